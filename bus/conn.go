@@ -1,0 +1,145 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// ErrConfig: the NATS_* settings contradict each other or cannot be read.
+var ErrConfig = errors.New("bus: bad NATS configuration")
+
+// Config says how to reach NATS. Its variables carry NATS' own names, without
+// a prefix: process it with envconfig.Process("", &cfg).
+type Config struct {
+	URL          string `envconfig:"NATS_URL" desc:"servers, comma separated; empty: NATS inside the process"`
+	Creds        string `envconfig:"NATS_CREDS" desc:"file with user JWT and seed"`
+	NKey         string `envconfig:"NATS_NKEY" desc:"file with an nkey seed"`
+	User         string `envconfig:"NATS_USER"`
+	Password     string `envconfig:"NATS_PASSWORD"`
+	PasswordFile string `envconfig:"NATS_PASSWORD_FILE" desc:"file that holds the password"`
+	CA           string `envconfig:"NATS_CA" desc:"file with root certificates (PEM)"`
+	Cert         string `envconfig:"NATS_CERT" desc:"file with a client certificate (PEM)"`
+	Key          string `envconfig:"NATS_KEY" desc:"file with its private key (PEM)"`
+}
+
+// Times and bounds of a connection. FlusherTimeout is the one that callers
+// feel: nats.go writes to the socket under its lock, so when a server has
+// stopped reading, whoever publishes or subscribes may wait that long, once;
+// then the connection counts as broken and calls return at once again.
+const (
+	// FlusherTimeout bounds a write to the server's socket.
+	FlusherTimeout = 2 * time.Second
+	// ReconnectBuffer bounds what is kept while there is no server; more is
+	// refused with nats.ErrReconnectBufExceeded.
+	ReconnectBuffer = 1 << 20
+
+	pingInterval   = 5 * time.Second
+	maxPingsOut    = 2
+	reconnectWait  = 250 * time.Millisecond
+	reconnectJit   = 500 * time.Millisecond
+	connectTimeout = 5 * time.Second
+)
+
+// Connect connects to NATS and keeps the connection for ever: it reconnects
+// without limit, spread by jitter, and notices a silent server in at most
+// about 15 s. name is shown in the server's connection list. opts come last
+// and so override what Connect sets; nats.RetryOnFailedConnect(true) makes it
+// return although no server is there yet.
+func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
+	all := []nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(reconnectJit, reconnectJit),
+		nats.Timeout(connectTimeout),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(maxPingsOut),
+		nats.FlusherTimeout(FlusherTimeout),
+		nats.ReconnectOnFlusherError(),
+		nats.ReconnectBufSize(ReconnectBuffer),
+	}
+	own, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	all = append(append(all, own...), opts...)
+	url := cfg.URL
+	if url == "" {
+		url = nats.DefaultURL
+	}
+	nc, err := nats.Connect(url, all...)
+	if err != nil {
+		return nil, fmt.Errorf("bus: connect to NATS: %w", err)
+	}
+	return nc, nil
+}
+
+// options turns the settings into nats.go's. What is missing or contradictory
+// is reported here, by the variable's name, and never with a secret's value.
+func (c *Config) options() ([]nats.Option, error) {
+	var opts []nats.Option
+	password, err := c.password()
+	if err != nil {
+		return nil, err
+	}
+	ways := 0
+	if c.Creds != "" {
+		ways++
+		if _, err := os.Stat(c.Creds); err != nil {
+			return nil, fmt.Errorf("%w: NATS_CREDS: %w", ErrConfig, err)
+		}
+		opts = append(opts, nats.UserCredentials(c.Creds))
+	}
+	if c.NKey != "" {
+		ways++
+		opt, err := nats.NkeyOptionFromSeed(c.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("%w: NATS_NKEY: %w", ErrConfig, err)
+		}
+		opts = append(opts, opt)
+	}
+	switch {
+	case c.User != "":
+		ways++
+		opts = append(opts, nats.UserInfo(c.User, password))
+	case password != "":
+		return nil, fmt.Errorf("%w: NATS_PASSWORD without NATS_USER", ErrConfig)
+	}
+	if ways > 1 {
+		return nil, fmt.Errorf("%w: more than one of NATS_CREDS, NATS_NKEY, NATS_USER", ErrConfig)
+	}
+	if c.CA != "" {
+		if _, err := os.Stat(c.CA); err != nil {
+			return nil, fmt.Errorf("%w: NATS_CA: %w", ErrConfig, err)
+		}
+		opts = append(opts, nats.RootCAs(c.CA))
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		return nil, fmt.Errorf("%w: NATS_CERT and NATS_KEY belong together", ErrConfig)
+	}
+	if c.Cert != "" {
+		opts = append(opts, nats.ClientCert(c.Cert, c.Key))
+	}
+	return opts, nil
+}
+
+// password is the secret itself, or the content of the file that holds it,
+// less the newline that editors and `echo` leave.
+func (c *Config) password() (string, error) {
+	if c.PasswordFile == "" {
+		return c.Password, nil
+	}
+	if c.Password != "" {
+		return "", fmt.Errorf("%w: both NATS_PASSWORD and NATS_PASSWORD_FILE", ErrConfig)
+	}
+	b, err := os.ReadFile(c.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("%w: NATS_PASSWORD_FILE: %w", ErrConfig, err)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}

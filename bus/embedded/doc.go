@@ -1,0 +1,29 @@
+// Package embedded runs a NATS server with JetStream inside the process: the
+// default for a node on one machine, and what the tests run against.
+//
+// It is the stock server (nats-server v2) with the few settings that differ
+// for an embedded one: signals are left to the process, log lines go to slog,
+// the client address defaults to a free loopback port, and the maximum payload
+// leaves room for a message of 1 MiB together with what is added to it.
+//
+//	s, err := embedded.Start(embedded.Options{DataDir: dir, Listen: "127.0.0.1:4222"})
+//	...
+//	nc, err := bus.Connect(bus.Config{URL: s.URL()}, "node")
+//	...
+//	err = s.Shutdown(ctx)
+//
+// # Design
+//
+// The server listens on a socket even when only this process uses it, because
+// services in other processes and other languages are the point of a bus; with
+// NoListen it does not, and Server.InProcess connects over a pipe in memory.
+//
+// Start fails when JetStream is not available. nats-server itself disables it
+// and goes on, for instance if the data directory cannot be written; a node
+// would then find out at its first session. The reason is taken from the
+// server's log, since the server reports it nowhere else; for the same reason
+// its Fatalf is an error here and does not end the process.
+//
+// Notices of the server ("Listening for client connections…") are logged at
+// debug level: they are the log of an implementation detail here.
+package embedded

@@ -1,0 +1,64 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+)
+
+// logger hands the server's log lines to slog. It remembers the last error,
+// since the server reports a failed start nowhere else.
+type logger struct {
+	// Immutable after newLogger.
+	to *slog.Logger // nil: nothing is logged
+
+	// Guarded by mu.
+	mu    sync.Mutex
+	last  string
+	fatal bool
+}
+
+func newLogger(to *slog.Logger) *logger { return &logger{to: to} }
+
+func (l *logger) log(level slog.Level, format string, v ...any) {
+	if l.to != nil {
+		l.to.Log(context.Background(), level, fmt.Sprintf(format, v...))
+	}
+}
+
+func (l *logger) failed(fatal bool, format string, v ...any) {
+	l.mu.Lock()
+	l.last = fmt.Sprintf(format, v...)
+	l.fatal = l.fatal || fatal
+	l.mu.Unlock()
+	l.log(slog.LevelError, format, v...)
+}
+
+// lastError is the last error the server logged, or a sentence that there was
+// none.
+func (l *logger) lastError() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last == "" {
+		return "the server gave no reason in time"
+	}
+	return l.last
+}
+
+// dead reports whether the server logged that it cannot go on.
+func (l *logger) dead() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fatal
+}
+
+// The methods of server.Logger. Fatalf must not end the process: whoever
+// embeds the server decides that.
+
+func (l *logger) Noticef(format string, v ...any) { l.log(slog.LevelDebug, format, v...) }
+func (l *logger) Warnf(format string, v ...any)   { l.log(slog.LevelWarn, format, v...) }
+func (l *logger) Fatalf(format string, v ...any)  { l.failed(true, format, v...) }
+func (l *logger) Errorf(format string, v ...any)  { l.failed(false, format, v...) }
+func (l *logger) Debugf(format string, v ...any)  { l.log(slog.LevelDebug, format, v...) }
+func (l *logger) Tracef(format string, v ...any)  { l.log(slog.LevelDebug, format, v...) }
