@@ -1,0 +1,90 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+)
+
+// Binaries are the paths of the programs that tests run.
+type Binaries struct {
+	Hydrant string
+	Natsd   string
+}
+
+// ErrBuild reports that the programs could not be built.
+var ErrBuild = errors.New("harness: the programs under test do not build")
+
+var builds = sync.OnceValues(build)
+
+// buildDir is where build put the binaries, for [Shutdown] to remove; empty
+// when HYDRANT_TEST_BIN provided them. Written once, by build.
+var buildDir string
+
+// Build returns the programs, which it builds at its first call. It may be
+// called from several goroutines.
+func Build() (Binaries, error) { return builds() }
+
+func build() (Binaries, error) {
+	if dir := os.Getenv("HYDRANT_TEST_BIN"); dir != "" {
+		return binariesIn(dir), nil
+	}
+	root, err := ModuleRoot()
+	if err != nil {
+		return Binaries{}, err
+	}
+	dir, err := os.MkdirTemp("", "hydrant-bin-")
+	if err != nil {
+		return Binaries{}, err
+	}
+	buildDir = dir
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "./edge/cmd/hydrant", "./integration/harness/natsd")...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return Binaries{}, fmt.Errorf("%w: %w\n%s", ErrBuild, err, out)
+	}
+	return binariesIn(dir), nil
+}
+
+func binariesIn(dir string) Binaries {
+	return Binaries{Hydrant: filepath.Join(dir, "hydrant"), Natsd: filepath.Join(dir, "natsd")}
+}
+
+// ModuleRoot returns the directory of go.mod, found upwards from the working
+// directory (a test's is its package's).
+func ModuleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("harness: no go.mod above the working directory")
+		}
+		dir = parent
+	}
+}
+
+// Shutdown kills every process that is still running and removes the
+// binaries. TestMain calls it last; it returns what the processes did wrong
+// while nobody looked (see [Process.Faults]).
+func Shutdown() []string {
+	faults := killAll()
+	if buildDir != "" {
+		if err := os.RemoveAll(buildDir); err != nil {
+			faults = append(faults, err.Error())
+		}
+	}
+	return faults
+}

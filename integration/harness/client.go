@@ -1,0 +1,360 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// AckProtocol is the subprotocol of clients that confirm what they handled.
+const AckProtocol = "umf.ack.v1"
+
+// DialOptions say what kind of client connects. The zero value is an old one.
+type DialOptions struct {
+	Header    http.Header // of the handshake, e.g. Origin
+	Protocols []string    // subprotocols offered
+	Acked     bool        // offer AckProtocol
+	Manual    bool        // read from the socket only inside Next and Find
+	NoPong    bool        // leave pings unanswered
+	ReadBytes int         // kernel receive buffer; 0: the default
+}
+
+// A Client is one WebSocket connection and the UMF that came over it. Its
+// methods may be called concurrently, except that a Manual client is read by
+// one goroutine.
+type Client struct {
+	// Immutable after Dial.
+	Welcome Message // the first message
+	ID      string  // of the fresh session; after Resume the resumed one
+	Token   string  // the resume secret; "" if the welcome had none
+	Router  string  // id of the node
+	conn    *websocket.Conn
+	tcp     *net.TCPConn
+	manual  bool
+	reading context.Context
+	stop    context.CancelFunc
+	stopped chan struct{} // closed by the reader when it ends
+
+	mids atomic.Uint64
+	pong atomic.Bool
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	inbox   []Message
+	end     error         // why reading ended; nil while it goes on
+	changed chan struct{} // closed and replaced when inbox or end changes
+}
+
+// ErrNoWelcome reports that the first message was not a connection message.
+var ErrNoWelcome = errors.New("harness: the first message is no welcome")
+
+// Dial connects and waits for the welcome message.
+func Dial(ctx context.Context, url string, o DialOptions) (*Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	c := &Client{manual: o.Manual, stopped: make(chan struct{}), changed: make(chan struct{})}
+	c.pong.Store(!o.NoPong)
+	c.reading, c.stop = context.WithCancel(context.Background())
+	if o.Acked {
+		o.Protocols = append(slices.Clone(o.Protocols), AckProtocol)
+	}
+	dialer := net.Dialer{Control: receiveBuffer(o.ReadBytes)}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if err == nil {
+			c.tcp = conn.(*net.TCPConn)
+		}
+		return conn, err
+	}}
+	conn, response, err := websocket.Dial(ctx, url, &websocket.DialOptions{
+		HTTPClient:     &http.Client{Transport: transport},
+		HTTPHeader:     o.Header,
+		Subprotocols:   o.Protocols,
+		OnPingReceived: func(context.Context, []byte) bool { return c.pong.Load() },
+	})
+	if err != nil {
+		c.stop()
+		if response != nil {
+			return nil, &Refused{Status: response.StatusCode, Header: response.Header, err: err}
+		}
+		return nil, err
+	}
+	conn.SetReadLimit(-1)
+	c.conn = conn
+	if c.manual {
+		close(c.stopped)
+	} else {
+		go c.read()
+	}
+	welcome, err := c.Next(ctx)
+	if err != nil {
+		c.Drop()
+		return nil, fmt.Errorf("%w: %w", ErrNoWelcome, err)
+	}
+	if err := c.greet(welcome); err != nil {
+		c.Drop()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Refused is a handshake that was answered, but not with an upgrade.
+type Refused struct {
+	Status int
+	Header http.Header
+	err    error
+}
+
+func (r *Refused) Error() string {
+	return "harness: refused with " + strconv.Itoa(r.Status) + ": " + r.err.Error()
+}
+
+func (c *Client) greet(welcome Message) error {
+	id, _ := welcome.At("bdy", "id").(string)
+	if welcome.Type() != "connection" || id == "" {
+		return fmt.Errorf("%w: %.300q", ErrNoWelcome, welcome.Raw)
+	}
+	c.Welcome, c.ID = welcome, id
+	c.Token, _ = welcome.At("bdy", "token").(string)
+	c.Router = InstanceOf(welcome.From())
+	return nil
+}
+
+// Protocol is the subprotocol that the server chose.
+func (c *Client) Protocol() string { return c.conn.Subprotocol() }
+
+// Resume asks for an earlier session and returns the connection message that
+// answers. When the session was given, the client has its id from then on.
+func (c *Client) Resume(ctx context.Context, typ string, body Object) (Message, error) {
+	if err := c.Send(Object{"to": "hydra-router:/", "frm": c.Address(), "mid": c.Mid(), "typ": typ, "bdy": body}); err != nil {
+		return Message{}, err
+	}
+	answer, err := c.Find(ctx, func(m Message) bool { return m.Type() == "connection" })
+	if err != nil {
+		return answer, err
+	}
+	if resumed, _ := answer.At("bdy", "resumed").(bool); resumed {
+		c.ID, _ = answer.At("bdy", "id").(string)
+		if token, ok := answer.At("bdy", "token").(string); ok {
+			c.Token = token
+		} else {
+			c.Token, _ = body["token"].(string)
+		}
+	}
+	return answer, nil
+}
+
+// Address is what the client calls itself.
+func (c *Client) Address() string { return c.ID + "@client:/" }
+
+// Mid returns a message id that this client has not used.
+func (c *Client) Mid() string { return "m" + strconv.FormatUint(c.mids.Add(1), 10) + "-" + c.ID }
+
+// Send writes one text frame: a string or bytes as they are, anything else as
+// JSON.
+func (c *Client) Send(v any) error {
+	raw, err := Encode(v)
+	if err != nil {
+		return err
+	}
+	return c.write(websocket.MessageText, raw)
+}
+
+// SendBinary writes the same as a binary frame.
+func (c *Client) SendBinary(v any) error {
+	raw, err := Encode(v)
+	if err != nil {
+		return err
+	}
+	return c.write(websocket.MessageBinary, raw)
+}
+
+func (c *Client) write(kind websocket.MessageType, raw []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	return c.conn.Write(ctx, kind, raw)
+}
+
+// Ack confirms everything up to seq.
+func (c *Client) Ack(seq uint64) error {
+	return c.Send(Object{"to": "hydra-router:/", "frm": c.Address(), "mid": c.Mid(), "typ": "ack",
+		"bdy": Object{"seq": strconv.FormatUint(seq, 10)}})
+}
+
+// Call sends a message with a fresh mid and returns the one that answers it.
+func (c *Client) Call(ctx context.Context, message Object) (Message, error) {
+	mid := c.Mid()
+	message["mid"] = mid
+	if _, ok := message["frm"]; !ok {
+		message["frm"] = c.Address()
+	}
+	if err := c.Send(message); err != nil {
+		return Message{}, err
+	}
+	return c.Find(ctx, func(m Message) bool { return m.Rmid() == mid })
+}
+
+// Next takes the oldest message that nobody took yet, and waits for one.
+func (c *Client) Next(ctx context.Context) (Message, error) {
+	return c.Find(ctx, func(Message) bool { return true })
+}
+
+// Find takes the oldest message that matches, and waits for one. Those that
+// do not match stay for later calls.
+func (c *Client) Find(ctx context.Context, match func(Message) bool) (Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	for {
+		c.mu.Lock()
+		at := slices.IndexFunc(c.inbox, match)
+		if at >= 0 {
+			m := c.inbox[at]
+			c.inbox = slices.Delete(c.inbox, at, at+1)
+			c.mu.Unlock()
+			return m, nil
+		}
+		end, changed := c.end, c.changed
+		c.mu.Unlock()
+		if end != nil {
+			return Message{}, end
+		}
+		if c.manual {
+			c.readOne(ctx)
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Message{}, fmt.Errorf("harness: no such message: %w; in the inbox: %s", context.Cause(ctx), c.summary())
+		}
+	}
+}
+
+// Inbox takes everything that came and that nobody took.
+func (c *Client) Inbox() []Message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := c.inbox
+	c.inbox = nil
+	return all
+}
+
+func (c *Client) summary() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := strconv.Itoa(len(c.inbox)) + " messages"
+	for _, m := range c.inbox[:min(len(c.inbox), 5)] {
+		text += fmt.Sprintf("\n\t%.300s", m.Raw)
+	}
+	return text
+}
+
+// read moves messages from the socket to the inbox until the socket ends.
+func (c *Client) read() {
+	defer close(c.stopped)
+	for c.readOne(c.reading) {
+	}
+}
+
+func (c *Client) readOne(ctx context.Context) bool {
+	_, raw, err := c.conn.Read(ctx)
+	var m Message
+	if err == nil {
+		m, err = Parse(raw)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.end = fmt.Errorf("harness: client %s: %w", c.ID, err)
+	} else {
+		c.inbox = append(c.inbox, m)
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+	return err == nil
+}
+
+// Closed waits for the end of the connection and returns the close code and
+// reason that the server gave; -1 when it ended without a close frame.
+func (c *Client) Closed(ctx context.Context) (code int, reason string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	for {
+		c.mu.Lock()
+		end, changed := c.end, c.changed
+		c.mu.Unlock()
+		if end != nil {
+			var closed websocket.CloseError
+			if errors.As(end, &closed) {
+				return int(closed.Code), closed.Reason, nil
+			}
+			return -1, end.Error(), nil
+		}
+		if c.manual {
+			c.readOne(ctx)
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, "", fmt.Errorf("harness: the server does not close: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// Alive reports whether the connection has not ended.
+func (c *Client) Alive() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end == nil
+}
+
+// Pong switches the answers to pings on or off.
+func (c *Client) Pong(on bool) { c.pong.Store(on) }
+
+// Close says goodbye as a well-behaved client does, and waits for the end.
+func (c *Client) Close() {
+	_ = c.conn.Close(websocket.StatusNormalClosure, "") // a connection that is gone is closed, too
+	c.stop()
+	<-c.stopped
+}
+
+// Drop closes the TCP connection without a close frame.
+func (c *Client) Drop() {
+	_ = c.conn.CloseNow()
+	c.stop()
+	<-c.stopped
+}
+
+// Reset ends the TCP connection with a RST: whatever was on the way is lost.
+func (c *Client) Reset() {
+	_ = c.tcp.SetLinger(0)
+	c.Drop()
+}
+
+// InstanceOf returns the part of an address before the "@", and of a via
+// ("node-sid@…") the part before the "-".
+func InstanceOf(address string) string {
+	for i, char := range address {
+		if char == '@' || char == '-' {
+			return address[:i]
+		}
+	}
+	return ""
+}
+
+// Timestamp reads a ts as UMF writes it.
+func Timestamp(m Message) (time.Time, error) { return time.Parse(time.RFC3339, m.Text("ts")) }
+
+// RawNumber is a JSON number that is sent as it stands.
+func RawNumber(text string) json.RawMessage { return json.RawMessage(text) }

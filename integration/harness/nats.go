@@ -1,0 +1,255 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// NATSOptions say what servers StartNATS starts. The zero value is one stock
+// server with JetStream.
+type NATSOptions struct {
+	Servers    int   // 1 (or 0) or 3
+	MaxPayload int   // bytes of a message; 0: the server's default, 1 MiB
+	MaxStore   int64 // bytes that JetStream may store; 0: the server's default
+	NoStore    bool  // without JetStream
+}
+
+// NATS is a group of nats-server processes with JetStream in a directory of
+// its own. Not for concurrent use, but for what only reads.
+type NATS struct {
+	Servers []*NATSServer
+	dir     string
+}
+
+// NATSServer is one of them. It keeps its ports and store across restarts.
+type NATSServer struct {
+	*Process
+	Addr    string // of clients
+	Monitor string // of the monitoring HTTP endpoint
+	Store   string // JetStream's directory; empty without JetStream
+	args    []string
+	log     *Log
+}
+
+// startAttempts is how often a start is tried on new ports, in case somebody
+// took one between choosing and listening.
+const startAttempts = 4
+
+// StartNATS starts the servers and waits until they can store.
+func StartNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
+	o.Servers = max(o.Servers, 1)
+	var errs []error
+	for range startAttempts {
+		n, err := startNATS(ctx, o)
+		if err == nil {
+			return n, nil
+		}
+		if errs = append(errs, err); !errors.Is(err, ErrExited) {
+			break
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+func startNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
+	dir, err := os.MkdirTemp("", "hydrant-nats-")
+	if err != nil {
+		return nil, err
+	}
+	n := &NATS{dir: dir}
+	var routes []string
+	ports := make([]string, 3*o.Servers) // client, monitor, route
+	for i := range ports {
+		addr, err := FreeAddr()
+		if err != nil {
+			return nil, errors.Join(err, n.Stop())
+		}
+		if ports[i] = addr; i%3 == 2 {
+			routes = append(routes, "nats://"+addr)
+		}
+	}
+	for i := range o.Servers {
+		s := &NATSServer{Addr: ports[3*i], Monitor: ports[3*i+1], log: &Log{}}
+		s.args = []string{"-name", fmt.Sprintf("n%d", i), "-port", portOf(s.Addr), "-monitor", portOf(s.Monitor)}
+		if !o.NoStore {
+			s.Store = filepath.Join(dir, strconv.Itoa(i))
+			s.args = append(s.args, "-store", s.Store)
+		}
+		if o.MaxStore > 0 {
+			s.args = append(s.args, "-max-store", strconv.FormatInt(o.MaxStore, 10))
+		}
+		if o.MaxPayload > 0 {
+			s.args = append(s.args, "-max-payload", strconv.Itoa(o.MaxPayload))
+		}
+		if o.Servers > 1 {
+			s.args = append(s.args, "-cluster", "hydrant-test", "-cluster-port", portOf(ports[3*i+2]),
+				"-routes", strings.Join(routes, ","))
+		}
+		n.Servers = append(n.Servers, s)
+		if err := s.Start(); err != nil {
+			return nil, errors.Join(err, n.Stop())
+		}
+	}
+	if err := n.WaitReady(ctx); err != nil {
+		return nil, errors.Join(err, n.Stop())
+	}
+	return n, nil
+}
+
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
+}
+
+// Start runs the server, or runs it again after its end, on the same store.
+// It does not wait for it to be ready.
+func (s *NATSServer) Start() error {
+	bin, err := Build()
+	if err != nil {
+		return err
+	}
+	p, err := StartProcess("nats "+s.Addr, bin.Natsd, s.args, nil, s.log)
+	if err != nil {
+		return err
+	}
+	s.Process = p
+	return nil
+}
+
+// URL names all servers, as NATS_URL takes them.
+func (n *NATS) URL() string {
+	urls := make([]string, len(n.Servers))
+	for i, s := range n.Servers {
+		urls[i] = "nats://" + s.Addr
+	}
+	return strings.Join(urls, ",")
+}
+
+// Connect opens a connection for a test: a service, a publisher, a watcher.
+func (n *NATS) Connect(name string, options ...nats.Option) (*nats.Conn, error) {
+	return nats.Connect(n.URL(), append([]nats.Option{
+		nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond),
+	}, options...)...)
+}
+
+// WaitReady returns when every server takes clients and, with JetStream, when
+// an asset can be made with as many replicas as there are servers.
+func (n *NATS) WaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	for _, s := range n.Servers {
+		if err := Until(ctx, s.healthy); err != nil {
+			return fmt.Errorf("harness: %s is not ready: %w\n%s", s.Name, err, s.log.Tail(4096))
+		}
+	}
+	return nil
+}
+
+// healthy asks the server itself, whose answer includes JetStream's state and
+// the meta leader of a cluster.
+func (s *NATSServer) healthy() error {
+	select {
+	case <-s.Exited():
+		return fmt.Errorf("%w: %w", ErrExited, s.Err())
+	default:
+	}
+	_, err := Get("http://" + s.Monitor + "/healthz")
+	return err
+}
+
+// Connection is what a server says of one of its clients.
+type Connection struct {
+	CID  uint64 `json:"cid"`
+	Name string `json:"name"`
+	Addr string `json:"ip"`
+	Port int    `json:"port"`
+}
+
+// Connections lists the clients of the server: a client that was thrown out
+// and came back has another CID.
+func (s *NATSServer) Connections() ([]Connection, error) {
+	body, err := Get("http://" + s.Monitor + "/connz?limit=10000")
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Connections []Connection `json:"connections"`
+	}
+	err = json.Unmarshal(body, &answer)
+	return answer.Connections, err
+}
+
+// Streams lists the JetStream streams that exist.
+func (n *NATS) Streams(ctx context.Context, nc *nats.Conn) ([]string, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	list := js.StreamNames(ctx)
+	for name := range list.Name() {
+		names = append(names, name)
+	}
+	return names, list.Err()
+}
+
+// Stop kills the servers and removes their stores.
+func (n *NATS) Stop() error {
+	for _, s := range n.Servers {
+		if s.Process != nil {
+			s.Kill()
+		}
+	}
+	return os.RemoveAll(n.dir)
+}
+
+// plainHTTP has no keep-alive, so that a request leaves nothing behind.
+var plainHTTP = &http.Client{
+	Transport: &http.Transport{DisableKeepAlives: true},
+	Timeout:   10 * time.Second * slowness,
+	CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	},
+}
+
+// Get fetches a page whose status must be 200.
+func Get(url string) ([]byte, error) {
+	response, err := plainHTTP.Get(url)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 16<<20))
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("harness: GET %s: %s: %s", url, response.Status, bytes.TrimSpace(body))
+	}
+	return body, nil
+}
+
+// Do performs an HTTP request without following redirects.
+func Do(request *http.Request) (*http.Response, []byte, error) {
+	response, err := plainHTTP.Do(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 16<<20))
+	return response, body, err
+}

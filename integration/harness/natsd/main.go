@@ -1,0 +1,66 @@
+// Command natsd is a plain nats-server for the tests: the stock module with
+// its stock limits, as a process of its own, so that it can be killed, frozen
+// and started again on the same store. It has nothing of Hydrant in it.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "natsd:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	options := &server.Options{Host: "127.0.0.1"}
+	flag.StringVar(&options.ServerName, "name", "n0", "server name")
+	flag.IntVar(&options.Port, "port", 0, "client port")
+	flag.IntVar(&options.HTTPPort, "monitor", 0, "monitoring port; 0: none")
+	flag.StringVar(&options.StoreDir, "store", "", "JetStream directory; empty: no JetStream")
+	flag.Int64Var(&options.JetStreamMaxStore, "max-store", 0, "bytes JetStream may store; 0: the server's default")
+	flag.StringVar(&options.Cluster.Name, "cluster", "", "cluster name; empty: one server")
+	flag.IntVar(&options.Cluster.Port, "cluster-port", 0, "route port")
+	routes := flag.String("routes", "", "comma-separated route URLs")
+	maxPayload := flag.Int("max-payload", 0, "bytes of a message; 0: the server's default")
+	flag.Parse()
+
+	options.HTTPHost = options.Host
+	options.JetStream = options.StoreDir != ""
+	if *maxPayload > 0 {
+		options.MaxPayload = int32(*maxPayload)
+	}
+	if options.Cluster.Name != "" {
+		options.Cluster.Host = options.Host
+		for _, route := range strings.Split(*routes, ",") {
+			u, err := url.Parse(route)
+			if err != nil {
+				return err
+			}
+			options.Routes = append(options.Routes, u)
+		}
+	}
+
+	s, err := server.NewServer(options)
+	if err != nil {
+		return err
+	}
+	s.ConfigureLogger()
+	if err := server.Run(s); err != nil { // installs the signal handlers, too
+		return err
+	}
+	if !s.Running() {
+		return errors.New("not running")
+	}
+	s.WaitForShutdown()
+	return nil
+}

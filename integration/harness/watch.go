@@ -1,0 +1,172 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// sidForm is DESIGN §2's session id.
+const sidForm = `[a-z2-7]{26}`
+
+// scheme lists every subject that may carry a message, each with why. It is
+// written from DESIGN §2 and NATS' own documentation, not from bus.
+var scheme = compile(map[string]string{
+	"to services":           `umf\.v1\.svc\.[A-Za-z0-9_-]{1,64}`,
+	"to one instance":       `umf\.v1\.inst\.[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{1,64}`,
+	"mailbox and live copy": `umf\.v1\.(out|live)\.[a-z2-7]\.` + sidForm,
+	"reply":                 `umf\.v1\.reply\.[0-9a-f]{32}\.[a-z2-7]\.` + sidForm + `(\.[mx][A-Za-z0-9_-]{0,200})?`,
+	"request to a service":  `umf\.v1\.req\.[0-9a-f]{32}\.[A-Za-z0-9_-]{1,64}`,
+	"node to node":          `umf\.v1\.node\.[0-9a-f]{32}`,
+	"work queue":            `umf\.v1\.work\.[A-Za-z0-9_-]{1,64}`,
+	"session events":        `umf\.v1\.evt\.session\.(opened|parked|resumed|expired|closed)\.[a-z2-7]\.` + sidForm,
+	"directory":             `\$KV\.UMF_SESSIONS\.` + sidForm,
+	"JetStream requests":    `\$JS\.API\.[A-Za-z0-9_.$-]+`,
+	"JetStream acks":        `\$JS\.ACK\.[A-Za-z0-9_.-]+`,
+	"JetStream advisories":  `\$JS\.EVENT\.(ADVISORY|METRIC)\.[A-Za-z0-9_.-]+`,
+	"NATS micro":            `\$SRV\.(PING|INFO|STATS)(\.[A-Za-z0-9_-]+){0,2}`,
+	"inboxes":               `_INBOX\.[A-Za-z0-9_.-]+`,
+})
+
+// assets are the only streams that requests to JetStream may name.
+var assets = regexp.MustCompile(`^(UMF_OUT_[0-9]{1,2}|UMF_WORK|KV_UMF_SESSIONS)$`)
+
+func compile(forms map[string]string) *regexp.Regexp {
+	var all []string
+	for _, form := range forms {
+		all = append(all, form)
+	}
+	return regexp.MustCompile(`^(` + strings.Join(all, "|") + `)$`)
+}
+
+// A Watch sees every message that any client publishes and keeps those that
+// the scheme does not allow. Its methods may be called concurrently.
+type Watch struct {
+	nc *nats.Conn
+
+	// Guarded by mu.
+	mu       sync.Mutex
+	bad      []string
+	count    int
+	own      map[string]bool // subjects that the test itself uses
+	matching []*Match
+	fences   map[string]chan struct{}
+}
+
+// A Match counts the messages whose subject or headers contain a text.
+type Match struct {
+	Text string
+	seen []string // guarded by the watch's mu
+}
+
+// NewWatch subscribes to ">" on nc, which is the watch's own connection.
+func NewWatch(nc *nats.Conn) (*Watch, error) {
+	w := &Watch{nc: nc, own: make(map[string]bool), fences: make(map[string]chan struct{})}
+	subscription, err := nc.Subscribe(">", w.see)
+	if err != nil {
+		return nil, err
+	}
+	if err := subscription.SetPendingLimits(-1, -1); err != nil {
+		return nil, err
+	}
+	return w, nc.Flush()
+}
+
+// keptViolations bounds the report.
+const keptViolations = 20
+
+func (w *Watch) see(m *nats.Msg) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if fence, ok := w.fences[m.Subject]; ok {
+		close(fence)
+		delete(w.fences, m.Subject)
+		return
+	}
+	w.count++
+	for _, match := range w.matching {
+		if strings.Contains(m.Subject, match.Text) || strings.Contains(fmt.Sprint(m.Header), match.Text) {
+			match.seen = append(match.seen, m.Subject)
+		}
+	}
+	if !w.own[m.Subject] && !allowed(m.Subject) && len(w.bad) < keptViolations {
+		w.bad = append(w.bad, m.Subject)
+	}
+}
+
+func allowed(subject string) bool {
+	if !scheme.MatchString(subject) {
+		return false
+	}
+	api, isAPI := strings.CutPrefix(subject, "$JS.API.")
+	if !isAPI {
+		return true
+	}
+	for token := range strings.SplitSeq(api, ".") {
+		if strings.HasPrefix(token, "UMF") || strings.HasPrefix(token, "KV_") {
+			return assets.MatchString(token)
+		}
+	}
+	return true // INFO, STREAM.NAMES and the like name none
+}
+
+// Allow adds a subject that the test itself publishes to.
+func (w *Watch) Allow(subject string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.own[subject] = true
+}
+
+// Match starts to count messages with text in their subject or headers.
+func (w *Watch) Match(text string) *Match {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	match := &Match{Text: text}
+	w.matching = append(w.matching, match)
+	return match
+}
+
+// Seen returns the subjects that matched so far.
+func (w *Watch) Seen(match *Match) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), match.seen...)
+}
+
+// Fence returns when everything that this server handled before has been
+// looked at. What an edge does may still be on its way to the server: fence
+// the edge first (a ping to the router and its pong).
+func (w *Watch) Fence(ctx context.Context) error {
+	subject := nats.NewInbox()
+	done := make(chan struct{})
+	w.mu.Lock()
+	w.fences[subject] = done
+	w.mu.Unlock()
+	if err := w.nc.Publish(subject, nil); err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Violations returns the subjects outside the scheme.
+func (w *Watch) Violations() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.bad...)
+}
+
+// Count is how many messages were looked at.
+func (w *Watch) Count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count
+}
