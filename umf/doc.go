@@ -1,0 +1,2 @@
+// Package umf is the message format: scanning, building, addressing, signing.
+package umf

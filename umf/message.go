@@ -1,0 +1,164 @@
+package umf
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
+
+// Message is a UMF message for those who write services. Values that UMF does
+// not fix are kept as raw JSON, so that a message that was read is written
+// again as it was, and a signature of it stays good. To route messages without
+// reading all of them, use [Scan].
+//
+// As JSON ([json.Marshal], [Message.AppendShort]) it has short form. Both
+// forms and mixtures can be read ([Parse], [json.Unmarshal]), by the rules of
+// [Scan]. Not safe for concurrent use.
+type Message struct {
+	To            string
+	From          string
+	Headers       json.RawMessage // an object; see Header and SetHeader
+	Mid           string
+	Rmid          string
+	Signature     string
+	Timeout       json.RawMessage
+	Timestamp     string
+	Type          string
+	Version       string
+	Via           string
+	Forward       string
+	Body          json.RawMessage
+	Authorization string
+	Priority      json.RawMessage
+	TTL           json.RawMessage
+	For           string
+
+	// Extra holds members whose keys UMF does not define. They are written in
+	// alphabetical order.
+	Extra map[string]json.RawMessage
+
+	// received keeps, of fields that are strings here, what was read, where a
+	// Go string cannot hold it: numbers, lone surrogates. It is written again
+	// unless the field was changed.
+	received map[Field]json.RawMessage
+}
+
+// New returns a message with a fresh mid, the time of now, and the version.
+// The body is anything that [json.Marshal] takes, or JSON as a
+// [json.RawMessage]; nil stands for {}, because a message must have a body.
+func New(to, from string, body any) (*Message, error) {
+	raw, err := marshalBody(body)
+	if err != nil {
+		return nil, err
+	}
+	m := &Message{To: to, From: from, Body: raw}
+	m.complete()
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// complete fills in what every message that is sent has.
+func (m *Message) complete() {
+	if !m.has(Mid) {
+		m.Mid = NewMid()
+	}
+	if !m.has(Timestamp) {
+		m.Timestamp = string(AppendTimestamp(nil, time.Now()))
+	}
+	if !m.has(Version) {
+		m.Version = CurrentVersion
+	}
+}
+
+func marshalBody(body any) (json.RawMessage, error) {
+	switch b := body.(type) {
+	case nil:
+		return json.RawMessage("{}"), nil
+	case json.RawMessage:
+		return b, nil
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // as JavaScript writes it
+	if err := enc.Encode(body); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// Reply returns the answer to a message: to where it came by (via, else from),
+// from whom it was for, with its mid as rmid, and a mid and a time of its own.
+// Type, headers, timeout and authorization come back as they were, as from
+// hydra's sendReplyMessage; the signature does not, since it is of another
+// message. The body is as for [New].
+func (m *Message) Reply(body any) (*Message, error) {
+	raw, err := marshalBody(body)
+	if err != nil {
+		return nil, err
+	}
+	r := &Message{Headers: m.Headers, Timeout: m.Timeout, Body: raw}
+	back := From
+	if m.has(Via) {
+		back = Via
+	}
+	r.copyText(To, m, back)
+	r.copyText(From, m, To)
+	r.copyText(Rmid, m, Mid)
+	r.copyText(Type, m, Type)
+	r.copyText(Authorization, m, Authorization)
+	r.complete()
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Validate applies the rules of [Envelope.Check] and makes sure that what is
+// raw JSON in the message is valid. The error is a [*FieldError], or a
+// [*SyntaxError] if a member of Extra is at fault.
+func (m *Message) Validate() error {
+	text, err := m.AppendShort(nil)
+	if err != nil {
+		return err
+	}
+	var e Envelope
+	if err := Scan(text, &e); err != nil {
+		return err
+	}
+	return e.Check()
+}
+
+// Sign completes the message (a mid, a timestamp and the version are part of
+// what is signed) and signs it with a secret. What is changed afterwards makes
+// the signature wrong, but for priority, ttl, for and Extra.
+func (m *Message) Sign(secret string) error {
+	m.complete()
+	var e Envelope
+	if err := m.scan(&e); err != nil {
+		return err
+	}
+	m.Signature = NewKeys(secret).Sign(&e)
+	delete(m.received, Signature)
+	return nil
+}
+
+// Verify checks the signature against secrets; one of them must have made it.
+// It returns nil, [ErrUnsigned], [ErrBadSignature], or what is wrong with raw
+// JSON in the message. Who verifies many messages uses [Keys].
+func (m *Message) Verify(secrets ...string) error {
+	var e Envelope
+	if err := m.scan(&e); err != nil {
+		return err
+	}
+	return NewKeys(secrets...).Verify(&e)
+}
+
+func (m *Message) scan(e *Envelope) error {
+	text, err := m.AppendShort(nil)
+	if err != nil {
+		return err
+	}
+	return Scan(text, e)
+}
