@@ -20,81 +20,120 @@ const (
 // address. The text itself is never quoted.
 var ErrAddress = errors.New("umf: not an address")
 
+// Made once, since it is senders who decide how often they occur.
+var (
+	errLongAddress = fmt.Errorf("%w: longer than %d bytes", ErrAddress, MaxAddress)
+	errNoColon     = fmt.Errorf("%w: no colon after the service", ErrAddress)
+	errInstance    = fmt.Errorf("%w: bad instance name", ErrAddress)
+	errService     = fmt.Errorf("%w: bad service name", ErrAddress)
+	errMethod      = fmt.Errorf("%w: bad method", ErrAddress)
+	errPath        = fmt.Errorf("%w: bad path", ErrAddress)
+)
+
 // Address is where a message goes or comes from, the parts of
 //
 //	instance@service:[METHOD]path
 //
-// of which instance@ and [METHOD] may be missing, and the path may be empty:
+// of which instance@ and [METHOD] may be missing and the path may be empty:
 // "auth-svc:/", "3f2a@auth-svc:[POST]/v1/login", "abcd@client:/".
 type Address struct {
 	Instance string // "" for any
 	Service  string
-	Method   string // HTTP method in upper case, "" for a message that is no HTTP call
+	Method   string // HTTP method in upper case; "" for a message that is no HTTP call
 	Path     string
+}
+
+// AddressView is an [Address] that lies in the bytes from which it was read,
+// and is valid as long as they are. Method is as it was written.
+type AddressView struct {
+	Instance, Service, Method, Path []byte
 }
 
 // ParseAddress reads an address of at most [MaxAddress] bytes. Names of
 // services and instances have 1 to 64 letters, digits, "_" or "-", so that they
-// can be tokens of a NATS subject; a method has letters, digits, "_" or "-"; a
-// path is UTF-8 without control characters. Errors wrap [ErrAddress].
-//
-// The parts of an address that is read from a string share its memory; one that
-// is read from bytes is a copy.
+// can be tokens of a NATS subject, and a method up to 32 of them; a path is
+// UTF-8 without ASCII controls. Errors wrap [ErrAddress].
 func ParseAddress[T ~string | ~[]byte](text T) (Address, error) {
-	s := string(text)
+	instance, service, method, path, err := splitAddress(string(text))
+	if err != nil {
+		return Address{}, err
+	}
+	return Address{instance, service, strings.ToUpper(method), path}, nil
+}
+
+// ViewAddress is [ParseAddress] without copying and allocating.
+func ViewAddress(text []byte) (AddressView, error) {
+	instance, service, method, path, err := splitAddress(text)
+	if err != nil {
+		return AddressView{}, err
+	}
+	return AddressView{instance, service, method, path}, nil
+}
+
+// Address returns a copy that does not depend on the bytes viewed.
+func (v AddressView) Address() Address {
+	return Address{string(v.Instance), string(v.Service), strings.ToUpper(string(v.Method)), string(v.Path)}
+}
+
+func splitAddress[T string | []byte](s T) (instance, service, method, path T, err error) {
+	var none T
 	if len(s) > MaxAddress {
-		return Address{}, badAddress("longer than 1024 bytes")
+		return none, none, none, none, errLongAddress
 	}
-	name, path, ok := strings.Cut(s, ":")
-	if !ok {
-		return Address{}, badAddress("no colon")
-	}
-	a := Address{Service: name}
-	if instance, service, ok := strings.Cut(name, "@"); ok {
-		a.Instance, a.Service = instance, service
-		if !isName(instance, maxName) {
-			return Address{}, badAddress("bad instance name")
+	start, end := 0, nameEnd(s, 0)
+	if end < len(s) && s[end] == '@' {
+		if end == 0 || end > maxName {
+			return none, none, none, none, errInstance
 		}
+		instance = s[:end]
+		start = end + 1
+		end = nameEnd(s, start)
 	}
-	if !isName(a.Service, maxName) {
-		return Address{}, badAddress("bad service name")
+	if end == len(s) {
+		return none, none, none, none, errNoColon
 	}
-	if rest, ok := strings.CutPrefix(path, "["); ok {
-		a.Method, path, ok = strings.Cut(rest, "]")
-		if !ok || !isName(a.Method, maxMethod) {
-			return Address{}, badAddress("bad method")
+	if s[end] != ':' || end == start || end-start > maxName {
+		return none, none, none, none, errService
+	}
+	service = s[start:end]
+	start = end + 1
+	if start < len(s) && s[start] == '[' {
+		start++
+		end = nameEnd(s, start)
+		if end == len(s) || s[end] != ']' || end == start || end-start > maxMethod {
+			return none, none, none, none, errMethod
 		}
-		a.Method = strings.ToUpper(a.Method)
+		method = s[start:end]
+		start = end + 1
 	}
+	path = s[start:]
 	if !isPath(path) {
-		return Address{}, badAddress("bad path")
+		return none, none, none, none, errPath
 	}
-	a.Path = path
-	return a, nil
+	return instance, service, method, path, nil
 }
 
-func badAddress(why string) error { return fmt.Errorf("%w: %s", ErrAddress, why) }
-
-func isName(s string, limit int) bool {
-	if s == "" || len(s) > limit {
-		return false
-	}
-	for i := range len(s) {
+// nameEnd returns the index of the first byte from i on that no name has.
+func nameEnd[T string | []byte](s T, i int) int {
+	for i < len(s) {
 		c := s[i]
-		if c-'0' > 9 && c|0x20-'a' > 25 && c != '_' && c != '-' {
-			return false
+		if c-'0' > 9 && (c|0x20)-'a' > 25 && c != '_' && c != '-' {
+			break
 		}
+		i++
 	}
-	return true
+	return i
 }
 
-func isPath(s string) bool {
-	for _, r := range s {
-		if r < ' ' || r == 0x7f {
+func isPath[T string | []byte](s T) bool {
+	ascii := true
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
 			return false
 		}
+		ascii = ascii && s[i] < utf8.RuneSelf
 	}
-	return utf8.ValidString(s)
+	return ascii || utf8.ValidString(string(s))
 }
 
 // String returns the address as text, which [ParseAddress] reads back.
@@ -123,7 +162,8 @@ func ViaAddress(node, sid, router string) Address {
 }
 
 // Via returns the node and the session of an address that [ViaAddress] made.
-// ok is false for another address.
+// ok is false for an instance that is not of two parts. Their form is not
+// checked any further here.
 func (a Address) Via() (node, sid string, ok bool) {
 	node, sid, ok = strings.Cut(a.Instance, "-")
 	if !ok || node == "" || sid == "" || strings.Contains(sid, "-") {

@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// Errors of signatures. Both mean that the message must not be acted upon.
+// Errors of signatures. The first two mean that the message must not be acted
+// upon.
 var (
 	// ErrUnsigned is returned for a message without a signature.
 	ErrUnsigned = errors.New("umf: message is not signed")
@@ -14,6 +15,10 @@ var (
 	// message carries, and for a message without mid or timestamp, which
 	// nothing can sign.
 	ErrBadSignature = errors.New("umf: signature does not match")
+
+	// ErrNoSecret is returned when a message is to be signed with an empty
+	// secret.
+	ErrNoSecret = errors.New("umf: no secret to sign with")
 )
 
 // ErrExtra is the error, with the key added, for a member of Message.Extra

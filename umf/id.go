@@ -20,14 +20,13 @@ func AppendMid(dst []byte) []byte {
 	n := len(dst)
 	dst = append(dst, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"...)
 	mid := dst[n:]
-	// The random bytes are drawn into the end of the text that they become,
-	// which saves an allocation: dashes, written last to first, never overtake.
+	// Drawn into the end of the text: a buffer of its own would be allocated,
+	// because the reader may be any.
 	random := mid[midLength-16:]
 	rand.Read(random) // never fails
-	random[6] = random[6]&0x0f | 0x40
-	random[8] = random[8]&0x3f | 0x80
-	var id [16]byte
-	copy(id[:], random)
+	id := [16]byte(random)
+	id[6] = id[6]&0x0f | 0x40 // version 4
+	id[8] = id[8]&0x3f | 0x80 // variant of RFC 9562
 	hex.Encode(mid[0:8], id[0:4])
 	hex.Encode(mid[9:13], id[4:6])
 	hex.Encode(mid[14:18], id[6:8])

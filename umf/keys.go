@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"sync"
 )
@@ -35,6 +36,13 @@ func NewKeys(secrets ...string) *Keys {
 	}
 	return k
 }
+
+// String tells how many keys there are, and nothing about them: a Keys that
+// gets into a log must not give them away.
+func (k *Keys) String() string { return fmt.Sprintf("umf.Keys(%d)", len(k.secrets)) }
+
+// GoString is String, for %#v.
+func (k *Keys) GoString() string { return k.String() }
 
 // Verify checks the signature of a message, in a time that does not depend on
 // what the right one would be. It returns [ErrUnsigned], [ErrBadSignature], or

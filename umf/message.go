@@ -116,15 +116,11 @@ func (m *Message) Reply(body any) (*Message, error) {
 }
 
 // Validate applies the rules of [Envelope.Check] and makes sure that what is
-// raw JSON in the message is valid. The error is a [*FieldError], or a
-// [*SyntaxError] if a member of Extra is at fault.
+// raw JSON in the message is valid. The error is a [*FieldError] or wraps
+// [ErrExtra].
 func (m *Message) Validate() error {
-	text, err := m.AppendShort(nil)
-	if err != nil {
-		return err
-	}
 	var e Envelope
-	if err := Scan(text, &e); err != nil {
+	if err := m.scan(&e); err != nil {
 		return err
 	}
 	return e.Check()
@@ -134,6 +130,9 @@ func (m *Message) Validate() error {
 // what is signed) and signs it with a secret. What is changed afterwards makes
 // the signature wrong, but for priority, ttl, for and Extra.
 func (m *Message) Sign(secret string) error {
+	if secret == "" {
+		return ErrNoSecret
+	}
 	m.complete()
 	var e Envelope
 	if err := m.scan(&e); err != nil {

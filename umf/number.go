@@ -3,6 +3,7 @@ package umf
 import (
 	"math"
 	"strconv"
+	"time"
 )
 
 // exactDigits is how many significant digits a decimal can have so that no
@@ -16,7 +17,7 @@ func isZero(raw []byte) bool {
 		switch {
 		case c >= '1' && c <= '9':
 			return parseDouble(raw) == 0
-		case c|0x20 == 'e':
+		case c == 'e' || c == 'E':
 			return true
 		}
 	}
@@ -98,4 +99,25 @@ func isCanonicalFraction(small bool, fraction []byte) bool {
 		}
 	}
 	return true
+}
+
+// Seconds reads the JSON value of a field that counts seconds, [Timeout] or
+// [TTL]: a number, or a string that holds one, as UMF's examples have it. ok
+// is false unless it is more than zero. What is beyond the range of a
+// [time.Duration] is the longest one.
+func Seconds(raw []byte) (d time.Duration, ok bool) {
+	if len(raw) > 2 && raw[0] == '"' {
+		raw = raw[1 : len(raw)-1]
+	}
+	if len(raw) == 0 || raw[0]-'0' > 9 {
+		return 0, false
+	}
+	if end, f := skipNumber(raw, 0); f != faultNone || end != len(raw) {
+		return 0, false
+	}
+	ns := parseDouble(raw) * float64(time.Second)
+	if ns >= math.MaxInt64 {
+		return math.MaxInt64, true
+	}
+	return time.Duration(ns), ns >= 1
 }

@@ -13,7 +13,8 @@ import (
 // space returns the index of the first byte from i on that is not JSON white
 // space.
 func space(b []byte, i int) int {
-	for i < len(b) && b[i] <= ' ' && 1<<b[i]&(1<<' '|1<<'\t'|1<<'\n'|1<<'\r') != 0 {
+	const whites = uint64(1<<' ' | 1<<'\t' | 1<<'\n' | 1<<'\r')
+	for i < len(b) && b[i] <= ' ' && whites>>b[i]&1 != 0 {
 		i++
 	}
 	return i
@@ -216,7 +217,7 @@ func skipNumber(b []byte, i int) (int, fault) {
 			return i, f
 		}
 	}
-	if i < len(b) && b[i]|0x20 == 'e' {
+	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
 		i++
 		if i < len(b) && (b[i] == '+' || b[i] == '-') {
 			i++
@@ -260,8 +261,8 @@ func hexValue(c byte) rune {
 	switch {
 	case c-'0' <= 9:
 		return rune(c - '0')
-	case c|0x20 >= 'a' && c|0x20 <= 'f':
-		return rune(c|0x20-'a') + 10
+	case (c|0x20)-'a' < 6:
+		return rune((c|0x20)-'a') + 10
 	}
 	return -1
 }
