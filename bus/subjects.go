@@ -259,12 +259,12 @@ func partitionChars(i, n int) string {
 	return sidAlphabet[i*w : (i+1)*w]
 }
 
-// ConsumerName names a session's reconnection queue: its id, and the fence
-// under which its reader owns the session, so that a former owner's consumer
-// is another one.
-func ConsumerName(sid string, fence uint64) (string, error) {
-	if !ValidSID(sid) {
-		return "", badName(ErrBadSID, sid)
-	}
-	return sid + "_" + strconv.FormatUint(fence, 10), nil
+// consumerName names one consumer of a session's reconnection queue: the
+// session's id, the fence under which its reader owns the session, and a number
+// that the owner does not use twice.
+func consumerName(sid string, fence, n uint64) string {
+	b := make([]byte, 0, SIDLen+42)
+	b = append(b, sid...)
+	b = strconv.AppendUint(append(b, '_'), fence, 10)
+	return string(strconv.AppendUint(append(b, '_'), n, 10))
 }

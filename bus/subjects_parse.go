@@ -111,11 +111,14 @@ func ParseEvent(subject string) (what SessionEvent, sid string, err error) {
 	return SessionEvent(kind), sid, nil
 }
 
-// ParseConsumerName is the inverse of [ConsumerName].
+// ParseConsumerName tells whose reconnection queue a consumer of a mailbox
+// stream is, and under which fence it was made.
 func ParseConsumerName(name string) (sid string, fence uint64, err error) {
-	sid, num, _ := strings.Cut(name, "_")
-	fence, perr := strconv.ParseUint(num, 10, 64)
-	if perr != nil || !ValidSID(sid) || strconv.FormatUint(fence, 10) != num {
+	sid, rest, _ := strings.Cut(name, "_")
+	num, seq, _ := strings.Cut(rest, "_")
+	fence, err1 := strconv.ParseUint(num, 10, 64)
+	n, err2 := strconv.ParseUint(seq, 10, 64)
+	if err1 != nil || err2 != nil || !ValidSID(sid) || consumerName(sid, fence, n) != name {
 		return "", 0, fmt.Errorf("bus: not a consumer name: %w", badName(ErrBadSubject, name))
 	}
 	return sid, fence, nil

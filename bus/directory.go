@@ -1,0 +1,215 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrBadEntry: a directory entry that no node can have written.
+var ErrBadEntry = errors.New("bus: unreadable directory entry")
+
+// deletedFor is how long the mark of a deleted entry is kept: writers that
+// missed the deletion find out that they lost.
+const deletedFor = time.Minute
+
+// Directory is the sessions that exist: a key-value bucket, key sid. All
+// methods may be called concurrently.
+type Directory struct {
+	// Immutable after newDirectory.
+	store *Store
+	acks  *acks
+
+	known *lookups // safe for concurrent use
+}
+
+func newDirectory(s *Store) (*Directory, error) {
+	a, err := newAcks(s.nc, s.cfg.Window, s.cfg.AckTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{store: s, acks: a, known: newLookups()}, nil
+}
+
+// Get reads a session's entry and its revision from any replica. What it
+// returns may be older than the last write (then a compare-and-swap on its
+// revision fails: use GetLatest); ErrNoSession it returns only after the
+// leader has said so.
+func (d *Directory) Get(ctx context.Context, sid string) (Entry, uint64, error) {
+	if !ValidSID(sid) {
+		return Entry{}, 0, badName(ErrBadSID, sid)
+	}
+	ctx, cancel := d.store.bounded(ctx)
+	defer cancel()
+	m, err := d.store.nc.RequestWithContext(ctx, apiDirectGet+sessionStream+"."+sessionKeyPrefix+sid, nil)
+	if err != nil || statusOf(m) != "" || one(m.Header, headerKVOp) != "" {
+		return d.GetLatest(ctx, sid)
+	}
+	rev, err := strconv.ParseUint(one(m.Header, headerSeq), 10, 64)
+	if err != nil {
+		return d.GetLatest(ctx, sid)
+	}
+	return decodeEntry(m.Data, rev)
+}
+
+// GetLatest reads a session's entry from the bucket's leader: slower than Get,
+// but never older than an acknowledged write.
+func (d *Directory) GetLatest(ctx context.Context, sid string) (Entry, uint64, error) {
+	if !ValidSID(sid) {
+		return Entry{}, 0, badName(ErrBadSID, sid)
+	}
+	ctx, cancel := d.store.bounded(ctx)
+	defer cancel()
+	m, found, err := leaderGet(ctx, d.store.nc, sessionStream, getRequest{LastFor: sessionKeyPrefix + sid})
+	switch {
+	case err != nil:
+		return Entry{}, 0, err
+	case !found || deleted(m.Header):
+		return Entry{}, 0, ErrNoSession
+	}
+	return decodeEntry(m.Data, m.Seq)
+}
+
+// deleted reports whether raw headers are those of a deleted key.
+func deleted(raw []byte) bool {
+	if len(raw) == 0 {
+		return false
+	}
+	h, err := nats.DecodeHeadersMsg(raw)
+	return err == nil && one(h, headerKVOp) != ""
+}
+
+func decodeEntry(data []byte, rev uint64) (Entry, uint64, error) {
+	var e Entry
+	if err := json.Unmarshal(data, &e); err != nil {
+		return Entry{}, rev, fmt.Errorf("%w: %w", ErrBadEntry, err)
+	}
+	return e, rev, nil
+}
+
+// Create makes the entry of a new session. ErrFenced: there is one already.
+func (d *Directory) Create(ctx context.Context, sid string, e Entry) (rev uint64, err error) {
+	return d.write(ctx, sid, &e, 0)
+}
+
+// Update replaces the entry if its revision still is rev. ErrFenced: it is
+// not, the session has another owner. Repetition after a lost answer is safe
+// and built in; ErrUnconfirmed means that the outcome stayed unknown until ctx
+// ended: read the entry again before going on.
+func (d *Directory) Update(ctx context.Context, sid string, e Entry, rev uint64) (uint64, error) {
+	if rev == 0 {
+		return 0, fmt.Errorf("%w: no revision", ErrFenced)
+	}
+	return d.write(ctx, sid, &e, rev)
+}
+
+// write stores an entry under the expected revision. The message id makes the
+// repetition of a write whose answer was lost return the first one's revision.
+func (d *Directory) write(ctx context.Context, sid string, e *Entry, rev uint64) (uint64, error) {
+	m, err := d.message(sid, e, rev)
+	if err != nil {
+		return 0, err
+	}
+	m.Header[headerMsgID] = []string{NewSID()}
+	seq, err := d.send(ctx, m)
+	if err == nil {
+		d.known.put(sid, true)
+	}
+	return seq, err
+}
+
+// Delete removes the entry if its revision still is rev.
+func (d *Directory) Delete(ctx context.Context, sid string, rev uint64) error {
+	if !ValidSID(sid) {
+		return badName(ErrBadSID, sid)
+	}
+	m := &nats.Msg{Subject: sessionKeyPrefix + sid, Header: nats.Header{
+		headerKVOp:     []string{"DEL"},
+		headerExpected: []string{strconv.FormatUint(rev, 10)},
+		headerMsgID:    []string{NewSID()},
+		headerTTL:      []string{ttlSeconds(deletedFor)},
+	}}
+	_, err := d.send(ctx, m)
+	if err == nil {
+		d.known.put(sid, false)
+	}
+	return err
+}
+
+// send publishes m until it is acknowledged or ctx ends.
+func (d *Directory) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+	ctx, cancel := d.store.bounded(ctx)
+	defer cancel()
+	err = retry(ctx, func(ctx context.Context) error {
+		seq, err = publishAcked(ctx, d.store.nc, m)
+		return err
+	})
+	return seq, err
+}
+
+// UpdateAsync is Update without the wait and without repetition, for
+// checkpoints: done is called exactly once, from another goroutine, with the
+// new revision or an error; it must only enqueue. If UpdateAsync returns an
+// error nothing was sent and done is not called; ErrOverload: the window is
+// full. After ErrUnconfirmed the revision is unknown: GetLatest tells. See
+// [Store.PublishAsync] for how long it can block.
+func (d *Directory) UpdateAsync(sid string, e Entry, rev uint64, done func(rev uint64, err error)) error {
+	m, err := d.message(sid, &e, rev)
+	if err != nil {
+		return err
+	}
+	return d.acks.publish(m, done)
+}
+
+// message is the publish that compares and swaps an entry.
+func (d *Directory) message(sid string, e *Entry, rev uint64) (*nats.Msg, error) {
+	if !ValidSID(sid) {
+		return nil, badName(ErrBadSID, sid)
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("bus: directory entry: %w", err)
+	}
+	return &nats.Msg{
+		Subject: sessionKeyPrefix + sid,
+		Data:    data,
+		Header:  nats.Header{headerExpected: []string{strconv.FormatUint(rev, 10)}},
+	}, nil
+}
+
+// List calls fn for every session until it returns false. The list is as it
+// was while List ran, in no order; unreadable entries are skipped.
+func (d *Directory) List(ctx context.Context, fn func(sid string, e Entry) bool) error {
+	kv, err := d.store.js.KeyValue(ctx, SessionBucket)
+	if err != nil {
+		return requestError(err)
+	}
+	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return requestError(err)
+	}
+	defer func() { _ = w.Stop() }() // the server removes the consumer by itself
+	for {
+		select {
+		case <-ctx.Done():
+			return requestError(ctx.Err())
+		case kve, ok := <-w.Updates():
+			if !ok || kve == nil { // nil: everything that was there has been sent
+				return nil
+			}
+			e, _, err := decodeEntry(kve.Value(), kve.Revision())
+			if err != nil || !ValidSID(kve.Key()) {
+				continue
+			}
+			if !fn(kve.Key(), e) {
+				return nil
+			}
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package bus
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// State says whether a session has a socket.
+type State uint8
+
+// The states of a session in the directory.
+const (
+	StateLive   State = iota + 1 // the entry's node holds its socket
+	StateParked                  // no socket; its mailbox waits
+)
+
+func (s State) String() string {
+	switch s {
+	case StateLive:
+		return "live"
+	case StateParked:
+		return "parked"
+	}
+	return fmt.Sprintf("State(%d)", uint8(s))
+}
+
+// Entry is what the directory knows of a session. The revision under which it
+// was read or written is the fence: every write compares and swaps it.
+type Entry struct {
+	// Node that has, or had last, the session's socket.
+	Node  string
+	State State
+	// Fence is a random number of the attachment that owns the session: it
+	// tells one socket's ownership from another's, also on the same node.
+	Fence uint64
+	// Floor is the sequence of the last message that was delivered.
+	Floor uint64
+	// Seen is how far the mailbox is known to hold nothing else to deliver;
+	// it is not below Floor.
+	Seen uint64
+	// TokenHash is the SHA-256 of the resume secret.
+	TokenHash []byte
+	// Identity that the client proved; empty: none.
+	Identity string
+	// Acked: the client confirms messages itself.
+	Acked bool
+	// Addr is the client's address when it last connected.
+	Addr string
+	// Opened is when the session was made; it is kept to the second.
+	Opened time.Time
+}
+
+// entryJSON is the stored form: short keys, since there is one for every
+// session and it is rewritten with every checkpoint.
+type entryJSON struct {
+	Node     string `json:"n"`
+	State    State  `json:"s"`
+	Fence    uint64 `json:"w,omitempty"`
+	Floor    uint64 `json:"f,omitempty"`
+	Seen     uint64 `json:"e,omitempty"`
+	Token    []byte `json:"t,omitempty"`
+	Identity string `json:"i,omitempty"`
+	Acked    bool   `json:"k,omitempty"`
+	Addr     string `json:"a,omitempty"`
+	Opened   int64  `json:"o,omitempty"`
+}
+
+// MarshalJSON writes the stored form.
+func (e Entry) MarshalJSON() ([]byte, error) {
+	j := entryJSON{
+		Node: e.Node, State: e.State, Fence: e.Fence, Floor: e.Floor, Token: e.TokenHash,
+		Identity: e.Identity, Acked: e.Acked, Addr: e.Addr,
+	}
+	if e.Seen != e.Floor {
+		j.Seen = e.Seen
+	}
+	if !e.Opened.IsZero() {
+		j.Opened = e.Opened.Unix()
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON reads the stored form and refuses what no node writes.
+func (e *Entry) UnmarshalJSON(b []byte) error {
+	var j entryJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	if !ValidNodeID(j.Node) {
+		return badName(ErrBadNode, j.Node)
+	}
+	if j.State != StateLive && j.State != StateParked {
+		return fmt.Errorf("bus: session state %d", j.State)
+	}
+	*e = Entry{
+		Node: j.Node, State: j.State, Fence: j.Fence, Floor: j.Floor, Seen: max(j.Seen, j.Floor), TokenHash: j.Token,
+		Identity: j.Identity, Acked: j.Acked, Addr: j.Addr,
+	}
+	if j.Opened != 0 {
+		e.Opened = time.Unix(j.Opened, 0).UTC()
+	}
+	return nil
+}

@@ -1,0 +1,283 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// maxConsumers of a stream. It must be explicit: a server from 2.15 on
+	// refuses the 1,001st consumer of a stream that names no limit, and
+	// "unlimited" counts as naming none. It is a limit only; nothing is
+	// reserved for it.
+	maxConsumers = 100_000
+	// minConsumers that an account must allow: as many sessions of one stream
+	// can be behind at the same time.
+	minConsumers = 1000
+
+	// dupWindow is within which a repeated message id is dropped.
+	dupWindow = 2 * time.Minute
+	// entryDupWindow is the same for directory entries: it only has to outlast
+	// the repetition of a write.
+	entryDupWindow = 30 * time.Second
+)
+
+// outConfig is the stream of mailbox partition i.
+//
+// One SubjectTransform is all that a stream has, and it cannot drop a rest of
+// unknown length, so reply subjects have one form only, with seven tokens.
+func (c *MailboxConfig) outConfig(i int) jetstream.StreamConfig {
+	var subjects []string
+	for _, ch := range partitionChars(i, c.Streams) {
+		subjects = append(subjects,
+			fmt.Sprintf(prefixOut+"%c.*", ch),
+			fmt.Sprintf(prefixReply+"*.%c.*.*", ch))
+	}
+	cfg := c.common(outStream(i))
+	cfg.Description = "Hydrant: mailboxes of sessions"
+	cfg.Subjects = subjects
+	cfg.Retention = jetstream.LimitsPolicy
+	cfg.Discard = jetstream.DiscardOld
+	// Two more than wait: the message at the floor, and a marker.
+	cfg.MaxMsgsPerSubject = int64(c.QueueLimit) + 2
+	cfg.MaxAge = c.mailboxAge()
+	cfg.MaxBytes = -1
+	if c.MaxBytes > 0 {
+		cfg.MaxBytes = max(1, c.MaxBytes/int64(c.Streams))
+	}
+	cfg.Duplicates = min(dupWindow, cfg.MaxAge)
+	cfg.SubjectTransform = &jetstream.SubjectTransformConfig{
+		Source:      prefixReply + "*.*.*.*",
+		Destination: prefixOut + "{{wildcard(2)}}.{{wildcard(3)}}",
+	}
+	cfg.RePublish = &jetstream.RePublish{
+		Source:      prefixOut + "*.*",
+		Destination: prefixLive + "{{wildcard(1)}}.{{wildcard(2)}}",
+	}
+	return cfg
+}
+
+// sessionConfig is the stream under the key-value bucket of the directory, as
+// NATS' key-value tools make and expect it, with message TTLs besides.
+func (c *MailboxConfig) sessionConfig() jetstream.StreamConfig {
+	cfg := c.common(sessionStream)
+	cfg.Description = "Hydrant: directory of sessions"
+	cfg.Subjects = []string{sessionKeyPrefix + ">"}
+	cfg.Retention = jetstream.LimitsPolicy
+	cfg.Discard = jetstream.DiscardNew
+	cfg.MaxMsgsPerSubject = 1
+	cfg.MaxAge = c.TTL
+	cfg.MaxBytes = -1
+	cfg.Duplicates = min(entryDupWindow, c.TTL)
+	cfg.AllowRollup = true
+	cfg.DenyDelete = true
+	cfg.Compression = jetstream.NoCompression // entries are too small
+	return cfg
+}
+
+// workConfig is the stream of the services' work queues. A queue that is full
+// refuses new work: unlike a client, a sender of work can be told.
+func (c *MailboxConfig) workConfig() jetstream.StreamConfig {
+	cfg := c.common(WorkStream)
+	cfg.Description = "Hydrant: work queues of services"
+	cfg.Subjects = []string{prefixWork + "*"}
+	cfg.Retention = jetstream.WorkQueuePolicy
+	cfg.Discard = jetstream.DiscardNew
+	cfg.DiscardNewPerSubject = true
+	cfg.MaxMsgsPerSubject = int64(c.WorkLimit)
+	cfg.MaxAge = c.WorkTTL
+	cfg.MaxBytes = -1
+	cfg.Duplicates = min(dupWindow, cfg.MaxAge)
+	return cfg
+}
+
+func (c *MailboxConfig) common(name string) jetstream.StreamConfig {
+	cfg := jetstream.StreamConfig{
+		Name:         name,
+		Storage:      jetstream.FileStorage,
+		Compression:  jetstream.S2Compression,
+		Replicas:     c.Replicas,
+		MaxConsumers: maxConsumers,
+		MaxMsgs:      -1,
+		MaxMsgSize:   -1,
+		AllowDirect:  true,
+		AllowMsgTTL:  true,
+	}
+	if c.Memory {
+		cfg.Storage = jetstream.MemoryStorage
+		cfg.Compression = jetstream.NoCompression
+	}
+	return cfg
+}
+
+// configs are all streams of the store.
+func (c *MailboxConfig) configs() []jetstream.StreamConfig {
+	all := make([]jetstream.StreamConfig, 0, c.Streams+2)
+	for i := range c.Streams {
+		all = append(all, c.outConfig(i))
+	}
+	return append(all, c.sessionConfig(), c.workConfig())
+}
+
+// ensure creates the streams that are missing and updates those that differ.
+// What it cannot change it leaves to Verify to report.
+func (s *Store) ensure(ctx context.Context) error {
+	limit, err := s.accountLimit(ctx)
+	if err != nil {
+		return err
+	}
+	var findings []Finding
+	for _, want := range s.cfg.configs() {
+		if limit > 0 {
+			want.MaxConsumers = min(want.MaxConsumers, limit)
+		}
+		err := retry(ctx, func(ctx context.Context) error { return s.ensureStream(ctx, want) })
+		if errors.Is(err, ErrRefused) {
+			findings = append(findings, Finding{
+				What: "stream " + want.Name, Want: "can be created and updated",
+				Have: err.Error(), Fix: "see the reason; the server's log may say more",
+			})
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("bus: stream %s: %w", want.Name, err)
+		}
+	}
+	return contractError(findings)
+}
+
+// accountLimit is how many consumers of a stream the account allows; 0: it
+// names no limit. JetStream that is not there is a finding.
+func (s *Store) accountLimit(ctx context.Context) (int, error) {
+	var info *jetstream.AccountInfo
+	err := retry(ctx, func(ctx context.Context) (err error) {
+		info, err = s.js.AccountInfo(ctx)
+		return jsError(err)
+	})
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return 0, contractError([]Finding{{
+			What: "JetStream", Want: "enabled for this account", Have: err.Error(),
+			Fix: "start nats-server with JetStream (-js) and enable it for the account of NATS_USER or NATS_CREDS",
+		}})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("bus: JetStream account: %w", err)
+	}
+	limit := max(info.Limits.MaxConsumers, 0)
+	if limit > 0 && limit < minConsumers {
+		return 0, contractError([]Finding{{
+			What: "account limit max_consumers", Want: fmt.Sprintf("at least %d, or none", minConsumers), Have: fmt.Sprint(limit),
+			Fix: "raise the account's JetStream limit: each session that is behind has a consumer",
+		}})
+	}
+	return limit, nil
+}
+
+// ensureStream creates one stream, or updates it if it differs from want in
+// something that can be changed.
+func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+	st, err := s.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = s.js.CreateStream(ctx, want)
+		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return jsError(err)
+		}
+		// Another node was faster, with another configuration.
+		st, err = s.js.Stream(ctx, want.Name)
+	}
+	if err != nil {
+		return jsError(err)
+	}
+	have := st.CachedInfo().Config
+	next := merge(have, want)
+	if sameConfig(have, next) {
+		return nil
+	}
+	_, err = s.js.UpdateStream(ctx, next)
+	return jsError(err)
+}
+
+// merge is the configuration to update a stream to: what the store decides
+// from want, all else (placement, tags, more replicas, a higher consumer
+// limit) as the operator has it.
+func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
+	next := have
+	next.Subjects = want.Subjects
+	next.Discard = want.Discard
+	next.DiscardNewPerSubject = want.DiscardNewPerSubject
+	next.MaxMsgsPerSubject = want.MaxMsgsPerSubject
+	next.MaxAge = want.MaxAge
+	next.MaxBytes = want.MaxBytes
+	next.Duplicates = want.Duplicates
+	next.AllowDirect = true
+	next.AllowMsgTTL = true
+	next.AllowRollup = want.AllowRollup || have.AllowRollup
+	next.SubjectTransform = want.SubjectTransform
+	next.RePublish = want.RePublish
+	next.Replicas = max(have.Replicas, want.Replicas)
+	next.MaxConsumers = max(have.MaxConsumers, want.MaxConsumers)
+	return next
+}
+
+// sameConfig compares what merge can change.
+func sameConfig(a, b jetstream.StreamConfig) bool {
+	return sameSubjects(a.Subjects, b.Subjects) &&
+		a.Discard == b.Discard &&
+		a.DiscardNewPerSubject == b.DiscardNewPerSubject &&
+		a.MaxMsgsPerSubject == b.MaxMsgsPerSubject &&
+		a.MaxAge == b.MaxAge &&
+		a.MaxBytes == b.MaxBytes &&
+		a.Duplicates == b.Duplicates &&
+		a.AllowDirect == b.AllowDirect &&
+		a.AllowMsgTTL == b.AllowMsgTTL &&
+		a.AllowRollup == b.AllowRollup &&
+		samePtr(a.SubjectTransform, b.SubjectTransform) &&
+		samePtr(a.RePublish, b.RePublish) &&
+		a.Replicas == b.Replicas &&
+		a.MaxConsumers == b.MaxConsumers
+}
+
+func sameSubjects(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}
+
+func samePtr[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// jsError gives errors of the jetstream package the meaning of this one's.
+func jsError(err error) error {
+	if err == nil {
+		return nil
+	}
+	var je jetstream.JetStreamError
+	if errors.As(err, &je) && je.APIError() != nil {
+		if je.APIError().ErrorCode == codeUnavailable {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		if api.ErrorCode == codeUnavailable {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if errors.Is(err, nats.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrNoStreamResponse) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return requestError(err)
+}
