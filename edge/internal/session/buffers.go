@@ -1,0 +1,125 @@
+package session
+
+import "sync"
+
+// Both buffers are taken from a pool when the first element comes and given
+// back with the last, so that a quiet session owns none and a busy one
+// allocates none.
+var (
+	heldPool = sync.Pool{New: func() any { return new(held) }}
+	sentPool = sync.Pool{New: func() any { return new(sent) }}
+)
+
+// maxPooled is the capacity above which a buffer is left to the collector.
+const maxPooled = 1024
+
+// held is a first-in-first-out queue of live copies with ascending sequences.
+type held struct {
+	q     []Copy
+	head  int
+	bytes int
+}
+
+func (h *held) len() int {
+	if h == nil {
+		return 0
+	}
+	return len(h.q) - h.head
+}
+
+// first returns the oldest copy, nil if there is none; valid until pop.
+func (h *held) first() *Copy {
+	if h.len() == 0 {
+		return nil
+	}
+	return &h.q[h.head]
+}
+
+// last returns the newest sequence, 0 if there is none.
+func (h *held) last() uint64 {
+	if h.len() == 0 {
+		return 0
+	}
+	return h.q[len(h.q)-1].Seq
+}
+
+func (h *held) push(c Copy) {
+	if h.head > 0 && len(h.q) == cap(h.q) {
+		n := copy(h.q, h.q[h.head:])
+		clear(h.q[n:])
+		h.q, h.head = h.q[:n], 0
+	}
+	h.q = append(h.q, c)
+	h.bytes += len(c.Payload)
+}
+
+func (h *held) pop() {
+	h.bytes -= len(h.q[h.head].Payload)
+	h.q[h.head] = Copy{} // lets go of the payload
+	h.head++
+}
+
+// free returns the buffer to the pool.
+func (h *held) free() {
+	if h == nil || cap(h.q) > maxPooled {
+		return
+	}
+	clear(h.q)
+	*h = held{q: h.q[:0]}
+	heldPool.Put(h)
+}
+
+// looseBit marks an entry of sent that cannot serve as an anchor: a gap, or a
+// message with a time to live. Stream sequences do not reach that far.
+const looseBit = 1 << 63
+
+// sent is the ring of unconfirmed sequences, in the order of writing.
+type sent struct {
+	q    []uint64 // length is a power of two
+	head int
+	n    int
+}
+
+func (r *sent) len() int {
+	if r == nil {
+		return 0
+	}
+	return r.n
+}
+
+func (r *sent) at(i int) (seq uint64, loose bool) {
+	e := r.q[(r.head+i)&(len(r.q)-1)]
+	return e &^ looseBit, e&looseBit != 0
+}
+
+func (r *sent) push(seq uint64, loose bool) {
+	if r.n == len(r.q) {
+		r.grow()
+	}
+	if loose {
+		seq |= looseBit
+	}
+	r.q[(r.head+r.n)&(len(r.q)-1)] = seq
+	r.n++
+}
+
+func (r *sent) grow() {
+	q := make([]uint64, max(16, 2*len(r.q)))
+	for i := range r.n {
+		q[i] = r.q[(r.head+i)&(len(r.q)-1)]
+	}
+	r.q, r.head = q, 0
+}
+
+func (r *sent) pop(n int) {
+	r.head = (r.head + n) & (len(r.q) - 1)
+	r.n -= n
+}
+
+func (r *sent) free() {
+	if r == nil || len(r.q) > maxPooled {
+		return
+	}
+	r.head, r.n = 0, 0
+	sentPool.Put(r)
+}

@@ -1,0 +1,174 @@
+package session
+
+// Live takes a copy of a stored message from the live subject.
+func (s *Session) Live(c Copy, fx Effects) {
+	if s.state == Live && c.Seq > s.cursor && c.Prev <= s.cursor && s.proven(c.Prev) && s.open() {
+		m := Stored{Seq: c.Seq, Time: c.Time, Mark: c.Mark != 0, TTL: c.TTL, Payload: c.Payload}
+		s.take(&m, c.Prev, fx)
+		s.settle(fx)
+		return
+	}
+	switch {
+	case !s.active():
+	case s.state == Attaching && c.Mark != 0 && c.Mark == s.mark:
+		s.established(c, fx)
+	case c.Seq <= s.cursor:
+		fx.Count(DuplicateCopy)
+	default:
+		if !s.hold(c, fx) {
+			s.miss(&c)
+		}
+		s.advance(fx)
+		s.settle(fx)
+	}
+}
+
+// Writable reports that the socket's queue has room again.
+func (s *Session) Writable(fx Effects) {
+	s.full = false
+	s.advance(fx)
+	s.settle(fx)
+}
+
+// open reports whether a message may be written now.
+func (s *Session) open() bool {
+	return !s.full && (s.class == Plain || s.sent.len() < s.opts.window())
+}
+
+// proven reports whether a copy whose predecessor was prev, at or below the
+// cursor, may be taken without asking the store. The mailbox drops its oldest
+// first, so a predecessor that still was there proves that nothing after the
+// cursor was dropped. One that is older than the anchor means that the anchor
+// is gone: impossible, unless it has a TTL or the log is another one.
+func (s *Session) proven(prev uint64) bool {
+	switch {
+	case s.verify:
+		return false
+	case s.cursor == 0 || prev >= s.anchor:
+		return true
+	case s.unsure:
+		return prev > 0 && prev <= min(s.floor, s.safe)
+	}
+	return prev > 0 && s.weak
+}
+
+// take accounts for the message that follows the cursor, and writes it if it is
+// not a marker. prev is 0 if unknown.
+func (s *Session) take(m *Stored, prev uint64, fx Effects) {
+	s.cursor = m.Seq
+	s.unsure = false
+	switch {
+	case !m.TTL:
+		s.anchor, s.stamp, s.weak = m.Seq, m.Time, false
+	case s.weak && prev > 0:
+		if s.anchor != prev {
+			s.anchor, s.stamp = prev, 0
+		}
+	case s.weak && s.anchor == 0:
+		s.anchor, s.stamp = m.Seq, m.Time
+	}
+	if !m.Mark {
+		s.fresh = false
+		out := Out{Seq: m.Seq, Prev: s.written, Payload: m.Payload}
+		s.written, s.loose = m.Seq, m.TTL
+		if s.class == Acked {
+			s.push(m.Seq, m.TTL)
+		}
+		if !fx.Write(out) {
+			s.full = true
+		}
+		return
+	}
+	if m.TTL {
+		return
+	}
+	if s.fresh {
+		s.fresh = false
+		s.floor, s.written = m.Seq, m.Seq
+	}
+	if s.floor == s.written {
+		s.safe = m.Seq
+		fx.Dirty()
+	}
+}
+
+// tell writes a gap and moves the cursor behind it.
+func (s *Session) tell(g Gap, fx Effects) {
+	if s.class == Plain {
+		fx.Gap(g)
+		return
+	}
+	s.written, s.loose = g.Seq, true
+	if !fx.Gap(g) {
+		s.full = true
+	}
+}
+
+// skip declares everything up to and including to as missing.
+func (s *Session) skip(from, to uint64, why Why, fx Effects) {
+	g := Gap{From: from, To: to, Why: why, Prev: s.written, Seq: to}
+	if s.class == Acked {
+		s.push(to, true)
+	}
+	s.cursor = max(s.cursor, to)
+	s.tell(g, fx)
+}
+
+// push counts a sequence as unconfirmed.
+func (s *Session) push(seq uint64, loose bool) {
+	if s.sent == nil {
+		s.sent = sentPool.Get().(*sent)
+	}
+	s.sent.push(seq, loose)
+}
+
+// hold keeps a copy that cannot be written now; false: it does not fit, or is
+// out of order, and the store has to be read for it.
+func (s *Session) hold(c Copy, fx Effects) bool {
+	if c.Seq <= s.held.last() {
+		fx.Count(DuplicateCopy)
+		return false
+	}
+	if s.held == nil {
+		s.held = heldPool.Get().(*held)
+	}
+	if s.held.len() >= s.opts.heldMessages() || s.held.bytes+len(c.Payload) > s.opts.heldBytes() {
+		fx.Count(DroppedCopy)
+		return false
+	}
+	s.held.push(c)
+	return true
+}
+
+// miss remembers that a copy exists which was not kept.
+func (s *Session) miss(c *Copy) {
+	s.missed = max(s.missed, c.Seq)
+	if c.Mark == 0 {
+		s.missedReal = true
+		s.missedKept = s.missedKept || !c.TTL
+	}
+}
+
+// dropHeld forgets the held copies, but not that they exist.
+func (s *Session) dropHeld() {
+	for c := s.held.first(); c != nil; c = s.held.first() {
+		s.miss(c)
+		s.held.pop()
+	}
+	s.held.free()
+	s.held = nil
+}
+
+// prune lets go of what the cursor has passed.
+func (s *Session) prune() {
+	if s.missed <= s.cursor {
+		s.missed, s.missedReal, s.missedKept = 0, false, false
+	}
+	for c := s.held.first(); c != nil && c.Seq <= s.cursor; c = s.held.first() {
+		s.held.pop()
+	}
+	if s.held != nil && s.held.len() == 0 {
+		s.held.free()
+		s.held = nil
+	}
+}
