@@ -66,9 +66,8 @@ func (s *Session) read(fx Effects) {
 		if s.class == Acked {
 			n = min(n, s.opts.window()-s.sent.len())
 		}
-		s.consumer = true
 	}
-	s.reading, s.aim = true, t
+	s.reading, s.consumer, s.aim = true, true, t
 	fx.Read(s.cursor+1, s.asked(), n)
 }
 
@@ -270,10 +269,10 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 		from = m.Seq + 1
 		n++
 		if v == dropped {
-			if b.Next == 0 {
+			if b.Oldest == 0 {
 				break
 			}
-			if m.Seq >= b.Next {
+			if m.Seq >= b.Oldest {
 				v = intact
 			}
 		}

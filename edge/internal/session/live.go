@@ -14,6 +14,11 @@ func (s *Session) Live(c Copy, fx Effects) {
 		s.established(c, fx)
 	case c.Seq <= s.cursor:
 		fx.Count(DuplicateCopy)
+		if s.stamp != 0 && c.Seq <= s.anchor && c.Time > s.stamp {
+			// Lower, yet younger than the anchor: is this another log? Where
+			// clocks jump it is not, so the store has to tell.
+			s.Reattach(fx)
+		}
 	default:
 		if !s.hold(c, fx) {
 			s.miss(&c)

@@ -46,7 +46,7 @@ type Session struct {
 	void       bool // its answer is to be ignored
 	waiting    bool // a Read is to be repeated when the timer fires
 	remark     bool // … by attaching again
-	consumer   bool // reads may have made a consumer
+	consumer   bool // something was read since the session was live
 	full       bool // the socket's queue is at its bound
 	loose      bool // the last thing written cannot serve as an anchor
 	barrierLo  bool // the same of what the outstanding ping confirms

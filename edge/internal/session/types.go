@@ -90,7 +90,7 @@ const (
 	// RepeatedBarrier: another pong arrived in place of the barrier's.
 	RepeatedBarrier
 
-	numEvents
+	NumEvents
 )
 
 // String returns the metric label.
@@ -144,12 +144,16 @@ type Batch struct {
 	Anchor     AnchorState
 	AnchorTime int64 // when the message at the anchor was stored, if Present; 0: unknown
 
-	// Next is the first sequence of this mailbox at or after the asked one, 0
-	// if there is none. Needed when Msgs is empty; wanted when the anchor is
-	// not Present (without it the rest of the batch is read a second time).
-	Next uint64
-	Last uint64 // last sequence of the whole stream; needed when Msgs is empty; 0: unknown
-	Err  error  // the rest is void
+	// Oldest is the first sequence of this mailbox at or after the asked one,
+	// of use when the anchor is not Present; 0: unknown, then only the first
+	// message of the batch is taken and the rest is read again.
+	Oldest uint64
+
+	// Of use when Msgs is empty.
+	Next uint64 // as Oldest; 0: there is none
+	Last uint64 // last sequence of the whole stream; 0: unknown
+
+	Err error // the rest is void
 }
 
 // Out is a message to write to the client.
@@ -229,7 +233,7 @@ type Effects interface {
 	// is asked for, and no consumer is made. At most one is outstanding; each
 	// is answered by exactly one Batch.
 	Read(from, anchor uint64, max int)
-	// StopReading deletes the consumer that reads have made.
+	// StopReading releases what reads have made, a consumer.
 	StopReading()
 	// Timer arms the session's one timer anew; 0 stops it.
 	Timer(d time.Duration)
