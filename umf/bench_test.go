@@ -75,7 +75,9 @@ func BenchmarkVerify(b *testing.B) {
 			b.SetBytes(int64(len(m.text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := keys.Verify(&e); err != nil { b.Fatal(err)}
+				if err := keys.Verify(&e); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

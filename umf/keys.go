@@ -37,12 +37,9 @@ func NewKeys(secrets ...string) *Keys {
 	return k
 }
 
-// String tells how many keys there are, and nothing about them: a Keys that
-// gets into a log must not give them away.
-func (k *Keys) String() string { return fmt.Sprintf("umf.Keys(%d)", len(k.secrets)) }
-
-// GoString is String, for %#v.
-func (k *Keys) GoString() string { return k.String() }
+// Format implements [fmt.Formatter], for every verb: it tells how many keys
+// there are and nothing about them, so that they never get into a log.
+func (k *Keys) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "umf.Keys(%d)", len(k.secrets)) }
 
 // Verify checks the signature of a message, in a time that does not depend on
 // what the right one would be. It returns [ErrUnsigned], [ErrBadSignature], or
