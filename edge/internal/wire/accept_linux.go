@@ -1,0 +1,114 @@
+package wire
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// serveRaw accepts descriptors for the loops, without making a net.Conn of
+// each: that would register it with Go's poller, where it is not wanted.
+func (s *Server) serveRaw(ln *net.TCPListener) error {
+	// A listener's own RawConn cannot be waited on; its duplicate's can.
+	file, err := ln.File()
+	_ = ln.Close()
+	if err != nil {
+		return err
+	}
+	if !s.track(file) {
+		_ = file.Close()
+		return ErrServerClosed
+	}
+	defer s.untrack(file)
+	raw, err := file.SyscallConn()
+	if err == nil {
+		err = inheritOptions(raw)
+	}
+	if err != nil {
+		return err
+	}
+	var pause time.Duration
+	for {
+		var fd int
+		var sa unix.Sockaddr
+		var failed error
+		err := raw.Read(func(lfd uintptr) bool {
+			fd, sa, failed = unix.Accept4(int(lfd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			return failed != unix.EAGAIN
+		})
+		switch {
+		case err != nil:
+			if s.isClosed() || errors.Is(err, os.ErrClosed) {
+				return ErrServerClosed
+			}
+			return err
+		case failed == nil:
+			pause = 0
+			s.acceptRaw(fd, sa)
+		case temporary(failed):
+			if failed != unix.EINTR && failed != unix.ECONNABORTED {
+				pause = s.backOff(pause, failed)
+			}
+		default:
+			return os.NewSyscallError("accept4", failed)
+		}
+	}
+}
+
+// inheritOptions sets on the listener what accepted sockets take over from it
+// on Linux, instead of on each of them.
+func inheritOptions(raw syscall.RawConn) error {
+	var err error
+	ctl := raw.Control(func(fd uintptr) {
+		err = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
+		)
+	})
+	return errors.Join(ctl, err)
+}
+
+func (s *Server) acceptRaw(fd int, sa unix.Sockaddr) {
+	var addr netip.AddrPort
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		addr = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		addr = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+	}
+	c := s.newConn(addr)
+	if c == nil {
+		sysLinger(int32(fd))
+		sysClose(int32(fd))
+		return
+	}
+	c.fd = int32(fd)
+	if c.l.postWait(nil, c, nil) != nil { // the loop has stopped
+		c.shut()
+		s.release(c)
+	}
+}
+
+// temporary reports whether accepting may work later.
+func temporary(err error) bool {
+	for _, e := range []error{unix.EINTR, unix.ECONNABORTED, unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EPROTO, unix.EPERM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// takeSocket makes a net.Conn of a connection's descriptor, for net/http.
+func (c *Conn) takeSocket() (net.Conn, error) {
+	c.l.unregister(c)
+	file := os.NewFile(uintptr(c.fd), "socket")
+	c.fd = -1
+	defer func() { _ = file.Close() }() // FileConn has its own duplicate
+	return net.FileConn(file)
+}

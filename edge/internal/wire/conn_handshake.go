@@ -1,0 +1,234 @@
+package wire
+
+import (
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/gobwas/ws"
+)
+
+// readHandshake parses a request head once it is complete, and returns what
+// follows it.
+func (c *Conn) readHandshake(b []byte) (rest []byte) {
+	n := headEnd(b)
+	switch {
+	case n > c.l.o.MaxHandshake, n == 0 && len(b) >= c.l.o.MaxHandshake:
+		c.refuse(http.StatusRequestHeaderFieldsTooLarge, "", DropHandshakeTooBig)
+		return nil
+	case n == 0 && plausible(b):
+		c.hold(b, false)
+		return nil
+	}
+	h, ok := head{}, false
+	if n > 0 {
+		h, ok = parseHead(b[:n])
+	}
+	if !ok {
+		c.refuse(http.StatusBadRequest, "", DropHandshakeInvalid)
+		return nil
+	}
+	if !h.upgrade() {
+		c.plain(b)
+		return nil
+	}
+	c.upgrade(&h, b[:n])
+	return b[n:]
+}
+
+// refuse answers with an HTTP error and ends the connection.
+func (c *Conn) refuse(status int, field string, cause Drop) {
+	c.l.count.drops[cause]++
+	text := http.StatusText(status)
+	if o := c.room(256 + len(field)); o != nil {
+		o.buf = append(o.buf, "HTTP/1.1 "...)
+		o.buf = strconv.AppendInt(o.buf, int64(status), 10)
+		o.buf = append(append(o.buf, ' '), text...)
+		o.buf = append(o.buf, "\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"...)
+		o.buf = append(append(o.buf, field...), "Content-Length: "...)
+		o.buf = strconv.AppendInt(o.buf, int64(len(text)), 10)
+		o.buf = append(append(o.buf, "\r\n\r\n"...), text...)
+		o.head = len(o.buf)
+	}
+	c.hangUp()
+}
+
+// hangUp drains a connection that was not upgraded.
+func (c *Conn) hangUp() {
+	c.state = stateDraining
+	c.forget()
+	c.closeTimer()
+	c.l.soil(c)
+	c.set(flagReadable)
+	c.l.requeue(c)
+}
+
+// upgrade answers a request for an upgrade.
+func (c *Conn) upgrade(h *head, b []byte) {
+	l := c.l
+	s := l.srv
+	c.locate(h)
+	if s.full() {
+		c.refuse(http.StatusServiceUnavailable, "Retry-After: 5\r\n", DropNodeFull)
+		return
+	}
+	if !s.countAddress(c) {
+		c.refuse(http.StatusTooManyRequests, "Retry-After: 5\r\n", DropAddressFull)
+		return
+	}
+	o := c.room(512)
+	if o == nil {
+		c.drop(DropOverload)
+		return
+	}
+	cause := l.upgrader.upgrade(c, h, b, o)
+	o.head = len(o.buf)
+	if cause != 0 {
+		l.count.drops[cause]++
+		c.hangUp()
+		return
+	}
+	c.state = stateOpen
+	c.set(flagOpened)
+	l.count.upgrades++
+	l.count.upgraded++
+	l.wheel.stop(&c.timer)
+	if l.pings > 0 {
+		c.deadline(l.pings)
+	}
+	l.touch()
+	l.h.Open(c)
+}
+
+// upgrader runs ws.Upgrader over a request that lies in memory. There is one
+// a loop, so that its callbacks are not allocated for each request.
+type upgrader struct {
+	ws ws.Upgrader
+	h  Handler
+	o  *Options
+
+	// The request under way.
+	conn   *Conn
+	head   *head
+	in     []byte
+	out    *outbound
+	accept Accept
+	params deflateParams
+	cause  Drop
+}
+
+func (u *upgrader) init(l *Loop) {
+	u.h, u.o = l.h, l.o
+	u.ws = ws.Upgrader{
+		// A field line may fill the whole head.
+		ReadBufferSize:  l.o.MaxHandshake,
+		OnBeforeUpgrade: u.decide,
+	}
+}
+
+// upgrade appends the response to o; cause is 0 if it is a 101.
+func (u *upgrader) upgrade(c *Conn, h *head, b []byte, o *outbound) (cause Drop) {
+	u.conn, u.head, u.in, u.out, u.cause = c, h, b, o, DropHandshakeInvalid
+	_, err := u.ws.Upgrade(u)
+	accept, params := u.accept, u.params
+	u.conn, u.head, u.in, u.out, u.accept, u.params = nil, nil, nil, nil, Accept{}, deflateParams{}
+	if err != nil {
+		return u.cause
+	}
+	c.protocol, c.data = accept.Protocol, accept.Data
+	if params.agreed {
+		c.set(flagDeflate)
+		c.window = params.serverBits
+	}
+	return 0
+}
+
+// Read gives ws.Upgrader the request.
+func (u *upgrader) Read(p []byte) (int, error) {
+	if len(u.in) == 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n := copy(p, u.in)
+	u.in = u.in[n:]
+	return n, nil
+}
+
+// Write takes the response from it.
+func (u *upgrader) Write(p []byte) (int, error) {
+	buf := u.conn.l.pool.grow(u.out.buf, len(p))
+	if buf == nil {
+		u.cause = DropOverload
+		return 0, errOverload
+	}
+	u.out.buf = append(buf, p...)
+	return len(p), nil
+}
+
+// decide is called by ws.Upgrader for a request that it finds valid. The
+// subprotocol and the extension go into the response as header fields, for
+// they depend on the whole request and not on one line.
+func (u *upgrader) decide() (ws.HandshakeHeader, error) {
+	// ws.Upgrader looks at the length only, and takes the last of several.
+	// RFC 6455 §4.2.1: the base64 of 16 bytes; §11.3.1: once.
+	key, n := u.head.get("Sec-WebSocket-Key")
+	var nonce [18]byte
+	if k, err := base64.StdEncoding.Decode(nonce[:], key); n != 1 || err != nil || k != 16 {
+		return nil, ws.ErrHandshakeBadSecKey
+	}
+	if _, n := u.head.get("Host"); n != 1 {
+		return nil, ws.ErrHandshakeBadHost
+	}
+	if u.o.Compression {
+		for v := range u.head.all("Sec-WebSocket-Extensions") {
+			params, ok := negotiate(v)
+			if !ok {
+				return nil, ws.ErrMalformedRequest
+			}
+			if params.agreed && !u.params.agreed {
+				u.params = params
+			}
+		}
+	}
+	u.conn.l.touch()
+	accept, err := u.h.Upgrade(&Request{head: u.head, conn: u.conn})
+	if err != nil {
+		return nil, u.reject(err)
+	}
+	u.accept = accept
+	return (*response)(u), nil
+}
+
+func (u *upgrader) reject(err error) error {
+	u.cause = DropHandshakeRejected
+	r := &Rejection{Status: http.StatusInternalServerError, Reason: "internal error"}
+	if !errors.As(err, &r) {
+		u.o.Logger.Error("wire: upgrade failed", "err", err)
+	}
+	header := r.Header.Clone()
+	if header == nil {
+		header = make(http.Header, 1)
+	}
+	header.Set("Connection", "close")
+	return ws.RejectConnectionError(ws.RejectionStatus(r.Status), ws.RejectionReason(r.Reason),
+		ws.RejectionHeader(ws.HandshakeHeaderHTTP(header)))
+}
+
+// response writes the fields of a 101 that are ours.
+type response upgrader
+
+func (u *response) WriteTo(w io.Writer) (int64, error) {
+	b := make([]byte, 0, 256)
+	if u.accept.Protocol != "" {
+		b = append(append(append(b, "Sec-WebSocket-Protocol: "...), u.accept.Protocol...), "\r\n"...)
+	}
+	if u.params.agreed {
+		b = append(u.params.appendTo(append(b, "Sec-WebSocket-Extensions: "...)), "\r\n"...)
+	}
+	n, err := w.Write(b)
+	if err == nil && len(u.accept.Header) > 0 {
+		err = u.accept.Header.Write(w)
+	}
+	return int64(n), err
+}

@@ -1,0 +1,245 @@
+package wire
+
+import "github.com/gobwas/ws"
+
+const (
+	// controlReserve is what pongs may take beyond WriteBuffer.
+	controlReserve = 4 << 10
+	// writeSize is the most one system call is asked to write, so that a big
+	// message does not keep the loop in the kernel for long.
+	writeSize = 256 << 10
+)
+
+// Send queues the concatenation of parts as one text frame, which must be
+// UTF-8; the bytes are copied. queued is false if WriteBuffer bytes or more
+// were queued already, or the connection is not open: the frame is not sent.
+// room is false if no further frame would be accepted; then Writable is
+// called when there is room again.
+func (c *Conn) Send(parts ...[]byte) (queued, room bool) {
+	return c.send(ws.OpText, parts)
+}
+
+// SendBinary is Send for a binary frame.
+func (c *Conn) SendBinary(parts ...[]byte) (queued, room bool) {
+	return c.send(ws.OpBinary, parts)
+}
+
+func (c *Conn) send(op ws.OpCode, parts [][]byte) (queued, room bool) {
+	if c.state != stateOpen {
+		return false, false
+	}
+	l := c.l
+	before := c.Buffered()
+	if before >= l.o.WriteBuffer {
+		c.set(flagNoRoom)
+		return false, false
+	}
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	first := byte(op)
+	if c.has(flagDeflate) && n >= deflateMin {
+		var ok bool
+		if parts, ok = l.inflater.deflate(parts, c.window); ok {
+			n, first = len(parts[0]), first|rsv1
+		}
+	}
+	o := c.room(maxHeader + n)
+	if o == nil {
+		c.fail(errOverload)
+		return false, false
+	}
+	o.buf = appendHeader(o.buf, first, n)
+	for _, p := range parts {
+		o.buf = append(o.buf, p...)
+	}
+	l.count.messagesOut++
+	if before+n >= l.o.WriteBuffer {
+		c.set(flagNoRoom)
+		return true, false
+	}
+	return true, true
+}
+
+// room returns the queue with room for n bytes, which are written in this
+// iteration; nil if there is no memory.
+func (c *Conn) room(n int) *outbound {
+	l := c.l
+	o := c.out
+	if o == nil {
+		o = l.pool.getOut()
+	}
+	if cap(o.buf)-len(o.buf) < n && o.off > 0 {
+		o.compact()
+	}
+	buf := l.pool.grow(o.buf, n)
+	if buf == nil {
+		if c.out == nil {
+			l.pool.putOut(o)
+		}
+		return nil
+	}
+	o.buf = buf
+	c.out = o
+	l.soil(c)
+	return o
+}
+
+// compact drops the frames that have left completely: what remains begins at
+// a frame, see Discard.
+func (o *outbound) compact() {
+	at := o.boundary()
+	n := copy(o.buf, o.buf[at:])
+	o.buf, o.off, o.head = o.buf[:n], o.off-at, max(o.head-at, 0)
+}
+
+// boundary is the start of the frame that is on its way: off, if the last one
+// has left completely.
+func (o *outbound) boundary() int {
+	if o.off < o.head {
+		return 0
+	}
+	at := o.head
+	for at < o.off {
+		n := frameLen(o.buf[at:])
+		if at+n > o.off {
+			break
+		}
+		at += n
+	}
+	return at
+}
+
+// Buffered is the number of bytes queued for the socket.
+func (c *Conn) Buffered() int {
+	n := 0
+	if c.out != nil {
+		n = len(c.out.buf) - c.out.off
+	}
+	if c.nc != nil {
+		n += c.nc.queued()
+	}
+	return n
+}
+
+// Ping sends a ping of at most 125 bytes (RFC 6455 §5.5.2), of which p is cut.
+func (c *Conn) Ping(p []byte) {
+	if c.state == stateOpen {
+		c.sendControl(ws.OpPing, p[:min(len(p), maxControl)])
+	}
+}
+
+// answer sends a pong. If the peer does not read, it can be owed some, but not
+// without bound.
+func (c *Conn) answer(p []byte) {
+	if c.state != stateOpen {
+		return
+	}
+	if c.Buffered() > c.l.o.WriteBuffer+controlReserve {
+		c.fail(errSlow)
+		return
+	}
+	c.sendControl(ws.OpPong, p)
+}
+
+func (c *Conn) sendControl(op ws.OpCode, p []byte) {
+	o := c.room(2 + len(p))
+	if o == nil {
+		c.fail(errOverload)
+		return
+	}
+	o.buf = append(appendHeader(o.buf, byte(op), len(p)), p...)
+}
+
+// Hold keeps everything that is queued, or is sent from now on, from being
+// written; reading goes on. It is for Stalled: until it is known whether the
+// session is still ours, nothing may leave.
+func (c *Conn) Hold() { c.set(flagHeld) }
+
+// Release undoes Hold.
+func (c *Conn) Release() {
+	if c.has(flagHeld) {
+		c.clear(flagHeld)
+		if c.state != stateClosed {
+			c.l.soil(c)
+		}
+	}
+}
+
+// flush writes what is queued, as far as the socket takes it, and goes on with
+// the closing when it is done.
+func (c *Conn) flush() {
+	if c.state == stateClosed || c.has(flagHeld) {
+		return
+	}
+	if c.out != nil {
+		c.l.touch()
+		if c.has(flagHeld) || c.state == stateClosed { // by Stalled
+			return
+		}
+	}
+	var done bool
+	if c.nc != nil {
+		done = c.nc.flush()
+	} else {
+		done = c.write()
+	}
+	if c.state == stateClosed {
+		return
+	}
+	if c.has(flagNoRoom) && c.state == stateOpen && c.Buffered() < c.l.o.WriteBuffer/2 {
+		c.l.requeue(c)
+	}
+	if done && c.state == stateDraining {
+		c.drained()
+	}
+}
+
+// write writes to a raw descriptor, and reports whether the queue is empty.
+func (c *Conn) write() bool {
+	l := c.l
+	o := c.out
+	if o == nil {
+		return true
+	}
+	for o.off < len(o.buf) {
+		n, err := sysWrite(c.fd, o.buf[o.off:min(len(o.buf), o.off+writeSize)])
+		l.count.writes++
+		if err == errAgain {
+			c.blocked()
+			return false
+		}
+		if err != nil {
+			c.lost(DropReset)
+			return false
+		}
+		o.off += n
+		l.count.bytesOut += uint64(n)
+		c.clear(flagBlocked)
+	}
+	c.clear(flagBlocked)
+	c.out = nil
+	l.pool.putOut(o)
+	return true
+}
+
+// blocked waits for the kernel to have room again. The descriptor stays
+// registered for that from the first time on: being edge-triggered, it costs
+// nothing until it happens again.
+func (c *Conn) blocked() {
+	l := c.l
+	if !c.has(flagBlocked) {
+		c.set(flagBlocked)
+		c.since = uint32(l.ticks())
+	}
+	if c.state == stateOpen {
+		c.deadline(l.stuck)
+	}
+	if c.nc == nil && !c.has(flagWriteArm) {
+		c.set(flagWriteArm)
+		if err := l.watchWrites(c); err != nil {
+			c.lost(DropReset)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package wire
+
+import "net/netip"
+
+// admit counts a socket in, unless there are too many; 0: it may stay. Peers
+// that are trusted proxies stand for many clients: theirs are counted by the
+// address that the proxy reports, in countAddress.
+func (s *Server) admit(c *Conn) Drop {
+	n := s.sockets.Add(1)
+	if limit := int64(s.o.MaxConnections); limit > 0 && n > limit+s.reserve() {
+		s.sockets.Add(-1)
+		return DropNodeFull
+	}
+	if !c.has(flagTrusted) && !s.countAddress(c) {
+		s.sockets.Add(-1)
+		return DropAddressFull
+	}
+	return 0
+}
+
+// reserve is how many sockets more than MaxConnections are let in, to be
+// answered 503, or to be served if they want plain HTTP: a health check must
+// get through when the node is full.
+func (s *Server) reserve() int64 { return 64 + int64(s.o.MaxConnections)/64 }
+
+// full reports whether one more WebSocket would be too many. The connection
+// that asks is counted already.
+func (s *Server) full() bool {
+	return s.o.MaxConnections > 0 && s.sockets.Load() > int64(s.o.MaxConnections)
+}
+
+// countAddress counts the connection by its address, once, and reports whether
+// it may stay.
+func (s *Server) countAddress(c *Conn) bool {
+	if s.o.MaxConnectionsPerAddress <= 0 || c.has(flagCounted) {
+		return true
+	}
+	key := addressKey(c.RemoteAddr().Addr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if int(s.addresses[key]) >= s.o.MaxConnectionsPerAddress {
+		return false
+	}
+	s.addresses[key]++
+	c.set(flagCounted)
+	return true
+}
+
+// addressKey is what counts as one address: a /64 is what one IPv6 subscriber
+// has.
+func addressKey(a netip.Addr) netip.Addr {
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
+}
+
+// release counts a socket out.
+func (s *Server) release(c *Conn) {
+	s.sockets.Add(-1)
+	if !c.has(flagCounted) {
+		return
+	}
+	key := addressKey(c.RemoteAddr().Addr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.addresses[key]--; s.addresses[key] <= 0 {
+		delete(s.addresses, key)
+	}
+}

@@ -1,0 +1,341 @@
+package wire
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// readSize is a loop's read buffer: what one connection may bring in one
+	// turn, and the most that Pause can leave lying in memory.
+	readSize = 64 << 10
+	// frameBudget is how many frames of one connection are handled in one turn;
+	// the others get theirs in between.
+	frameBudget = 512
+	// busyTurns is how many iterations go by before the loop lets the process's
+	// other goroutines run, for it may not sleep for long when there is much
+	// to do.
+	busyTurns = 16
+)
+
+// poller is where a loop sleeps.
+type poller interface {
+	// arm makes the next wait end at due, unless it would end earlier anyway.
+	arm(due time.Time, now time.Time)
+	// wait returns when a descriptor is ready, wake was called, or the armed
+	// time has come; at once if !block. It may return for no reason.
+	wait(block bool) error
+	// dispatch hands what wait has found to the loop.
+	dispatch(l *Loop)
+	// wake ends the current wait or the next one. Any goroutine.
+	wake()
+	close() error
+}
+
+// Loop is an event loop: one goroutine that owns its connections, their
+// timers and buffers. Its methods belong to that goroutine, except Post,
+// PostWait and Index.
+type Loop struct {
+	// Immutable after NewServer.
+	srv     *Server
+	o       *Options
+	h       Handler
+	poll    poller
+	base    time.Time // what ticks and mono count from
+	index   int
+	beat    time.Duration // longest sleep
+	pings   int64         // PingInterval in ticks
+	stuck   int64         // WriteTimeout in ticks
+	message price
+	bytes   price
+	control price
+
+	// Any goroutine.
+	inbox  inbox
+	asleep atomic.Bool
+	stats  loopStats
+	done   chan struct{} // closed when the loop has ended
+
+	// Owned by the loop's goroutine.
+	now      time.Time     // start of this iteration
+	mono     time.Duration // since base, when the loop was last seen running
+	wheel    wheel
+	conns    []*Conn  // by slot; nil: free
+	free     []uint32 // free slots
+	live     int      // connections
+	lastGen  uint32
+	again    []*Conn // have more to do, without an event
+	spare    []*Conn // the other half of again
+	dirty    []*Conn // have something to write
+	ended    []ending
+	buf      []byte // what is read lies here
+	pool     pool
+	count    counters
+	upgrader upgrader
+	inflater inflater
+	trimmed  time.Duration // mono of the last trim
+	busy     int           // iterations since the loop last stood aside
+	ran      bool          // something has run since the last Flush
+	stopping bool
+}
+
+// ending is a Closed call that is due.
+type ending struct {
+	c *Conn
+	r CloseReason
+}
+
+func newLoop(s *Server, index int, p poller) *Loop {
+	l := &Loop{
+		srv: s, o: &s.o, h: s.h, poll: p, index: index,
+		base:    time.Now(),
+		beat:    s.o.StallLimit / 3,
+		pings:   int64(s.o.PingInterval >> tickShift),
+		stuck:   ticksAfter(s.o.WriteTimeout),
+		message: newPrice(s.o.MessageRate, s.o.MessageBurst),
+		bytes:   newPrice(s.o.ByteRate, s.o.ByteBurst),
+		control: newPrice(s.o.ControlRate, s.o.ControlBurst),
+		inbox:   inbox{limit: s.o.Inbox},
+		done:    make(chan struct{}),
+		buf:     make([]byte, readSize),
+		pool:    pool{budget: &s.memory},
+	}
+	l.now = l.base
+	l.upgrader.init(l)
+	return l
+}
+
+// Index is the loop's place in Server.Loops.
+func (l *Loop) Index() int { return l.index }
+
+// Now is the time at which the current iteration began.
+func (l *Loop) Now() time.Time { return l.now }
+
+// ticks is the wheel's unit of time.
+func (l *Loop) ticks() int64 { return int64(l.mono >> tickShift) }
+
+func (l *Loop) run() {
+	defer close(l.done)
+	for !l.stopping {
+		l.sleep()
+		l.poll.dispatch(l)
+		l.runTasks()
+		l.runAgain()
+		l.touch()
+		l.wheel.advance(l.ticks())
+		l.finish()
+	}
+	l.teardown()
+}
+
+// sleep waits for something to do, if there is nothing left.
+func (l *Loop) sleep() {
+	block := len(l.again) == 0 && len(l.ended) == 0 && len(l.dirty) == 0
+	if block {
+		due := l.base.Add(time.Duration(l.wheel.next()) << tickShift)
+		if beat := l.now.Add(l.beat); beat.Before(due) {
+			due = beat
+		}
+		l.poll.arm(due, l.now)
+		// From here on who posts must wake; who has posted before is seen.
+		l.asleep.Store(true)
+		if block = l.inbox.empty(); !block {
+			l.asleep.Store(false)
+		}
+	}
+	if err := l.poll.wait(block); err != nil {
+		// The descriptor of the loop itself is broken: nothing can go on.
+		panic("wire: poller: " + err.Error())
+	}
+	if block {
+		l.asleep.Store(false)
+	}
+	l.tell()
+	if l.busy++; l.busy >= busyTurns {
+		l.busy = 0
+		runtime.Gosched()
+	}
+}
+
+func (l *Loop) wake() {
+	if l.asleep.Load() && l.asleep.CompareAndSwap(true, false) {
+		l.poll.wake()
+	}
+}
+
+// tell reads the clocks at the start of an iteration. The monotonic clock
+// runs on while a process is stopped, but not in a suspended machine: that
+// shows as a wall clock that went ahead of it.
+func (l *Loop) tell() {
+	before := l.now
+	l.now = time.Now()
+	wall := time.Duration(l.now.UnixNano() - before.UnixNano())
+	if ahead := wall - l.now.Sub(before); ahead > l.o.StallLimit {
+		l.mono = l.now.Sub(l.base)
+		l.stalled(ahead)
+		return
+	}
+	l.seen(l.now.Sub(l.base))
+}
+
+// touch looks at the clock before a call to the handler and before a write:
+// the process may have been frozen in the middle of an iteration.
+func (l *Loop) touch() { l.seen(time.Since(l.base)) }
+
+func (l *Loop) seen(mono time.Duration) {
+	gap := mono - l.mono
+	l.mono = mono
+	if gap > l.o.StallLimit {
+		l.stalled(gap)
+	}
+}
+
+func (l *Loop) stalled(gap time.Duration) {
+	l.count.stalls++
+	l.ran = true
+	l.h.Stalled(l, gap)
+}
+
+// ready is the poller's word that a descriptor has an event. The generation
+// tells a stale event from one of the slot's present holder.
+func (l *Loop) ready(slot, gen uint32, readable, writable, hangup bool) {
+	if int(slot) >= len(l.conns) {
+		return
+	}
+	c := l.conns[slot]
+	if c == nil || c.gen != gen {
+		return
+	}
+	l.ran = true
+	if writable {
+		l.soil(c)
+	}
+	if hangup {
+		c.set(flagHangup)
+	}
+	if readable || hangup {
+		c.set(flagReadable)
+		l.turn(c)
+	}
+}
+
+func (l *Loop) runTasks() {
+	tasks := l.inbox.take()
+	for i, t := range tasks {
+		l.touch()
+		t.run()
+		tasks[i] = nil
+	}
+	l.ran = l.ran || len(tasks) > 0
+}
+
+// runAgain gives those their turn that asked for one in the last iteration.
+func (l *Loop) runAgain() {
+	if len(l.again) == 0 {
+		return
+	}
+	list := l.again
+	l.again, l.spare = l.spare[:0], list
+	l.ran = true
+	for _, c := range list {
+		c.clear(flagAgain)
+		if c.state != stateClosed {
+			l.turn(c)
+		}
+	}
+	clear(list)
+}
+
+// requeue has the connection's turn come again in the next iteration.
+func (l *Loop) requeue(c *Conn) {
+	if !c.has(flagAgain) {
+		c.set(flagAgain)
+		l.again = append(l.again, c)
+	}
+}
+
+// soil notes that the connection has something to write, or to find out by
+// writing.
+func (l *Loop) soil(c *Conn) {
+	if !c.has(flagDirty) {
+		c.set(flagDirty)
+		l.dirty = append(l.dirty, c)
+	}
+}
+
+// finish ends an iteration: Closed calls, Flush, then the writes.
+func (l *Loop) finish() {
+	for i := 0; i < len(l.ended); i++ { // a Closed may end others
+		e := l.ended[i]
+		l.ended[i] = ending{}
+		l.ran = true
+		l.touch()
+		l.h.Closed(e.c, e.r)
+	}
+	l.ended = l.ended[:0]
+	if l.ran {
+		l.ran = false
+		l.touch()
+		l.h.Flush(l)
+	}
+	for i, c := range l.dirty {
+		l.dirty[i] = nil
+		c.clear(flagDirty)
+		c.flush()
+	}
+	l.dirty = l.dirty[:0]
+	l.stats.publish(l)
+	if l.mono-l.trimmed > time.Second {
+		l.trimmed = l.mono
+		l.trim()
+	}
+}
+
+// trim gives memory back that the last second did not need.
+func (l *Loop) trim() {
+	l.pool.trim()
+	if cap(l.dirty) > 1024 && len(l.dirty) == 0 {
+		l.dirty = nil
+	}
+	if cap(l.again) > 1024 && len(l.again) == 0 {
+		l.again, l.spare = nil, nil
+	}
+	l.inflater.trim()
+}
+
+// adopt takes in a connection that was accepted.
+func (l *Loop) adopt(c *Conn) {
+	l.lastGen++
+	c.gen = l.lastGen
+	if n := len(l.free); n > 0 {
+		c.slot, l.free = l.free[n-1], l.free[:n-1]
+		l.conns[c.slot] = c
+	} else {
+		c.slot = uint32(len(l.conns))
+		l.conns = append(l.conns, c)
+	}
+	l.live++
+	l.count.accepted++
+	c.heard = uint32(l.ticks())
+	c.timer.owner = c
+	l.wheel.start(&c.timer, l.ticks()+ticksAfter(l.o.HandshakeTimeout))
+}
+
+// teardown ends what is left when the loop stops.
+func (l *Loop) teardown() {
+	for _, t := range l.inbox.close() {
+		if c, ok := t.(*Conn); ok {
+			c.shut() // accepted, never adopted
+			l.srv.release(c)
+		}
+	}
+	for _, c := range l.conns {
+		if c != nil {
+			c.abort(CloseReason{Code: CodeAbnormal, Cause: DropShutdown})
+		}
+	}
+	l.finish()
+	l.stats.publish(l)
+	_ = l.poll.close()
+}

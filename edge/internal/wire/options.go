@@ -1,0 +1,151 @@
+package wire
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"time"
+)
+
+// Transport says how sockets are read.
+type Transport string
+
+const (
+	// TransportEpoll reads raw descriptors with edge-triggered epoll: Linux.
+	TransportEpoll Transport = "epoll"
+	// TransportConn reads each connection with a goroutine, which feeds the
+	// same loop: TLS in the process, and every other system.
+	TransportConn Transport = "conn"
+)
+
+// Options configure a Server. The zero value of a field means the default
+// given with it; where "none" is a sensible wish, a negative value says so.
+type Options struct {
+	// Loops is the number of event loops; 0: one per GOMAXPROCS.
+	Loops int
+	// Transport; "": epoll on Linux without TLS, else conn.
+	Transport Transport
+	// TLS, if set, is spoken on every connection.
+	TLS *tls.Config
+
+	// MaxMessage bounds the bytes of a message, also after inflating: 1 MiB.
+	MaxMessage int64
+	// MaxFragments bounds the frames of a message: 1024.
+	MaxFragments int
+	// MaxHandshake bounds the bytes of a request head: 8 KiB.
+	MaxHandshake int
+	// WriteBuffer bounds the bytes queued for a socket: Send accepts a frame
+	// while fewer are queued, so that one frame more can lie there. 256 KiB.
+	WriteBuffer int
+	// BufferMemory bounds the bytes of all partial messages and queued output
+	// of the server; who would need more is closed with 1013. 0: no bound.
+	BufferMemory int64
+	// Inbox bounds what can wait for a loop: 16,384 entries.
+	Inbox int
+
+	// HandshakeTimeout bounds the time to a complete request: 10 s.
+	HandshakeTimeout time.Duration
+	// PingInterval is the silence after which a Ping goes out; after twice
+	// that without a byte the socket is dead. 0: no pings.
+	PingInterval time.Duration
+	// WriteTimeout bounds how long a peer may take nothing: 30 s.
+	WriteTimeout time.Duration
+	// CloseTimeout bounds a close handshake, drain included: 5 s.
+	CloseTimeout time.Duration
+	// StallLimit is how long a loop may not have run before the handler is
+	// told: 750 ms.
+	StallLimit time.Duration
+
+	// MaxConnections bounds the sockets of the server. Some more are taken in
+	// to answer 503, and to keep plain HTTP reachable. 0: no bound.
+	MaxConnections int
+	// MaxConnectionsPerAddress counts IPv6 by /64. 0: no bound.
+	MaxConnectionsPerAddress int
+	// MaxPlain bounds concurrent plain HTTP connections: 256.
+	MaxPlain int
+	// MessageRate and ByteRate bound what a connection sends, per second; 0:
+	// no bound. The bursts default to one second's worth.
+	MessageRate, MessageBurst float64
+	ByteRate, ByteBurst       float64
+	// ControlRate bounds the control frames that a connection sends, per
+	// second: 100, burst 500; negative: no bound.
+	ControlRate, ControlBurst float64
+
+	// Compression agrees to permessage-deflate (RFC 7692).
+	Compression bool
+
+	// TrustedProxies are the peers whose PROXY header and X-Forwarded-For are
+	// believed.
+	TrustedProxies []netip.Prefix
+	// ProxyProtocol makes a PROXY header (v1 or v2) mandatory for connections
+	// from TrustedProxies. From anybody else it is a malformed request.
+	ProxyProtocol bool
+
+	// Logger; nil: slog.Default.
+	Logger *slog.Logger
+}
+
+// ErrOptions is wrapped by what NewServer returns for options that contradict
+// each other or the system.
+var ErrOptions = errors.New("wire: invalid options")
+
+func (o *Options) setDefaults() error {
+	setDefault(&o.Loops, runtime.GOMAXPROCS(0))
+	setDefault(&o.MaxMessage, 1<<20)
+	setDefault(&o.MaxFragments, 1024)
+	setDefault(&o.MaxHandshake, 8<<10)
+	setDefault(&o.WriteBuffer, 256<<10)
+	setDefault(&o.Inbox, 16<<10)
+	setDefault(&o.HandshakeTimeout, 10*time.Second)
+	setDefault(&o.WriteTimeout, 30*time.Second)
+	setDefault(&o.CloseTimeout, 5*time.Second)
+	setDefault(&o.StallLimit, 750*time.Millisecond)
+	setDefault(&o.MaxPlain, 256)
+	setDefault(&o.MessageBurst, max(1, o.MessageRate))
+	setDefault(&o.ByteBurst, max(float64(readSize), o.ByteRate))
+	if o.ControlRate == 0 {
+		o.ControlRate = 100
+		setDefault(&o.ControlBurst, 500)
+	}
+	setDefault(&o.ControlBurst, max(1, o.ControlRate))
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	switch o.Transport {
+	case "":
+		o.Transport = TransportConn
+		if haveEpoll && o.TLS == nil {
+			o.Transport = TransportEpoll
+		}
+	case TransportEpoll:
+		if !haveEpoll {
+			return fmt.Errorf("%w: no epoll on %s", ErrOptions, runtime.GOOS)
+		}
+		if o.TLS != nil {
+			return fmt.Errorf("%w: TLS needs transport %q", ErrOptions, TransportConn)
+		}
+	case TransportConn:
+	default:
+		return fmt.Errorf("%w: transport %q", ErrOptions, o.Transport)
+	}
+	if o.MaxHandshake > readSize {
+		return fmt.Errorf("%w: MaxHandshake %d over %d", ErrOptions, o.MaxHandshake, readSize)
+	}
+	if o.Loops < 0 || o.MaxMessage < 0 || o.MaxFragments < 0 || o.MaxHandshake < 0 ||
+		o.WriteBuffer < 0 || o.Inbox < 0 || o.MaxPlain < 0 || o.MessageRate < 0 || o.ByteRate < 0 ||
+		o.HandshakeTimeout < 0 || o.PingInterval < 0 || o.WriteTimeout < 0 ||
+		o.CloseTimeout < 0 || o.StallLimit < 0 {
+		return fmt.Errorf("%w: negative bound", ErrOptions)
+	}
+	return nil
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}

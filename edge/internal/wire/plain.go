@@ -1,0 +1,197 @@
+package wire
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// plainServer gives requests that are no upgrades to net/http. Each connection
+// serves one request: kept alive, it would be net/http's for good, and a
+// proxy could send the next upgrade on it.
+type plainServer struct {
+	// Immutable after newPlainServer.
+	srv  *Server
+	http *http.Server  // nil: no handler
+	done chan struct{} // closed by the serving goroutine
+
+	// The loops and reading goroutines send, net/http receives. Never closed;
+	// it has room for MaxPlain connections, so sending does not block.
+	conns chan net.Conn
+
+	// Any goroutine.
+	count atomic.Int64
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	closed bool
+	quit   chan struct{} // closed by Close
+}
+
+func newPlainServer(s *Server, h http.Handler) *plainServer {
+	p := &plainServer{
+		srv:   s,
+		done:  make(chan struct{}),
+		conns: make(chan net.Conn, s.o.MaxPlain),
+		quit:  make(chan struct{}),
+	}
+	if h != nil {
+		p.http = &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: s.o.HandshakeTimeout,
+			ReadTimeout:       s.o.WriteTimeout,
+			MaxHeaderBytes:    s.o.MaxHandshake,
+			ErrorLog:          slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug),
+		}
+		p.http.SetKeepAlivesEnabled(false)
+	}
+	return p
+}
+
+func (p *plainServer) start() {
+	if p.http == nil {
+		close(p.done)
+		return
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.http.Serve(p) // returns when p is closed
+	}()
+}
+
+func (p *plainServer) open() int64 { return p.count.Load() }
+
+// plain hands a connection to net/http, with the bytes it has sent so far.
+func (c *Conn) plain(b []byte) {
+	l := c.l
+	p := l.srv.plain
+	if p.http == nil {
+		c.refuse(http.StatusUpgradeRequired,
+			"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n", DropHandshakeInvalid)
+		return
+	}
+	if h, ok := parseHead(b[:headEnd(b)]); ok {
+		c.locate(&h)
+	}
+	if p.count.Add(1) > int64(l.o.MaxPlain) {
+		p.count.Add(-1)
+		c.refuse(http.StatusServiceUnavailable, "Retry-After: 5\r\n", DropPlainFull)
+		return
+	}
+	prefix := slices.Clone(b)
+	c.leave()
+	if n := c.nc; n != nil {
+		n.prefix = prefix
+		n.next <- handOver
+		return
+	}
+	nc, err := c.takeSocket()
+	if err != nil {
+		p.count.Add(-1)
+		l.srv.release(c)
+		l.o.Logger.Warn("wire: cannot hand over a socket", "err", err)
+		return
+	}
+	p.offer(c, nc, prefix)
+}
+
+// offer passes a connection on that is counted already.
+func (p *plainServer) offer(c *Conn, nc net.Conn, prefix []byte) {
+	pc := &prefixConn{Conn: nc, prefix: prefix, owner: c}
+	p.mu.Lock()
+	closed := p.closed
+	if !closed {
+		p.conns <- pc
+	}
+	p.mu.Unlock()
+	if closed {
+		_ = pc.Close()
+	}
+}
+
+// Accept is net.Listener's.
+func (p *plainServer) Accept() (net.Conn, error) {
+	select {
+	case nc := <-p.conns:
+		return nc, nil
+	case <-p.quit:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close is net.Listener's. Connections that were not accepted are closed.
+func (p *plainServer) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed = true
+	close(p.quit)
+	for {
+		select {
+		case nc := <-p.conns:
+			_ = nc.Close()
+		default:
+			return nil
+		}
+	}
+}
+
+// Addr is net.Listener's.
+func (p *plainServer) Addr() net.Addr { return &net.TCPAddr{} }
+
+// shutdown waits for requests under way until ctx ends.
+func (p *plainServer) shutdown(ctx context.Context) error {
+	if p.http == nil {
+		return nil
+	}
+	err := p.http.Shutdown(ctx)
+	if err != nil {
+		_ = p.http.Close()
+	}
+	<-p.done
+	return err
+}
+
+// prefixConn is a connection of which some bytes have been read already.
+type prefixConn struct {
+	net.Conn
+	prefix []byte
+	owner  *Conn // counted until Close; nil: by somebody else
+	once   sync.Once
+}
+
+func (c *prefixConn) Read(p []byte) (int, error) {
+	if len(c.prefix) > 0 {
+		n := copy(p, c.prefix)
+		if c.prefix = c.prefix[n:]; len(c.prefix) == 0 {
+			c.prefix = nil
+		}
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *prefixConn) Close() error {
+	if c.owner != nil {
+		c.once.Do(func() {
+			s := c.owner.l.srv
+			s.plain.count.Add(-1)
+			s.release(c.owner)
+		})
+	}
+	return c.Conn.Close()
+}
+
+// RemoteAddr is the client's address, as Conn.RemoteAddr has it.
+func (c *prefixConn) RemoteAddr() net.Addr {
+	if c.owner != nil {
+		return net.TCPAddrFromAddrPort(c.owner.RemoteAddr())
+	}
+	return c.Conn.RemoteAddr()
+}

@@ -1,0 +1,122 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+
+	proxyproto "github.com/pires/go-proxyproto"
+)
+
+// errProxyHeader is what makes a PROXY header unusable.
+var errProxyHeader = errors.New("wire: invalid PROXY header")
+
+// proxyMax bounds a PROXY header: version 2 with room for a few TLVs. Version
+// 1 has at most 107 bytes.
+const (
+	proxyMax   = 1024
+	proxyV1Max = 107
+)
+
+// readProxy takes the PROXY header off the start of a connection from a
+// trusted proxy, and returns what follows.
+func (c *Conn) readProxy(b []byte) (rest []byte) {
+	n, err := proxyHeaderLen(b)
+	if err == nil && n == 0 {
+		c.hold(b, false)
+		return nil
+	}
+	if err == nil {
+		var client netip.AddrPort
+		var local bool
+		if client, local, err = parseProxy(b[:n]); err == nil && !local {
+			c.setAddr(client)
+			c.setTrusted(c.l.srv.trusted(client.Addr()))
+		}
+	}
+	if err != nil {
+		c.drop(DropProxyHeader)
+		return nil
+	}
+	c.state = stateHandshake
+	return b[n:]
+}
+
+// proxyHeaderLen returns the length of the PROXY header at the start of b, 0
+// if it cannot be told yet.
+func proxyHeaderLen(b []byte) (int, error) {
+	v1, v2 := proxyproto.SIGV1, proxyproto.SIGV2
+	switch {
+	case bytes.HasPrefix(b, v2):
+		if len(b) < 16 {
+			return 0, nil
+		}
+		n := 16 + int(binary.BigEndian.Uint16(b[14:]))
+		if n > proxyMax {
+			return 0, errProxyHeader
+		}
+		if len(b) < n {
+			return 0, nil
+		}
+		return n, nil
+	case bytes.HasPrefix(b, v1):
+		i := bytes.IndexByte(b[:min(len(b), proxyV1Max)], '\n')
+		if i < 0 && len(b) >= proxyV1Max {
+			return 0, errProxyHeader
+		}
+		return i + 1, nil
+	case bytes.HasPrefix(v1, b) || bytes.HasPrefix(v2, b):
+		return 0, nil
+	}
+	return 0, errProxyHeader
+}
+
+// parseProxy reads a complete header. local: the proxy speaks for itself, as
+// in a health check, and the peer's own address stands.
+func parseProxy(b []byte) (client netip.AddrPort, local bool, err error) {
+	h, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(b), proxyMax))
+	if err != nil {
+		return client, false, errors.Join(errProxyHeader, err)
+	}
+	if h.Command.IsLocal() || h.TransportProtocol.IsUnspec() {
+		return client, true, nil
+	}
+	src, _, ok := h.TCPAddrs()
+	if !ok {
+		return client, false, errProxyHeader
+	}
+	a := src.AddrPort()
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port()), false, nil
+}
+
+// locate takes the client's address from X-Forwarded-For, if the peer is a
+// trusted proxy.
+func (c *Conn) locate(h *head) {
+	if !c.has(flagTrusted) {
+		return
+	}
+	if a, ok := h.forwarded(c.l.srv.trusted); ok {
+		c.setAddr(a)
+		c.setTrusted(c.l.srv.trusted(a.Addr()))
+	}
+}
+
+func (c *Conn) setTrusted(yes bool) {
+	c.clear(flagTrusted)
+	if yes {
+		c.set(flagTrusted)
+	}
+}
+
+// trusted reports whether an address is one of a trusted proxy.
+func (s *Server) trusted(a netip.Addr) bool {
+	a = a.Unmap()
+	for _, p := range s.o.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,119 @@
+package wire
+
+import (
+	"crypto/tls"
+	"iter"
+	"net/netip"
+	"slices"
+)
+
+// Request is a valid request for an upgrade. It is valid during the call of
+// Handler.Upgrade; the strings it returns are copies.
+type Request struct {
+	head *head
+	conn *Conn
+}
+
+// URI is the request target as it was sent, with its query.
+func (r *Request) URI() string { return string(r.head.uri) }
+
+// Host is the Host field.
+func (r *Request) Host() string { return r.Header("Host") }
+
+// Header returns the first value of a field, "" if there is none. Names are
+// compared without case.
+func (r *Request) Header(name string) string {
+	v, _ := r.head.get(name)
+	return string(v)
+}
+
+// Values yields all values of a field, as they were sent.
+func (r *Request) Values(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for v := range r.head.all(name) {
+			if !yield(string(v)) {
+				return
+			}
+		}
+	}
+}
+
+// Protocols are the subprotocols offered, in the client's order of preference.
+func (r *Request) Protocols() []string {
+	var list []string
+	for p := range r.head.list("Sec-WebSocket-Protocol") {
+		list = append(list, string(p))
+	}
+	return list
+}
+
+// Offers reports whether the client offers the subprotocol.
+func (r *Request) Offers(protocol string) bool {
+	for p := range r.head.list("Sec-WebSocket-Protocol") {
+		if string(p) == protocol {
+			return true
+		}
+	}
+	return false
+}
+
+// RemoteAddr is the client's address, see Conn.RemoteAddr.
+func (r *Request) RemoteAddr() netip.AddrPort { return r.conn.RemoteAddr() }
+
+// Loop is the loop that the connection will stay on.
+func (r *Request) Loop() *Loop { return r.conn.l }
+
+// TLS is the state of the TLS connection, nil without TLS.
+func (r *Request) TLS() *tls.ConnectionState {
+	if r.conn.nc == nil {
+		return nil
+	}
+	return r.conn.nc.tlsState()
+}
+
+// forwarded returns the client's address that trusted proxies report in
+// X-Forwarded-For: the last one that is not itself a trusted proxy. Each proxy
+// appends the peer it saw, so what stands before an untrusted address is that
+// one's claim.
+func (h *head) forwarded(trusted func(netip.Addr) bool) (client netip.AddrPort, ok bool) {
+	var hops [16]netip.AddrPort
+	list := hops[:0]
+	for v := range h.list("X-Forwarded-For") {
+		a, valid := parseHop(v)
+		if !valid {
+			list = list[:0] // what stands before is not believed
+			continue
+		}
+		if len(list) == cap(hops[:]) {
+			list = slices.Delete(list, 0, 1)
+		}
+		list = append(list, a)
+	}
+	for _, a := range slices.Backward(list) {
+		client, ok = a, true
+		if !trusted(a.Addr()) {
+			break
+		}
+	}
+	return client, ok
+}
+
+// parseHop reads an address with or without port, IPv6 with or without
+// brackets.
+func parseHop(b []byte) (netip.AddrPort, bool) {
+	if len(b) > 64 {
+		return netip.AddrPort{}, false
+	}
+	s := string(b)
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port()), true
+	}
+	if n := len(s); n > 2 && s[0] == '[' && s[n-1] == ']' {
+		s = s[1 : n-1]
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(a.Unmap().WithZone(""), 0), true
+}

@@ -1,0 +1,100 @@
+package wire
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// certCheck is how often files are looked at, at most.
+const certCheck = time.Second
+
+// Certificates serves a certificate from files, and serves the new one when
+// they have changed. It looks when somebody connects, so that there is no
+// goroutine and nothing to stop. While new files do not fit together, as
+// between the writing of one and the other, the last good certificate stays.
+type Certificates struct {
+	// Immutable after LoadCertificates.
+	cert, key string
+	log       *slog.Logger
+	now       func() time.Time
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	current *tls.Certificate
+	stamp   [2]fileStamp
+	checked time.Time
+}
+
+// fileStamp tells one version of a file from the next.
+type fileStamp struct {
+	mod  time.Time
+	size int64
+}
+
+// LoadCertificates reads the files, in PEM.
+func LoadCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates, error) {
+	if log == nil {
+		log = slog.Default()
+	}
+	c := &Certificates{cert: certFile, key: keyFile, log: log, now: time.Now}
+	stamp, err := c.look()
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("wire: certificate: %w", err)
+	}
+	c.current, c.stamp, c.checked = &pair, stamp, c.now()
+	return c, nil
+}
+
+// Config is a server's configuration: TLS 1.2 or later, HTTP/1.1, for an
+// upgrade needs that.
+func (c *Certificates) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: c.get,
+	}
+}
+
+func (c *Certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	if now.Sub(c.checked) < certCheck {
+		return c.current, nil
+	}
+	c.checked = now
+	stamp, err := c.look()
+	if err == nil && stamp == c.stamp {
+		return c.current, nil
+	}
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = tls.LoadX509KeyPair(c.cert, c.key)
+	}
+	if err != nil {
+		c.log.Warn("wire: the certificate stays as it was", "err", err)
+		return c.current, nil
+	}
+	c.current, c.stamp = &pair, stamp
+	c.log.Info("wire: certificate reloaded", "file", c.cert)
+	return c.current, nil
+}
+
+func (c *Certificates) look() (stamp [2]fileStamp, err error) {
+	for i, name := range []string{c.cert, c.key} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return stamp, fmt.Errorf("wire: certificate: %w", err)
+		}
+		stamp[i] = fileStamp{info.ModTime(), info.Size()}
+	}
+	return stamp, nil
+}

@@ -1,0 +1,354 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	smallRead = 2 << 10  // what a waiting connection holds
+	bigRead   = 16 << 10 // once a read has filled that: a TLS record
+)
+
+var bigReads = sync.Pool{New: func() any { return new([bigRead]byte) }}
+
+// verdict is what the loop tells the reading goroutine after each read.
+type verdict uint8
+
+const (
+	readOn verdict = iota
+	stopReading
+	handOver // to net/http
+)
+
+// netConn reads and writes a net.Conn on behalf of a loop. A goroutine reads,
+// hands each piece to the loop, and waits for its word before it reads on, so
+// that no second buffer is under way and Pause works. Another writes, for as
+// long as there is something to write. Both talk to the loop through its
+// inbox: on the loop the connection is like any other.
+type netConn struct {
+	// Immutable after the accept.
+	c    *Conn
+	l    *Loop
+	sock net.Conn // as accepted
+	conf *tls.Config
+	next chan verdict // the loop sends, at most one ahead; never closed
+
+	// Owned by the reading goroutine; the loop's between a task and a verdict.
+	nc     net.Conn // sock, or TLS over it
+	got    []byte
+	err    error
+	failed Drop // why the prelude failed
+	client netip.AddrPort
+	prefix []byte // for net/http
+
+	// Owned by the writing goroutine; the loop's after its task.
+	writeErr error
+	written  atomic.Int64 // bytes of writing; the loop looks at it meanwhile
+
+	// Owned by the loop.
+	writing *outbound // with the writing goroutine
+	reading bool      // the reading goroutine reads, or its task is on the way
+	noticed int64     // written, when progressed last looked
+}
+
+func (s *Server) acceptConn(nc net.Conn) {
+	var addr netip.AddrPort
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		addr = a.AddrPort()
+		addr = netip.AddrPortFrom(addr.Addr().Unmap().WithZone(""), addr.Port())
+	}
+	c := s.newConn(addr)
+	if c == nil {
+		_ = nc.Close()
+		return
+	}
+	c.nc = &netConn{c: c, l: c.l, sock: nc, nc: nc, conf: s.o.TLS, next: make(chan verdict, 1)}
+	if c.l.postWait(nil, c, nil) != nil {
+		c.shut()
+		s.release(c)
+	}
+}
+
+// start begins reading. On the loop.
+func (n *netConn) start() {
+	n.reading = true
+	go n.read(n.c.state == stateProxy)
+}
+
+// read is the reading goroutine.
+func (n *netConn) read(proxied bool) {
+	small := make([]byte, smallRead)
+	buf, big := small, (*[bigRead]byte)(nil)
+	if n.conf != nil {
+		n.err = n.prelude(proxied)
+		n.got = nil
+		if !n.report() {
+			return
+		}
+	}
+	for {
+		k, err := n.nc.Read(buf)
+		n.got, n.err = buf[:k], err
+		if !n.report() {
+			return
+		}
+		switch {
+		case k == len(buf) && big == nil:
+			big = bigReads.Get().(*[bigRead]byte)
+			buf = big[:]
+		case k <= smallRead && big != nil:
+			bigReads.Put(big)
+			buf, big = small, nil
+		}
+	}
+}
+
+// report hands what was read to the loop and waits for its verdict: whether to
+// read on.
+func (n *netConn) report() bool {
+	if n.l.postWait(n.l.done, (*readTask)(n), n.stopped) != nil {
+		_ = n.sock.Close()
+		return false
+	}
+	select {
+	case v := <-n.next:
+		if v == handOver {
+			n.l.srv.plain.offer(n.c, n.nc, n.prefix)
+		}
+		return v == readOn
+	case <-n.l.done:
+		_ = n.sock.Close()
+		return false
+	}
+}
+
+func (n *netConn) stopped() error { return ErrLoopStopped }
+
+// prelude is what comes before the HTTP request of a TLS connection: the
+// PROXY header, which is not encrypted, and the TLS handshake.
+func (n *netConn) prelude(proxied bool) error {
+	limit := time.Now().Add(n.l.o.HandshakeTimeout)
+	_ = n.sock.SetDeadline(limit)
+	under := n.sock
+	if proxied {
+		n.failed = DropProxyHeader
+		rest, err := n.readProxy()
+		if err != nil {
+			return err
+		}
+		under = &prefixConn{Conn: n.sock, prefix: rest}
+	}
+	n.failed = DropTLS
+	t := tls.Server(under, n.conf)
+	ctx, cancel := context.WithDeadline(context.Background(), limit)
+	defer cancel()
+	if err := t.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	n.nc, n.failed = t, 0
+	return n.sock.SetDeadline(time.Time{})
+}
+
+func (n *netConn) readProxy() (rest []byte, err error) {
+	var buf [proxyMax]byte
+	have := 0
+	for {
+		k, err := n.sock.Read(buf[have:])
+		have += k
+		size, bad := proxyHeaderLen(buf[:have])
+		switch {
+		case bad != nil:
+			return nil, bad
+		case size > 0:
+			client, local, err := parseProxy(buf[:size])
+			if err == nil && !local {
+				n.client = client
+			}
+			return buf[size:have], err
+		case err != nil:
+			return nil, err
+		case have == len(buf):
+			return nil, errProxyHeader
+		}
+	}
+}
+
+// readTask is a netConn that has read something.
+type readTask netConn
+
+func (t *readTask) run() {
+	n := (*netConn)(t)
+	c, l := n.c, n.l
+	n.reading = false
+	if c.state == stateClosed {
+		n.next <- stopReading
+		return
+	}
+	if n.failed != 0 {
+		c.drop(n.failed)
+		return
+	}
+	if c.state == stateProxy && n.conf != nil {
+		c.state = stateHandshake
+		if n.client.IsValid() {
+			c.setAddr(n.client)
+			c.setTrusted(l.srv.trusted(n.client.Addr()))
+		}
+	}
+	if len(n.got) > 0 {
+		l.count.reads++
+		b := n.got
+		if c.in != nil && len(c.in.held) > 0 {
+			k := copy(l.buf, c.in.held)
+			c.unhold(c.in)
+			b = l.buf[:k+copy(l.buf[k:], b)]
+		}
+		c.arrived(len(n.got))
+		c.receive(b)
+		poison(b)
+		poison(n.got)
+	}
+	if err := n.err; err != nil && c.state != stateClosed {
+		if errors.Is(err, io.EOF) {
+			c.ended()
+		} else {
+			c.lost(DropReset)
+		}
+		return
+	}
+	n.more()
+}
+
+// more lets the reading goroutine go on, if nothing speaks against it.
+func (n *netConn) more() {
+	c := n.c
+	if n.reading || c.state == stateClosed || c.has(flagEOF) ||
+		c.has(flagPaused) && c.state <= stateClosing || c.in != nil && c.in.unparsed {
+		return
+	}
+	n.reading = true
+	n.next <- readOn
+}
+
+// flush hands the queue to the writing goroutine; it reports whether nothing is
+// left.
+func (n *netConn) flush() bool {
+	c := n.c
+	if n.writing != nil || c.out == nil {
+		return n.writing == nil
+	}
+	n.writing, c.out = c.out, nil
+	n.written.Store(0)
+	n.noticed = 0
+	c.clear(flagBlocked)
+	c.blocked()
+	go n.write(n.nc, n.writing.buf)
+	return false
+}
+
+// write is the writing goroutine. It writes in pieces, so that a slow peer
+// shows progress.
+func (n *netConn) write(nc net.Conn, b []byte) {
+	n.writeErr = nil
+	for len(b) > 0 && n.writeErr == nil {
+		var k int
+		k, n.writeErr = nc.Write(b[:min(len(b), bigRead)])
+		n.written.Add(int64(k))
+		b = b[k:]
+	}
+	_ = n.l.postWait(n.l.done, (*writeTask)(n), n.stopped)
+}
+
+// writeTask is a netConn that has written what it was given.
+type writeTask netConn
+
+func (t *writeTask) run() {
+	n := (*netConn)(t)
+	c, l := n.c, n.l
+	l.count.writes++
+	l.count.bytesOut += uint64(n.written.Load())
+	l.pool.putOut(n.writing)
+	n.writing = nil
+	if c.state == stateClosed {
+		return
+	}
+	c.clear(flagBlocked)
+	if n.writeErr != nil {
+		c.lost(DropReset)
+		return
+	}
+	l.soil(c)
+}
+
+// queued is what the writing goroutine still has to write.
+func (n *netConn) queued() int {
+	if n.writing == nil {
+		return 0
+	}
+	return len(n.writing.buf) - int(n.written.Load())
+}
+
+// progressed reports whether bytes have left since it last looked.
+func (n *netConn) progressed() bool {
+	w := n.written.Load()
+	if w == n.noticed {
+		return false
+	}
+	n.noticed = w
+	return true
+}
+
+// discard reports whether nothing is on its way.
+func (n *netConn) discard() bool { return n.writing == nil }
+
+// closeWrite ends our half of the stream. With TLS that is an alert to be
+// written, so it is left to a goroutine.
+func (n *netConn) closeWrite() {
+	if n.nc == n.sock {
+		if t, ok := n.sock.(interface{ CloseWrite() error }); ok {
+			_ = t.CloseWrite()
+		}
+		return
+	}
+	_ = n.sock.SetWriteDeadline(time.Now().Add(n.l.o.CloseTimeout))
+	go func(t *tls.Conn, sock net.Conn) {
+		_ = t.CloseWrite()
+		if s, ok := sock.(interface{ CloseWrite() error }); ok {
+			_ = s.CloseWrite()
+		}
+	}(n.nc.(*tls.Conn), n.sock)
+}
+
+// close closes the socket, which ends both goroutines.
+func (n *netConn) close() {
+	_ = n.sock.Close()
+	if n.reading {
+		return // its task will find the connection closed
+	}
+	select {
+	case n.next <- stopReading:
+	default: // not started
+	}
+}
+
+func (n *netConn) linger() {
+	if t, ok := n.sock.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+}
+
+func (n *netConn) tlsState() *tls.ConnectionState {
+	if t, ok := n.nc.(*tls.Conn); ok {
+		s := t.ConnectionState()
+		return &s
+	}
+	return nil
+}

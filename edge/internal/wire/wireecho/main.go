@@ -1,0 +1,109 @@
+// Command wireecho serves package wire as a plain echo: what comes in goes out
+// again, text as text and binary as binary. There is no greeting and there
+// are no server pings, so that public conformance suites and load generators
+// can be run against the very layer that the edge uses.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"hydrant/edge/internal/wire"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "wireecho:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	listen := flag.String("listen", "127.0.0.1:0", "address to listen on; port 0: any, see the first line of output")
+	compress := flag.Bool("compress", false, "agree to permessage-deflate")
+	transport := flag.String("transport", "", "epoll or conn; default: the best here")
+	maxBytes := flag.Int64("max", 64<<20, "largest message in bytes")
+	fragments := flag.Int("fragments", 1<<20, "most frames of a message")
+	loops := flag.Int("loops", 0, "event loops; 0: one per core")
+	cert := flag.String("cert", "", "certificate file: serve TLS")
+	key := flag.String("key", "", "its key file")
+	flag.Parse()
+
+	o := wire.Options{
+		Loops:        *loops,
+		Transport:    wire.Transport(*transport),
+		MaxMessage:   *maxBytes,
+		MaxFragments: *fragments,
+		Compression:  *compress,
+		ControlRate:  -1,
+	}
+	if *cert != "" {
+		certs, err := wire.LoadCertificates(*cert, *key, nil)
+		if err != nil {
+			return err
+		}
+		o.TLS = certs.Config()
+	}
+	srv, err := wire.NewServer(o, echo{}, http.NotFoundHandler())
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	fmt.Println(ln.Addr())
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if e := srv.Shutdown(grace); e != nil && !errors.Is(e, context.DeadlineExceeded) {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// echo is the handler. When a peer does not read its echo, its next message is
+// not read either.
+type echo struct{}
+
+func (echo) Upgrade(*wire.Request) (wire.Accept, error) { return wire.Accept{}, nil }
+
+func (echo) Open(*wire.Conn) {}
+
+func (echo) Message(c *wire.Conn, text bool, p []byte) {
+	room := false
+	if text {
+		_, room = c.Send(p)
+	} else {
+		_, room = c.SendBinary(p)
+	}
+	if !room {
+		c.Pause()
+	}
+}
+
+func (echo) Pong(*wire.Conn, []byte) {}
+
+func (echo) Writable(c *wire.Conn) { c.Resume() }
+
+func (echo) Closed(*wire.Conn, wire.CloseReason) {}
+
+func (echo) Flush(*wire.Loop) {}
+
+func (echo) Stalled(*wire.Loop, time.Duration) {}
