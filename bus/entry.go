@@ -36,8 +36,8 @@ type Entry struct {
 	Fence uint64
 	// Floor is the sequence of the last message that was delivered.
 	Floor uint64
-	// Seen is how far the mailbox is known to hold nothing else to deliver;
-	// it is not below Floor.
+	// Seen is a second position to go on from, of the reader's choice; it may
+	// be below Floor.
 	Seen uint64
 	// TokenHash is the SHA-256 of the resume secret.
 	TokenHash []byte
@@ -54,16 +54,16 @@ type Entry struct {
 // entryJSON is the stored form: short keys, since there is one for every
 // session and it is rewritten with every checkpoint.
 type entryJSON struct {
-	Node     string `json:"n"`
-	State    State  `json:"s"`
-	Fence    uint64 `json:"w,omitempty"`
-	Floor    uint64 `json:"f,omitempty"`
-	Seen     uint64 `json:"e,omitempty"`
-	Token    []byte `json:"t,omitempty"`
-	Identity string `json:"i,omitempty"`
-	Acked    bool   `json:"k,omitempty"`
-	Addr     string `json:"a,omitempty"`
-	Opened   int64  `json:"o,omitempty"`
+	Node     string  `json:"n"`
+	State    State   `json:"s"`
+	Fence    uint64  `json:"w,omitempty"`
+	Floor    uint64  `json:"f,omitempty"`
+	Seen     *uint64 `json:"e,omitempty"` // absent: as Floor
+	Token    []byte  `json:"t,omitempty"`
+	Identity string  `json:"i,omitempty"`
+	Acked    bool    `json:"k,omitempty"`
+	Addr     string  `json:"a,omitempty"`
+	Opened   int64   `json:"o,omitempty"`
 }
 
 // MarshalJSON writes the stored form.
@@ -73,7 +73,7 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 		Identity: e.Identity, Acked: e.Acked, Addr: e.Addr,
 	}
 	if e.Seen != e.Floor {
-		j.Seen = e.Seen
+		j.Seen = &e.Seen
 	}
 	if !e.Opened.IsZero() {
 		j.Opened = e.Opened.Unix()
@@ -94,8 +94,11 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("bus: session state %d", j.State)
 	}
 	*e = Entry{
-		Node: j.Node, State: j.State, Fence: j.Fence, Floor: j.Floor, Seen: max(j.Seen, j.Floor), TokenHash: j.Token,
+		Node: j.Node, State: j.State, Fence: j.Fence, Floor: j.Floor, Seen: j.Floor, TokenHash: j.Token,
 		Identity: j.Identity, Acked: j.Acked, Addr: j.Addr,
+	}
+	if j.Seen != nil {
+		e.Seen = *j.Seen
 	}
 	if j.Opened != 0 {
 		e.Opened = time.Unix(j.Opened, 0).UTC()

@@ -32,6 +32,7 @@ const (
 	headerLastSeq  = "Nats-Last-Sequence"
 	headerSubject  = "Nats-Subject"
 	headerPending  = "Nats-Num-Pending"
+	headerUpTo     = "Nats-UpTo-Sequence"
 	headerExpected = "Nats-Expected-Last-Subject-Sequence"
 	headerStatus   = "Status"
 	headerKVOp     = "KV-Operation"

@@ -34,19 +34,24 @@ func (o *Outgoing) message(sid string) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
+	return o.on(subject, sid), nil
+}
+
+// on builds the NATS message for a subject whose owner is to.
+func (o *Outgoing) on(subject, to string) *nats.Msg {
 	m := &nats.Msg{Subject: subject, Data: o.Payload, Header: o.Header}
 	if o.Mid == "" && o.TTL <= 0 {
-		return m, nil
+		return m
 	}
 	m.Header = make(nats.Header, len(o.Header)+2)
 	maps.Copy(m.Header, o.Header)
 	if o.Mid != "" {
-		m.Header[headerMsgID] = []string{messageID(sid, o.Sender, o.Mid)}
+		m.Header[headerMsgID] = []string{messageID(to, o.Sender, o.Mid)}
 	}
 	if o.TTL > 0 {
 		m.Header[headerTTL] = []string{ttlSeconds(o.TTL)}
 	}
-	return m, nil
+	return m
 }
 
 // Publish stores a message in a session's mailbox and returns its sequence

@@ -1,0 +1,179 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// Times and bounds of discovery. There is no list of participants anywhere:
+// whoever is there answers a question to all.
+const (
+	discoveryQuiet = 100 * time.Millisecond // no more answers: that is all
+	discoveryMost  = time.Second            // the end in any case
+	discoveryFresh = 2 * time.Second        // how long a result is used again
+	discoveryLimit = 8192                   // instances in one result
+)
+
+// Instance is one running instance of a service, or a node.
+type Instance struct {
+	// Service name; for nodes the name that clients call the edge by.
+	Service string
+	// ID is the instance id, or node id; for a service that does not use this
+	// kit, NATS' id for it.
+	ID       string
+	Version  string
+	Host     string
+	Kind     string   // KindService, KindNode
+	Routes   []string // "[GET]/v1/users/{id}"
+	Metadata map[string]string
+}
+
+// Discovery finds the services and nodes that are connected to NATS. All
+// methods may be called concurrently; a result is used again for two seconds,
+// and those who ask at the same time wait for the same answer.
+type Discovery struct {
+	// Immutable.
+	nc *nats.Conn
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	latest  *round // finished or on its way; nil: none yet
+	expires time.Time
+}
+
+// round is one question to all. list and err are written before done is closed.
+type round struct {
+	done chan struct{}
+	list []Instance
+	err  error
+}
+
+// NewDiscovery prepares a discovery; it does no I/O.
+func NewDiscovery(nc *nats.Conn) *Discovery { return &Discovery{nc: nc} }
+
+// Services lists the instances of all services that take messages of clients,
+// by name and id.
+func (d *Discovery) Services(ctx context.Context) ([]Instance, error) {
+	return d.list(ctx, KindService)
+}
+
+// Nodes lists the edge nodes, by id.
+func (d *Discovery) Nodes(ctx context.Context) ([]Instance, error) { return d.list(ctx, KindNode) }
+
+func (d *Discovery) list(ctx context.Context, kind string) ([]Instance, error) {
+	r := d.join()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return nil, requestError(ctx.Err())
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	var out []Instance
+	for _, in := range r.list {
+		if in.Kind == kind {
+			out = append(out, in)
+		}
+	}
+	return out, nil
+}
+
+// join returns the round that is fresh or on its way, or begins one.
+func (d *Discovery) join() *round {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.latest != nil && time.Now().Before(d.expires) {
+		return d.latest
+	}
+	r := &round{done: make(chan struct{})}
+	d.latest, d.expires = r, time.Now().Add(discoveryMost+discoveryFresh)
+	go func() {
+		r.list, r.err = ask(d.nc)
+		d.mu.Lock()
+		if d.latest == r {
+			d.expires = time.Now().Add(discoveryFresh)
+			if r.err != nil {
+				d.latest = nil // the next one asks again
+			}
+		}
+		d.mu.Unlock()
+		close(r.done)
+	}()
+	return r
+}
+
+// ask sends the question and collects the answers until they pause.
+func ask(nc *nats.Conn) ([]Instance, error) {
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, sendError(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails only if the connection is closed
+	if err := sub.SetPendingLimits(discoveryLimit, -1); err != nil {
+		return nil, sendError(err)
+	}
+	if err := nc.PublishRequest(micro.APIPrefix+"."+micro.InfoVerb.String(), inbox, nil); err != nil {
+		return nil, sendError(err)
+	}
+	var list []Instance
+	end := time.Now().Add(discoveryMost)
+	for wait := discoveryMost; len(list) < discoveryLimit; wait = min(discoveryQuiet, time.Until(end)) {
+		if wait <= 0 {
+			break
+		}
+		m, err := sub.NextMsg(wait)
+		if err == nats.ErrTimeout || err == nats.ErrNoResponders {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("bus: discovery: %w", requestError(err))
+		}
+		if in, ok := parseInstance(m.Data); ok {
+			list = append(list, in)
+		}
+	}
+	slices.SortFunc(list, func(a, b Instance) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+// parseInstance reads one answer. Services of others, that take nothing on
+// this scheme's subjects, are not of interest.
+func parseInstance(data []byte) (Instance, bool) {
+	var info micro.Info
+	if json.Unmarshal(data, &info) != nil || !ValidService(info.Name) {
+		return Instance{}, false
+	}
+	in := Instance{
+		Service: info.Name, ID: info.ID, Version: info.Version,
+		Host: info.Metadata[MetaHost], Kind: info.Metadata[MetaKind], Metadata: info.Metadata,
+		Routes: strings.Fields(info.Metadata[MetaRoutes]),
+	}
+	if id := info.Metadata[MetaInstance]; ValidInstance(id) {
+		in.ID = id
+	}
+	takes := slices.ContainsFunc(info.Endpoints, func(e micro.EndpointInfo) bool {
+		name, err := ParseService(e.Subject)
+		return err == nil && name == info.Name
+	})
+	switch {
+	case in.Kind == KindNode:
+		return in, true
+	case takes:
+		in.Kind = KindService
+		return in, true
+	}
+	return Instance{}, false
+}

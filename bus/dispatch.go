@@ -1,0 +1,204 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"hydrant/umf"
+)
+
+// Failure is an error that a handler returns in order to tell the sender what
+// went wrong: it becomes the body {"error":Text,"code":Code} of the reply.
+type Failure struct {
+	Code string // machine-readable, "not_found"
+	Text string // one sentence
+}
+
+func (f *Failure) Error() string { return f.Code + ": " + f.Text }
+
+// Failures that the kit itself answers with.
+var (
+	failOverload  = &Failure{Code: "overload", Text: "The service has too much to do"}
+	failNoHandler = &Failure{Code: "unsupported", Text: "The service does not handle such messages"}
+	failInternal  = &Failure{Code: "service_error", Text: "The service could not handle the message"}
+)
+
+// enqueue is the NATS callback of both endpoints. A message that finds the
+// queue full is answered at once: the sender learns more from an error now
+// than from silence.
+func (s *Service) enqueue(mr micro.Request) {
+	in := incoming{data: mr.Data(), header: nats.Header(mr.Headers()), reply: mr.Reply()}
+	if s.pool.offer(func() { s.handle(in) }) {
+		return
+	}
+	s.stats.Rejected.Add(1)
+	r, err := s.request(in)
+	if err != nil {
+		return // nothing that could be answered
+	}
+	if err := r.refuse(failOverload); err != nil {
+		s.cfg.Logger.Warn("refusal not sent", slog.String("service", s.cfg.Name), slog.Any("error", err))
+	}
+}
+
+// incoming is a NATS message for the service.
+type incoming struct {
+	data   []byte
+	header nats.Header
+	reply  string
+}
+
+// request reads a message of a client.
+func (s *Service) request(in incoming) (*Request, error) {
+	msg, err := umf.Parse(in.data)
+	if err == nil {
+		err = msg.Validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotUMF, err)
+	}
+	r := &Request{
+		Message:  msg,
+		Session:  one(in.header, HeaderSession),
+		Mailbox:  one(in.header, HeaderMailbox),
+		Identity: one(in.header, HeaderIdentity),
+		Header:   in.header,
+		svc:      s,
+		reply:    in.reply,
+	}
+	if a, err := umf.ParseAddress(msg.To); err == nil {
+		r.Method, r.Path = a.Method, a.Path
+	}
+	return r, nil
+}
+
+// handle runs on a worker.
+func (s *Service) handle(in incoming) {
+	r, err := s.request(in)
+	if err != nil {
+		s.stats.Invalid.Add(1)
+		s.cfg.Logger.Warn("message dropped", slog.String("service", s.cfg.Name), slog.Any("error", err))
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.timeoutOf(r.Message))
+	defer cancel()
+	if err := s.call(ctx, s.route(r), r); err != nil {
+		s.cfg.Logger.Warn("message failed", slog.String("service", s.cfg.Name),
+			slog.String("mid", r.Message.Mid), slog.Any("error", err))
+		s.answerFailure(ctx, r, err)
+	}
+}
+
+// timeoutOf is how long a handler may take: no longer than its sender waits.
+func (s *Service) timeoutOf(m *umf.Message) time.Duration {
+	if d, ok := umf.Seconds(m.Timeout); ok && d < s.cfg.HandlerTimeout {
+		return d
+	}
+	return s.cfg.HandlerTimeout
+}
+
+// route finds the handler of a message; nil: there is none.
+func (s *Service) route(r *Request) Handler {
+	if r.Method != "" {
+		path, _, _ := strings.Cut(r.Path, "?")
+		for i := range s.routes {
+			if values, ok := s.routes[i].match(r.Method, path); ok {
+				r.values = values
+				return s.routes[i].handler
+			}
+		}
+		return s.other
+	}
+	if h := s.byType[r.Message.Type]; h != nil {
+		return h
+	}
+	return s.other
+}
+
+// call runs a handler and turns a panic into an error: one message that hits a
+// defect must not take the whole instance, and then, sent again, the next one.
+func (s *Service) call(ctx context.Context, h Handler, r *Request) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v\n%s", ErrPanic, v, debug.Stack())
+		}
+		s.stats.Handled.Add(1)
+		if err != nil {
+			s.stats.Failed.Add(1)
+		}
+	}()
+	if h == nil {
+		return failNoHandler
+	}
+	return h(ctx, r)
+}
+
+// answerFailure tells the sender of a message that it failed, unless it has
+// its reply, or the reply is what failed.
+func (s *Service) answerFailure(ctx context.Context, r *Request, err error) {
+	if r.answered.Load() {
+		return
+	}
+	var f *Failure
+	if !errors.As(err, &f) {
+		f = failInternal
+	}
+	// The handler's time may be what was up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ReplyTimeout)
+	defer cancel()
+	if err := r.Reply(ctx, f.body()); err != nil && !errors.Is(err, ErrNoReply) {
+		s.cfg.Logger.Warn("error reply not sent", slog.String("service", s.cfg.Name), slog.Any("error", err))
+	}
+}
+
+// failureBody is the shape of errors in UMF bodies.
+type failureBody struct {
+	Error string `json:"error"`
+	Code  string `json:"code"`
+}
+
+func (f *Failure) body() failureBody { return failureBody{Error: f.Text, Code: f.Code} }
+
+// subscribeEvents subscribes the event handlers.
+func (s *Service) subscribeEvents() error {
+	for what, h := range s.events {
+		subject, err := EventWildcard(what)
+		if err != nil {
+			return err
+		}
+		sub, err := s.nc.QueueSubscribe(subject, s.cfg.Name, func(m *nats.Msg) {
+			e, err := ParseEventMsg(m)
+			if err != nil || !s.pool.offer(func() { s.handleEvent(h, e) }) {
+				s.stats.Rejected.Add(1)
+			}
+		})
+		if err != nil {
+			return sendError(err)
+		}
+		s.mu.Lock()
+		s.subs = append(s.subs, sub)
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// handleEvent runs on a worker.
+func (s *Service) handleEvent(h func(context.Context, Event), e Event) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.HandlerTimeout)
+	defer cancel()
+	err := s.call(ctx, func(ctx context.Context, _ *Request) error {
+		h(ctx, e)
+		return nil
+	}, nil)
+	if err != nil {
+		s.cfg.Logger.Warn("event failed", slog.String("service", s.cfg.Name), slog.Any("error", err))
+	}
+}

@@ -1,0 +1,71 @@
+package bus
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// NodeInfo is what a node tells about itself.
+type NodeInfo struct {
+	// ID is the node id.
+	ID string
+	// Service is the name that clients call the edge by ("hydra-router"), the
+	// same for all nodes.
+	Service string
+	Version string
+	// Metadata is shown by discovery, beside what the kit adds.
+	Metadata map[string]string
+	// Stats, if set, is asked for figures to show in NATS' statistics; it must
+	// be quick and safe for concurrent use.
+	Stats func() any
+}
+
+// Node is a node's registration with NATS' service discovery.
+type Node struct{ micro micro.Service }
+
+// RegisterNode makes a node known: `nats micro ls` shows it, and so does
+// [Discovery]. It has one endpoint, on NodeSubject, whose handler is orders: it
+// runs on a NATS goroutine and must only enqueue.
+func RegisterNode(nc *nats.Conn, info NodeInfo, orders func(m micro.Request)) (*Node, error) {
+	subject, err := NodeSubject(info.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !ValidService(info.Service) {
+		return nil, badName(ErrBadService, info.Service)
+	}
+	meta := map[string]string{MetaKind: KindNode, MetaInstance: info.ID, MetaHost: hostname()}
+	for k, v := range info.Metadata {
+		if _, own := meta[k]; !own {
+			meta[k] = v
+		}
+	}
+	cfg := micro.Config{
+		Name: info.Service, Version: info.Version,
+		Description: "Hydrant edge node", Metadata: meta,
+	}
+	if info.Stats != nil {
+		cfg.StatsHandler = func(*micro.Endpoint) any { return info.Stats() }
+	}
+	m, err := micro.AddService(nc, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("bus: node: %w", err)
+	}
+	err = m.AddEndpoint("node", micro.HandlerFunc(orders),
+		micro.WithEndpointSubject(subject), micro.WithEndpointQueueGroupDisabled())
+	if err != nil {
+		_ = m.Stop() // the first error says more
+		return nil, fmt.Errorf("bus: node: %w", err)
+	}
+	return &Node{micro: m}, nil
+}
+
+// Unregister removes the node from discovery.
+func (n *Node) Unregister() error {
+	if err := n.micro.Stop(); err != nil {
+		return fmt.Errorf("bus: node: %w", err)
+	}
+	return nil
+}

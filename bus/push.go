@@ -1,0 +1,214 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/umf"
+)
+
+// ErrNotASession: an address that is neither a via nor sid@client:/.
+var ErrNotASession = errors.New("bus: not the address of a session")
+
+// NewMessage makes a message of this instance to an address. For a push the
+// address is the client's, or its via.
+func (s *Service) NewMessage(to string, body any) (*umf.Message, error) {
+	return umf.New(to, s.Address(), body)
+}
+
+// Push stores a message in a session's mailbox, whether or not it is
+// connected, and returns when the store has acknowledged it. If no answer
+// comes it is repeated until ctx ends (ReplyTimeout, if ctx has no end), and
+// arrives once all the same. The message's own ttl, if it has one, bounds how
+// long it waits.
+func (s *Service) Push(ctx context.Context, sid string, m *umf.Message) error {
+	out, err := s.outgoing(m)
+	if err != nil {
+		return err
+	}
+	_, err = s.store(ctx, sid, out)
+	return err
+}
+
+// PushVia is Push to an address that a message of the session carried:
+// "node-sid@router:/" (via) or "sid@client:/" (from).
+func (s *Service) PushVia(ctx context.Context, via string, m *umf.Message) error {
+	sid, err := sessionOf(via)
+	if err != nil {
+		return err
+	}
+	return s.Push(ctx, sid, m)
+}
+
+// PushAsync is Push without the wait: done is called exactly once, in general
+// on another goroutine, when the message is stored or given up after
+// ReplyTimeout, and must only enqueue. It waits for room in the window until ctx ends; if it
+// returns an error, nothing was sent and done is not called. Messages to one
+// session keep their order unless one has to be repeated.
+func (s *Service) PushAsync(ctx context.Context, sid string, m *umf.Message, done func(err error)) error {
+	out, err := s.outgoing(m)
+	if err != nil {
+		return err
+	}
+	msg, err := out.message(sid)
+	if err != nil {
+		return err
+	}
+	if s.ctx.Err() != nil {
+		return ErrClosed
+	}
+	select {
+	case s.slots <- struct{}{}:
+	case <-s.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrOverload, ctx.Err())
+	}
+	p := &push{svc: s, msg: msg, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)}
+	if err := s.acks.publish(msg, p.acked); err != nil {
+		if !temporary(err) {
+			<-s.slots
+			return err
+		}
+		p.acked(0, err)
+	}
+	return nil
+}
+
+// Push is one message for PushAll.
+type Push struct {
+	SID     string
+	Message *umf.Message
+}
+
+// PushAll pushes many messages with as many on the way as the window allows,
+// and returns when the store has answered for all of them. The result has one
+// error for each push, nil where it is stored.
+func (s *Service) PushAll(ctx context.Context, pushes []Push) []error {
+	errs := make([]error, len(pushes))
+	type result struct {
+		i   int
+		err error
+	}
+	results := make(chan result, len(pushes))
+	waiting := 0
+	for i, p := range pushes {
+		err := s.PushAsync(ctx, p.SID, p.Message, func(err error) { results <- result{i, err} })
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		waiting++
+	}
+	for ; waiting > 0; waiting-- {
+		r := <-results // comes: every push ends within ReplyTimeout
+		errs[r.i] = r.err
+	}
+	return errs
+}
+
+// PushLive sends a message past the mailbox: it is neither stored nor
+// acknowledged, and reaches the client only if it is connected and keeps up.
+func (s *Service) PushLive(sid string, m *umf.Message) error {
+	subject, err := LiveSubject(sid)
+	if err != nil {
+		return err
+	}
+	out, err := s.outgoing(m)
+	if err != nil {
+		return err
+	}
+	return sendError(s.nc.Publish(subject, out.Payload))
+}
+
+// outgoing makes what is published of a message.
+func (s *Service) outgoing(m *umf.Message) (Outgoing, error) {
+	if err := m.Validate(); err != nil {
+		return Outgoing{}, fmt.Errorf("bus: %w", err)
+	}
+	text, err := m.AppendShort(nil)
+	if err != nil {
+		return Outgoing{}, fmt.Errorf("bus: %w", err)
+	}
+	out := Outgoing{Payload: text, Mid: m.Mid, Sender: s.cfg.Instance}
+	if ttl, ok := umf.Seconds(m.TTL); ok {
+		out.TTL = ttl
+	}
+	return out, nil
+}
+
+// store publishes to a mailbox until it is acknowledged or ctx ends.
+func (s *Service) store(ctx context.Context, sid string, out Outgoing) (seq uint64, err error) {
+	m, err := out.message(sid)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := withDefaultTimeout(ctx, s.cfg.ReplyTimeout)
+	defer cancel()
+	first := true
+	err = retry(ctx, func(ctx context.Context) error {
+		if !first {
+			s.stats.Retried.Add(1)
+		}
+		first = false
+		seq, err = publishAcked(ctx, s.nc, m)
+		return err
+	})
+	return seq, err
+}
+
+// sessionOf is the session that an address means.
+func sessionOf(address string) (sid string, err error) {
+	a, err := umf.ParseAddress(address)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNotASession, err)
+	}
+	sid = a.Instance
+	if a.Service != "client" {
+		_, sid, _ = a.Via()
+	}
+	if !ValidSID(sid) {
+		return "", ErrNotASession
+	}
+	return sid, nil
+}
+
+// push is one message of PushAsync on its way.
+type push struct {
+	// Immutable.
+	svc  *Service
+	msg  *nats.Msg
+	done func(err error)
+	end  time.Time
+
+	// Owned by whoever completes the attempt that is under way.
+	wait time.Duration
+}
+
+// acked ends an attempt: it succeeded, or it is repeated, or it is given up.
+func (p *push) acked(_ uint64, err error) {
+	if err == nil || !temporary(err) || p.svc.ctx.Err() != nil {
+		p.finish(err)
+		return
+	}
+	p.wait = min(max(2*p.wait, 20*time.Millisecond), time.Second)
+	if time.Now().Add(p.wait).After(p.end) {
+		p.finish(err)
+		return
+	}
+	time.AfterFunc(p.wait, func() {
+		p.svc.stats.Retried.Add(1)
+		if err := p.svc.acks.publish(p.msg, p.acked); err != nil {
+			p.acked(0, err)
+		}
+	})
+}
+
+func (p *push) finish(err error) {
+	<-p.svc.slots
+	p.done(err)
+}

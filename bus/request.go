@@ -1,0 +1,129 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/umf"
+)
+
+// Request is a message that a handler is to handle. It stays valid after the
+// handler has returned, so a reply may come later; it may come more than once.
+type Request struct {
+	// Message as the client sent it, with the node's via.
+	Message *umf.Message
+	// Session is the id of the sender's session; Mailbox the subject that
+	// reaches it; Identity who it proved to be. Nodes set them; they are empty
+	// if the message did not come through a node.
+	Session, Mailbox, Identity string
+	// Method and Path are those of a message to "service:[METHOD]path".
+	Method, Path string
+	// Header has all headers of the NATS message (traceparent, …).
+	Header nats.Header
+
+	// Immutable after the request was read.
+	svc    *Service
+	reply  string // NATS reply subject
+	values map[string]string
+
+	answered atomic.Bool
+}
+
+// PathValue is what the wildcard {name} of the route stands for.
+func (r *Request) PathValue(name string) string { return r.values[name] }
+
+// Reply answers with a body: anything that json.Marshal takes, or JSON as
+// json.RawMessage.
+func (r *Request) Reply(ctx context.Context, body any) error {
+	m, err := r.NewReply(body)
+	if err != nil {
+		return err
+	}
+	return r.ReplyMessage(ctx, m)
+}
+
+// NewReply makes the answer without sending it, so that the handler can change
+// it.
+func (r *Request) NewReply(body any) (*umf.Message, error) {
+	m, err := r.Message.Reply(body)
+	if err != nil {
+		return nil, fmt.Errorf("bus: reply: %w", err)
+	}
+	if r.Method != "" {
+		return m, nil // from is what the request was sent to, as it always was
+	}
+	// With the instance, so that the client can go on talking to this one.
+	m.From = r.svc.Address()
+	if a, err := umf.ParseAddress(r.Message.To); err == nil && a.Service == r.svc.cfg.Name {
+		a.Instance = r.svc.cfg.Instance
+		m.From = a.String()
+	}
+	return m, nil
+}
+
+// ReplyMessage sends an answer. To a session it goes through the mailbox, and
+// ReplyMessage returns when the store has acknowledged it; if no answer comes,
+// it is repeated until ctx ends (ReplyTimeout, if ctx has no end), and arrives
+// once all the same. To a [METHOD] request, and to anybody else who waits on
+// NATS for the answer, it is sent at most once. ErrNoReply: nobody waits.
+func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
+	out, err := r.svc.outgoing(m)
+	if err != nil {
+		return err
+	}
+	sid := r.session()
+	switch {
+	case IsRequestReply(r.reply), sid == "" && r.reply != "":
+		err = sendError(r.svc.nc.Publish(r.reply, out.Payload))
+	case sid == "":
+		return ErrNoReply
+	default:
+		_, err = r.svc.store(ctx, sid, out)
+	}
+	if err == nil {
+		r.answered.Store(true)
+	}
+	return err
+}
+
+// session is whose mailbox the answer goes to: that which the node has named,
+// else the one in the message's via; empty: neither.
+func (r *Request) session() string {
+	if r.Mailbox != "" {
+		if sid, err := ParseMailbox(r.Mailbox); err == nil {
+			return sid
+		}
+	}
+	if sid, err := sessionOf(r.Message.Via); err == nil {
+		return sid
+	}
+	return ""
+}
+
+// refuse answers from within a NATS callback: without waiting, and without
+// repetition.
+func (r *Request) refuse(f *Failure) error {
+	m, err := r.NewReply(f.body())
+	if err != nil {
+		return err
+	}
+	out, err := r.svc.outgoing(m)
+	if err != nil {
+		return err
+	}
+	sid := r.session()
+	switch {
+	case IsRequestReply(r.reply), sid == "" && r.reply != "":
+		return sendError(r.svc.nc.Publish(r.reply, out.Payload))
+	case sid == "":
+		return ErrNoReply
+	}
+	nm, err := out.message(sid)
+	if err != nil {
+		return err
+	}
+	return r.svc.acks.publish(nm, func(uint64, error) {})
+}

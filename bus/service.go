@@ -1,0 +1,392 @@
+package bus
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// Errors of a Service.
+var (
+	// ErrServiceConfig: the configuration or a handler's registration is
+	// wrong; or it came after Start.
+	ErrServiceConfig = errors.New("bus: bad service configuration")
+	// ErrNoReply: the sender of the message gave no way to answer.
+	ErrNoReply = errors.New("bus: nowhere to reply to")
+	// ErrNotUMF: what arrived is not a UMF message.
+	ErrNotUMF = errors.New("bus: not a UMF message")
+	// ErrPanic: a handler panicked; the error holds the value and the stack.
+	ErrPanic = errors.New("bus: handler panicked")
+	// ErrDrain: a service was stopped before everything it had accepted was
+	// done.
+	ErrDrain = errors.New("bus: service stopped with work left")
+)
+
+// ServiceConfig describes a service. Only Name is required; the zero value of
+// a field means its default.
+type ServiceConfig struct {
+	// Name that clients send to, [A-Za-z0-9_-]{1,64}.
+	Name string
+	// Version, as semantic versioning has it. Default 0.0.0.
+	Version     string
+	Description string
+	// Instance distinguishes this process from others of the same service.
+	// Default: 32 random hex digits.
+	Instance string
+	// Metadata is shown by discovery, beside what the kit adds.
+	Metadata map[string]string
+
+	// Concurrency bounds the handlers that run at the same time. Default 64.
+	// Handlers of one session may run at the same time as well.
+	Concurrency int
+	// Queue bounds the messages that wait for a handler. What comes above is
+	// answered with an error at once. Default 1024.
+	Queue int
+	// Window bounds the publishes in flight. Default 1024.
+	Window int
+	// HandlerTimeout bounds a handler's context; the sender's own timeout, if
+	// shorter, does as well. Default 30 s.
+	HandlerTimeout time.Duration
+	// ReplyTimeout bounds a reply or push, with its repetitions, whose context
+	// has no deadline. Default 10 s.
+	ReplyTimeout time.Duration
+	// DrainTimeout bounds the end of Run. Default 30 s.
+	DrainTimeout time.Duration
+	// Logger takes what has no caller to be returned to. Default slog.Default.
+	Logger *slog.Logger
+}
+
+func (c *ServiceConfig) defaults() error {
+	set(&c.Version, "0.0.0")
+	set(&c.Instance, newInstanceID())
+	set(&c.Concurrency, 64)
+	set(&c.Queue, 1024)
+	set(&c.Window, 1024)
+	set(&c.HandlerTimeout, 30*time.Second)
+	set(&c.ReplyTimeout, 10*time.Second)
+	set(&c.DrainTimeout, 30*time.Second)
+	set(&c.Logger, slog.Default())
+	switch {
+	case !ValidService(c.Name):
+		return fmt.Errorf("%w: %w", ErrServiceConfig, badName(ErrBadService, c.Name))
+	case !ValidInstance(c.Instance):
+		return fmt.Errorf("%w: %w", ErrServiceConfig, badName(ErrBadInstance, c.Instance))
+	case c.Concurrency < 1 || c.Queue < 1 || c.Window < 1:
+		return fmt.Errorf("%w: negative bound", ErrServiceConfig)
+	}
+	return nil
+}
+
+func newInstanceID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// Handler handles one message. An error that it returns goes to the log and,
+// unless it has replied, as an error message to the sender: with its own words
+// if it is a *[Failure], in general terms otherwise.
+type Handler func(ctx context.Context, r *Request) error
+
+// Service is one instance of a service: it takes messages of clients, answers
+// them, and pushes to sessions. Handlers are registered before Start; all other
+// methods may be called concurrently.
+type Service struct {
+	// Immutable after NewService.
+	cfg   ServiceConfig
+	nc    *nats.Conn
+	acks  *acks
+	slots chan struct{} // a full buffer is a full window of PushAsync
+
+	// Written before Start, immutable after it.
+	byType map[string]Handler
+	other  Handler
+	routes []route
+	events map[SessionEvent]func(ctx context.Context, e Event)
+	work   *workQueue
+
+	pool   *pool
+	ctx    context.Context // of handlers; ends when Stop has finished
+	cancel context.CancelFunc
+	status chan nats.Status // closed by nats.go when Stop takes it back
+	watch  sync.WaitGroup
+
+	stats serviceStats // atomics
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	state   serviceState
+	micro   micro.Service
+	subs    []*nats.Subscription
+	stopped chan struct{} // closed when Stop has finished
+	stopErr error         // written before stopped is closed
+}
+
+type serviceState uint8
+
+const (
+	serviceNew serviceState = iota
+	serviceRunning
+	serviceStopping
+)
+
+// serviceStats are counters, shown by NATS' service discovery (STATS).
+type serviceStats struct {
+	Handled  atomic.Int64 // handlers that ended
+	Failed   atomic.Int64 // with an error
+	Rejected atomic.Int64 // messages that found the queue full
+	Invalid  atomic.Int64 // not UMF
+	Retried  atomic.Int64 // publishes that were repeated
+}
+
+// NewService prepares a service on a connection; see [Connect] for how to get
+// one that stays. Nothing is received before Start or Run.
+func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
+	if err := cfg.defaults(); err != nil {
+		return nil, err
+	}
+	// Refusals are sent past the window of PushAsync, in an equal one.
+	a, err := newAcks(nc, 2*cfg.Window, cfg.ReplyTimeout)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		cfg: cfg, nc: nc, acks: a,
+		byType:  make(map[string]Handler),
+		events:  make(map[SessionEvent]func(context.Context, Event)),
+		slots:   make(chan struct{}, cfg.Window),
+		pool:    newPool(cfg.Queue),
+		stopped: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	s.watch.Go(func() {
+		for range s.status {
+			a.fail(fmt.Errorf("%w: %w", ErrUnconfirmed, nats.ErrDisconnected))
+		}
+	})
+	return s, nil
+}
+
+// Name of the service.
+func (s *Service) Name() string { return s.cfg.Name }
+
+// Instance is the id of this instance.
+func (s *Service) Instance() string { return s.cfg.Instance }
+
+// Address is the UMF address of this instance, for the from field of what it
+// sends by itself.
+func (s *Service) Address() string { return s.cfg.Instance + "@" + s.cfg.Name + ":/" }
+
+// Handle registers the handler for messages of one UMF type; an empty type is
+// that of messages without one. HTTP-like messages go to HandleMethod's
+// handlers instead.
+func (s *Service) Handle(typ string, h Handler) error {
+	if err := s.registering(h == nil); err != nil {
+		return err
+	}
+	if s.byType[typ] != nil {
+		return fmt.Errorf("%w: type %q has a handler", ErrServiceConfig, typ)
+	}
+	s.byType[typ] = h
+	return nil
+}
+
+// HandleAny registers the handler for every message that no other one takes.
+func (s *Service) HandleAny(h Handler) error {
+	if err := s.registering(h == nil); err != nil {
+		return err
+	}
+	if s.other != nil {
+		return fmt.Errorf("%w: HandleAny was called before", ErrServiceConfig)
+	}
+	s.other = h
+	return nil
+}
+
+// HandleMethod registers the handler for messages to "service:[METHOD]path".
+// A segment of the path in braces ("/v1/users/{id}") matches any one segment,
+// which the handler gets from [Request.PathValue]. Of several routes that
+// match, the one registered first counts.
+func (s *Service) HandleMethod(method, path string, h Handler) error {
+	if err := s.registering(h == nil); err != nil {
+		return err
+	}
+	r, err := newRoute(method, path, h)
+	if err != nil {
+		return err
+	}
+	s.routes = append(s.routes, r)
+	return nil
+}
+
+// HandleEvent registers a handler for one kind of session event. One instance
+// of the service gets each event, at most once.
+func (s *Service) HandleEvent(what SessionEvent, h func(ctx context.Context, e Event)) error {
+	if err := s.registering(h == nil); err != nil {
+		return err
+	}
+	if !what.Valid() || s.events[what] != nil {
+		return fmt.Errorf("%w: event %q", ErrServiceConfig, what)
+	}
+	s.events[what] = h
+	return nil
+}
+
+func (s *Service) registering(missing bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case missing:
+		return fmt.Errorf("%w: no handler", ErrServiceConfig)
+	case s.state != serviceNew:
+		return fmt.Errorf("%w: handlers are registered before Start", ErrServiceConfig)
+	}
+	return nil
+}
+
+// Run starts the service and stops it when ctx ends, draining it for at most
+// DrainTimeout. It returns nil after a clean stop.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.Start(); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
+	defer cancel()
+	return s.Stop(dctx)
+}
+
+// Start begins to receive messages.
+func (s *Service) Start() error {
+	s.mu.Lock()
+	if s.state != serviceNew {
+		s.mu.Unlock()
+		return fmt.Errorf("%w: started before", ErrServiceConfig)
+	}
+	s.state = serviceRunning
+	s.mu.Unlock()
+	s.pool.start(s.cfg.Concurrency)
+	if err := s.subscribe(); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return errors.Join(err, s.Stop(ctx))
+	}
+	return nil
+}
+
+// subscribe joins the queue group, makes the instance known, and starts the
+// work queue.
+func (s *Service) subscribe() error {
+	svcSubject, err := ServiceSubject(s.cfg.Name)
+	if err != nil {
+		return err
+	}
+	instSubject, err := InstanceSubject(s.cfg.Name, s.cfg.Instance)
+	if err != nil {
+		return err
+	}
+	m, err := micro.AddService(s.nc, micro.Config{
+		Name:         s.cfg.Name,
+		Version:      s.cfg.Version,
+		Description:  s.cfg.Description,
+		Metadata:     s.metadata(),
+		StatsHandler: s.statsData,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrServiceConfig, err)
+	}
+	s.mu.Lock()
+	s.micro = m
+	s.mu.Unlock()
+	// The endpoints' limits are the connection's: enqueue takes what comes
+	// without waiting, so nothing piles up before it.
+	take := micro.HandlerFunc(s.enqueue)
+	err = errors.Join(
+		m.AddEndpoint("service", take, micro.WithEndpointSubject(svcSubject), micro.WithEndpointQueueGroup(s.cfg.Name)),
+		m.AddEndpoint("instance", take, micro.WithEndpointSubject(instSubject), micro.WithEndpointQueueGroupDisabled()),
+	)
+	if err != nil {
+		return fmt.Errorf("bus: service: %w", err)
+	}
+	if err := s.subscribeEvents(); err != nil {
+		return err
+	}
+	if s.work != nil {
+		if err := s.work.start(s); err != nil {
+			return err
+		}
+	}
+	// When Start returns, messages reach this instance: at least through the
+	// server that it is connected to.
+	if err := s.nc.FlushTimeout(s.cfg.ReplyTimeout); err != nil {
+		return requestError(err)
+	}
+	return nil
+}
+
+// Metadata keys that the kit sets.
+const (
+	MetaInstance = "instance"
+	MetaHost     = "hostname"
+	MetaRoutes   = "routes"
+	MetaKind     = "kind"
+)
+
+// Kinds of participants, as MetaKind has them.
+const (
+	KindService = "service"
+	KindNode    = "node"
+)
+
+// metadata is what discovery shows of this instance.
+func (s *Service) metadata() map[string]string {
+	routes := make([]string, len(s.routes))
+	for i, r := range s.routes {
+		routes[i] = r.String()
+	}
+	m := map[string]string{
+		MetaKind: KindService, MetaInstance: s.cfg.Instance, MetaHost: hostname(),
+	}
+	if len(routes) > 0 {
+		m[MetaRoutes] = strings.Join(routes, " ")
+	}
+	for k, v := range s.cfg.Metadata {
+		if _, own := m[k]; !own {
+			m[k] = v
+		}
+	}
+	return m
+}
+
+func hostname() string {
+	h, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return h
+}
+
+// statsData is added to each endpoint in NATS' statistics.
+func (s *Service) statsData(*micro.Endpoint) any {
+	return map[string]int64{
+		"handled":  s.stats.Handled.Load(),
+		"failed":   s.stats.Failed.Load(),
+		"rejected": s.stats.Rejected.Load(),
+		"invalid":  s.stats.Invalid.Load(),
+		"retried":  s.stats.Retried.Load(),
+		"waiting":  int64(s.pool.waiting()),
+		"inflight": int64(s.acks.pending()),
+	}
+}

@@ -1,0 +1,142 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// sweepSubjects bounds one request; the server allows 1,024 results.
+	sweepSubjects = 512
+	// sweepBytes bounds one answer: it carries the messages themselves, the
+	// API has no form without. What does not fit is asked for again.
+	sweepBytes = 4 << 20
+	// sweepSilence is how long an answer may pause.
+	sweepSilence = 3 * time.Second
+)
+
+// LastSeqs asks for the sequence of the last message in the mailboxes of many
+// sessions. Sessions whose mailbox is empty are missing from the result. Any
+// replica answers, so a sequence may be older than the last write: it can show
+// that something is there, never that nothing is.
+func (s *Store) LastSeqs(ctx context.Context, sids []string) (map[string]uint64, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	byStream := make(map[string][]string)
+	for _, sid := range sids {
+		stream, err := s.stream(sid)
+		if err != nil {
+			return nil, err
+		}
+		byStream[stream] = append(byStream[stream], prefixOut+sid[:1]+"."+sid)
+	}
+	found := make(map[string]uint64, len(sids))
+	for stream, subjects := range byStream {
+		for len(subjects) > 0 {
+			n := min(len(subjects), sweepSubjects)
+			err := retry(ctx, func(ctx context.Context) error {
+				return s.sweep(ctx, stream, subjects[:n], found)
+			})
+			if err != nil {
+				return nil, err
+			}
+			subjects = subjects[n:]
+		}
+	}
+	return found, nil
+}
+
+type multiRequest struct {
+	Subjects []string `json:"multi_last"`
+	From     uint64   `json:"seq,omitempty"`
+	UpTo     uint64   `json:"up_to_seq,omitempty"`
+	MaxBytes int      `json:"max_bytes"`
+}
+
+// sweep asks one stream about subjects, page by page, and adds what it learns
+// to found.
+func (s *Store) sweep(ctx context.Context, stream string, subjects []string, found map[string]uint64) error {
+	req := multiRequest{Subjects: subjects, MaxBytes: sweepBytes}
+	got := make(map[string]uint64, len(subjects))
+	for {
+		p, err := s.sweepPage(ctx, stream, req, got)
+		if err != nil {
+			return err
+		}
+		if p.pending == 0 || p.last < req.From {
+			maps.Copy(found, got)
+			return nil
+		}
+		req.From, req.UpTo = p.last+1, p.upTo
+	}
+}
+
+// page is how one answer ended: what is left, the last sequence in it, and the
+// sequence up to which the question was answered.
+type page struct{ pending, last, upTo uint64 }
+
+// sweepPage sends one request and reads its answer: messages, ended by an
+// empty one with a status.
+func (s *Store) sweepPage(ctx context.Context, stream string, req multiRequest, got map[string]uint64) (p page, err error) {
+	c, err := s.inbox.open("", len(req.Subjects)+1)
+	if err != nil {
+		return p, err
+	}
+	defer s.inbox.end(c)
+	data, err := json.Marshal(req)
+	if err != nil {
+		return p, fmt.Errorf("bus: sweep: %w", err)
+	}
+	if err := s.nc.PublishRequest(apiDirectGet+stream, c.reply, data); err != nil {
+		return p, sendError(err)
+	}
+	silence := time.NewTimer(sweepSilence)
+	defer silence.Stop()
+	for {
+		select {
+		case m := <-c.msgs:
+			if status := statusOf(m); status != "" {
+				return sweepEnd(status, m)
+			}
+			sid, err := ParseMailbox(one(m.Header, headerSubject))
+			if err != nil {
+				return p, fmt.Errorf("bus: sweep: %w", err)
+			}
+			seq, err := strconv.ParseUint(one(m.Header, headerSeq), 10, 64)
+			if err != nil {
+				return p, fmt.Errorf("bus: sweep: %w", err)
+			}
+			got[sid] = seq
+			silence.Reset(sweepSilence)
+		case err := <-c.lost:
+			return p, err
+		case <-silence.C:
+			return p, fmt.Errorf("%w: bus: sweep: no answer in %v", ErrUnconfirmed, sweepSilence)
+		case <-ctx.Done():
+			return p, requestError(ctx.Err())
+		}
+	}
+}
+
+// sweepEnd reads the end of a page: 204 is its regular end, 404 says that none
+// of the subjects has a message.
+func sweepEnd(status string, m *nats.Msg) (p page, err error) {
+	switch status {
+	case "204":
+		p.pending, _ = strconv.ParseUint(one(m.Header, headerPending), 10, 64)
+		p.last, _ = strconv.ParseUint(one(m.Header, headerLastSeq), 10, 64)
+		p.upTo, _ = strconv.ParseUint(one(m.Header, headerUpTo), 10, 64)
+		return p, nil
+	case "404":
+		return p, nil
+	case "503":
+		return p, fmt.Errorf("%w: bus: sweep: nobody has the stream", ErrUnavailable)
+	}
+	return p, fmt.Errorf("%w: bus: sweep: %s %s", ErrRefused, status, one(m.Header, "Description"))
+}

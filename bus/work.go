@@ -1,0 +1,253 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// EnqueueWork stores a message in a service's work queue and returns when the
+// store has acknowledged it; repetition is as for Publish. A queue that is full
+// refuses (ErrRefused). The sender's mid and out.Sender make a repetition
+// harmless; out.Header should carry what a node adds to a client's message.
+func (s *Store) EnqueueWork(ctx context.Context, service string, out Outgoing) (seq uint64, err error) {
+	m, err := out.workMessage(service)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	once := func(ctx context.Context) error {
+		seq, err = publishAcked(ctx, s.nc, m)
+		return err
+	}
+	if out.Mid == "" {
+		return seq, once(ctx)
+	}
+	err = retry(ctx, once)
+	return seq, err
+}
+
+// EnqueueWorkAsync is to EnqueueWork what PublishAsync is to Publish.
+func (s *Store) EnqueueWorkAsync(service string, out Outgoing, done func(seq uint64, err error)) error {
+	m, err := out.workMessage(service)
+	if err != nil {
+		return err
+	}
+	return s.acks.publish(m, done)
+}
+
+func (o *Outgoing) workMessage(service string) (*nats.Msg, error) {
+	subject, err := WorkSubject(service)
+	if err != nil {
+		return nil, err
+	}
+	return o.on(subject, service), nil
+}
+
+// WorkOptions of a service's work queue; the zero value of a field means its
+// default.
+type WorkOptions struct {
+	// Concurrency bounds the messages in work in this instance. Default 16.
+	Concurrency int
+	// AckWait is after how long without a sign of life of this instance
+	// another gets the message. Default 30 s. A handler may take longer.
+	AckWait time.Duration
+	// MaxDeliver bounds the attempts at one message; then it is dropped and
+	// logged. Default 10.
+	MaxDeliver int
+	// Backoff is the pause before the second attempt; it doubles with each
+	// one, up to a minute. Default 1 s.
+	Backoff time.Duration
+	// StartTimeout bounds the wait for the stream, which nodes create. Default
+	// 10 s.
+	StartTimeout time.Duration
+}
+
+// workQueue is a service's part in its work queue.
+type workQueue struct {
+	// Immutable after HandleWork.
+	handler Handler
+	opts    WorkOptions
+
+	// Written by start.
+	svc      *Service
+	consume  jetstream.ConsumeContext
+	slots    chan struct{} // a full buffer is full concurrency
+	handlers sync.WaitGroup
+}
+
+// HandleWork registers the handler for the service's work queue. All instances
+// share it. A message is done when the handler returns nil, or a *[Failure],
+// which goes to the sender; after any other error it is tried again, by any
+// instance. So a message can be handled more than once.
+func (s *Service) HandleWork(h Handler, o WorkOptions) error {
+	if err := s.registering(h == nil); err != nil {
+		return err
+	}
+	set(&o.Concurrency, 16)
+	set(&o.AckWait, 30*time.Second)
+	set(&o.MaxDeliver, 10)
+	set(&o.Backoff, time.Second)
+	set(&o.StartTimeout, 10*time.Second)
+	if s.work != nil || o.Concurrency < 1 || o.MaxDeliver < 1 {
+		return fmt.Errorf("%w: work queue", ErrServiceConfig)
+	}
+	s.work = &workQueue{handler: h, opts: o}
+	return nil
+}
+
+// start makes the consumer and begins to take messages.
+func (w *workQueue) start(s *Service) error {
+	w.svc = s
+	w.slots = make(chan struct{}, w.opts.Concurrency)
+	js, err := jetstream.New(s.nc)
+	if err != nil {
+		return sendError(err)
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, w.opts.StartTimeout)
+	defer cancel()
+	var c jetstream.Consumer
+	err = retry(ctx, func(ctx context.Context) (err error) {
+		c, err = js.CreateOrUpdateConsumer(ctx, WorkStream, jetstream.ConsumerConfig{
+			Durable:       s.cfg.Name,
+			FilterSubject: prefixWork + s.cfg.Name,
+			AckPolicy:     jetstream.AckExplicitPolicy,
+			AckWait:       w.opts.AckWait,
+			MaxDeliver:    -1, // counted here: the server would leave the message in the queue for ever
+			MaxAckPending: 10_000,
+		})
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return fmt.Errorf("%w: no node has made the stream %s yet", ErrUnavailable, WorkStream)
+		}
+		return jsError(err)
+	})
+	if err != nil {
+		return fmt.Errorf("bus: work queue: %w", err)
+	}
+	w.consume, err = c.Consume(w.take, jetstream.PullMaxMessages(w.opts.Concurrency),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			s.cfg.Logger.Warn("work queue", slog.String("service", s.cfg.Name), slog.Any("error", err))
+		}))
+	if err != nil {
+		return fmt.Errorf("bus: work queue: %w", jsError(err))
+	}
+	return nil
+}
+
+// take is jetstream's callback. It waits for a free handler: the queue is the
+// place to wait in, and what was pulled ahead is bounded.
+func (w *workQueue) take(m jetstream.Msg) {
+	select {
+	case w.slots <- struct{}{}:
+	case <-w.svc.ctx.Done():
+		return // not acknowledged: another instance gets it after AckWait
+	}
+	w.handlers.Go(func() {
+		defer func() { <-w.slots }()
+		w.handle(m)
+	})
+}
+
+// handle runs the handler and settles the message.
+func (w *workQueue) handle(m jetstream.Msg) {
+	s := w.svc
+	r, err := s.request(incoming{data: m.Data(), header: m.Headers()})
+	if err != nil {
+		s.stats.Invalid.Add(1)
+		w.settle(m, err, m.TermWithReason("not a UMF message"))
+		return
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	alive := make(chan struct{})
+	go func() {
+		defer close(alive)
+		w.keepAlive(ctx, m)
+	}()
+	err = s.call(ctx, w.handler, r)
+	cancel()
+	<-alive
+
+	var f *Failure
+	switch attempts := attempts(m); {
+	case err == nil:
+		w.settle(m, nil, m.Ack())
+	case errors.As(err, &f):
+		s.answerFailure(s.ctx, r, err)
+		w.settle(m, err, m.TermWithReason(f.Code))
+	case attempts >= w.opts.MaxDeliver:
+		s.answerFailure(s.ctx, r, err)
+		w.settle(m, fmt.Errorf("dropped after %d attempts: %w", attempts, err), m.TermWithReason("too many attempts"))
+	default:
+		w.settle(m, err, m.NakWithDelay(w.backoff(attempts)))
+	}
+}
+
+// keepAlive tells the server that the message is still being handled.
+func (w *workQueue) keepAlive(ctx context.Context, m jetstream.Msg) {
+	t := time.NewTicker(w.opts.AckWait / 3)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			_ = m.InProgress() // if it is lost, the message is handled twice
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// backoff is the pause after the nth attempt.
+func (w *workQueue) backoff(n int) time.Duration {
+	return min(w.opts.Backoff<<min(n-1, 10), time.Minute)
+}
+
+func attempts(m jetstream.Msg) int {
+	meta, err := m.Metadata()
+	if err != nil {
+		return 1
+	}
+	return int(meta.NumDelivered)
+}
+
+// settle logs how a message ended; nobody else can be told.
+func (w *workQueue) settle(m jetstream.Msg, err, sent error) {
+	if err == nil && sent == nil {
+		return
+	}
+	w.svc.cfg.Logger.Warn("work", slog.String("service", w.svc.cfg.Name),
+		slog.String("subject", m.Subject()), slog.Any("error", errors.Join(err, sent)))
+}
+
+// drain takes nothing new and waits for the handlers.
+func (w *workQueue) drain(ctx context.Context) error {
+	if w.consume == nil {
+		return nil
+	}
+	w.consume.Drain()
+	done := make(chan struct{})
+	go func() {
+		<-w.consume.Closed()
+		w.handlers.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrDrain, ctx.Err())
+	}
+}
+
+// abandon stops without waiting; the handlers' contexts have ended.
+func (w *workQueue) abandon() {
+	if w.consume != nil {
+		w.consume.Stop()
+	}
+}
