@@ -1,0 +1,191 @@
+// Package check judges a history of package history by the invariants of
+// FAILURES.md. It knows nothing of how the run was made.
+//
+//	I1  nothing accepted is lost silently: it was delivered, or a gap covers it
+//	I2  first deliveries of a session are in mailbox order
+//	I3  x-prev chains; every break has its gap
+//	I4  a repeat has the same mid and seq, and only after a resume; a client
+//	    that said what it had gets none
+//	I5  one owner: what was sent after a takeover is not written by the old one
+//	I6  memory, descriptors and goroutines stay within the run's bounds
+//	I7  clients on a node that nobody harmed keep their sockets
+//	I8  nobody receives another session's message
+//	L   after the faults are over, everything drains
+//
+// # What is accepted
+//
+// A message is accepted when the store has acknowledged it (stored), or when
+// the store holds it at the end (mailbox) whatever its sender was told, or when
+// a client sent it and its socket lived on for [Grace] without an error: a
+// client has no other way to know.
+//
+// # Late deliveries
+//
+// A client that takes its session over keeps reading the old socket. From the
+// moment it asks for the session on a new one (resuming), what the old one
+// brings is late: it counts neither as delivered nor as repeated, since the
+// client has said already what it has. It does count for I5 and I8.
+package check
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"hydrant/integration/chaos/history"
+)
+
+// Grace is how long a client's socket must live on for its message to count
+// as accepted: longer than a node waits for the store before it tells.
+const Grace = 20 * time.Second
+
+// A Violation is one broken promise.
+type Violation struct {
+	Invariant string // "I1" … "I8", "L"
+	Line      int    // of the history; 0 for what is missing
+	Text      string
+}
+
+func (v Violation) String() string {
+	return fmt.Sprintf("%s line %d: %s", v.Invariant, v.Line, v.Text)
+}
+
+// A Report is what came of a run.
+type Report struct {
+	Seed       uint64
+	Sessions   int
+	Sent       int // attempts
+	Accepted   int
+	Delivered  int // first deliveries
+	Repeated   int // to old clients, after a resume
+	Gaps       int
+	Resumes    int
+	Faults     map[string]int
+	MaxRSS     int64
+	Violations []Violation
+	Suppressed int // violations beyond the bound of the report
+}
+
+// Count returns how often an invariant was broken.
+func (r *Report) Count(invariant string) int {
+	count := 0
+	for _, v := range r.Violations {
+		if v.Invariant == invariant {
+			count++
+		}
+	}
+	return count
+}
+
+// String is the summary that a run prints.
+func (r *Report) String() string {
+	faults := ""
+	for _, what := range slices.Sorted(maps.Keys(r.Faults)) {
+		faults += fmt.Sprintf(" %s %d", what, r.Faults[what])
+	}
+	return fmt.Sprintf("seed %d: %d sessions, %d resumes, sent %d, accepted %d, delivered %d, repeated %d (old clients), gaps %d, "+
+		"largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d; faults:%s",
+		r.Seed, r.Sessions, r.Resumes, r.Sent, r.Accepted, r.Delivered, r.Repeated, r.Gaps, r.MaxRSS>>20,
+		r.Count("I1"), r.Count("I2"), r.Count("I3"), r.Count("I4"), r.Count("I5"), r.Count("I6"), r.Count("I7"), r.Count("I8"), r.Count("L"), faults)
+}
+
+// keptViolations bounds a report: one fault can break thousands.
+const keptViolations = 500
+
+// History reads a history and judges it. The error is about reading.
+func History(r io.Reader) (*Report, error) {
+	c := newChecker()
+	if err := history.Read(r, c.event); err != nil {
+		return nil, err
+	}
+	c.finish()
+	return c.report, nil
+}
+
+// checker holds what the events so far have said.
+type checker struct {
+	report   *Report
+	bounds   *history.Bounds
+	conns    map[int]*conn
+	sessions map[string]*session
+	messages map[string]*message // by mid
+	now      time.Duration
+	drained  bool
+	ended    bool
+}
+
+// conn is one socket.
+type conn struct {
+	sid    string
+	calm   bool
+	closed bool
+	at     time.Duration // of its end
+	seen   map[string]bool
+	chain  bool   // last is known
+	last   uint64 // x-seq that the next x-prev must be
+	given  uint64 // what the client said it had, when it resumed
+}
+
+// session is one client's identity.
+type session struct {
+	class   string
+	owner   int            // the conn that last asked for it
+	resumed int            // line at which owner was given it
+	first   map[string]int // mid to the line of its first delivery
+	firsts  []delivery     // in order
+	gaps    []span
+}
+
+type delivery struct {
+	mid  string
+	line int
+}
+
+type span struct{ from, to uint64 }
+
+// message is one that somebody sent.
+type message struct {
+	sid    string
+	source string
+	conn   int // the client's
+	sent   int // line
+	at     time.Duration
+	failed bool
+	stored bool
+	seqs   []uint64 // as far as anybody knows
+}
+
+func newChecker() *checker {
+	return &checker{
+		report:   &Report{Faults: make(map[string]int)},
+		conns:    make(map[int]*conn),
+		sessions: make(map[string]*session),
+		messages: make(map[string]*message),
+	}
+}
+
+func (c *checker) violate(invariant string, line int, format string, args ...any) {
+	if len(c.report.Violations) >= keptViolations {
+		c.report.Suppressed++
+		return
+	}
+	c.report.Violations = append(c.report.Violations, Violation{invariant, line, fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) session(sid string) *session {
+	s := c.sessions[sid]
+	if s == nil {
+		s = &session{first: make(map[string]int)}
+		c.sessions[sid] = s
+	}
+	return s
+}
+
+// learn notes a mailbox sequence of a message.
+func (m *message) learn(seq uint64) {
+	if seq != 0 && !slices.Contains(m.seqs, seq) {
+		m.seqs = append(m.seqs, seq)
+	}
+}

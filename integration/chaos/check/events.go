@@ -1,0 +1,259 @@
+package check
+
+import (
+	"fmt"
+
+	"hydrant/integration/chaos/history"
+)
+
+// event takes the next line. The error is about a history that makes no
+// sense, not about a broken promise.
+func (c *checker) event(line int, e history.Event) error {
+	c.now = e.At
+	switch e.Kind {
+	case history.Start:
+		c.report.Seed, c.bounds = e.Seed, e.Bounds
+	case history.Fault:
+		c.report.Faults[e.What]++
+	case history.Open:
+		c.report.Sessions++
+		c.conns[e.Conn] = &conn{sid: e.SID, calm: e.Calm, seen: make(map[string]bool)}
+		s := c.session(e.SID)
+		s.class, s.owner = e.Class, e.Conn
+	case history.Resuming:
+		c.conns[e.Conn] = &conn{sid: e.SID, calm: e.Calm, seen: make(map[string]bool), given: e.Seq}
+		s := c.session(e.SID)
+		s.owner, s.resumed = e.Conn, 0
+		// What it has is where the chain goes on, if it has anything.
+		k := c.conns[e.Conn]
+		k.last, k.chain = e.Seq, e.Seq != 0
+	case history.Resumed:
+		c.report.Resumes++
+		if s := c.session(e.SID); s.owner == e.Conn {
+			s.resumed = line
+		}
+	case history.Denied:
+		c.violate("I1", line, "session %s was not given back: %s", e.SID, e.Why)
+	case history.Send:
+		return c.send(line, e)
+	case history.Stored:
+		return c.known(line, e, func(m *message) { m.stored = true; m.learn(e.Seq) })
+	case history.Failed:
+		return c.known(line, e, func(m *message) { m.failed = true })
+	case history.Mailbox:
+		c.mailbox(e)
+	case history.Receive:
+		return c.receive(line, e)
+	case history.Gap:
+		return c.gap(line, e)
+	case history.Close:
+		c.close(line, e)
+	case history.Sample:
+		c.sample(line, e)
+	case history.Drained:
+		c.drained = true
+	case history.Stuck:
+		c.violate("L", line, "session %s does not drain: %s", e.SID, e.Why)
+	case history.End:
+		c.ended = true
+	case history.Heal:
+	default:
+		return fmt.Errorf("check: line %d: unknown event %q", line, e.Kind)
+	}
+	return nil
+}
+
+func (c *checker) send(line int, e history.Event) error {
+	if c.messages[e.Mid] != nil {
+		return fmt.Errorf("check: line %d: mid %s was sent before", line, e.Mid)
+	}
+	c.report.Sent++
+	c.messages[e.Mid] = &message{sid: e.SID, source: e.Source, conn: e.Conn, sent: line, at: e.At}
+	return nil
+}
+
+func (c *checker) known(line int, e history.Event, f func(*message)) error {
+	m := c.messages[e.Mid]
+	if m == nil {
+		return fmt.Errorf("check: line %d: mid %s was never sent", line, e.Mid)
+	}
+	f(m)
+	return nil
+}
+
+// mailbox notes what the store holds in the end, however it came there.
+func (c *checker) mailbox(e history.Event) {
+	if m := c.messages[e.Mid]; m != nil {
+		m.stored = true
+		m.learn(e.Seq)
+	}
+}
+
+func (c *checker) receive(line int, e history.Event) error {
+	k := c.conns[e.Conn]
+	if k == nil {
+		return fmt.Errorf("check: line %d: socket %d was never opened", line, e.Conn)
+	}
+	if e.For != e.SID {
+		c.violate("I8", line, "message %s for %s came to session %s", e.Mid, e.For, e.SID)
+		return nil
+	}
+	m := c.messages[e.Mid]
+	if m == nil {
+		c.violate("I8", line, "message %s to %s was sent by nobody", e.Mid, e.SID)
+		return nil
+	}
+	s := c.session(e.SID)
+	if s.owner != e.Conn {
+		if s.resumed != 0 && m.sent > s.resumed {
+			c.violate("I5", line, "socket %d got message %s of session %s, sent (line %d) after socket %d was given the session (line %d)",
+				e.Conn, e.Mid, e.SID, m.sent, s.owner, s.resumed)
+		}
+		return nil // late
+	}
+	if s.class == history.Acked {
+		c.follow(line, k, e)
+		m.learn(e.Seq)
+	}
+	c.deliver(line, s, k, m, e)
+	return nil
+}
+
+// follow checks the chain of one socket (I3).
+func (c *checker) follow(line int, k *conn, e history.Event) {
+	switch {
+	case k.chain && e.Prev != k.last:
+		c.violate("I3", line, "socket %d: x-prev %d after x-seq %d (%s)", e.Conn, e.Prev, k.last, e.Kind)
+	case e.Seq == 0:
+		c.violate("I3", line, "socket %d: no x-seq (%s)", e.Conn, e.Kind)
+	}
+	k.chain, k.last = true, e.Seq
+}
+
+// deliver tells first deliveries from repeats.
+func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.Event) {
+	before, again := s.first[e.Mid]
+	switch {
+	case k.seen[e.Mid]:
+		c.violate("I4", line, "message %s came twice over socket %d", e.Mid, e.Conn)
+	case again && s.class == history.Acked:
+		c.violate("I4", line, "message %s came again (first line %d), though the client had said that it has %d", e.Mid, before, k.given)
+	case again:
+		c.report.Repeated++
+	default:
+		s.first[e.Mid] = line
+		s.firsts = append(s.firsts, delivery{e.Mid, line})
+		c.report.Delivered++
+	}
+	k.seen[e.Mid] = true
+	if len(m.seqs) > 1 {
+		c.violate("I4", line, "message %s stands in the mailbox at %v", e.Mid, m.seqs)
+	}
+}
+
+func (c *checker) gap(line int, e history.Event) error {
+	k := c.conns[e.Conn]
+	if k == nil {
+		return fmt.Errorf("check: line %d: socket %d was never opened", line, e.Conn)
+	}
+	s := c.session(e.SID)
+	if s.owner != e.Conn {
+		return nil
+	}
+	c.report.Gaps++
+	c.follow(line, k, e)
+	if e.From > e.To && e.Why != "rollback" {
+		c.violate("I3", line, "gap from %d to %d", e.From, e.To)
+	}
+	s.gaps = append(s.gaps, span{e.From, e.To})
+	return nil
+}
+
+func (c *checker) close(line int, e history.Event) {
+	k := c.conns[e.Conn]
+	if k == nil {
+		return
+	}
+	k.closed, k.at = true, e.At
+	if k.calm && !c.drained {
+		c.violate("I7", line, "socket %d, on a node that nobody harmed, was closed with %d %s", e.Conn, e.Code, e.Why)
+	}
+}
+
+func (c *checker) sample(line int, e history.Event) {
+	c.report.MaxRSS = max(c.report.MaxRSS, e.RSS)
+	if b := c.bounds; b != nil && (e.RSS > b.RSS || e.Descriptors > b.Descriptors || e.Goroutines > b.Goroutines) {
+		c.violate("I6", line, "node %s: %d bytes, %d descriptors, %d goroutines; bounds %+v", e.Node, e.RSS, e.Descriptors, e.Goroutines, *b)
+	}
+}
+
+// finish judges what only the end can show.
+func (c *checker) finish() {
+	if !c.ended {
+		c.violate("L", 0, "the history has no end")
+	}
+	if !c.drained {
+		c.violate("L", 0, "not everything drained")
+	}
+	for sid, s := range c.sessions {
+		c.order(sid, s)
+	}
+	for mid, m := range c.messages {
+		if !c.accepted(m) {
+			continue
+		}
+		c.report.Accepted++
+		s := c.session(m.sid)
+		if _, delivered := s.first[mid]; !delivered && !s.covered(m.seqs) {
+			c.violate("I1", m.sent, "message %s (%s) to %s session %s, at %v, was accepted and never came", mid, m.source, s.class, m.sid, m.seqs)
+		}
+	}
+}
+
+// accepted is explained in the package comment.
+func (c *checker) accepted(m *message) bool {
+	if m.stored {
+		return true
+	}
+	if m.failed || m.source != history.ByClient {
+		return false
+	}
+	k := c.conns[m.conn]
+	if k == nil {
+		return false
+	}
+	end := c.now
+	if k.closed {
+		end = k.at
+	}
+	return end-m.at > Grace
+}
+
+// order checks first deliveries against the mailbox (I2). Messages whose
+// sequence nobody knows are left out.
+func (c *checker) order(sid string, s *session) {
+	var last uint64
+	var after string
+	for _, d := range s.firsts {
+		m := c.messages[d.mid]
+		if len(m.seqs) != 1 {
+			continue
+		}
+		if seq := m.seqs[0]; seq < last {
+			c.violate("I2", d.line, "session %s: message %s, at %d, came after %s, at %d", sid, d.mid, seq, after, last)
+		} else {
+			last, after = seq, d.mid
+		}
+	}
+}
+
+func (s *session) covered(seqs []uint64) bool {
+	for _, seq := range seqs {
+		for _, g := range s.gaps {
+			if g.from <= seq && seq <= g.to {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,151 @@
+// Package history is what a run of faults leaves behind: one JSON object a
+// line, in the order in which one process saw things happen. It says who sent
+// what, what the store accepted, what came over which socket, and what was
+// done to the processes meanwhile. Package check judges it.
+//
+// # Design
+//
+// One writer with one lock gives all events one order, so "after" needs no
+// clocks: the clients, the publishers and the schedule live in one process.
+// Every event that causes something is written before the cause is let loose
+// (send before the bytes leave), and every effect after it was seen (recv after
+// the frame was read); only so does the order of the lines prove anything.
+package history
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Kind names what happened.
+type Kind string
+
+// The kinds, and the fields that they use.
+const (
+	Start    Kind = "start"    // Seed, Bounds
+	Fault    Kind = "fault"    // What, Node
+	Heal     Kind = "heal"     // every fault is over
+	Open     Kind = "open"     // a socket with a fresh session: Conn, SID, Class, Node, Calm
+	Resuming Kind = "resuming" // Conn is about to ask for SID, having handled Seq
+	Resumed  Kind = "resumed"  // Conn was given SID: Class, Node
+	Denied   Kind = "denied"   // Conn was not given SID: Why
+	Receive  Kind = "recv"     // a mailbox message: Conn, SID, Mid, For, Seq and Prev (acked)
+	Gap      Kind = "gap"      // a gap message: Conn, SID, Seq, Prev, From, To, Why
+	Close    Kind = "close"    // the socket ended: Conn, Code
+	Send     Kind = "send"     // somebody is about to send: Mid, SID (to whom), Source, Conn (client's)
+	Stored   Kind = "stored"   // the store has acknowledged it: Mid, SID, Seq
+	Failed   Kind = "failed"   // the sender was told of an error: Mid, Why
+	Mailbox  Kind = "mailbox"  // what the store holds at the end: SID, Seq, Mid
+	Sample   Kind = "sample"   // of a node's process: Node, RSS, Descriptors, Goroutines
+	Drained  Kind = "drained"  // every session has got its last message
+	Stuck    Kind = "stuck"    // SID has not, and time is up: Why
+	End      Kind = "end"
+)
+
+// Class of a session.
+const (
+	Plain = "plain"
+	Acked = "acked"
+)
+
+// Source of a message.
+const (
+	ByClient  = "client"  // to another client, over its socket: no acknowledgement
+	ByService = "service" // an answer, stored by the SDK
+	ByPush    = "push"    // stored by the SDK
+	ByNATS    = "nats"    // stored by a bare NATS client
+)
+
+// Bounds are what the run promises of a node (I6).
+type Bounds struct {
+	RSS         int64 `json:"rss"`
+	Descriptors int   `json:"descriptors"`
+	Goroutines  int   `json:"goroutines"`
+}
+
+// An Event is one line.
+type Event struct {
+	At   time.Duration `json:"at"` // since the start of the run, in nanoseconds
+	Kind Kind          `json:"ev"`
+
+	Conn  int    `json:"conn,omitempty"`
+	SID   string `json:"sid,omitempty"`
+	Class string `json:"class,omitempty"`
+	Node  string `json:"node,omitempty"`
+	Calm  bool   `json:"calm,omitempty"` // a client whose node nobody harms
+
+	Mid    string `json:"mid,omitempty"`
+	For    string `json:"for,omitempty"` // the session that the sender meant
+	Source string `json:"src,omitempty"`
+	Seq    uint64 `json:"seq,omitempty"`
+	Prev   uint64 `json:"prev,omitempty"`
+	From   uint64 `json:"from,omitempty"`
+	To     uint64 `json:"to,omitempty"`
+
+	Code int    `json:"code,omitempty"`
+	Why  string `json:"why,omitempty"`
+	What string `json:"what,omitempty"`
+
+	Seed   uint64  `json:"seed,omitempty"`
+	Bounds *Bounds `json:"bounds,omitempty"`
+
+	RSS         int64 `json:"rss,omitempty"`
+	Descriptors int   `json:"descriptors,omitempty"`
+	Goroutines  int   `json:"goroutines,omitempty"`
+}
+
+// A Writer puts events in order. Its methods may be called concurrently.
+type Writer struct {
+	// Immutable after NewWriter.
+	start time.Time
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	out     *bufio.Writer
+	encoder *json.Encoder
+	err     error // the first that occurred
+}
+
+// NewWriter starts a history.
+func NewWriter(w io.Writer) *Writer {
+	out := bufio.NewWriterSize(w, 1<<16)
+	return &Writer{start: time.Now(), out: out, encoder: json.NewEncoder(out)}
+}
+
+// Add appends an event and sets its time.
+func (w *Writer) Add(e Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e.At = time.Since(w.start)
+	if err := w.encoder.Encode(e); err != nil && w.err == nil {
+		w.err = err
+	}
+}
+
+// Flush writes what is buffered and returns the first error of any Add.
+func (w *Writer) Flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return errors.Join(w.err, w.out.Flush())
+}
+
+// Read calls f for every event in order, with its line number from 1.
+func Read(r io.Reader, f func(line int, e Event) error) error {
+	decoder := json.NewDecoder(bufio.NewReaderSize(r, 1<<16))
+	for line := 1; ; line++ {
+		var e Event
+		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("history: line %d: %w", line, err)
+		}
+		if err := f(line, e); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,256 @@
+package integration
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// A layer is what a package may import, beyond the standard library. An entry
+// that ends in "/..." stands for everything under it.
+type layer struct {
+	path   string   // of the package; "/..." for a tree
+	allow  []string // in all its files
+	tests  []string // in its tests as well
+	forbid []string // of the standard library
+	why    string
+}
+
+// everyTest may be imported by every package's tests.
+var everyTest = []string{"go.uber.org/goleak", "pgregory.net/rapid"}
+
+// layers is the allow-list. The first entry that fits a package holds.
+var layers = []layer{
+	{
+		path: "hydrant/umf",
+		why:  "the message format is for everybody: the standard library only",
+	},
+	{
+		path:  "hydrant/bus/embedded",
+		allow: []string{"hydrant/bus", "github.com/nats-io/nats.go/...", "github.com/nats-io/nats-server/v2/..."},
+		why:   "the server in the process is the only use of nats-server outside the tests",
+	},
+	{
+		path: "hydrant/bus",
+		allow: []string{"hydrant/umf", "github.com/nats-io/nats.go/...", "github.com/nats-io/nkeys",
+			"github.com/kelseyhightower/envconfig", "github.com/prometheus/client_golang/...", "go.opentelemetry.io/otel/..."},
+		tests: []string{"hydrant/bus/embedded", "github.com/nats-io/nats-server/v2/..."},
+		why:   "bus knows NATS and umf, and never websockets or the edge",
+	},
+	{
+		path: "hydrant/edge/internal/wire",
+		allow: []string{"github.com/gobwas/ws/...", "github.com/gobwas/httphead", "github.com/gobwas/pool/...",
+			"golang.org/x/sys/unix", "golang.org/x/time/rate", "github.com/pires/go-proxyproto", "github.com/klauspost/compress/..."},
+		tests: []string{"github.com/coder/websocket/..."},
+		why:   "wire knows sockets and RFC 6455, and neither messages nor NATS",
+	},
+	{
+		path: "hydrant/edge/internal/session",
+		forbid: []string{"net", "net/...", "os", "os/...", "io/...", "sync/atomic", "context", "log", "log/...",
+			"math/rand", "math/rand/...", "crypto/...", "runtime", "runtime/...", "unsafe"},
+		why: "session is pure: events in, effects out, no net, no NATS, no clock, no goroutine",
+	},
+	{
+		path: "hydrant/edge/internal/...",
+		allow: []string{"hydrant/umf", "hydrant/bus", "github.com/nats-io/nats.go/...", "github.com/prometheus/client_golang/...",
+			"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3", "golang.org/x/time/rate", "go.opentelemetry.io/otel/..."},
+		why: "a part of the edge that is neither wire nor session",
+	},
+	{
+		path: "hydrant/edge",
+		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/edge/internal/...", "github.com/nats-io/nats.go/...",
+			"github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/go", "github.com/kelseyhightower/envconfig",
+			"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3", "golang.org/x/time/rate", "go.opentelemetry.io/otel/..."},
+		tests: []string{"hydrant/bus/embedded", "github.com/coder/websocket/..."},
+		why:   "a node joins wire, session and bus; gobwas is wire's, the embedded server the binary's",
+	},
+	{
+		path: "hydrant/edge/cmd/hydrant",
+		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/bus/embedded", "hydrant/edge", "github.com/coder/websocket/...",
+			"github.com/nats-io/nats.go/...", "github.com/kelseyhightower/envconfig"},
+		why: "the binary is subcommands and wiring only",
+	},
+	{
+		path:  "hydrant/integration/harness/natsd",
+		allow: []string{"github.com/nats-io/nats-server/v2/..."},
+		why:   "a stock NATS server has nothing of Hydrant in it",
+	},
+	{
+		path:  "hydrant/integration/harness",
+		allow: []string{"github.com/coder/websocket/...", "github.com/nats-io/nats.go/...", "go.uber.org/goleak"},
+		why:   "the harness judges Hydrant and so shares no code with it",
+	},
+	{
+		path: "hydrant/integration/...",
+		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/bus/embedded", "hydrant/integration/...",
+			"github.com/coder/websocket/...", "github.com/nats-io/nats.go/...", "github.com/gobwas/ws/...", "golang.org/x/sys/unix"},
+		tests: []string{"github.com/nats-io/nats-server/v2/..."},
+		why:   "black-box tests import public packages only",
+	},
+}
+
+// gobwasOnlyIn names who may import gobwas: wire, and what it is measured
+// against.
+var gobwasOnlyIn = []string{"hydrant/edge/internal/wire", "hydrant/integration/bench/..."}
+
+// listed is what `go list` says of a package.
+type listed struct {
+	ImportPath   string
+	Dir          string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Standard     bool
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	root, err := harness.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-tags", "e2e", "-json=ImportPath,Dir,Imports,TestImports,XTestImports", "./...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []listed
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func fits(pattern, path string) bool {
+	if tree, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return path == tree || strings.HasPrefix(path, tree+"/")
+	}
+	return pattern == path
+}
+
+func fitsAny(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return fits(pattern, path) })
+}
+
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".") && first != "hydrant"
+}
+
+// TestImports is STYLE's rule: a wrong import fails, with the reason.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		at := slices.IndexFunc(layers, func(l layer) bool { return fits(l.path, p.ImportPath) })
+		if at < 0 {
+			t.Errorf("%s is in no layer: add it to the allow-list, with what it is for", p.ImportPath)
+			continue
+		}
+		l := layers[at]
+		check := func(imports, allow []string) {
+			for _, path := range imports {
+				switch {
+				case isStandard(path) && fitsAny(l.forbid, path),
+					!isStandard(path) && !fitsAny(allow, path) && path != p.ImportPath:
+					t.Errorf("%s imports %s: %s", p.ImportPath, path, l.why)
+				case strings.HasPrefix(path, "github.com/gobwas/") && !fitsAny(gobwasOnlyIn, p.ImportPath):
+					t.Errorf("%s imports %s, which only %s may", p.ImportPath, path, gobwasOnlyIn[0])
+				}
+			}
+		}
+		check(p.Imports, l.allow)
+		l.forbid = nil // a test of a pure package may read files
+		tests := slices.Concat(l.allow, l.tests, everyTest)
+		check(p.TestImports, tests)
+		check(p.XTestImports, tests)
+	}
+}
+
+// TestSessionIsPure looks for what imports cannot show: goroutines, channels,
+// and the clock, which hides in package time beside its types.
+func TestSessionIsPure(t *testing.T) {
+	t.Parallel()
+	root, err := harness.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "edge/internal/session/*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files of session: %v", err)
+	}
+	set := token.NewFileSet()
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(set, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt, *ast.ChanType, *ast.SelectStmt, *ast.SendStmt:
+				t.Errorf("%s: a goroutine or a channel in session", set.Position(n.Pos()))
+			case *ast.SelectorExpr:
+				pkg, ok := n.X.(*ast.Ident)
+				switch {
+				case ok && pkg.Name == "time" && clock[n.Sel.Name]:
+					t.Errorf("%s: time.%s in session, which gets the time as an argument", set.Position(n.Pos()), n.Sel.Name)
+				case ok && pkg.Name == "sync" && n.Sel.Name != "Pool":
+					t.Errorf("%s: sync.%s in session, which one loop owns", set.Position(n.Pos()), n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+var clock = map[string]bool{"Now": true, "Since": true, "Until": true, "Sleep": true, "After": true, "AfterFunc": true,
+	"NewTimer": true, "NewTicker": true, "Tick": true}
+
+// TestTopLevel is STYLE's list of what the top level holds.
+func TestTopLevel(t *testing.T) {
+	t.Parallel()
+	root, err := harness.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignored, err := os.ReadFile(filepath.Join(root, ".gitignore"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := []string{"umf", "bus", "edge", "deploy", "integration", "go.mod", "go.sum", "docker-compose.yml", "README.md", "LICENSE", ".*"}
+	for line := range strings.Lines(string(ignored)) {
+		allowed = append(allowed, strings.Trim(strings.TrimSpace(line), "/"))
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if !slices.ContainsFunc(allowed, func(pattern string) bool {
+			match, err := filepath.Match(pattern, entry.Name())
+			return match && err == nil
+		}) {
+			t.Errorf("%s is at the top level, which holds only %v", entry.Name(), allowed)
+		}
+	}
+}
