@@ -1,0 +1,291 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/integration/harness"
+)
+
+// R26 and R24: a client that hardly reads costs bounded memory, disturbs
+// nobody, and gets everything in the end.
+func TestSlowClient(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	node := w.start(t, "slow", map[string]string{"EDGE_QUEUE_LIMIT": "20000"})
+	proxy, err := harness.NewProxy(node.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	total := scaled(3000, 10_000)
+	padding := strings.Repeat("p", 8<<10) // 24 MB or more, of which little is read
+	for name, acked := range map[string]bool{"plain": false, "acked": true} {
+		slow := dialWith(t, "ws://"+proxy.Addr()+"/", harness.DialOptions{Acked: acked, ReadBytes: 4096})
+		quick := dial(t, node)
+		proxy.Set(harness.Weather{Rate: 1 << 10})
+		before := residentBytes(t, node)
+		for i := range total {
+			m := pushed(slow.ID, "n"+strconv.Itoa(i), i)
+			m["pad"] = padding
+			w.push(t, slow.ID, m)
+			if i%100 == 0 {
+				quick.fence() // I7
+			}
+		}
+		if grown := residentBytes(t, node) - before; grown > 16<<20 {
+			t.Errorf("%s: the node grew by %d KiB for one slow client", name, grown>>10)
+		}
+		proxy.Set(harness.Weather{})
+		for i := range total {
+			m := slow.next()
+			if bodyNumber(t, m) != i {
+				t.Fatalf("%s: message %d is %.100s", name, i, m.Raw)
+			}
+			if acked && i%16 == 15 {
+				if err := slow.Ack(m.Seq()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		slow.fence()
+		slow.Drop()
+	}
+}
+
+// residentBytes is a process's memory as the kernel sees it.
+func residentBytes(t *testing.T, node *harness.Node) int64 {
+	t.Helper()
+	resident, err := harness.ResidentBytes(node.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resident
+}
+
+// R18: the oldest are dropped, a gap stands in their place, others notice
+// nothing.
+func TestMailboxOverItsBound(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	const limit = 20
+	node := w.start(t, "small queues", map[string]string{"EDGE_QUEUE_LIMIT": strconv.Itoa(limit)})
+	plain, acked, other := dial(t, node), dialAcked(t, node), dial(t, node)
+	w.pushNumbers(t, acked.ID, 0, 2)
+	w.pushNumbers(t, plain.ID, 0, 2)
+	messages := acked.wantBodies(0, 2)
+	plain.wantBodies(0, 2)
+	plain.fence()
+	acked.Drop()
+	plain.Drop()
+	w.pushNumbers(t, acked.ID, 2, 100)
+	w.pushNumbers(t, plain.ID, 2, 100)
+	w.pushNumbers(t, other.ID, 0, limit)
+	other.wantBodies(0, limit)
+
+	again := acked.resumeAcked(node, messages[1].Seq())
+	first := again.next()
+	g := readGap(t, first)
+	if g.Why != "overflow" || first.Prev() != messages[1].Seq() || first.Seq() <= first.Prev() {
+		t.Errorf("gap %s", first.Raw)
+	}
+	// The queue holds its bound, and up to two more.
+	second := again.next()
+	from := bodyNumber(t, second)
+	if from > 100-limit || from < 100-limit-2 {
+		t.Errorf("the queue starts at message %d, want the last %d", from, limit)
+	}
+	wantChain(t, first.Seq(), append([]message{second}, again.wantBodies(from+1, 100)...))
+	again.quiet()
+
+	old := plain.resume(node)
+	seen := bodyNumber(t, old.next())
+	if seen > 100-limit || seen < 100-limit-2 {
+		t.Errorf("the queue of the old client starts at message %d", seen)
+	}
+	old.wantBodies(seen+1, 100)
+	old.quiet()
+}
+
+// R19: nats-server refuses the 1,001st consumer of a stream by default.
+func TestThousandSessionsBehind(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	one := map[string]string{"EDGE_MAILBOX_STREAMS": "1"}
+	nodes := []*harness.Node{w.start(t, "crowd 1", one), w.start(t, "crowd 2", one)}
+	const each = 4
+	sessions := make([]*client, 1200)
+	for i := range sessions {
+		sessions[i] = dial(t, nodes[0])
+	}
+	for _, c := range sessions {
+		c.Drop()
+	}
+	for _, c := range sessions {
+		w.pushNumbers(t, c.ID, 0, each)
+	}
+	var group sync.WaitGroup
+	var failures sync.Map
+	for _, c := range sessions {
+		group.Go(func() {
+			if err := resumeAndRead(t, nodes[1], c.ID, each); err != nil {
+				failures.Store(c.ID, err)
+			}
+		})
+	}
+	group.Wait()
+	failures.Range(func(sid, err any) bool {
+		t.Errorf("session %v: %v", sid, err)
+		return true
+	})
+}
+
+// resumeAndRead is for goroutines that are not the test's.
+func resumeAndRead(t *testing.T, node *harness.Node, sid string, count int) error {
+	c, err := harness.Dial(t.Context(), node.URL("/"), harness.DialOptions{})
+	if err != nil {
+		return err
+	}
+	defer c.Drop()
+	answer, err := c.Resume(t.Context(), "reconnect", object{"id": sid})
+	if err != nil {
+		return err
+	}
+	if c.ID != sid {
+		return fmt.Errorf("resume answered with %s", answer.Raw)
+	}
+	for i := range count {
+		m, err := c.Next(t.Context())
+		if err != nil {
+			return err
+		}
+		if m.Body() != strconv.Itoa(i) {
+			return fmt.Errorf("message %d is %s", i, m.Raw)
+		}
+	}
+	return nil
+}
+
+// R20: a message's ttl. The one behind it shows that it is not only late.
+func TestMessageTTL(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	node := w.start(t, "ttl", nil)
+	from := dial(t, node)
+	for name, connect := range map[string]func(*testing.T, *harness.Node) *client{"plain": dial, "acked": dialAcked} {
+		c := connect(t, node)
+		w.pushNumbers(t, c.ID, 0, 1)
+		first := c.wantBodies(0, 1)[0]
+		c.fence()
+		c.Drop()
+		from.send(object{"to": c.Address(), "ttl": 1, "bdy": "short"})
+		w.stored(t, c.ID, 2)
+		w.pushWith(t, c.ID, pushed(c.ID, "short-2", "short"), nats.Header{"Nats-TTL": {"1s"}})
+		w.pushNumbers(t, c.ID, 1, 2)
+		w.stored(t, c.ID, 2) // both have expired
+		if name == "plain" {
+			again := c.resume(node)
+			again.wantBodies(1, 2)
+			again.quiet()
+			continue
+		}
+		again := c.resumeAcked(node, first.Seq())
+		m := again.next()
+		if m.Type() == "gap" { // it may be said, and then it says so
+			if readGap(t, m).Why != "expired" {
+				t.Errorf("gap %s", m.Raw)
+			}
+			m = again.next()
+		}
+		if m.Body() != "1" {
+			t.Errorf("after what expired comes %s", m.Raw)
+		}
+		again.quiet()
+	}
+	from.quiet()
+}
+
+// R20: a session's end. Its mailbox goes, its id means nothing any more.
+func TestSessionExpiry(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	node := w.start(t, "brief sessions", map[string]string{"EDGE_SESSION_TTL": "2s"})
+	stays := dial(t, node)
+	c := dial(t, node)
+	c.Drop()
+	if err := harness.Until(patient(t), func() error {
+		if entry, err := w.entry(t, c.ID); err == nil {
+			return fmt.Errorf("still there: %s", entry)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, answer := c.reconnect(node, harness.DialOptions{})
+	if answer.At("bdy", "resumed") != false || answer.At("bdy", "why") != "expired" {
+		t.Errorf("answered with %s", answer.Raw)
+	}
+	// A session that is connected for longer than the TTL is not touched by it.
+	stays.wantError(stays.call(object{"to": c.Address(), "bdy": 1}), "")
+	w.pushNumbers(t, stays.ID, 0, 1)
+	stays.wantBodies(0, 1)
+	stays.Drop()
+	w.pushNumbers(t, stays.ID, 1, 2)
+	again := stays.resume(node)
+	again.find(func(m message) bool { return m.Body() == "1" })
+}
+
+// R16: the store takes no more. Senders are told; what was acknowledged stays.
+func TestStoreIsFull(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{MaxStore: 4 << 20})
+	node := w.start(t, "full store", map[string]string{"EDGE_MAILBOX_STREAMS": "1"})
+	from, to := dial(t, node), dial(t, node)
+	to.Close()
+	w.parked(t, to.ID)
+	noise := make([]byte, 64<<10) // which does not compress
+	random := harness.Rand(t.Name())
+	accepted, refused := 0, 0
+	for refused == 0 && accepted < 200 {
+		for i := range noise {
+			noise[i] = byte('0' + random.IntN(64))
+		}
+		text := strings.NewReplacer(`\`, "x", `"`, "x").Replace(string(noise))
+		mid := from.send(object{"to": to.Address(), "bdy": text})
+		from.fence()
+		// The answer, if there is one, may take until the store has answered.
+		if err := harness.Until(patient(t), func() error {
+			for _, m := range from.Inbox() {
+				if m.Rmid() == mid && m.Error() != "" {
+					refused++
+					return nil
+				}
+			}
+			return w.countStored(t, to.ID, accepted+1)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if refused == 0 {
+			accepted++
+		}
+	}
+	if refused == 0 {
+		t.Fatal("the store is never full")
+	}
+	again := to.resume(node)
+	for i := range accepted {
+		if m := again.next(); m.From() != from.Address() {
+			t.Fatalf("message %d is %.200s", i, m.Raw)
+		}
+	}
+	again.quiet()
+	if _, err := os.FindProcess(node.PID()); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,147 @@
+package integration
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// fetch performs a request and reads the envelope, if there is one.
+func fetch(t *testing.T, method, url, body string, header http.Header) (int, envelope, http.Header) {
+	t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, url, reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host := header.Get("Host"); host != "" {
+		request.Host = host
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	response, raw, err := harness.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e envelope
+	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+		if err := json.Unmarshal(raw, &e); err != nil {
+			t.Errorf("%s %s: %v in %.300s", method, url, err, raw)
+		}
+	}
+	return response.StatusCode, e, response.Header
+}
+
+// HYDRA: HTTP on the same port.
+func TestHTTPRouterAPI(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	echo := w.echoService(t)
+	node := w.node(t, "a")
+	c, other := dial(t, node), dial(t, w.node(t, "b"))
+	for path, pieces := range map[string][]string{
+		"version":       {`"version":"`},
+		"health":        {},
+		"list/nodes":    {c.Router, other.Router, `"instanceID"`, `"hostname"`, `"version"`},
+		"list/services": {echo, `"instanceID"`},
+		"list/routes":   {},
+		"stats":         {},
+	} {
+		status, e, _ := fetch(t, "GET", node.HTTP("/v1/router/"+path), "", nil)
+		if status != http.StatusOK || e.StatusCode != http.StatusOK || e.StatusMessage == "" || e.StatusDescription == "" {
+			t.Errorf("%s: status %d, envelope %+v", path, status, e)
+		}
+		if !nonEmpty(string(e.Result)) {
+			t.Errorf("%s: result %s", path, e.Result)
+		}
+		for _, piece := range pieces {
+			if !strings.Contains(string(e.Result), piece) {
+				t.Errorf("%s: no %s in %.500s", path, piece, e.Result)
+			}
+		}
+	}
+}
+
+func TestHTTPUnknownPath(t *testing.T) {
+	t.Parallel()
+	node := shared(t).node(t, "a")
+	for _, path := range []string{"/v1/router/nonsense", "/v1/router/version/more", "/v1/router", "/nonsense"} {
+		if status, _, _ := fetch(t, "GET", node.HTTP(path), "", nil); status != http.StatusNotFound {
+			t.Errorf("%s: status %d, want 404", path, status)
+		}
+	}
+}
+
+// S18, S19, S20: what names sessions or changes something is refused without
+// the token, whatever the Host header and the path's end say.
+func TestHTTPWithoutToken(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	for _, name := range []string{"a", "tuned"} {
+		node := w.node(t, name)
+		victim := dial(t, node)
+		for _, path := range []string{"list/wsdir", "log", "refresh", "refresh/echo-svcs", "clear", "list/wsdir.js", "log.css", "clear.js", "list/wsdir?x=.js"} {
+			for _, header := range []http.Header{
+				{}, {"Host": {"localhost"}}, {"Host": {"127.0.0.1"}},
+				{"Authorization": {"Bearer wrong"}}, {"X-Forwarded-For": {"127.0.0.1"}}, {"X-Forwarded-Host": {"localhost"}},
+			} {
+				status, e, _ := fetch(t, "GET", node.HTTP("/v1/router/"+path), "", header)
+				if status < 400 || strings.Contains(string(e.Result), victim.ID) {
+					t.Errorf("node %s, %s with %v: status %d, result %.200s", name, path, header, status, e.Result)
+				}
+			}
+		}
+	}
+}
+
+// The same with the token, and on the admin listener.
+func TestHTTPForAdministrators(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	tuned, a := w.node(t, "tuned"), w.node(t, "a")
+	bearer := http.Header{"Authorization": {"Bearer " + adminToken}}
+	for _, way := range []struct {
+		url    func(string) string
+		header http.Header
+		node   *harness.Node
+	}{{tuned.HTTP, bearer, tuned}, {a.AdminHTTP, nil, a}} {
+		c := dial(t, way.node)
+		if status, e, _ := fetch(t, "GET", way.url("/v1/router/list/wsdir"), "", way.header); status != http.StatusOK || !strings.Contains(string(e.Result), c.ID) {
+			t.Errorf("list/wsdir: status %d, without %s: %.300s", status, c.ID, e.Result)
+		}
+		for _, path := range []string{"log", "refresh"} {
+			if status, e, _ := fetch(t, "GET", way.url("/v1/router/"+path), "", way.header); status != http.StatusOK || e.StatusCode != http.StatusOK {
+				t.Errorf("%s: status %d, %+v", path, status, e)
+			}
+		}
+		status, _, header := fetch(t, "GET", way.url("/v1/router/clear"), "", way.header)
+		if status != http.StatusFound || header.Get("Location") != "/" {
+			t.Errorf("clear: status %d to %q, want 302 to /", status, header.Get("Location"))
+		}
+		c.quiet()
+	}
+}
+
+// Liveness, readiness and metrics are the operator's, on the admin listener.
+func TestHTTPAdminListener(t *testing.T) {
+	t.Parallel()
+	node := shared(t).node(t, "a")
+	for _, path := range []string{"/readyz", "/healthz", "/metrics"} {
+		if _, err := harness.Get(node.AdminHTTP(path)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
+		if status, _, _ := fetch(t, "GET", node.HTTP(path), "", nil); status < 400 {
+			t.Errorf("%s is open to clients: status %d", path, status)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package integration
+
+import (
+	"context"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// R3: SIGTERM parks every session, closes with 1012 and a hint, and ends in
+// time with status 0.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	leaving := w.start(t, "leaving", map[string]string{"EDGE_DRAIN_TIMEOUT": "3s"})
+	staying := w.start(t, "staying", nil)
+	sessions := make([]*client, scaled(100, 5000))
+	for i := range sessions {
+		sessions[i] = dial(t, leaving)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+		defer cancel()
+		ended <- leaving.Terminate(ctx)
+	}()
+	for _, c := range sessions {
+		w.pushNumbers(t, c.ID, 0, 2) // some before, some after the close
+		code, reason := c.closed()
+		if code != 1012 && code != 1001 || reason == "" {
+			t.Fatalf("closed with %d %q, want 1012 or 1001 and when to come again", code, reason)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the node ends with %v", err)
+	}
+	for _, c := range sessions {
+		entry, err := w.entry(t, c.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := len(c.Inbox())
+		again := c.resume(staying)
+		for seen < 2 {
+			seen = again.wantContinuation(seen, 1)
+		}
+		if t.Failed() {
+			t.Fatalf("entry %s", entry)
+		}
+		again.Drop()
+	}
+}
+
+// R5: a node that stood still while its session moved writes nothing more.
+func TestFrozenNode(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	frozen, other := w.start(t, "frozen", nil), w.start(t, "other", nil)
+	plain, acked := dial(t, frozen), dialAcked(t, frozen)
+	stays := dial(t, frozen) // its session does not move
+	for _, c := range []*client{plain, acked, stays} {
+		w.pushNumbers(t, c.ID, 0, 5)
+	}
+	plain.wantBodies(0, 5)
+	messages := acked.wantBodies(0, 5)
+	stays.wantBodies(0, 5)
+	plain.fence()
+	if err := frozen.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	w.pushNumbers(t, plain.ID, 5, 10)
+	w.pushNumbers(t, acked.ID, 5, 10)
+	movedPlain := plain.resume(other)
+	seen := movedPlain.wantContinuation(5, 1)
+	for seen < 10 {
+		seen = movedPlain.wantContinuation(seen, 1)
+	}
+	movedAcked := acked.resumeAcked(other, messages[4].Seq())
+	wantChain(t, messages[4].Seq(), movedAcked.wantBodies(5, 10))
+	w.pushNumbers(t, plain.ID, 10, 12)
+	w.pushNumbers(t, acked.ID, 10, 12)
+	movedPlain.wantBodies(10, 12)
+	movedAcked.wantBodies(10, 12)
+	if err := frozen.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*client{"plain": plain, "acked": acked} {
+		if code, reason := c.closed(); code != 4501 {
+			t.Errorf("%s: closed with %d %s, want 4501", name, code, reason)
+		}
+		if late := c.Inbox(); len(late) > 0 {
+			t.Errorf("%s: the node wrote %s after it had lost the session", name, late[0].Raw)
+		}
+	}
+	w.pushNumbers(t, stays.ID, 5, 8)
+	stays.wantBodies(5, 8)
+	w.pushNumbers(t, plain.ID, 12, 14)
+	movedPlain.wantBodies(12, 14)
+	movedPlain.quiet()
+}
+
+// R24: a half-open client is noticed, and its messages are kept.
+func TestHalfOpenClient(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	proxy, err := harness.NewProxy(w.node(t, "tuned").Addr) // pings every 400 ms
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	c := dialWith(t, "ws://"+proxy.Addr()+"/", harness.DialOptions{})
+	proxy.LoseClients()
+	w.pushNumbers(t, c.ID, 0, 5)
+	w.parked(t, c.ID)
+	w.pushNumbers(t, c.ID, 5, 10)
+	again := c.resume(w.node(t, "tuned"))
+	again.wantBodies(0, 10)
+	again.quiet()
+}
+
+// DESIGN §3.7: a client that answers pings and says nothing is alive; one that
+// reads and does not answer is not.
+func TestKeepalive(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	node := w.node(t, "tuned")
+	alive := dial(t, node)
+	dead := dialWith(t, node.URL("/"), harness.DialOptions{NoPong: true})
+	w.parked(t, dead.ID) // two intervals later
+	if _, reason := dead.closed(); reason == "" && dead.Alive() {
+		t.Error("its socket is open")
+	}
+	if !alive.Alive() {
+		t.Error("a client that answers was thrown out")
+	}
+	alive.fence()
+}
+
+// Node crash (DESIGN §5): the entry stays live, and the next resume finds
+// nobody to ask.
+func TestResumeAfterACrash(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	crashing, other := w.start(t, "crashing", nil), w.start(t, "other", nil)
+	plain, acked := dial(t, crashing), dialAcked(t, crashing)
+	for _, c := range []*client{plain, acked} {
+		w.pushNumbers(t, c.ID, 0, 10)
+	}
+	plain.wantBodies(0, 10)
+	messages := acked.wantBodies(0, 10)
+	crashing.Kill()
+	for _, c := range []*client{plain, acked} {
+		w.pushNumbers(t, c.ID, 10, 20)
+	}
+	// R1: an acked client repeats nothing; R2: an old one may.
+	again := acked.resumeAcked(other, messages[9].Seq())
+	wantChain(t, messages[9].Seq(), again.wantBodies(10, 20))
+	again.quiet()
+	old := plain.resume(other)
+	for seen := 10; seen < 20; {
+		seen = old.wantContinuation(seen, 1)
+	}
+	old.quiet()
+	// The node comes back under another id and takes clients again.
+	if err := crashing.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := crashing.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	back := old.resume(crashing)
+	if back.Router == plain.Router {
+		t.Error("the node has the same id as before")
+	}
+	back.fence()
+}

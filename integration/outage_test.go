@@ -1,0 +1,270 @@
+package integration
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// R7: sockets stay; nothing that was acknowledged is lost.
+func TestNATSKilledAndRestarted(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	a, b := w.start(t, "a", nil), w.start(t, "b", nil)
+	plain, acked, away := dial(t, a), dialAcked(t, b), dial(t, a)
+	away.Close()
+	w.parked(t, away.ID)
+	for _, sid := range []string{plain.ID, acked.ID, away.ID} {
+		w.pushNumbers(t, sid, 0, 10)
+	}
+	plain.wantBodies(0, 10)
+	messages := acked.wantBodies(0, 10)
+
+	server := w.nats.Servers[0]
+	server.Kill()
+	pong := plain.call(object{"to": "hydra-router:/", "typ": "ping", "bdy": 1}) // needs no NATS
+	if pong.Type() != "pong" {
+		t.Errorf("while NATS is away: %s", pong.Raw)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.nats.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range []*harness.Node{a, b} {
+		if err := node.WaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sid := range []string{plain.ID, acked.ID, away.ID} {
+		if err := harness.Until(patient(t), func() error { // the test's own connection may be on its way back
+			_, err := w.publish(t.Context(), sid, pushed(sid, "n10", 10), nil)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.pushNumbers(t, sid, 11, 20)
+	}
+	plain.wantBodies(10, 20)
+	wantChain(firstPrev(t, append(messages, acked.wantBodies(10, 20)...)))
+	away.resume(b).wantBodies(0, 20)
+	plain.quiet()
+	acked.quiet()
+}
+
+// R11: sockets stay, clients are told, and it goes on where it was.
+func TestNATSFrozen(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	node := w.start(t, "node", map[string]string{"EDGE_REQUEST_TIMEOUT": "300ms"})
+	c, to := dial(t, node), dial(t, node)
+	w.pushNumbers(t, c.ID, 0, 3)
+	c.wantBodies(0, 3)
+	server := w.nats.Servers[0]
+	if err := server.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if m := c.call(object{"to": "hydra-router:/", "typ": "ping", "bdy": 1}); m.Type() != "pong" {
+		t.Errorf("while NATS is frozen: %s", m.Raw)
+	}
+	if m := c.call(object{"to": "svc:[GET]/p", "bdy": 1}); m.Body() == "" {
+		t.Errorf("a request while NATS is frozen: %s", m.Raw)
+	}
+	mid := c.send(object{"to": to.Address(), "bdy": "during"})
+	if err := server.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	// It arrived, or the sender was told.
+	if err := harness.Until(patient(t), func() error {
+		for _, m := range to.Inbox() {
+			if m.Mid() == mid {
+				return nil
+			}
+		}
+		for _, m := range c.Inbox() {
+			if m.Rmid() == mid && m.Error() != "" {
+				return nil
+			}
+		}
+		return errNobody
+	}); err != nil {
+		t.Error(err)
+	}
+	w.pushNumbers(t, c.ID, 3, 6)
+	c.find(func(m message) bool { return m.Body() == "5" })
+	c.fence()
+}
+
+// R12: a node that is cut off from NATS without an end of the connection
+// notices within two pings, says so, and comes back.
+func TestNodeCutOffFromNATS(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	proxy, err := harness.NewProxy(w.nats.Servers[0].Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	behind := w.start(t, "behind a proxy", map[string]string{"NATS_URL": "nats://" + proxy.Addr()})
+	other := w.start(t, "other", nil)
+	c := dialAcked(t, behind)
+	w.pushNumbers(t, c.ID, 0, 3)
+	messages := c.wantBodies(0, 3)
+	proxy.Set(harness.Weather{Blackhole: true})
+	w.pushNumbers(t, c.ID, 3, 6)
+	if err := harness.Until(patient(t), func() error {
+		if behind.Ready() == nil {
+			return errStillReady
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// Another node takes the session over meanwhile; the first cannot be asked.
+	again := c.resumeAcked(other, messages[2].Seq())
+	wantChain(t, messages[2].Seq(), again.wantBodies(3, 6))
+	proxy.Set(harness.Weather{})
+	if err := behind.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.pushNumbers(t, c.ID, 6, 9)
+	again.wantBodies(6, 9)
+	// I5: the node that came back wrote nothing to the old socket.
+	if code, reason := c.closed(); code != 4501 {
+		t.Errorf("the old socket was closed with %d %s, want 4501", code, reason)
+	}
+	if late := c.Inbox(); len(late) > 0 {
+		t.Errorf("the old socket got %s", late[0].Raw)
+	}
+}
+
+// R15: not ready, and says why.
+func TestJetStreamIsMissing(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{NoStore: true})
+	node, err := harness.LaunchNode(harness.NodeOptions{Name: "no JetStream", NATS: w.nats.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Kill()
+	if err := harness.Until(patient(t), func() error {
+		select {
+		case <-node.Exited(): // refusing to start is an answer, too
+			if said := string(node.Log.Since(0)); !strings.Contains(said, "JetStream") {
+				t.Errorf("it ends, and says only %s", said)
+			}
+			return nil
+		default:
+		}
+		_, status, err := statusOf(node.AdminHTTP("/readyz"))
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(status, "JetStream") {
+			return &wrongStatus{status}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := node.Ready(); err == nil {
+		t.Error("ready without JetStream")
+	}
+}
+
+// R21: the store goes back in time, under running clients.
+func TestStoreGoesBackInTime(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	node := w.start(t, "node", map[string]string{"EDGE_MAILBOX_STREAMS": "1"})
+	plain, acked := dial(t, node), dialAcked(t, node)
+	for _, c := range []*client{plain, acked} {
+		w.pushNumbers(t, c.ID, 0, 3)
+		c.wantBodies(0, 3)
+	}
+	server := w.nats.Servers[0]
+	older := filepath.Join(t.TempDir(), "older")
+	server.Kill()
+	if err := os.CopyFS(older, os.DirFS(server.Store)); err != nil {
+		t.Fatal(err)
+	}
+	w.restartNATS(t, node)
+	for _, c := range []*client{plain, acked} {
+		w.pushNumbers(t, c.ID, 3, 10)
+		c.wantBodies(3, 10)
+	}
+	server.Kill()
+	if err := os.RemoveAll(server.Store); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(server.Store, os.DirFS(older)); err != nil {
+		t.Fatal(err)
+	}
+	w.restartNATS(t, node)
+	for _, c := range []*client{plain, acked} {
+		w.pushNumbers(t, c.ID, 100, 103)
+	}
+	// New ones have sequences that were old ones' before: they are not taken
+	// for those. What the older copy still holds may come again.
+	gaps := 0
+	for _, c := range []*client{plain, acked} {
+		for next := 100; next < 103; {
+			m := c.next()
+			if m.Type() == "gap" {
+				if why := readGap(t, m).Why; why != "rollback" {
+					t.Errorf("gap %q", why)
+				}
+				gaps++
+				continue
+			}
+			if n := bodyNumber(t, m); n >= 3 && n != next {
+				t.Fatalf("%s comes where %d is next", m.Raw, next)
+			} else if n == next {
+				next++
+			}
+		}
+	}
+	if gaps != 1 {
+		t.Errorf("%d gap messages, want one, to the acked session", gaps)
+	}
+}
+
+// restartNATS starts the server after a kill, and waits for the node.
+func (w *world) restartNATS(t *testing.T, node *harness.Node) {
+	t.Helper()
+	if err := w.nats.Servers[0].Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.nats.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := harness.Until(patient(t), func() error { return w.nc.FlushTimeout(harness.Patience) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := node.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// statusOf is a page whatever its status.
+func statusOf(url string) (int, string, error) {
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	response, body, err := harness.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	return response.StatusCode, strconv.Itoa(response.StatusCode) + " " + string(body), nil
+}
+
+type wrongStatus struct{ text string }
+
+func (w *wrongStatus) Error() string { return "it says only " + w.text }

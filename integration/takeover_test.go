@@ -1,0 +1,273 @@
+package integration
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// R30 and HYDRA "Defects": a reconnect before the old socket is noticed left
+// the new one deaf for ever.
+func TestTakeover(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	for name, nodes := range map[string][2]string{"one node": {"a", "a"}, "two nodes": {"a", "b"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			old := dial(t, w.node(t, nodes[0]))
+			w.pushNumbers(t, old.ID, 0, 5)
+			old.wantBodies(0, 5)
+			old.fence()
+
+			again := old.resume(w.node(t, nodes[1]))
+			w.pushNumbers(t, old.ID, 100, 120)
+			// What the node had no pong for comes again; nothing else does.
+			m := again.next()
+			for bodyNumber(t, m) < 100 {
+				m = again.next()
+			}
+			if m.Body() != "100" {
+				t.Fatalf("first new message: %s", m.Raw)
+			}
+			again.wantBodies(101, 120)
+			if code, reason := old.closed(); code != 4501 {
+				t.Errorf("the old socket was closed with %d %s, want 4501", code, reason)
+			}
+			// I5: what was stored after the takeover is not the old one's.
+			for _, m := range old.Inbox() {
+				if bodyNumber(t, m) >= 100 {
+					t.Errorf("the old socket got %s", m.Raw)
+				}
+			}
+			again.quiet()
+		})
+	}
+}
+
+// The same while the old socket is not readable: its TCP connection hangs.
+func TestTakeoverFromAHangingSocket(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	for name, nodes := range map[string][2]string{"one node": {"a", "a"}, "two nodes": {"a", "b"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy, err := harness.NewProxy(w.node(t, nodes[0]).Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer proxy.Close()
+			old := dialWith(t, "ws://"+proxy.Addr()+"/", harness.DialOptions{})
+			proxy.LoseClients()
+			w.pushNumbers(t, old.ID, 0, 50)
+			again := old.resume(w.node(t, nodes[1]))
+			again.wantBodies(0, 50)
+			w.pushNumbers(t, old.ID, 50, 60)
+			again.wantBodies(50, 60)
+			again.quiet()
+		})
+	}
+}
+
+// HYDRA "Defects": a stranger could take any session or silence it.
+func TestStrangerClaimsAnAckedSession(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	victim := dialAcked(t, w.node(t, "a"))
+	for name, body := range map[string]object{
+		"no token":    {"id": victim.ID},
+		"wrong token": {"id": victim.ID, "token": strings.Repeat("A", len(victim.Token))},
+		"empty token": {"id": victim.ID, "token": ""},
+		"no string":   {"id": victim.ID, "token": []int{1}},
+	} {
+		for _, node := range []string{"a", "b"} {
+			for _, acked := range []bool{true, false} {
+				stranger, answer := victim.reconnectWith(w.node(t, node), harness.DialOptions{Acked: acked}, body)
+				if answer.At("bdy", "resumed") != false || answer.At("bdy", "why") != "token" {
+					t.Errorf("%s: answered with %s", name, answer.Raw)
+				}
+				// It keeps its own session, which works.
+				if answer.At("bdy", "id") != stranger.ID {
+					t.Errorf("%s: the stranger's id is %v, want its own, %s", name, answer.At("bdy", "id"), stranger.ID)
+				}
+				w.push(t, stranger.ID, pushed(stranger.ID, "own", "own"))
+				want(t, stranger.next(), "mid", "own")
+				stranger.Drop()
+			}
+		}
+	}
+	// The victim has not noticed.
+	w.pushNumbers(t, victim.ID, 0, 3)
+	wantChain(firstPrev(t, victim.wantBodies(0, 3)))
+	victim.fence()
+	// And leaving of the stranger has not parked it (S7).
+	victim.Drop()
+	victim.resumeAcked(w.node(t, "b"), 0).wantBodies(0, 3)
+}
+
+// firstPrev prepares wantChain for a chain whose start is not known.
+func firstPrev(t *testing.T, messages []message) (*testing.T, uint64, []message) {
+	return t, messages[0].Prev(), messages
+}
+
+// DESIGN §8: EDGE_RESUME=token asks old clients, too.
+func TestStrangerClaimsAPlainSessionWhereATokenIsAsked(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	node := w.node(t, "guarded")
+	victim := dial(t, node)
+	_, answer := victim.reconnectWith(node, harness.DialOptions{}, object{"id": victim.ID})
+	if answer.At("bdy", "resumed") != false || answer.At("bdy", "why") != "token" {
+		t.Errorf("answered with %s", answer.Raw)
+	}
+	w.pushNumbers(t, victim.ID, 0, 2)
+	victim.wantBodies(0, 2)
+	victim.Drop()
+	again, answer := victim.reconnectWith(node, harness.DialOptions{}, object{"id": victim.ID, "token": victim.Token})
+	victim.wantResumed(answer)
+	again.fence()
+}
+
+// DESIGN §5 "Resume": a session that there is not.
+func TestResumeOfNothing(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	node := w.node(t, "a")
+	for _, id := range []string{strings.Repeat("q7", 13), "constructor", "x"} {
+		c := dial(t, node)
+		answer, err := c.Resume(t.Context(), "reconnect", object{"id": id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.At("bdy", "resumed") != false || answer.At("bdy", "why") != "expired" || answer.At("bdy", "id") != c.ID {
+			t.Errorf("%q: answered with %s", id, answer.Raw)
+		}
+		w.push(t, c.ID, pushed(c.ID, "own", "own"))
+		want(t, c.next(), "mid", "own")
+	}
+}
+
+// R28: one owner each time, nothing split.
+func TestTwoResumesAtTheSameMoment(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	nodes := []*harness.Node{w.node(t, "a"), w.node(t, "b")}
+	c := dial(t, nodes[0])
+	next := 0
+	for round := range scaled(25, 1000) {
+		var rivals [2]*client
+		for i := range rivals {
+			rivals[i] = dial(t, nodes[i])
+		}
+		var group sync.WaitGroup
+		for _, rival := range rivals {
+			group.Go(func() {
+				// Either may lose: by an answer, or by its socket's end.
+				_, _ = rival.Resume(t.Context(), "reconnect", object{"id": c.ID})
+			})
+		}
+		group.Wait()
+		w.pushNumbers(t, c.ID, next, next+1)
+		winner := winnerOf(t, rivals, next)
+		if winner.ID != c.ID {
+			t.Fatalf("round %d: a message for %s came to %s", round, c.ID, winner.ID)
+		}
+		next++
+		w.pushNumbers(t, c.ID, next, next+1)
+		winner.find(func(m message) bool { return m.Body() == strconv.Itoa(next) })
+		next++
+		for _, rival := range rivals {
+			if rival != winner {
+				if rival.ID == c.ID { // it owned it for a moment
+					if code, _ := rival.closed(); code != 4501 {
+						t.Errorf("round %d: the loser was closed with %d", round, code)
+					}
+				}
+				rival.Drop()
+			}
+		}
+		c = winner
+	}
+}
+
+// winnerOf waits until one of the two gets the message.
+func winnerOf(t *testing.T, rivals [2]*client, number int) *client {
+	t.Helper()
+	var winner *client
+	if err := harness.Until(patient(t), func() error {
+		for _, rival := range rivals {
+			for _, m := range rival.Inbox() {
+				if m.Body() == strconv.Itoa(number) {
+					winner = rival
+				}
+			}
+		}
+		if winner == nil {
+			return errNobody
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return winner
+}
+
+// R29: a session that flaps between the nodes under load.
+func TestFlappingSession(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	nodes := []*harness.Node{w.node(t, "a"), w.node(t, "b")}
+	moves := scaled(40, 1000)
+	c := dialAcked(t, nodes[0])
+	stop := make(chan struct{})
+	published := make(chan error, 1)
+	total := 0 // owned by the publisher until it is done
+	go func() {
+		for {
+			select {
+			case <-stop:
+				published <- nil
+				return
+			default:
+			}
+			if err := w.publishNumbers(t.Context(), c.ID, total, total+1); err != nil {
+				published <- err
+				return
+			}
+			total++
+		}
+	}()
+	seen, seq := 0, uint64(0)
+	take := func(c *client) {
+		m := c.next()
+		if n := bodyNumber(t, m); n != seen {
+			t.Fatalf("message %d comes where %d is next", n, seen)
+		}
+		if seq != 0 && m.Prev() != seq {
+			t.Fatalf("x-prev %d after x-seq %d", m.Prev(), seq)
+		}
+		seen, seq = seen+1, m.Seq()
+	}
+	for move := range moves {
+		for range 5 {
+			take(c)
+		}
+		if move%2 == 0 {
+			c.Reset()
+		} // else it is taken over while it lives
+		c = c.resumeAcked(nodes[(move+1)%2], seq)
+	}
+	close(stop)
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+	for seen < total {
+		take(c)
+		if err := c.Ack(seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.fence()
+}
