@@ -1,0 +1,502 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/wire"
+	"hydrant/umf"
+)
+
+// attachment is one session that a socket of this node holds: the session
+// machine, its directory entry and its NATS subscription. It performs the
+// effects that the machine asks for.
+//
+// Life: opening (fresh or resumed) → welcomed → released, parked or lost.
+type attachment struct {
+	// Immutable after attach.
+	w         *worker
+	sid       string
+	fence     uint64 // random, in the directory entry: tells this attachment from every other
+	identity  string
+	tokenHash []byte
+	opened    time.Time
+	class     session.Class
+
+	// Owned by the loop.
+	client     *client // nil once the socket is gone
+	core       session.Session
+	timer      *wire.Timer
+	reader     *mailboxReader
+	rev        uint64 // revision of the directory entry: the fence
+	saved      time.Time
+	dirtySince time.Time
+	replayTo   uint64 // messages up to here may have been delivered before the resume
+	resumed    bool
+	fresh      bool
+	listening  bool // the machine runs
+	suspended  bool // ownership is being verified: nothing reaches the machine
+	welcomed   bool
+	isDirty    bool
+	saving     bool
+	saveAgain  bool
+	parking    bool
+	retries    uint8
+	deferred   []func()    // what waits while suspended: at most one answer, timer and confirmation each
+	header     nats.Header // of messages to services; made with the first one
+
+	// Owned by the outbox goroutine.
+	sub *nats.Subscription
+}
+
+// open starts a fresh session for a socket. The welcome goes out when the
+// first marker is back and the directory has the entry.
+func (w *worker) open(c *client, token string) *attachment {
+	a := &attachment{
+		w:         w,
+		sid:       bus.NewSID(),
+		fence:     randomUint64(),
+		identity:  c.identity,
+		tokenHash: hashToken(token),
+		opened:    w.loop.Now(),
+		class:     c.class,
+		client:    c,
+		fresh:     true,
+	}
+	w.attach(a, 0, 0)
+	return a
+}
+
+// attach subscribes and lets the machine run: DESIGN §5 "Attach".
+func (w *worker) attach(a *attachment, floor, seen uint64) {
+	a.listening = true
+	a.core.Init(a.class, &w.node.sessionOptions)
+	w.attachments[a.sid] = a
+	w.out.push(op{kind: opSubscribe, subject: a.liveSubject(), a: a})
+	a.core.Attach(floor, seen, a.fresh, a)
+}
+
+func (a *attachment) liveSubject() string {
+	subject, err := bus.LiveSubject(a.sid)
+	if err != nil {
+		panic(err) // a sid of this node's own making or from the directory
+	}
+	return subject
+}
+
+// detach forgets a session that this node no longer serves. The machine has
+// been stopped.
+func (a *attachment) detach() {
+	w := a.w
+	if w.attachments[a.sid] == a {
+		delete(w.attachments, a.sid)
+	}
+	a.stopListening()
+}
+
+func (a *attachment) stopListening() {
+	if !a.listening {
+		return
+	}
+	a.listening = false
+	a.w.node.m.sessions.WithLabelValues(a.core.State().String()).Dec()
+	a.core.Stop()
+	a.setTimer(0)
+	a.StopReading()
+	a.w.out.push(op{kind: opUnsubscribe, subject: a.liveSubject(), a: a})
+}
+
+// The methods below implement session.Effects.
+
+// Mark publishes a marker into the mailbox.
+func (a *attachment) Mark(id uint64, keep bool) {
+	a.w.out.push(op{kind: opMark, sid: a.sid, mark: id, keep: keep})
+}
+
+// NextMark returns a new marker id.
+func (a *attachment) NextMark() uint64 { return a.w.nextMark() }
+
+// Read asks the pool for the next batch of the mailbox.
+func (a *attachment) Read(from, anchor uint64, most int) {
+	w := a.w
+	if a.reader == nil {
+		a.reader = &mailboxReader{r: w.node.store.NewReader(a.sid, a.fence)}
+	}
+	reader := a.reader
+	room := max(int(w.node.cfg.WriteBuffer)/2, 16<<10)
+	job := func(ctx context.Context) (bus.Batch, error) { return reader.read(ctx, from, anchor, most, room) }
+	submit(w, job, func(batch bus.Batch, err error) {
+		a.whenActive(func() { a.core.Batch(a.convert(batch, err), a) })
+	})
+}
+
+func (a *attachment) convert(batch bus.Batch, err error) session.Batch {
+	w := a.w
+	out := session.Batch{Next: batch.Next, Last: batch.Last, Err: err, Anchor: session.AnchorState(batch.Anchor)}
+	if err != nil {
+		w.node.m.reads.with("error").Inc()
+		w.node.log.Debug("mailbox not read", "sid", a.sid, "error", err)
+		return out
+	}
+	w.node.m.reads.with("ok").Inc()
+	out.Msgs = make([]session.Stored, len(batch.Msgs))
+	for i, m := range batch.Msgs {
+		payload, ok := w.inspect(a, m.Seq, m.Mark, m.Payload)
+		out.Msgs[i] = session.Stored{Seq: m.Seq, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload}
+	}
+	return out
+}
+
+// mailboxReader lets a read and the end of reading, which the pool may run at
+// the same time, follow one another.
+type mailboxReader struct {
+	mu sync.Mutex
+	r  *bus.Reader // guarded by mu
+}
+
+func (m *mailboxReader) read(ctx context.Context, from, anchor uint64, most, maxBytes int) (bus.Batch, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.r.Read(ctx, from, anchor, most, maxBytes)
+}
+
+func (m *mailboxReader) close(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.r.Close(ctx)
+}
+
+// StopReading drops the mailbox reader and its consumer.
+func (a *attachment) StopReading() {
+	reader := a.reader
+	if reader == nil {
+		return
+	}
+	a.reader = nil
+	n := a.w.node
+	if !n.pool.submit(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
+		defer cancel()
+		if err := reader.close(ctx); err != nil {
+			n.log.Debug("consumer not removed; it ends by itself", "error", err)
+		}
+	}) {
+		n.m.dropped.with("consumer_cleanup").Inc()
+	}
+}
+
+// Timer arms the machine's one timer.
+func (a *attachment) Timer(d time.Duration) { a.setTimer(d) }
+
+func (a *attachment) setTimer(d time.Duration) {
+	if a.timer != nil {
+		a.timer.Stop()
+		a.timer = nil
+	}
+	if d > 0 {
+		a.timer = a.w.loop.AfterFunc(d, func() {
+			a.timer = nil
+			a.whenActive(func() { a.core.Timeout(a) })
+		})
+	}
+}
+
+// Write gives one mailbox message to the socket.
+func (a *attachment) Write(m session.Out) bool {
+	w := a.w
+	if a.resumed && m.Seq <= a.replayTo {
+		w.node.m.repeats.Inc()
+	}
+	if a.class != session.Acked {
+		return a.client.send("mailbox", m.Payload)
+	}
+	e := &w.envelope
+	if err := umf.Scan(m.Payload, e); err != nil {
+		panic("edge: a message that passed inspect does not scan: " + err.Error())
+	}
+	w.text = appendSequenceHeader(w.text[:0], e.Raw(umf.Headers), m.Seq, m.Prev)
+	w.buf = e.AppendShort(w.buf[:0], umf.Set{Field: umf.Headers, Raw: w.text})
+	return a.client.send("mailbox", w.buf)
+}
+
+// Gap tells an acked client that messages are gone.
+func (a *attachment) Gap(g session.Gap) bool {
+	w := a.w
+	w.node.m.gaps.with(g.Why.String()).Inc()
+	w.node.log.Warn("messages lost to a session", "sid", a.sid, "from", g.From, "to", g.To, "why", g.Why.String())
+	if a.class != session.Acked {
+		return a.client.conn.Buffered() < int(w.node.cfg.WriteBuffer)
+	}
+	body := make([]byte, 0, 96)
+	body = append(body, `{"from":"`...)
+	body = strconv.AppendUint(body, g.From, 10)
+	body = append(body, `","to":"`...)
+	body = strconv.AppendUint(body, g.To, 10)
+	body = append(body, `","why":"`...)
+	body = append(body, g.Why.String()...)
+	body = append(body, `"}`...)
+	msg := outgoing{to: a.sid + "@client:/", typ: "gap", body: body,
+		headers: appendSequenceHeader(nil, nil, g.Seq, g.Prev)}
+	return a.client.reply("gap", msg)
+}
+
+// Ping sends the barrier that proves delivery.
+func (a *attachment) Ping(token uint64) { a.client.barrier(token) }
+
+// Dirty queues the moved floor for a checkpoint.
+func (a *attachment) Dirty() {
+	if a.isDirty || !a.welcomed {
+		return
+	}
+	a.isDirty = true
+	a.dirtySince = a.w.loop.Now()
+	a.w.dirty = append(a.w.dirty, a)
+}
+
+// State counts the machine's transitions.
+func (a *attachment) State(from, to session.State) {
+	m := a.w.node.m
+	m.transitions.WithLabelValues(from.String(), to.String()).Inc()
+	if from != session.Idle {
+		m.sessions.WithLabelValues(from.String()).Dec()
+	}
+	m.sessions.WithLabelValues(to.String()).Inc()
+}
+
+// Count counts what is neither a state nor a gap.
+func (a *attachment) Count(e session.Event) { a.w.node.m.machine.with(e.String()).Inc() }
+
+// Attached follows each attach whose marker came back: copies now reach this
+// node from everywhere.
+func (a *attachment) Attached() {
+	switch {
+	case a.welcomed:
+	case a.fresh:
+		a.save() // the welcome follows when the directory has the entry
+	default:
+		a.client.welcome(a)
+	}
+}
+
+// entry is what the directory should say of this session now.
+func (a *attachment) entry() bus.Entry {
+	state := bus.StateLive
+	if a.parking {
+		state = bus.StateParked
+	}
+	return bus.Entry{
+		Node: a.w.node.id, Fence: a.fence, State: state,
+		Floor: a.core.Floor(), Seen: a.core.Seen(),
+		TokenHash: a.tokenHash, Identity: a.identity, Acked: a.class == session.Acked, Opened: a.opened,
+	}
+}
+
+// save writes the entry, one write at a time. A change during a write is
+// written after it.
+func (a *attachment) save() {
+	if a.saving {
+		a.saveAgain = true
+		return
+	}
+	a.saving, a.saveAgain = true, false
+	a.w.out.push(op{kind: opSave, sid: a.sid, entry: a.entry(), rev: a.rev, done: func(rev uint64, err error) {
+		a.w.post(func() { a.onSaved(rev, err) })
+	}})
+}
+
+func (a *attachment) onSaved(rev uint64, err error) {
+	w := a.w
+	a.saving = false
+	switch {
+	case w.attachments[a.sid] != a:
+		return // released meanwhile: the new owner has taken the entry over
+	case errors.Is(err, bus.ErrFenced):
+		w.node.m.saves.with("fenced").Inc()
+		a.verify()
+		return
+	case err != nil:
+		w.node.m.saves.with("error").Inc()
+		a.retrySave(err)
+		return
+	}
+	w.node.m.saves.with("ok").Inc()
+	a.rev, a.retries = rev, 0
+	a.saved = w.loop.Now()
+	switch {
+	case a.saveAgain:
+		a.save()
+	case a.parking:
+		a.parked()
+	case a.fresh && !a.welcomed && a.client != nil:
+		a.client.welcome(a)
+	}
+}
+
+// saveRetries bounds the attempts to park a session whose socket is gone. Its
+// entry then stays as the last checkpoint left it, which a resume can use.
+const saveRetries = 8
+
+func (a *attachment) retrySave(err error) {
+	w := a.w
+	if a.parking && a.retries >= saveRetries {
+		w.node.log.Warn("session not parked; its last checkpoint stands", "sid", a.sid, "error", err)
+		w.node.m.lifecycle.with("park_failed").Inc()
+		a.detach()
+		return
+	}
+	if a.retries < saveRetries {
+		a.retries++
+	}
+	w.loop.AfterFunc(time.Duration(a.retries)*250*time.Millisecond, func() {
+		if w.attachments[a.sid] == a && !a.saving {
+			a.save()
+		}
+	})
+}
+
+// verify asks the directory who owns the session, after a lost compare-and-
+// swap or a stall of the process. Until the answer nothing is written.
+func (a *attachment) verify() {
+	w := a.w
+	job := func(ctx context.Context) (ownership, error) {
+		entry, rev, err := w.node.dir.GetLatest(ctx, a.sid)
+		return ownership{entry, rev}, err
+	}
+	submit(w, job, func(o ownership, err error) {
+		if w.attachments[a.sid] != a {
+			return
+		}
+		switch {
+		case err == nil && o.entry.Fence == a.fence:
+			a.rev = o.rev
+			if a.parking || (a.fresh && !a.welcomed) {
+				a.save()
+				return
+			}
+			a.save()
+			a.reactivate()
+		case err == nil, errors.Is(err, bus.ErrNoSession):
+			a.lost()
+		default:
+			w.loop.AfterFunc(250*time.Millisecond, func() {
+				if w.attachments[a.sid] == a {
+					a.verify()
+				}
+			})
+		}
+	})
+}
+
+type ownership struct {
+	entry bus.Entry
+	rev   uint64
+}
+
+// whenActive runs an event of the machine, now or when a suspension ends.
+func (a *attachment) whenActive(event func()) {
+	switch {
+	case !a.listening:
+	case a.suspended:
+		a.deferred = append(a.deferred, event)
+	default:
+		event()
+	}
+}
+
+// reactivate ends a suspension: copies that passed meanwhile are read again.
+func (a *attachment) reactivate() {
+	if !a.suspended {
+		return
+	}
+	a.suspended = false
+	if a.client != nil {
+		a.client.conn.Release()
+	}
+	deferred := a.deferred
+	a.deferred = nil
+	for _, event := range deferred {
+		a.whenActive(event)
+	}
+	a.whenActive(func() { a.core.Reattach(a) })
+}
+
+// suspend stops reading and writing for a session until verify has settled
+// whose it is.
+func (a *attachment) suspend() {
+	if !a.listening || !a.welcomed || a.suspended {
+		return
+	}
+	a.suspended = true
+	if a.client != nil {
+		a.client.conn.Hold()
+	}
+	a.verify()
+}
+
+// lost ends an attachment whose session belongs to somebody else.
+func (a *attachment) lost() {
+	a.w.node.m.lifecycle.with("lost").Inc()
+	c := a.client
+	a.client = nil
+	a.detach()
+	if c != nil {
+		c.a = nil
+		c.discard(closeTakenOver, "session taken over")
+	}
+}
+
+// release gives the session to another attachment: nothing is written any
+// more, the socket is closed, and the answer says how far delivery got.
+func (a *attachment) release() released {
+	r := released{Found: true, Floor: a.core.Floor(), Seen: a.core.Seen()}
+	a.w.node.m.lifecycle.with("released").Inc()
+	c := a.client
+	a.client = nil
+	a.detach()
+	if c != nil {
+		c.a = nil
+		c.discard(closeTakenOver, "session taken over by another connection")
+	}
+	return r
+}
+
+// park keeps the session for a client that is away: DESIGN §5 "Park".
+func (a *attachment) park() {
+	a.client = nil
+	a.stopListening()
+	if a.rev == 0 && !a.saving {
+		a.detach() // never entered: nobody knows this session
+		return
+	}
+	a.parking = true
+	a.save()
+}
+
+func (a *attachment) parked() {
+	a.w.node.m.lifecycle.with("parked").Inc()
+	a.event(bus.SessionParked, "")
+	a.detach()
+}
+
+// discard ends a fresh session whose socket resumed an older one.
+func (a *attachment) discard() {
+	a.client = nil
+	a.detach()
+	sid, rev, n := a.sid, a.rev, a.w.node
+	if !n.pool.submit(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
+		defer cancel()
+		if err := n.dir.Delete(ctx, sid, rev); err != nil {
+			n.log.Debug("fresh session not removed; it expires", "sid", sid, "error", err)
+		}
+	}) {
+		n.m.dropped.with("directory_cleanup").Inc()
+	}
+}

@@ -1,0 +1,255 @@
+package edge
+
+import (
+	"context"
+	"crypto"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/edge/internal/wire"
+	"hydrant/umf"
+)
+
+// subprotocolAuth carries a token where a browser can set no header.
+const subprotocolAuth = "umf.auth."
+
+// accepted is what the handshake found out about a client.
+type accepted struct {
+	identity string
+	expires  time.Time // zero: never
+	refusal  string    // not empty: the connection is closed 4401 with it
+	token    string    // as received, for EDGE_AUTH=service
+	origin   string
+	uri      string
+}
+
+// Upgrade implements [wire.Handler]: who may connect at all.
+func (n *Node) Upgrade(r *wire.Request) (wire.Accept, error) {
+	switch ready, _ := n.readiness(); {
+	case n.draining.Load():
+		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is stopping"}
+	case !ready:
+		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is not ready"}
+	case !n.originAllowed(r.Header("Origin"), r.Host()):
+		n.m.dropped.with("origin").Inc()
+		return wire.Accept{}, &wire.Rejection{Status: http.StatusForbidden, Reason: "origin is not allowed"}
+	}
+	got := &accepted{}
+	if n.cfg.Auth != "none" {
+		got.token = n.findToken(r)
+		got.origin, got.uri = r.Header("Origin"), r.URI()
+	}
+	if n.cfg.Auth == "jwt" {
+		identity, expires, err := n.tokens.check(got.token)
+		got.identity, got.expires, got.token = identity, expires, ""
+		if err != nil {
+			n.log.Info("token refused", "address", r.RemoteAddr().Addr(), "error", err)
+			got.refusal = "authentication failed"
+		}
+	}
+	return wire.Accept{Protocol: chooseProtocol(r.Protocols()), Data: got}, nil
+}
+
+// chooseProtocol selects umf.ack.v1 where it is offered. Otherwise the first
+// offer stands, as in the original: browsers fail where none is selected.
+func chooseProtocol(offered []string) string {
+	for _, p := range offered {
+		if p == subprotocolAck {
+			return p
+		}
+	}
+	if len(offered) > 0 {
+		return offered[0]
+	}
+	return ""
+}
+
+// originAllowed implements the Origin check of RFC 6455 §10.2: browsers may
+// connect from the same host, or from listed origins. Other clients send none.
+func (n *Node) originAllowed(origin, host string) bool {
+	if origin == "" {
+		return true
+	}
+	for _, allowed := range n.cfg.AllowedOrigins {
+		if allowed == "*" || strings.EqualFold(allowed, origin) {
+			return true
+		}
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
+}
+
+// findToken takes the token from the header, the subprotocol, the cookie or
+// the query, in this order.
+func (n *Node) findToken(r *wire.Request) string {
+	if scheme, token, ok := strings.Cut(r.Header("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	for _, p := range r.Protocols() {
+		if token, ok := strings.CutPrefix(p, subprotocolAuth); ok {
+			return token
+		}
+	}
+	if cookies, err := http.ParseCookie(r.Header("Cookie")); err == nil {
+		for _, cookie := range cookies {
+			if cookie.Name == n.cfg.AuthCookie {
+				return cookie.Value
+			}
+		}
+	}
+	if u, err := url.ParseRequestURI(r.URI()); err == nil {
+		return u.Query().Get("access_token")
+	}
+	return ""
+}
+
+// isAdmin checks the bearer token of administrators in constant time.
+func (n *Node) isAdmin(authorization string) bool {
+	scheme, token, ok := strings.Cut(authorization, " ")
+	return ok && n.cfg.AdminToken != "" && strings.EqualFold(scheme, "Bearer") &&
+		subtle.ConstantTimeCompare([]byte(token), []byte(n.cfg.AdminToken)) == 1
+}
+
+// tokenChecker verifies JSON Web Tokens (RFC 7519). Safe for concurrent use.
+type tokenChecker struct {
+	parser *jwt.Parser
+	key    jwt.Keyfunc
+}
+
+func newTokenChecker(ctx context.Context, cfg *Config) (*tokenChecker, error) {
+	if cfg.Auth != "jwt" {
+		return nil, nil
+	}
+	options := []jwt.ParserOption{jwt.WithValidMethods(cfg.AuthAlgorithms)}
+	if cfg.AuthIssuer != "" {
+		options = append(options, jwt.WithIssuer(cfg.AuthIssuer))
+	}
+	if cfg.AuthAudience != "" {
+		options = append(options, jwt.WithAudience(cfg.AuthAudience))
+	}
+	t := &tokenChecker{parser: jwt.NewParser(options...)}
+	if cfg.AuthJwksUrl != "" {
+		set, err := keyfunc.NewDefaultCtx(ctx, []string{cfg.AuthJwksUrl})
+		if err != nil {
+			return nil, fmt.Errorf("%w: EDGE_AUTH_JWKS_URL: %w", ErrConfig, err)
+		}
+		t.key = set.Keyfunc
+		return t, nil
+	}
+	key, err := loadTokenKey(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%w: EDGE_AUTH_KEY_FILE: %w", ErrConfig, err)
+	}
+	t.key = func(*jwt.Token) (any, error) { return key, nil }
+	return t, nil
+}
+
+// loadTokenKey reads a public key or, when only HMAC algorithms are allowed, a
+// secret: a public key must never serve as one.
+func loadTokenKey(cfg *Config) (any, error) {
+	text, err := os.ReadFile(cfg.AuthKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	secrets := 0
+	for _, a := range cfg.AuthAlgorithms {
+		if strings.HasPrefix(a, "HS") {
+			secrets++
+		}
+	}
+	switch {
+	case secrets == len(cfg.AuthAlgorithms):
+		return []byte(strings.TrimRight(string(text), "\r\n")), nil
+	case secrets > 0:
+		return nil, errors.New("HMAC and public-key algorithms cannot be allowed together")
+	}
+	parsers := []func([]byte) (crypto.PublicKey, error){
+		func(b []byte) (crypto.PublicKey, error) { return jwt.ParseEdPublicKeyFromPEM(b) },
+		func(b []byte) (crypto.PublicKey, error) { return jwt.ParseECPublicKeyFromPEM(b) },
+		func(b []byte) (crypto.PublicKey, error) { return jwt.ParseRSAPublicKeyFromPEM(b) },
+	}
+	for _, parse := range parsers {
+		if key, err := parse(text); err == nil {
+			return key, nil
+		}
+	}
+	return nil, errors.New("no PEM public key (Ed25519, ECDSA, RSA)")
+}
+
+// check returns the subject and the expiry of a valid token.
+func (t *tokenChecker) check(token string) (identity string, expires time.Time, err error) {
+	claims := jwt.RegisteredClaims{}
+	if _, err := t.parser.ParseWithClaims(token, &claims, t.key); err != nil {
+		return "", time.Time{}, err
+	}
+	if claims.Subject == "" {
+		return "", time.Time{}, errors.New("token without sub")
+	}
+	if claims.ExpiresAt != nil {
+		expires = claims.ExpiresAt.Time
+	}
+	return claims.Subject, expires, nil
+}
+
+// expireAt closes the connection with 4401 when its token ends.
+func (c *client) expireAt(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	left := max(at.Sub(c.w.loop.Now()), time.Millisecond)
+	c.expiry = c.w.loop.AfterFunc(left, func() { c.close(closeUnauthentic, "token expired") })
+}
+
+// authenticate asks EDGE_AUTH_SERVICE about a client. What the client sends
+// before the answer waits (FAILURES R45).
+func (c *client) authenticate(got *accepted) {
+	w := c.w
+	n := w.node
+	refuse := func() { c.close(closeUnauthentic, "authentication failed") }
+	body, err := json.Marshal(map[string]string{"token": got.token, "ip": c.addr.String(), "origin": got.origin, "url": got.uri})
+	if err != nil {
+		refuse()
+		return
+	}
+	msg := outgoing{to: n.cfg.AuthService + ":[POST]/v1/auth", typ: "auth", body: body}
+	subject, err := bus.ServiceSubject(n.cfg.AuthService)
+	if err != nil {
+		refuse()
+		return
+	}
+	if !w.ask(c, subject, nil, msg.append(nil, w), func(answer *nats.Msg) {
+		if answer == nil || noResponders(answer) {
+			refuse()
+			return
+		}
+		result := append([]byte(nil), answerBody(&w.inner, answer.Data)...)
+		var verdict struct {
+			Error    json.RawMessage `json:"error"`
+			Identity string          `json:"identity"`
+			Expires  float64         `json:"exp"`
+		}
+		if umf.Scan(result, &w.inner) != nil || json.Unmarshal(result, &verdict) != nil || len(verdict.Error) > 0 {
+			refuse()
+			return
+		}
+		c.identity, c.auth = verdict.Identity, result
+		if verdict.Expires > 0 {
+			c.expireAt(time.Unix(int64(verdict.Expires), 0))
+		}
+		c.start()
+	}) {
+		refuse()
+	}
+}

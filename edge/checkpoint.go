@@ -1,0 +1,130 @@
+package edge
+
+import (
+	"context"
+	"time"
+)
+
+// Checkpoints of moved floors: DESIGN §5 "Delivered → floor".
+const (
+	checkpointEvery = 100 * time.Millisecond
+	checkpointAge   = 500 * time.Millisecond // a floor moves this long before it is written
+	checkpointRate  = 2000                   // writes a second of a node
+)
+
+// checkpoint writes the dirty floors that are due, oldest first.
+func (w *worker) checkpoint() {
+	budget := max(1, checkpointRate/len(w.node.workers)/int(time.Second/checkpointEvery))
+	due := w.loop.Now().Add(-checkpointAge)
+	done := 0
+	for _, a := range w.dirty {
+		if budget == 0 || a.dirtySince.After(due) {
+			break
+		}
+		done++
+		a.isDirty = false
+		if w.attachments[a.sid] == a && !a.parking {
+			w.node.m.saveAge.Observe(w.loop.Now().Sub(a.dirtySince).Seconds())
+			a.save()
+			budget--
+		}
+	}
+	clear(w.dirty[:done])
+	w.dirty = w.dirty[done:]
+	if len(w.dirty) == 0 && cap(w.dirty) > 1024 {
+		w.dirty = nil
+	}
+}
+
+// Sweeps over all sessions of a loop.
+const (
+	sweepEvery    = time.Minute // the longest a lost last copy goes unnoticed
+	sweepBatch    = 1024        // sessions of one multi_last request
+	reattachBatch = 200         // sessions re-attached by one step
+)
+
+// refresh rewrites the entries of live sessions before they expire, and renews
+// the anchors of quiet ones.
+func (w *worker) refresh() {
+	half := w.node.cfg.SessionTTL / 2
+	for _, a := range w.attachments {
+		if a.welcomed && !a.parking && w.loop.Now().Sub(a.saved) >= half {
+			a.saved = w.loop.Now()
+			a.whenActive(func() { a.core.Refresh(a) })
+			a.save()
+		}
+	}
+}
+
+// sweep compares the cursors of quiet sessions with the mailboxes: a stream
+// leader that died may have stored messages that it never republished.
+func (w *worker) sweep() {
+	if !w.node.connected.Load() {
+		return
+	}
+	sids := make([]string, 0, min(len(w.attachments), sweepBatch))
+	for sid, a := range w.attachments {
+		if !a.listening || !a.welcomed || a.suspended {
+			continue
+		}
+		sids = append(sids, sid)
+		if len(sids) == sweepBatch {
+			w.compare(sids)
+			sids = make([]string, 0, sweepBatch)
+		}
+	}
+	if len(sids) > 0 {
+		w.compare(sids)
+	}
+}
+
+func (w *worker) compare(sids []string) {
+	job := func(ctx context.Context) (map[string]uint64, error) { return w.node.store.LastSeqs(ctx, sids) }
+	submit(w, job, func(last map[string]uint64, err error) {
+		if err != nil {
+			w.node.log.Debug("sweep failed; the next one tries again", "error", err)
+			return
+		}
+		for sid, seq := range last {
+			if a := w.attachments[sid]; a != nil && !a.suspended {
+				a.whenActive(func() { a.core.Swept(seq, a) })
+			}
+		}
+	})
+}
+
+// reattach lets sessions find out again where their mailboxes stand, in steps,
+// so that NATS is not met by all of them at once.
+func (w *worker) reattach(of func(*attachment) bool) {
+	var list []*attachment
+	for _, a := range w.attachments {
+		if a.listening && a.welcomed && of(a) {
+			list = append(list, a)
+		}
+	}
+	w.step(list, func(a *attachment) { a.whenActive(func() { a.core.Reattach(a) }) })
+}
+
+// step applies do to a bounded number of attachments at a time.
+func (w *worker) step(list []*attachment, do func(*attachment)) {
+	n := min(len(list), reattachBatch)
+	for _, a := range list[:n] {
+		if w.attachments[a.sid] == a {
+			do(a)
+		}
+	}
+	if n < len(list) {
+		w.loop.AfterFunc(20*time.Millisecond, func() { w.step(list[n:], do) })
+	}
+}
+
+// every runs f on the loop again and again until the node stops.
+func (w *worker) every(d time.Duration, f func()) {
+	w.loop.AfterFunc(d, func() {
+		if w.node.ctx.Err() != nil {
+			return
+		}
+		f()
+		w.every(d, f)
+	})
+}

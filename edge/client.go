@@ -1,0 +1,263 @@
+package edge
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"hydrant/bus"
+	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/wire"
+)
+
+// Close codes of DESIGN §3.6.
+const (
+	closeGoingAway   = 1001
+	closePolicy      = 1008
+	closeRestart     = 1012
+	closeOverload    = 1013
+	closeUnauthentic = 4401
+	closeSlow        = 4409
+	closeTakenOver   = 4501
+	closeKicked      = 4503
+)
+
+// subprotocolAck is what a client offers that confirms messages itself.
+const subprotocolAck = "umf.ack.v1"
+
+// Bounds of what a client may send while its session opens or moves.
+const (
+	earlyMessages = 64
+	earlyBytes    = 256 << 10
+)
+
+// maxFailedResumes bounds the ids that one connection may guess (S5).
+const maxFailedResumes = 5
+
+// client is one WebSocket connection. All of it is owned by the loop of its
+// socket.
+type client struct {
+	w    *worker
+	conn *wire.Conn
+	a    *attachment // the session it holds; nil before the first and after the last
+
+	addr     netip.Addr
+	identity string
+	auth     []byte // authResponse for the welcome, then dropped
+	token    string // resume secret for the welcome, then dropped
+	class    session.Class
+
+	busy        bool // authentication, opening or a resume is under way: messages wait
+	closing     bool
+	paused      bool // not read from, until the way to NATS is free
+	failures    uint8
+	outstanding uint16 // [METHOD] requests
+	early       [][]byte
+	earlySize   int
+	deadline    *wire.Timer // for opening the session
+	expiry      *wire.Timer // of the token
+}
+
+// Open implements [wire.Handler].
+func (n *Node) Open(conn *wire.Conn) {
+	w := n.workerOf(conn.Loop())
+	accepted := conn.Data().(*accepted)
+	c := &client{w: w, conn: conn, addr: conn.RemoteAddr().Addr(), identity: accepted.identity, busy: true}
+	if conn.Protocol() == subprotocolAck {
+		c.class = session.Acked
+	}
+	conn.SetData(c)
+	n.m.connects.Inc()
+	if n.draining.Load() {
+		c.close(closeRestart, "node is stopping")
+		return
+	}
+	if accepted.refusal != "" {
+		c.close(closeUnauthentic, accepted.refusal)
+		return
+	}
+	c.deadline = w.loop.AfterFunc(n.cfg.HandshakeTimeout, func() {
+		n.m.dropped.with("open_timeout").Inc()
+		c.close(closeOverload, "session could not be opened in time")
+	})
+	if n.cfg.Auth == "service" {
+		c.authenticate(accepted)
+		return
+	}
+	c.expireAt(accepted.expires)
+	c.start()
+}
+
+// start opens the session of an admitted client.
+func (c *client) start() {
+	c.token = newToken()
+	c.a = c.w.open(c, c.token)
+}
+
+// Message implements [wire.Handler].
+func (n *Node) Message(conn *wire.Conn, _ bool, p []byte) {
+	c, ok := conn.Data().(*client)
+	if !ok || c.closing {
+		return
+	}
+	n.m.receivedBytes.Add(float64(len(p)))
+	if c.busy {
+		c.keepEarly(p)
+		return
+	}
+	c.route(p)
+}
+
+// keepEarly holds a message that came before the session was ready.
+func (c *client) keepEarly(p []byte) {
+	if len(c.early) >= earlyMessages || c.earlySize+len(p) > earlyBytes {
+		c.w.node.m.dropped.with("early").Inc()
+		c.close(closePolicy, "too many messages before the session is ready")
+		return
+	}
+	c.early = append(c.early, append([]byte(nil), p...))
+	c.earlySize += len(p)
+}
+
+// ready handles what waited and lets the client go on.
+func (c *client) ready() {
+	c.busy = false
+	for len(c.early) > 0 && !c.busy && !c.closing {
+		p := c.early[0]
+		c.early = c.early[1:]
+		c.earlySize -= len(p)
+		c.route(p)
+	}
+	if len(c.early) == 0 {
+		c.early = nil
+	}
+}
+
+// Pong implements [wire.Handler]: the answer to a barrier proves that all
+// before it arrived (RFC 6455 §5.5.3).
+func (n *Node) Pong(conn *wire.Conn, p []byte) {
+	c, ok := conn.Data().(*client)
+	if !ok || c.a == nil {
+		return
+	}
+	token := uint64(0) // of a keepalive
+	if len(p) == 8 {
+		token = binary.BigEndian.Uint64(p)
+	}
+	a := c.a
+	a.whenActive(func() { a.core.Pong(token, a) })
+}
+
+// barrier sends the Ping whose Pong confirms delivery.
+func (c *client) barrier(token uint64) {
+	var p [8]byte
+	binary.BigEndian.PutUint64(p[:], token)
+	c.conn.Ping(p[:])
+}
+
+// Writable implements [wire.Handler].
+func (n *Node) Writable(conn *wire.Conn) {
+	if c, ok := conn.Data().(*client); ok && c.a != nil {
+		a := c.a
+		a.whenActive(func() { a.core.Writable(a) })
+	}
+}
+
+// Closed implements [wire.Handler].
+func (n *Node) Closed(conn *wire.Conn, reason wire.CloseReason) {
+	n.m.closes.with(reason.Cause.String()).Inc()
+	c, ok := conn.Data().(*client)
+	if !ok {
+		return
+	}
+	c.closing = true
+	c.early = nil
+	c.stopTimers()
+	if a := c.a; a != nil {
+		c.a = nil
+		a.park()
+	}
+}
+
+// Flush implements [wire.Handler]: what the iteration asked of NATS goes out.
+func (n *Node) Flush(l *wire.Loop) { n.workerOf(l).out.flush() }
+
+// send queues one text frame and reports whether there is room for more.
+func (c *client) send(kind string, payload []byte) bool {
+	m := c.w.node.m
+	m.sent.with(kind).Inc()
+	m.sentBytes.Add(float64(len(payload)))
+	_, room := c.conn.Send(payload)
+	return room
+}
+
+// reply sends a message of the edge itself. A client that does not read what
+// it asked for is closed: nothing else bounds these.
+func (c *client) reply(kind string, msg outgoing) bool {
+	w := c.w
+	w.buf = msg.append(w.buf[:0], w)
+	room := c.send(kind, w.buf)
+	if !room && c.conn.Buffered() > int(w.node.cfg.WriteBuffer)*4 {
+		w.node.m.dropped.with("reply_slow").Inc()
+		c.close(closeSlow, "client does not read")
+	}
+	return room
+}
+
+// close ends the connection after what is pending.
+func (c *client) close(code int, reason string) {
+	if c.closing {
+		return
+	}
+	c.closing = true
+	c.stopTimers()
+	c.conn.Close(code, reason)
+}
+
+// discard ends the connection without what is pending: the session's messages
+// are another connection's to deliver.
+func (c *client) discard(code int, reason string) {
+	if c.closing {
+		return
+	}
+	c.closing = true
+	c.stopTimers()
+	c.conn.Discard(code, reason)
+}
+
+func (c *client) stopDeadline() {
+	if c.deadline != nil {
+		c.deadline.Stop()
+		c.deadline = nil
+	}
+}
+
+func (c *client) stopTimers() {
+	c.stopDeadline()
+	if c.expiry != nil {
+		c.expiry.Stop()
+		c.expiry = nil
+	}
+}
+
+// welcome sends the connection message: DESIGN §3.1.
+func (c *client) welcome(a *attachment) {
+	if c.closing {
+		return
+	}
+	n := c.w.node
+	a.welcomed = true
+	c.stopDeadline()
+	body := welcomeBody{ID: a.sid, IP: c.addr.String(), Auth: c.auth, Token: c.token, TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window}
+	if a.fresh {
+		a.event(bus.SessionOpened, "")
+		n.m.lifecycle.with("opened").Inc()
+	} else {
+		body.Resume, body.Token = resumed, ""
+		a.event(bus.SessionResumed, "")
+		n.m.lifecycle.with("resumed").Inc()
+		a.Dirty()
+	}
+	c.auth, c.token = nil, ""
+	c.reply("connection", outgoing{to: a.sid + "@client:/", typ: "connection", body: body.append(nil)})
+	c.ready()
+}

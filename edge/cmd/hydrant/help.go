@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"hydrant/bus"
+	"hydrant/edge"
+)
+
+func runHelp(_ context.Context, args []string, out io.Writer) error {
+	if len(args) == 1 && args[0] == "config" {
+		return helpConfig(out)
+	}
+	if len(args) > 0 {
+		return fmt.Errorf("%w: help knows only `config`", errUsage)
+	}
+	fmt.Fprint(out, "Hydrant connects WebSocket clients with services on NATS.\n\nUsage: hydrant <command> [flags]\n\n")
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, c := range commands() {
+		fmt.Fprintf(table, "  %s\t%s\n", c.name, c.summary)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(out, "\nEach command prints its flags with -h. Start with `hydrant demo`.\n")
+	return err
+}
+
+// helpConfig prints every setting: the same table as in the README.
+func helpConfig(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "VARIABLE\tDEFAULT\tUNIT\tMEANING")
+	for _, v := range append(edge.Variables(), edge.Describe("", &bus.Config{})...) {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", v.Name, v.Default, v.Unit, v.Text)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(out, `
+Durations are written 500ms, 25s, 24h; sizes 64KiB, 1MiB, 1GiB. Unknown EDGE_
+variables and bad values stop the start. Without NATS_URL the node runs NATS
+with JetStream in its own process.
+`)
+	return err
+}
+
+func runVersion(_ context.Context, args []string, out io.Writer) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: version takes no arguments", errUsage)
+	}
+	_, err := fmt.Fprintln(out, "hydrant", edge.Version)
+	return err
+}

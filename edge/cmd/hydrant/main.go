@@ -1,0 +1,81 @@
+// Command hydrant is the Hydrant edge node and its tools. `hydrant help` lists
+// the subcommands, `hydrant help config` the settings.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// command is one subcommand.
+type command struct {
+	name, summary string
+	run           func(ctx context.Context, args []string, out io.Writer) error
+}
+
+func commands() []command {
+	return []command{
+		{"demo", "two nodes, a service and clients on the embedded NATS, with a short tour", runDemo},
+		{"serve", "run one edge node, configured by the environment", runServe},
+		{"echo", "run the example service, which replies to every message", runEcho},
+		{"send", "run the example client", runSend},
+		{"sign", "sign a UMF message read from standard input", runSign},
+		{"version", "print the version", runVersion},
+		{"help", "print this, or with `config` the settings", runHelp},
+	}
+}
+
+// errUsage marks mistakes in how the command was called: exit status 2.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "hydrant:", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "hydrant:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 0 {
+		return runHelp(ctx, nil, out)
+	}
+	name := args[0]
+	if name == "-h" || name == "--help" {
+		name = "help"
+	}
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(ctx, args[1:], out)
+		}
+	}
+	return fmt.Errorf("%w: no such command %q; see `hydrant help`", errUsage, name)
+}
+
+// parse reads flags and refuses arguments beyond them.
+func parse(flags *flag.FlagSet, args []string) error {
+	flags.SetOutput(os.Stderr)
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%w: unexpected %q", errUsage, flags.Arg(0))
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"hydrant/umf"
+)
+
+// sendOptions are the flags of `hydrant send`.
+type sendOptions struct {
+	url, to, body, secret, resume, token string
+	count                                int
+	interval, wait                       time.Duration
+}
+
+func runSend(ctx context.Context, args []string, out io.Writer) error {
+	var o sendOptions
+	flags := flag.NewFlagSet("send", flag.ContinueOnError)
+	flags.StringVar(&o.url, "url", "ws://localhost:5353", "address of a node")
+	flags.StringVar(&o.to, "to", "echo:/", "UMF address to send to")
+	flags.StringVar(&o.body, "body", "", "JSON body; else a running number")
+	flags.StringVar(&o.secret, "secret", os.Getenv("UMF_SECRET"), "sign with this secret (or the variable UMF_SECRET)")
+	flags.StringVar(&o.resume, "resume", "", "take over this session id first and print what waited")
+	flags.StringVar(&o.token, "token", "", "resume secret of that session")
+	flags.IntVar(&o.count, "count", 1, "messages to send; 0: only listen")
+	flags.DurationVar(&o.interval, "interval", time.Second, "time between two messages")
+	flags.DurationVar(&o.wait, "wait", 2*time.Second, "time to listen after the last message; 0: until Ctrl-C")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if o.body != "" && !json.Valid([]byte(o.body)) {
+		return fmt.Errorf("%w: -body is not JSON", errUsage)
+	}
+	return o.run(ctx, out)
+}
+
+func (o *sendOptions) run(ctx context.Context, out io.Writer) error {
+	c, err := dial(ctx, o.url, o.secret)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	fmt.Fprintf(out, "connected as %s\n", c.id)
+	if o.resume != "" {
+		w, err := c.resume(ctx, o.resume, o.token)
+		if err != nil {
+			return err
+		}
+		if w.Resumed == nil || !*w.Resumed {
+			fmt.Fprintf(out, "not resumed (%s); still %s\n", w.Why, c.id)
+		} else {
+			fmt.Fprintf(out, "resumed %s\n", c.id)
+		}
+	}
+	for n := 1; n <= o.count; n++ {
+		if err := o.sendOne(ctx, c, n, out); err != nil {
+			return err
+		}
+		if n < o.count {
+			if err := c.print(ctx, o.interval, out); err != nil {
+				return err
+			}
+		}
+	}
+	return c.print(ctx, o.wait, out)
+}
+
+func (o *sendOptions) sendOne(ctx context.Context, c *client, n int, out io.Writer) error {
+	var body any = map[string]int{"n": n}
+	if o.body != "" {
+		body = json.RawMessage(o.body)
+	}
+	msg, err := c.post(ctx, o.to, body)
+	if err != nil {
+		return err
+	}
+	return show(out, ">", msg)
+}
+
+// print shows what arrives for the given time; 0: until ctx ends.
+func (c *client) print(ctx context.Context, d time.Duration, out io.Writer) error {
+	until := ctx
+	if d > 0 {
+		var cancel context.CancelFunc
+		until, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	for {
+		msg, err := c.next(until)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+			return nil
+		case err != nil:
+			return fmt.Errorf("connection closed: %w", err)
+		}
+		if err := show(out, "<", msg); err != nil {
+			return err
+		}
+	}
+}
+
+func show(out io.Writer, direction string, msg *umf.Message) error {
+	text, err := json.Marshal(msg)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s %s\n", direction, text)
+	return err
+}

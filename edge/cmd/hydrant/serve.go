@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/bus/embedded"
+	"hydrant/edge"
+)
+
+// natsShutdown bounds how long the embedded NATS may take to stop.
+const natsShutdown = 10 * time.Second
+
+func runServe(ctx context.Context, args []string, _ io.Writer) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	cfg, err := edge.LoadConfig()
+	if err != nil {
+		return err
+	}
+	natsConfig, err := loadNATS()
+	if err != nil {
+		return err
+	}
+	log := newLogger(&cfg)
+	if natsConfig.URL == "" {
+		server, err := embedded.Start(embedded.Options{DataDir: cfg.DataDir, Listen: cfg.NatsListen, Logger: log})
+		if err != nil {
+			return fmt.Errorf("embedded NATS (set NATS_URL to use a server that runs already): %w", err)
+		}
+		defer stopNATS(server, log)
+		natsConfig.URL = server.URL()
+		log.Info("embedded NATS", "url", server.URL(), "data", cfg.DataDir)
+	}
+	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	return node.Run(ctx)
+}
+
+func stopNATS(server *embedded.Server, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), natsShutdown)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		log.Warn("embedded NATS did not stop in time", "error", err)
+	}
+}
+
+// loadNATS reads the NATS_ settings.
+func loadNATS() (bus.Config, error) {
+	var cfg bus.Config
+	if err := envconfig.Process("", &cfg); err != nil {
+		return cfg, fmt.Errorf("%w: %w", bus.ErrConfig, err)
+	}
+	return cfg, nil
+}
+
+// connectNATS connects a tool. Unlike a node it does not wait for a server.
+func connectNATS(name string) (*nats.Conn, error) {
+	cfg, err := loadNATS()
+	if err != nil {
+		return nil, err
+	}
+	nc, err := bus.Connect(cfg, name)
+	if errors.Is(err, nats.ErrNoServers) {
+		return nil, fmt.Errorf("no NATS server at %s; start a node (`hydrant serve`) or set NATS_URL: %w", urlOf(cfg), err)
+	}
+	return nc, err
+}
+
+func urlOf(cfg bus.Config) string {
+	if cfg.URL == "" {
+		return nats.DefaultURL
+	}
+	return cfg.URL
+}
+
+// newLogger logs text to a terminal and JSON otherwise.
+func newLogger(cfg *edge.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.Level()}
+	text := cfg.LogFormat == "text"
+	if cfg.LogFormat == "auto" {
+		info, err := os.Stderr.Stat()
+		text = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	if text {
+		return slog.New(slog.NewTextHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+}

@@ -1,0 +1,102 @@
+package edge
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLoadConfigDefaults(t *testing.T) {
+	cfg, err := LoadConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Listen != ":5353" || cfg.SessionTTL != 24*time.Hour || cfg.MaxMessage != 1<<20 || cfg.MailboxStreams != 16 {
+		t.Errorf("defaults %+v", cfg)
+	}
+	fromTags, err := DefaultConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fromTags.Listen != cfg.Listen || fromTags.AdminListen != defaultAdminListen {
+		t.Errorf("DefaultConfig %+v", fromTags)
+	}
+}
+
+func TestLoadConfigErrors(t *testing.T) {
+	for _, test := range []struct{ name, value, want string }{
+		{"EDGE_LISTNE", ":1", "EDGE_LISTNE is not a setting"},
+		{"EDGE_SESSION_TTL", "soon", "EDGE_SESSION_TTL"},
+		{"EDGE_SESSION_TTL", "-1s", "EDGE_SESSION_TTL"},
+		{"EDGE_MAX_MESSAGE", "1XB", "EDGE_MAX_MESSAGE"},
+		{"EDGE_MAX_MESSAGE", "1", "not between"},
+		{"EDGE_MAILBOX_STREAMS", "3", "none of 1, 2, 4"},
+		{"EDGE_SIGNATURE", "maybe", "none of off, required"},
+		{"EDGE_SIGNATURE", "required", "EDGE_SIGNATURE_KEYS"},
+		{"EDGE_SIGNATURE_KEYS", sampleSecret, "sample secret"},
+		{"EDGE_SIGNATURE_KEYS_FILE", "/does/not/exist", "EDGE_SIGNATURE_KEYS_FILE"},
+		{"EDGE_AUTH", "jwt", "EDGE_AUTH_KEY_FILE"},
+		{"EDGE_TRUSTED_PROXIES", "10.0.0.0/33", "EDGE_TRUSTED_PROXIES"},
+		{"EDGE_SERVICE_NAME", "a.b", "EDGE_SERVICE_NAME"},
+		{"EDGE_TLS_CERT", "cert.pem", "go together"},
+	} {
+		t.Run(test.name+"="+test.value, func(t *testing.T) {
+			t.Setenv(test.name, test.value)
+			_, err := LoadConfig()
+			if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestLoadConfigReadsSecretsFromFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte("first\r\nsecond\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("EDGE_SIGNATURE", "required")
+	t.Setenv("EDGE_SIGNATURE_KEYS_FILE", file)
+	t.Setenv("EDGE_ADMIN_TOKEN_FILE", file)
+	cfg, err := LoadConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.SignatureKeys) != 2 || cfg.SignatureKeys[1] != "second" || !strings.HasPrefix(cfg.AdminToken, "first") {
+		t.Errorf("keys %q, token %q", cfg.SignatureKeys, cfg.AdminToken)
+	}
+}
+
+func TestSizeDecode(t *testing.T) {
+	for text, want := range map[string]Size{"0": 0, "17": 17, "64KB": 64000, "64KiB": 65536, "1 MiB": 1 << 20, "2GiB": 2 << 30, "9B": 9} {
+		var got Size
+		if err := got.Decode(text); err != nil || got != want {
+			t.Errorf("Decode(%q) = %d, %v; want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "MiB", "-1", "1.5MiB", "9999999999GiB", "1 TiB"} {
+		var got Size
+		if err := got.Decode(text); err == nil {
+			t.Errorf("Decode(%q) = %d, want an error", text, got)
+		}
+	}
+}
+
+// TestVariablesAreDocumented keeps every setting in the tables.
+func TestVariablesAreDocumented(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range Variables() {
+		if v.Text == "" {
+			t.Errorf("%s has no description", v.Name)
+		}
+		if !strings.Contains(string(readme), "`"+v.Name+"`") {
+			t.Errorf("%s is missing in the README", v.Name)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+// Package edge is a Hydrant node: it terminates WebSockets, holds the sessions
+// of its sockets, and carries UMF messages between them and NATS.
+//
+//	cfg, err := edge.LoadConfig()
+//	node, err := edge.New(cfg, natsConfig, edge.Options{})
+//	err = node.Run(ctx) // until ctx ends; then it drains
+//
+// # How a message travels
+//
+// A frame is read by the connection layer (package wire) on the event loop of
+// its socket. The loop scans the envelope, checks signature and address, and
+// puts one operation into its outbox. A goroutine per loop performs these
+// operations on the NATS connection, in order.
+//
+// What is for a client lies in its mailbox, a subject of a JetStream stream.
+// The stream republishes it; the copy arrives on a channel of the loop that
+// holds the session's socket, and the session machine (package session)
+// decides whether it is the next one, a repeat, or the proof of a hole.
+//
+//	        loop (one per core)                         goroutines
+//	┌──────────────────────────────────────┐   ┌────────────────────────────┐
+//	│ wire.Conn → client → attachment      │──▶│ outbox: publish, subscribe │──▶ NATS
+//	│             route     session.Session│◀──│ bridge: live copies        │◀──
+//	│                                      │◀─▶│ pool: directory, mailbox   │◀─▶
+//	└──────────────────────────────────────┘   └────────────────────────────┘
+//
+// # Who owns what
+//
+// A worker, its clients and attachments belong to one loop; nothing of them is
+// locked. Other goroutines reach them by posting a function to the loop. A
+// client is a socket; an attachment is a session that a socket holds. They part
+// when the socket is gone (the session is parked), when another socket takes
+// the session (released), or when the directory names another owner (lost).
+//
+// # Ownership of a session
+//
+// The directory entry of a session holds a random fence, new for each
+// attachment, and every write compares the entry's revision. A write that
+// fails is followed by a read: with our fence in it, an acknowledgement was
+// lost and the write is repeated; with another, the session is somebody
+// else's, and its socket is closed with 4501. The same read is made, before
+// anything is written to a socket, after the process did not run for a while
+// (SIGSTOP, a suspended machine): a session can have moved in one second.
+//
+// # Design
+//
+// Loops never call nats.go. It holds its lock while it writes to its socket, so
+// that a server that stopped reading would stop the loop and all its clients.
+// The outbox costs one copy and one wake-up for each iteration of a loop.
+// Rejected: publishing from the loop with a short write deadline, which turns a
+// slow server into lost connections.
+//
+// The welcome of a fresh session is sent when its first marker has come back
+// and its directory entry is acknowledged. Earlier, a message that somebody
+// sends to the new id could lie before the session's first floor, or find no
+// such session.
+//
+// A reply subject ends in the mid of the message it belongs to. "No responders"
+// arrives on that subject and carries nothing else of the message, so this is
+// what makes an exact rmid possible without any table. Rejected: a queue of
+// mids per session and service; when a service ends between two messages, the
+// first one, which it took, would be reported as failed.
+//
+// Messages that come before the session is ready, or while it moves, wait in a
+// small buffer of the client, so that the answer of a service reaches the
+// session that is then in place.
+package edge

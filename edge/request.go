@@ -1,0 +1,221 @@
+package edge
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/umf"
+)
+
+// Bounds of [METHOD] requests that wait for an answer.
+const (
+	maxRequests          = 1 << 15 // of one loop
+	maxRequestsPerClient = 128
+)
+
+// request is a [METHOD] request of a client, or one of the edge for a client,
+// that waits for its answer.
+type request struct {
+	client  *client
+	id      uint64
+	asked   time.Time
+	subject string
+	done    func(answer *nats.Msg) // nil answer: timeout
+}
+
+// requestTable holds the requests of one loop. All wait equally long, so the
+// oldest is always the next to time out.
+type requestTable struct {
+	prefix string
+	last   uint64
+	byID   map[uint64]*request
+	queue  []*request // oldest first
+	armed  bool
+}
+
+func newRequestTable(loop int) requestTable {
+	return requestTable{prefix: strconv.Itoa(loop) + "_", byID: make(map[uint64]*request)}
+}
+
+// ask publishes a request and calls done once on the loop: with the answer, or
+// with nil after EDGE_REQUEST_TIMEOUT.
+func (w *worker) ask(c *client, subject string, header nats.Header, data []byte, done func(*nats.Msg)) bool {
+	t := &w.requests
+	if len(t.byID) >= maxRequests || c.outstanding >= maxRequestsPerClient {
+		w.node.m.requests.with("refused").Inc()
+		return false
+	}
+	t.last++
+	r := &request{client: c, id: t.last, asked: w.loop.Now(), subject: subject, done: done}
+	t.byID[r.id] = r
+	t.queue = append(t.queue, r)
+	c.outstanding++
+	reply, err := bus.RequestSubject(w.node.id, t.prefix+strconv.FormatUint(r.id, 36))
+	if err != nil {
+		panic(err) // both parts are this node's own
+	}
+	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, done: func(uint64, error) {
+		w.post(func() { w.finish(r, nil, "failed") })
+	}})
+	w.armRequests()
+	return true
+}
+
+func (w *worker) armRequests() {
+	t := &w.requests
+	if t.armed || len(t.queue) == 0 {
+		return
+	}
+	t.armed = true
+	wait := w.node.cfg.RequestTimeout - w.loop.Now().Sub(t.queue[0].asked)
+	w.loop.AfterFunc(max(wait, time.Millisecond), func() {
+		t.armed = false
+		for len(t.queue) > 0 {
+			r := t.queue[0]
+			if t.byID[r.id] == r {
+				if w.loop.Now().Sub(r.asked) < w.node.cfg.RequestTimeout {
+					break
+				}
+				w.finish(r, nil, "timeout")
+			}
+			t.queue[0] = nil
+			t.queue = t.queue[1:]
+		}
+		w.armRequests()
+	})
+}
+
+// finish ends a request once.
+func (w *worker) finish(r *request, answer *nats.Msg, result string) {
+	if w.requests.byID[r.id] != r {
+		return
+	}
+	delete(w.requests.byID, r.id)
+	r.client.outstanding--
+	w.node.m.requests.with(result).Inc()
+	w.node.m.requestTime.Observe(w.loop.Now().Sub(r.asked).Seconds())
+	if !r.client.closing {
+		r.done(answer)
+	}
+}
+
+// answers dispatches replies to requests; it runs on its own goroutine.
+func (n *Node) answers(batch []*nats.Msg) {
+	for _, msg := range batch {
+		loop, id, ok := parseRequestID(msg.Subject)
+		if !ok || loop >= len(n.workers) {
+			continue
+		}
+		w := n.workers[loop]
+		w.post(func() {
+			if r := w.requests.byID[id]; r != nil {
+				w.finish(r, msg, "answered")
+			}
+		})
+	}
+}
+
+func parseRequestID(subject string) (loop int, id uint64, ok bool) {
+	token := subject[strings.LastIndexByte(subject, '.')+1:]
+	first, second, found := strings.Cut(token, "_")
+	if !found {
+		return 0, 0, false
+	}
+	loop, err := strconv.Atoi(first)
+	if err != nil || loop < 0 {
+		return 0, 0, false
+	}
+	id, err = strconv.ParseUint(second, 36, 64)
+	return loop, id, err == nil
+}
+
+// noResponders reports whether NATS says that nobody listens (503).
+func noResponders(msg *nats.Msg) bool {
+	return len(msg.Data) == 0 && msg.Header.Get("Status") == "503"
+}
+
+// request sends a [METHOD] request of a client to a service: the answer goes
+// back as HYDRA.md shows it.
+func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, data []byte) {
+	w := c.w
+	rmid := append([]byte(nil), mid...)
+	to := append([]byte(nil), e.Raw(umf.From)...)
+	from := append([]byte(nil), e.Raw(umf.To)...)
+	ok := w.ask(c, subject, c.a.serviceHeader(), data, func(answer *nats.Msg) {
+		msg := outgoing{toRaw: to, from: from, rmid: rmid}
+		switch {
+		case answer == nil:
+			w.node.m.errors.with(codeTimeout).Inc()
+			msg.body = []byte(`{"error":"No answer in time","code":"` + codeTimeout + `"}`)
+		case noResponders(answer):
+			w.node.m.errors.with(codeNoInstances).Inc()
+			msg.body = append(umf.AppendString([]byte(`{"reason":`), "Unavailable "+service+" instances"), '}')
+		default:
+			msg.body = answerBody(&w.inner, answer.Data)
+		}
+		c.reply("answer", msg)
+	})
+	if !ok {
+		c.fail(mid, codeOverload, "Too many requests wait for an answer")
+	}
+}
+
+// answerBody is what of a service's answer the client gets: the body of a UMF
+// message; else the `result` of a JSON object; else the text; else {}.
+func answerBody(e *umf.Envelope, data []byte) []byte {
+	if len(data) == 0 {
+		return []byte("{}")
+	}
+	if umf.Scan(data, e) == nil && e.Check() == nil {
+		return e.Raw(umf.Body)
+	}
+	var envelope struct {
+		Result json.RawMessage `json:"result"`
+	}
+	if json.Unmarshal(data, &envelope) == nil && len(envelope.Result) > 0 {
+		return envelope.Result
+	}
+	if !utf8.Valid(data) {
+		return []byte("{}")
+	}
+	return umf.AppendString(nil, string(data))
+}
+
+// undeliverable handles what arrives on this node's reply subjects: of all of
+// it only "no responders" is of interest, since the stream takes the answers.
+func (n *Node) undeliverable(batch []*nats.Msg) {
+	for _, msg := range batch {
+		if !noResponders(msg) {
+			continue
+		}
+		_, sid, mid, err := bus.ParseReply(msg.Subject)
+		if err != nil {
+			continue
+		}
+		service := serviceOf(msg.Header.Get("Nats-Subject"))
+		for _, w := range n.workers {
+			w.post(func() {
+				if a := w.attachments[sid]; a != nil && a.client != nil {
+					a.client.fail([]byte(mid), codeNoInstances, "No "+service+" instances available")
+				}
+			})
+		}
+	}
+}
+
+// serviceOf names the service that a subject is for.
+func serviceOf(subject string) string {
+	if service, err := bus.ParseService(subject); err == nil {
+		return service
+	}
+	if service, _, err := bus.ParseInstance(subject); err == nil {
+		return service
+	}
+	return "service"
+}

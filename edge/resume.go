@@ -1,0 +1,277 @@
+package edge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"hydrant/bus"
+	"hydrant/edge/internal/session"
+	"hydrant/umf"
+)
+
+// releaseTimeout is how long a node waits for the former owner of a session
+// before it takes the session on the strength of the directory alone.
+const releaseTimeout = time.Second
+
+// claimAttempts bounds how often a resume reads the entry again because the
+// former owner wrote a checkpoint in between.
+const claimAttempts = 5
+
+// resumeRequest is what a reconnect message asks for: HYDRA.md and DESIGN §3.1.
+type resumeRequest struct {
+	id     string
+	token  string
+	seq    uint64
+	hasSeq bool
+	rmid   []byte
+}
+
+// claim is a session that was taken over, ready to be attached.
+type claim struct {
+	entry bus.Entry
+	fence uint64
+	rev   uint64
+	floor uint64
+	seen  uint64
+}
+
+// Results of a claim that are no failures of NATS.
+var (
+	errResumeToken    = errors.New("edge: resume refused: token")
+	errResumeIdentity = errors.New("edge: resume refused: identity")
+	errResumeLost     = errors.New("edge: another connection resumed the session first")
+)
+
+// resume moves an older session to this socket: DESIGN §5 "Resume".
+func (c *client) resume(e *umf.Envelope) {
+	r, problem := parseResume(e)
+	switch {
+	case problem == errMissingID:
+		c.refuse(e.Raw(umf.Mid), codeResume, "reconnect message missing reconnect id")
+		return
+	case problem != nil:
+		c.fail(e.Raw(umf.Mid), codeResume, problem.Error())
+		return
+	case r.id == c.a.sid:
+		c.welcomeBack(resumed, c.a.sid)
+		return
+	case !bus.ValidSID(r.id):
+		c.notResumed(bus.ErrNoSession)
+		return
+	}
+	c.busy = true
+	w, n := c.w, c.w.node
+	fence := randomUint64()
+	identity, acked := c.identity, c.class == session.Acked
+	job := func(ctx context.Context) (claim, error) { return n.claim(ctx, r, identity, acked, fence) }
+	submit(w, job, func(cl claim, err error) {
+		switch {
+		case c.closing:
+			if err == nil {
+				n.abandon(r.id, cl)
+			}
+		case err == nil:
+			c.takeOver(r, cl)
+		default:
+			c.busy = false
+			c.notResumed(err)
+			c.ready()
+		}
+	})
+}
+
+var errMissingID = errors.New("edge: reconnect without an id")
+
+func parseResume(e *umf.Envelope) (resumeRequest, error) {
+	var body struct {
+		ID    any             `json:"id"`
+		Token string          `json:"token"`
+		Seq   json.RawMessage `json:"seq"`
+	}
+	if json.Unmarshal(e.Raw(umf.Body), &body) != nil && body.ID == nil {
+		return resumeRequest{}, errMissingID
+	}
+	id, ok := body.ID.(string)
+	if !ok || id == "" {
+		return resumeRequest{}, errMissingID
+	}
+	r := resumeRequest{id: id, token: body.Token, rmid: append([]byte(nil), e.Raw(umf.Mid)...)}
+	if len(body.Seq) > 0 && string(body.Seq) != "null" {
+		seq, err := parseSequence(body.Seq)
+		if err != nil {
+			return r, err
+		}
+		r.seq, r.hasSeq = seq, true
+	}
+	return r, nil
+}
+
+// parseSequence reads a decimal string or number.
+func parseSequence(raw []byte) (uint64, error) {
+	if len(raw) >= 2 && raw[0] == '"' {
+		raw = raw[1 : len(raw)-1]
+	}
+	seq, err := strconv.ParseUint(string(raw), 10, 64)
+	if err != nil {
+		return 0, errors.New("seq is not a sequence number")
+	}
+	return seq, nil
+}
+
+// claim makes this node the owner of a session, or says why not. It runs on
+// the pool.
+func (n *Node) claim(ctx context.Context, r resumeRequest, identity string, acked bool, fence uint64) (claim, error) {
+	var first bus.Entry
+	var floor, seen uint64
+	told := false // by the former owner, who knows best
+	for attempt := range claimAttempts {
+		entry, rev, err := n.dir.GetLatest(ctx, r.id)
+		if err != nil {
+			return claim{}, err
+		}
+		if attempt == 0 {
+			first = entry
+		} else if entry.Fence != first.Fence {
+			return claim{}, errResumeLost
+		}
+		if err := n.mayResume(entry, r, identity, acked); err != nil {
+			return claim{}, err
+		}
+		if entry.State == bus.StateLive {
+			if rel, ok := n.askRelease(ctx, entry, r.id); ok {
+				floor, seen, told = rel.Floor, rel.Seen, true
+			}
+		}
+		if !told {
+			floor, seen = entry.Floor, entry.Seen
+		}
+		next := entry
+		next.Node, next.Fence, next.State = n.id, fence, bus.StateLive
+		next.Floor, next.Seen = floor, seen
+		next.Acked = acked
+		rev, err = n.dir.Update(ctx, r.id, next, rev)
+		switch {
+		case errors.Is(err, bus.ErrFenced):
+			continue
+		case err != nil:
+			return claim{}, err
+		}
+		return claim{entry: next, fence: fence, rev: rev, floor: floor, seen: seen}, nil
+	}
+	return claim{}, errResumeLost
+}
+
+// mayResume applies DESIGN §8: the same identity, and the token where the
+// session or the configuration asks for it.
+func (n *Node) mayResume(entry bus.Entry, r resumeRequest, identity string, acked bool) error {
+	if entry.Identity != identity {
+		return errResumeIdentity
+	}
+	needed := entry.Acked || acked || n.cfg.Resume == "token"
+	if (needed || r.token != "") && !tokenMatches(r.token, entry.TokenHash) {
+		return errResumeToken
+	}
+	return nil
+}
+
+// abandon parks a session that was claimed for a socket that is gone.
+func (n *Node) abandon(sid string, cl claim) {
+	n.pool.submit(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
+		defer cancel()
+		entry := cl.entry
+		entry.State = bus.StateParked
+		if _, err := n.dir.Update(ctx, sid, entry, cl.rev); err != nil {
+			n.log.Debug("claimed session not parked; a resume finds it as it is", "sid", sid, "error", err)
+		}
+	})
+}
+
+// takeOver replaces the socket's session by the claimed one and attaches it.
+func (c *client) takeOver(r resumeRequest, cl claim) {
+	w := c.w
+	if fresh := c.a; fresh != nil {
+		fresh.discard()
+	}
+	floor, seen := cl.floor, cl.seen
+	if c.class == session.Acked && r.hasSeq {
+		floor = r.seq
+		if r.seq < cl.floor {
+			seen = 0 // the client asks for what it once confirmed
+		}
+	}
+	a := &attachment{
+		w: w, sid: r.id, fence: cl.fence, identity: cl.entry.Identity, tokenHash: cl.entry.TokenHash,
+		opened: cl.entry.Opened, class: c.class, client: c, rev: cl.rev, saved: w.loop.Now(), resumed: true,
+	}
+	c.a = a
+	c.deadline = w.loop.AfterFunc(w.node.cfg.HandshakeTimeout, func() {
+		c.close(closeOverload, "session could not be resumed in time")
+	})
+	w.attach(a, floor, seen)
+}
+
+// notResumed tells the client that it keeps its fresh session, and why.
+func (c *client) notResumed(err error) {
+	n := c.w.node
+	result, label := 0, ""
+	switch {
+	case errors.Is(err, bus.ErrNoSession):
+		result, label = resumeExpired, "expired"
+	case errors.Is(err, errResumeToken):
+		result, label = resumeToken, "token"
+	case errors.Is(err, errResumeIdentity):
+		result, label = resumeIdentity, "identity"
+	case errors.Is(err, errResumeLost):
+		n.m.resumes.with("lost").Inc()
+		c.close(closeTakenOver, "another connection resumed the session first")
+		return
+	default:
+		n.m.resumes.with("error").Inc()
+		n.log.Warn("resume failed", "error", err)
+		c.close(closeOverload, "session could not be resumed now")
+		return
+	}
+	n.m.resumes.with(label).Inc()
+	c.failures++
+	c.welcomeBack(result, c.a.sid)
+	if c.failures > maxFailedResumes || !n.guesses.allow(c.addr, c.w.loop.Now()) {
+		c.close(closePolicy, "too many failed resumes")
+	}
+}
+
+// welcomeBack sends the connection message that answers a resume.
+func (c *client) welcomeBack(result int, sid string) {
+	n := c.w.node
+	body := welcomeBody{ID: sid, IP: c.addr.String(), TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window, Resume: result}
+	c.reply("connection", outgoing{to: sid + "@client:/", typ: "connection", body: body.append(nil)})
+}
+
+// acknowledge handles the confirmation of an acked client: DESIGN §3.2.
+func (c *client) acknowledge(e *umf.Envelope) {
+	if c.class != session.Acked {
+		c.fail(e.Raw(umf.Mid), codeAck, "ack without "+subprotocolAck)
+		return
+	}
+	var body struct {
+		Seq json.RawMessage `json:"seq"`
+	}
+	err := json.Unmarshal(e.Raw(umf.Body), &body)
+	var seq uint64
+	if err == nil {
+		seq, err = parseSequence(body.Seq)
+	}
+	if err != nil {
+		c.fail(e.Raw(umf.Mid), codeAck, "ack needs a sequence number in bdy.seq")
+		return
+	}
+	a, rmid := c.a, append([]byte(nil), e.Raw(umf.Mid)...)
+	a.whenActive(func() {
+		if err := a.core.Ack(seq, a); err != nil {
+			c.fail(rmid, codeAck, "ack beyond what was sent")
+		}
+	})
+}

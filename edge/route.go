@@ -1,0 +1,400 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/umf"
+)
+
+// quoteLimit bounds what of a bad message is quoted back to its sender.
+const quoteLimit = 256
+
+// route decides over one message of a client: HYDRA.md, "Messages". p is
+// borrowed from the connection layer.
+func (c *client) route(p []byte) {
+	w := c.w
+	n := w.node
+	e := &w.envelope
+	err := umf.Scan(p, e)
+	if err == nil {
+		err = e.Check()
+	}
+	if err != nil {
+		n.m.received.with("invalid").Inc()
+		if len(p) > quoteLimit {
+			p = p[:quoteLimit]
+		}
+		c.refuse(nil, codeInvalid, fmt.Sprintf("HR: Invalid UMF message: %s closing connection", sanitize(p)))
+		return
+	}
+	if !c.verify(e) {
+		return
+	}
+	var buf [128]byte
+	text, _ := e.Text(umf.To, buf[:0])
+	to, err := umf.ParseAddress(text)
+	if err != nil {
+		n.m.received.with("bad_address").Inc()
+		c.fail(e.Raw(umf.Mid), codeAddress, "Invalid to address")
+		return
+	}
+	switch to.Service {
+	case n.cfg.ServiceName:
+		c.routeRouter(e, to)
+	case "client":
+		c.deliver(e, e.Raw(umf.To), to.Instance, false)
+	default:
+		c.routeService(e, nil, to)
+	}
+}
+
+// verify checks the signature of what came in, before anything is changed.
+func (c *client) verify(e *umf.Envelope) bool {
+	n := c.w.node
+	if n.signatures == nil {
+		return true
+	}
+	err := n.signatures.check(e, c.w.loop.Now())
+	if err == nil {
+		return true
+	}
+	n.m.received.with("bad_signature").Inc()
+	text, code := signatureProblem(err)
+	c.refuse(e.Raw(umf.Mid), code, text)
+	return false
+}
+
+// routeRouter handles messages for the edge itself.
+func (c *client) routeRouter(e *umf.Envelope, to umf.Address) {
+	n := c.w.node
+	if _, sid, ok := to.Via(); ok {
+		c.deliver(e, e.Raw(umf.To), sid, false)
+		return
+	}
+	if to.Method != "" {
+		n.m.received.with("api").Inc()
+		c.routerAPI(e, to)
+		return
+	}
+	var buf [64]byte
+	typ, _ := e.Text(umf.Type, buf[:0])
+	switch string(typ) {
+	case "ack":
+		n.m.received.with("ack").Inc()
+		c.acknowledge(e)
+	case "ping":
+		n.m.received.with("ping").Inc()
+		c.pong(e)
+	case "log":
+		n.m.received.with("log").Inc()
+		n.clientLog.add(c.a.sid, c.addr, e.Raw(umf.Body))
+	case "wsdir.loc":
+		n.m.received.with("wsdir").Inc()
+		c.locate(e)
+	case "reconnect", "reconnection":
+		n.m.received.with("resume").Inc()
+		c.resume(e)
+	default:
+		if e.Falsy(umf.Forward) {
+			n.m.received.with("unrecognized").Inc()
+			c.refuse(e.Raw(umf.Mid), codeUnrecognized, "Unrecognized Hydra Router request")
+			return
+		}
+		c.forward(e, to)
+	}
+}
+
+// forward handles messages to the router that name another receiver.
+func (c *client) forward(e *umf.Envelope, to umf.Address) {
+	n := c.w.node
+	var buf [128]byte
+	text, _ := e.Text(umf.Forward, buf[:0])
+	target, err := umf.ParseAddress(text)
+	switch {
+	case err != nil:
+		c.refuse(e.Raw(umf.Mid), codeAddress, "Invalid forward address")
+	case target.Service == "client":
+		c.deliver(e, e.Raw(umf.Forward), target.Instance, true)
+	case target.Service == n.cfg.ServiceName:
+		c.fail(e.Raw(umf.Mid), codeAddress, "Invalid forward address")
+	case to.Path == "/queue":
+		c.enqueue(e, target)
+	default:
+		c.routeService(e, e.Raw(umf.Forward), target)
+	}
+}
+
+// completion is what the edge fills in when a client left it out.
+type completion struct {
+	sets [6]umf.Set
+	n    int
+	mid  []byte
+	buf  [128]byte
+}
+
+// complete starts the fields that the edge sets on a forwarded message.
+func (f *completion) complete(e *umf.Envelope, now time.Time) {
+	f.mid = e.Raw(umf.Mid)
+	free := f.buf[:0]
+	quoted := func(field umf.Field, appendText func([]byte) []byte) []byte {
+		start := len(free)
+		free = append(appendText(append(free, '"')), '"')
+		raw := free[start:]
+		f.set(field, raw)
+		return raw
+	}
+	if e.Falsy(umf.Mid) {
+		f.mid = quoted(umf.Mid, umf.AppendMid)
+	}
+	if e.Falsy(umf.Timestamp) {
+		quoted(umf.Timestamp, func(b []byte) []byte { return umf.AppendTimestamp(b, now) })
+	}
+	if e.Falsy(umf.Version) {
+		quoted(umf.Version, func(b []byte) []byte { return append(b, umf.CurrentVersion...) })
+	}
+}
+
+func (f *completion) set(field umf.Field, raw []byte) {
+	f.sets[f.n] = umf.Set{Field: field, Raw: raw}
+	f.n++
+}
+
+// routeService sends a message to a service: at most once, over core NATS. to
+// replaces the address when the message was forwarded.
+func (c *client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
+	w := c.w
+	n := w.node
+	subject, err := serviceSubject(address)
+	if err != nil {
+		n.m.received.with("bad_address").Inc()
+		c.fail(e.Raw(umf.Mid), codeAddress, "Invalid to address")
+		return
+	}
+	var f completion
+	f.complete(e, w.loop.Now())
+	w.text = c.a.appendVia(w.text[:0])
+	f.set(umf.Via, w.text)
+	if to != nil {
+		f.set(umf.To, to)
+	}
+	data, ok := c.admit(e, &f)
+	if !ok {
+		return
+	}
+	if address.Method != "" {
+		n.m.received.with("request").Inc()
+		c.request(e, f.mid, subject, address.Service, data)
+		return
+	}
+	n.m.received.with("service").Inc()
+	reply, err := bus.ReplySubject(n.id, c.a.sid, string(f.mid))
+	if err != nil {
+		c.fail(e.Raw(umf.Mid), codeInvalid, "mid is too long")
+		return
+	}
+	sid, rmid := c.a.sid, f.mid
+	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: c.a.serviceHeader(), data: data,
+		done: w.reportTo(sid, append([]byte(nil), rmid...))})
+}
+
+// admit builds the text that goes to NATS, within the bounds of the way there.
+func (c *client) admit(e *umf.Envelope, f *completion) ([]byte, bool) {
+	w := c.w
+	n := w.node
+	if !n.connected.Load() {
+		c.fail(f.mid, codeUnavailable, "Messaging is unavailable")
+		return nil, false
+	}
+	w.buf = e.AppendShort(w.buf[:0], f.sets[:f.n]...)
+	if len(w.buf) > n.maxPayload() {
+		c.fail(f.mid, codeTooLarge, "Message is too large")
+		return nil, false
+	}
+	if !w.out.room(len(w.buf)) {
+		n.m.outboxFull.Inc()
+		c.fail(f.mid, codeUnavailable, "Messaging is overloaded")
+		return nil, false
+	}
+	if w.out.strained() {
+		w.holdBack(c)
+	}
+	return append(make([]byte, 0, len(w.buf)), w.buf...), true
+}
+
+// serviceSubject is where messages for an address of a service go.
+func serviceSubject(address umf.Address) (string, error) {
+	if address.Instance != "" {
+		return bus.InstanceSubject(address.Service, address.Instance)
+	}
+	return bus.ServiceSubject(address.Service)
+}
+
+// reportTo returns a callback for a NATS goroutine that tells a session that
+// its message was not taken.
+func (w *worker) reportTo(sid string, rmid []byte) func(uint64, error) {
+	return func(_ uint64, err error) {
+		if err == nil {
+			return
+		}
+		w.post(func() { w.report(sid, rmid, err) })
+	}
+}
+
+// report tells a session that its message was not taken.
+func (w *worker) report(sid string, rmid []byte, err error) {
+	if a := w.attachments[sid]; a != nil && a.client != nil {
+		a.client.failStore(rmid, err)
+	}
+}
+
+// enqueue stores work for a service: HYDRA.md, `/queue`.
+func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
+	w := c.w
+	w.node.m.received.with("work").Inc()
+	var f completion
+	f.complete(e, w.loop.Now())
+	w.text = c.a.appendVia(w.text[:0])
+	f.set(umf.Via, w.text)
+	f.set(umf.To, e.Raw(umf.Forward))
+	data, ok := c.admit(e, &f)
+	if !ok {
+		return
+	}
+	w.out.push(op{kind: opWork, subject: target.Service, data: data, header: c.a.serviceHeader(),
+		mid: string(f.mid), from: c.a.sid, done: w.reportTo(c.a.sid, append([]byte(nil), f.mid...))})
+}
+
+// deliver stores a message in another session's mailbox. An id that cannot
+// exist is refused: the original dies of some (HYDRA.md, last row).
+func (c *client) deliver(e *umf.Envelope, to []byte, sid string, forwarded bool) {
+	w := c.w
+	n := w.node
+	n.m.received.with("client").Inc()
+	if !bus.ValidSID(sid) {
+		c.fail(e.Raw(umf.Mid), codeUnknownSession, "No such client")
+		if forwarded {
+			c.close(closePolicy, "invalid forward address")
+		}
+		return
+	}
+	var f completion
+	f.complete(e, w.loop.Now())
+	f.set(umf.To, to)
+	f.set(umf.Via, n.fromRouter)
+	data, ok := c.admit(e, &f)
+	if !ok {
+		return
+	}
+	d := delivery{from: c.a.sid, to: sid, mid: append([]byte(nil), f.mid...), data: data, ttl: ttlOf(e)}
+	if waiting, ok := w.lookups[sid]; ok {
+		c.await(sid, waiting, d)
+		return
+	}
+	if w.attachments[sid] != nil {
+		w.store(d)
+		return
+	}
+	switch exists, cached := n.dir.Known(sid); {
+	case !cached:
+		w.lookup(sid, d)
+	case exists:
+		w.store(d)
+	default:
+		c.fail(d.mid, codeUnknownSession, "No such client")
+	}
+}
+
+// delivery is a message on its way to a mailbox.
+type delivery struct {
+	from, to string
+	mid      []byte
+	data     []byte
+	ttl      time.Duration
+}
+
+// maxWaiting bounds the messages that wait for one directory look-up.
+const maxWaiting = 1024
+
+// await keeps the order of messages to a session that is being looked up.
+func (c *client) await(sid string, waiting []delivery, d delivery) {
+	if len(waiting) >= maxWaiting {
+		c.fail(d.mid, codeUnavailable, "Too many messages wait for a look-up")
+		return
+	}
+	c.w.lookups[sid] = append(waiting, d)
+}
+
+// store hands a message to the mailbox. The message id lets a client repeat a
+// message without doubling it, and only its own (DESIGN §2, FAILURES R37, R38).
+func (w *worker) store(d delivery) {
+	w.out.push(op{kind: opStore, sid: d.to, data: d.data, ttl: d.ttl,
+		mid: string(d.mid), from: d.from, done: w.reportTo(d.from, d.mid)})
+}
+
+// ttlOf returns the time to live of a message: UMF ttl. 0: none.
+func ttlOf(e *umf.Envelope) time.Duration {
+	ttl, ok := umf.Seconds(e.Raw(umf.TTL))
+	if !ok {
+		return 0
+	}
+	return min(ttl, 365*24*time.Hour)
+}
+
+// lookup asks the directory whether a session exists; what is for it waits.
+func (w *worker) lookup(sid string, d delivery) {
+	w.lookups[sid] = []delivery{d}
+	job := func(ctx context.Context) (bool, error) { return w.node.dir.Lookup(ctx, sid) }
+	submit(w, job, func(exists bool, err error) {
+		waiting := w.lookups[sid]
+		delete(w.lookups, sid)
+		for _, d := range waiting {
+			switch {
+			case exists:
+				w.store(d)
+			case err != nil:
+				w.report(d.from, d.mid, err)
+			default:
+				w.unknown(d)
+			}
+		}
+	})
+}
+
+// unknown tells the sender that there is no such session.
+func (w *worker) unknown(d delivery) {
+	if a := w.attachments[d.from]; a != nil && a.client != nil {
+		a.client.fail(d.mid, codeUnknownSession, "No such client")
+	}
+}
+
+// appendVia writes the address by which a receiver reaches this session, as JSON.
+func (a *attachment) appendVia(dst []byte) []byte {
+	n := a.w.node
+	dst = append(dst, '"')
+	dst = append(dst, n.id...)
+	dst = append(dst, '-')
+	dst = append(dst, a.sid...)
+	dst = append(dst, '@')
+	dst = append(dst, n.cfg.ServiceName...)
+	return append(dst, `:/"`...)
+}
+
+// serviceHeader says who really sent a message: DESIGN §2.
+func (a *attachment) serviceHeader() nats.Header {
+	if a.header == nil {
+		mailbox, err := bus.MailboxSubject(a.sid)
+		if err != nil {
+			panic(err) // a sid of this node's own making or from the directory
+		}
+		a.header = nats.Header{bus.HeaderSession: {a.sid}, bus.HeaderMailbox: {mailbox}}
+		if a.identity != "" {
+			a.header[bus.HeaderIdentity] = []string{a.identity}
+		}
+	}
+	return a.header
+}

@@ -1,0 +1,185 @@
+package edge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/umf"
+)
+
+// readPost takes a UMF message from the body of a POST. It has answered where
+// it returns false.
+func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, bool) {
+	if n.cfg.Auth != "none" && !n.isAdmin(r.Header.Get("Authorization")) {
+		writeEnvelope(w, http.StatusUnauthorized, "Authorization needed", nil)
+		return nil, false
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(n.cfg.MaxMessage)))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			writeEnvelope(w, http.StatusRequestEntityTooLarge, "Message is too large", nil)
+			return nil, false
+		}
+		writeEnvelope(w, http.StatusBadRequest, "Message could not be read", nil)
+		return nil, false
+	}
+	e := new(umf.Envelope)
+	if umf.Scan(text, e) != nil || e.Check() != nil {
+		writeEnvelope(w, http.StatusBadRequest, "Invalid UMF message", nil)
+		return nil, false
+	}
+	if n.signatures != nil {
+		if err := n.signatures.check(e, time.Now()); err != nil {
+			text, _ := signatureProblem(err)
+			writeEnvelope(w, http.StatusBadRequest, text, nil)
+			return nil, false
+		}
+	}
+	return e, true
+}
+
+// posted is a message that came over HTTP, ready for NATS.
+type posted struct {
+	data []byte
+	mid  json.RawMessage
+}
+
+func (n *Node) prepare(e *umf.Envelope, to []byte) posted {
+	var f completion
+	f.complete(e, time.Now())
+	f.set(umf.Via, n.fromRouter)
+	if to != nil {
+		f.set(umf.To, to)
+	}
+	return posted{e.AppendShort(nil, f.sets[:f.n]...), append(json.RawMessage(nil), f.mid...)}
+}
+
+// target is where a posted message goes: its forward address, or its to.
+func (n *Node) target(w http.ResponseWriter, e *umf.Envelope) (umf.Address, []byte, bool) {
+	raw := e.Raw(umf.Forward)
+	text, ok := e.Text(umf.Forward, nil)
+	if !ok || len(text) == 0 {
+		raw = e.Raw(umf.To)
+		text, _ = e.Text(umf.To, nil)
+	}
+	address, err := umf.ParseAddress(text)
+	if err != nil || address.Service == n.cfg.ServiceName {
+		writeEnvelope(w, http.StatusBadRequest, "Invalid address", nil)
+		return address, nil, false
+	}
+	return address, raw, true
+}
+
+// serveSend takes a message for a service or a session.
+func (n *Node) serveSend(w http.ResponseWriter, r *http.Request) {
+	e, ok := n.readPost(w, r)
+	if !ok {
+		return
+	}
+	address, to, ok := n.target(w, e)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), n.cfg.RequestTimeout)
+	defer cancel()
+	p := n.prepare(e, to)
+	n.finishPost(w, p, n.sendPosted(ctx, address, p, ttlOf(e)))
+}
+
+var errNoClient = errors.New("edge: no such client")
+
+func (n *Node) sendPosted(ctx context.Context, address umf.Address, p posted, ttl time.Duration) error {
+	if address.Service != "client" {
+		subject, err := serviceSubject(address)
+		if err != nil {
+			return err
+		}
+		return n.nc.Publish(subject, p.data)
+	}
+	exists := false
+	if bus.ValidSID(address.Instance) {
+		var err error
+		if exists, err = n.dir.Lookup(ctx, address.Instance); err != nil {
+			return err
+		}
+	}
+	if !exists {
+		return errNoClient
+	}
+	_, err := n.store.Publish(ctx, address.Instance, bus.Outgoing{Payload: p.data, TTL: ttl})
+	return err
+}
+
+// serveQueue stores work for a service.
+func (n *Node) serveQueue(w http.ResponseWriter, r *http.Request) {
+	e, ok := n.readPost(w, r)
+	if !ok {
+		return
+	}
+	address, to, ok := n.target(w, e)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), n.cfg.RequestTimeout)
+	defer cancel()
+	p := n.prepare(e, to)
+	if address.Service == "client" {
+		n.finishPost(w, p, n.sendPosted(ctx, address, p, ttlOf(e)))
+		return
+	}
+	_, err := n.store.EnqueueWork(ctx, address.Service, bus.Outgoing{Payload: p.data})
+	n.finishPost(w, p, err)
+}
+
+func (n *Node) finishPost(w http.ResponseWriter, p posted, err error) {
+	switch {
+	case err == nil:
+		writeEnvelope(w, http.StatusOK, "Request succeeded without error", map[string]json.RawMessage{"mid": p.mid})
+	case errors.Is(err, errNoClient):
+		writeEnvelope(w, http.StatusNotFound, "No such client", nil)
+	case errors.Is(err, bus.ErrBadService), errors.Is(err, bus.ErrBadInstance):
+		writeEnvelope(w, http.StatusBadRequest, "Invalid address", nil)
+	default:
+		n.log.Warn("posted message not taken", "error", err)
+		writeEnvelope(w, http.StatusServiceUnavailable, "Messaging is unavailable", nil)
+	}
+}
+
+// serveMessage asks a service and returns its answer.
+func (n *Node) serveMessage(w http.ResponseWriter, r *http.Request) {
+	e, ok := n.readPost(w, r)
+	if !ok {
+		return
+	}
+	address, to, ok := n.target(w, e)
+	if !ok {
+		return
+	}
+	subject, err := serviceSubject(address)
+	if err != nil || address.Service == "client" {
+		writeEnvelope(w, http.StatusBadRequest, "Invalid address", nil)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), n.cfg.RequestTimeout)
+	defer cancel()
+	answer, err := n.nc.RequestWithContext(ctx, subject, n.prepare(e, to).data)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		writeEnvelope(w, http.StatusServiceUnavailable, "Unavailable "+address.Service+" instances", nil)
+	case errors.Is(err, context.DeadlineExceeded):
+		writeEnvelope(w, http.StatusGatewayTimeout, "No answer in time", nil)
+	case err != nil:
+		n.log.Warn("posted request failed", "error", err)
+		writeEnvelope(w, http.StatusServiceUnavailable, "Messaging is unavailable", nil)
+	default:
+		writeEnvelope(w, http.StatusOK, "Request succeeded without error", json.RawMessage(answerBody(new(umf.Envelope), answer.Data)))
+	}
+}

@@ -1,0 +1,67 @@
+package edge
+
+import (
+	"errors"
+	"time"
+
+	"hydrant/umf"
+)
+
+// Conditions of the replay window.
+var (
+	errStale  = errors.New("edge: signed message outside the time window")
+	errReplay = errors.New("edge: signed message repeated")
+)
+
+// maxReplayMids bounds the mids that the replay window remembers on a node.
+const maxReplayMids = 1 << 18
+
+// signatures checks signed messages: DESIGN §7. Safe for concurrent use.
+type signatures struct {
+	keys   *umf.Keys
+	window time.Duration
+	seen   *recent
+}
+
+func newSignatures(cfg *Config) *signatures {
+	if cfg.Signature != "required" {
+		return nil
+	}
+	s := &signatures{keys: umf.NewKeys(cfg.SignatureKeys...), window: cfg.SignatureWindow}
+	if s.window > 0 {
+		s.seen = newRecent(maxReplayMids)
+	}
+	return s
+}
+
+// check verifies what came in, before anything is changed.
+func (s *signatures) check(e *umf.Envelope, now time.Time) error {
+	if err := s.keys.Verify(e); err != nil {
+		return err
+	}
+	if s.window <= 0 {
+		return nil
+	}
+	var buf [64]byte
+	text, _ := e.Text(umf.Timestamp, buf[:0])
+	at, err := time.Parse(time.RFC3339Nano, string(text))
+	if err != nil || at.Before(now.Add(-s.window)) || at.After(now.Add(s.window)) {
+		return errStale
+	}
+	if !s.seen.add(string(e.Raw(umf.Mid)), now, 2*s.window) {
+		return errReplay
+	}
+	return nil
+}
+
+func signatureProblem(err error) (text, code string) {
+	switch {
+	case errors.Is(err, umf.ErrUnsigned):
+		return "Not a signed UMF message", codeUnsigned
+	case errors.Is(err, errStale):
+		return "Signed UMF message is outside the time window", codeSignature
+	case errors.Is(err, errReplay):
+		return "Signed UMF message was sent before", codeSignature
+	}
+	return "Invalid signed UMF message", codeSignature
+}

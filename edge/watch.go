@@ -1,0 +1,106 @@
+package edge
+
+import (
+	"context"
+	"log"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/edge/internal/wire"
+)
+
+func (n *Node) onDisconnect(err error) {
+	n.m.natsEvents.with("disconnected").Inc()
+	n.setConnected(false)
+	if n.ctx.Err() == nil && !n.draining.Load() {
+		n.log.Warn("NATS connection lost", "error", err)
+	}
+}
+
+// onReconnect: copies were missed meanwhile, so every session re-attaches from
+// its cursor. No socket closes.
+func (n *Node) onReconnect() {
+	n.m.natsEvents.with("reconnected").Inc()
+	n.setConnected(true)
+	n.log.Info("NATS connection is back", "url", n.nc.ConnectedUrlRedacted())
+	for _, w := range n.workers {
+		w.post(func() { w.reattach(func(*attachment) bool { return true }) })
+	}
+}
+
+func (n *Node) onAsyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	n.m.natsEvents.with("error").Inc()
+	n.log.Warn("NATS", "error", err) // a slow consumer: the sessions notice the hole
+}
+
+// leaderChanged re-attaches the sessions of a stream with a new leader: the old
+// one may have stored messages that it never republished.
+func (n *Node) leaderChanged(partition int) {
+	n.m.natsEvents.with("leader").Inc()
+	for _, w := range n.workers {
+		w.loop.Post(func() {
+			w.reattach(func(a *attachment) bool {
+				p, err := n.store.PartitionOf(a.sid)
+				return err == nil && p == partition
+			})
+		})
+	}
+}
+
+// contractEvery is how often a node looks whether streams and bucket still
+// hold what it needs.
+const contractEvery = 30 * time.Second
+
+func (n *Node) watchContract() {
+	ticker := time.NewTicker(contractEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if !n.connected.Load() {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(n.ctx, contractEvery/2)
+		err := n.store.Verify(ctx)
+		cancel()
+		if err != nil {
+			n.log.Error("NATS does not hold the contract", "error", err)
+			n.notReady("store", err.Error())
+			continue
+		}
+		n.nowReady("store")
+	}
+}
+
+// Stalled implements [wire.Handler]: the process did not run for a while, so
+// another node may have taken sessions over. Until the directory has confirmed
+// that a session is still this node's, nothing is written for it (FAILURES R5).
+func (n *Node) Stalled(l *wire.Loop, gap time.Duration) {
+	n.m.stalls.Inc()
+	w := n.workerOf(l)
+	if len(w.attachments) == 0 {
+		return
+	}
+	n.log.Warn("the process did not run; verifying its sessions", "gap", gap, "sessions", len(w.attachments))
+	for _, a := range w.attachments {
+		a.suspend()
+	}
+}
+
+// event publishes a session event, at most once.
+func (a *attachment) event(what bus.SessionEvent, why string) {
+	a.w.out.push(op{kind: opEvent, event: bus.Event{
+		What: what, Session: a.sid, Node: a.w.node.id, Identity: a.identity, Why: why, Time: a.w.loop.Now(),
+	}})
+}
+
+// httpErrors sends net/http's complaints about clients to the log, quietly.
+func (n *Node) httpErrors() *log.Logger {
+	return slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)
+}

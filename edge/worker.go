@@ -1,0 +1,187 @@
+package edge
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/wire"
+	"hydrant/umf"
+)
+
+// liveQueue bounds the live copies that wait between NATS and one loop. A copy
+// that does not fit is dropped by nats.go; it is stored, and its session
+// notices the hole and reads it.
+const liveQueue = 1 << 15
+
+// liveBatch bounds the copies that one post to the loop carries.
+const liveBatch = 256
+
+// worker is the part of a node that one wire loop owns: the sessions of the
+// loop's sockets and all that is needed to serve them without a lock.
+type worker struct {
+	// Immutable after New.
+	node *Node
+	loop *wire.Loop
+	out  *outbox
+	live chan *nats.Msg
+
+	// Owned by the loop.
+	attachments map[string]*attachment // by session id; those this loop serves
+	marks       uint64                 // last marker id
+	dirty       []*attachment          // moved floors, oldest first
+	lookups     map[string][]delivery  // session ids being looked up, with what waits for them
+	requests    requestTable
+	paused      []*client    // held back until the outbox has room
+	envelope    umf.Envelope // of the message being handled
+	inner       umf.Envelope // of a part of it
+	buf         []byte       // scratch for one message
+	text        []byte       // scratch for decoded strings
+}
+
+func newWorker(n *Node, loop *wire.Loop) *worker {
+	w := &worker{
+		node:        n,
+		loop:        loop,
+		out:         newOutbox(n),
+		live:        make(chan *nats.Msg, liveQueue),
+		attachments: make(map[string]*attachment),
+		marks:       randomUint64() >> 1, // markers of a former owner must not look like ours
+		lookups:     make(map[string][]delivery),
+		requests:    newRequestTable(loop.Index()),
+	}
+	w.out.relieve = func() { w.post(w.relieve) }
+	return w
+}
+
+// bridge hands live copies from NATS to the loop, in batches, until the
+// context ends. It blocks while the loop's inbox is full.
+func (w *worker) bridge(ctx context.Context) {
+	pump(ctx, w.live, func(batch []*nats.Msg) {
+		_ = w.loop.PostWait(ctx, func() { w.deliver(batch) }) // fails only when the node stops
+	})
+}
+
+// deliver gives live copies to their sessions.
+func (w *worker) deliver(batch []*nats.Msg) {
+	for _, msg := range batch {
+		sid, err := bus.ParseLiveSubject(msg.Subject)
+		if err != nil {
+			continue
+		}
+		a := w.attachments[sid]
+		if a == nil || !a.listening || a.suspended {
+			continue
+		}
+		live, stored := bus.ParseCopy(msg)
+		if !stored {
+			a.pushLive(live.Payload)
+			continue
+		}
+		payload, ok := w.inspect(a, live.Seq, live.Mark != 0, live.Payload)
+		if !ok {
+			live.Mark = junkMark
+		}
+		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, TTL: live.TTL, Payload: payload}, a)
+	}
+}
+
+// junkMark makes the session machine pass over an entry as it does over a
+// marker, so that junk in a mailbox cannot stop the queue (FAILURES R39).
+const junkMark = ^uint64(0)
+
+// inspect checks a mailbox entry and returns it in short form. Entries that no
+// client could take are counted, logged and reported as not ok.
+func (w *worker) inspect(a *attachment, seq uint64, marker bool, payload []byte) ([]byte, bool) {
+	if marker {
+		return nil, true
+	}
+	e := &w.envelope
+	err := umf.Scan(payload, e)
+	if err == nil {
+		err = e.Check()
+	}
+	if err == nil && int64(len(payload)) > w.node.maxDelivery() {
+		err = errTooLarge
+	}
+	if err != nil {
+		w.node.m.junk.Inc()
+		w.node.log.Warn("junk in a mailbox", "sid", a.sid, "seq", seq, "bytes", len(payload), "error", err)
+		return nil, false
+	}
+	if e.IsShort() {
+		return payload, true
+	}
+	return e.AppendShort(make([]byte, 0, len(payload))), true
+}
+
+// pushLive writes an at-most-once push: one that was published past the
+// mailbox.
+func (a *attachment) pushLive(payload []byte) {
+	w := a.w
+	if a.client == nil || !a.welcomed {
+		return
+	}
+	short, ok := w.inspect(a, 0, false, payload)
+	if !ok {
+		return
+	}
+	if a.client.conn.Buffered() >= int(w.node.cfg.WriteBuffer) {
+		w.node.m.dropped.with("push_slow").Inc()
+		return
+	}
+	a.client.send("push", short)
+}
+
+// nextMark returns a marker id that this worker never used.
+func (w *worker) nextMark() uint64 {
+	w.marks++
+	return w.marks
+}
+
+// holdBack stops reading from a client until the way to NATS is free again.
+func (w *worker) holdBack(c *client) {
+	if c.paused {
+		return
+	}
+	c.paused = true
+	c.conn.Pause()
+	w.paused = append(w.paused, c)
+	w.out.pausing.Store(true)
+}
+
+// relieve lets the clients that were held back go on.
+func (w *worker) relieve() {
+	list := w.paused
+	w.paused = nil
+	for _, c := range list {
+		c.paused = false
+		if !c.closing {
+			c.conn.Resume()
+		}
+	}
+}
+
+// post runs f on the worker's loop from any other goroutine. It waits for room
+// in the inbox and gives up only when the loop has stopped.
+func (w *worker) post(f func()) {
+	_ = w.loop.PostWait(context.Background(), f)
+}
+
+// submit runs a blocking job on the pool and then done on the loop. A full
+// pool is reported to the caller at once.
+func submit[T any](w *worker, job func(context.Context) (T, error), done func(T, error)) {
+	n := w.node
+	ok := n.pool.submit(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
+		v, err := job(ctx)
+		cancel()
+		w.post(func() { done(v, err) })
+	})
+	if !ok {
+		var zero T
+		done(zero, errBusy)
+	}
+}
