@@ -30,6 +30,7 @@ const (
 	headerTTL      = "Nats-TTL"
 	headerSeq      = "Nats-Sequence"
 	headerLastSeq  = "Nats-Last-Sequence"
+	headerTime     = "Nats-Time-Stamp"
 	headerSubject  = "Nats-Subject"
 	headerPending  = "Nats-Num-Pending"
 	headerUpTo     = "Nats-UpTo-Sequence"
@@ -58,6 +59,8 @@ type Copy struct {
 	Mark uint64
 	// TTL: the message may vanish before the mailbox's other messages do.
 	TTL bool
+	// Time at which the stream stored it, Unix ns; 0: unknown.
+	Time int64
 	// Payload belongs to the receiver and must not be modified.
 	Payload []byte
 }
@@ -78,6 +81,9 @@ func ParseCopy(m *nats.Msg) (c Copy, ok bool) {
 	c.Prev, _ = strconv.ParseUint(one(m.Header, headerLastSeq), 10, 64)
 	c.Mark = markOf(m.Header)
 	c.TTL = one(m.Header, headerTTL) != ""
+	if at, err := time.Parse(time.RFC3339Nano, one(m.Header, headerTime)); err == nil {
+		c.Time = at.UnixNano()
+	}
 	return c, true
 }
 

@@ -93,7 +93,7 @@ func (b *inbox) end(c *inboxCall) {
 func (b *inbox) receive(m *nats.Msg) {
 	key, ok := strings.CutPrefix(m.Subject, b.prefix)
 	if !ok {
-		key, _, _, _ = parseAckReply(m.Reply)
+		key, _, _, _, _ = parseAckReply(m.Reply)
 	}
 	b.mu.Lock()
 	c := b.calls[key]

@@ -48,6 +48,8 @@ type Stored struct {
 	Mark bool
 	// TTL: see [Copy].
 	TTL bool
+	// Time at which the stream stored it, Unix ns; 0: unknown.
+	Time int64
 	// Payload belongs to the receiver and must not be modified.
 	Payload []byte
 }
@@ -59,6 +61,13 @@ type Batch struct {
 	Msgs []Stored
 	// Anchor was asked of the stream's leader after Msgs were in hand.
 	Anchor AnchorState
+	// AnchorTime is when the message at the anchor was stored, if it is
+	// present, Unix ns; 0: unknown. Another time than the one first seen means
+	// another log.
+	AnchorTime int64
+	// Oldest is, where the anchor is not present, the first sequence of this
+	// mailbox from the given one on according to the leader; 0: none.
+	Oldest uint64
 	// Next is, for an empty batch, the sequence of the first message from the
 	// given one on, according to the leader; 0: the leader has none. A batch
 	// that is empty although Next is not 0 came from a replica that lags: read
@@ -132,7 +141,7 @@ func (s *Store) NewReader(sid string, fence uint64) *Reader {
 //
 // When the messages are in hand, Read asks the stream's leader about the
 // message at anchor (0: does not ask): its presence then proves that none was
-// dropped in between. Temporary conditions (no leader, a consumer that is not
+// dropped in between. With limit 0 it asks that only. Temporary conditions (no leader, a consumer that is not
 // reachable yet or was lost with its server) are retried until ctx ends.
 func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes int) (Batch, error) {
 	switch {
@@ -142,7 +151,7 @@ func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes 
 		return Batch{}, ErrReaderClosed
 	}
 	from = max(from, 1)
-	limit = min(max(limit, 1), maxBatch)
+	limit = min(max(limit, 0), maxBatch)
 	if maxBytes <= 0 {
 		maxBytes = defaultBatchBytes
 	}
@@ -150,6 +159,10 @@ func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes 
 	defer cancel()
 
 	var b Batch
+	if limit == 0 {
+		err := r.checkAnchor(ctx, from, anchor, &b)
+		return b, err
+	}
 	err := retry(ctx, func(ctx context.Context) error {
 		if err := r.position(ctx, from); err != nil {
 			return err
@@ -166,7 +179,7 @@ func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes 
 	} else if err := r.checkEnd(ctx, from, &b); err != nil {
 		return Batch{}, err
 	}
-	if err := r.checkAnchor(ctx, anchor, &b); err != nil {
+	if err := r.checkAnchor(ctx, from, anchor, &b); err != nil {
 		return Batch{}, err
 	}
 	return b, nil
@@ -346,7 +359,7 @@ func (r *Reader) pullStatus(status string, m *nats.Msg) (tooBig bool, err error)
 // take appends a message of the consumer. It refuses one that does not follow
 // the last: consumer sequences are dense, so one was lost on its way here.
 func (r *Reader) take(m *nats.Msg, msgs *[]Stored) bool {
-	_, seq, cseq, ok := parseAckReply(m.Reply)
+	_, seq, cseq, stored, ok := parseAckReply(m.Reply)
 	if !ok || cseq != r.cseq+1 {
 		r.broken = true
 		return false
@@ -360,16 +373,17 @@ func (r *Reader) take(m *nats.Msg, msgs *[]Stored) bool {
 		Seq:     seq,
 		Mark:    markOf(m.Header) != 0,
 		TTL:     one(m.Header, headerTTL) != "",
+		Time:    stored,
 		Payload: m.Data,
 	})
 	return true
 }
 
-// parseAckReply reads consumer name, stream sequence and consumer sequence from
-// the reply subject of a consumer's message: $JS.ACK.<stream>.<consumer>.<delivered>.<sseq>.<cseq>.
+// parseAckReply reads consumer name, stream sequence, consumer sequence and the
+// time of storing (Unix ns) from the reply subject of a consumer's message: $JS.ACK.<stream>.<consumer>.<delivered>.<sseq>.<cseq>.
 // <time>.<pending>, or the newer form with two or three more tokens
 // ($JS.ACK.<domain>.<account>.… and a random last one).
-func parseAckReply(reply string) (name string, sseq, cseq uint64, ok bool) {
+func parseAckReply(reply string) (name string, sseq, cseq uint64, stored int64, ok bool) {
 	const v1, v2 = 9, 11
 	var tok [13]string
 	n := 0
@@ -383,7 +397,7 @@ func parseAckReply(reply string) (name string, sseq, cseq uint64, ok bool) {
 		rest = tail
 	}
 	if n < v1 || tok[0] != "$JS" || tok[1] != "ACK" {
-		return "", 0, 0, false
+		return "", 0, 0, 0, false
 	}
 	at := 5
 	if n >= v2 {
@@ -391,7 +405,8 @@ func parseAckReply(reply string) (name string, sseq, cseq uint64, ok bool) {
 	}
 	sseq, err1 := strconv.ParseUint(tok[at], 10, 64)
 	cseq, err2 := strconv.ParseUint(tok[at+1], 10, 64)
-	return tok[at-2], sseq, cseq, err1 == nil && err2 == nil && sseq > 0 && cseq > 0
+	stored, err3 := strconv.ParseInt(tok[at+2], 10, 64)
+	return tok[at-2], sseq, cseq, stored, err1 == nil && err2 == nil && err3 == nil && sseq > 0 && cseq > 0
 }
 
 // checkEnd asks the leader whether an empty batch really is the end.
@@ -409,7 +424,7 @@ func (r *Reader) checkEnd(ctx context.Context, from uint64, b *Batch) error {
 
 // checkAnchor asks the leader about the message at anchor. A sequence beyond
 // the stream's end is not one that was dropped: the log went back.
-func (r *Reader) checkAnchor(ctx context.Context, anchor uint64, b *Batch) error {
+func (r *Reader) checkAnchor(ctx context.Context, from, anchor uint64, b *Batch) error {
 	if anchor == 0 {
 		return nil
 	}
@@ -418,11 +433,11 @@ func (r *Reader) checkAnchor(ctx context.Context, anchor uint64, b *Batch) error
 	case err != nil:
 		return err
 	case found && m.Subject == r.subject:
-		b.Anchor = AnchorPresent
+		b.Anchor, b.AnchorTime = AnchorPresent, m.Time.UnixNano()
 		return nil
 	case found:
 		b.Anchor = AnchorForeign
-		return nil
+		return r.askOldest(ctx, from, b)
 	}
 	if err := r.askLast(ctx, b); err != nil {
 		return err
@@ -431,7 +446,14 @@ func (r *Reader) checkAnchor(ctx context.Context, anchor uint64, b *Batch) error
 	if anchor > b.Last {
 		b.Anchor = AnchorForeign
 	}
-	return nil
+	return r.askOldest(ctx, from, b)
+}
+
+// askOldest fills in b.Oldest.
+func (r *Reader) askOldest(ctx context.Context, from uint64, b *Batch) error {
+	m, _, err := leaderGet(ctx, r.store.nc, r.stream, getRequest{Seq: from, NextFor: r.subject})
+	b.Oldest = m.Seq
+	return err
 }
 
 // askLast fills in b.Last.
