@@ -139,7 +139,8 @@ func (a *attachment) Read(from, anchor uint64, most int) {
 
 func (a *attachment) convert(batch bus.Batch, err error) session.Batch {
 	w := a.w
-	out := session.Batch{Next: batch.Next, Last: batch.Last, Err: err, Anchor: session.AnchorState(batch.Anchor)}
+	out := session.Batch{Next: batch.Next, Last: batch.Last, Oldest: batch.Oldest, Err: err,
+		Anchor: session.AnchorState(batch.Anchor), AnchorTime: batch.AnchorTime}
 	if err != nil {
 		w.node.m.reads.with("error").Inc()
 		w.node.log.Debug("mailbox not read", "sid", a.sid, "error", err)
@@ -149,7 +150,7 @@ func (a *attachment) convert(batch bus.Batch, err error) session.Batch {
 	out.Msgs = make([]session.Stored, len(batch.Msgs))
 	for i, m := range batch.Msgs {
 		payload, ok := w.inspect(a, m.Seq, m.Mark, m.Payload)
-		out.Msgs[i] = session.Stored{Seq: m.Seq, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload}
+		out.Msgs[i] = session.Stored{Seq: m.Seq, Time: m.Time, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload}
 	}
 	return out
 }

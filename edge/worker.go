@@ -84,7 +84,10 @@ func (w *worker) deliver(batch []*nats.Msg) {
 		if !ok {
 			live.Mark = junkMark
 		}
-		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, TTL: live.TTL, Payload: payload}, a)
+		if live.Time != 0 && live.Mark == 0 {
+			w.node.m.storeTime.Observe(float64(w.loop.Now().UnixNano()-live.Time) / 1e9)
+		}
+		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, Time: live.Time, TTL: live.TTL, Payload: payload}, a)
 	}
 }
 
