@@ -49,8 +49,8 @@ var layers = []layer{
 		why:   "bus knows NATS and umf, and never websockets or the edge",
 	},
 	{
-		path: "hydrant/edge/internal/wire",
-		allow: []string{"github.com/gobwas/ws/...", "github.com/gobwas/httphead", "github.com/gobwas/pool/...",
+		path: "hydrant/edge/internal/wire/...",
+		allow: []string{"hydrant/edge/internal/wire", "github.com/gobwas/ws/...", "github.com/gobwas/httphead", "github.com/gobwas/pool/...",
 			"golang.org/x/sys/unix", "golang.org/x/time/rate", "github.com/pires/go-proxyproto", "github.com/klauspost/compress/..."},
 		tests: []string{"github.com/coder/websocket/..."},
 		why:   "wire knows sockets and RFC 6455, and neither messages nor NATS",
@@ -102,7 +102,7 @@ var layers = []layer{
 
 // gobwasOnlyIn names who may import gobwas: wire, and what it is measured
 // against.
-var gobwasOnlyIn = []string{"hydrant/edge/internal/wire", "hydrant/integration/bench/..."}
+var gobwasOnlyIn = []string{"hydrant/edge/internal/wire/...", "hydrant/integration/bench/..."}
 
 // listed is what `go list` says of a package.
 type listed struct {

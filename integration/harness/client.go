@@ -2,7 +2,6 @@ package harness
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -204,114 +202,6 @@ func (c *Client) Call(ctx context.Context, message Object) (Message, error) {
 	return c.Find(ctx, func(m Message) bool { return m.Rmid() == mid })
 }
 
-// Next takes the oldest message that nobody took yet, and waits for one.
-func (c *Client) Next(ctx context.Context) (Message, error) {
-	return c.Find(ctx, func(Message) bool { return true })
-}
-
-// Find takes the oldest message that matches, and waits for one. Those that
-// do not match stay for later calls.
-func (c *Client) Find(ctx context.Context, match func(Message) bool) (Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	for {
-		c.mu.Lock()
-		at := slices.IndexFunc(c.inbox, match)
-		if at >= 0 {
-			m := c.inbox[at]
-			c.inbox = slices.Delete(c.inbox, at, at+1)
-			c.mu.Unlock()
-			return m, nil
-		}
-		end, changed := c.end, c.changed
-		c.mu.Unlock()
-		if end != nil {
-			return Message{}, end
-		}
-		if c.manual {
-			c.readOne(ctx)
-			continue
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return Message{}, fmt.Errorf("harness: no such message: %w; in the inbox: %s", context.Cause(ctx), c.summary())
-		}
-	}
-}
-
-// Inbox takes everything that came and that nobody took.
-func (c *Client) Inbox() []Message {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := c.inbox
-	c.inbox = nil
-	return all
-}
-
-func (c *Client) summary() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	text := strconv.Itoa(len(c.inbox)) + " messages"
-	for _, m := range c.inbox[:min(len(c.inbox), 5)] {
-		text += fmt.Sprintf("\n\t%.300s", m.Raw)
-	}
-	return text
-}
-
-// read moves messages from the socket to the inbox until the socket ends.
-func (c *Client) read() {
-	defer close(c.stopped)
-	for c.readOne(c.reading) {
-	}
-}
-
-func (c *Client) readOne(ctx context.Context) bool {
-	_, raw, err := c.conn.Read(ctx)
-	var m Message
-	if err == nil {
-		m, err = Parse(raw)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err != nil {
-		c.end = fmt.Errorf("harness: client %s: %w", c.ID, err)
-	} else {
-		c.inbox = append(c.inbox, m)
-	}
-	close(c.changed)
-	c.changed = make(chan struct{})
-	return err == nil
-}
-
-// Closed waits for the end of the connection and returns the close code and
-// reason that the server gave; -1 when it ended without a close frame.
-func (c *Client) Closed(ctx context.Context) (code int, reason string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	for {
-		c.mu.Lock()
-		end, changed := c.end, c.changed
-		c.mu.Unlock()
-		if end != nil {
-			var closed websocket.CloseError
-			if errors.As(end, &closed) {
-				return int(closed.Code), closed.Reason, nil
-			}
-			return -1, end.Error(), nil
-		}
-		if c.manual {
-			c.readOne(ctx)
-			continue
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return 0, "", fmt.Errorf("harness: the server does not close: %w", context.Cause(ctx))
-		}
-	}
-}
-
 // Alive reports whether the connection has not ended.
 func (c *Client) Alive() bool {
 	c.mu.Lock()
@@ -341,20 +231,3 @@ func (c *Client) Reset() {
 	_ = c.tcp.SetLinger(0)
 	c.Drop()
 }
-
-// InstanceOf returns the part of an address before the "@", and of a via
-// ("node-sid@…") the part before the "-".
-func InstanceOf(address string) string {
-	for i, char := range address {
-		if char == '@' || char == '-' {
-			return address[:i]
-		}
-	}
-	return ""
-}
-
-// Timestamp reads a ts as UMF writes it.
-func Timestamp(m Message) (time.Time, error) { return time.Parse(time.RFC3339, m.Text("ts")) }
-
-// RawNumber is a JSON number that is sent as it stands.
-func RawNumber(text string) json.RawMessage { return json.RawMessage(text) }

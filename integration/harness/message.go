@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // A Message is one UMF message as it came: its bytes, and one reading of them.
@@ -108,3 +109,20 @@ func Encode(v any) ([]byte, error) {
 		return json.Marshal(v)
 	}
 }
+
+// InstanceOf returns the part of an address before the "@", and of a via
+// ("node-sid@…") the part before the "-".
+func InstanceOf(address string) string {
+	for i, char := range address {
+		if char == '@' || char == '-' {
+			return address[:i]
+		}
+	}
+	return ""
+}
+
+// Timestamp reads a ts as UMF writes it.
+func Timestamp(m Message) (time.Time, error) { return time.Parse(time.RFC3339, m.Text("ts")) }
+
+// RawNumber is a JSON number that is sent as it stands.
+func RawNumber(text string) json.RawMessage { return json.RawMessage(text) }

@@ -23,8 +23,10 @@
 //
 // A client that takes its session over keeps reading the old socket. From the
 // moment it asks for the session on a new one (resuming), what the old one
-// brings is late: it counts neither as delivered nor as repeated, since the
-// client has said already what it has. It does count for I5 and I8.
+// brings is late. To a client that confirms it counts neither as delivered nor
+// as repeated, since the client has said already what it has. To an old client
+// it is delivered: its WebSocket answers the old socket's pings, and what came
+// before a pong does not come again. For I5 and I8 it counts in both cases.
 package check
 
 import (

@@ -41,6 +41,9 @@ func run() error {
 	}
 	if options.Cluster.Name != "" {
 		options.Cluster.Host = options.Host
+		// Clients keep to the addresses that they were given: a test may have
+		// put a faulty network in front of them.
+		options.Cluster.NoAdvertise = true
 		for _, route := range strings.Split(*routes, ",") {
 			u, err := url.Parse(route)
 			if err != nil {
