@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -133,7 +134,7 @@ func ask(nc *nats.Conn) ([]Instance, error) {
 			break
 		}
 		m, err := sub.NextMsg(wait)
-		if err == nats.ErrTimeout || err == nats.ErrNoResponders {
+		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) {
 			break
 		}
 		if err != nil {

@@ -16,7 +16,7 @@ const markerTTL = 2 * time.Second
 type Outgoing struct {
 	// Payload is UMF in short form. It is not kept after the call.
 	Payload []byte
-	// Mid, if not empty, lets the stream drop a repetition within two minutes.
+	// Mid, if not empty, lets the stream drop a repetition within a minute.
 	// It is the UMF mid as the sender wrote it, of any content.
 	Mid string
 	// Sender separates the mids of different senders; empty if mids are

@@ -9,8 +9,9 @@ import (
 )
 
 // Stop ends the service gracefully: it leaves the queue group, handles what
-// has arrived, waits for its acknowledgements, and returns. When ctx ends
-// before, the handlers' contexts end and Stop returns ErrDrain. It does not
+// has arrived, waits for its acknowledgements, and returns. When ctx (at most
+// DrainTimeout, if it has no end) ends before, the handlers' contexts end and
+// Stop returns ErrDrain. It does not
 // close the NATS connection. Later calls wait for the first and return the
 // same.
 func (s *Service) Stop(ctx context.Context) error {
@@ -27,6 +28,8 @@ func (s *Service) Stop(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", ErrDrain, ctx.Err())
 		}
 	}
+	ctx, cancel := withDefaultTimeout(ctx, s.cfg.DrainTimeout)
+	defer cancel()
 	var err error
 	if was == serviceRunning {
 		if m != nil {

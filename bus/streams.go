@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,8 +22,10 @@ const (
 	// can be behind at the same time.
 	minConsumers = 1000
 
-	// dupWindow is within which a repeated message id is dropped.
-	dupWindow = 2 * time.Minute
+	// dupWindow is within which a repeated message id is dropped. The leader
+	// remembers each id that long, about 150 bytes of it, so it is no longer
+	// than a sender's repetitions need.
+	dupWindow = time.Minute
 	// entryDupWindow is the same for directory entries: it only has to outlast
 	// the repetition of a write.
 	entryDupWindow = 30 * time.Second
@@ -208,7 +211,11 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) e
 // limit) as the operator has it.
 func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	next := have
-	next.Subjects = want.Subjects
+	// Another partition would leave what is stored behind, unread: that is for
+	// an operator to decide.
+	if sameSubjects(mailboxes(have.Subjects), mailboxes(want.Subjects)) {
+		next.Subjects = want.Subjects
+	}
 	next.Discard = want.Discard
 	next.DiscardNewPerSubject = want.DiscardNewPerSubject
 	next.MaxMsgsPerSubject = want.MaxMsgsPerSubject
@@ -223,6 +230,16 @@ func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	next.Replicas = max(have.Replicas, want.Replicas)
 	next.MaxConsumers = max(have.MaxConsumers, want.MaxConsumers)
 	return next
+}
+
+// mailboxes are those of subjects that mailboxes are stored under.
+func mailboxes(subjects []string) (out []string) {
+	for _, s := range subjects {
+		if strings.HasPrefix(s, prefixOut) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // sameConfig compares what merge can change.

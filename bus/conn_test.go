@@ -1,0 +1,100 @@
+package bus
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kelseyhightower/envconfig"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+func TestConfigFromEnvironment(t *testing.T) {
+	for k, v := range map[string]string{
+		"NATS_URL": "nats://a:1", "NATS_CREDS": "c", "NATS_NKEY": "n", "NATS_USER": "u", "NATS_PASSWORD": "p",
+		"NATS_PASSWORD_FILE": "f", "NATS_CA": "ca", "NATS_CERT": "ce", "NATS_KEY": "k",
+	} {
+		t.Setenv(k, v)
+	}
+	var c Config
+	if err := envconfig.Process("", &c); err != nil {
+		t.Fatal(err)
+	}
+	if c != (Config{"nats://a:1", "c", "n", "u", "p", "f", "ca", "ce", "k"}) {
+		t.Fatalf("%+v", c)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	creds, secret, missing := file("creds", "x"), file("secret", "s3cret\n"), filepath.Join(dir, "none")
+	for name, c := range map[string]struct {
+		cfg  Config
+		says string
+	}{
+		"no creds file":      {Config{Creds: missing}, "NATS_CREDS"},
+		"no nkey file":       {Config{NKey: missing}, "NATS_NKEY"},
+		"not an nkey":        {Config{NKey: creds}, "NATS_NKEY"},
+		"password, no user":  {Config{Password: "s3cret"}, "NATS_USER"},
+		"two passwords":      {Config{User: "u", Password: "s3cret", PasswordFile: secret}, "NATS_PASSWORD_FILE"},
+		"no password file":   {Config{User: "u", PasswordFile: missing}, "NATS_PASSWORD_FILE"},
+		"creds and user":     {Config{Creds: creds, User: "u"}, "more than one"},
+		"no CA file":         {Config{CA: missing}, "NATS_CA"},
+		"cert without a key": {Config{Cert: creds}, "NATS_KEY"},
+		"key without a cert": {Config{Key: creds}, "NATS_CERT"},
+	} {
+		_, err := Connect(c.cfg, "test")
+		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: the error holds the secret", name)
+		}
+	}
+}
+
+func TestConnectWithPasswordFile(t *testing.T) {
+	ns, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+		Username: "u", Password: "s3cret",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	defer func() {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	}()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("s3cret\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	nc, err := Connect(Config{URL: ns.ClientURL(), User: "u", PasswordFile: secret}, "test",
+		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if nc.Opts.Name != "test" || nc.Opts.MaxReconnect != -1 || nc.Opts.FlusherTimeout != FlusherTimeout {
+		t.Errorf("%+v", nc.Opts)
+	}
+	nc.Close()
+	<-closed
+	if _, err := Connect(Config{URL: ns.ClientURL(), User: "u", Password: "wrong"}, "test"); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("wrong password: %v", err)
+	}
+	if _, err := Connect(Config{URL: "nats://127.0.0.1:1"}, "test"); err == nil {
+		t.Error("connected to nothing")
+	}
+}

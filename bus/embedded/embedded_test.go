@@ -1,0 +1,184 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func start(t *testing.T, o Options) *Server {
+	t.Helper()
+	s, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { shutdown(t, s) })
+	return s
+}
+
+func shutdown(t *testing.T, s *Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func connect(t *testing.T, s *Server, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	closed := make(chan struct{})
+	nc, err := s.Connect(t.Name(), append(opts, nats.ClosedHandler(func(*nats.Conn) { close(closed) }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		nc.Close()
+		<-closed
+	})
+	return nc
+}
+
+// TestMaxPayload: a message of 1 MiB fits with what is added to it.
+func TestMaxPayload(t *testing.T) {
+	s := start(t, Options{DataDir: t.TempDir()})
+	nc := connect(t, s)
+	sub, err := nc.SubscribeSync("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &nats.Msg{Subject: "x", Header: nats.Header{"Umf-Identity": {strings.Repeat("i", 8<<10)}}, Data: make([]byte, 1<<20+4<<10)}
+	if err := nc.PublishMsg(m); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := sub.NextMsg(10 * time.Second); err != nil || len(got.Data) != len(m.Data) {
+		t.Fatal(err)
+	}
+}
+
+// TestRestart: what was stored is there again after a graceful shutdown.
+func TestRestart(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for i := range 3 {
+		s, err := Start(Options{DataDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc, err := nats.Connect(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		js, err := jetstream.New(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
+			t.Fatal(err)
+		}
+		ack, err := js.Publish(ctx, "s", nil)
+		if err != nil || ack.Sequence != uint64(i+1) {
+			t.Fatal(ack, err)
+		}
+		nc.Close()
+		shutdown(t, s)
+	}
+}
+
+func TestInProcess(t *testing.T) {
+	s := start(t, Options{DataDir: t.TempDir(), NoListen: true})
+	nc := connect(t, s, s.InProcess())
+	if err := nc.FlushTimeout(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if nc.ConnectedServerName() != s.NATS().Name() {
+		t.Error(nc.ConnectedServerName())
+	}
+}
+
+// TestStartFails: the error says why, and comes before the timeout.
+func TestStartFails(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		o    Options
+		says string
+	}{
+		"no directory":          {Options{}, "directory"},
+		"address in use":        {Options{DataDir: t.TempDir(), Listen: ln.Addr().String()}, "address already in use"},
+		"directory is a file":   {Options{DataDir: file}, "JetStream"},
+		"address without port":  {Options{DataDir: t.TempDir(), Listen: "127.0.0.1"}, "missing port"},
+		"address with bad port": {Options{DataDir: t.TempDir(), Listen: "127.0.0.1:65536"}, "bad port"},
+		"cluster address":       {Options{DataDir: t.TempDir(), Cluster: &Cluster{Listen: "x"}}, "missing port"},
+	} {
+		s, err := Start(c.o)
+		if err == nil {
+			shutdown(t, s)
+		}
+		if !errors.Is(err, ErrStart) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// syncBuffer is a log that several goroutines write.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func TestLog(t *testing.T) {
+	var out syncBuffer
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s, err := Start(Options{DataDir: t.TempDir(), Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shutdown(t, s)
+	if !strings.Contains(out.String(), "Server is ready") || strings.Contains(out.String(), "level=INFO") {
+		t.Errorf("log:\n%s", out.String())
+	}
+}
+
+func TestShutdownTimeout(t *testing.T) {
+	s := start(t, Options{DataDir: t.TempDir()})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
