@@ -56,8 +56,8 @@ func (k *Keys) Verify(e *Envelope) error {
 	if !ok || len(claimed) != hex.EncodedLen(sha256.Size) {
 		return ErrBadSignature
 	}
-	s := k.pool.Get().(*signer)
-	defer k.pool.Put(s)
+	s := k.signer()
+	defer k.release(s)
 	s.prepare(e)
 	for i := range s.macs {
 		if hmac.Equal(s.sum(e, i), claimed) {
@@ -73,14 +73,23 @@ func (k *Keys) Sign(e *Envelope) string {
 	if len(k.secrets) == 0 {
 		return ""
 	}
-	s := k.pool.Get().(*signer)
-	defer k.pool.Put(s)
+	s := k.signer()
+	defer k.release(s)
 	s.prepare(e)
 	return string(s.sum(e, 0))
 }
 
 // maxRewritten bounds in bytes what a signer keeps between messages.
 const maxRewritten = 64 << 10
+
+func (k *Keys) signer() *signer { return k.pool.Get().(*signer) }
+
+func (k *Keys) release(s *signer) {
+	if cap(s.rewritten) > maxRewritten {
+		s.rewritten = nil
+	}
+	k.pool.Put(s)
+}
 
 // signer hashes the signed text of one message. Values that are canonical as
 // they were received are hashed where they are; the others are written anew.
@@ -115,9 +124,6 @@ const (
 
 // prepare decides for each field what is to be hashed.
 func (s *signer) prepare(e *Envelope) {
-	if cap(s.rewritten) > maxRewritten {
-		s.rewritten = nil
-	}
 	s.rewritten = s.rewritten[:0]
 	for _, f := range signed {
 		raw := e.Raw(f)

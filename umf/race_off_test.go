@@ -1,0 +1,5 @@
+//go:build !race
+
+package umf
+
+const raceEnabled = false
