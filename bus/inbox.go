@@ -93,7 +93,8 @@ func (b *inbox) end(c *inboxCall) {
 func (b *inbox) receive(m *nats.Msg) {
 	key, ok := strings.CutPrefix(m.Subject, b.prefix)
 	if !ok {
-		key, _, _, _, _ = parseAckReply(m.Reply)
+		d, _ := parseDelivery(m.Reply)
+		key = d.consumer
 	}
 	b.mu.Lock()
 	c := b.calls[key]

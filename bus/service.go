@@ -2,13 +2,8 @@ package bus
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,83 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 )
-
-// Errors of a Service.
-var (
-	// ErrServiceConfig: the configuration or a handler's registration is
-	// wrong; or it came after Start.
-	ErrServiceConfig = errors.New("bus: bad service configuration")
-	// ErrNoReply: the sender of the message gave no way to answer.
-	ErrNoReply = errors.New("bus: nowhere to reply to")
-	// ErrNotUMF: what arrived is not a UMF message.
-	ErrNotUMF = errors.New("bus: not a UMF message")
-	// ErrPanic: a handler panicked; the error holds the value and the stack.
-	ErrPanic = errors.New("bus: handler panicked")
-	// ErrDrain: a service was stopped before everything it had accepted was
-	// done.
-	ErrDrain = errors.New("bus: service stopped with work left")
-)
-
-// ServiceConfig describes a service. Only Name is required; the zero value of
-// a field means its default.
-type ServiceConfig struct {
-	// Name that clients send to, [A-Za-z0-9_-]{1,64}.
-	Name string
-	// Version, as semantic versioning has it. Default 0.0.0.
-	Version     string
-	Description string
-	// Instance distinguishes this process from others of the same service.
-	// Default: 32 random hex digits.
-	Instance string
-	// Metadata is shown by discovery, beside what the kit adds.
-	Metadata map[string]string
-
-	// Concurrency bounds the handlers that run at the same time. Default 64.
-	// Handlers of one session may run at the same time as well.
-	Concurrency int
-	// Queue bounds the messages that wait for a handler. What comes above is
-	// answered with an error at once. Default 1024.
-	Queue int
-	// Window bounds the publishes in flight. Default 1024.
-	Window int
-	// HandlerTimeout bounds a handler's context; the sender's own timeout, if
-	// shorter, does as well. Default 30 s.
-	HandlerTimeout time.Duration
-	// ReplyTimeout bounds a reply or push, with its repetitions, whose context
-	// has no deadline. Default 10 s.
-	ReplyTimeout time.Duration
-	// DrainTimeout bounds the end of Run. Default 30 s.
-	DrainTimeout time.Duration
-	// Logger takes what has no caller to be returned to. Default slog.Default.
-	Logger *slog.Logger
-}
-
-func (c *ServiceConfig) defaults() error {
-	set(&c.Version, "0.0.0")
-	set(&c.Instance, newInstanceID())
-	set(&c.Concurrency, 64)
-	set(&c.Queue, 1024)
-	set(&c.Window, 1024)
-	set(&c.HandlerTimeout, 30*time.Second)
-	set(&c.ReplyTimeout, 10*time.Second)
-	set(&c.DrainTimeout, 30*time.Second)
-	set(&c.Logger, slog.Default())
-	switch {
-	case !ValidService(c.Name):
-		return fmt.Errorf("%w: %w", ErrServiceConfig, badName(ErrBadService, c.Name))
-	case !ValidInstance(c.Instance):
-		return fmt.Errorf("%w: %w", ErrServiceConfig, badName(ErrBadInstance, c.Instance))
-	case c.Concurrency < 1 || c.Queue < 1 || c.Window < 1:
-		return fmt.Errorf("%w: negative bound", ErrServiceConfig)
-	}
-	return nil
-}
-
-func newInstanceID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
 
 // Handler handles one message. An error that it returns goes to the log and,
 // unless it has replied, as an error message to the sender: with its own words
@@ -334,59 +252,4 @@ func (s *Service) subscribe() error {
 		return requestError(err)
 	}
 	return nil
-}
-
-// Metadata keys that the kit sets.
-const (
-	MetaInstance = "instance"
-	MetaHost     = "hostname"
-	MetaRoutes   = "routes"
-	MetaKind     = "kind"
-)
-
-// Kinds of participants, as MetaKind has them.
-const (
-	KindService = "service"
-	KindNode    = "node"
-)
-
-// metadata is what discovery shows of this instance.
-func (s *Service) metadata() map[string]string {
-	routes := make([]string, len(s.routes))
-	for i, r := range s.routes {
-		routes[i] = r.String()
-	}
-	m := map[string]string{
-		MetaKind: KindService, MetaInstance: s.cfg.Instance, MetaHost: hostname(),
-	}
-	if len(routes) > 0 {
-		m[MetaRoutes] = strings.Join(routes, " ")
-	}
-	for k, v := range s.cfg.Metadata {
-		if _, own := m[k]; !own {
-			m[k] = v
-		}
-	}
-	return m
-}
-
-func hostname() string {
-	h, err := os.Hostname()
-	if err != nil {
-		return ""
-	}
-	return h
-}
-
-// statsData is added to each endpoint in NATS' statistics.
-func (s *Service) statsData(*micro.Endpoint) any {
-	return map[string]int64{
-		"handled":  s.stats.Handled.Load(),
-		"failed":   s.stats.Failed.Load(),
-		"rejected": s.stats.Rejected.Load(),
-		"invalid":  s.stats.Invalid.Load(),
-		"retried":  s.stats.Retried.Load(),
-		"waiting":  int64(s.pool.waiting()),
-		"inflight": int64(s.acks.pending()),
-	}
 }
