@@ -1,0 +1,425 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+// fill publishes n messages "0", "1", … and returns their sequences.
+func fill(t testing.TB, s *Store, sid string, n int) []uint64 {
+	t.Helper()
+	ctx := testContext(t)
+	seqs := make([]uint64, n)
+	for i := range seqs {
+		var err error
+		if seqs[i], err = s.Publish(ctx, sid, Outgoing{Payload: fmt.Append(nil, i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return seqs
+}
+
+// texts are the payloads of a batch, "0 1 2".
+func texts(b Batch) string {
+	var out []string
+	for _, m := range b.Msgs {
+		out = append(out, string(m.Payload))
+	}
+	return strings.Join(out, " ")
+}
+
+func closeReader(t testing.TB, r *Reader) {
+	t.Cleanup(func() {
+		if err := r.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// other returns a session whose mailbox is in the same stream.
+func other(sid string) string { return sid[:1] + NewSID()[1:] }
+
+func TestReadInBatches(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	noise := other(sid)
+	fill(t, s, noise, 2)
+	seqs := fill(t, s, sid, 5)
+	fill(t, s, noise, 2)
+	r := s.NewReader(sid, 3)
+	closeReader(t, r)
+	for _, c := range []struct {
+		from, anchor uint64
+		limit        int
+		want         string
+		next         uint64
+	}{
+		{0, 0, 2, "0 1", seqs[1] + 1},
+		{seqs[1] + 1, seqs[1], 2, "2 3", seqs[3] + 1}, // goes on
+		{seqs[3] + 1, seqs[3], 9, "4", seqs[4] + 1},   // ends early
+		{1, 0, 9, "0 1 2 3 4", seqs[4] + 1},           // from the start again
+		{seqs[2], 0, 1, "2", seqs[2] + 1},             // from the middle
+	} {
+		b, err := r.Read(ctx, c.from, c.anchor, c.limit, 0)
+		if err != nil || texts(b) != c.want || b.Next != c.next {
+			t.Fatalf("from %d: %q next %d, %v; want %q next %d", c.from, texts(b), b.Next, err, c.want, c.next)
+		}
+		want := AnchorPresent
+		if c.anchor == 0 {
+			want = AnchorUnchecked
+		}
+		if b.Anchor != want || want == AnchorPresent && b.AnchorTime == 0 {
+			t.Errorf("from %d: anchor %v of %d", c.from, b.Anchor, b.AnchorTime)
+		}
+		for _, m := range b.Msgs {
+			if m.Time == 0 || m.Mark || m.TTL {
+				t.Errorf("%+v", m)
+			}
+		}
+	}
+	if n := consumers(t, s, sid); n != 1 {
+		t.Errorf("%d consumers", n)
+	}
+	if err := r.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := consumers(t, s, sid); n != 0 {
+		t.Errorf("%d consumers after Close", n)
+	}
+	if _, err := r.Read(ctx, 1, 0, 1, 0); !errors.Is(err, ErrReaderClosed) {
+		t.Error(err)
+	}
+}
+
+// consumers counts the consumers of a session's stream, all of which must be
+// the session's.
+func consumers(t testing.TB, s *Store, sid string) int {
+	t.Helper()
+	stream, err := s.stream(sid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := s.js.Stream(testContext(t), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	names := st.ConsumerNames(testContext(t))
+	for name := range names.Name() {
+		got, _, err := ParseConsumerName(name)
+		if err != nil || got != sid {
+			t.Errorf("consumer %q: %v", name, err)
+		}
+		n++
+	}
+	if names.Err() != nil {
+		t.Fatal(names.Err())
+	}
+	return n
+}
+
+func TestReadEmpty(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	seqs := fill(t, s, sid, 1)
+	last := fill(t, s, other(sid), 3)[2]
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	b, err := r.Read(ctx, seqs[0]+1, seqs[0], 10, 0)
+	if err != nil || len(b.Msgs) != 0 || b.Next != 0 || b.Last != last || b.Anchor != AnchorPresent {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	// What comes later is found by the same consumer.
+	fill(t, s, sid, 1)
+	if b, err = r.Read(ctx, seqs[0]+1, seqs[0], 10, 0); err != nil || texts(b) != "0" {
+		t.Fatalf("%+v, %v", b, err)
+	}
+}
+
+func TestReadMarkersAndTTL(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	live, _ := LiveSubject(sid)
+	sub, err := s.nc.SubscribeSync(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PublishMarker(sid, 7, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PublishMarker(sid, 8, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Publish(ctx, sid, Outgoing{Payload: []byte("x"), TTL: 1500e6}); err != nil {
+		t.Fatal(err)
+	}
+	var prev uint64
+	for _, want := range []Copy{{Mark: 7}, {Mark: 8, TTL: true}, {TTL: true, Payload: []byte("x")}} {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, stored := ParseCopy(m)
+		if !stored || c.Mark != want.Mark || c.TTL != want.TTL || string(c.Payload) != string(want.Payload) || c.Prev != prev || c.Time == 0 {
+			t.Fatalf("%+v, want %+v", c, want)
+		}
+		if want.TTL && one(m.Header, headerTTL) != "2" {
+			t.Errorf("TTL %q", one(m.Header, headerTTL))
+		}
+		prev = c.Seq
+	}
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	b, err := r.Read(ctx, 1, 0, 10, 0)
+	if err != nil || len(b.Msgs) != 3 {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	for i, want := range []Stored{{Mark: true}, {Mark: true, TTL: true}, {TTL: true}} {
+		if got := b.Msgs[i]; got.Mark != want.Mark || got.TTL != want.TTL {
+			t.Errorf("message %d: %+v", i, got)
+		}
+	}
+}
+
+// TestReadOverflow: FAILURES R18. The oldest are dropped, the anchor shows it,
+// and the other session of the same stream loses nothing.
+func TestReadOverflow(t *testing.T) {
+	s := newStore(t, MailboxConfig{QueueLimit: 5})
+	ctx, sid := testContext(t), NewSID()
+	neighbour := other(sid)
+	theirs := fill(t, s, neighbour, 3)
+	seqs := fill(t, s, sid, 20)
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	b, err := r.Read(ctx, seqs[3], seqs[2], 100, 0)
+	if err != nil || texts(b) != "13 14 15 16 17 18 19" || b.Anchor != AnchorGone || b.Last != seqs[19] || b.Oldest != seqs[13] {
+		t.Fatalf("%q %+v, %v", texts(b), b, err)
+	}
+	n := s.NewReader(neighbour, 1)
+	closeReader(t, n)
+	if b, err = n.Read(ctx, theirs[0]+1, theirs[0], 100, 0); err != nil || texts(b) != "1 2" || b.Anchor != AnchorPresent {
+		t.Fatalf("%q %+v, %v", texts(b), b, err)
+	}
+}
+
+// TestReadForeignAnchor: FAILURES R21. A message of another mailbox at the
+// anchor, or an end of the stream before it, means that the log is another.
+func TestReadForeignAnchor(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	seqs := fill(t, s, sid, 2)
+	foreign := fill(t, s, other(sid), 1)[0]
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	for _, anchor := range []uint64{foreign, foreign + 1, foreign + 1000} {
+		for _, limit := range []int{0, 10} {
+			b, err := r.Read(ctx, 1, anchor, limit, 0)
+			if err != nil || b.Anchor != AnchorForeign || b.Oldest != seqs[0] || limit > 0 && texts(b) != "0 1" {
+				t.Fatalf("anchor %d: %+v, %v", anchor, b, err)
+			}
+		}
+	}
+}
+
+func TestReadBytes(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	for i := range 4 {
+		if _, err := s.Publish(ctx, sid, Outgoing{Payload: fmt.Appendf(nil, "%d%s", i, strings.Repeat(".", 5000))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	var from uint64
+	for _, c := range []struct{ bytes, want int }{
+		{100, 1},    // less than one message: one all the same
+		{12_000, 2}, // two fit
+		{0, 1},      // the rest
+	} {
+		b, err := r.Read(ctx, from, 0, 10, c.bytes)
+		if err != nil || len(b.Msgs) != c.want {
+			t.Fatalf("%d messages, %v; want %d", len(b.Msgs), err, c.want)
+		}
+		from = b.Next
+	}
+	if n := consumers(t, s, sid); n != 1 {
+		t.Errorf("%d consumers", n)
+	}
+}
+
+// TestReadLargest: a message of 1 MiB with headers is read back, and its
+// anchor is found.
+func TestReadLargest(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	big := strings.Repeat("x", 1<<20+30<<10)
+	seq, err := s.Publish(ctx, sid, Outgoing{Payload: []byte(big), Mid: "m", Header: nats.Header{"traceparent": {"t"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	b, err := r.Read(ctx, 1, seq, 10, 0)
+	if err != nil || len(b.Msgs) != 1 || len(b.Msgs[0].Payload) != len(big) || b.Anchor != AnchorPresent {
+		t.Fatalf("%d messages, %v, %v", len(b.Msgs), b.Anchor, err)
+	}
+}
+
+// TestReadConsumerVanishes: the consumer lives in the memory of one server and
+// may be gone at any time; reading goes on where it was.
+func TestReadConsumerVanishes(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	seqs := fill(t, s, sid, 6)
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	next := uint64(1)
+	var got []string
+	for range 3 {
+		b, err := r.Read(ctx, next, 0, 2, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, texts(b))
+		next = b.Next
+		stream, _ := s.stream(sid)
+		if err := s.js.DeleteConsumer(ctx, stream, r.name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := strings.Join(got, " "); all != "0 1 2 3 4 5" || next != seqs[5]+1 {
+		t.Fatalf("%q next %d", all, next)
+	}
+}
+
+// TestReadLostOnTheWay: a message that NATS dropped on its way to this process
+// leaves a hole in the consumer's dense sequence; what came before is good, and
+// reading goes on after it.
+func TestReadLostOnTheWay(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	fill(t, s, sid, 4)
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	if b, err := r.Read(ctx, 1, 0, 1, 0); err != nil || texts(b) != "0" {
+		t.Fatal(texts(b), err)
+	}
+	r.cseq-- // as if message "0" of this consumer was awaited still
+	b, err := r.Read(ctx, r.next, 0, 10, 0)
+	if err != nil || texts(b) != "1 2 3" {
+		t.Fatal(texts(b), err)
+	}
+}
+
+func TestReadBadSession(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	r := s.NewReader("*.>", 1)
+	if _, err := r.Read(testContext(t), 1, 0, 1, 0); !errors.Is(err, ErrBadSID) {
+		t.Error(err)
+	}
+	if err := r.Close(testContext(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadCancelled(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r := s.NewReader(NewSID(), 1)
+	if _, err := r.Read(ctx, 1, 0, 1, 0); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	closeReader(t, r)
+}
+
+// TestManyReaders: FAILURES R19. A server from 2.15 on refuses the 1,001st
+// consumer of a stream that names no limit.
+func TestManyReaders(t *testing.T) {
+	const sessions, messages = 1200, 2
+	s := newStore(t, MailboxConfig{Streams: 1})
+	ctx := testContext(t)
+	sids := make([]string, sessions)
+	var stored sync.WaitGroup
+	for i := range sids {
+		sids[i] = NewSID()
+		for j := range messages {
+			stored.Add(1)
+			err := s.PublishAsync(sids[i], Outgoing{Payload: fmt.Append(nil, j)}, func(_ uint64, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				stored.Done()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stored.Wait()
+	readers := make([]*Reader, sessions)
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range 16 {
+		workers.Go(func() {
+			for i := range next {
+				readers[i] = s.NewReader(sids[i], uint64(i))
+				b, err := readers[i].Read(ctx, 1, 0, 1, 0) // one of two: it stays behind
+				if err != nil || texts(b) != "0" {
+					t.Errorf("reader %d: %q, %v", i, texts(b), err)
+				}
+			}
+		})
+	}
+	for i := range sids {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	st, err := leaderConsumers(ctx, s, "UMF_OUT_0")
+	if err != nil || st != sessions {
+		t.Errorf("%d consumers at the same time, %v", st, err)
+	}
+	// They are still good, the first of them too. They end with the server.
+	if b, err := readers[0].Read(ctx, 2, 0, 10, 0); err != nil || len(b.Msgs) == 0 {
+		t.Errorf("%+v, %v", b, err)
+	}
+}
+
+func leaderConsumers(ctx context.Context, s *Store, stream string) (int, error) {
+	st, err := s.js.Stream(ctx, stream)
+	if err != nil {
+		return 0, err
+	}
+	return st.CachedInfo().State.Consumers, nil
+}
+
+func TestParseDelivery(t *testing.T) {
+	for _, c := range []struct {
+		reply string
+		want  delivery
+		ok    bool
+	}{
+		{"$JS.ACK.UMF_OUT_0.c_1_1.1.42.7.1700000000000000000.3", delivery{"c_1_1", 42, 7, 1700000000000000000}, true},
+		{"$JS.ACK.hub.ACCHASH.UMF_OUT_0.c_1_1.1.42.7.17.3", delivery{"c_1_1", 42, 7, 17}, true},
+		{"$JS.ACK._.ACCHASH.UMF_OUT_0.c_1_1.1.42.7.17.3.rnd", delivery{"c_1_1", 42, 7, 17}, true},
+		{"", delivery{}, false},
+		{"_INBOX.a.b", delivery{}, false},
+		{"$JS.ACK.S.c.1.0.7.17.3", delivery{}, false},
+		{"$JS.ACK.S.c.1.x.7.17.3", delivery{}, false},
+		{"$JS.FC.S.c.1.42.7.17.3", delivery{}, false},
+		{strings.Repeat(".", 100), delivery{}, false},
+	} {
+		got, ok := parseDelivery(c.reply)
+		if ok != c.ok || ok && got != c.want {
+			t.Errorf("%s: %+v %v", c.reply, got, ok)
+		}
+	}
+}
