@@ -161,10 +161,11 @@ type presence struct {
 	Version            string `json:"version"`
 	InstanceID         string `json:"instanceID"`
 	HostName           string `json:"hostName"`
+	Hostname           string `json:"hostname"` // the original has both spellings in use
 }
 
 func presenceOf(i bus.Instance) presence {
-	return presence{i.Service, i.Metadata["description"], i.Version, i.ID, i.Host}
+	return presence{i.Service, i.Metadata["description"], i.Version, i.ID, i.Host, i.Host}
 }
 
 // apiNodes lists everything that runs: nodes and instances of services.
@@ -255,7 +256,7 @@ func (n *Node) apiClear(context.Context) (any, error) {
 
 // pong answers a ping to the router: HYDRA.md.
 func (c *client) pong(e *umf.Envelope) {
-	c.reply("pong", outgoing{toRaw: e.Raw(umf.From), rmid: e.Raw(umf.Mid), typ: "pong", body: []byte(`{"typ":"pong"}`)})
+	c.reply("pong", outgoing{toRaw: e.Raw(umf.From), from: noSender, rmid: e.Raw(umf.Mid), typ: "pong", body: []byte(`{"typ":"pong"}`)})
 }
 
 // locate answers wsdir.loc: which node holds a session's socket.

@@ -126,9 +126,8 @@ func LoadConfig() (Config, error) {
 	if err := checkUnknown(os.Environ()); err != nil {
 		errs = append(errs, err)
 	}
-	if err := envconfig.Process("EDGE", &cfg); err != nil {
-		errs = append(errs, describe(err))
-		return cfg, errors.Join(errs...)
+	if err := process(&cfg); err != nil {
+		errs = append(errs, err)
 	}
 	if err := cfg.readFiles(); err != nil {
 		errs = append(errs, err)
@@ -147,6 +146,28 @@ func DefaultConfig() (Config, error) {
 	var cfg Config
 	err := envconfig.Process("HYDRANT_NO_SUCH_PREFIX", &cfg) // no variable has it, so all defaults apply
 	return cfg, err
+}
+
+// process reads the variables. envconfig stops at the first bad one; to name
+// all of them, each is put aside and the rest is read again.
+func process(cfg *Config) error {
+	var errs []error
+	for {
+		err := envconfig.Process("EDGE", cfg)
+		if err == nil {
+			return errors.Join(errs...)
+		}
+		errs = append(errs, describe(err))
+		var parse *envconfig.ParseError
+		if !errors.As(err, &parse) || os.Getenv(parse.KeyName) == "" {
+			return errors.Join(errs...)
+		}
+		value := os.Getenv(parse.KeyName)
+		if err := os.Unsetenv(parse.KeyName); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		defer os.Setenv(parse.KeyName, value)
+	}
 }
 
 // describe turns envconfig's error into one line that never shows a secret.

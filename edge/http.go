@@ -41,6 +41,7 @@ func (n *Node) publicHTTP() http.Handler {
 	mux.HandleFunc("POST "+apiPrefix+"send", n.serveSend)
 	mux.HandleFunc("POST "+apiPrefix+"queue", n.serveQueue)
 	mux.HandleFunc("POST "+apiPrefix+"message", n.serveMessage)
+	mux.HandleFunc("/v1/router", notFound) // or ServeMux redirects it
 	mux.HandleFunc("/", notFound)
 	return mux
 }

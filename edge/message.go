@@ -16,13 +16,17 @@ import (
 // Conditions that clients are told about; problem.code is their name on the wire.
 var (
 	errTooLarge = errors.New("edge: message too large")
+	errNotUMF   = errors.New("edge: to, frm or bdy is missing")
 	errBusy     = errors.New("edge: too many operations under way")
 )
+
+// noSender leaves frm out of a message: a pong has none in the original.
+var noSender = []byte{}
 
 // outgoing is a message of the edge itself, before it is text.
 type outgoing struct {
 	to      string
-	from    []byte // raw JSON; nil: the router on this node
+	from    []byte // raw JSON; nil: the router on this node; empty: none
 	toRaw   []byte // raw JSON instead of to
 	headers []byte // raw JSON
 	rmid    []byte // raw JSON of the mid it answers; nil: none
@@ -39,11 +43,13 @@ func (m outgoing) append(dst []byte, w *worker) []byte {
 	} else {
 		dst = umf.AppendString(dst, m.to)
 	}
-	dst = append(dst, `,"frm":`...)
-	if m.from != nil {
-		dst = append(dst, m.from...)
-	} else {
-		dst = append(dst, w.node.fromRouter...)
+	from := m.from
+	if from == nil {
+		from = w.node.fromRouter
+	}
+	if len(from) > 0 {
+		dst = append(dst, `,"frm":`...)
+		dst = append(dst, from...)
 	}
 	if m.headers != nil {
 		dst = append(dst, `,"hdr":`...)

@@ -79,7 +79,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n := &Node{
 		cfg: cfg, busCfg: busCfg, id: bus.NewNodeID(), m: newMetrics(), started: time.Now(),
 		ctx: ctx, cancel: cancel, guesses: newGuessLimiter(),
-		reasons: map[string]string{"nats": "not connected yet"}, addrSet: make(chan struct{}),
+		reasons: map[string]string{"nats": "not connected yet", "listener": "not open yet"}, addrSet: make(chan struct{}),
 	}
 	n.log = o.Logger.With("node", n.id)
 	n.fromRouter = umf.AppendString(nil, n.id+"@"+cfg.ServiceName+":/")
@@ -238,7 +238,7 @@ func (n *Node) serveClients() error {
 	n.addr = n.listener.Addr().String()
 	n.mu.Unlock()
 	close(n.addrSet)
-	n.m.ready.Set(1)
+	n.nowReady("listener")
 	return nil
 }
 

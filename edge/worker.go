@@ -103,11 +103,12 @@ func (w *worker) inspect(a *attachment, seq uint64, marker bool, payload []byte)
 	}
 	e := &w.envelope
 	err := umf.Scan(payload, e)
-	if err == nil {
-		err = e.Check()
-	}
-	if err == nil && int64(len(payload)) > w.node.maxDelivery() {
+	switch {
+	case err != nil:
+	case int64(len(payload)) > w.node.maxDelivery():
 		err = errTooLarge
+	case !e.Has(umf.To) || !e.Has(umf.From) || !e.Has(umf.Body):
+		err = errNotUMF // less strict than for clients: a service may answer false
 	}
 	if err != nil {
 		w.node.m.junk.Inc()

@@ -22,7 +22,7 @@ var hostileNames = []string{
 // names could make.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := watched(t)
 	node := w.node(t, "a")
 	bystander(t, node)
 	streams, err := w.nats.Streams(t.Context(), w.nc)

@@ -87,7 +87,7 @@ func TestForwardKeepsOrder(t *testing.T) {
 // HYDRA and DESIGN §4: nothing is stored for a session that does not exist.
 func TestToUnknownClient(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := watched(t)
 	c := dial(t, w.node(t, "a"))
 	stranger := strings.Repeat("q7", 13)
 	match := w.watch.Match(stranger)

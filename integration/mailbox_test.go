@@ -75,7 +75,7 @@ func (w *world) parked(t *testing.T, sid string) {
 	t.Helper()
 	if err := harness.Until(patient(t), func() error {
 		entry, err := w.entry(t, sid)
-		if err == nil && !strings.Contains(entry, "parked") {
+		if err == nil && !strings.Contains(entry, `"s":2`) {
 			err = fmt.Errorf("the entry of %s is %s", sid, entry)
 		}
 		return err
