@@ -21,6 +21,9 @@ func (s *Session) Attach(floor, seen uint64, fresh bool, fx Effects) {
 	s.weak = true
 	s.unsure = s.cursor > 0
 	s.fresh, s.keep = fresh, fresh
+	if !fresh && s.cursor == 0 {
+		s.origin = unknownOrigin
+	}
 	s.seek(fx)
 }
 
@@ -107,19 +110,17 @@ func (s *Session) established(c Copy, fx Effects) {
 
 // rollback begins again at the start of a log that is not the one that the
 // session has read so far. Nothing of the old one is valid any more: positions,
-// copies, confirmations on their way.
+// copies, confirmations on their way. The gap is told when the first message
+// of the new log, at least a marker, gives it a place; written is its x-prev
+// until then.
 func (s *Session) rollback(fx Effects) {
-	g := Gap{From: s.cursor + 1, To: max(s.cursor, s.missed, s.held.last(), s.since), Why: Rollback, Prev: s.written}
 	s.dropHeld()
-	s.cursor, s.written, s.floor, s.safe, s.anchor, s.stamp = 0, 0, 0, 0, 0, 0
+	s.cursor, s.floor, s.safe, s.anchor, s.stamp = 0, 0, 0, 0, 0
 	s.missed, s.missedReal, s.missedKept = 0, false, false
 	s.weak, s.unsure, s.second, s.foreign, s.verify, s.fresh = true, false, false, false, false, false
 	s.barrier = 0
 	s.epoch++
-	if s.class == Acked {
-		s.push(0, true)
-		s.rolled = int32(s.sent.len())
-	}
-	s.tell(g, fx)
+	s.rolled = int32(s.sent.len()) + 1
+	s.origin = otherOrigin
 	fx.Dirty()
 }

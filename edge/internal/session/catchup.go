@@ -155,12 +155,10 @@ func (s *Session) judgeResume(b *Batch) verdict {
 	if b.Anchor == Foreign && s.asked() == s.safe {
 		return rolledBack
 	}
+	s.foreign = s.foreign || b.Anchor == Foreign && !s.second
 	if !s.second && low != 0 && low != high {
-		s.second, s.foreign = true, b.Anchor == Foreign
+		s.second = true
 		return askOther
-	}
-	if b.Anchor == Foreign && low == 0 {
-		return rolledBack
 	}
 	return dropped
 }
@@ -256,7 +254,8 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 			break
 		}
 		switch {
-		case s.cursor == 0:
+		case s.origin != knownOrigin: // take tells
+		case s.fresh && m.Mark: // the first thing in the mailbox
 		case v == dropped && from < m.Seq:
 			s.skip(from, m.Seq-1, Overflow, fx)
 		case v != dropped && s.missedReal && s.missed > s.cursor && s.missed < m.Seq:

@@ -7,7 +7,7 @@ const tokenBits = 56
 
 // settle sends a barrier if something was written since the last one came back.
 func (s *Session) settle(fx Effects) {
-	if s.class != Plain || s.barrier != 0 || s.written <= s.floor || !s.active() {
+	if s.class != Plain || s.barrier != 0 || s.written <= s.floor || s.origin == otherOrigin || !s.active() {
 		return
 	}
 	s.barrier = s.written&(1<<tokenBits-1) | uint64(s.epoch)<<tokenBits

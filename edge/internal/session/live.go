@@ -14,7 +14,7 @@ func (s *Session) Live(c Copy, fx Effects) {
 		s.established(c, fx)
 	case c.Seq <= s.cursor:
 		fx.Count(DuplicateCopy)
-		if s.stamp != 0 && c.Seq <= s.anchor && c.Time > s.stamp {
+		if s.state != Attaching && s.stamp != 0 && c.Seq <= s.anchor && c.Time > s.stamp {
 			// Lower, yet younger than the anchor: is this another log? Where
 			// clocks jump it is not, so the store has to tell.
 			s.Reattach(fx)
@@ -60,6 +60,7 @@ func (s *Session) proven(prev uint64) bool {
 // take accounts for the message that follows the cursor, and writes it if it is
 // not a marker. prev is 0 if unknown.
 func (s *Session) take(m *Stored, prev uint64, fx Effects) {
+	s.begin(m, fx)
 	s.cursor = m.Seq
 	s.unsure = false
 	switch {
@@ -97,26 +98,38 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 	}
 }
 
-// tell writes a gap and moves the cursor behind it.
-func (s *Session) tell(g Gap, fx Effects) {
+// begin tells what is to be told before the first message after a start
+// without a position.
+func (s *Session) begin(m *Stored, fx Effects) {
+	switch o := s.origin; {
+	case o == knownOrigin:
+	case o == otherOrigin:
+		s.origin = knownOrigin
+		s.skip(1, m.Seq-1, Rollback, fx)
+		if s.class == Plain {
+			s.written = 0
+		}
+	default:
+		s.origin = knownOrigin
+		if m.Seq > 1 {
+			s.skip(1, m.Seq-1, Overflow, fx)
+		}
+	}
+}
+
+// skip declares everything from from up to and including to as missing.
+func (s *Session) skip(from, to uint64, why Why, fx Effects) {
+	g := Gap{From: from, To: to, Why: why, Prev: s.written, Seq: to}
+	s.cursor = max(s.cursor, to)
 	if s.class == Plain {
 		fx.Gap(g)
 		return
 	}
-	s.written, s.loose = g.Seq, true
+	s.written, s.loose = to, true
+	s.push(to, true)
 	if !fx.Gap(g) {
 		s.full = true
 	}
-}
-
-// skip declares everything up to and including to as missing.
-func (s *Session) skip(from, to uint64, why Why, fx Effects) {
-	g := Gap{From: from, To: to, Why: why, Prev: s.written, Seq: to}
-	if s.class == Acked {
-		s.push(to, true)
-	}
-	s.cursor = max(s.cursor, to)
-	s.tell(g, fx)
 }
 
 // push counts a sequence as unconfirmed.

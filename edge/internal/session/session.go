@@ -26,14 +26,15 @@ type Session struct {
 	// Confirming.
 	barrier uint64 // token of the outstanding ping (plain); 0: none
 	sent    *sent  // unconfirmed (acked); nil: none
-	rolled  int32  // entries of sent up to the last rollback's gap
+	rolled  int32  // entries of sent up to the last rollback's gap, which may still have to be pushed; 0: confirmed
 
 	held *held // live copies that wait; nil: none
 
-	class Class
-	state State
-	epoch uint8 // rollbacks, counted; tells barrier tokens of different logs apart
-	tries uint8 // repeats of the marker or of the read
+	class  Class
+	state  State
+	origin origin
+	epoch  uint8 // rollbacks, counted; tells barrier tokens of different logs apart
+	tries  uint8 // repeats of the marker or of the read
 
 	fresh      bool // first attach of the session: the first kept marker is its floor
 	keep       bool // the awaited marker has no time to live

@@ -68,6 +68,15 @@ func (w Why) String() string {
 	return [...]string{"overflow", "expired", "rollback"}[w]
 }
 
+// origin is what is to be told before the first message.
+type origin uint8
+
+const (
+	knownOrigin   origin = iota // nothing
+	unknownOrigin               // an overflow: nobody knows what was there before
+	otherOrigin                 // a rollback
+)
+
 // Event is a thing worth counting that is no state change and no gap. The
 // names are metric labels.
 type Event uint8
@@ -169,7 +178,7 @@ type Gap struct {
 	From, To uint64
 	Why      Why
 	Prev     uint64 // x-prev
-	Seq      uint64 // x-seq: To, or 0 after a rollback, where sequences begin again
+	Seq      uint64 // x-seq: To; after a rollback sequences begin again, so it is less than Prev may be
 }
 
 // Options are shared by many sessions and never changed by one. A zero field
