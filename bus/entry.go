@@ -34,6 +34,9 @@ type Entry struct {
 	// Fence is a random number of the attachment that owns the session: it
 	// tells one socket's ownership from another's, also on the same node.
 	Fence uint64
+	// Start is the sequence of the session's first marker: all of its messages
+	// are above.
+	Start uint64
 	// Floor is the sequence of the last message that was delivered.
 	Floor uint64
 	// Seen is a second position to go on from, of the reader's choice; it may
@@ -57,6 +60,7 @@ type entryJSON struct {
 	Node     string  `json:"n"`
 	State    State   `json:"s"`
 	Fence    uint64  `json:"w,omitempty"`
+	Start    uint64  `json:"b,omitempty"`
 	Floor    uint64  `json:"f,omitempty"`
 	Seen     *uint64 `json:"e,omitempty"` // absent: as Floor
 	Token    []byte  `json:"t,omitempty"`
@@ -69,7 +73,7 @@ type entryJSON struct {
 // MarshalJSON writes the stored form.
 func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
-		Node: e.Node, State: e.State, Fence: e.Fence, Floor: e.Floor, Token: e.TokenHash,
+		Node: e.Node, State: e.State, Fence: e.Fence, Start: e.Start, Floor: e.Floor, Token: e.TokenHash,
 		Identity: e.Identity, Acked: e.Acked, Addr: e.Addr,
 	}
 	if e.Seen != e.Floor {
@@ -94,7 +98,7 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("bus: session state %d", j.State)
 	}
 	*e = Entry{
-		Node: j.Node, State: j.State, Fence: j.Fence, Floor: j.Floor, Seen: j.Floor, TokenHash: j.Token,
+		Node: j.Node, State: j.State, Fence: j.Fence, Start: j.Start, Floor: j.Floor, Seen: j.Floor, TokenHash: j.Token,
 		Identity: j.Identity, Acked: j.Acked, Addr: j.Addr,
 	}
 	if j.Seen != nil {

@@ -48,6 +48,15 @@ func one(h nats.Header, key string) string {
 	return ""
 }
 
+// last returns the last value of a header: what the server adds comes behind
+// what the publisher may have put there.
+func last(h nats.Header, key string) string {
+	if v := h[key]; len(v) > 0 {
+		return v[len(v)-1]
+	}
+	return ""
+}
+
 // Copy is a message of a mailbox as it arrives on the live subject.
 type Copy struct {
 	// Seq is the message's sequence in its stream.
@@ -73,15 +82,15 @@ func ParseCopy(m *nats.Msg) (c Copy, ok bool) {
 	if m.Header == nil {
 		return c, false
 	}
-	seq, err := strconv.ParseUint(one(m.Header, headerSeq), 10, 64)
+	seq, err := strconv.ParseUint(last(m.Header, headerSeq), 10, 64)
 	if err != nil || seq == 0 {
 		return c, false
 	}
 	c.Seq = seq
-	c.Prev, _ = strconv.ParseUint(one(m.Header, headerLastSeq), 10, 64)
+	c.Prev, _ = strconv.ParseUint(last(m.Header, headerLastSeq), 10, 64)
 	c.Mark = markOf(m.Header)
 	c.TTL = one(m.Header, headerTTL) != ""
-	if at, err := time.Parse(time.RFC3339Nano, one(m.Header, headerTime)); err == nil {
+	if at, err := time.Parse(time.RFC3339Nano, last(m.Header, headerTime)); err == nil {
 		c.Time = at.UnixNano()
 	}
 	return c, true

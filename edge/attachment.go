@@ -35,6 +35,7 @@ type attachment struct {
 	core       session.Session
 	timer      *wire.Timer
 	reader     *mailboxReader
+	start      uint64 // sequence of the session's first marker
 	rev        uint64 // revision of the directory entry: the fence
 	saved      time.Time
 	dirtySince time.Time
@@ -44,6 +45,7 @@ type attachment struct {
 	listening  bool // the machine runs
 	suspended  bool // ownership is being verified: nothing reaches the machine
 	welcomed   bool
+	entering   bool // the first marker is back: the entry is to be written
 	isDirty    bool
 	saving     bool
 	saveAgain  bool
@@ -280,10 +282,18 @@ func (a *attachment) Attached() {
 	switch {
 	case a.welcomed:
 	case a.fresh:
-		a.save() // the welcome follows when the directory has the entry
+		a.entering = true // once the machine has taken the marker as its floor
 	default:
 		a.client.welcome(a)
 	}
+}
+
+// enter writes the first directory entry of a fresh session. The welcome
+// follows when it is acknowledged.
+func (a *attachment) enter() {
+	a.entering = false
+	a.start = a.core.Floor()
+	a.save()
 }
 
 // entry is what the directory should say of this session now.
@@ -294,7 +304,7 @@ func (a *attachment) entry() bus.Entry {
 	}
 	return bus.Entry{
 		Node: a.w.node.id, Fence: a.fence, State: state,
-		Floor: a.core.Floor(), Seen: a.core.Seen(),
+		Start: a.start, Floor: a.core.Floor(), Seen: a.core.Seen(),
 		TokenHash: a.tokenHash, Identity: a.identity, Acked: a.class == session.Acked, Opened: a.opened,
 	}
 }
@@ -444,6 +454,7 @@ func (a *attachment) suspend() {
 // lost ends an attachment whose session belongs to somebody else.
 func (a *attachment) lost() {
 	a.w.node.m.lifecycle.with("lost").Inc()
+	a.w.node.log.Info("session lost to another owner, or expired", "sid", a.sid)
 	c := a.client
 	a.client = nil
 	a.detach()

@@ -93,6 +93,16 @@ func (w *worker) compare(sids []string) {
 	})
 }
 
+// verifyAll has every session confirmed by the directory, in steps, and then
+// re-attached: while this node was cut off, others may have taken them.
+func (w *worker) verifyAll() {
+	list := make([]*attachment, 0, len(w.attachments))
+	for _, a := range w.attachments {
+		list = append(list, a)
+	}
+	w.step(list, (*attachment).suspend)
+}
+
 // reattach lets sessions find out again where their mailboxes stand, in steps,
 // so that NATS is not met by all of them at once.
 func (w *worker) reattach(of func(*attachment) bool) {

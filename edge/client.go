@@ -186,21 +186,21 @@ func (c *client) send(kind string, payload []byte) bool {
 	m := c.w.node.m
 	m.sent.with(kind).Inc()
 	m.sentBytes.Add(float64(len(payload)))
-	_, room := c.conn.Send(payload)
-	return room
-}
-
-// reply sends a message of the edge itself. A client that does not read what
-// it asked for is closed: nothing else bounds these.
-func (c *client) reply(kind string, msg outgoing) bool {
-	w := c.w
-	w.buf = msg.append(w.buf[:0], w)
-	room := c.send(kind, w.buf)
-	if !room && c.conn.Buffered() > int(w.node.cfg.WriteBuffer)*4 {
-		w.node.m.dropped.with("reply_slow").Inc()
+	queued, room := c.conn.Send(payload)
+	if !queued && !c.closing {
+		// Nothing else bounds what a client asks for and does not read. What
+		// its mailbox holds comes again when it resumes.
+		c.w.node.m.dropped.with("slow").Inc()
 		c.close(closeSlow, "client does not read")
 	}
 	return room
+}
+
+// reply sends a message of the edge itself.
+func (c *client) reply(kind string, msg outgoing) bool {
+	w := c.w
+	w.buf = msg.append(w.buf[:0], w)
+	return c.send(kind, w.buf)
 }
 
 // close ends the connection after what is pending.

@@ -198,14 +198,14 @@ func (c *client) takeOver(r resumeRequest, cl claim) {
 	}
 	floor, seen := cl.floor, cl.seen
 	if c.class == session.Acked && r.hasSeq {
-		floor = r.seq
+		floor = max(r.seq, cl.entry.Start)
 		if r.seq < cl.floor {
 			seen = 0 // the client asks for what it once confirmed
 		}
 	}
 	a := &attachment{
 		w: w, sid: r.id, fence: cl.fence, identity: cl.entry.Identity, tokenHash: cl.entry.TokenHash,
-		opened: cl.entry.Opened, class: c.class, client: c, rev: cl.rev, saved: w.loop.Now(), resumed: true,
+		opened: cl.entry.Opened, class: c.class, client: c, start: cl.entry.Start, rev: cl.rev, saved: w.loop.Now(), resumed: true,
 	}
 	c.a = a
 	c.deadline = w.loop.AfterFunc(w.node.cfg.HandshakeTimeout, func() {

@@ -20,14 +20,14 @@ func (n *Node) onDisconnect(err error) {
 	}
 }
 
-// onReconnect: copies were missed meanwhile, so every session re-attaches from
-// its cursor. No socket closes.
+// onReconnect: copies were missed meanwhile, and sessions may have moved. What
+// is still this node's re-attaches from its cursor.
 func (n *Node) onReconnect() {
 	n.m.natsEvents.with("reconnected").Inc()
 	n.setConnected(true)
 	n.log.Info("NATS connection is back", "url", n.nc.ConnectedUrlRedacted())
 	for _, w := range n.workers {
-		w.post(func() { w.reattach(func(*attachment) bool { return true }) })
+		w.post(w.verifyAll)
 	}
 }
 

@@ -88,6 +88,9 @@ func (w *worker) deliver(batch []*nats.Msg) {
 			w.node.m.storeTime.Observe(float64(w.loop.Now().UnixNano()-live.Time) / 1e9)
 		}
 		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, Time: live.Time, TTL: live.TTL, Payload: payload}, a)
+		if a.entering {
+			a.enter()
+		}
 	}
 }
 

@@ -73,10 +73,10 @@ func TestForwardKeepsOrder(t *testing.T) {
 	t.Parallel()
 	pairs(t, func(t *testing.T, from, to *client) {
 		const count = 300
-		for i := range count {
+		for i := 1; i <= count; i++ {
 			from.send(object{"to": "hydra-router:/", "fwd": to.Address(), "bdy": i})
 		}
-		for i := range count {
+		for i := 1; i <= count; i++ {
 			if got := to.next().Body(); got != fmt.Sprint(i) {
 				t.Fatalf("message %d is %s", i, got)
 			}

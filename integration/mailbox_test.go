@@ -113,7 +113,7 @@ func readGap(t *testing.T, m message) gap {
 // patient is a context for waits that should be short.
 func patient(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), harness.Patience) // also in a cleanup
 	t.Cleanup(cancel)
 	return ctx
 }

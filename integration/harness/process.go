@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -85,7 +87,32 @@ func (p *Process) Kill() {
 }
 
 // Freeze stops the process where it is (SIGSTOP); Thaw lets it go on.
-func (p *Process) Freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+//
+// Freeze returns when every thread has stopped.
+func (p *Process) Freeze() error {
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	return Until(ctx, func() error {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+		if err != nil {
+			return err
+		}
+		for _, task := range tasks {
+			text, err := os.ReadFile(task)
+			if err != nil {
+				continue // the thread has ended
+			}
+			_, state, _ := strings.Cut(string(text), ") ")
+			if !strings.HasPrefix(state, "T") {
+				return fmt.Errorf("%s still runs", task)
+			}
+		}
+		return nil
+	})
+}
 
 // Thaw continues a frozen process.
 func (p *Process) Thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }

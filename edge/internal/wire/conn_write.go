@@ -11,10 +11,10 @@ const (
 )
 
 // Send queues the concatenation of parts as one text frame, which must be
-// UTF-8; the bytes are copied. queued is false if WriteBuffer bytes or more
-// were queued already, or the connection is not open: the frame is not sent.
-// room is false if no further frame would be accepted; then Writable is
-// called when there is room again.
+// UTF-8; the bytes are copied. room is false if WriteBuffer bytes or more are
+// queued: the caller should stop until Writable is called. queued is false if
+// twice that were queued already, which leaves room for what a caller has in
+// hand, or the connection is not open: the frame is not sent.
 func (c *Conn) Send(parts ...[]byte) (queued, room bool) {
 	return c.send(ws.OpText, parts)
 }
@@ -30,7 +30,7 @@ func (c *Conn) send(op ws.OpCode, parts [][]byte) (queued, room bool) {
 	}
 	l := c.l
 	before := c.Buffered()
-	if before >= l.o.WriteBuffer {
+	if before >= 2*l.o.WriteBuffer {
 		c.set(flagNoRoom)
 		return false, false
 	}

@@ -41,16 +41,13 @@ type inbox struct {
 // put appends t. full: the queue holds its limit; !ok and !full: closed.
 func (in *inbox) put(t task) (ok, full bool) {
 	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.closed {
-		return false, false
+	closed, full := in.closed, len(in.tasks) >= in.limit
+	if !closed && !full {
+		in.tasks = append(in.tasks, t)
+		in.size.Store(int64(len(in.tasks)))
 	}
-	if len(in.tasks) >= in.limit {
-		return false, true
-	}
-	in.tasks = append(in.tasks, t)
-	in.size.Store(int64(len(in.tasks)))
-	return true, false
+	in.mu.Unlock()
+	return !closed && !full, full && !closed
 }
 
 // wait returns a channel that is closed once tasks have been taken, nil if

@@ -37,8 +37,8 @@ type Options struct {
 	MaxFragments int
 	// MaxHandshake bounds the bytes of a request head: 8 KiB.
 	MaxHandshake int
-	// WriteBuffer bounds the bytes queued for a socket: Send accepts a frame
-	// while fewer are queued, so that one frame more can lie there. 256 KiB.
+	// WriteBuffer is how many bytes may be queued for a socket before Send
+	// says that there is no room; beyond twice that it refuses. 256 KiB.
 	WriteBuffer int
 	// BufferMemory bounds the bytes of all partial messages and queued output
 	// of the server; who would need more is closed with 1013. 0: no bound.

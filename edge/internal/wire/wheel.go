@@ -152,7 +152,10 @@ type Timer struct {
 	l *Loop
 }
 
-func (t *Timer) expire() { t.F() }
+func (t *Timer) expire() {
+	t.l.ran = true // what F asks for is to be flushed
+	t.F()
+}
 
 // AfterFunc runs f on the loop after d. To be called on the loop.
 func (l *Loop) AfterFunc(d time.Duration, f func()) *Timer {

@@ -33,6 +33,7 @@ func run() error {
 	maxBytes := flag.Int64("max", 64<<20, "largest message in bytes")
 	fragments := flag.Int("fragments", 1<<20, "most frames of a message")
 	loops := flag.Int("loops", 0, "event loops; 0: one per core")
+	push := flag.Bool("push", false, "obey \"push COUNT BURST SIZE RATE\", SIGUSR1 (collect garbage) and SIGUSR2 (free memory)")
 	cert := flag.String("cert", "", "certificate file: serve TLS")
 	key := flag.String("key", "", "its key file")
 	flag.Parse()
@@ -52,10 +53,17 @@ func run() error {
 		}
 		o.TLS = certs.Config()
 	}
-	srv, err := wire.NewServer(o, echo{}, http.NotFoundHandler())
+	var h wire.Handler = echo{}
+	pushes := &pusher{conns: make(map[*wire.Conn]struct{})}
+	if *push {
+		h = pushes
+		memorySignals()
+	}
+	srv, err := wire.NewServer(o, h, http.NotFoundHandler())
 	if err != nil {
 		return err
 	}
+	pushes.srv = srv
 	ln, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
