@@ -27,22 +27,24 @@ type Config struct {
 	Key          string `envconfig:"NATS_KEY" desc:"file with its private key (PEM)"`
 }
 
-// Times and bounds of a connection. FlusherTimeout is the one that callers
-// feel: nats.go writes to the socket under its lock, so when a server has
-// stopped reading, whoever publishes or subscribes may wait that long, once;
-// then the connection counts as broken and calls return at once again.
+// Times and bounds of a connection.
 const (
-	// FlusherTimeout bounds a write to the server's socket.
-	FlusherTimeout = 2 * time.Second
+	// BlockTimeout is how long a call that publishes or subscribes may block.
+	// nats.go writes to its socket, and shakes hands with a server that it
+	// reconnects to, under the lock that every call takes. A server that has
+	// stopped reading (frozen, or cut off without a reset) so holds callers up
+	// for that long once, until the connection counts as broken; and again at
+	// each attempt to reconnect to one that accepts connections and then says
+	// nothing. In between, calls return at once. Contexts do not shorten this.
+	BlockTimeout = 2 * time.Second
 	// ReconnectBuffer bounds what is kept while there is no server; more is
 	// refused with nats.ErrReconnectBufExceeded.
 	ReconnectBuffer = 1 << 20
 
-	pingInterval   = 5 * time.Second
-	maxPingsOut    = 2
-	reconnectWait  = 250 * time.Millisecond
-	reconnectJit   = 500 * time.Millisecond
-	connectTimeout = 5 * time.Second
+	pingInterval  = 5 * time.Second
+	maxPingsOut   = 2
+	reconnectWait = 250 * time.Millisecond
+	reconnectJit  = 500 * time.Millisecond
 )
 
 // Connect connects to NATS and keeps the connection for ever: it reconnects
@@ -56,10 +58,10 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectJit, reconnectJit),
-		nats.Timeout(connectTimeout),
+		nats.Timeout(BlockTimeout),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPingsOut),
-		nats.FlusherTimeout(FlusherTimeout),
+		nats.FlusherTimeout(BlockTimeout),
 		nats.ReconnectOnFlusherError(),
 		nats.ReconnectBufSize(ReconnectBuffer),
 	}

@@ -86,7 +86,7 @@ func TestConnectWithPasswordFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if nc.Opts.Name != "test" || nc.Opts.MaxReconnect != -1 || nc.Opts.FlusherTimeout != FlusherTimeout {
+	if nc.Opts.Name != "test" || nc.Opts.MaxReconnect != -1 || nc.Opts.FlusherTimeout != BlockTimeout || nc.Opts.Timeout != BlockTimeout {
 		t.Errorf("%+v", nc.Opts)
 	}
 	nc.Close()

@@ -58,7 +58,7 @@ func (o *Outgoing) on(subject, to string) *nats.Msg {
 // when the store has acknowledged it. With a Mid it repeats the publish until
 // ctx ends if no answer comes; without one it tries once.
 //
-// It may block for up to [FlusherTimeout] beyond ctx if the server has stopped
+// It may block for up to [BlockTimeout] beyond ctx if the server has stopped
 // reading.
 func (s *Store) Publish(ctx context.Context, sid string, out Outgoing) (seq uint64, err error) {
 	m, err := out.message(sid)
@@ -94,9 +94,9 @@ func publishAcked(ctx context.Context, nc *nats.Conn, m *nats.Msg) (uint64, erro
 // full. There is no retry: with a Mid the caller may repeat what failed with
 // ErrUnconfirmed.
 //
-// It does not wait for the server, except that nats.go writes under its lock:
-// if the server has stopped reading, the call may block for up to
-// [FlusherTimeout], so an event loop should leave it to a goroutine.
+// It does not wait for the server, except as [BlockTimeout] says: if the server
+// has stopped reading, the call may block for that long, so an event loop should
+// leave it to a goroutine.
 func (s *Store) PublishAsync(sid string, out Outgoing, done func(seq uint64, err error)) error {
 	m, err := out.message(sid)
 	if err != nil {

@@ -227,7 +227,7 @@ func (p *proxy) forward(from, to net.Conn) {
 func TestPublishFrozen(t *testing.T) {
 	ns := startNATS(t)
 	p := newProxy(t, ns.URL())
-	nc, err := Connect(Config{URL: p.url()}, t.Name(), nats.FlusherTimeout(200*time.Millisecond))
+	nc, err := Connect(Config{URL: p.url()}, t.Name(), nats.FlusherTimeout(200*time.Millisecond), nats.Timeout(200*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -66,7 +67,7 @@ func (c *client) send(v any) string {
 // next takes the next message.
 func (c *client) next() message {
 	c.t.Helper()
-	m, err := c.Next(c.t.Context())
+	m, err := c.Next(context.WithoutCancel(c.t.Context()))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func (c *client) next() message {
 // find takes the first message that matches.
 func (c *client) find(match func(message) bool) message {
 	c.t.Helper()
-	m, err := c.Find(c.t.Context(), match)
+	m, err := c.Find(context.WithoutCancel(c.t.Context()), match)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func (c *client) quiet() {
 // closed waits for the end and returns the close code.
 func (c *client) closed() (int, string) {
 	c.t.Helper()
-	code, reason, err := c.Closed(c.t.Context())
+	code, reason, err := c.Closed(context.WithoutCancel(c.t.Context()))
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -1,2 +1,117 @@
-// Package umf is the message format: scanning, building, addressing, signing.
+// Package umf is the message format of Hydrant: it scans, checks, re-emits,
+// addresses, signs and verifies messages of the Universal Messaging Format,
+// UMF 1.4.6, as old clients of Hydra Router write and read them. It imports the
+// standard library only and does no I/O.
+//
+// There are two ways into it. Whoever passes messages on uses [Scan] and an
+// [Envelope], which finds the fields in a text without copying or allocating.
+// Whoever writes a service uses [Message], a struct. Both read a message in the
+// same way.
+//
+// # The format
+//
+// A message is a JSON object in UTF-8. Each field has a long key, and most have
+// a short one as well; a message may use either, or a mixture:
+//
+//	long           short  what it is
+//	to             to     where the message goes, required
+//	from           frm    who sent it, required
+//	headers        hdr    object of facts about the body
+//	mid            mid    id of the message
+//	rmid           rmid   mid of the message that this one answers
+//	signature      sig    see Signatures
+//	timeout        tmo    seconds that the sender waits
+//	timestamp      ts     when it was made, 2026-01-12T20:16:29.157Z
+//	type           typ    what the body is
+//	version        ver    UMF/1.4.6
+//	via            via    the way back to the sender's session
+//	forward        fwd    where the receiver is to send the message on
+//	body           bdy    any JSON that is not falsy, required
+//	authorization  aut    the sender's credentials
+//	priority       pri
+//	ttl            ttl    seconds for which the message is worth delivering
+//	for            for    whom it is for in the end
+//
+// What Hydrant sends is in short form. Keys that are not in the table are
+// passed on.
+//
+// A message has one reading, everywhere:
+//
+//   - Keys are compared after decoding their escapes, and with case.
+//   - Of equal keys the last value counts.
+//   - Of a long and a short key of one field the long one counts, unless its
+//     value is falsy and the short one's is not.
+//   - A value is falsy if JavaScript takes it for false: null, false, "", and
+//     every number that is zero as a double. A falsy field counts as absent.
+//
+// What [Envelope.AppendShort] emits has each field once, so nobody after it can
+// read the message differently.
+//
+// # Addresses
+//
+//	svc:/path                   any instance of a service
+//	S@svc:/path                 instance S of it
+//	svc:[GET]/path              an HTTP call to it
+//	sid@client:/                a session
+//	node-sid@hydra-router:/     a session, by the node that holds it: a via
+//
+// Names are 1 to 64 letters, digits, "_" or "-", and nothing else is accepted,
+// because they become tokens of NATS subjects.
+//
+// # Signatures
+//
+// A signature is the HMAC-SHA-256, in lower-case hex, of a text that the
+// original library got from JavaScript's JSON.stringify: fields to
+// authorization in the order of the table, without the signature, under their
+// long keys; falsy ones left out; the version filled in. Inside values, objects
+// are as a JavaScript object would have them (keys like "7" first, in numeric
+// order; of equal keys the last value in the place of the first), numbers are
+// doubles in their shortest form, and strings escape only what they must.
+//
+// That text depends on how a message is read: 1.0 and 1 are signed alike, and
+// so are "\u0041" and "A". [Keys.Verify] therefore also settles what goes on:
+// if a signed value has an object with a key twice, AppendShort emits the value
+// as it was signed.
+//
+// # Design
+//
+// Spans, not values. An Envelope holds where values begin and end in the text,
+// about 450 bytes in all, and is used again for the next message. Whether a
+// message is in short form already comes out of the same pass; then its bytes
+// are sent on with a few values spliced in, in 13 ns, and otherwise its values
+// are copied under new keys, in 55 ns. Bodies are never looked into beyond
+// checking that they are JSON, and never changed: 9007199254740993, 1e400 and
+// -0 arrive as they were sent.
+//
+// Speed of Scan: 1.3 GB/s on a message of 300 bytes, 3.4 times as fast as
+// encoding/json.Valid in the same run, which finds no fields and does not look
+// at UTF-8 (go test -bench 'Scan' ./umf). Two things make it: UTF-8 is checked
+// for the whole text at once, by unicode/utf8, instead of in each string; and
+// strings are walked over eight bytes at a time. Arrays and objects call each
+// other, which costs nothing that could be measured next to an explicit stack,
+// and depth is bounded.
+//
+// What a sender can make expensive is bounded, too. Scanning is linear. Making
+// canonical text of 1 MiB took at most 33 ms with everything that was tried to
+// slow it down (90,000 keys in one object, all of them integer-like and falling,
+// one key 170,000 times, 60 objects in each other whose keys all are in the
+// wrong order, a number of a million digits): equal keys are found with a seeded
+// hash table, and objects are put in order by moving output, not by reading
+// again. Usual messages take the fast way in [Envelope.AppendCanonical] and
+// [Keys.Verify], where a pass proves that a value is canonical as it is, so that
+// it can be hashed in place: 0.6 µs for 300 bytes, most of it SHA-256. The pass
+// may say "not sure" and never says "canonical" wrongly; fuzzing and 30,000
+// random messages, compared with the original library to the byte (go test
+// -tags e2e ./umf), hold both ways to the same text.
+//
+// Rejected: encoding/json for the Envelope (it matches keys without case, makes
+// U+FFFD of lone surrogates, and copies), and for canonical text (it has no
+// order of keys to start from, and 1e400 is an error). A map of fields (it
+// allocates). Refusing messages with equal keys: old clients' parsers take
+// them. Looking for equal keys inside unsigned bodies: they are the services'
+// business, and it would cost each message a pass. A limit for the number of
+// unknown keys: they are compared one by one only up to eight.
+//
+// unsafe is not used; numbers of more than 32 characters in signed messages
+// cost an allocation for it.
 package umf

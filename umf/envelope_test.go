@@ -2,6 +2,7 @@ package umf
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -48,7 +49,7 @@ func TestCheck(t *testing.T) {
 			}
 			continue
 		}
-		if bad.Field != test.want {
+		if bad.Field != test.want || !strings.HasPrefix(err.Error(), "umf: "+test.want.Long()+" is ") {
 			t.Errorf("%s: %v", test.text, err)
 		}
 	}

@@ -2,7 +2,6 @@ package umf
 
 import (
 	"bytes"
-	"math"
 	"math/bits"
 	"unicode/utf8"
 )
@@ -13,9 +12,10 @@ const (
 	// itself included.
 	MaxDepth = 64
 
-	// MaxText is the length in bytes from which on no text is scanned; what a
-	// connection accepts is far below.
-	MaxText = math.MaxInt32
+	// MaxText is the length in bytes up to which a text is scanned. What
+	// connections and NATS let through is far below; the limit is what the
+	// positions that an Envelope holds rest on.
+	MaxText = 256 << 20
 )
 
 // Scan finds the fields of the message in text, in one pass and without
@@ -55,14 +55,15 @@ func Scan(text []byte, e *Envelope) error {
 }
 
 func validPrefix(text []byte) []byte {
-	for i := 0; i < len(text); {
+	i := 0
+	for i < len(text) {
 		r, n := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && n == 1 {
-			return text[:i]
+			break
 		}
 		i += n
 	}
-	return text
+	return text[:i]
 }
 
 // scan walks over the members of the message. It returns the index of the

@@ -148,6 +148,15 @@ func TestScanRejects(t *testing.T) {
 	}
 }
 
+func TestScanTooLong(t *testing.T) {
+	var e Envelope
+	err := Scan(make([]byte, MaxText+1), &e) // never touched, so no memory is used
+	var syntax *SyntaxError
+	if !errors.As(err, &syntax) || syntax.Offset != MaxText || syntax.Reason != faultReasons[faultLength] {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestScanFields(t *testing.T) {
 	for f := range fieldCount {
 		for _, key := range []string{f.Long(), f.Short()} {
