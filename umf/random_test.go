@@ -199,25 +199,31 @@ func (a *author) number() string {
 			"144115188075855870", "144115188075855880", "0.1e1", "100e-2",
 		})
 	case 1: // any double, to the last bit
-		x := math.Float64frombits(uint64(a.intN(1<<32))<<32 | uint64(a.intN(1<<32)))
+		x := math.Float64frombits(a.bits()<<48 | a.bits()<<32 | a.bits()<<16 | a.bits())
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return "1e999"
 		}
 		return strconv.FormatFloat(x, 'e', -1, 64)
 	case 2: // digits without end
-		var s strings.Builder
-		s.WriteByte('1' + byte(a.intN(9)))
-		for range a.intN(40) {
-			s.WriteByte('0' + byte(a.intN(10)))
-		}
-		return s.String()
+		return a.digits(41)
 	case 3: // fractions, with zeros at both ends
 		return pick(a, []string{"", "-"}) + strconv.Itoa(a.intN(1000)) + "." + strings.Repeat("0", a.intN(9)) +
-			strconv.Itoa(a.intN(1<<40)) + strings.Repeat("0", a.intN(4))
+			a.digits(13) + strings.Repeat("0", a.intN(4))
 	case 4: // exponents
 		return fmt.Sprintf("%d.%d%s%s%d", a.intN(10), a.intN(1<<30), pick(a, []string{"e", "E"}), pick(a, []string{"", "+", "-", "-0"}), a.intN(330))
 	case 5: // around where the notation changes
 		return fmt.Sprintf("%de%d", 1+a.intN(1<<30), a.intN(60)-35)
 	}
-	return strconv.Itoa(a.intN(1<<50) - 1<<30)
+	return pick(a, []string{"", "-"}) + a.digits(17)
+}
+
+func (a *author) bits() uint64 { return uint64(a.intN(1 << 16)) }
+
+// digits returns 1 to most digits, the first of them not zero.
+func (a *author) digits(most int) string {
+	s := []byte{'1' + byte(a.intN(9))}
+	for range a.intN(most) {
+		s = append(s, '0'+byte(a.intN(10)))
+	}
+	return string(s)
 }
