@@ -70,19 +70,22 @@ func (d *Directory) GetLatest(ctx context.Context, sid string) (Entry, uint64, e
 	switch {
 	case err != nil:
 		return Entry{}, 0, err
-	case !found || deleted(m.Header):
+	case !found || header(m.Header, headerKVOp) != "":
 		return Entry{}, 0, ErrNoSession
 	}
 	return decodeEntry(m.Data, m.Seq)
 }
 
-// deleted reports whether raw headers are those of a deleted key.
-func deleted(raw []byte) bool {
+// header reads one of a message's raw headers.
+func header(raw []byte, key string) string {
 	if len(raw) == 0 {
-		return false
+		return ""
 	}
 	h, err := nats.DecodeHeadersMsg(raw)
-	return err == nil && one(h, headerKVOp) != ""
+	if err != nil {
+		return ""
+	}
+	return one(h, key)
 }
 
 func decodeEntry(data []byte, rev uint64) (Entry, uint64, error) {
@@ -109,14 +112,12 @@ func (d *Directory) Update(ctx context.Context, sid string, e Entry, rev uint64)
 	return d.write(ctx, sid, &e, rev)
 }
 
-// write stores an entry under the expected revision. The message id makes the
-// repetition of a write whose answer was lost return the first one's revision.
+// write stores an entry under the expected revision.
 func (d *Directory) write(ctx context.Context, sid string, e *Entry, rev uint64) (uint64, error) {
 	m, err := d.message(sid, e, rev)
 	if err != nil {
 		return 0, err
 	}
-	m.Header[headerMsgID] = []string{NewSID()}
 	seq, err := d.send(ctx, m)
 	if err == nil {
 		d.known.put(sid, true)
@@ -132,7 +133,6 @@ func (d *Directory) Delete(ctx context.Context, sid string, rev uint64) error {
 	m := &nats.Msg{Subject: sessionKeyPrefix + sid, Header: nats.Header{
 		headerKVOp:     []string{"DEL"},
 		headerExpected: []string{strconv.FormatUint(rev, 10)},
-		headerMsgID:    []string{NewSID()},
 		headerTTL:      []string{ttlSeconds(deletedFor)},
 	}}
 	_, err := d.send(ctx, m)
@@ -142,15 +142,42 @@ func (d *Directory) Delete(ctx context.Context, sid string, rev uint64) error {
 	return err
 }
 
-// send publishes m until it is acknowledged or ctx ends.
+// send publishes a compare-and-swap until it is acknowledged or ctx ends. If an
+// answer was lost, the write may be what its own repetition then conflicts
+// with; the leader tells, since every write carries a name of its own. (The
+// stream's deduplication is no help: it comes after the comparison.)
 func (d *Directory) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
+	name := NewSID()
+	m.Header[headerWrite] = []string{name}
+	unsure := false
 	err = retry(ctx, func(ctx context.Context) error {
 		seq, err = publishAcked(ctx, d.store.nc, m)
+		unsure = unsure || errors.Is(err, ErrUnconfirmed)
 		return err
 	})
-	return seq, err
+	if !unsure || !errors.Is(err, ErrFenced) {
+		return seq, err
+	}
+	seq, own, rerr := d.wrote(ctx, m.Subject, name)
+	switch {
+	case rerr != nil:
+		return 0, rerr
+	case own:
+		return seq, nil
+	}
+	return 0, err
+}
+
+// wrote reports whether the last write to a key is the one of that name, and
+// its revision.
+func (d *Directory) wrote(ctx context.Context, key, name string) (rev uint64, own bool, err error) {
+	m, found, err := leaderGet(ctx, d.store.nc, sessionStream, getRequest{LastFor: key})
+	if err != nil || !found || header(m.Header, headerWrite) != name {
+		return 0, false, err
+	}
+	return m.Seq, true, nil
 }
 
 // UpdateAsync is Update without the wait and without repetition, for

@@ -39,6 +39,9 @@ const (
 	headerKVOp     = "KV-Operation"
 )
 
+// headerWrite names one write to the directory.
+const headerWrite = "Umf-Write"
+
 // one returns the first value of a header, without the cost of a canonical
 // form: NATS headers are case-sensitive.
 func one(h nats.Header, key string) string {

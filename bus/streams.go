@@ -26,9 +26,6 @@ const (
 	// remembers each id that long, about 150 bytes of it, so it is no longer
 	// than a sender's repetitions need.
 	dupWindow = time.Minute
-	// entryDupWindow is the same for directory entries: it only has to outlast
-	// the repetition of a write.
-	entryDupWindow = 30 * time.Second
 )
 
 // outConfig is the stream of mailbox partition i.
@@ -77,7 +74,7 @@ func (c *MailboxConfig) sessionConfig() jetstream.StreamConfig {
 	cfg.MaxMsgsPerSubject = 1
 	cfg.MaxAge = c.TTL
 	cfg.MaxBytes = -1
-	cfg.Duplicates = min(entryDupWindow, c.TTL)
+	cfg.Duplicates = min(dupWindow, c.TTL)
 	cfg.AllowRollup = true
 	cfg.DenyDelete = true
 	cfg.Compression = jetstream.NoCompression // entries are too small

@@ -1,0 +1,289 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// findings opens a store that must not open, and returns why.
+func findings(t *testing.T, nc *nats.Conn, cfg MailboxConfig) []Finding {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	s, err := OpenStore(ctx, nc, cfg)
+	if err == nil {
+		s.Close()
+		t.Fatal("the store opened")
+	}
+	var c *ContractError
+	if !errors.As(err, &c) || len(c.Findings) == 0 {
+		t.Fatalf("%T %v", err, err)
+	}
+	for _, f := range c.Findings {
+		if f.What == "" || f.Want == "" || f.Have == "" || f.Fix == "" || !strings.Contains(err.Error(), f.What) {
+			t.Errorf("incomplete: %+v", f)
+		}
+	}
+	return c.Findings
+}
+
+func TestContractConfig(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	for _, cfg := range []MailboxConfig{
+		{Streams: 3}, {Streams: 64}, {Replicas: 6}, {Replicas: -1}, {QueueLimit: -1}, {TTL: time.Millisecond}, {MaxBytes: -1}, {WorkLimit: -1}, {Window: -1},
+	} {
+		if _, err := OpenStore(testContext(t), nc, cfg); !errors.Is(err, ErrConfig) {
+			t.Errorf("%+v: %v", cfg, err)
+		}
+	}
+}
+
+// TestContractDefaults: the streams are as DESIGN §2 has them.
+func TestContractDefaults(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	ctx := testContext(t)
+	s, err := OpenStore(ctx, nc, MailboxConfig{MaxBytes: 32 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	for i := range 16 {
+		st, err := s.js.Stream(ctx, fmt.Sprintf("UMF_OUT_%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := st.CachedInfo().Config
+		if c.Storage != jetstream.FileStorage || c.MaxMsgsPerSubject != 1002 || c.MaxAge != 36*time.Hour || c.MaxConsumers <= 1000 ||
+			c.MaxBytes != 2<<20 || !c.AllowDirect || !c.AllowMsgTTL || len(c.Subjects) != 4 || c.Compression != jetstream.S2Compression {
+			t.Errorf("%+v", c)
+		}
+	}
+	kv, err := s.js.KeyValue(ctx, SessionBucket) // NATS' tools take it for a bucket
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, err := kv.Status(ctx); err != nil || st.TTL() != 24*time.Hour || st.History() != 1 {
+		t.Errorf("%+v %v", st, err)
+	}
+	for range 17 { // each partition is tried once, and the first again
+		if err := s.Verify(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A second node finds nothing to change.
+	again, err := OpenStore(ctx, nc, s.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
+func TestContractUpdates(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	ctx := testContext(t)
+	s := openStore(t, nc, MailboxConfig{QueueLimit: 10, TTL: time.Hour})
+	cfg := s.Config()
+	cfg.QueueLimit, cfg.TTL = 20, 2*time.Hour
+	raised, err := OpenStore(ctx, nc, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raised.Close()
+	st, err := s.js.Stream(ctx, "UMF_OUT_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := st.CachedInfo().Config
+	if have.MaxMsgsPerSubject != 22 || have.MaxAge != 3*time.Hour {
+		t.Fatalf("%+v", have)
+	}
+	// The node with the lower limits still is content; one that finds them
+	// lowered is not.
+	if err := s.Verify(ctx); err != nil {
+		t.Error(err)
+	}
+	have.MaxMsgsPerSubject = 5
+	have.MaxConsumers = 7
+	have.AllowDirect = false
+	have.RePublish = nil
+	if _, err := s.js.UpdateStream(ctx, have); err != nil {
+		t.Fatal(err)
+	}
+	var c *ContractError
+	if err := s.Verify(ctx); !errors.As(err, &c) || len(c.Findings) != 4 {
+		t.Fatal(err)
+	}
+	for i, what := range []string{"max_msgs_per_subject", "max_consumers", "allow_direct", "republish"} {
+		if !strings.Contains(c.Findings[i].What, what) {
+			t.Errorf("%v is not about %s", c.Findings[i], what)
+		}
+	}
+	// A node that starts mends it.
+	mended, err := OpenStore(ctx, nc, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mended.Close()
+}
+
+// TestContractPartition: another number of streams would leave what is stored
+// behind, so it is refused in both directions and changes nothing.
+func TestContractPartition(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	s := openStore(t, nc, MailboxConfig{Streams: 4})
+	sid := NewSID()
+	fill(t, s, sid, 3)
+	for _, n := range []int{2, 8} {
+		cfg := s.Config()
+		cfg.Streams = n
+		found := findings(t, nc, cfg)
+		if !strings.Contains(found[0].What, "UMF_OUT_") {
+			t.Error(found[0])
+		}
+	}
+	if err := s.Verify(testContext(t)); err != nil {
+		t.Error(err)
+	}
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	if b, err := r.Read(testContext(t), 1, 0, 10, 0); err != nil || texts(b) != "0 1 2" {
+		t.Error(texts(b), err)
+	}
+}
+
+func TestContractReplicas(t *testing.T) {
+	found := findings(t, connect(t, startNATS(t)), MailboxConfig{Streams: 1, Replicas: 3})
+	if !strings.Contains(found[0].Have, "replicas > 1 not supported") {
+		t.Error(found[0])
+	}
+}
+
+func TestContractStorage(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	s := openStore(t, nc, MailboxConfig{Streams: 1}) // in memory
+	cfg := s.Config()
+	cfg.Memory = false
+	if found := findings(t, nc, cfg); !strings.Contains(found[0].What, "storage") {
+		t.Error(found[0])
+	}
+}
+
+// startServer runs a server with options that package embedded does not have.
+func startServer(t *testing.T, o server.Options) *server.Server {
+	t.Helper()
+	o.Host, o.Port, o.NoSigs, o.NoLog, o.StoreDir = "127.0.0.1", server.RANDOM_PORT, true, true, t.TempDir()
+	ns, err := server.NewServer(&o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	t.Cleanup(func() {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	})
+	if !ns.ReadyForConnections(10 * time.Second) {
+		t.Fatal("server not ready")
+	}
+	return ns
+}
+
+func connectTo(t *testing.T, url string) *nats.Conn {
+	t.Helper()
+	nc, err := Connect(Config{URL: url}, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	t.Cleanup(func() {
+		nc.Close()
+		<-closed
+	})
+	return nc
+}
+
+// TestContractWithoutJetStream: FAILURES R15.
+func TestContractWithoutJetStream(t *testing.T) {
+	ns := startServer(t, server.Options{})
+	nc := connectTo(t, ns.ClientURL())
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	_, err := OpenStore(ctx, nc, MailboxConfig{})
+	var c *ContractError
+	if !errors.As(err, &c) || c.Findings[0].What != "JetStream" {
+		t.Fatal(err)
+	}
+}
+
+// TestContractAccount: the account's limit is what the streams get; too low a
+// limit is a finding.
+func TestContractAccount(t *testing.T) {
+	for limit, ok := range map[int]bool{500: false, 5000: true} {
+		acc := server.NewAccount("A")
+		ns := startServer(t, server.Options{
+			JetStream: true,
+			Accounts:  []*server.Account{acc},
+			Users:     []*server.User{{Username: "u", Password: "p", Account: acc}},
+		})
+		limits := map[string]server.JetStreamAccountLimits{"": {
+			MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: limit, MaxAckPending: -1,
+		}}
+		a, err := ns.LookupAccount("A")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.EnableJetStream(limits, nil); err != nil {
+			t.Fatal(err)
+		}
+		nc := connectTo(t, strings.Replace(ns.ClientURL(), "nats://", "nats://u:p@", 1))
+		if !ok {
+			if found := findings(t, nc, MailboxConfig{Streams: 1}); !strings.Contains(found[0].What, "max_consumers") {
+				t.Error(found[0])
+			}
+			continue
+		}
+		s := openStore(t, nc, MailboxConfig{Streams: 1})
+		st, err := s.js.Stream(testContext(t), "UMF_OUT_0")
+		if err != nil || st.CachedInfo().Config.MaxConsumers != limit {
+			t.Error(st, err)
+		}
+	}
+}
+
+// TestContractPermissions: a user that may not receive live copies is found
+// out, since nothing else would show it.
+func TestContractPermissions(t *testing.T) {
+	t.Parallel() // the probe waits for what does not come
+	ns := startServer(t, server.Options{
+		JetStream: true,
+		Users: []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{
+			Subscribe: &server.SubjectPermission{Deny: []string{prefixLive + ">"}},
+		}}},
+	})
+	nc := connectTo(t, strings.Replace(ns.ClientURL(), "nats://", "nats://u:p@", 1))
+	if found := findings(t, nc, MailboxConfig{Streams: 1}); !strings.Contains(found[0].Fix, "permissions") {
+		t.Error(found[0])
+	}
+}
+
+// TestContractUnanswered: without a server, Verify says so in time.
+func TestContractUnanswered(t *testing.T) {
+	s := newStore(t, MailboxConfig{Streams: 1})
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := s.js.DeleteStream(ctx, "UMF_OUT_0"); err != nil {
+		t.Fatal(err)
+	}
+	var c *ContractError
+	if err := s.Verify(ctx); !errors.As(err, &c) || !strings.Contains(c.Findings[0].What, "UMF_OUT_0") {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,375 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+func testEntry() Entry {
+	return Entry{
+		Node: testNode, State: StateLive, Floor: 5, Seen: 7, TokenHash: []byte{1, 2, 3}, Identity: "alice",
+		Acked: true, Addr: "192.0.2.1:4711", Opened: time.Unix(1700000000, 0).UTC(),
+	}
+}
+
+func sameEntry(a, b Entry) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }
+
+func TestEntryJSON(t *testing.T) {
+	for _, c := range []struct {
+		e    Entry
+		text string
+	}{
+		{testEntry(), `{"n":"` + testNode + `","s":1,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"a":"192.0.2.1:4711","o":1700000000}`},
+		{Entry{Node: testNode, State: StateParked, Floor: 9, Seen: 9}, `{"n":"` + testNode + `","s":2,"f":9}`},
+	} {
+		text, err := json.Marshal(c.e)
+		if err != nil || string(text) != c.text {
+			t.Errorf("%s, %v", text, err)
+		}
+		var got Entry
+		if err := json.Unmarshal(text, &got); err != nil || !sameEntry(got, c.e) {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	for _, bad := range []string{`{}`, `[]`, `{"n":"x","s":1}`, `{"n":"` + testNode + `","s":9}`, `{"n":"` + testNode + `"}`, `{"n":"` + testNode + `","s":1,"f":-1}`} {
+		var e Entry
+		if err := json.Unmarshal([]byte(bad), &e); err == nil {
+			t.Errorf("%s is an entry", bad)
+		}
+	}
+}
+
+func FuzzEntry(f *testing.F) {
+	f.Add([]byte(`{"n":"` + testNode + `","s":1,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"a":"x","o":1700000000}`))
+	f.Add([]byte(`{"n":"` + testNode + `","s":2,"e":3,"f":9}`))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var e, again Entry
+		if json.Unmarshal(data, &e) != nil {
+			return
+		}
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, &again); err != nil || !sameEntry(e, again) {
+			t.Fatalf("%s: %+v, %v", text, again, err)
+		}
+	})
+}
+
+func TestDirectory(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	d, ctx, sid := s.Directory(), testContext(t), NewSID()
+	if _, _, err := d.Get(ctx, sid); !errors.Is(err, ErrNoSession) {
+		t.Fatal(err)
+	}
+	e := testEntry()
+	rev, err := d.Create(ctx, sid, e)
+	if err != nil || rev == 0 {
+		t.Fatal(rev, err)
+	}
+	if _, err := d.Create(ctx, sid, e); !errors.Is(err, ErrFenced) {
+		t.Error("created twice:", err)
+	}
+	for _, get := range []func(context.Context, string) (Entry, uint64, error){d.Get, d.GetLatest} {
+		if got, r, err := get(ctx, sid); err != nil || r != rev || !sameEntry(got, e) {
+			t.Errorf("%+v at %d, %v", got, r, err)
+		}
+	}
+	e.State, e.Floor, e.Seen = StateParked, 12, 12
+	next, err := d.Update(ctx, sid, e, rev)
+	if err != nil || next <= rev {
+		t.Fatal(next, err)
+	}
+	for _, stale := range []uint64{0, rev, next + 1} {
+		if _, err := d.Update(ctx, sid, e, stale); !errors.Is(err, ErrFenced) {
+			t.Errorf("updated at %d: %v", stale, err)
+		}
+	}
+	if err := d.Delete(ctx, sid, rev); !errors.Is(err, ErrFenced) {
+		t.Error("deleted by a former owner:", err)
+	}
+	if err := d.Delete(ctx, sid, next); err != nil {
+		t.Fatal(err)
+	}
+	for _, get := range []func(context.Context, string) (Entry, uint64, error){d.Get, d.GetLatest} {
+		if _, _, err := get(ctx, sid); !errors.Is(err, ErrNoSession) {
+			t.Error(err)
+		}
+	}
+	if _, err := d.Update(ctx, sid, e, next); !errors.Is(err, ErrFenced) {
+		t.Error("updated after deletion:", err)
+	}
+}
+
+func TestDirectoryRefuses(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	d, ctx := s.Directory(), testContext(t)
+	for _, sid := range []string{"", ">", "*", "a.b", testSID + "x"} {
+		_, _, err1 := d.Get(ctx, sid)
+		_, _, err2 := d.GetLatest(ctx, sid)
+		_, err3 := d.Create(ctx, sid, testEntry())
+		_, err4 := d.Update(ctx, sid, testEntry(), 1)
+		err5 := d.Delete(ctx, sid, 1)
+		err6 := d.UpdateAsync(sid, testEntry(), 1, func(uint64, error) { t.Error("done was called") })
+		_, err7 := d.Lookup(ctx, sid)
+		for i, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
+			if !errors.Is(err, ErrBadSID) {
+				t.Errorf("%q: %d: %v", sid, i+1, err)
+			}
+		}
+	}
+	// What is no entry is reported as such, and not as a session's absence.
+	sid := NewSID()
+	if _, err := publishAcked(ctx, s.nc, &nats.Msg{Subject: sessionKeyPrefix + sid, Data: []byte("junk")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.Get(ctx, sid); !errors.Is(err, ErrBadEntry) {
+		t.Error(err)
+	}
+	if ok, err := d.Lookup(ctx, sid); !ok || err != nil {
+		t.Error(ok, err)
+	}
+}
+
+// TestDirectoryRecognises: the repetition of a write whose answer was lost
+// conflicts with the write itself. It is recognised, and another's is not.
+func TestDirectoryRecognises(t *testing.T) {
+	s := newStore(t, MailboxConfig{Streams: 1})
+	d, ctx, sid := s.Directory(), testContext(t), NewSID()
+	e := testEntry()
+	m, err := d.message(sid, &e, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev, err := d.send(ctx, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := one(m.Header, headerWrite)
+	if got, own, err := d.wrote(ctx, m.Subject, name); err != nil || !own || got != rev {
+		t.Errorf("%d %v, %v", got, own, err)
+	}
+	if _, err := d.send(ctx, m); !errors.Is(err, ErrFenced) { // nothing was lost: a conflict
+		t.Error(err)
+	}
+	if _, err := d.Update(ctx, sid, e, rev); err != nil {
+		t.Fatal(err)
+	}
+	if _, own, err := d.wrote(ctx, m.Subject, name); err != nil || own {
+		t.Error("took another's write for its own:", err)
+	}
+	if _, own, err := d.wrote(ctx, sessionKeyPrefix+NewSID(), name); err != nil || own {
+		t.Error("took nothing for its own:", err)
+	}
+}
+
+// TestDirectoryRace: of many that take a session over at the same time, one
+// wins.
+func TestDirectoryRace(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	d, ctx, sid := s.Directory(), testContext(t), NewSID()
+	rev, err := d.Create(ctx, sid, testEntry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 20 {
+		var mu sync.Mutex
+		var won []uint64
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				e := testEntry()
+				e.Node = NewNodeID()
+				r, err := d.Update(ctx, sid, e, rev)
+				if err == nil {
+					mu.Lock()
+					won = append(won, r)
+					mu.Unlock()
+				} else if !errors.Is(err, ErrFenced) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(won) != 1 {
+			t.Fatalf("round %d: %d winners", round, len(won))
+		}
+		rev = won[0]
+	}
+}
+
+func TestDirectoryUpdateAsync(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	d, ctx, sid := s.Directory(), testContext(t), NewSID()
+	rev, err := d.Create(ctx, sid, testEntry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		rev uint64
+		err error
+	}
+	results := make(chan result, 1)
+	done := func(rev uint64, err error) { results <- result{rev, err} }
+	e := testEntry()
+	e.Floor, e.Seen = 100, 100
+	if err := d.UpdateAsync(sid, e, rev, done); err != nil {
+		t.Fatal(err)
+	}
+	r := <-results
+	if r.err != nil || r.rev <= rev {
+		t.Fatal(r)
+	}
+	if err := d.UpdateAsync(sid, e, rev, done); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-results; !errors.Is(r.err, ErrFenced) {
+		t.Error(r)
+	}
+	if got, at, err := d.Get(ctx, sid); err != nil || at != r.rev || got.Floor != 100 {
+		t.Error(got, at, err)
+	}
+}
+
+func TestDirectoryList(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	d, ctx := s.Directory(), testContext(t)
+	list := func(most int) map[string]Entry {
+		all := make(map[string]Entry)
+		if err := d.List(ctx, func(sid string, e Entry) bool {
+			all[sid] = e
+			return len(all) < most
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if n := len(list(10)); n != 0 {
+		t.Errorf("%d sessions in an empty directory", n)
+	}
+	want := make(map[string]uint64)
+	for i := range 5 {
+		e := testEntry()
+		e.Floor, e.Seen = uint64(i), uint64(i)
+		sid := NewSID()
+		rev, err := d.Create(ctx, sid, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 4 {
+			if err := d.Delete(ctx, sid, rev); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want[sid] = uint64(i)
+	}
+	if _, err := publishAcked(ctx, s.nc, &nats.Msg{Subject: sessionKeyPrefix + NewSID(), Data: []byte("junk")}); err != nil {
+		t.Fatal(err)
+	}
+	got := list(100)
+	if len(got) != len(want) {
+		t.Fatalf("%d sessions", len(got))
+	}
+	for sid, floor := range want {
+		if got[sid].Floor != floor {
+			t.Errorf("%s: %+v", sid, got[sid])
+		}
+	}
+	if n := len(list(2)); n != 2 {
+		t.Errorf("%d after a stop at 2", n)
+	}
+}
+
+func TestLookup(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	d, ctx, sid := s.Directory(), testContext(t), NewSID()
+	if _, cached := d.Known(sid); cached {
+		t.Error("cached before it was asked")
+	}
+	for range 2 {
+		if ok, err := d.Lookup(ctx, sid); ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	if exists, cached := d.Known(sid); exists || !cached {
+		t.Error("the miss is not cached")
+	}
+	if _, err := d.Create(ctx, sid, testEntry()); err != nil {
+		t.Fatal(err)
+	}
+	// This node made it, so it knows.
+	if ok, err := d.Lookup(ctx, sid); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	// One that another node made is found as well.
+	elsewhere := openStore(t, connectTo(t, s.nc.ConnectedUrl()), s.Config()).Directory()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if ok, err := elsewhere.Lookup(ctx, sid); !ok || err != nil {
+				t.Error(ok, err)
+			}
+		})
+	}
+	wg.Wait()
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := d.Lookup(cancelled, NewSID()); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// TestLookupBounds: neither made-up sessions nor real ones fill the memory, and
+// the ones do not displace the others.
+func TestLookupBounds(t *testing.T) {
+	l := newLookups()
+	first := NewSID()
+	l.put(first, true)
+	for range 3 * maxLookups {
+		l.put(NewSID(), false)
+	}
+	if exists, ok := l.get(first); !exists || !ok {
+		t.Error("misses displaced a hit")
+	}
+	if n := len(l.misses.young) + len(l.misses.old); n > maxLookups {
+		t.Errorf("%d misses", n)
+	}
+	l.put(first, false)
+	if exists, ok := l.get(first); exists || !ok {
+		t.Error("a hit that became a miss")
+	}
+	var askers []*lookup
+	for range maxAskers {
+		q, mine, err := l.ask(NewSID())
+		if err != nil || !mine {
+			t.Fatal(err)
+		}
+		askers = append(askers, q)
+	}
+	sid := NewSID()
+	if _, _, err := l.ask(sid); !errors.Is(err, ErrOverload) {
+		t.Error(err)
+	}
+	failed := errors.New("failed")
+	l.answer(sid, askers[0], failed)
+	if !errors.Is(askers[0].err, failed) {
+		t.Error(askers[0].err)
+	}
+	if _, ok := l.get(sid); ok {
+		t.Error("a failure was remembered")
+	}
+	g := &generations{young: map[string]time.Time{sid: time.Now().Add(-lookupTTL)}}
+	if g.has(sid, time.Now()) {
+		t.Error("an old answer counts")
+	}
+}

@@ -1,0 +1,69 @@
+package bus
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+)
+
+func TestLastSeqs(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx := testContext(t)
+	want := make(map[string]uint64)
+	var sids []string
+	for i := range 20 {
+		sid := NewSID()
+		sids = append(sids, sid)
+		if i%4 == 3 {
+			continue // an empty mailbox
+		}
+		seqs := fill(t, s, sid, 1+i%3)
+		want[sid] = seqs[len(seqs)-1]
+	}
+	got, err := s.LastSeqs(ctx, sids)
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%d of %d, %v", len(got), len(want), err)
+	}
+	for sid, seq := range want {
+		if got[sid] != seq {
+			t.Errorf("%d, want %d", got[sid], seq)
+		}
+	}
+	if got, err := s.LastSeqs(ctx, nil); err != nil || len(got) != 0 {
+		t.Error(got, err)
+	}
+	if got, err := s.LastSeqs(ctx, []string{NewSID()}); err != nil || len(got) != 0 {
+		t.Error(got, err)
+	}
+	if _, err := s.LastSeqs(ctx, []string{">"}); !errors.Is(err, ErrBadSID) {
+		t.Error(err)
+	}
+}
+
+// TestLastSeqsPages: an answer over sweepBytes comes in pages, more subjects
+// than a request holds in several requests.
+func TestLastSeqsPages(t *testing.T) {
+	s := newStore(t, MailboxConfig{Streams: 1})
+	ctx := testContext(t)
+	big := []byte(strings.Repeat("x", sweepBytes/4))
+	want := make(map[string]uint64)
+	var sids []string
+	for i := range 10 + sweepSubjects {
+		sid := NewSID()
+		sids = append(sids, sid)
+		if i < 10 {
+			seq, err := s.Publish(ctx, sid, Outgoing{Payload: big})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want[sid] = seq
+		}
+	}
+	last := sids[len(sids)-1]
+	want[last] = fill(t, s, last, 1)[0]
+	got, err := s.LastSeqs(ctx, sids)
+	if err != nil || !maps.Equal(got, want) {
+		t.Fatalf("%v, want %v, %v", got, want, err)
+	}
+}
