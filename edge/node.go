@@ -40,6 +40,7 @@ type Node struct {
 	ctx            context.Context // ends when the node has stopped
 	cancel         context.CancelFunc
 	pool           *pool
+	claims         *claims
 
 	// Immutable after start.
 	nc        *nats.Conn
@@ -78,7 +79,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Node{
 		cfg: cfg, busCfg: busCfg, id: bus.NewNodeID(), m: newMetrics(), started: time.Now(),
-		ctx: ctx, cancel: cancel, guesses: newGuessLimiter(),
+		ctx: ctx, cancel: cancel, guesses: newGuessLimiter(), claims: newClaims(),
 		reasons: map[string]string{"nats": "not connected yet", "listener": "not open yet"}, addrSet: make(chan struct{}),
 	}
 	n.log = o.Logger.With("node", n.id)

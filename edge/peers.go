@@ -60,6 +60,9 @@ func (n *Node) askRelease(ctx context.Context, entry bus.Entry, sid string) (rel
 
 // releaseHere asks the loops of this node. It blocks, so no loop may call it.
 func (n *Node) releaseHere(sid string, fence uint64) (released, bool) {
+	if r, ok := n.claims.release(sid, fence); ok {
+		return r, true
+	}
 	answers := make(chan released, len(n.workers))
 	asked := 0
 	for _, w := range n.workers {

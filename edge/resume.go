@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"sync"
 	"time"
 
 	"hydrant/bus"
@@ -38,6 +39,56 @@ type claim struct {
 	seen  uint64
 }
 
+// claims are the sessions that this node is about to take over or has just
+// taken, but that no loop holds yet. A node that reads such an entry asks for
+// its release like for any other; without this table it would be told that
+// nobody here has the session, and both would write. Safe for concurrent use.
+type claims struct {
+	mu      sync.Mutex
+	pending map[claimKey]*pendingClaim
+}
+
+type claimKey struct {
+	sid   string
+	fence uint64
+}
+
+type pendingClaim struct {
+	floor, seen uint64
+	released    bool
+}
+
+func newClaims() *claims { return &claims{pending: make(map[claimKey]*pendingClaim)} }
+
+// begin is called before the entry names the claim's fence.
+func (c *claims) begin(sid string, fence, floor, seen uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending[claimKey{sid, fence}] = &pendingClaim{floor: floor, seen: seen}
+}
+
+// end takes the claim out and reports whether it is still this node's.
+func (c *claims) end(sid string, fence uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := claimKey{sid, fence}
+	p := c.pending[key]
+	delete(c.pending, key)
+	return p != nil && !p.released
+}
+
+// release gives a claim up before it was used.
+func (c *claims) release(sid string, fence uint64) (released, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pending[claimKey{sid, fence}]
+	if p == nil || p.released {
+		return released{}, false
+	}
+	p.released = true
+	return released{Found: true, Floor: p.floor, Seen: p.seen}, true
+}
+
 // Results of a claim that are no failures of NATS.
 var (
 	errResumeToken    = errors.New("edge: resume refused: token")
@@ -69,6 +120,9 @@ func (c *client) resume(e *umf.Envelope) {
 	job := func(ctx context.Context) (claim, error) { return n.claim(ctx, r, identity, acked, fence) }
 	submit(w, job, func(cl claim, err error) {
 		switch {
+		case err == nil && !n.claims.end(r.id, fence):
+			c.busy = false
+			c.notResumed(errResumeLost)
 		case c.closing:
 			if err == nil {
 				n.abandon(r.id, cl)
@@ -152,7 +206,11 @@ func (n *Node) claim(ctx context.Context, r resumeRequest, identity string, acke
 		next.Node, next.Fence, next.State = n.id, fence, bus.StateLive
 		next.Floor, next.Seen = floor, seen
 		next.Acked = acked
+		n.claims.begin(r.id, fence, floor, seen)
 		rev, err = n.dir.Update(ctx, r.id, next, rev)
+		if err != nil {
+			n.claims.end(r.id, fence)
+		}
 		switch {
 		case errors.Is(err, bus.ErrFenced):
 			continue
