@@ -36,7 +36,7 @@ var (
 // than from silence.
 func (s *Service) enqueue(mr micro.Request) {
 	in := incoming{data: mr.Data(), header: nats.Header(mr.Headers()), reply: mr.Reply()}
-	if s.pool.offer(func() { s.handle(in) }) {
+	if s.pool.offer(one(in.header, HeaderSession), func() { s.handle(in) }) {
 		return
 	}
 	s.stats.Rejected.Add(1)
@@ -176,7 +176,7 @@ func (s *Service) subscribeEvents() error {
 		}
 		sub, err := s.nc.QueueSubscribe(subject, s.cfg.Name, func(m *nats.Msg) {
 			e, err := ParseEventMsg(m)
-			if err != nil || !s.pool.offer(func() { s.handleEvent(h, e) }) {
+			if err != nil || !s.pool.offer(e.Session, func() { s.handleEvent(h, e) }) {
 				s.stats.Rejected.Add(1)
 			}
 		})

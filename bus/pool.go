@@ -3,30 +3,38 @@ package bus
 import "sync"
 
 // pool runs jobs on a fixed number of goroutines, with a bounded queue before
-// them.
+// them. Jobs of one key run one after the other, in the order in which they
+// were offered; jobs of different keys, and those without a key, run side by
+// side.
 type pool struct {
-	jobs chan func()   // sent to by offer, closed by close, received by the workers
-	idle chan struct{} // closed when the last worker has ended
+	limit int           // jobs that wait
+	idle  chan struct{} // closed when the last worker has ended
 
-	// Guarded by mu: offer holds it for reading, so that close cannot close
-	// the channel under a sender.
-	mu     sync.RWMutex
+	// Guarded by mu.
+	mu     sync.Mutex
+	more   *sync.Cond          // there is a job, or an end
+	ready  []job               // may run now, in order
+	lanes  map[string][]func() // keys that run or are ready, with what waits behind
+	queued int                 // jobs that have not begun
 	closed bool
 }
 
+type job struct {
+	key string
+	run func()
+}
+
 func newPool(queue int) *pool {
-	return &pool{jobs: make(chan func(), queue), idle: make(chan struct{})}
+	p := &pool{limit: queue, idle: make(chan struct{}), lanes: make(map[string][]func())}
+	p.more = sync.NewCond(&p.mu)
+	return p
 }
 
 // start starts n workers. Without start, nothing runs and idle is never closed.
 func (p *pool) start(n int) {
 	var workers sync.WaitGroup
 	for range n {
-		workers.Go(func() {
-			for f := range p.jobs {
-				f()
-			}
-		})
+		workers.Go(p.work)
 	}
 	go func() {
 		workers.Wait()
@@ -34,30 +42,77 @@ func (p *pool) start(n int) {
 	}()
 }
 
+func (p *pool) work() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		for len(p.ready) == 0 {
+			if p.closed && p.queued == 0 {
+				return
+			}
+			p.more.Wait()
+		}
+		j := p.ready[0]
+		p.ready[0] = job{}
+		p.ready = p.ready[1:]
+		p.queued--
+		p.mu.Unlock()
+		j.run()
+		p.mu.Lock()
+		p.leave(j.key)
+	}
+}
+
+// leave lets the next job of a key run. Caller holds mu.
+func (p *pool) leave(key string) {
+	if key == "" {
+		return
+	}
+	behind := p.lanes[key]
+	if len(behind) == 0 {
+		delete(p.lanes, key)
+	} else {
+		p.ready = append(p.ready, job{key, behind[0]})
+		p.lanes[key] = behind[1:]
+		p.more.Signal()
+	}
+	if p.closed && p.queued == 0 {
+		p.more.Broadcast()
+	}
+}
+
 // offer queues a job. It never waits: false means that the queue is full or
 // the pool closed.
-func (p *pool) offer(f func()) bool {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.closed {
+func (p *pool) offer(key string, f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.queued >= p.limit {
 		return false
 	}
-	select {
-	case p.jobs <- f:
-		return true
-	default:
-		return false
+	p.queued++
+	if key != "" {
+		if behind, active := p.lanes[key]; active {
+			p.lanes[key] = append(behind, f)
+			return true
+		}
+		p.lanes[key] = nil
 	}
+	p.ready = append(p.ready, job{key, f})
+	p.more.Signal()
+	return true
 }
 
 // close takes no more jobs; the workers end when the queue is empty.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed {
-		p.closed = true
-		close(p.jobs)
-	}
+	p.closed = true
+	p.more.Broadcast()
 }
 
-func (p *pool) waiting() int { return len(p.jobs) }
+// waiting is the number of jobs that have not begun.
+func (p *pool) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queued
+}

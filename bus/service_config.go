@@ -44,10 +44,10 @@ type ServiceConfig struct {
 	Metadata map[string]string
 
 	// Concurrency bounds the handlers that run at the same time. Default 64.
-	// Handlers of one session may run at the same time as well.
+	// Messages of one session are handled one after the other, in order.
 	Concurrency int
 	// Queue bounds the messages that wait for a handler. What comes above is
-	// answered with an error at once. Default 1024.
+	// answered with an error at once. Default 32,768.
 	Queue int
 	// Window bounds the publishes in flight. Default 1024.
 	Window int
@@ -67,7 +67,7 @@ func (c *ServiceConfig) defaults() error {
 	set(&c.Version, "0.0.0")
 	set(&c.Instance, newInstanceID())
 	set(&c.Concurrency, 64)
-	set(&c.Queue, 1024)
+	set(&c.Queue, 32768)
 	set(&c.Window, 1024)
 	set(&c.HandlerTimeout, 30*time.Second)
 	set(&c.ReplyTimeout, 10*time.Second)
