@@ -55,7 +55,9 @@ func (p *pool) work() {
 		j := p.ready[0]
 		p.ready[0] = job{}
 		p.ready = p.ready[1:]
-		p.queued--
+		if p.queued--; p.closed && p.queued == 0 {
+			p.more.Broadcast() // the idle ones end
+		}
 		p.mu.Unlock()
 		j.run()
 		p.mu.Lock()
@@ -75,9 +77,6 @@ func (p *pool) leave(key string) {
 		p.ready = append(p.ready, job{key, behind[0]})
 		p.lanes[key] = behind[1:]
 		p.more.Signal()
-	}
-	if p.closed && p.queued == 0 {
-		p.more.Broadcast()
 	}
 }
 
