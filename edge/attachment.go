@@ -441,7 +441,7 @@ func (a *attachment) reactivate() {
 // suspend stops reading and writing for a session until verify has settled
 // whose it is.
 func (a *attachment) suspend() {
-	if !a.listening || !a.welcomed || a.suspended {
+	if !a.listening || a.rev == 0 || a.suspended {
 		return
 	}
 	a.suspended = true
