@@ -1,0 +1,148 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go/micro"
+)
+
+func TestDiscovery(t *testing.T) {
+	ns := startNATS(t)
+	var services []*Service
+	for range 2 {
+		svc, err := NewService(connectTo(t, ns.URL()), ServiceConfig{
+			Name: "echo", Version: "1.2.3", Logger: quiet(),
+			Metadata: map[string]string{"team": "red", MetaInstance: "cannot be set"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(svc.HandleAny(echo), svc.HandleMethod("get", "/v1/x", echo), svc.HandleMethod("post", "/v1/y/{id}", echo), svc.Start()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := svc.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		services = append(services, svc)
+	}
+	nc := connect(t, ns)
+	node := NewNodeID()
+	orders := make(chan string, 1)
+	n, err := RegisterNode(nc, NodeInfo{
+		ID: node, Service: "hydra-router", Version: "0.1.0", Metadata: map[string]string{"listen": ":5353"},
+		Stats: func() any { return map[string]int{"sessions": 7} },
+	}, func(m micro.Request) { orders <- string(m.Data()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A service of somebody else, with nothing on this scheme's subjects.
+	foreign, err := micro.AddService(nc, micro.Config{Name: "foreign", Version: "1.0.0", Endpoint: &micro.EndpointConfig{
+		Subject: "foreign", Handler: micro.HandlerFunc(func(micro.Request) {}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Stop()
+
+	d := NewDiscovery(connect(t, ns))
+	ctx := testContext(t)
+	list, err := d.Services(ctx)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	ids := map[string]bool{services[0].Instance(): true, services[1].Instance(): true}
+	for _, in := range list {
+		if !ids[in.ID] || in.Service != "echo" || in.Version != "1.2.3" || in.Host == "" || in.Metadata["team"] != "red" ||
+			len(in.Routes) != 2 || in.Routes[0] != "[GET]/v1/x" || in.Routes[1] != "[POST]/v1/y/{id}" {
+			t.Errorf("%+v", in)
+		}
+		delete(ids, in.ID)
+	}
+	nodes, err := d.Nodes(ctx)
+	if err != nil || len(nodes) != 1 || nodes[0].ID != node || nodes[0].Service != "hydra-router" || nodes[0].Metadata["listen"] != ":5353" {
+		t.Fatalf("%+v, %v", nodes, err)
+	}
+	subject, _ := NodeSubject(node)
+	if err := nc.Publish(subject, []byte("release")); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-orders; got != "release" {
+		t.Error(got)
+	}
+	if err := n.Unregister(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDiscoveryShares: those who ask at the same time cause one question.
+func TestDiscoveryShares(t *testing.T) {
+	t.Parallel() // it waits for answers that do not come
+	ns := startNATS(t)
+	nc := connect(t, ns)
+	sub, err := nc.SubscribeSync("$SRV.INFO")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	d := NewDiscovery(connect(t, ns))
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if list, err := d.Services(testContext(t)); err != nil || len(list) != 0 {
+				t.Error(list, err)
+			}
+		})
+	}
+	wg.Wait()
+	if n, _, err := sub.Pending(); err != nil || n != 1 {
+		t.Errorf("%d questions, %v", n, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	d = NewDiscovery(connect(t, ns))
+	if _, err := d.Nodes(ctx); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if _, err := d.Nodes(context.Background()); err != nil { // the question goes on for others
+		t.Error(err)
+	}
+}
+
+func TestRegisterNodeRefuses(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	for err, info := range map[error]NodeInfo{
+		ErrBadNode:    {ID: "x", Service: "hydra-router", Version: "1.0.0"},
+		ErrBadService: {ID: testNode, Service: "a.b", Version: "1.0.0"},
+	} {
+		if _, got := RegisterNode(nc, info, nil); !errors.Is(got, err) {
+			t.Error(got)
+		}
+	}
+	if _, err := RegisterNode(nc, NodeInfo{ID: testNode, Service: "r", Version: "x"}, nil); err == nil {
+		t.Error("bad version")
+	}
+}
+
+func TestParseInstance(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"name":"a","id":"MICROID","endpoints":[{"subject":"umf.v1.svc.a"}]}`:                        "MICROID",
+		`{"name":"a","id":"m","metadata":{"instance":"i1"},"endpoints":[{"subject":"umf.v1.svc.a"}]}`: "i1",
+		`{"name":"a","id":"m","metadata":{"instance":"*"},"endpoints":[{"subject":"umf.v1.svc.a"}]}`:  "m",
+		`{"name":"a","id":"m","endpoints":[{"subject":"umf.v1.svc.b"}]}`:                              "",
+		`{"name":"a.b","id":"m","metadata":{"kind":"node"}}`:                                          "",
+		`{"name":"r","id":"m","metadata":{"kind":"node","instance":"n1"}}`:                            "n1",
+		`{}`: "", `junk`: "", ``: "",
+	} {
+		in, ok := parseInstance([]byte(text))
+		if ok != (want != "") || ok && in.ID != want {
+			t.Errorf("%s: %+v %v", text, in, ok)
+		}
+	}
+}

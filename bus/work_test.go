@@ -1,0 +1,215 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// enqueue stores work for the fixture's service, as a node does.
+func (f *fixture) enqueue(t *testing.T, typ, mid string) {
+	t.Helper()
+	m := f.message(t, "echo-svcs:/", typ, mid, "x")
+	out := Outgoing{Payload: m.Data, Mid: mid, Sender: f.sid, Header: m.Header}
+	if _, err := f.store.EnqueueWork(testContext(t), "echo-svcs", out); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// queued is the number of messages in the work queues.
+func queued(t *testing.T, s *Store) uint64 {
+	t.Helper()
+	st, err := s.js.Stream(testContext(t), WorkStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.CachedInfo().State.Msgs
+}
+
+func TestWork(t *testing.T) {
+	tries := make(map[string]int)
+	seen := make(chan string, 100)
+	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
+		return s.HandleWork(func(ctx context.Context, r *Request) error {
+			mid := r.Message.Mid
+			tries[mid]++
+			seen <- mid
+			switch r.Message.Type {
+			case "twice":
+				if tries[mid] < 2 {
+					return errors.New("not yet")
+				}
+			case "never":
+				return errors.New("never")
+			case "refuse":
+				return &Failure{"refused", "Not that"}
+			case "panic":
+				panic("work")
+			}
+			return r.Reply(ctx, fmt.Sprint(mid, " ", r.Session == f2sid(r)))
+		}, WorkOptions{Concurrency: 1, Backoff: 20 * time.Millisecond, MaxDeliver: 3})
+	})
+	f.enqueue(t, "", "plain")
+	f.enqueue(t, "", "plain") // a repetition
+	if got := f.next(t); got.Rmid != "plain" || string(got.Body) != `"plain true"` {
+		t.Errorf("%s", got.Body)
+	}
+	f.enqueue(t, "twice", "twice")
+	if got := f.next(t); got.Rmid != "twice" {
+		t.Errorf("%s", got.Body)
+	}
+	f.enqueue(t, "refuse", "refuse")
+	if got := f.next(t); !strings.Contains(string(got.Body), `"refused"`) {
+		t.Errorf("%s", got.Body)
+	}
+	for _, typ := range []string{"never", "panic"} {
+		f.enqueue(t, typ, typ)
+		if got := f.next(t); got.Rmid != typ || !strings.Contains(string(got.Body), `"service_error"`) {
+			t.Errorf("%s", got.Body)
+		}
+	}
+	junk := Outgoing{Payload: []byte("junk")}
+	if _, err := f.store.EnqueueWork(testContext(t), "echo-svcs", junk); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return queued(t, f.store) == 0 })
+	if err := f.svc.Stop(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	for mid, want := range map[string]int{"plain": 1, "twice": 2, "refuse": 1, "never": 3, "panic": 3} {
+		if tries[mid] != want {
+			t.Errorf("%s: %d attempts, want %d", mid, tries[mid], want)
+		}
+	}
+}
+
+// f2sid is the session in the message's from field.
+func f2sid(r *Request) string {
+	sid, _ := sessionOf(r.Message.From)
+	return sid
+}
+
+// TestWorkKeepsAlive: a handler that takes longer than AckWait keeps its
+// message.
+func TestWorkKeepsAlive(t *testing.T) {
+	const wait = 200 * time.Millisecond
+	calls := make(chan struct{}, 10)
+	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
+		return s.HandleWork(func(ctx context.Context, r *Request) error {
+			calls <- struct{}{}
+			timer := time.NewTimer(3 * wait)
+			defer timer.Stop()
+			<-timer.C
+			return r.Reply(ctx, "done")
+		}, WorkOptions{AckWait: wait})
+	})
+	f.enqueue(t, "", "slow")
+	f.next(t)
+	waitFor(t, func() bool { return queued(t, f.store) == 0 })
+	if n := len(calls); n != 1 {
+		t.Errorf("handled %d times", n)
+	}
+}
+
+// TestWorkStop: a stop finishes what is in work; the rest stays for others.
+func TestWorkStop(t *testing.T) {
+	started, release := make(chan struct{}, 10), make(chan struct{})
+	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
+		return s.HandleWork(func(ctx context.Context, r *Request) error {
+			started <- struct{}{}
+			<-release
+			return nil
+		}, WorkOptions{Concurrency: 2})
+	})
+	for i := range 2 {
+		f.enqueue(t, "", fmt.Sprint(i))
+		<-started
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- f.svc.Stop(context.Background()) }()
+	select {
+	case err := <-stopped:
+		t.Fatal("stopped with work under way:", err)
+	case <-f.svc.work.consume.Closed():
+	}
+	f.enqueue(t, "", "later")
+	close(release)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return queued(t, f.store) == 1 })
+}
+
+// TestWorkLimit: FAILURES R16. A queue that is full refuses, and says so.
+func TestWorkLimit(t *testing.T) {
+	s := newStore(t, MailboxConfig{Streams: 1, WorkLimit: 2})
+	ctx := testContext(t)
+	for i := range 2 {
+		if _, err := s.EnqueueWork(ctx, "a", Outgoing{Payload: []byte("x"), Mid: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.EnqueueWork(ctx, "a", Outgoing{Mid: "3"}); !errors.Is(err, ErrRefused) {
+		t.Error(err)
+	}
+	result := make(chan error, 1)
+	done := func(_ uint64, err error) { result <- err }
+	if err := s.EnqueueWorkAsync("a", Outgoing{Mid: "4"}, done); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; !errors.Is(err, ErrRefused) {
+		t.Error(err)
+	}
+	if _, err := s.EnqueueWork(ctx, "b", Outgoing{}); err != nil { // another service's
+		t.Error(err)
+	}
+	for _, bad := range []string{"", "*", "a.b"} {
+		_, err := s.EnqueueWork(ctx, bad, Outgoing{})
+		if !errors.Is(err, ErrBadService) || !errors.Is(s.EnqueueWorkAsync(bad, Outgoing{}, done), ErrBadService) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// TestWorkWithoutStream: a service that starts before any node waits for the
+// stream, and then says what is missing.
+func TestWorkWithoutStream(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	svc, err := NewService(nc, ServiceConfig{Name: "a", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := svc.HandleWork(echo, WorkOptions{StartTimeout: 50 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	if err := svc.Start(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), WorkStream) {
+		t.Error(err)
+	}
+}
+
+func TestWorkBackoff(t *testing.T) {
+	w := &workQueue{opts: WorkOptions{Backoff: time.Second}}
+	for n, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 6: 32 * time.Second, 7: time.Minute, 1000: time.Minute} {
+		if got := w.backoff(n); got != want {
+			t.Errorf("%d: %v", n, got)
+		}
+	}
+}
+
+// TestWorkConsumer: the consumer is one for all instances and survives them.
+func TestWorkConsumer(t *testing.T) {
+	f := newFixture(t, ServiceConfig{}, func(s *Service) error { return s.HandleWork(echo, WorkOptions{}) })
+	c, err := f.store.js.Consumer(testContext(t), WorkStream, "echo-svcs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := c.CachedInfo().Config
+	if cfg.AckPolicy != jetstream.AckExplicitPolicy || cfg.FilterSubject != "umf.v1.work.echo-svcs" || cfg.Durable != "echo-svcs" {
+		t.Errorf("%+v", cfg)
+	}
+}
