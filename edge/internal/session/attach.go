@@ -39,7 +39,7 @@ func (s *Session) Reattach(fx Effects) {
 // when it has come back and all before it is delivered. Called each half TTL,
 // so that something that a resume can rely on outlives the directory entry.
 func (s *Session) Refresh(fx Effects) {
-	if s.active() {
+	if s.state == Behind || s.state == Live {
 		fx.Mark(fx.NextMark(), true)
 	}
 }
@@ -58,7 +58,7 @@ func (s *Session) Timeout(fx Effects) {
 	case s.state == Attaching:
 		fx.Count(RepeatedMarker)
 		s.tries = min(s.tries+1, 63)
-		fx.Mark(s.mark, s.keep)
+		fx.Mark(s.mark, false)
 		fx.Timer(s.opts.markerDelay(s.tries))
 	case s.state == Behind && s.waiting:
 		s.waiting = false
@@ -83,6 +83,7 @@ func (s *Session) seek(fx Effects) {
 	s.mark = fx.NextMark()
 	s.setState(Attaching, fx)
 	fx.Mark(s.mark, s.keep)
+	s.keep = false
 	fx.Timer(s.opts.markerDelay(0))
 }
 
@@ -97,7 +98,7 @@ func (s *Session) established(c Copy, fx Effects) {
 		s.seek(fx)
 		return
 	}
-	s.mark, s.since, s.tries, s.keep = 0, 0, 0, false
+	s.mark, s.since, s.tries = 0, 0, 0
 	fx.Timer(0)
 	fx.Attached()
 	s.setState(Behind, fx)

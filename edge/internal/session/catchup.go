@@ -17,6 +17,7 @@ func (s *Session) advance(fx Effects) {
 			s.verify = true
 			break
 		}
+		s.begin(c.Seq, fx)
 		if c.Mark == 0 && !s.open() {
 			break
 		}
@@ -34,12 +35,18 @@ func (s *Session) advance(fx Effects) {
 
 // goLive ends catching up.
 func (s *Session) goLive(fx Effects) {
+	if s.state == Live {
+		return
+	}
 	s.tries = 0
 	if s.consumer {
 		s.consumer = false
 		fx.StopReading()
 	}
 	s.setState(Live, fx)
+	if s.fresh {
+		fx.Mark(fx.NextMark(), true) // the first one was lost
+	}
 }
 
 // target returns the sequence that has to be read up to, 0 if nothing is known
@@ -254,8 +261,9 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 			break
 		}
 		switch {
-		case s.origin != knownOrigin: // take tells
-		case s.fresh && m.Mark: // the first thing in the mailbox
+		case s.origin != knownOrigin:
+			s.begin(m.Seq, fx)
+		case s.cursor == 0 && s.fresh && m.Mark && !m.TTL: // the mailbox's first message
 		case v == dropped && from < m.Seq:
 			s.skip(from, m.Seq-1, Overflow, fx)
 		case v != dropped && s.missedReal && s.missed > s.cursor && s.missed < m.Seq:

@@ -2,7 +2,7 @@ package session
 
 // Live takes a copy of a stored message from the live subject.
 func (s *Session) Live(c Copy, fx Effects) {
-	if s.state == Live && c.Seq > s.cursor && c.Prev <= s.cursor && s.proven(c.Prev) && s.open() {
+	if s.state == Live && c.Seq > s.cursor && c.Prev <= s.cursor && s.proven(c.Prev) && s.open() && s.origin == knownOrigin {
 		m := Stored{Seq: c.Seq, Time: c.Time, Mark: c.Mark != 0, TTL: c.TTL, Payload: c.Payload}
 		s.take(&m, c.Prev, fx)
 		s.settle(fx)
@@ -60,7 +60,6 @@ func (s *Session) proven(prev uint64) bool {
 // take accounts for the message that follows the cursor, and writes it if it is
 // not a marker. prev is 0 if unknown.
 func (s *Session) take(m *Stored, prev uint64, fx Effects) {
-	s.begin(m, fx)
 	s.cursor = m.Seq
 	s.unsure = false
 	switch {
@@ -98,21 +97,21 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 	}
 }
 
-// begin tells what is to be told before the first message after a start
-// without a position.
-func (s *Session) begin(m *Stored, fx Effects) {
+// begin tells what is to be told before the first message, of sequence seq,
+// after a start without a position.
+func (s *Session) begin(seq uint64, fx Effects) {
 	switch o := s.origin; {
 	case o == knownOrigin:
 	case o == otherOrigin:
 		s.origin = knownOrigin
-		s.skip(1, m.Seq-1, Rollback, fx)
+		s.skip(1, seq-1, Rollback, fx)
 		if s.class == Plain {
 			s.written = 0
 		}
 	default:
 		s.origin = knownOrigin
-		if m.Seq > 1 {
-			s.skip(1, m.Seq-1, Overflow, fx)
+		if seq > 1 {
+			s.skip(1, seq-1, Overflow, fx)
 		}
 	}
 }

@@ -37,7 +37,7 @@ type Session struct {
 	tries  uint8 // repeats of the marker or of the read
 
 	fresh      bool // first attach of the session: the first kept marker is its floor
-	keep       bool // the awaited marker has no time to live
+	keep       bool // the next marker is the mailbox's first message and its floor
 	unsure     bool // floor and safe come from a directory or a client and are not yet verified
 	second     bool // unsure: the higher of both was asked for and is not present
 	foreign    bool // unsure: it belonged to another mailbox

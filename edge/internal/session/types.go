@@ -42,8 +42,6 @@ const (
 	Live
 	// Stopped is the end: no event has an effect any more.
 	Stopped
-
-	numStates
 )
 
 // String returns the metric label.
