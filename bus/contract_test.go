@@ -195,9 +195,9 @@ func startServer(t *testing.T, o server.Options) *server.Server {
 	return ns
 }
 
-func connectTo(t *testing.T, url string) *nats.Conn {
+func connectTo(t testing.TB, url string, opts ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := Connect(Config{URL: url}, t.Name())
+	nc, err := Connect(Config{URL: url}, t.Name(), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,8 @@ func TestContractPermissions(t *testing.T) {
 			Subscribe: &server.SubjectPermission{Deny: []string{prefixLive + ">"}},
 		}}},
 	})
-	nc := connectTo(t, strings.Replace(ns.ClientURL(), "nats://", "nats://u:p@", 1))
+	nc := connectTo(t, strings.Replace(ns.ClientURL(), "nats://", "nats://u:p@", 1),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if found := findings(t, nc, MailboxConfig{Streams: 1}); !strings.Contains(found[0].Fix, "permissions") {
 		t.Error(found[0])
 	}

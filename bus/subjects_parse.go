@@ -75,6 +75,9 @@ func ParseRequest(subject string) (node, id string, err error) {
 // IsRequestReply reports whether a service should answer on this reply
 // subject, rather than into a mailbox: the sender waits for the answer itself.
 func IsRequestReply(reply string) bool {
+	if !strings.HasPrefix(reply, prefixRequest) {
+		return false // the usual case, without the making of an error
+	}
 	_, _, err := ParseRequest(reply)
 	return err == nil
 }
