@@ -33,14 +33,15 @@ func (s *Server) serveRaw(ln *net.TCPListener) error {
 		return err
 	}
 	var pause time.Duration
+	var fd int32
+	var peer netip.AddrPort
+	var failed error
+	accept := func(lfd uintptr) bool {
+		fd, peer, failed = sysAccept(lfd)
+		return failed != unix.EAGAIN
+	}
 	for {
-		var fd int
-		var sa unix.Sockaddr
-		var failed error
-		err := raw.Read(func(lfd uintptr) bool {
-			fd, sa, failed = unix.Accept4(int(lfd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			return failed != unix.EAGAIN
-		})
+		err := raw.Read(accept)
 		switch {
 		case err != nil:
 			if s.isClosed() || errors.Is(err, os.ErrClosed) {
@@ -49,7 +50,7 @@ func (s *Server) serveRaw(ln *net.TCPListener) error {
 			return err
 		case failed == nil:
 			pause = 0
-			s.acceptRaw(fd, sa)
+			s.acceptRaw(fd, peer)
 		case temporary(failed):
 			if failed != unix.EINTR && failed != unix.ECONNABORTED {
 				pause = s.backOff(pause, failed)
@@ -73,21 +74,14 @@ func inheritOptions(raw syscall.RawConn) error {
 	return errors.Join(ctl, err)
 }
 
-func (s *Server) acceptRaw(fd int, sa unix.Sockaddr) {
-	var addr netip.AddrPort
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		addr = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		addr = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
-	}
-	c := s.newConn(addr)
+func (s *Server) acceptRaw(fd int32, peer netip.AddrPort) {
+	c := s.newConn(peer)
 	if c == nil {
-		sysLinger(int32(fd))
-		sysClose(int32(fd))
+		sysLinger(fd)
+		sysClose(fd)
 		return
 	}
-	c.fd = int32(fd)
+	c.fd = fd
 	if c.l.postWait(nil, c, nil) != nil { // the loop has stopped
 		c.shut()
 		s.release(c)

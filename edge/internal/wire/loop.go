@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"iter"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -111,6 +112,18 @@ func (l *Loop) Index() int { return l.index }
 
 // Now is the time at which the current iteration began.
 func (l *Loop) Now() time.Time { return l.now }
+
+// Open yields the loop's connections that are open, in no order. They may be
+// closed meanwhile. To be used on the loop.
+func (l *Loop) Open() iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
+		for i := 0; i < len(l.conns); i++ {
+			if c := l.conns[i]; c != nil && c.state == stateOpen && !yield(c) {
+				return
+			}
+		}
+	}
+}
 
 // ticks is the wheel's unit of time.
 func (l *Loop) ticks() int64 { return int64(l.mono >> tickShift) }

@@ -124,17 +124,17 @@ func epollEvent(c *Conn, events uint32) *unix.EpollEvent {
 // register has the loop told when the connection's descriptor can be read.
 func (l *Loop) register(c *Conn) error {
 	p := l.poll.(*epoll)
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, int(c.fd), epollEvent(c, 0)))
+	return sysEpollCtl(p.fd, unix.EPOLL_CTL_ADD, c.fd, epollEvent(c, 0))
 }
 
 // watchWrites has it told also when the descriptor can be written again.
 func (l *Loop) watchWrites(c *Conn) error {
 	p := l.poll.(*epoll)
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, unix.EPOLL_CTL_MOD, int(c.fd), epollEvent(c, unix.EPOLLOUT)))
+	return sysEpollCtl(p.fd, unix.EPOLL_CTL_MOD, c.fd, epollEvent(c, unix.EPOLLOUT))
 }
 
 // unregister forgets a descriptor that stays open.
 func (l *Loop) unregister(c *Conn) {
 	p := l.poll.(*epoll)
-	_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, int(c.fd), nil)
+	_ = sysEpollCtl(p.fd, unix.EPOLL_CTL_DEL, c.fd, nil)
 }

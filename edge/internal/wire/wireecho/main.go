@@ -54,7 +54,7 @@ func run() error {
 		o.TLS = certs.Config()
 	}
 	var h wire.Handler = echo{}
-	pushes := &pusher{conns: make(map[*wire.Conn]struct{})}
+	pushes := &pusher{}
 	if *push {
 		h = pushes
 		memorySignals()

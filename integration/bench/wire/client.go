@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// job is what a load generator does; it comes as JSON on its standard input.
+type job struct {
+	Addr    string
+	Raw     bool // TCP without WebSocket
+	Conns   int
+	Size    int           // payload
+	Seconds time.Duration // of echoing
+	// On a line of its own, the generator says "ready" when it has connected,
+	// and waits for a line. Then it works, and says what it did as JSON.
+	Work  string // echo, push, idle
+	Count int    // push: messages a connection
+	Burst int    // push: of these, at once
+	Rate  int    // push: bursts a second, over all
+}
+
+type result struct {
+	Messages int64
+	P50      time.Duration
+	P99      time.Duration
+}
+
+// client runs a load generator: `wire client`.
+func client() error {
+	in := bufio.NewReader(os.Stdin)
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return err
+	}
+	var j job
+	if err := json.Unmarshal(line, &j); err != nil {
+		return err
+	}
+	conns, err := dialAll(&j)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	if _, err := in.ReadByte(); err != nil {
+		return err
+	}
+	var r result
+	switch j.Work {
+	case "echo":
+		r, err = echoAll(&j, conns)
+	case "push":
+		r, err = pushAll(&j, conns)
+	case "idle": // until standard input ends
+		_, err = io.Copy(io.Discard, in)
+	}
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+func dialAll(j *job) ([]net.Conn, error) {
+	conns := make([]net.Conn, j.Conns)
+	errs := make([]error, 128)
+	var wg sync.WaitGroup
+	for w := range errs {
+		wg.Go(func() {
+			for i := w; i < len(conns); i += len(errs) {
+				if conns[i], errs[w] = dial(j); errs[w] != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return conns, errors.Join(errs...)
+}
+
+const request = "GET /bench HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nUser-Agent: bench\r\n\r\n"
+
+func dial(j *job) (net.Conn, error) {
+	c, err := net.Dial("tcp", j.Addr)
+	if err != nil || j.Raw {
+		return c, err
+	}
+	if _, err := c.Write([]byte(request)); err != nil {
+		return nil, err
+	}
+	var buf [1024]byte
+	n := 0
+	for !bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
+		k, err := c.Read(buf[n:])
+		if err != nil {
+			return nil, err
+		}
+		n += k
+	}
+	if !strings.HasPrefix(string(buf[:n]), "HTTP/1.1 101") {
+		return nil, fmt.Errorf("answer %q", buf[:n])
+	}
+	return c, nil
+}
+
+// frame is a masked text frame of the payload.
+func frame(payload []byte) []byte {
+	mask := [4]byte{0x37, 0xfa, 0x21, 0x3d}
+	b := header(0x80, len(payload))
+	b = append(b, mask[:]...)
+	for i, c := range payload {
+		b = append(b, c^mask[i&3])
+	}
+	return b
+}
+
+func header(masked byte, n int) []byte {
+	switch {
+	case n < 126:
+		return []byte{0x81, masked | byte(n)}
+	case n <= 0xffff:
+		return binary.BigEndian.AppendUint16([]byte{0x81, masked | 126}, uint16(n))
+	}
+	return binary.BigEndian.AppendUint64([]byte{0x81, masked | 127}, uint64(n))
+}
+
+// echoAll sends and awaits one message after the other on each connection.
+func echoAll(j *job, conns []net.Conn) (result, error) {
+	out := frame(bytes.Repeat([]byte{'x'}, j.Size))
+	back := len(header(0, j.Size)) + j.Size
+	if j.Raw {
+		back = len(out)
+	}
+	end := time.Now().Add(j.Seconds)
+	var total atomic.Int64
+	var mu sync.Mutex
+	var all histogram
+	errs := make([]error, len(conns))
+	var wg sync.WaitGroup
+	for i, c := range conns {
+		wg.Go(func() {
+			var h histogram
+			buf := make([]byte, back)
+			n := int64(0)
+			for now := time.Now(); now.Before(end); n++ {
+				if _, errs[i] = c.Write(out); errs[i] != nil {
+					return
+				}
+				if _, errs[i] = io.ReadFull(c, buf); errs[i] != nil {
+					return
+				}
+				then := now
+				now = time.Now()
+				h.add(now.Sub(then))
+			}
+			total.Add(n)
+			mu.Lock()
+			all.merge(&h)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return result{Messages: total.Load(), P50: all.quantile(0.5), P99: all.quantile(0.99)}, errors.Join(errs...)
+}
+
+// pushAll has the server push, and reads what it sends.
+func pushAll(j *job, conns []net.Conn) (result, error) {
+	each := int64(j.Count) * int64(len(header(0, j.Size))+j.Size)
+	errs := make([]error, len(conns))
+	var wg sync.WaitGroup
+	for i, c := range conns {
+		wg.Go(func() { _, errs[i] = io.CopyN(io.Discard, c, each) })
+	}
+	if _, err := conns[0].Write(frame(fmt.Appendf(nil, "push %d %d %d %d", j.Count, j.Burst, j.Size, j.Rate))); err != nil {
+		return result{}, err
+	}
+	wg.Wait()
+	return result{Messages: int64(len(conns) * j.Count)}, errors.Join(errs...)
+}
+
+// histogram counts durations by their logarithm, 16 steps to a doubling.
+type histogram [64 * 16]uint32
+
+func bucketOf(d time.Duration) int {
+	if d < 1 {
+		d = 1
+	}
+	e := 63
+	for d>>e == 0 {
+		e--
+	}
+	frac := 0
+	if e >= 4 {
+		frac = int(d>>(e-4)) & 15
+	}
+	return e*16 + frac
+}
+
+func (h *histogram) add(d time.Duration) { h[bucketOf(d)]++ }
+
+func (h *histogram) merge(o *histogram) {
+	for i, n := range o {
+		h[i] += n
+	}
+}
+
+func (h *histogram) quantile(q float64) time.Duration {
+	var total, seen uint64
+	for _, n := range h {
+		total += uint64(n)
+	}
+	for i, n := range h {
+		if seen += uint64(n); seen > 0 && float64(seen) >= q*float64(total) {
+			e := i / 16
+			return time.Duration(1)<<e + time.Duration(i%16)<<max(e-4, 0)
+		}
+	}
+	return 0
+}
