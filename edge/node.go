@@ -366,8 +366,3 @@ func (n *Node) maxPayload() int { return int(n.nc.MaxPayload()) - 1024 }
 
 // maxDelivery is the largest mailbox entry that is put into a frame.
 func (n *Node) maxDelivery() int64 { return max(4*int64(n.cfg.MaxMessage), 8<<20) }
-
-func sorted(list []string) []string {
-	sort.Strings(list)
-	return list
-}

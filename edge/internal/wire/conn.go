@@ -69,6 +69,7 @@ type Conn struct {
 	state    state
 	cause    Drop  // why code was sent
 	window   uint8 // server_max_window_bits of RFC 7692, 0: 15
+	pings    uint8 // sent by Ping and not answered, so that the pongs are no flood
 	addr     [16]byte
 }
 

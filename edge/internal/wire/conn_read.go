@@ -298,7 +298,10 @@ func (c *Conn) deliver(op ws.OpCode, deflated bool, p []byte, valid int) {
 // readControl handles a control frame.
 func (c *Conn) readControl(op ws.OpCode, p []byte) {
 	l := c.l
-	if !c.controls.take(l.control, 1, l.mono) {
+	switch {
+	case op == ws.OpPong && c.pings > 0:
+		c.pings-- // asked for, so it does not count
+	case !c.controls.take(l.control, 1, l.mono):
 		c.fail(errControlRate)
 		return
 	}

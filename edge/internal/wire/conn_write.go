@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/gobwas/ws"
+import (
+	"math"
+
+	"github.com/gobwas/ws"
+)
 
 const (
 	// controlReserve is what pongs may take beyond WriteBuffer.
@@ -126,6 +130,9 @@ func (c *Conn) Buffered() int {
 // Ping sends a ping of at most 125 bytes (RFC 6455 §5.5.2), of which p is cut.
 func (c *Conn) Ping(p []byte) {
 	if c.state == stateOpen {
+		if c.pings < math.MaxUint8 {
+			c.pings++
+		}
 		c.sendControl(ws.OpPing, p[:min(len(p), maxControl)])
 	}
 }

@@ -1,0 +1,104 @@
+//go:build e2e
+
+// Package e2e runs Hydrant with programs of another world: the npm packages
+// that its users write clients and services with.
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"hydrant/integration/harness"
+)
+
+// installed puts the packages of package-lock.json in place.
+func installed(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Fatal("Node.js is missing: apt-get install nodejs npm")
+	}
+	if _, err := os.Stat("node_modules/ws"); err == nil {
+		return
+	}
+	if text, err := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, text)
+	}
+}
+
+// TestE2ENode: a service with a bare subscription and respond(), and a client
+// that is the npm ws package, across two nodes.
+func TestE2ENode(t *testing.T) {
+	installed(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	nats, err := harness.StartNATS(ctx, harness.NATSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nats.Stop()
+	var urls []string
+	for _, name := range []string{"a", "b"} {
+		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: name, NATS: nats.URL()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer node.Kill()
+		urls = append(urls, node.URL("/"))
+	}
+	startService(t, ctx, nats.URL())
+	client := exec.CommandContext(ctx, "node", "client.mjs", urls[0], urls[1])
+	client.Stderr = os.Stderr
+	text, err := client.Output()
+	if err != nil {
+		t.Fatalf("client: %v\n%s", err, text)
+	}
+	type message struct {
+		Frm, Rmid, Typ string
+		Bdy            struct {
+			ID, Hello, Session string
+			Resumed            bool
+		}
+	}
+	var saw struct {
+		ID                      string
+		Answer, Resumed, Second message
+	}
+	if err := json.Unmarshal(text, &saw); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	for mid, answer := range map[string]message{"ask-1": saw.Answer, "ask-2": saw.Second} {
+		if answer.Rmid != mid || answer.Frm != "greeter:/" || answer.Bdy.Hello != saw.ID+"@client:/" || answer.Bdy.Session != saw.ID {
+			t.Errorf("%s is answered with %+v", mid, answer)
+		}
+	}
+	if saw.Resumed.Typ != "connection" || saw.Resumed.Bdy.ID != saw.ID || !saw.Resumed.Bdy.Resumed {
+		t.Errorf("resumed with %+v", saw.Resumed)
+	}
+}
+
+// startService runs service.mjs until the test ends, and waits until it listens.
+func startService(t *testing.T, ctx context.Context, natsURL string) {
+	t.Helper()
+	service := exec.CommandContext(ctx, "node", "service.mjs")
+	service.Env = append(os.Environ(), "NATS_URL="+natsURL)
+	service.Stderr = os.Stderr
+	out, err := service.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = service.Process.Kill() // it ends with the test
+		_ = service.Wait()
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("service says %q: %v", line, err)
+	}
+}
