@@ -22,7 +22,7 @@ var hostileNames = []string{
 // names could make.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
-	w := watched(t)
+	w := shared(t)
 	node := w.node(t, "a")
 	bystander(t, node)
 	streams, err := w.nats.Streams(t.Context(), w.nc)
@@ -70,10 +70,10 @@ func TestHostileNames(t *testing.T) {
 	if fmt.Sprint(streams) != fmt.Sprint(after) {
 		t.Errorf("streams were %v and are %v", streams, after)
 	}
-	if err := w.watch.Fence(t.Context()); err != nil {
+	if err := w.nats.Watch.Fence(patient(t), w.nc); err != nil {
 		t.Fatal(err)
 	}
-	if bad := w.watch.Violations(); len(bad) > 0 {
+	if bad := w.nats.Watch.Violations(); len(bad) > 0 {
 		t.Errorf("messages outside the scheme, on %.300q", bad)
 	}
 }

@@ -221,7 +221,7 @@ func TestSessionExpiry(t *testing.T) {
 	c.Drop()
 	if err := harness.Until(patient(t), func() error {
 		if entry, err := w.entry(t, c.ID); err == nil {
-			return fmt.Errorf("still there: %s", entry)
+			return fmt.Errorf("still there: %+v", entry)
 		}
 		return nil
 	}); err != nil {

@@ -87,16 +87,16 @@ func TestForwardKeepsOrder(t *testing.T) {
 // HYDRA and DESIGN §4: nothing is stored for a session that does not exist.
 func TestToUnknownClient(t *testing.T) {
 	t.Parallel()
-	w := watched(t)
+	w := shared(t)
 	c := dial(t, w.node(t, "a"))
 	stranger := strings.Repeat("q7", 13)
-	match := w.watch.Match(stranger)
+	match := w.nats.Watch.Match(stranger)
 	c.wantError(c.call(object{"to": stranger + "@client:/", "bdy": 1}), "")
 	c.wantError(c.call(object{"to": "hydra-router:/", "fwd": stranger + "@client:/", "bdy": 1}), "")
-	if err := w.watch.Fence(t.Context()); err != nil {
+	if err := w.nats.Watch.Fence(patient(t), w.nc); err != nil {
 		t.Fatal(err)
 	}
-	for _, subject := range w.watch.Seen(match) {
+	for _, subject := range w.nats.Watch.Seen(match) {
 		if strings.HasPrefix(subject, "umf.v1.out.") || strings.HasPrefix(subject, "umf.v1.live.") {
 			t.Errorf("stored for a session that does not exist, on %s", subject)
 		}

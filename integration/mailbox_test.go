@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"hydrant/bus"
 	"hydrant/integration/harness"
 )
 
@@ -56,18 +56,19 @@ func (w *world) countStored(t *testing.T, sid string, count int) error {
 	return nil
 }
 
-// entry is the directory's word on a session, as far as tests read it.
-func (w *world) entry(t *testing.T, sid string) (string, error) {
+// entry is the directory's word on a session.
+func (w *world) entry(t *testing.T, sid string) (bus.Entry, error) {
 	t.Helper()
+	var entry bus.Entry
 	bucket, err := w.js.KeyValue(t.Context(), "UMF_SESSIONS")
 	if err != nil {
-		return "", err
+		return entry, err
 	}
 	value, err := bucket.Get(t.Context(), sid)
 	if err != nil {
-		return "", err
+		return entry, err
 	}
-	return string(value.Value()), nil
+	return entry, json.Unmarshal(value.Value(), &entry)
 }
 
 // parked waits until the directory says that nobody holds the session.
@@ -75,8 +76,8 @@ func (w *world) parked(t *testing.T, sid string) {
 	t.Helper()
 	if err := harness.Until(patient(t), func() error {
 		entry, err := w.entry(t, sid)
-		if err == nil && !strings.Contains(entry, `"s":2`) {
-			err = fmt.Errorf("the entry of %s is %s", sid, entry)
+		if err == nil && entry.State != bus.StateParked {
+			err = fmt.Errorf("session %s is %v", sid, entry.State)
 		}
 		return err
 	}); err != nil {

@@ -45,7 +45,7 @@ func TestDrain(t *testing.T) {
 			seen = again.wantContinuation(seen, 1)
 		}
 		if t.Failed() {
-			t.Fatalf("entry %s", entry)
+			t.Fatalf("entry %+v", entry)
 		}
 		again.Drop()
 	}

@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"sync"
 	"testing"
@@ -17,10 +18,9 @@ import (
 // for the test's own services and publishers.
 type world struct {
 	// Immutable after newWorld.
-	nats  *harness.NATS
-	nc    *nats.Conn
-	js    jetstream.JetStream
-	watch *harness.Watch // of a watched world
+	nats *harness.NATS
+	nc   *nats.Conn
+	js   jetstream.JetStream
 
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -43,21 +43,6 @@ func newWorld(ctx context.Context, o harness.NATSOptions) (*world, error) {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
-}
-
-// watched starts a world for one test alone, with a watch on everything that is
-// published. Such a world has no "no responders": NATS counts the watch.
-func watched(t *testing.T) *world {
-	t.Helper()
-	w := own(t, harness.NATSOptions{})
-	watcher, err := w.connect("watch")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if w.watch, err = harness.NewWatch(watcher); err != nil {
-		t.Fatal(err)
-	}
-	return w
 }
 
 func (w *world) connect(name string) (*nats.Conn, error) {
@@ -112,7 +97,7 @@ var common struct {
 func shared(t *testing.T) *world {
 	t.Helper()
 	common.once.Do(func() {
-		common.world, common.err = newWorld(context.Background(), harness.NATSOptions{})
+		common.world, common.err = newWorld(context.Background(), harness.NATSOptions{Watch: true})
 	})
 	if common.err != nil {
 		t.Fatal(common.err)
@@ -121,16 +106,23 @@ func shared(t *testing.T) *world {
 	return common.world
 }
 
-// closeShared ends the common world.
+// closeShared ends the common world and says what its watch has found.
 func closeShared() []string {
 	w := common.world
 	if w == nil {
 		return nil
 	}
-	if err := w.close(); err != nil {
-		return []string{err.Error()}
+	var complaints []string
+	if err := w.nats.Watch.Fence(context.Background(), w.nc); err != nil {
+		complaints = append(complaints, err.Error())
 	}
-	return nil
+	for _, subject := range w.nats.Watch.Violations() {
+		complaints = append(complaints, fmt.Sprintf("S2-S3: a message outside the scheme, on %.300q", subject))
+	}
+	if err := w.close(); err != nil {
+		complaints = append(complaints, err.Error())
+	}
+	return complaints
 }
 
 // The settings of the nodes. "a" and "b" are as a user gets them.
@@ -208,18 +200,17 @@ func (w *world) echoService(t *testing.T) string {
 	t.Helper()
 	const name = "echo-svcs"
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.echo == nil {
 		var err error
 		if w.echo, err = harness.StartEcho(w.nats.URL(), name); err != nil {
+			w.mu.Unlock()
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
-	defer cancel()
-	if err := harness.Until(ctx, func() error {
-		_, err := w.nc.RequestWithContext(ctx, "$SRV.PING."+name, nil)
-		return err
+	w.mu.Unlock()
+	if err := harness.Until(patient(t), func() error {
+		_, err := w.nc.Request("$SRV.PING."+name, nil, harness.Patience)
+		return err // "no responders" comes at once
 	}); err != nil {
 		t.Fatalf("no echo service: %v\n%s", err, w.echo.Log.Tail(4096))
 	}

@@ -26,12 +26,14 @@ type NATSOptions struct {
 	MaxPayload int   // bytes of a message; 0: the server's default, 1 MiB
 	MaxStore   int64 // bytes that JetStream may store; 0: the server's default
 	NoStore    bool  // without JetStream
+	Watch      bool  // look at the subject of every message; for one server
 }
 
 // NATS is a group of nats-server processes with JetStream in a directory of
 // its own. Not for concurrent use, but for what only reads.
 type NATS struct {
 	Servers []*NATSServer
+	Watch   *Watch // nil unless asked for
 	dir     string
 }
 
@@ -43,6 +45,7 @@ type NATSServer struct {
 	Store   string // JetStream's directory; empty without JetStream
 	args    []string
 	log     *Log
+	output  io.Writer // the log, or the watch in front of it
 }
 
 // startAttempts is how often a start is tried on new ports, in case somebody
@@ -99,6 +102,12 @@ func startNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
 			s.args = append(s.args, "-cluster", "hydrant-test", "-cluster-port", portOf(ports[3*i+2]),
 				"-routes", strings.Join(routes, ","))
 		}
+		s.output = s.log
+		if o.Watch {
+			n.Watch = newWatch(s.log)
+			s.output = n.Watch
+			s.args = append(s.args, "-watch")
+		}
 		n.Servers = append(n.Servers, s)
 		if err := s.Start(); err != nil {
 			return nil, errors.Join(err, n.Stop())
@@ -122,7 +131,7 @@ func (s *NATSServer) Start() error {
 	if err != nil {
 		return err
 	}
-	p, err := StartProcess("nats "+s.Addr, bin.Natsd, s.args, nil, s.log)
+	p, err := StartProcess("nats "+s.Addr, bin.Natsd, s.args, nil, s.log, s.output)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (n *Node) Start() error {
 	if err != nil {
 		return err
 	}
-	p, err := StartProcess(n.o.Name, bin.Hydrant, []string{"serve"}, n.environment(), n.log)
+	p, err := StartProcess(n.o.Name, bin.Hydrant, []string{"serve"}, n.environment(), n.log, n.log)
 	if err != nil {
 		return err
 	}
@@ -136,6 +136,7 @@ func StartEcho(natsURL, service string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	log := &Log{}
 	return StartProcess("echo "+service, bin.Hydrant, []string{"echo", "--service", service},
-		[]string{"NATS_URL=" + natsURL}, nil)
+		[]string{"NATS_URL=" + natsURL}, log, log)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,14 +39,12 @@ var processes struct {
 }
 
 // StartProcess runs the program at path with nothing in its environment but
-// env, a path and a place for temporary files. A nil log makes a new one.
-func StartProcess(name, path string, args, env []string, log *Log) (*Process, error) {
-	if log == nil {
-		log = &Log{}
-	}
+// env, a path and a place for temporary files. What it prints goes to output,
+// which is the log or leads to it.
+func StartProcess(name, path string, args, env []string, log *Log, output io.Writer) (*Process, error) {
 	cmd := exec.Command(path, args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir(), "TMPDIR=" + os.TempDir()}, env...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = output, output
 	p := &Process{Name: name, Log: log, cmd: cmd, done: make(chan struct{})}
 	if err := spawn(cmd); err != nil {
 		return nil, fmt.Errorf("harness: start %s: %w", name, err)

@@ -1,9 +1,10 @@
 package harness
 
 import (
+	"bytes"
 	"context"
-	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -25,7 +26,8 @@ var scheme = compile(map[string]string{
 	"work queue":            `umf\.v1\.work\.[A-Za-z0-9_-]{1,64}`,
 	"session events":        `umf\.v1\.evt\.session\.(opened|parked|resumed|expired|closed)\.[a-z2-7]\.` + sidForm,
 	"directory":             `\$KV\.UMF_SESSIONS\.` + sidForm,
-	"JetStream requests":    `\$JS\.API\.[A-Za-z0-9_.$-]+`,
+	"JetStream requests":    `\$JS\.API\.[A-Za-z0-9_.$-]+>?`,
+	"directory listing":     `\$JS\.API\.CONSUMER\.CREATE\.KV_UMF_SESSIONS\.[A-Za-z0-9]+\.\$KV\.UMF_SESSIONS\.>`,
 	"JetStream acks":        `\$JS\.ACK\.[A-Za-z0-9_.-]+`,
 	"JetStream advisories":  `\$JS\.EVENT\.(ADVISORY|METRIC)\.[A-Za-z0-9_.-]+`,
 	"NATS micro":            `\$SRV\.(PING|INFO|STATS)(\.[A-Za-z0-9_-]+){0,2}`,
@@ -43,58 +45,74 @@ func compile(forms map[string]string) *regexp.Regexp {
 	return regexp.MustCompile(`^(` + strings.Join(all, "|") + `)$`)
 }
 
-// A Watch sees every message that any client publishes and keeps those that
-// the scheme does not allow. Its methods may be called concurrently.
+// A Watch sees the subject of every message that any client publishes on a
+// server, and keeps those that the scheme does not allow. It is written to by
+// the server's process (natsd -watch); its other methods may be called
+// concurrently.
 type Watch struct {
-	nc *nats.Conn
+	log *Log // gets what is no message
+
+	// Owned by the goroutine that copies the process's output.
+	rest []byte // an unfinished line
 
 	// Guarded by mu.
 	mu       sync.Mutex
 	bad      []string
-	count    int
 	own      map[string]bool // subjects that the test itself uses
 	matching []*Match
 	fences   map[string]chan struct{}
 }
 
-// A Match counts the messages whose subject or headers contain a text.
+// A Match collects the subjects that contain a text.
 type Match struct {
 	Text string
 	seen []string // guarded by the watch's mu
 }
 
-// NewWatch subscribes to ">" on nc, which is the watch's own connection.
-func NewWatch(nc *nats.Conn) (*Watch, error) {
-	w := &Watch{nc: nc, own: make(map[string]bool), fences: make(map[string]chan struct{})}
-	subscription, err := nc.Subscribe(">", w.see)
-	if err != nil {
-		return nil, err
-	}
-	if err := subscription.SetPendingLimits(-1, -1); err != nil {
-		return nil, err
-	}
-	return w, nc.Flush()
+func newWatch(log *Log) *Watch {
+	return &Watch{log: log, own: make(map[string]bool), fences: make(map[string]chan struct{})}
 }
 
-// keptViolations bounds the report.
-const keptViolations = 20
+// Write takes the output of natsd.
+func (w *Watch) Write(p []byte) (int, error) {
+	text := append(w.rest, p...)
+	for {
+		line, rest, whole := bytes.Cut(text, []byte("\n"))
+		if !whole {
+			break
+		}
+		if subject, ok := bytes.CutPrefix(line, []byte("PUB ")); ok {
+			w.see(string(subject))
+		} else if _, err := w.log.Write(append(line, '\n')); err != nil {
+			return 0, err
+		}
+		text = rest
+	}
+	w.rest = bytes.Clone(text)
+	return len(p), nil
+}
 
-func (w *Watch) see(m *nats.Msg) {
+// Bounds of what a watch remembers.
+const (
+	keptViolations = 20
+	keptMatches    = 1000
+)
+
+func (w *Watch) see(subject string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if fence, ok := w.fences[m.Subject]; ok {
+	if fence, ok := w.fences[subject]; ok {
 		close(fence)
-		delete(w.fences, m.Subject)
+		delete(w.fences, subject)
 		return
 	}
-	w.count++
 	for _, match := range w.matching {
-		if strings.Contains(m.Subject, match.Text) || strings.Contains(fmt.Sprint(m.Header), match.Text) {
-			match.seen = append(match.seen, m.Subject)
+		if strings.Contains(subject, match.Text) && len(match.seen) < keptMatches {
+			match.seen = append(match.seen, subject)
 		}
 	}
-	if !w.own[m.Subject] && !allowed(m.Subject) && len(w.bad) < keptViolations {
-		w.bad = append(w.bad, m.Subject)
+	if !w.own[subject] && !allowed(subject) && len(w.bad) < keptViolations {
+		w.bad = append(w.bad, subject)
 	}
 }
 
@@ -121,7 +139,7 @@ func (w *Watch) Allow(subject string) {
 	w.own[subject] = true
 }
 
-// Match starts to count messages with text in their subject or headers.
+// Match starts to collect subjects that contain text.
 func (w *Watch) Match(text string) *Match {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -134,19 +152,19 @@ func (w *Watch) Match(text string) *Match {
 func (w *Watch) Seen(match *Match) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]string(nil), match.seen...)
+	return slices.Clone(match.seen)
 }
 
-// Fence returns when everything that this server handled before has been
-// looked at. What an edge does may still be on its way to the server: fence
-// the edge first (a ping to the router and its pong).
-func (w *Watch) Fence(ctx context.Context) error {
+// Fence returns when everything that the server took before has been looked
+// at; nc is any connection to it. What an edge does may still be on its way to
+// the server: fence the edge first (a ping to the router and its pong).
+func (w *Watch) Fence(ctx context.Context, nc *nats.Conn) error {
 	subject := nats.NewInbox()
 	done := make(chan struct{})
 	w.mu.Lock()
 	w.fences[subject] = done
 	w.mu.Unlock()
-	if err := w.nc.Publish(subject, nil); err != nil {
+	if err := nc.Publish(subject, nil); err != nil {
 		return err
 	}
 	select {
@@ -161,12 +179,5 @@ func (w *Watch) Fence(ctx context.Context) error {
 func (w *Watch) Violations() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]string(nil), w.bad...)
-}
-
-// Count is how many messages were looked at.
-func (w *Watch) Count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.count
+	return slices.Clone(w.bad)
 }

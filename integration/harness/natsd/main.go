@@ -31,11 +31,13 @@ func run() error {
 	flag.StringVar(&options.Cluster.Name, "cluster", "", "cluster name; empty: one server")
 	flag.IntVar(&options.Cluster.Port, "cluster-port", 0, "route port")
 	routes := flag.String("routes", "", "comma-separated route URLs")
+	watch := flag.Bool("watch", false, "write a line PUB <subject> for every message")
 	maxPayload := flag.Int("max-payload", 0, "bytes of a message; 0: the server's default")
 	flag.Parse()
 
 	options.HTTPHost = options.Host
 	options.JetStream = options.StoreDir != ""
+	options.TraceHeaders = true // payloads are not for the watch
 	if *maxPayload > 0 {
 		options.MaxPayload = int32(*maxPayload)
 	}
@@ -57,7 +59,11 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	s.ConfigureLogger()
+	if *watch {
+		s.SetLogger(watcher{}, false, true)
+	} else {
+		s.ConfigureLogger()
+	}
 	if err := server.Run(s); err != nil { // installs the signal handlers, too
 		return err
 	}
