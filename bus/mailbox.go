@@ -75,6 +75,9 @@ func set[T comparable](p *T, v T) {
 	}
 }
 
+// openTimeout bounds OpenStore: a cluster takes its time to make many streams.
+const openTimeout = time.Minute
+
 // minSessionTTL leaves room for the checkpoints and refreshes that happen
 // within a session's TTL.
 const minSessionTTL = time.Second
@@ -116,7 +119,7 @@ func OpenStore(ctx context.Context, nc *nats.Conn, cfg MailboxConfig) (*Store, e
 		return nil, sendError(err)
 	}
 	s := &Store{nc: nc, js: js, cfg: cfg}
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := withDefaultTimeout(ctx, max(cfg.Timeout, openTimeout))
 	defer cancel()
 	if err := s.ensure(ctx); err != nil {
 		return nil, err
