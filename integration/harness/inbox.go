@@ -81,7 +81,7 @@ func (c *Client) readOne(ctx context.Context) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		c.end = fmt.Errorf("harness: client %s: %w", c.ID, err)
+		c.end = fmt.Errorf("harness: client: %w", err)
 	} else {
 		c.inbox = append(c.inbox, m)
 	}
