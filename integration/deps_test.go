@@ -93,7 +93,7 @@ var layers = []layer{
 	},
 	{
 		path: "hydrant/integration/...",
-		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/bus/embedded", "hydrant/integration/...",
+		allow: []string{"golang.org/x/time/rate", "hydrant/umf", "hydrant/bus", "hydrant/bus/embedded", "hydrant/integration/...",
 			"github.com/coder/websocket/...", "github.com/nats-io/nats.go/...", "github.com/gobwas/ws/...", "golang.org/x/sys/unix"},
 		tests: []string{"github.com/nats-io/nats-server/v2/..."},
 		why:   "black-box tests import public packages only",

@@ -224,6 +224,7 @@ func TestFlappingSession(t *testing.T) {
 	stop := make(chan struct{})
 	published := make(chan error, 1)
 	total := 0 // owned by the publisher until it is done
+	sid := c.ID
 	go func() {
 		for {
 			select {
@@ -232,7 +233,7 @@ func TestFlappingSession(t *testing.T) {
 				return
 			default:
 			}
-			if err := w.publishNumbers(t.Context(), c.ID, total, total+1); err != nil {
+			if err := w.publishNumbers(t.Context(), sid, total, total+1); err != nil {
 				published <- err
 				return
 			}
