@@ -21,7 +21,7 @@ func (s *Session) Attach(floor, seen uint64, fresh bool, fx Effects) {
 	s.weak = true
 	s.unsure = s.cursor > 0
 	s.fresh, s.keep = fresh, fresh
-	if !fresh && s.cursor == 0 {
+	if s.cursor == 0 {
 		s.origin = unknownOrigin
 	}
 	s.seek(fx)
@@ -117,7 +117,7 @@ func (s *Session) established(c Copy, fx Effects) {
 func (s *Session) rollback(fx Effects) {
 	s.dropHeld()
 	s.cursor, s.floor, s.safe, s.anchor, s.stamp = 0, 0, 0, 0, 0
-	s.missed, s.missedReal, s.missedKept = 0, false, false
+	s.missed, s.unkept = 0, 0
 	s.weak, s.unsure, s.second, s.foreign, s.verify, s.fresh = true, false, false, false, false, false
 	s.barrier = 0
 	s.epoch++

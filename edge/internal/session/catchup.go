@@ -17,7 +17,7 @@ func (s *Session) advance(fx Effects) {
 			s.verify = true
 			break
 		}
-		s.begin(c.Seq, fx)
+		s.begin(c.Seq, s.fresh && c.Mark != 0 && (c.Prev == 0 || !c.TTL), fx)
 		if c.Mark == 0 && !s.open() {
 			break
 		}
@@ -230,8 +230,8 @@ func (s *Session) nothing(v verdict, from uint64, b *Batch, fx Effects) {
 	case v == dropped && s.cursor > 0:
 		s.skip(from, s.aim, Expired, fx)
 		fx.Mark(fx.NextMark(), true) // nothing is left that could be the anchor
-	case s.missedReal && s.missed <= s.aim:
-		s.skip(from, s.aim, s.missedWhy(), fx)
+	case s.unkept > s.cursor && s.unkept <= s.aim:
+		s.skip(from, s.aim, s.unkeptWhy(), fx)
 	default:
 		fx.Count(SkippedExpired)
 	}
@@ -239,12 +239,13 @@ func (s *Session) nothing(v verdict, from uint64, b *Batch, fx Effects) {
 	s.tries = 0
 }
 
-// missedWhy explains why a copy was seen whose message is not in the store.
-func (s *Session) missedWhy() Why {
-	if s.missedKept {
-		return Rollback
+// unkeptWhy explains why a copy was seen whose message is not in the store,
+// though an older one is.
+func (s *Session) unkeptWhy() Why {
+	if s.unkeptTTL {
+		return Expired
 	}
-	return Expired
+	return Rollback
 }
 
 // takeAll writes a batch. If messages were dropped, more may have been while
@@ -262,12 +263,11 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 		}
 		switch {
 		case s.origin != knownOrigin:
-			s.begin(m.Seq, fx)
-		case s.cursor == 0 && s.fresh && m.Mark && !m.TTL: // the mailbox's first message
+			s.begin(m.Seq, s.fresh && m.Mark && !m.TTL, fx)
 		case v == dropped && from < m.Seq:
 			s.skip(from, m.Seq-1, Overflow, fx)
-		case v != dropped && s.missedReal && s.missed > s.cursor && s.missed < m.Seq:
-			s.skip(from, m.Seq-1, s.missedWhy(), fx)
+		case v != dropped && s.unkept > s.cursor && s.unkept < m.Seq:
+			s.skip(from, m.Seq-1, s.unkeptWhy(), fx)
 		}
 		if s.class == Acked && !m.Mark && s.sent.len() >= s.opts.window() {
 			break

@@ -98,8 +98,9 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 }
 
 // begin tells what is to be told before the first message, of sequence seq,
-// after a start without a position.
-func (s *Session) begin(seq uint64, fx Effects) {
+// after a start without a position. first: it is known to be the first one
+// that the mailbox ever had.
+func (s *Session) begin(seq uint64, first bool, fx Effects) {
 	switch o := s.origin; {
 	case o == knownOrigin:
 	case o == otherOrigin:
@@ -110,7 +111,7 @@ func (s *Session) begin(seq uint64, fx Effects) {
 		}
 	default:
 		s.origin = knownOrigin
-		if seq > 1 {
+		if seq > 1 && !first {
 			s.skip(1, seq-1, Overflow, fx)
 		}
 	}
@@ -160,9 +161,8 @@ func (s *Session) hold(c Copy, fx Effects) bool {
 // miss remembers that a copy exists which was not kept.
 func (s *Session) miss(c *Copy) {
 	s.missed = max(s.missed, c.Seq)
-	if c.Mark == 0 {
-		s.missedReal = true
-		s.missedKept = s.missedKept || !c.TTL
+	if c.Mark == 0 && c.Seq > s.unkept {
+		s.unkept, s.unkeptTTL = c.Seq, c.TTL
 	}
 }
 
@@ -178,9 +178,6 @@ func (s *Session) dropHeld() {
 
 // prune lets go of what the cursor has passed.
 func (s *Session) prune() {
-	if s.missed <= s.cursor {
-		s.missed, s.missedReal, s.missedKept = 0, false, false
-	}
 	for c := s.held.first(); c != nil && c.Seq <= s.cursor; c = s.held.first() {
 		s.held.pop()
 	}

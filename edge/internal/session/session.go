@@ -15,6 +15,7 @@ type Session struct {
 	anchor  uint64 // newest message up to cursor that is still in the store as far as is known
 	stamp   int64  // when the message at anchor was stored; 0: unknown
 	missed  uint64 // highest sequence that is known to exist and was not kept
+	unkept  uint64 // … of a copy that was no marker
 
 	// Attaching: Mark is 0 when no marker is awaited.
 	mark  uint64
@@ -36,23 +37,22 @@ type Session struct {
 	epoch  uint8 // rollbacks, counted; tells barrier tokens of different logs apart
 	tries  uint8 // repeats of the marker or of the read
 
-	fresh      bool // first attach of the session: the first kept marker is its floor
-	keep       bool // the next marker is the mailbox's first message and its floor
-	unsure     bool // floor and safe come from a directory or a client and are not yet verified
-	second     bool // unsure: the higher of both was asked for and is not present
-	foreign    bool // unsure: it belonged to another mailbox
-	weak       bool // the message at anchor may have a time to live
-	verify     bool // ask for the anchor before anything more is written
-	reading    bool // a Read is outstanding
-	void       bool // its answer is to be ignored
-	waiting    bool // a Read is to be repeated when the timer fires
-	remark     bool // … by attaching again
-	consumer   bool // something was read since the session was live
-	full       bool // the socket's queue is at its bound
-	loose      bool // the last thing written cannot serve as an anchor
-	barrierLo  bool // the same of what the outstanding ping confirms
-	missedReal bool // missed counts a message, not only markers
-	missedKept bool // … and one without a time to live
+	fresh     bool // first attach of the session: the first kept marker is its floor
+	keep      bool // the next marker is the mailbox's first message and its floor
+	unsure    bool // floor and safe come from a directory or a client and are not yet verified
+	second    bool // unsure: the higher of both was asked for and is not present
+	foreign   bool // unsure: it belonged to another mailbox
+	weak      bool // the message at anchor may have a time to live
+	verify    bool // ask for the anchor before anything more is written
+	reading   bool // a Read is outstanding
+	void      bool // its answer is to be ignored
+	waiting   bool // a Read is to be repeated when the timer fires
+	remark    bool // … by attaching again
+	consumer  bool // something was read since the session was live
+	full      bool // the socket's queue is at its bound
+	loose     bool // the last thing written cannot serve as an anchor
+	barrierLo bool // the same of what the outstanding ping confirms
+	unkeptTTL bool // the copy at unkept has a time to live
 }
 
 // New returns a session of the given class.

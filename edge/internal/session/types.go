@@ -251,8 +251,9 @@ type Effects interface {
 	Gap(g Gap) (room bool)
 	// Ping sends a barrier with this token, which Pong brings back.
 	Ping(token uint64)
-	// Attached reports that interest is established: once for each Attach or
-	// Reattach, or for several that overlap.
+	// Attached reports that interest is established: each time that the awaited
+	// marker is back. The session also attaches again by itself, when what it
+	// sees contradicts itself.
 	Attached()
 	// Dirty reports that Floor or Seen changed and should be checkpointed.
 	Dirty()
