@@ -137,7 +137,11 @@ func BenchmarkLive(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer sub.Unsubscribe()
+	b.Cleanup(func() {
+		if err := sub.Unsubscribe(); err != nil {
+			b.Error(err)
+		}
+	})
 	if err := s.nc.Flush(); err != nil {
 		b.Fatal(err)
 	}

@@ -19,14 +19,17 @@ func startCluster(t *testing.T) []*embedded.Server {
 	const size = 3
 	addrs := make([]string, size)
 	var routes []string
-	for i := range addrs { // all at once, so that they differ
+	var listeners []net.Listener
+	for i := range addrs { // all are open at once, so that they differ
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ln.Close()
+		listeners = append(listeners, ln)
 		addrs[i] = ln.Addr().String()
 		routes = append(routes, "nats://"+addrs[i])
+	}
+	for _, ln := range listeners {
 		if err := ln.Close(); err != nil {
 			t.Fatal(err)
 		}

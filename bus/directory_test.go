@@ -335,8 +335,8 @@ func TestLookupBounds(t *testing.T) {
 	l := newLookups()
 	first := NewSID()
 	l.put(first, true)
-	for range 3 * maxLookups {
-		l.put(NewSID(), false)
+	for i := range 3 * maxLookups {
+		l.put(fmt.Sprint("made up ", i), false)
 	}
 	if exists, ok := l.get(first); !exists || !ok {
 		t.Error("misses displaced a hit")

@@ -47,7 +47,11 @@ func TestDiscovery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer foreign.Stop()
+	t.Cleanup(func() {
+		if err := foreign.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 
 	d := NewDiscovery(connect(t, ns))
 	ctx := testContext(t)

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -55,7 +56,6 @@ func ExampleService_HandleMethod() {
 	if err := svc.Start(); err != nil {
 		log.Fatal(err)
 	}
-	defer svc.Stop(context.Background())
 
 	// What a node does for a client; here with plain NATS.
 	for _, path := range []string{"/v1/users/7", "/v1/users/8"} {
@@ -77,6 +77,9 @@ func ExampleService_HandleMethod() {
 		}
 		fmt.Println(string(m.Body))
 	}
+	if err := svc.Stop(context.Background()); err != nil {
+		log.Fatal(err)
+	}
 	// Output:
 	// {"name":"Ann"}
 	// {"error":"No such user","code":"not_found"}
@@ -97,7 +100,6 @@ func ExampleService_Push() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer svc.Stop(ctx)
 
 	sid := bus.NewSID() // of a session that a client has, usually from Request.Session
 	for _, text := range []string{"one", "two", "three"} {
@@ -111,7 +113,6 @@ func ExampleService_Push() {
 	}
 
 	r := store.NewReader(sid, 1)
-	defer r.Close(ctx)
 	batch, err := r.Read(ctx, 1, 0, 100, 0)
 	if err != nil {
 		log.Fatal(err)
@@ -122,6 +123,9 @@ func ExampleService_Push() {
 			log.Fatal(err)
 		}
 		fmt.Println(string(m.Body))
+	}
+	if err := errors.Join(r.Close(ctx), svc.Stop(ctx)); err != nil {
+		log.Fatal(err)
 	}
 	// Output:
 	// "one"

@@ -206,8 +206,7 @@ func newProxy(t testing.TB, to string) *proxy {
 func (p *proxy) url() string { return "nats://" + p.ln.Addr().String() }
 
 func (p *proxy) forward(from, to net.Conn) {
-	defer from.Close()
-	defer to.Close()
+	defer func() { _ = errors.Join(from.Close(), to.Close()) }() // the other direction may have been first
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buf)

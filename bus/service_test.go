@@ -192,7 +192,11 @@ func TestServiceRoutes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer inbox.Unsubscribe()
+		defer func() {
+			if err := inbox.Unsubscribe(); err != nil {
+				t.Error(err)
+			}
+		}()
 		if err := f.store.nc.PublishMsg(m); err != nil {
 			t.Fatal(err)
 		}
