@@ -1,12 +1,3 @@
-// Command bench measures whole Hydrant nodes: real processes on loopback, the
-// CPU of each read from /proc, because on a shared machine CPU per message says
-// more than time.
-//
-//	go run ./integration/bench                      # everything, about a minute
-//	go run ./integration/bench -only service,push   # some of it
-//
-// The clients run in this process; their cost is not counted. Each line shows
-// the goal of the design, where there is one, beside what was measured.
 package main
 
 import (
@@ -14,89 +5,152 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"hydrant/integration/harness"
 )
 
-// options are the flags.
-type options struct {
-	only     string
-	duration time.Duration
-	clients  int
-	inFlight int
-	sessions int
-	idle     int
+// settings say how much is measured.
+type settings struct {
+	only     []string // names of groups; empty: all
+	rounds   int
+	duration time.Duration // of one measurement at a rate or at full speed
+	clients  int           // of the message measurements
+	inFlight int           // messages of each of them that are on the way
+	sessions int           // pushed to
+	connects int
+	resumes  []queue
+	parallel int   // connects and resumes that are under way at a time
+	rates    []int // of pushes, each second
+	idle     []int // sessions, ascending
+	profile  string
+	env      []string // further variables of the nodes
 }
 
-// a benchmark adds its figures to the report.
-type benchmark struct {
+// queue is a resume measurement: sessions with messages that wait for each.
+type queue struct{ sessions, messages int }
+
+func full() settings {
+	return settings{
+		rounds: 1, duration: 3 * time.Second, clients: 50, inFlight: 16, sessions: 1000, connects: 3000,
+		resumes: []queue{{1000, 100}, {10_000, 10}}, parallel: 128, rates: []int{2000, 20_000}, idle: []int{5000, 15_000},
+	}
+}
+
+func quick() settings {
+	return settings{
+		rounds: 1, duration: 200 * time.Millisecond, clients: 8, inFlight: 4, sessions: 50, connects: 100,
+		resumes: []queue{{40, 25}}, parallel: 16, rates: []int{1000}, idle: []int{200},
+	}
+}
+
+// group is a set of measurements on servers of their own.
+type group struct {
 	name string
-	run  func(ctx context.Context, w *world, o options, r *report) error
+	run  func(ctx context.Context, b *bench) error
 }
 
-var benchmarks = []benchmark{
-	{"ping", ping}, {"service", service}, {"rate", serviceAtRate}, {"client", clientToClient},
+var groups = []group{
+	{"floor", floor}, {"ping", ping}, {"service", service}, {"client", clientToClient},
 	{"connect", connect}, {"push", push}, {"resume", resume}, {"idle", idle},
 }
 
 func main() {
-	var o options
-	flag.StringVar(&o.only, "only", "", "benchmarks to run, separated by commas; empty: all")
-	flag.DurationVar(&o.duration, "duration", 4*time.Second, "time of each measurement at a rate or at full speed")
-	flag.IntVar(&o.clients, "clients", 50, "clients of the message benchmarks")
-	flag.IntVar(&o.inFlight, "in-flight", 16, "messages that each of them has under way")
-	flag.IntVar(&o.sessions, "sessions", 1000, "sessions of the connect, push and resume benchmarks")
-	flag.IntVar(&o.idle, "idle", 5000, "idle sessions")
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	code := 0
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+		code = 1
 	}
+	for _, fault := range harness.Shutdown() {
+		fmt.Fprintln(os.Stderr, "bench:", fault)
+		code = 1
+	}
+	os.Exit(code)
 }
 
-func run(ctx context.Context, o options) error {
-	chosen := map[string]bool{}
-	for name := range strings.SplitSeq(o.only, ",") {
-		chosen[name] = true
-	}
-	r := &report{table: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)}
-	fmt.Fprintln(r.table, "MEASUREMENT\tFIGURE\tGOAL")
-	var errs []error
-	for _, b := range benchmarks {
-		if o.only != "" && !chosen[b.name] {
-			continue
-		}
-		if err := runOne(ctx, b, o, r); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", b.name, err))
-		}
-	}
-	return errors.Join(append(errs, r.table.Flush())...)
-}
-
-// runOne gives each benchmark servers of its own.
-func runOne(ctx context.Context, b benchmark, o options, r *report) (err error) {
-	w, err := newWorld(ctx)
+// run measures what args ask for and prints the report to out. The caller
+// ends what is left with [harness.Shutdown].
+func run(ctx context.Context, args []string, out io.Writer) error {
+	s, err := parse(args)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.close()) }()
-	return b.run(ctx, w, o, r)
+	r := newReport()
+	var errs []error
+	for range s.rounds {
+		for _, g := range groups {
+			if len(s.only) > 0 && !slices.Contains(s.only, g.name) {
+				continue
+			}
+			if err := measure(ctx, g, s, r); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", g.name, err))
+			}
+		}
+	}
+	r.print(out)
+	return errors.Join(append(errs, r.faults()...)...)
 }
 
-// report collects the figures.
-type report struct{ table *tabwriter.Writer }
-
-func (r *report) add(name, figure, goal string) { fmt.Fprintf(r.table, "%s\t%s\t%s\n", name, figure, goal) }
-
-// perMessage formats CPU time for each of n messages.
-func perMessage(cpu time.Duration, n int) string {
-	if n == 0 {
-		return "no message"
+func parse(args []string) (settings, error) {
+	s := full()
+	if slices.Contains(args, "-quick") || slices.Contains(args, "--quick") {
+		s = quick()
 	}
-	return fmt.Sprintf("%.1f µs", float64(cpu.Nanoseconds())/float64(n)/1000)
+	var only, env, queues string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.Bool("quick", false, "a few seconds: does it work, not how fast")
+	flags.StringVar(&only, "only", "", "groups to measure, separated by commas; empty: all")
+	flags.IntVar(&s.rounds, "rounds", s.rounds, "repeat everything and show medians")
+	flags.DurationVar(&s.duration, "time", s.duration, "time of one measurement at a rate or at full speed")
+	flags.IntVar(&s.clients, "clients", s.clients, "clients of the message measurements")
+	flags.IntVar(&s.inFlight, "in-flight", s.inFlight, "messages on the way of each of them, at full speed")
+	flags.IntVar(&s.sessions, "sessions", s.sessions, "sessions that are pushed to")
+	flags.IntVar(&s.connects, "connects", s.connects, "clients of the connect measurement")
+	flags.IntVar(&s.parallel, "parallel", s.parallel, "connects and resumes under way at a time")
+	flags.StringVar(&queues, "resumes", "", "resume measurements, SESSIONSxMESSAGES separated by commas")
+	flags.StringVar(&s.profile, "profile", "", "directory for processor and allocation profiles of the nodes; they cost a little themselves")
+	flags.StringVar(&env, "env", "", "variables of the nodes, NAME=VALUE separated by commas")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	s.only, s.env = list(only), list(env)
+	if queues != "" {
+		s.resumes = nil
+		for _, text := range list(queues) {
+			var q queue
+			if _, err := fmt.Sscanf(text, "%dx%d", &q.sessions, &q.messages); err != nil {
+				return s, fmt.Errorf("-resumes %q: %w", text, err)
+			}
+			s.resumes = append(s.resumes, q)
+		}
+	}
+	for _, name := range s.only {
+		if !slices.ContainsFunc(groups, func(g group) bool { return g.name == name }) {
+			return s, fmt.Errorf("-only: no group %q", name)
+		}
+	}
+	return s, nil
+}
+
+func list(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
+}
+
+// measure runs one group on new servers.
+func measure(ctx context.Context, g group, s settings, r *report) error {
+	b, err := newBench(ctx, s, r)
+	if err == nil {
+		err = g.run(ctx, b)
+	}
+	return errors.Join(err, b.close())
 }
