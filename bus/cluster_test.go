@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,20 @@ import (
 // startCluster runs three servers as one cluster.
 func startCluster(t *testing.T) []*embedded.Server {
 	t.Helper()
+	for {
+		servers, err := tryCluster(t)
+		if err == nil {
+			return servers
+		}
+		if !strings.Contains(err.Error(), "address already in use") {
+			t.Fatal(err)
+		}
+	}
+}
+
+// tryCluster fails if somebody else takes one of the ports that it has chosen:
+// members have to know each other's before they start.
+func tryCluster(t *testing.T) (servers []*embedded.Server, err error) {
 	const size = 3
 	addrs := make([]string, size)
 	var routes []string
@@ -23,7 +38,7 @@ func startCluster(t *testing.T) []*embedded.Server {
 	for i := range addrs { // all are open at once, so that they differ
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		listeners = append(listeners, ln)
 		addrs[i] = ln.Addr().String()
@@ -31,25 +46,24 @@ func startCluster(t *testing.T) []*embedded.Server {
 	}
 	for _, ln := range listeners {
 		if err := ln.Close(); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
-	servers := make([]*embedded.Server, size)
-	for i := range servers {
+	for i, addr := range addrs {
 		s, err := embedded.Start(embedded.Options{DataDir: t.TempDir(), Cluster: &embedded.Cluster{
-			Name: "C", Server: fmt.Sprintf("n%d", i), Listen: addrs[i], Routes: routes,
+			Name: "C", Server: fmt.Sprintf("n%d", i), Listen: addr, Routes: routes,
 		}})
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		t.Cleanup(func() {
 			if err := s.Shutdown(context.Background()); err != nil {
 				t.Error(err)
 			}
 		})
-		servers[i] = s
+		servers = append(servers, s)
 	}
-	return servers
+	return servers, nil
 }
 
 // TestCluster: FAILURES R8 and R9. With three replicas, reads right after an
