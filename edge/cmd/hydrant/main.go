@@ -26,6 +26,7 @@ func commands() []command {
 		{"echo", "run the example service, which replies to every message", runEcho},
 		{"send", "run the example client", runSend},
 		{"sign", "sign a UMF message read from standard input", runSign},
+		{"sessions", "list the sessions: node, state, behind by how many", runSessions},
 		{"version", "print the version", runVersion},
 		{"help", "print this, or with `config` the settings", runHelp},
 	}

@@ -1,0 +1,132 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// SessionRow is one session in a listing.
+type SessionRow struct {
+	SID   string
+	Entry Entry
+	// Behind is how many messages wait for the client, at the most: what it
+	// has and not yet confirmed counts as well.
+	Behind uint64
+}
+
+// ListSessions reads the session directory, up to limit sessions, and how far
+// behind each is. It changes nothing on the server but a short-lived consumer
+// for each session that is behind, and so is for tools, not for nodes.
+func ListSessions(ctx context.Context, nc *nats.Conn, limit int) ([]SessionRow, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, sendError(err)
+	}
+	kv, err := js.KeyValue(ctx, SessionBucket)
+	if err != nil {
+		return nil, fmt.Errorf("bus: session directory: %w", err)
+	}
+	rows, err := readDirectory(ctx, kv, limit)
+	if err != nil {
+		return nil, err
+	}
+	streams, err := countStreams(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	answers, err := newInbox(nc)
+	if err != nil {
+		return nil, err
+	}
+	defer answers.close()
+	s := &Store{nc: nc, js: js, inbox: answers, cfg: MailboxConfig{Streams: streams, Timeout: 10 * time.Second}}
+	sids := make([]string, len(rows))
+	for i, r := range rows {
+		sids[i] = r.SID
+	}
+	last, err := s.LastSeqs(ctx, sids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		r := &rows[i]
+		if at := max(r.Entry.Floor, r.Entry.Seen); last[r.SID] > at {
+			if r.Behind, err = s.pendingAfter(ctx, r.SID, at); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return rows, nil
+}
+
+func readDirectory(ctx context.Context, kv jetstream.KeyValue, limit int) ([]SessionRow, error) {
+	watch, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, fmt.Errorf("bus: session directory: %w", err)
+	}
+	defer func() { _ = watch.Stop() }() // fails only if the connection is closed
+	var rows []SessionRow
+	for len(rows) < limit {
+		select {
+		case update := <-watch.Updates():
+			if update == nil { // that is all
+				return rows, nil
+			}
+			var e Entry
+			if json.Unmarshal(update.Value(), &e) == nil && ValidSID(update.Key()) {
+				rows = append(rows, SessionRow{SID: update.Key(), Entry: e})
+			}
+		case <-ctx.Done():
+			return nil, requestError(ctx.Err())
+		}
+	}
+	return rows, nil
+}
+
+// countStreams finds out how many mailbox streams there are.
+func countStreams(ctx context.Context, js jetstream.JetStream) (int, error) {
+	n := 0
+	names := js.StreamNames(ctx)
+	for name := range names.Name() {
+		if strings.HasPrefix(name, OutStreamPrefix) {
+			n++
+		}
+	}
+	if err := names.Err(); err != nil {
+		return 0, fmt.Errorf("bus: streams: %w", err)
+	}
+	if !ValidStreams(n) {
+		return 0, fmt.Errorf("bus: there are %d mailbox streams; a node makes 1, 2, 4, 8, 16 or 32", n)
+	}
+	return n, nil
+}
+
+// pendingAfter counts what a mailbox holds after a sequence.
+func (s *Store) pendingAfter(ctx context.Context, sid string, seq uint64) (uint64, error) {
+	subject, err := MailboxSubject(sid)
+	if err != nil {
+		return 0, err
+	}
+	stream, err := s.stream(sid)
+	if err != nil {
+		return 0, err
+	}
+	consumer, err := s.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		FilterSubject: subject, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: seq + 1,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 5 * time.Second,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("bus: mailbox of %s: %w", sid, err)
+	}
+	info := consumer.CachedInfo()
+	if err := s.js.DeleteConsumer(ctx, stream, info.Name); err != nil {
+		return 0, fmt.Errorf("bus: mailbox of %s: %w", sid, err)
+	}
+	return info.NumPending, nil
+}

@@ -1,0 +1,68 @@
+package bus
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"hydrant/bus/embedded"
+)
+
+// TestListSessions: node, state, and how many messages wait.
+func TestListSessions(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	server, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	nc, err := Connect(Config{URL: server.URL()}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	store, err := OpenStore(ctx, nc, MailboxConfig{Streams: 2, Memory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	node := NewNodeID()
+	want := map[string]uint64{}
+	for waiting := range 3 {
+		sid := NewSID()
+		first, err := store.Publish(ctx, sid, Outgoing{Payload: []byte("delivered")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range waiting {
+			if _, err := store.Publish(ctx, sid, Outgoing{Payload: []byte("waits")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entry := Entry{Node: node, State: StateParked, Floor: first, Seen: first, Opened: time.Now()}
+		if _, err := store.Directory().Create(ctx, sid, entry); err != nil {
+			t.Fatal(err)
+		}
+		want[sid] = uint64(waiting)
+	}
+	rows, err := ListSessions(ctx, nc, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != len(want) {
+		t.Fatalf("%d sessions, want %d", len(rows), len(want))
+	}
+	for _, r := range rows {
+		if behind, ok := want[r.SID]; !ok || r.Behind != behind || r.Entry.Node != node || r.Entry.State != StateParked {
+			t.Errorf("%+v, want behind %d", r, behind)
+		}
+	}
+	if rows, err = ListSessions(ctx, nc, 2); err != nil || len(rows) != 2 {
+		t.Errorf("limit 2 gives %d sessions, %v", len(rows), err)
+	}
+}
