@@ -278,11 +278,11 @@ func TestContractPermissions(t *testing.T) {
 // TestContractUnanswered: without a server, Verify says so in time.
 func TestContractUnanswered(t *testing.T) {
 	s := newStore(t, MailboxConfig{Streams: 1})
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	if err := s.js.DeleteStream(ctx, "UMF_OUT_0"); err != nil {
+	if err := s.js.DeleteStream(t.Context(), "UMF_OUT_0"); err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
 	var c *ContractError
 	if err := s.Verify(ctx); !errors.As(err, &c) || !strings.Contains(c.Findings[0].What, "UMF_OUT_0") {
 		t.Fatal(err)
