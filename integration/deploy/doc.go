@@ -1,0 +1,17 @@
+// Package deploy tests what is in the folder deploy/: the permissions of the
+// NATS users against the real node, the expressions of dashboards and alerts
+// against a real node's metrics, and a rolling upgrade behind the real HAProxy.
+//
+// # Design
+//
+// The files under test are used as they are: the NATS server reads
+// deploy/nats/accounts.conf, HAProxy reads deploy/haproxy/haproxy.cfg with
+// nothing changed but addresses. A copy of them would be tested instead.
+//
+// Tests that need a program beyond Go have its name as a build tag: haproxy,
+// docker. They fail, with the command that installs it, if it is missing.
+//
+// The rolling upgrade writes a history of package chaos/history and lets
+// chaos/check judge it, so "nothing lost, nothing out of order" means the same
+// here as everywhere.
+package deploy
