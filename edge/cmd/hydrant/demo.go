@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -70,6 +71,9 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 	fmt.Fprintf(out, "\nAll %d steps were right.\n", d.steps)
 	if *once {
 		return nil
+	}
+	if err := d.restart(ctx, server.URL(), log); err != nil {
+		return err
 	}
 	d.invite(server.URL())
 	<-ctx.Done()
@@ -137,6 +141,21 @@ func startNode(ctx context.Context, listen, natsURL string, log *slog.Logger) (*
 	}
 	n.url = "ws://localhost:" + port
 	return n, nil
+}
+
+// restart brings the node back that the tour has stopped.
+func (d *demo) restart(ctx context.Context, natsURL string, log *slog.Logger) error {
+	stopped := d.nodes[1]
+	if err := <-stopped.done; err != nil {
+		return fmt.Errorf("second node: %w", err)
+	}
+	d.nodes = d.nodes[:1]
+	n, err := startNode(ctx, freeOr(strings.TrimPrefix(stopped.url, "ws://localhost")), natsURL, log)
+	if err != nil {
+		return err
+	}
+	d.nodes = append(d.nodes, n)
+	return nil
 }
 
 func (d *demo) stop() {
@@ -404,7 +423,7 @@ func (t *tour) failover(ctx context.Context) (string, error) {
 func (d *demo) invite(natsURL string) {
 	url := d.nodes[0].url
 	fmt.Fprintf(d.out, `
-One node stays up on %[1]s. Try, in another terminal:
+Both nodes stay up, on %[1]s and %[4]s. Try, in another terminal:
 
   hydrant send -url %[1]s -to echo:/ -count 3
   NATS_URL=%[2]s hydrant echo -service hello
@@ -412,5 +431,5 @@ One node stays up on %[1]s. Try, in another terminal:
   curl http%[3]s/v1/router/list/nodes
 
 Stop with Ctrl-C.
-`, url, natsURL, url[len("ws"):])
+`, url, natsURL, url[len("ws"):], d.nodes[1].url)
 }
