@@ -103,7 +103,7 @@ func (s *Session) established(c Copy, fx Effects) {
 	fx.Attached()
 	s.setState(Behind, fx)
 	if !s.hold(c, fx) {
-		s.missed = max(s.missed, c.Prev)
+		s.miss(&c)
 	}
 	s.advance(fx)
 	s.settle(fx)

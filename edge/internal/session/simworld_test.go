@@ -1,0 +1,215 @@
+package session
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// world is one simulated run.
+type world struct {
+	rng   *rand.Rand
+	st    *stream
+	hosts []*host
+	marks uint64
+
+	stamps    bool // copies and batches carry times
+	oldest    bool // batches name the leader's oldest message
+	rollbacks bool
+	lostPongs int // percent
+	loss      int // percent of live copies
+	draining  bool
+
+	counts [NumEvents]int
+	gaps   [3]int
+	trace  *strings.Builder // nil: no trace
+	failed string
+}
+
+type failure struct{}
+
+// fail ends the run.
+func (w *world) fail(h *host, format string, args ...any) {
+	w.failed = fmt.Sprintf("box %d (%v): ", h.box, h.class) + fmt.Sprintf(format, args...)
+	w.log("FAIL %s", w.failed)
+	panic(failure{})
+}
+
+func (w *world) log(format string, args ...any) {
+	if w.trace != nil {
+		fmt.Fprintf(w.trace, format+"\n", args...)
+	}
+}
+
+// newWorld draws a configuration.
+func newWorld(seed uint64) *world {
+	w := &world{rng: rand.New(rand.NewPCG(seed, 3))}
+	r := w.rng
+	w.st = newStream(r, 3+r.IntN(12), w.put)
+	if r.IntN(3) == 0 {
+		w.st.bound = 1000
+	}
+	w.rollbacks = r.IntN(3) == 0
+	w.stamps = w.rollbacks || r.IntN(2) == 0
+	w.oldest = r.IntN(2) == 0
+	w.lostPongs = 20 * r.IntN(3)
+	w.loss = 20 * r.IntN(3)
+	for box := range 1 + r.IntN(3) {
+		h := &host{w: w, box: box, class: Class(r.IntN(2)), bound: 1 + r.IntN(8),
+			opts:   Options{Window: 1 + r.IntN(6), HeldMessages: 1 + r.IntN(5), HeldBytes: 8 * (1 + r.IntN(6)), Batch: 1 + r.IntN(6)},
+			client: client{got: map[int]delivery{}, newest: -1},
+		}
+		w.hosts = append(w.hosts, h)
+	}
+	return w
+}
+
+// payload and byMessage make payloads that name their record.
+func payload(r *record) []byte { return binary.BigEndian.AppendUint64(nil, uint64(r.id)) }
+
+func (w *world) byMessage(box int, p []byte) *record { return w.st.all[binary.BigEndian.Uint64(p)] }
+
+// put republishes a stored message to those who are subscribed.
+func (w *world) put(r *record, prev uint64) {
+	w.log("  stored seq %d id %d box %d mark %d ttl %v prev %d", r.seq, r.id, r.box, r.mark, r.ttl, prev)
+	if r.box >= len(w.hosts) {
+		return
+	}
+	h := w.hosts[r.box]
+	if h.s == nil || !h.interest || !w.draining && w.rng.IntN(100) < w.loss && r.mark == 0 {
+		return
+	}
+	h.pipe = append(h.pipe, item{rec: r, prev: prev})
+	if !w.draining && w.rng.IntN(20) == 0 {
+		h.pipe = append(h.pipe, item{rec: r, prev: prev}) // a new leader publishes it again
+	}
+}
+
+func (w *world) gap(h *host, g Gap) {
+	w.gaps[g.Why]++
+	w.log("  box %d: gap %+v", h.box, g)
+	if !w.st.lossy[h.box] {
+		w.fail(h, "gap %v %d to %d, but nothing was lost", g.Why, g.From, g.To)
+	}
+	if g.Why == Rollback && w.st.log == 0 {
+		w.fail(h, "rollback without one")
+	}
+}
+
+func (w *world) time(r *record) int64 {
+	if w.stamps {
+		return r.time
+	}
+	return 0
+}
+
+// deliverCopy hands the first item of the pipe to the session.
+func (h *host) deliverCopy() {
+	it := h.pipe[0]
+	h.pipe = h.pipe[1:]
+	if it.reconnect {
+		h.event("reattach (reconnect)", func() { h.s.Reattach(h) })
+		return
+	}
+	r := it.rec
+	c := Copy{Seq: r.seq, Prev: it.prev, Mark: r.mark, Time: h.w.time(r), TTL: r.ttl}
+	if r.mark == 0 {
+		c.Payload = payload(r)
+	}
+	h.eventAt(r.log, fmt.Sprintf("copy %d (id %d) prev %d mark %d", r.seq, r.id, it.prev, r.mark), func() { h.s.Live(c, h) })
+}
+
+// eventAt is event for one that may move the cursor to a message of that log.
+func (h *host) eventAt(log int, name string, f func()) {
+	h.event(name, func() {
+		before := h.s.Cursor()
+		h.readLog = log
+		f()
+		if h.s.Cursor() != before {
+			h.posLog = log
+		}
+	})
+}
+
+// storeMark lets the first published marker reach the store.
+func (h *host) storeMark() {
+	m := h.marks[0]
+	h.marks = h.marks[1:]
+	h.born = true
+	ttl := 3
+	if m.keep {
+		ttl = 0
+	}
+	h.w.st.put(h.box, m.id, ttl)
+}
+
+// loseMark drops the first published marker. Without its first one a fresh
+// session cannot know that nothing was before its first message.
+func (h *host) loseMark() {
+	h.marks = h.marks[1:]
+	if !h.born {
+		h.born = true
+		h.w.st.lossy[h.box] = true
+	}
+}
+
+// serveRead moves the outstanding read on: messages from some replica, then the
+// leader's word, then the answer.
+func (h *host) serveRead(stale, fails bool) {
+	p, st := h.read, h.w.st
+	switch {
+	case fails:
+		p.b, p.answered = Batch{Err: errTest}, true
+	case !p.served:
+		p.served, p.log = true, st.log
+		for _, r := range st.replica(stale).from(h.box, p.from, p.max) {
+			m := Stored{Seq: r.seq, Time: h.w.time(r), Mark: r.mark != 0, TTL: r.ttl}
+			if r.mark == 0 {
+				m.Payload = payload(r)
+			}
+			p.b.Msgs = append(p.b.Msgs, m)
+		}
+	case !p.answered:
+		p.answered = true
+		h.leader(p)
+	default:
+		h.read = nil
+		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v next %d last %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Next, p.b.Last, p.b.Err),
+			func() { h.s.Batch(p.b, h) })
+	}
+}
+
+// leader fills in what only the leader can say.
+func (h *host) leader(p *pendingRead) {
+	st := h.w.st
+	if p.anchor != 0 {
+		r := st.now.at(p.anchor)
+		switch {
+		case r == nil && p.anchor > st.now.last:
+			p.b.Anchor = Foreign
+		case r == nil:
+			p.b.Anchor = Gone
+			if st.log != h.posLog {
+				h.blind(h.s.Cursor(), h.posLog) // the evidence is lost
+			}
+		case r.box != h.box:
+			p.b.Anchor = Foreign
+		default:
+			p.b.Anchor, p.b.AnchorTime = Present, h.w.time(r)
+		}
+	}
+	first := uint64(0)
+	if l := st.now.from(h.box, p.from, 1); len(l) > 0 {
+		first = l[0].seq
+	}
+	if h.w.oldest && p.b.Anchor != Present {
+		p.b.Oldest = first
+	}
+	if len(p.b.Msgs) == 0 {
+		p.b.Next = first
+		if first == 0 {
+			p.b.Last = st.now.last
+		}
+	}
+}
