@@ -98,11 +98,15 @@ func (c *Conn) fail(v *violation) {
 
 // drain stops parsing and lets the socket end in an orderly way.
 func (c *Conn) drain(r CloseReason) {
+	if c.has(flagHeld) {
+		c.abort(r) // nothing may be written, so there is no close frame either
+		return
+	}
 	c.state = stateDraining
 	c.report(r)
 	c.forget()
 	c.closeTimer()
-	c.clear(flagPaused | flagHeld)
+	c.clear(flagPaused)
 	c.l.soil(c)
 	c.set(flagReadable)
 	c.l.requeue(c)

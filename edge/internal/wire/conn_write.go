@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// controlReserve is what pongs may take beyond WriteBuffer.
-	controlReserve = 4 << 10
+	// pongBound is how many bytes of pongs may be queued.
+	pongBound = 4 << 10
 	// writeSize is the most one system call is asked to write, so that a big
 	// message does not keep the loop in the kernel for long.
 	writeSize = 256 << 10
@@ -137,17 +137,21 @@ func (c *Conn) Ping(p []byte) {
 	}
 }
 
-// answer sends a pong. If the peer does not read, it can be owed some, but not
-// without bound.
+// answer sends a pong. A peer that does not read can be owed some, but not
+// without bound. The bound does not depend on what else is queued: a client
+// that waits for a big message may well ask whether we are alive.
 func (c *Conn) answer(p []byte) {
 	if c.state != stateOpen {
 		return
 	}
-	if c.Buffered() > c.l.o.WriteBuffer+controlReserve {
+	if c.out != nil && c.out.owed > pongBound {
 		c.fail(errSlow)
 		return
 	}
 	c.sendControl(ws.OpPong, p)
+	if c.out != nil {
+		c.out.owed += 2 + len(p)
+	}
 }
 
 func (c *Conn) sendControl(op ws.OpCode, p []byte) {

@@ -24,7 +24,7 @@ var deflateTail = []byte{0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff}
 // state for a connection to keep.
 type inflater struct {
 	src    bytes.Reader
-	in     []byte // the message with its tail
+	in     []byte // a message with its tail, or its parts put together
 	reader io.ReadCloser
 	out    []byte
 	packed bytes.Buffer
@@ -70,22 +70,26 @@ func (f *inflater) inflate(p []byte, limit int64) ([]byte, *violation) {
 func (f *inflater) deflate(parts [][]byte, bits uint8) (_ [][]byte, ok bool) {
 	f.used = true
 	f.packed.Reset()
-	size := 0
-	for _, p := range parts {
-		size += len(p)
-		// References reach back within one call only: cut to the window that
-		// the client asked for, none reaches farther.
-		step := len(p)
-		if bits != 0 {
-			step = 1 << bits
+	p := parts[0]
+	if len(parts) > 1 {
+		f.in = f.in[:0]
+		for _, q := range parts {
+			f.in = append(f.in, q...)
 		}
-		for len(p) > 0 {
-			n := min(step, len(p))
-			if err := flate.StatelessDeflate(&f.packed, p[:n], false, nil); err != nil {
-				return parts, false // cannot be: the buffer takes everything
-			}
-			p = p[n:]
+		p = f.in
+	}
+	size, step := len(p), len(p)
+	if bits != 0 {
+		// References reach back within one call only: cut to the window that the
+		// client asked for, none reaches farther.
+		step = 1 << bits
+	}
+	for len(p) > 0 {
+		n := min(step, len(p))
+		if err := flate.StatelessDeflate(&f.packed, p[:n], false, nil); err != nil {
+			return parts, false // cannot be: the buffer takes everything
 		}
+		p = p[n:]
 	}
 	b := f.packed.Bytes()
 	if !bytes.HasSuffix(b, deflateTail[:4]) || len(b)-4 >= size {

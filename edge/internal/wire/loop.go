@@ -292,7 +292,8 @@ func (l *Loop) finish() {
 		l.touch()
 		l.h.Flush(l)
 	}
-	for i, c := range l.dirty {
+	for i := 0; i < len(l.dirty); i++ { // Stalled may add to it
+		c := l.dirty[i]
 		l.dirty[i] = nil
 		c.clear(flagDirty)
 		c.flush()

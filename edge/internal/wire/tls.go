@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,9 +22,11 @@ type Certificates struct {
 	log       *slog.Logger
 	now       func() time.Time
 
-	// Guarded by mu.
-	mu      sync.Mutex
-	current *tls.Certificate
+	// Any goroutine.
+	current atomic.Pointer[tls.Certificate]
+	busy    atomic.Bool // somebody looks at the files
+
+	// Owned by who has set busy.
 	stamp   [2]fileStamp
 	checked time.Time
 }
@@ -49,7 +51,8 @@ func LoadCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates
 	if err != nil {
 		return nil, fmt.Errorf("wire: certificate: %w", err)
 	}
-	c.current, c.stamp, c.checked = &pair, stamp, c.now()
+	c.stamp, c.checked = stamp, c.now()
+	c.current.Store(&pair)
 	return c, nil
 }
 
@@ -64,16 +67,21 @@ func (c *Certificates) Config() *tls.Config {
 }
 
 func (c *Certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.now()
-	if now.Sub(c.checked) < certCheck {
-		return c.current, nil
+	// One looks; the others do not wait for the disk.
+	if c.busy.CompareAndSwap(false, true) {
+		if now := c.now(); now.Sub(c.checked) >= certCheck {
+			c.checked = now
+			c.reload()
+		}
+		c.busy.Store(false)
 	}
-	c.checked = now
+	return c.current.Load(), nil
+}
+
+func (c *Certificates) reload() {
 	stamp, err := c.look()
 	if err == nil && stamp == c.stamp {
-		return c.current, nil
+		return
 	}
 	var pair tls.Certificate
 	if err == nil {
@@ -81,11 +89,11 @@ func (c *Certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	if err != nil {
 		c.log.Warn("wire: the certificate stays as it was", "err", err)
-		return c.current, nil
+		return
 	}
-	c.current, c.stamp = &pair, stamp
+	c.stamp = stamp
+	c.current.Store(&pair)
 	c.log.Info("wire: certificate reloaded", "file", c.cert)
-	return c.current, nil
 }
 
 func (c *Certificates) look() (stamp [2]fileStamp, err error) {

@@ -154,6 +154,7 @@ type Timer struct {
 
 func (t *Timer) expire() {
 	t.l.ran = true // what F asks for is to be flushed
+	t.l.touch()
 	t.F()
 }
 

@@ -1,0 +1,275 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A rule is one case of the conformance suite: what a client sends after the
+// upgrade, and all that it must get. Written from the text of RFC 6455 and RFC
+// 7692, whose section is in the name.
+type rule struct {
+	name  string
+	send  []byte
+	want  []serverFrame // before the close frame
+	code  int           // of the close frame; 0: an empty one
+	cause Drop          // why the server says that the connection ended
+}
+
+const (
+	text  = 0x81
+	bin   = 0x82
+	ping  = 0x89
+	pong  = 0x8a
+	start = 0x01 // text without FIN
+	more  = 0x00 // continuation without FIN
+	last  = 0x80 // continuation with FIN
+)
+
+func got(first byte, payload string) serverFrame { return serverFrame{first, []byte(payload)} }
+
+// bye is the ordinary end of a case that is about something else.
+var bye = clientClose(1000, "")
+
+// hello comes before each violation: what was valid must have been answered.
+var hello = clientFrame(text, "Hello")
+
+// fine is a case in which everything is allowed.
+func fine(name string, send []byte, want ...serverFrame) rule {
+	return rule{name, join(send, bye), want, 1000, DropPeer}
+}
+
+// refused is a case in which the connection must fail, after a valid message
+// was answered, and before a valid one that follows is.
+func refused(name string, code int, cause Drop, send ...[]byte) rule {
+	return rule{name, join(hello, join(send...), clientFrame(text, "after")),
+		[]serverFrame{got(text, "Hello")}, code, cause}
+}
+
+func rules() (list []rule) {
+	list = append(list, framingRules()...)
+	list = append(list, maskingRules()...)
+	list = append(list, fragmentRules()...)
+	list = append(list, controlRules()...)
+	list = append(list, utf8Rules()...)
+	return append(list, closeRules()...)
+}
+
+func framingRules() (list []rule) {
+	sizes := []int{0, 1, 7, 125, 126, 127, 128, 65535, 65536, 65537, 200_000}
+	for _, n := range sizes {
+		s := strings.Repeat("*", n)
+		list = append(list,
+			fine(fmt.Sprintf("5.2 text of %d bytes", n), clientFrame(text, s), got(text, s)),
+			fine(fmt.Sprintf("5.2 binary of %d bytes", n), clientFrame(bin, "\xfe"+s), got(bin, "\xfe"+s)))
+	}
+	for _, bits := range []byte{0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70} {
+		for _, op := range []byte{text, bin, ping, pong, 0x88} {
+			list = append(list, refused(fmt.Sprintf("5.2 reserved bits %02x on %02x", bits, op),
+				1002, DropProtocol, clientFrame(op|bits, "x")))
+		}
+	}
+	for _, op := range []byte{3, 4, 5, 6, 7, 11, 12, 13, 14, 15} {
+		list = append(list,
+			refused(fmt.Sprintf("5.2 reserved opcode %x", op), 1002, DropProtocol, clientFrame(0x80|op, "")),
+			refused(fmt.Sprintf("5.2 reserved opcode %x with payload", op), 1002, DropProtocol, clientFrame(0x80|op, "reserved")),
+			refused(fmt.Sprintf("5.2 reserved opcode %x without FIN", op), 1002, DropProtocol, clientFrame(op, "reserved")))
+	}
+	mask := "\x01\x02\x03\x04"
+	return append(list,
+		refused("5.2 length 5 in 16 bits", 1002, DropProtocol, []byte("\x81\xfe\x00\x05"+mask+"Hello")),
+		refused("5.2 length 125 in 16 bits", 1002, DropProtocol, []byte("\x81\xfe\x00\x7d"+mask+strings.Repeat("x", 125))),
+		refused("5.2 length 5 in 64 bits", 1002, DropProtocol, []byte("\x81\xff\x00\x00\x00\x00\x00\x00\x00\x05"+mask+"Hello")),
+		refused("5.2 length 65535 in 64 bits", 1002, DropProtocol, []byte("\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff"+mask)),
+		refused("5.2 length with its first bit set", 1002, DropProtocol, []byte("\x81\xff\x80\x00\x00\x00\x00\x00\x00\x05"+mask)),
+		refused("10.4 length 2^63-1", 1009, DropTooBig, []byte("\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff"+mask)),
+		refused("10.4 length 16 GiB", 1009, DropTooBig, []byte("\x82\xff\x00\x00\x00\x04\x00\x00\x00\x00"+mask)),
+		refused("10.4 one byte over the limit", 1009, DropTooBig, clientFrame(text, strings.Repeat("x", 1<<20+1))),
+		refused("10.4 one byte over the limit in fragments", 1009, DropTooBig,
+			clientFrame(start, strings.Repeat("x", 1<<19)), clientFrame(last, strings.Repeat("x", 1<<19+1))),
+		fine("10.4 the limit itself", clientFrame(text, strings.Repeat("x", 1<<20)), got(text, strings.Repeat("x", 1<<20))),
+		fine("5.6 ten messages at once", []byte(strings.Repeat(string(clientFrame(text, "payload")), 10)),
+			repeat(got(text, "payload"), 10)...),
+		fine("5.6 two thousand messages at once", []byte(strings.Repeat(string(clientFrame(text, "m")), 2000)),
+			repeat(got(text, "m"), 2000)...),
+	)
+}
+
+func repeat(f serverFrame, n int) []serverFrame {
+	list := make([]serverFrame, n)
+	for i := range list {
+		list[i] = f
+	}
+	return list
+}
+
+func maskingRules() (list []rule) {
+	for i, mask := range [][4]byte{{}, {0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 1}, {0x80, 1, 2, 3}} {
+		s := strings.Repeat("masked payload ", 9)
+		list = append(list, fine(fmt.Sprintf("5.3 mask %d", i), clientFrameMask(text, s, mask), got(text, s)))
+	}
+	return append(list,
+		refused("5.1 unmasked text", 1002, DropProtocol, []byte("\x81\x05Hello")),
+		refused("5.1 unmasked empty text", 1002, DropProtocol, []byte("\x81\x00")),
+		refused("5.1 unmasked ping", 1002, DropProtocol, []byte("\x89\x00")),
+		refused("5.1 unmasked close", 1002, DropProtocol, []byte("\x88\x02\x03\xe8")),
+	)
+}
+
+func fragmentRules() []rule {
+	long := strings.Repeat("fragment", 500)
+	return []rule{
+		fine("5.4 two fragments", join(clientFrame(start, "Hel"), clientFrame(last, "lo")), got(text, "Hello")),
+		fine("5.4 binary in three", join(clientFrame(0x02, "\xff"), clientFrame(more, "\xfe"), clientFrame(last, "\xfd")), got(bin, "\xff\xfe\xfd")),
+		fine("5.4 all fragments empty", join(clientFrame(start, ""), clientFrame(more, ""), clientFrame(last, "")), got(text, "")),
+		fine("5.4 empty but the middle", join(clientFrame(start, ""), clientFrame(more, "x"), clientFrame(last, "")), got(text, "x")),
+		fine("5.4 long fragments", join(clientFrame(start, long), clientFrame(more, long), clientFrame(last, long)), got(text, long+long+long)),
+		fine("5.4 ping between fragments", join(clientFrame(start, "a"), clientFrame(ping, "p"), clientFrame(last, "b")),
+			got(pong, "p"), got(text, "ab")),
+		fine("5.4 pings between all fragments", join(clientFrame(start, "a"), clientFrame(ping, "1"), clientFrame(more, "b"),
+			clientFrame(ping, "2"), clientFrame(pong, "3"), clientFrame(last, "c")),
+			got(pong, "1"), got(pong, "2"), got(text, "abc")),
+		fine("5.4 a thousand fragments", []byte(string(clientFrame(start, "x"))+
+			strings.Repeat(string(clientFrame(more, "x")), 998)+string(clientFrame(last, "x"))), got(text, strings.Repeat("x", 1000))),
+		refused("5.4 continuation without a message, FIN", 1002, DropProtocol, clientFrame(last, "x")),
+		refused("5.4 continuation without a message", 1002, DropProtocol, clientFrame(more, "x")),
+		refused("5.4 continuation after a finished message", 1002, DropProtocol, clientFrame(last, ""), clientFrame(text, "x")),
+		refused("5.4 text inside a message", 1002, DropProtocol, clientFrame(start, "a"), clientFrame(text, "b")),
+		refused("5.4 fragmented text inside a message", 1002, DropProtocol, clientFrame(start, "a"), clientFrame(start, "b")),
+		refused("5.4 binary inside a text", 1002, DropProtocol, clientFrame(start, "a"), clientFrame(bin, "b")),
+		refused("5.4 reserved bit on a continuation", 1002, DropProtocol, clientFrame(start, "a"), clientFrame(0x40|last, "b")),
+		refused("10.4 too many fragments", 1008, DropFragments, clientFrame(start, ""),
+			[]byte(strings.Repeat(string(clientFrame(more, "")), 1024))),
+	}
+}
+
+func controlRules() []rule {
+	full := strings.Repeat("p", 125)
+	return []rule{
+		fine("5.5.2 ping without payload", clientFrame(ping, ""), got(pong, "")),
+		fine("5.5.2 ping with text", clientFrame(ping, "Hello"), got(pong, "Hello")),
+		fine("5.5.2 ping with binary", clientFrame(ping, "\x00\xff\xfe\xfd"), got(pong, "\x00\xff\xfe\xfd")),
+		fine("5.5.2 ping of 125 bytes", clientFrame(ping, full), got(pong, full)),
+		fine("5.5.2 ten pings", []byte(strings.Repeat(string(clientFrame(ping, "p")), 10)), repeat(got(pong, "p"), 10)...),
+		fine("5.5.3 pong without a ping", clientFrame(pong, "unasked")),
+		fine("5.5.3 pong without a ping, then a ping", join(clientFrame(pong, "unasked"), clientFrame(ping, "p")), got(pong, "p")),
+		refused("5.5 ping of 126 bytes", 1002, DropProtocol, clientFrame(ping, full+"x")),
+		refused("5.5 close of 126 bytes", 1002, DropProtocol, clientClose(1000, strings.Repeat("x", 124))),
+		refused("5.5 fragmented ping", 1002, DropProtocol, clientFrame(0x09, "x"), clientFrame(last, "y")),
+		refused("5.5 fragmented pong", 1002, DropProtocol, clientFrame(0x0a, "x")),
+		refused("5.5 fragmented close", 1002, DropProtocol, clientFrame(0x08, "\x03\xe8")),
+	}
+}
+
+func utf8Rules() (list []rule) {
+	valid := []string{
+		"Hello-\u00b5@\u00df\u00f6\u00e4\u00fc\u00e0\u00e1-UTF-8!!", "\u03ba\u1f79\u03c3\u03bc\u03b5",
+		"\x00", "\u0080", "\u0800", "\U00010000", "\x7f", "\u07ff", "\uffff", "\U0010ffff",
+		"\ud7ff", "\ue000", "\ufffd", "\ufffe", "\U0001fffe", "\ufeffBOM",
+	}
+	for i, s := range valid {
+		list = append(list, fine(fmt.Sprintf("8.1 valid %d", i), clientFrame(text, s), got(text, s)))
+		chopped := clientFrame(start, "")
+		for j := range len(s) {
+			chopped = append(chopped, clientFrame(more, s[j:j+1])...)
+		}
+		list = append(list, fine(fmt.Sprintf("8.1 valid %d, byte by byte", i), join(chopped, clientFrame(last, "")), got(text, s)))
+	}
+	invalid := []string{
+		"\x80", "\xbf", "\x80\xbf", "\xc0", "\xc0\xaf", "\xc1\xbf", "\xe0\x80\xaf", "\xe0\x9f\xbf", "\xf0\x80\x80\xaf",
+		"\xf0\x8f\xbf\xbf", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80", "\xfc\x84\x80\x80\x80\x80", "\xfe", "\xff",
+		"\xed\xa0\x80", "\xed\xaf\xbf", "\xed\xb0\x80", "\xed\xbf\xbf", "\xed\xa0\x80\xed\xb0\x80", "\xf4\x90\x80\x80",
+		"\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xc3\x28", "\xe2\x28\xa1", "\xe2\x82\x28", "\xf0\x28\x8c\xbc", "\xf0\x90\x28\xbc", "\xf0\x28\x8c\x28",
+		"\u03ba\u1f79\u03c3\xed\xa0\x80edited",
+	}
+	for i, s := range invalid {
+		for _, pad := range []string{"", "pad", strings.Repeat("\u00e4", 70)} {
+			list = append(list,
+				refused(fmt.Sprintf("8.1 invalid %d after %d bytes", i, len(pad)), 1007, DropUTF8, clientFrame(text, pad+s)),
+				refused(fmt.Sprintf("8.1 invalid %d after %d bytes, in fragments", i, len(pad)), 1007, DropUTF8,
+					clientFrame(start, pad), clientFrame(more, s[:1]), clientFrame(last, s[1:])))
+		}
+	}
+	return append(list,
+		refused("8.1 at once, the message goes on", 1007, DropUTF8, clientFrame(start, "ok\xff")),
+		refused("8.1 at once, the frame goes on", 1007, DropUTF8, clientFrame(text, "ok\xff"+strings.Repeat("x", 100))[:20]),
+		refused("8.1 at once, before the rune is complete", 1007, DropUTF8, clientFrame(start, "\xf4"), clientFrame(more, "\x90")),
+		fine("8.1 binary need not be UTF-8", clientFrame(bin, "\xff\xfe\x80"), got(bin, "\xff\xfe\x80")),
+		fine("5.5.2 ping need not be UTF-8", clientFrame(ping, "\xff\xfe\x80"), got(pong, "\xff\xfe\x80")),
+	)
+}
+
+func closeRules() (list []rule) {
+	long := strings.Repeat("r", 123)
+	list = []rule{
+		{"5.5.1 close without a code", clientFrame(0x88, ""), nil, 0, DropPeer},
+		{"5.5.1 close with a code", clientClose(1000, ""), nil, 1000, DropPeer},
+		{"5.5.1 close with a reason", clientClose(1000, "Hello \u00b5"), nil, 1000, DropPeer},
+		{"5.5.1 close with the longest reason", clientClose(1000, long), nil, 1000, DropPeer},
+		{"5.5.1 close of one byte", clientFrame(0x88, "\x03"), nil, 1002, DropProtocol},
+		{"8.1 close with a reason that is not UTF-8", clientClose(1000, "\xce\xba\xe1\xbd\xb9\xcf\x83\xed\xa0\x80"), nil, 1007, DropUTF8},
+		{"5.5.1 nothing after a close", join(hello, bye, hello, clientFrame(ping, "p")), []serverFrame{got(text, "Hello")}, 1000, DropPeer},
+		{"5.5.1 two closes", join(bye, clientClose(1001, "")), nil, 1000, DropPeer},
+		{"5.5.1 close inside a message", join(clientFrame(start, "a"), bye, clientFrame(last, "b")), nil, 1000, DropPeer},
+		{"7.1.7 garbage after a close", join(bye, []byte("\xff\xff\xff\xff")), nil, 1000, DropPeer},
+		{"5.5.1 a large message before the close", join(clientFrame(text, strings.Repeat("x", 256<<10)), bye),
+			[]serverFrame{got(text, strings.Repeat("x", 256<<10))}, 1000, DropPeer},
+	}
+	for _, code := range []uint16{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
+		list = append(list, rule{fmt.Sprintf("7.4 code %d", code), clientClose(code, "r"), nil, int(code), DropPeer})
+	}
+	for _, code := range []uint16{0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535} {
+		list = append(list, rule{fmt.Sprintf("7.4 invalid code %d", code), clientClose(code, ""), nil, 1002, DropProtocol},
+			rule{fmt.Sprintf("7.4 invalid code %d with a reason", code), clientClose(code, "r"), nil, 1002, DropProtocol})
+	}
+	return list
+}
+
+// TestConformance runs each case in one segment, and in pieces: how bytes are
+// cut must not matter.
+func TestConformance(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		for _, r := range rules() {
+			t.Run(r.name, func(t *testing.T) {
+				r.check(t, s, h, func(p *peer, b []byte) { _, _ = p.Write(b) })
+			})
+			if len(r.send) > 600 || o.TLS != nil && len(r.send) > 60 {
+				continue
+			}
+			t.Run(r.name+", byte by byte", func(t *testing.T) {
+				r.check(t, s, h, func(p *peer, b []byte) {
+					for i := range b {
+						if _, err := p.Write(b[i : i+1]); err != nil {
+							return // the server has had enough
+						}
+					}
+				})
+			})
+		}
+	})
+}
+
+func (r *rule) check(t *testing.T, s *testServer, h *recorder, write func(*peer, []byte)) {
+	p := dial(t, s)
+	h.t = t
+	h.conn()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		write(p, r.send)
+	}()
+	for _, f := range r.want {
+		p.want(f.first, string(f.payload))
+	}
+	p.wantClose(r.code)
+	_ = p.Close()
+	<-sent
+	code := r.code
+	if code == 0 {
+		code = CodeNoStatus
+	}
+	h.wantClosed(r.cause, code)
+}

@@ -1,0 +1,164 @@
+package wire
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// writePair writes a new self-signed certificate and its key.
+func writePair(t testing.TB, cert, key string, serial int64) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, cert, "CERTIFICATE", der)
+	writePEM(t, key, "PRIVATE KEY", pkcs8)
+}
+
+func writePEM(t testing.TB, file, kind string, der []byte) {
+	t.Helper()
+	b := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testCertificates(t testing.TB) *Certificates {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writePair(t, cert, key, 1)
+	c, err := LoadCertificates(cert, key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestCertificatesReload(t *testing.T) {
+	c := testCertificates(t)
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	serial := func() int64 {
+		t.Helper()
+		pair, err := c.get(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(pair.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leaf.SerialNumber.Int64()
+	}
+	touch := func(file string) {
+		t.Helper()
+		now = now.Add(time.Minute)
+		if err := os.Chtimes(file, now, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := serial(); got != 1 {
+		t.Fatalf("serial %d at first", got)
+	}
+
+	// Half of the new pair: the old one is served on.
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writePair(t, cert, key, 2)
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+		touch(to)
+	}
+	move(cert, c.cert)
+	if got := serial(); got != 1 {
+		t.Errorf("serial %d while the key is missing", got)
+	}
+	move(key, c.key)
+	if got := serial(); got != 2 {
+		t.Errorf("serial %d after the change", got)
+	}
+
+	// Looked at once a second only, and not lost when the files vanish.
+	writePair(t, c.cert, c.key, 3)
+	if got := serial(); got != 2 {
+		t.Errorf("serial %d within the second", got)
+	}
+	if err := os.Remove(c.cert); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	if got := serial(); got != 2 {
+		t.Errorf("serial %d without a file", got)
+	}
+}
+
+func TestLoadCertificatesErrors(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := LoadCertificates(filepath.Join(dir, "no"), filepath.Join(dir, "no"), nil); err == nil {
+		t.Error("missing files were accepted")
+	}
+	bad := filepath.Join(dir, "bad")
+	if err := os.WriteFile(bad, []byte("bad"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadCertificates(bad, bad, nil); err == nil {
+		t.Error("bad files were accepted")
+	}
+}
+
+func TestTLSHandshakeFails(t *testing.T) {
+	h := newRecorder(t)
+	s := serve(t, Options{TLS: testCertificates(t).Config()}, h, nil)
+	nc, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	s.wantDrop(t, DropTLS, 1)
+}
+
+func TestTLSState(t *testing.T) {
+	h := newRecorder(t)
+	versions := make(chan uint16, 1)
+	h.upgrade = func(r *Request) (Accept, error) {
+		versions <- r.TLS().Version
+		return Accept{}, nil
+	}
+	s := serve(t, Options{TLS: testCertificates(t).Config()}, h, nil)
+	dial(t, s)
+	if v := receive(t, versions, "no upgrade"); v != tls.VersionTLS13 {
+		t.Errorf("TLS version %#x", v)
+	}
+}
