@@ -2,188 +2,216 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
+	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"hydrant/integration/harness"
 )
 
-// flow is one sender and one receiver with a bounded number of messages
-// between them.
-type flow struct {
-	from, to *peer
-	address  string // of the message
-	extra    string // further fields of it
+// fleet connects n clients, b.parallel at a time.
+func (b *bench) fleet(addr string, n int) ([]*socket, error) {
+	sockets := make([]*socket, n)
+	err := inParallel(n, b.parallel, func(i int) (err error) {
+		sockets[i], err = dial(addr)
+		return err
+	})
+	return sockets, err
 }
 
-// outcome is what flows achieved together.
-type outcome struct {
-	count   int
-	elapsed time.Duration
-	delays  []time.Duration
-}
-
-// pump runs flows for a while: each message that arrives makes room for the
-// next. limit, if not nil, bounds the rate of all of them together.
-func pump(ctx context.Context, flows []flow, inFlight int, d time.Duration, limit *rate.Limiter) (outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
-	defer cancel()
-	var mu sync.Mutex
-	var total outcome
-	var failure error
-	var group sync.WaitGroup
-	started := time.Now()
-	for _, f := range flows {
-		group.Go(func() {
-			delays, err := f.run(ctx, inFlight, started.Add(d), limit)
-			mu.Lock()
-			defer mu.Unlock()
-			total.count += len(delays)
-			total.delays = append(total.delays, delays...)
-			if err != nil {
-				failure = err
+// inParallel calls do for 0 to n-1, at most width at a time, and returns one
+// of the errors.
+func inParallel(n, width int, do func(i int) error) error {
+	slots := make(chan struct{}, width)
+	failed := make(chan error, 1)
+	var calls sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		calls.Go(func() {
+			defer func() { <-slots }()
+			if err := do(i); err != nil {
+				select {
+				case failed <- err:
+				default:
+				}
 			}
 		})
 	}
-	group.Wait()
-	total.elapsed = time.Since(started)
-	slices.Sort(total.delays)
-	return total, failure
-}
-
-func (f flow) run(ctx context.Context, inFlight int, until time.Time, limit *rate.Limiter) ([]time.Duration, error) {
-	sent := make(chan time.Time, inFlight)
-	room := make(chan struct{}, inFlight)
-	failed := make(chan error, 1)
-	go func() {
-		defer close(sent)
-		for n := 0; time.Now().Before(until); n++ {
-			if limit != nil && limit.Wait(ctx) != nil {
-				return
-			}
-			room <- struct{}{}
-			sent <- time.Now()
-			if err := f.from.send(ctx, message(f.address, f.from.id, f.extra, n)); err != nil {
-				failed <- err
-				return
-			}
-		}
-	}()
-	var delays []time.Duration
-	for at := range sent {
-		if err := f.to.read(ctx); err != nil {
-			return delays, fmt.Errorf("after %d messages: %w", len(delays), err)
-		}
-		delays = append(delays, time.Since(at))
-		<-room
-	}
+	calls.Wait()
 	select {
 	case err := <-failed:
-		return delays, err
+		return err
 	default:
-		return delays, nil
+		return nil
 	}
 }
 
-func (o outcome) percentile(p int) time.Duration {
-	if len(o.delays) == 0 {
-		return 0
-	}
-	return o.delays[min(len(o.delays)-1, len(o.delays)*p/100)]
-}
-
-// measure runs flows and reports rate, delays and CPU for each message.
-func measure(ctx context.Context, w *world, r *report, name, goal string, flows []flow, o options, inFlight int, limit *rate.Limiter) error {
-	m, err := newMeter(w.a.PID(), w.b.PID(), w.nats.Servers[0].PID())
-	if err != nil {
-		return err
-	}
-	got, err := pump(ctx, flows, inFlight, o.duration, limit)
-	if err != nil {
-		return err
-	}
-	used, err := m.used()
-	if err != nil {
-		return err
-	}
-	r.add(name+": messages/s", fmt.Sprintf("%.0f", float64(got.count)/got.elapsed.Seconds()), "")
-	r.add(name+": delay p50, p99", fmt.Sprintf("%v, %v", got.percentile(50).Round(time.Microsecond), got.percentile(99).Round(time.Microsecond)), "")
-	r.add(name+": edge CPU a message", perMessage(used[0]+used[1], got.count), goal)
-	r.add(name+": NATS CPU a message", perMessage(used[2], got.count), "")
-	return nil
-}
-
-// loopback is n clients on a node that each talk to an address.
-func loopback(ctx context.Context, node *harness.Node, n int, address string, extra string) ([]*peer, []flow, error) {
-	peers, err := dialAll(ctx, node.URL("/"), n)
-	if err != nil {
-		return peers, nil, err
-	}
-	var flows []flow
-	for _, p := range peers {
-		flows = append(flows, flow{p, p, address, extra})
-	}
-	return peers, flows, nil
-}
-
-func ping(ctx context.Context, w *world, o options, r *report) error {
-	peers, err := dialAll(ctx, w.a.URL("/"), o.clients)
-	defer hangUp(peers)
-	if err != nil {
-		return err
-	}
-	var flows []flow
-	for _, p := range peers {
-		flows = append(flows, flow{p, p, "hydra-router:/", `,"type":"ping"`})
-	}
-	return measure(ctx, w, r, "ping to pong", "Hydra 40-47 µs", flows, o, o.inFlight, nil)
-}
-
-func service(ctx context.Context, w *world, o options, r *report) error {
-	peers, flows, err := loopback(ctx, w.a, o.clients, "echo:/", "")
-	defer hangUp(peers)
-	if err != nil {
-		return err
-	}
-	return measure(ctx, w, r, "client to service to client", "Hydra 58-86 µs", flows, o, o.inFlight, nil)
-}
-
-func serviceAtRate(ctx context.Context, w *world, o options, r *report) error {
-	peers, flows, err := loopback(ctx, w.a, o.clients, "echo:/", "")
-	defer hangUp(peers)
-	if err != nil {
-		return err
-	}
-	return measure(ctx, w, r, "the same at 2,000/s", "≤ 97 µs", flows, o, o.inFlight, rate.NewLimiter(2000, 20))
-}
-
-func clientToClient(ctx context.Context, w *world, o options, r *report) error {
-	for _, two := range []bool{false, true} {
-		name, other := "client to client, one node", w.a
-		if two {
-			name, other = "client to client, two nodes", w.b
-		}
-		from, err := dialAll(ctx, w.a.URL("/"), o.clients/2)
-		defer hangUp(from)
-		if err != nil {
-			return err
-		}
-		to, err := dialAll(ctx, other.URL("/"), o.clients/2)
-		defer hangUp(to)
-		if err != nil {
-			return err
-		}
-		var flows []flow
-		for i := range from {
-			flows = append(flows, flow{from[i], to[i], to[i].id + "@client:/", ""})
-		}
-		if err := measure(ctx, w, r, name, "Hydra 40-103 µs", flows, o, o.inFlight, nil); err != nil {
-			return err
+func resetAll(sockets []*socket) {
+	for _, s := range sockets {
+		if s != nil {
+			s.reset()
 		}
 	}
-	return nil
+}
+
+// tag returns what stands before the numbers of one traffic in its mids: a
+// mid that is used again within a minute is a repetition, which the store
+// drops.
+func (b *bench) tag() string {
+	b.tags++
+	return "b" + strconv.Itoa(b.tags) + "-"
+}
+
+// What arrives has the number behind one of these: what was pushed, and what
+// answers.
+func inMid(tag string) []byte  { return []byte(`"mid":"` + tag) }
+func inRmid(tag string) []byte { return []byte(`"rmid":"` + tag) }
+
+// pad makes a message as long as ordinary ones are: about 200 bytes.
+const pad = "a line of text as people write them, neither short nor long"
+
+// exchange is a stream whose messages a socket sends, and how.
+func exchange(from, to *socket, address, typ, tag string, mark []byte) *stream {
+	s := &stream{to: to, mark: mark}
+	build := func(dst []byte) []byte {
+		dst = append(dst, `{"to":"`...)
+		dst = append(dst, address...)
+		dst = append(dst, `","frm":"`...)
+		dst = append(dst, from.id...)
+		dst = append(dst, `@client:/","mid":"`...)
+		dst = append(dst, tag...)
+		dst = strconv.AppendUint(dst, s.number(), 10)
+		dst = append(dst, `","ts":"2026-01-12T20:16:29.157Z","typ":"`...)
+		dst = append(dst, typ...)
+		return append(dst, `","ver":"UMF/1.4.6","bdy":{"text":"`+pad+`"}}`...)
+	}
+	s.send = func() error { return from.send(build) }
+	return s
+}
+
+// fill puts the messages on the way that traffic at full speed keeps there.
+func (b *bench) fill(t *traffic) func(<-chan struct{}) error {
+	return func(stop <-chan struct{}) error {
+		for range b.inFlight {
+			for _, s := range t.streams {
+				if err := s.send(); err != nil {
+					return err
+				}
+			}
+		}
+		<-stop
+		return nil
+	}
+}
+
+// atRate sends a number of messages a second, over all streams, each sender on
+// a schedule of its own.
+func atRate(t *traffic, rate int) func(<-chan struct{}) error {
+	every := time.Second * time.Duration(len(t.streams)) / time.Duration(rate)
+	return func(stop <-chan struct{}) error {
+		return inParallel(len(t.streams), len(t.streams), func(i int) error {
+			next := time.Now().Add(rand.N(every))
+			timer := time.NewTimer(time.Until(next))
+			defer timer.Stop()
+			for {
+				select {
+				case <-timer.C:
+				case <-stop:
+					return nil
+				}
+				if err := t.streams[i].send(); err != nil {
+					return err
+				}
+				next = next.Add(every)
+				timer.Reset(time.Until(next))
+			}
+		})
+	}
+}
+
+// ping: clients ask the node itself.
+func ping(ctx context.Context, b *bench) error {
+	node, err := b.node(ctx, "a")
+	if err != nil {
+		return err
+	}
+	sockets, err := b.fleet(node.Addr, b.clients)
+	defer resetAll(sockets)
+	if err != nil {
+		return err
+	}
+	t, tag := &traffic{atFull: true}, b.tag()
+	for _, s := range sockets {
+		t.streams = append(t.streams, exchange(s, s, "hydra-router:/", "ping", tag, inRmid(tag)))
+	}
+	return b.note(b.observe(ctx, "ping-pong, full speed", t, b.fill(t), node))
+}
+
+// service: clients ask the echo service.
+func service(ctx context.Context, b *bench) error {
+	node, err := b.node(ctx, "a")
+	if err != nil {
+		return err
+	}
+	if err := b.service(ctx); err != nil {
+		return err
+	}
+	sockets, err := b.fleet(node.Addr, b.clients)
+	defer resetAll(sockets)
+	if err != nil {
+		return err
+	}
+	streams := func() (list []*stream) {
+		tag := b.tag()
+		for _, s := range sockets {
+			list = append(list, exchange(s, s, echoService+":/", "bench", tag, inRmid(tag)))
+		}
+		return list
+	}
+	// Which instance of a service answers first is nobody's promise.
+	t := &traffic{streams: streams(), unordered: true}
+	if err := b.note(b.observe(ctx, "service, 2,000/s", t, atRate(t, 2000), node)); err != nil {
+		return err
+	}
+	t = &traffic{streams: streams(), unordered: true, atFull: true}
+	return b.note(b.observe(ctx, "service, full speed", t, b.fill(t), node))
+}
+
+// clientToClient: pairs of clients, on one node and across two.
+func clientToClient(ctx context.Context, b *bench) error {
+	a, err := b.node(ctx, "a")
+	if err != nil {
+		return err
+	}
+	if err := b.pairs(ctx, "client-client, one node", a, a); err != nil {
+		return err
+	}
+	other, err := b.node(ctx, "b")
+	if err != nil {
+		return err
+	}
+	return b.pairs(ctx, "client-client, two nodes", a, other)
+}
+
+func (b *bench) pairs(ctx context.Context, name string, x, y *harness.Node) error {
+	from, err := b.fleet(x.Addr, b.clients)
+	defer resetAll(from)
+	if err != nil {
+		return err
+	}
+	to, err := b.fleet(y.Addr, b.clients)
+	defer resetAll(to)
+	if err != nil {
+		return err
+	}
+	t, tag := &traffic{atFull: true}, b.tag()
+	for i := range from {
+		t.streams = append(t.streams, exchange(from[i], to[i], to[i].id+"@client:/", "bench", tag, inMid(tag)))
+	}
+	nodes := []*harness.Node{x}
+	if y != x {
+		nodes = append(nodes, y)
+	}
+	return b.note(b.observe(ctx, name, t, b.fill(t), nodes...))
 }

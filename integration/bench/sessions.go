@@ -1,273 +1,232 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"os"
+	"math/rand/v2"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
+	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
-	"hydrant/umf"
+	"hydrant/integration/harness"
 )
 
-func connect(ctx context.Context, w *world, o options, r *report) error {
-	m, err := newMeter(w.a.PID(), w.nats.Servers[0].PID())
+// floor: what NATS itself takes for a request and its answer, without any
+// node between.
+func floor(ctx context.Context, b *bench) error {
+	asker, err := b.connect("bench-asker")
 	if err != nil {
 		return err
 	}
-	started := time.Now()
-	peers, err := dialAll(ctx, w.a.URL("/"), o.sessions)
-	defer hangUp(peers)
+	answerer, err := b.connect("bench-answerer")
 	if err != nil {
 		return err
 	}
-	elapsed := time.Since(started)
-	used, err := m.used()
+	if _, err := answerer.Subscribe("bench.floor", func(m *nats.Msg) { _ = m.Respond(m.Data) }); err != nil {
+		return err
+	}
+	if err := answerer.Flush(); err != nil {
+		return err
+	}
+	m, err := b.meter()
 	if err != nil {
 		return err
 	}
-	r.add("connect: sessions/s", fmt.Sprintf("%.0f", float64(o.sessions)/elapsed.Seconds()), "")
-	r.add("connect: edge CPU a session", perMessage(used[0], o.sessions), "≤ 100 µs")
-	r.add("connect: NATS CPU a session", perMessage(used[1], o.sessions), "")
+	r := &row{name: "floor: NATS request"}
+	var mu sync.Mutex
+	until := time.Now().Add(b.duration / 2)
+	err = inParallel(b.clients, b.clients, func(int) error {
+		var delays []time.Duration
+		for begun := time.Now(); begun.Before(until); begun = time.Now() {
+			if _, err := asker.RequestWithContext(ctx, "bench.floor", []byte(pad)); err != nil {
+				return err
+			}
+			delays = append(delays, time.Since(begun))
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		r.delays = append(r.delays, delays...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(r.delays)
+	r.count = len(r.delays)
+	r.usage, err = m.stop(0)
+	return b.note(r, err)
+}
+
+// connect: upgrade, session, welcome.
+func connect(ctx context.Context, b *bench) error {
+	node, err := b.node(ctx, "a")
+	if err != nil {
+		return err
+	}
+	warm, err := b.fleet(node.Addr, b.connects/10)
+	resetAll(warm)
+	if err != nil {
+		return err
+	}
+	sockets := make([]*socket, b.connects)
+	defer resetAll(sockets)
+	r := &row{name: "connect", count: b.connects, delays: make([]time.Duration, b.connects)}
+	err = b.profiled(node, r.name, 1, func() error {
+		m, err := b.meter(node)
+		if err != nil {
+			return err
+		}
+		err = inParallel(b.connects, b.parallel, func(i int) (err error) {
+			begun := time.Now()
+			sockets[i], err = dial(node.Addr)
+			r.delays[i] = time.Since(begun)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		r.usage, err = m.stop(1)
+		return err
+	})
+	slices.Sort(r.delays)
+	return b.note(r, err)
+}
+
+// publisher is a service that pushes to sessions.
+type publisher struct {
+	service *bus.Service
+	failed  atomic.Int64
+	lastErr atomic.Pointer[error]
+	waiting sync.WaitGroup
+}
+
+func (b *bench) publisher() (*publisher, error) {
+	nc, err := b.connect("bench-publisher")
+	if err != nil {
+		return nil, err
+	}
+	service, err := bus.NewService(nc, bus.ServiceConfig{Name: "bench"})
+	return &publisher{service: service}, err
+}
+
+// push stores a message for a session. It waits for room in the window.
+func (p *publisher) push(ctx context.Context, sid, mid string) error {
+	m, err := p.service.NewMessage(sid+"@client:/", map[string]string{"text": pad})
+	if err != nil {
+		return err
+	}
+	m.Mid = mid
+	p.waiting.Add(1)
+	err = p.service.PushAsync(ctx, sid, m, func(err error) {
+		if err != nil {
+			p.failed.Add(1)
+			p.lastErr.Store(&err)
+		}
+		p.waiting.Done()
+	})
+	if err != nil {
+		p.waiting.Done()
+	}
+	return err
+}
+
+// wait returns when the store has answered for every push.
+func (p *publisher) wait() error {
+	p.waiting.Wait()
+	if n := p.failed.Load(); n > 0 {
+		return fmt.Errorf("%d pushes were not stored: %w", n, *p.lastErr.Load())
+	}
 	return nil
 }
 
-// store opens the mailboxes as a service does.
-func (w *world) store(ctx context.Context) (*bus.Store, error) {
-	return bus.OpenStore(ctx, w.nc, bus.MailboxConfig{})
-}
-
-func push(ctx context.Context, w *world, o options, r *report) error {
-	store, err := w.store(ctx)
+// push: a service pushes to one of many sessions, at random.
+func push(ctx context.Context, b *bench) error {
+	node, err := b.node(ctx, "a")
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	peers, err := dialAll(ctx, w.a.URL("/"), o.sessions)
-	defer hangUp(peers)
+	p, err := b.publisher()
 	if err != nil {
 		return err
 	}
-	var got atomic.Int64
-	for _, p := range peers {
-		go func() {
-			for p.read(ctx) == nil {
-				got.Add(1)
-			}
-		}()
+	sockets, err := b.fleet(node.Addr, b.sessions)
+	defer resetAll(sockets)
+	if err != nil {
+		return err
 	}
-	for _, perSecond := range []int{2000, 20000} {
-		if err := pushAt(ctx, w, store, peers, perSecond, o.duration, &got, r); err != nil {
+	for _, rate := range b.rates {
+		t := &traffic{}
+		tag := b.tag()
+		for _, s := range sockets {
+			t.streams = append(t.streams, &stream{to: s, mark: inMid(tag)})
+		}
+		feed := func(stop <-chan struct{}) error { return p.feed(ctx, t, tag, rate, stop) }
+		if err := b.note(b.observe(ctx, "push, "+thousands(rate)+"/s", t, feed, node)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func pushAt(ctx context.Context, w *world, store *bus.Store, peers []*peer, perSecond int, d time.Duration, got *atomic.Int64, r *report) error {
-	m, err := newMeter(w.a.PID(), w.nats.Servers[0].PID())
-	if err != nil {
-		return err
+func thousands(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
 	}
-	before := got.Load()
-	limit := rate.NewLimiter(rate.Limit(perSecond), perSecond/100)
-	var failed atomic.Int64
-	accepted := 0
-	started := time.Now()
-	for n := 0; time.Since(started) < d; n++ {
-		if err := limit.Wait(ctx); err != nil {
-			return err
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+}
+
+// feed keeps to the rate: each time it wakes it pushes what is due.
+func (p *publisher) feed(ctx context.Context, t *traffic, tag string, rate int, stop <-chan struct{}) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	begun, done := time.Now(), 0
+	for {
+		select {
+		case <-tick.C:
+		case <-stop:
+			return p.wait()
 		}
-		to := peers[n%len(peers)].id
-		out := bus.Outgoing{Payload: []byte(message(to+"@client:/", "bench", "", n))}
-		err := store.PublishAsync(to, out, func(_ uint64, err error) {
-			if err != nil {
-				failed.Add(1)
-			}
-		})
-		if err == nil {
-			accepted++
-		}
-	}
-	elapsed := time.Since(started)
-	deadline := time.Now().Add(20 * time.Second)
-	for got.Load()-before < int64(accepted)-failed.Load() && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond) // a measurement, not a test: the count is checked below
-	}
-	used, err := m.used()
-	if err != nil {
-		return err
-	}
-	name := fmt.Sprintf("push at %d/s", perSecond)
-	r.add(name+": messages/s", fmt.Sprintf("%.0f", float64(accepted)/elapsed.Seconds()), "")
-	r.add(name+": edge CPU a message", perMessage(used[0], accepted), "≤ 18-21 µs at 20,000/s")
-	r.add(name+": NATS CPU a message", perMessage(used[1], accepted), "")
-	r.add(name+": lost", fmt.Sprint(int64(accepted)-failed.Load()-(got.Load()-before)), "0")
-	return nil
-}
-
-func resume(ctx context.Context, w *world, o options, r *report) error {
-	if err := resumeMany(ctx, w, o.sessions, 100, r); err != nil {
-		return err
-	}
-	return resumeMany(ctx, w, 5*o.sessions, 10, r)
-}
-
-// resumeMany moves sessions with queued messages to the other node.
-func resumeMany(ctx context.Context, w *world, sessions, queued int, r *report) error {
-	store, err := w.store(ctx)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	old, err := dialAll(ctx, w.a.URL("/"), sessions)
-	hangUp(old)
-	if err != nil {
-		return err
-	}
-	if err := fill(store, old, queued); err != nil {
-		return err
-	}
-	fresh, err := dialAll(ctx, w.b.URL("/"), sessions)
-	defer hangUp(fresh)
-	if err != nil {
-		return err
-	}
-	m, err := newMeter(w.b.PID(), w.nats.Servers[0].PID())
-	if err != nil {
-		return err
-	}
-	var lost, disordered, repeated atomic.Int64
-	var group sync.WaitGroup
-	started := time.Now()
-	for i, p := range fresh {
-		group.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, time.Minute)
-			defer cancel()
-			l, d, rep := p.takeOver(ctx, old[i].id, queued)
-			lost.Add(int64(l))
-			disordered.Add(int64(d))
-			repeated.Add(int64(rep))
-		})
-	}
-	group.Wait()
-	elapsed := time.Since(started)
-	used, err := m.used()
-	if err != nil {
-		return err
-	}
-	name, goal := fmt.Sprintf("resume %d × %d", sessions, queued), ""
-	if queued == 100 {
-		goal = "≤ 735 ms"
-	}
-	r.add(name+": total", elapsed.Round(time.Millisecond).String(), goal)
-	r.add(name+": edge CPU a session", perMessage(used[0], sessions), "")
-	r.add(name+": NATS CPU a session", perMessage(used[1], sessions), "")
-	r.add(name+": lost, out of order, repeated", fmt.Sprintf("%d, %d, %d", lost.Load(), disordered.Load(), repeated.Load()), "0, 0, 0")
-	return nil
-}
-
-// fill stores messages for sessions that are away.
-func fill(store *bus.Store, peers []*peer, queued int) error {
-	var group sync.WaitGroup
-	var failed atomic.Int64
-	slots := make(chan struct{}, 2048)
-	for n := range queued {
-		for _, p := range peers {
-			slots <- struct{}{}
-			group.Add(1)
-			out := bus.Outgoing{Payload: []byte(message(p.id+"@client:/", "bench", "", n))}
-			if err := store.PublishAsync(p.id, out, func(_ uint64, err error) {
-				if err != nil {
-					failed.Add(1)
-				}
-				<-slots
-				group.Done()
-			}); err != nil {
+		for due := int(time.Since(begun).Seconds() * float64(rate)); done < due && !t.stopped.Load(); done++ {
+			s := t.streams[rand.IntN(len(t.streams))]
+			if err := p.push(ctx, s.to.id, tag+strconv.FormatUint(s.number(), 10)); err != nil {
 				return err
 			}
 		}
 	}
-	group.Wait()
-	if n := failed.Load(); n > 0 {
-		return fmt.Errorf("%d messages were not stored", n)
-	}
-	return nil
 }
 
-// takeOver resumes a session and reads its queue.
-func (p *peer) takeOver(ctx context.Context, id string, queued int) (lost, disordered, repeated int) {
-	request := fmt.Sprintf(`{"to":"hydra-router:/","frm":"%s@client:/","typ":"reconnect","bdy":{"id":"%s"}}`, p.id, id)
-	if p.send(ctx, request) != nil {
-		return queued, 0, 0
-	}
-	if got, err := p.welcome(ctx); err != nil || got != id {
-		return queued, 0, 0
-	}
-	seen := make([]bool, queued)
-	next := 0
-	for count := 0; count < queued; {
-		if p.read(ctx) != nil {
-			break
-		}
-		text, _ := p.env.Text(umf.Mid, nil)
-		n, err := strconv.Atoi(strings.TrimPrefix(string(text), "m"))
-		switch {
-		case err != nil || n < 0 || n >= queued:
-			continue
-		case seen[n]:
-			repeated++
-			continue
-		case n != next:
-			disordered++
-		}
-		seen[n] = true
-		next = n + 1
-		count++
-	}
-	for _, s := range seen {
-		if !s {
-			lost++
-		}
-	}
-	return lost, disordered, repeated
-}
-
-func idle(ctx context.Context, w *world, o options, r *report) error {
-	before, err := private(w.a.PID())
-	if err != nil {
-		return err
-	}
-	peers, err := dialAll(ctx, w.a.URL("/"), o.idle)
-	defer hangUp(peers)
-	if err != nil {
-		return err
-	}
-	after, err := private(w.a.PID())
-	if err != nil {
-		return err
-	}
-	r.add(fmt.Sprintf("idle: memory a session (%d, right after connecting)", o.idle), fmt.Sprintf("%.1f KiB", float64(after-before)/float64(o.idle)/1024), "≤ 2 KB")
-	return nil
-}
-
-// private is the anonymous resident memory of a process (RssAnon), in bytes.
-func private(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// metric reads one value from a node's metrics.
+func metric(node *harness.Node, name string) (float64, error) {
+	body, err := harness.Get(node.AdminHTTP("/metrics"))
 	if err != nil {
 		return 0, err
 	}
-	_, rest, found := strings.Cut(string(text), "RssAnon:")
-	if !found {
-		return 0, fmt.Errorf("/proc/%d/status has no RssAnon", pid)
+	for line := range bytes.Lines(body) {
+		if rest, ok := bytes.CutPrefix(line, []byte(name+" ")); ok {
+			return strconv.ParseFloat(string(bytes.TrimSpace(rest)), 64)
+		}
 	}
-	var kb int64
-	_, err = fmt.Sscan(rest, &kb)
-	return kb << 10, err
+	return 0, fmt.Errorf("no metric %s", name)
+}
+
+var errParked = errors.New("not all sessions are parked")
+
+// parked waits until a node has parked so many sessions since it started.
+func parked(ctx context.Context, node *harness.Node, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	return harness.Until(ctx, func() error {
+		have, err := metric(node, `hydrant_session_events_total{what="parked"}`)
+		if err == nil && int(have) < n {
+			err = fmt.Errorf("%w: %.0f of %d", errParked, have, n)
+		}
+		return err
+	})
 }

@@ -4,209 +4,179 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"strconv"
+	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/nats-io/nats.go"
 
+	"hydrant/bus"
 	"hydrant/integration/harness"
-	"hydrant/umf"
 )
 
-// world is one NATS server, two nodes and the echo service.
-type world struct {
-	nats *harness.NATS
-	nc   *nats.Conn
-	a, b *harness.Node
-	echo *harness.Process
+// echoService is the name of the example service in the measurements.
+const echoService = "echo"
+
+// bench is the servers of one group of measurements. Nodes and the service
+// start when they are asked for.
+type bench struct {
+	settings
+	report *report
+
+	nats  *harness.NATS
+	nodes map[string]*harness.Node
+	echo  *harness.Process
+	conns []*nats.Conn
+	tags  int // that were used for mids
 }
 
-func newWorld(ctx context.Context) (*world, error) {
-	w := &world{}
+func newBench(ctx context.Context, s settings, r *report) (*bench, error) {
+	b := &bench{settings: s, report: r, nodes: make(map[string]*harness.Node)}
 	var err error
-	if w.nats, err = harness.StartNATS(ctx, harness.NATSOptions{}); err != nil {
+	b.nats, err = harness.StartNATS(ctx, harness.NATSOptions{})
+	return b, err
+}
+
+// node returns the node of that name.
+func (b *bench) node(ctx context.Context, name string) (*harness.Node, error) {
+	if n := b.nodes[name]; n != nil {
+		return n, nil
+	}
+	env := make(map[string]string)
+	for _, pair := range b.env {
+		key, value, _ := strings.Cut(pair, "=")
+		env[key] = value
+	}
+	n, err := harness.StartNode(ctx, harness.NodeOptions{Name: name, NATS: b.nats.URL(), Env: env})
+	if err != nil {
 		return nil, err
 	}
-	if w.nc, err = w.nats.Connect("bench"); err != nil {
-		return nil, errors.Join(err, w.close())
+	b.nodes[name] = n
+	return n, nil
+}
+
+// service starts the echo service, and returns when it answers.
+func (b *bench) service(ctx context.Context) error {
+	var err error
+	if b.echo, err = harness.StartEcho(b.nats.URL(), echoService); err != nil {
+		return err
 	}
-	for name, node := range map[string]**harness.Node{"a": &w.a, "b": &w.b} {
-		if *node, err = harness.StartNode(ctx, harness.NodeOptions{Name: name, NATS: w.nats.URL()}); err != nil {
-			return nil, errors.Join(err, w.close())
-		}
+	nc, err := b.connect("bench-probe")
+	if err != nil {
+		return err
 	}
-	if w.echo, err = harness.StartEcho(w.nats.URL(), "echo"); err != nil {
-		return nil, errors.Join(err, w.close())
-	}
-	return w, harness.Until(ctx, func() error {
-		_, err := w.nc.Request("$SRV.PING.echo", nil, time.Second)
+	return harness.Until(ctx, func() error {
+		_, err := nc.Request("$SRV.PING."+echoService, nil, time.Second)
 		return err
 	})
 }
 
-func (w *world) close() error {
-	for _, node := range []*harness.Node{w.a, w.b} {
-		if node != nil {
-			node.Kill()
-		}
+func (b *bench) connect(name string) (*nats.Conn, error) {
+	nc, err := bus.Connect(bus.Config{URL: b.nats.URL()}, name)
+	if err == nil {
+		b.conns = append(b.conns, nc)
 	}
-	if w.echo != nil {
-		w.echo.Kill()
-	}
-	if w.nc != nil {
-		w.nc.Close()
-	}
-	return w.nats.Stop()
+	return nc, err
 }
 
-// tick is the unit of CPU times in /proc (sysconf(_SC_CLK_TCK) on Linux).
-const tick = 10 * time.Millisecond
-
-// cpu is the CPU time that a process has used, in user space and the kernel.
-func cpu(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+func (b *bench) close() error {
+	for _, n := range b.nodes {
+		n.Kill()
 	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest) // from field 3 of proc(5) on
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %q", pid, text)
+	if b.echo != nil {
+		b.echo.Kill()
 	}
-	user, err1 := strconv.Atoi(fields[11])
-	system, err2 := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * tick, errors.Join(err1, err2)
+	for _, nc := range b.conns {
+		nc.Close()
+	}
+	if b.nats == nil {
+		return nil
+	}
+	return b.nats.Stop()
 }
 
-// meter measures the CPU of processes between two calls.
+// meter is the processor time of the servers since it was started.
 type meter struct {
 	pids  []int
 	start []time.Duration
+	begun time.Time
 }
 
-func newMeter(pids ...int) (*meter, error) {
-	m := &meter{pids: pids}
-	for _, pid := range pids {
-		used, err := cpu(pid)
-		if err != nil {
-			return nil, err
-		}
-		m.start = append(m.start, used)
+// usage is what a meter has counted.
+type usage struct {
+	nodes   []time.Duration
+	nats    time.Duration
+	service time.Duration
+	elapsed time.Duration
+}
+
+// meter starts to count, for these nodes, NATS, and the service if it runs.
+func (b *bench) meter(nodes ...*harness.Node) (*meter, error) {
+	m := &meter{}
+	for _, n := range nodes {
+		m.pids = append(m.pids, n.PID())
 	}
-	return m, nil
+	m.pids = append(m.pids, b.nats.Servers[0].PID())
+	if b.echo != nil {
+		m.pids = append(m.pids, b.echo.PID())
+	}
+	var err error
+	m.start, err = m.read()
+	m.begun = time.Now()
+	return m, err
 }
 
-// used returns what each process has used since newMeter.
-func (m *meter) used() ([]time.Duration, error) {
-	var list []time.Duration
+func (m *meter) read() ([]time.Duration, error) {
+	times := make([]time.Duration, len(m.pids))
+	var errs []error
 	for i, pid := range m.pids {
-		now, err := cpu(pid)
-		if err != nil {
-			return nil, err
+		var err error
+		times[i], err = processorTime(pid)
+		errs = append(errs, err)
+	}
+	return times, errors.Join(errs...)
+}
+
+// stop returns what was used, given how many of the processes are nodes.
+func (m *meter) stop(nodes int) (usage, error) {
+	u := usage{elapsed: time.Since(m.begun)}
+	now, err := m.read()
+	if err != nil {
+		return u, err
+	}
+	for i := range now {
+		used := now[i] - m.start[i]
+		switch {
+		case i < nodes:
+			u.nodes = append(u.nodes, used)
+		case i == nodes:
+			u.nats = used
+		default:
+			u.service = used
 		}
-		list = append(list, now-m.start[i])
 	}
-	return list, nil
+	return u, nil
 }
 
-// peer is a client that costs little itself.
-type peer struct {
-	conn *websocket.Conn
-	id   string
-	env  umf.Envelope
-}
-
-// source spreads many connections over loopback addresses, so that ports do
-// not run out.
-var source atomic.Uint32
-
-func dial(ctx context.Context, url string) (*peer, error) {
-	n := source.Add(1)
-	local := &net.TCPAddr{IP: net.IPv4(127, 0, byte(1+n/20000), 1)}
-	dialer := &net.Dialer{LocalAddr: local}
-	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: &http.Client{
-		Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true},
-	}})
-	if err != nil {
-		return nil, err
+// profiled takes profiles of a node while do runs, if they are asked for: the
+// processor's for that time, and the allocations since the node started.
+func (b *bench) profiled(n *harness.Node, name string, seconds int, do func() error) error {
+	if b.profile == "" {
+		return do()
 	}
-	conn.SetReadLimit(16 << 20)
-	p := &peer{conn: conn}
-	p.id, err = p.welcome(ctx)
-	return p, err
-}
-
-// welcome reads the connection message and returns the session id in it.
-func (p *peer) welcome(ctx context.Context) (string, error) {
-	if err := p.read(ctx); err != nil {
-		return "", err
+	save := func(kind, path string) error {
+		body, err := harness.Get(n.AdminHTTP(path))
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(b.profile, name+"."+kind+".pb.gz"), body, 0o644)
 	}
-	var body umf.Envelope // any JSON object scans
-	raw := p.env.Raw(umf.Body)
-	if err := umf.Scan(raw, &body); err != nil {
-		return "", err
-	}
-	id, found := strings.CutPrefix(string(raw), `{"id":"`)
-	if !found || len(id) < 26 {
-		return "", fmt.Errorf("not a welcome: %s", raw)
-	}
-	return id[:26], nil
-}
-
-// read takes the next message; p.env is valid until the next read.
-func (p *peer) read(ctx context.Context) error {
-	_, text, err := p.conn.Read(ctx)
-	if err != nil {
+	if err := errors.Join(os.MkdirAll(b.profile, 0o755), save("allocs-before", "/debug/pprof/allocs")); err != nil {
 		return err
 	}
-	return umf.Scan(text, &p.env)
-}
-
-func (p *peer) send(ctx context.Context, text string) error {
-	return p.conn.Write(ctx, websocket.MessageText, []byte(text))
-}
-
-// message is a typical short message.
-func message(to, from, extra string, n int) string {
-	return fmt.Sprintf(`{"to":"%s","frm":"%s@client:/","mid":"m%d","ts":"2026-01-12T20:16:29.157Z","typ":"bench"%s,"ver":"UMF/1.4.6","bdy":{"n":%d,"text":"a message of ordinary length, as chats have them"}}`, to, from, n, extra, n+1)
-}
-
-// dialAll connects n peers, some at a time.
-func dialAll(ctx context.Context, url string, n int) ([]*peer, error) {
-	peers := make([]*peer, n)
-	errs := make(chan error, n)
-	slots := make(chan struct{}, 64)
-	var group sync.WaitGroup
-	for i := range peers {
-		slots <- struct{}{}
-		group.Go(func() {
-			defer func() { <-slots }()
-			p, err := dial(ctx, url)
-			peers[i] = p
-			errs <- err
-		})
-	}
-	group.Wait()
-	close(errs)
-	for err := range errs {
-		if err != nil {
-			return peers, err
-		}
-	}
-	return peers, nil
-}
-
-func hangUp(peers []*peer) {
-	for _, p := range peers {
-		if p != nil {
-			_ = p.conn.CloseNow() // gone is gone
-		}
-	}
+	done := make(chan error, 1)
+	go func() { done <- save("cpu", fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, seconds))) }()
+	err := do()
+	return errors.Join(err, <-done, save("allocs", "/debug/pprof/allocs"), save("heap", "/debug/pprof/heap?gc=1"))
 }

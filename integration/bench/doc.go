@@ -1,0 +1,40 @@
+// Command bench measures whole Hydrant nodes, as processes of their own with
+// real sockets and a stock NATS server between them.
+//
+//	go run ./integration/bench [-only ping,service,client,connect,push,resume,idle,floor]
+//	                           [-quick] [-rounds 3] [-time 3s] [-profile DIR]
+//
+// It prints one line for each measurement: the processor time that the nodes,
+// NATS and the echo service spent on one message (or connect, or session), the
+// rate, the delays, and what was lost, repeated or out of order. Beside it
+// stands the goal of the design, where there is one. It ends non-zero when a
+// message was lost, repeated or out of order that must not be; a missed goal
+// is shown and does not fail, since how fast a machine is says nothing about
+// the code.
+//
+// # Design
+//
+// Processor time is the figure that counts: it is the process's own CPU clock
+// (clock_gettime(2) with the clock of another process), in nanoseconds, ended
+// threads and the kernel's work for the process included. Rates and delays
+// depend on what else the machine does. -rounds repeats everything and shows
+// the median of each figure.
+//
+// Every group of measurements gets new servers, so that none is slowed by the
+// streams that another has filled.
+//
+// Clients are frames written by hand on TCP sockets, in this process: with a
+// client library they would take the processors that the nodes are to use. A
+// client answers pings, or no message would ever count as delivered. At full
+// speed each client keeps a fixed number of messages on the way, and sends
+// the next one when one has arrived. At a rate, the senders keep to a schedule
+// whatever comes back, so that a stall shows in the delays of all that waited.
+//
+// One process may have 20,000 descriptors here, which bounds the idle
+// sessions of one node. Clients connect from several addresses of loopback, so
+// that the ports of none run out.
+//
+// Memory is RssAnon of proc(5): what the program itself has asked for, after
+// two garbage collections. A Go program keeps up to twice the memory that is
+// in use; the heap that is reachable stands beside it.
+package main

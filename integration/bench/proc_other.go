@@ -1,0 +1,14 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"time"
+)
+
+var errLinux = errors.New("bench: measuring other processes needs Linux")
+
+func processorTime(int) (time.Duration, error) { return 0, errLinux }
+
+func privateMemory(int) (int64, error) { return 0, errLinux }

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"hydrant/integration/harness"
+)
+
+// queued stands before the numbers in the mids of what waits.
+const queued = "b"
+
+// resume: sessions that are away get messages and come back on another node.
+func resume(ctx context.Context, b *bench) error {
+	away, err := b.node(ctx, "a")
+	if err != nil {
+		return err
+	}
+	home, err := b.node(ctx, "b")
+	if err != nil {
+		return err
+	}
+	p, err := b.publisher()
+	if err != nil {
+		return err
+	}
+	before := 0
+	for _, q := range b.resumes {
+		before += q.sessions
+		returns, err := b.leave(ctx, away, p, q, before)
+		if err != nil {
+			return err
+		}
+		if err := b.comeBack(ctx, home, p, q, returns); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave makes sessions, parks them, and stores messages for each. total is how
+// many sessions the node has parked by then.
+func (b *bench) leave(ctx context.Context, away *harness.Node, p *publisher, q queue, total int) ([]*comeback, error) {
+	sockets, err := b.fleet(away.Addr, q.sessions)
+	returns := make([]*comeback, len(sockets))
+	for i, s := range sockets {
+		if s != nil {
+			returns[i] = &comeback{sid: s.id}
+			s.hangUp()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := parked(ctx, away, total); err != nil {
+		return nil, err
+	}
+	for n := range q.messages {
+		for _, c := range returns {
+			if err := p.push(ctx, c.sid, queued+strconv.Itoa(n+1)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return returns, p.wait()
+}
+
+// comeBack resumes the sessions. What is repeated shows until one more message
+// for each has arrived, which is pushed when the measurement is over.
+func (b *bench) comeBack(ctx context.Context, home *harness.Node, p *publisher, q queue, returns []*comeback) error {
+	r := &row{name: "resume " + fmt.Sprintf("%d × %d", q.sessions, q.messages), count: q.sessions}
+	last := uint64(q.messages + 1)
+	var readers sync.WaitGroup
+	err := b.profiled(home, r.name, 2, func() error {
+		m, err := b.meter(home)
+		if err != nil {
+			return err
+		}
+		err = inParallel(q.sessions, b.parallel, func(i int) error {
+			c := returns[i]
+			complete := make(chan struct{})
+			readers.Go(func() { c.err = c.run(home.Addr, uint64(q.messages), last, complete) })
+			<-complete
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		r.usage, err = m.stop(1)
+		return err
+	})
+	for _, c := range returns {
+		err = errors.Join(err, p.push(ctx, c.sid, queued+strconv.FormatUint(last, 10)))
+	}
+	err = errors.Join(err, p.wait())
+	readers.Wait()
+	for _, c := range returns {
+		r.lost += int(last - c.ledger.received)
+		r.repeated += c.ledger.repeated
+		r.disordered += c.ledger.disordered
+		r.delays = append(r.delays, c.took)
+		if err == nil {
+			err = c.err
+		}
+		if c.socket != nil {
+			c.socket.reset()
+		}
+	}
+	slices.Sort(r.delays)
+	return b.note(r, err)
+}
+
+// comeback is one client that returns. Its goroutine owns it until it ends.
+type comeback struct {
+	sid    string
+	socket *socket
+	ledger ledger
+	took   time.Duration
+	err    error
+}
+
+var errNotResumed = errors.New("the session was not resumed")
+
+// run resumes and reads until message last has come. It closes complete when
+// the queue, messages 1 to waiting, has been read, or nothing more will be.
+func (c *comeback) run(addr string, waiting, last uint64, complete chan<- struct{}) error {
+	begun := time.Now()
+	announce := sync.OnceFunc(func() {
+		c.took = time.Since(begun)
+		close(complete)
+	})
+	defer announce()
+	var err error
+	if c.socket, err = dial(addr); err != nil {
+		return err
+	}
+	fresh := c.socket.id
+	err = c.socket.send(func(dst []byte) []byte {
+		return append(dst, `{"to":"hydra-router:/","frm":"`+fresh+`@client:/","mid":"r","typ":"reconnect","bdy":{"id":"`+c.sid+`"}}`...)
+	})
+	if err != nil {
+		return err
+	}
+	if resumed, err := c.socket.welcome(); err != nil {
+		return err
+	} else if !resumed {
+		return errNotResumed
+	}
+	for {
+		if err := c.socket.tcp.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
+			return err
+		}
+		text, err := c.socket.next()
+		if err != nil {
+			return err
+		}
+		n, ok := number(text, inMid(queued))
+		if !ok {
+			return errAnswer
+		}
+		c.ledger.enter(n)
+		if c.ledger.received == waiting {
+			announce()
+		}
+		if n == last {
+			return nil
+		}
+	}
+}
