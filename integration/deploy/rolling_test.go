@@ -1,0 +1,150 @@
+//go:build haproxy
+
+package deploy
+
+import (
+	"encoding/csv"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// TestRollingUpgrade rolls four nodes behind HAProxy one by one, under load:
+// SIGTERM, drain, exit, and the next version on the same address. Nothing is
+// lost or out of order (FAILURES R3, R42), and no node takes longer than its
+// drain time allows.
+func TestRollingUpgrade(t *testing.T) {
+	binary, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Fatal("no haproxy; apt-get install haproxy: ", err)
+	}
+	ctx := t.Context()
+	servers, err := harness.StartNATS(ctx, harness.NATSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := servers.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	var nodes []*harness.Node
+	for i := range 4 {
+		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: fmt.Sprint("edge", i+1), NATS: servers.URL(), Env: map[string]string{
+			"EDGE_PROXY_PROTOCOL": "true", "EDGE_TRUSTED_PROXIES": "127.0.0.1", "EDGE_DRAIN_TIMEOUT": "5s",
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, node)
+	}
+	balancer := startHAProxy(t, binary, nodes)
+	waitUp(t, balancer, len(nodes))
+
+	l := startLoad(ctx, t, "ws://"+balancer.clients+"/", 60, publishTo(connectNATS(t, servers.URL())))
+	for i, node := range nodes {
+		l.advance(ctx, t, 20)
+		if err := node.Terminate(ctx); err != nil {
+			t.Fatalf("node %d: %v", i+1, err)
+		}
+		if err := node.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := node.WaitReady(ctx); err != nil {
+			t.Fatal(err)
+		}
+		waitUp(t, balancer, len(nodes))
+	}
+	report := l.finish(ctx, t)
+	if report.Gaps != 0 {
+		t.Errorf("%d gaps, although no queue was full", report.Gaps)
+	}
+	if report.Resumes < len(l.clients) {
+		t.Errorf("%d resumes of %d clients, though every node was stopped", report.Resumes, len(l.clients))
+	}
+}
+
+// balancer is a running HAProxy.
+type balancer struct {
+	*harness.Process
+	clients, statistics string // addresses
+}
+
+// startHAProxy runs deploy/haproxy/haproxy.cfg with the addresses of this run,
+// and a server a node in place of those found by DNS.
+func startHAProxy(t *testing.T, binary string, nodes []*harness.Node) *balancer {
+	t.Helper()
+	b := &balancer{}
+	for _, addr := range []*string{&b.clients, &b.statistics} {
+		var err error
+		if *addr, err = harness.FreeAddr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := read(t, deployed(t, "haproxy/haproxy.cfg"))
+	replace := func(old, with string) {
+		if strings.Count(text, old) != 1 {
+			t.Fatalf("haproxy.cfg has %q not exactly once", old)
+		}
+		text = strings.Replace(text, old, with, 1)
+	}
+	replace("    bind :8080\n", "    bind "+b.clients+"\n")
+	replace("    bind :8404\n", "    bind "+b.statistics+"\n")
+	replace("    maxconn 200000\n", "    maxconn 2000\n")
+	replace(" resolvers docker init-addr none resolve-prefer ipv4\n", "\n")
+	var lines strings.Builder
+	for i, node := range nodes {
+		_, admin, _ := strings.Cut(node.Admin, ":")
+		fmt.Fprintf(&lines, "    server edge%d %s port %s\n", i+1, node.Addr, admin)
+	}
+	replace("    server-template edge 32 edge:5353\n", lines.String())
+	path := filepath.Join(t.TempDir(), "haproxy.cfg")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), binary, "-c", "-f", path).CombinedOutput(); err != nil {
+		t.Fatalf("haproxy refuses the configuration: %v\n%s", err, out)
+	}
+	log := &harness.Log{}
+	p, err := harness.StartProcess("haproxy", binary, []string{"-db", "-f", path}, nil, log, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Process = p
+	t.Cleanup(p.Kill)
+	return b
+}
+
+// waitUp returns when the balancer has found n edges to be ready.
+func waitUp(t *testing.T, b *balancer, n int) {
+	t.Helper()
+	err := harness.Until(t.Context(), func() error {
+		page, err := harness.Get("http://" + b.statistics + "/;csv")
+		if err != nil {
+			return err
+		}
+		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(page), "# "))).ReadAll()
+		if err != nil {
+			return err
+		}
+		up := 0
+		for _, row := range rows {
+			// pxname, svname, …, status (17).
+			if len(row) > 17 && row[0] == "edges" && strings.HasPrefix(row[1], "edge") && row[17] == "UP" {
+				up++
+			}
+		}
+		if up != n {
+			return fmt.Errorf("%d of %d edges are up", up, n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
