@@ -181,7 +181,8 @@ func TestRFC6455(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			serveEcho(t, wire.Options{MaxMessage: 1 << 20}, func(t *testing.T, addr string) {
-				_, r := dialRaw(t, addr, test.send)
+				conn, r := dialRaw(t, addr, test.send)
+				defer conn.Close() // or the server waits for it
 				for _, want := range test.want {
 					if got := readFrame(r); got != want {
 						t.Fatalf("got %.80q, want %.80q", got, want)
