@@ -259,11 +259,14 @@ func (l *load) advance(ctx context.Context, t *testing.T, n int) {
 	t.Helper()
 	patient, cancel := context.WithTimeout(ctx, harness.Patience)
 	defer cancel()
-	for _, c := range l.clients {
-		goal := c.count() + n
+	goals := make([]int, len(l.clients))
+	for i, c := range l.clients {
+		goals[i] = c.count() + n
+	}
+	for i, c := range l.clients {
 		if err := harness.Until(patient, func() error {
-			if have := c.count(); have < goal {
-				return fmt.Errorf("session %s has %d of %d messages", c.sid, have, goal)
+			if have := c.count(); have < goals[i] {
+				return fmt.Errorf("session %s has %d of %d messages", c.sid, have, goals[i])
 			}
 			return nil
 		}); err != nil {
