@@ -79,7 +79,7 @@ func (s *Session) seek(fx Effects) {
 	s.void = s.reading
 	s.waiting, s.remark = false, false
 	s.tries = 0
-	s.verify = s.verify || s.stamp != 0
+	s.verify = s.verify || s.when != 0
 	s.mark = fx.NextMark()
 	s.setState(Attaching, fx)
 	fx.Mark(s.mark, s.keep)
@@ -116,7 +116,7 @@ func (s *Session) established(c Copy, fx Effects) {
 // until then.
 func (s *Session) rollback(fx Effects) {
 	s.dropHeld()
-	s.cursor, s.floor, s.safe, s.anchor, s.stamp = 0, 0, 0, 0, 0
+	s.cursor, s.floor, s.safe, s.anchor, s.stamp, s.when = 0, 0, 0, 0, 0, 0
 	s.missed, s.unkept = 0, 0
 	s.weak, s.unsure, s.second, s.foreign, s.verify, s.fresh = true, false, false, false, false, false
 	s.barrier = 0

@@ -74,16 +74,23 @@ func (s *Session) read(fx Effects) {
 			n = min(n, s.opts.window()-s.sent.len())
 		}
 	}
-	s.reading, s.consumer, s.aim = true, true, t
-	fx.Read(s.cursor+1, s.asked(), n)
-}
-
-// asked is the sequence whose presence is asked for.
-func (s *Session) asked() uint64 {
-	if s.second {
-		return min(s.floor, s.safe)
+	from := s.cursor + 1
+	s.asked = s.anchor
+	switch {
+	case s.unsure:
+		if s.second {
+			s.asked = min(s.floor, s.safe)
+		}
+	case s.second || s.when == 0 || !s.verify || s.anchor == 0:
+	case t == 0:
+		if c := s.held.first(); c != nil {
+			s.asked = max(s.anchor, c.Prev) // the last message that there is
+		}
+	default:
+		from = s.anchor + 1 // also what was taken since, to compare
 	}
-	return s.anchor
+	s.reading, s.consumer, s.aim = true, true, t
+	fx.Read(from, s.asked, n)
 }
 
 // Batch takes the answer to a Read.
@@ -95,7 +102,7 @@ func (s *Session) Batch(b Batch, fx Effects) {
 	switch {
 	case s.void:
 		s.void = false
-	case b.Err != nil || s.asked() != 0 && b.Anchor == Unchecked:
+	case b.Err != nil || s.asked != 0 && b.Anchor == Unchecked:
 		s.again(FailedRead, fx)
 	default:
 		s.judged(s.judge(&b), &b, fx)
@@ -110,110 +117,6 @@ func (s *Session) again(why Event, fx Effects) {
 	s.waiting = true
 	fx.Timer(s.opts.readDelay(s.tries))
 	s.tries = min(s.tries+1, 63)
-}
-
-// verdict is what the leader's answer about the anchor means.
-type verdict uint8
-
-const (
-	intact     verdict = iota // nothing after the cursor was dropped
-	dropped                   // something may have been
-	rolledBack                // the log is not the one that was read
-	askOther                  // the other position of a resume has to be asked for
-)
-
-// judge weighs the answer about the anchor.
-func (s *Session) judge(b *Batch) verdict {
-	if s.unsure {
-		return s.judgeResume(b)
-	}
-	switch b.Anchor {
-	case Present:
-		if s.stamp != 0 && b.AnchorTime != 0 && s.stamp != b.AnchorTime {
-			return rolledBack // another message has taken its sequence
-		}
-		s.stamp = max(s.stamp, b.AnchorTime)
-		return intact
-	case Foreign:
-		return rolledBack
-	case Gone:
-		// An older message outlived one that has no time to live of its own.
-		if c := s.held.first(); !s.weak && c != nil && c.Prev > 0 && c.Prev < s.anchor {
-			return rolledBack
-		}
-	}
-	return dropped
-}
-
-// judgeResume weighs the answer about a position that a resume has brought.
-// The higher one is asked for first. safe was chosen by a session of this
-// package and was a message of this mailbox in the log that it knew; floor may
-// be a client's claim, or the sequence of a gap, which can be anybody's.
-func (s *Session) judgeResume(b *Batch) verdict {
-	low, high := min(s.floor, s.safe), max(s.floor, s.safe)
-	if b.Anchor == Present {
-		if s.foreign {
-			return rolledBack // an older message is there, the newer one never was
-		}
-		s.anchor, s.stamp = s.asked(), b.AnchorTime
-		s.unsure, s.second = false, false
-		return intact
-	}
-	if b.Anchor == Foreign && s.asked() == s.safe {
-		return rolledBack
-	}
-	s.foreign = s.foreign || b.Anchor == Foreign && !s.second
-	if !s.second && low != 0 && low != high {
-		s.second = true
-		return askOther
-	}
-	return dropped
-}
-
-// judged acts on the verdict.
-func (s *Session) judged(v verdict, b *Batch, fx Effects) {
-	from := s.cursor + 1
-	switch v {
-	case askOther:
-		return // advance asks again
-	case rolledBack:
-		s.rollback(fx)
-		s.seek(fx)
-		return
-	case dropped:
-		if s.foreign {
-			from = min(s.floor, s.safe) + 1 // everything since then is in doubt
-		}
-		s.anchor, s.stamp, s.weak = 0, 0, true
-		s.unsure, s.second, s.foreign = false, false, false
-	}
-	s.verify = false
-	switch {
-	case s.aim == 0:
-		s.checked(v, from, fx)
-	case len(b.Msgs) == 0:
-		s.nothing(v, from, b, fx)
-	default:
-		s.takeAll(v, from, b, fx)
-	}
-}
-
-// checked handles the answer to a read that asked for the anchor only.
-func (s *Session) checked(v verdict, from uint64, fx Effects) {
-	s.tries = 0
-	c := s.held.first()
-	switch {
-	case c == nil || c.Prev > s.cursor || s.proven(c.Prev) && v == intact:
-	case v == intact:
-		// The anchor is there, but was not when this copy was stored.
-		fx.Count(RestartedAttach)
-		s.seek(fx)
-	case s.cursor > 0 && from < c.Seq && (c.Prev == 0 || from <= s.cursor):
-		// The mailbox was empty when the copy was stored, so what was before
-		// it may be lost; or it is in doubt which log a resume came from.
-		s.skip(from, c.Seq-1, Expired, fx)
-		fx.Mark(fx.NextMark(), true)
-	}
 }
 
 // nothing handles an empty answer: stale, or gone for good.
@@ -256,6 +159,11 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 	for i := range b.Msgs {
 		m := &b.Msgs[i]
 		if m.Seq <= s.cursor {
+			if s.younger(m.Time) {
+				s.rollback(fx)
+				s.seek(fx)
+				return
+			}
 			continue
 		}
 		if s.class == Acked && s.sent.len() >= s.opts.window() {

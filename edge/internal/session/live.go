@@ -14,9 +14,9 @@ func (s *Session) Live(c Copy, fx Effects) {
 		s.established(c, fx)
 	case c.Seq <= s.cursor:
 		fx.Count(DuplicateCopy)
-		if s.state != Attaching && s.stamp != 0 && c.Seq <= s.anchor && c.Time > s.stamp {
-			// Lower, yet younger than the anchor: is this another log? Where
-			// clocks jump it is not, so the store has to tell.
+		if s.state != Attaching && s.younger(c.Time) {
+			// Is this another log? Where clocks jump it is not, so the store
+			// has to tell.
 			s.Reattach(fx)
 		}
 	default:
@@ -34,6 +34,10 @@ func (s *Session) Writable(fx Effects) {
 	s.advance(fx)
 	s.settle(fx)
 }
+
+// younger reports whether something at or below the cursor that was stored at t
+// came later than all that the session has taken: then it is of another log.
+func (s *Session) younger(t int64) bool { return s.when != 0 && t > s.when }
 
 // open reports whether a message may be written now.
 func (s *Session) open() bool {
@@ -60,7 +64,7 @@ func (s *Session) proven(prev uint64) bool {
 // take accounts for the message that follows the cursor, and writes it if it is
 // not a marker. prev is 0 if unknown.
 func (s *Session) take(m *Stored, prev uint64, fx Effects) {
-	s.cursor = m.Seq
+	s.cursor, s.when = m.Seq, max(s.when, m.Time)
 	s.unsure = false
 	switch {
 	case !m.TTL:

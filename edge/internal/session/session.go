@@ -14,6 +14,7 @@ type Session struct {
 	safe    uint64 // newest message without TTL of which all before it is confirmed
 	anchor  uint64 // newest message up to cursor that is still in the store as far as is known
 	stamp   int64  // when the message at anchor was stored; 0: unknown
+	when    int64  // when the youngest one up to cursor was stored; 0: unknown
 	missed  uint64 // highest sequence that is known to exist and was not kept
 	unkept  uint64 // … of a copy that was no marker
 
@@ -22,7 +23,8 @@ type Session struct {
 	since uint64 // highest sequence seen before the marker was sent: it must come above
 
 	// Reading.
-	aim uint64 // sequence that the outstanding read should reach; 0: it asks for the anchor only
+	aim   uint64 // sequence that the outstanding read should reach; 0: it only asks for a presence
+	asked uint64 // sequence whose presence it asks for
 
 	// Confirming.
 	barrier uint64 // token of the outstanding ping (plain); 0: none
@@ -40,7 +42,7 @@ type Session struct {
 	fresh     bool // first attach of the session: the first kept marker is its floor
 	keep      bool // the next marker is the mailbox's first message and its floor
 	unsure    bool // floor and safe come from a directory or a client and are not yet verified
-	second    bool // unsure: the higher of both was asked for and is not present
+	second    bool // what was asked for first is not there; ask for the other
 	foreign   bool // unsure: it belonged to another mailbox
 	weak      bool // the message at anchor may have a time to live
 	verify    bool // ask for the anchor before anything more is written
