@@ -39,15 +39,17 @@ func (s *Session) Reattach(fx Effects) {
 // when it has come back and all before it is delivered. Called each half TTL,
 // so that something that a resume can rely on outlives the directory entry.
 func (s *Session) Refresh(fx Effects) {
-	if s.state == Behind || s.state == Live {
+	if s.state == Live || s.state == Behind && !s.fresh {
 		fx.Mark(fx.NextMark(), true)
 	}
 }
 
-// Swept reports the mailbox's last sequence according to the store. A copy that
-// was never published (its leader died) is found by that only.
+// Swept reports the mailbox's last sequence according to the store, of any
+// replica; 0: it is empty. A copy that was never published (its leader died) is
+// found by that only, and so is a mailbox that lost all it had. An answer that
+// is older than the anchor costs a marker.
 func (s *Session) Swept(last uint64, fx Effects) {
-	if s.state == Live && last > s.cursor {
+	if s.state == Live && (last > s.cursor || last < s.anchor) {
 		s.seek(fx)
 	}
 }

@@ -125,6 +125,7 @@ func (s *Session) begin(seq uint64, first bool, fx Effects) {
 func (s *Session) skip(from, to uint64, why Why, fx Effects) {
 	g := Gap{From: from, To: to, Why: why, Prev: s.written, Seq: to}
 	s.cursor = max(s.cursor, to)
+	s.fresh = false
 	if s.class == Plain {
 		fx.Gap(g)
 		return

@@ -250,7 +250,7 @@ func (h *host) settle() bool {
 	case h.timer:
 		h.timer = false
 		h.event("timeout", func() { h.s.Timeout(h) })
-	case h.s.State() == Live && h.w.st.now.lastOf(h.box) > h.s.Cursor():
+	case h.s.State() == Live && (h.w.st.now.lastOf(h.box) > h.s.Cursor() || h.w.st.now.lastOf(h.box) < h.s.anchor):
 		h.swept = []uint64{h.w.st.now.lastOf(h.box)}
 		h.sweep()
 	case h.class == Plain && h.s.floor < h.s.written:
