@@ -141,12 +141,12 @@ func (p *Proxy) connect(client *net.TCPConn) {
 		reset(l.server)
 	default:
 	}
-	p.done.Add(1)
-	go func() {
-		defer p.done.Done()
-		p.pump(l, l.server, l.client, false)
-	}()
-	p.pump(l, l.client, l.server, true)
+	var towardsServer sync.WaitGroup
+	towardsServer.Go(func() { p.pump(l.server, l.client, false) })
+	p.pump(l.client, l.server, true)
+	towardsServer.Wait() // one direction may outlive the other
+	_ = l.client.Close() // without a RST, which would overtake the last bytes
+	_ = l.server.Close()
 	p.mu.Lock()
 	delete(p.links, l)
 	p.mu.Unlock()
@@ -155,7 +155,7 @@ func (p *Proxy) connect(client *net.TCPConn) {
 // pump moves bytes one way until an end fails, then ends the other the way a
 // network would: a FIN for a FIN, a RST for anything else, and nothing at all
 // while the weather is a blackhole.
-func (p *Proxy) pump(l *link, to, from *net.TCPConn, towardsClient bool) {
+func (p *Proxy) pump(to, from *net.TCPConn, towardsClient bool) {
 	buffer := make([]byte, chunkBytes)
 	for {
 		if !p.wait(0) {

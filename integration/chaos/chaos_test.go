@@ -1,0 +1,77 @@
+package chaos
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"hydrant/integration/chaos/check"
+	"hydrant/integration/harness"
+)
+
+var (
+	duration = flag.Duration("duration", 20*time.Second, "how long faults are made")
+	seed     = flag.Uint64("seed", 0, "of the schedule; 0: HYDRANT_SEED, or a new one")
+	servers  = flag.Int("nats", 1, "NATS servers, 1 or 3")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	complaints := harness.Shutdown()
+	if err := goleak.Find(harness.IgnoreSpawner()); err != nil {
+		complaints = append(complaints, err.Error())
+	}
+	for _, complaint := range complaints {
+		fmt.Println("after all tests:", complaint)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// I1–I8 and L under R1, R2, R4, R5, R7–R11, R24, R25, R28–R30, R36.
+func TestChaos(t *testing.T) {
+	if *seed == 0 {
+		*seed = harness.Seed()
+	}
+	t.Logf("-seed %d", *seed)
+	var history bytes.Buffer
+	err := Run(t.Context(), Config{Duration: *duration, Seed: *seed, Servers: *servers, History: &history, Log: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := history.Bytes()
+	report, err := check.History(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(report)
+	for _, v := range report.Violations[:min(40, len(report.Violations))] {
+		t.Error(v)
+	}
+	if t.Failed() {
+		keep(t, text)
+	}
+	if report.Delivered == 0 || report.Resumes == 0 || len(report.Faults) == 0 {
+		t.Errorf("a run without anything to judge: %v", report)
+	}
+}
+
+// keep leaves the history of a failed run where somebody can look at it.
+func keep(t *testing.T, text []byte) {
+	t.Helper()
+	file, err := os.CreateTemp("", "chaos-*.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the history is %s; judge it again with: go run ./integration/chaos/cmd/chaos -check %s", file.Name(), file.Name())
+}

@@ -1,0 +1,50 @@
+package chaos
+
+import (
+	"io"
+	"time"
+
+	"hydrant/integration/chaos/history"
+)
+
+// Config says what is run. Zero values mean the defaults.
+type Config struct {
+	Duration time.Duration // of the faults; default 20 s
+	Seed     uint64
+	Servers  int // NATS servers, 1 or 3
+	Nodes    int // default 3; node 0 is the calm one
+	Clients  int // default 12, half of each class, beside the calm ones
+	Rate     int // messages a second of all publishers together; default 200
+
+	History io.Writer                        // one JSON object a line
+	Log     func(format string, args ...any) // what is being done; nil: nobody is told
+}
+
+// calmClients is how many clients stay on the node that nobody harms.
+const calmClients = 2
+
+// drainPatience is how long everything may take to drain. It ends a run that
+// would hang; a run that needs it is broken (L).
+const drainPatience = 90 * time.Second
+
+// bounds are what a node of this size must stay within (I6). Measured at rest:
+// 30 to 40 MiB; each connection and stream reader adds little.
+var bounds = history.Bounds{RSS: 300 << 20, Descriptors: 400, Goroutines: 2000}
+
+func (c *Config) defaults() {
+	set := func(v *int, value int) {
+		if *v == 0 {
+			*v = value
+		}
+	}
+	set(&c.Servers, 1)
+	set(&c.Nodes, 3)
+	set(&c.Clients, 12)
+	set(&c.Rate, 200)
+	if c.Duration == 0 {
+		c.Duration = 20 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = func(string, ...any) {}
+	}
+}

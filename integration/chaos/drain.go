@@ -1,0 +1,146 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"hydrant/integration/chaos/history"
+	"hydrant/integration/harness"
+)
+
+// drain sends every session a last message, and waits until it came.
+func (r *run) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	defer cancel()
+	last := make(map[*client]string)
+	stuck := false
+	for _, c := range r.clients {
+		for ctx.Err() == nil {
+			mid := r.newMid("last")
+			if r.store(c.session(), mid) {
+				last[c] = mid
+				break
+			}
+		}
+	}
+	for _, c := range r.clients {
+		err := harness.Until(ctx, func() error {
+			if mid := last[c]; mid == "" || !r.seen.has(mid) {
+				return fmt.Errorf("its last message, %q, has not come", mid)
+			}
+			return nil
+		})
+		if err != nil {
+			stuck = true
+			r.h.Add(history.Event{Kind: history.Stuck, SID: c.session(), Why: c.name + ": " + err.Error()})
+		}
+	}
+	if !stuck {
+		r.h.Add(history.Event{Kind: history.Drained})
+	}
+}
+
+// dump writes down what the mailboxes hold.
+func (r *run) dump(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	names := r.js.StreamNames(ctx, jetstream.WithStreamListSubject("umf.v1.out.*.*"))
+	for name := range names.Name() {
+		if err := r.dumpStream(ctx, name); err != nil {
+			return err
+		}
+	}
+	return names.Err()
+}
+
+func (r *run) dumpStream(ctx context.Context, name string) error {
+	stream, err := r.js.Stream(ctx, name)
+	if err != nil {
+		return err
+	}
+	left := stream.CachedInfo().State.Msgs
+	if left == 0 {
+		return nil
+	}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"umf.v1.out.*.*"}})
+	if err != nil {
+		return err
+	}
+	for left > 0 {
+		batch, err := consumer.Fetch(500, jetstream.FetchMaxWait(2*time.Second))
+		if err != nil {
+			return err
+		}
+		for m := range batch.Messages() {
+			meta, err := m.Metadata()
+			if err != nil {
+				return err
+			}
+			left = meta.NumPending
+			if m.Headers().Get("Umf-Mark") != "" {
+				continue
+			}
+			parsed, err := harness.Parse(m.Data())
+			if err != nil {
+				return err
+			}
+			sid := m.Subject()[bytes.LastIndexByte([]byte(m.Subject()), '.')+1:]
+			r.h.Add(history.Event{Kind: history.Mailbox, SID: sid, Mid: parsed.Mid(), Seq: meta.Sequence.Stream})
+		}
+		if err := batch.Error(); err != nil && !errors.Is(err, jetstream.ErrNoMessages) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// sampleEvery is how often the nodes are measured.
+const sampleEvery = 500 * time.Millisecond
+
+// sample measures the nodes until ctx ends. A node that is away at the moment
+// has no numbers.
+func (r *run) sample(ctx context.Context) {
+	for ctx.Err() == nil {
+		nap(ctx, sampleEvery)
+		for _, n := range r.nodes {
+			if !n.claim() { // it may be gone, or frozen
+				continue
+			}
+			e, err := n.measure()
+			n.release()
+			if err == nil {
+				r.h.Add(e)
+			}
+		}
+	}
+}
+
+func (n *node) measure() (history.Event, error) {
+	e := history.Event{Kind: history.Sample, Node: n.name}
+	var err error
+	if e.RSS, err = harness.ResidentBytes(n.process.PID()); err != nil {
+		return e, err
+	}
+	if e.Descriptors, err = harness.Descriptors(n.process.PID()); err != nil {
+		return e, err
+	}
+	page, err := harness.Get(n.process.AdminHTTP("/metrics"))
+	if err != nil {
+		return e, err
+	}
+	for line := range bytes.Lines(page) {
+		if value, ok := bytes.CutPrefix(line, []byte("go_goroutines ")); ok {
+			e.Goroutines, err = strconv.Atoi(string(bytes.TrimSpace(value)))
+		}
+	}
+	return e, err
+}

@@ -1,0 +1,89 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"hydrant/integration/harness"
+)
+
+// node is an edge node with a faulty network on both sides.
+type node struct {
+	// Immutable after startNode.
+	name    string
+	process *harness.Node
+	front   *harness.Proxy   // between clients and the node
+	uplinks []*harness.Proxy // between the node and each NATS server
+
+	// Guarded by mu: one fault at a time.
+	mu   sync.Mutex
+	busy bool
+}
+
+func (r *run) startNode(ctx context.Context, i int) (*node, error) {
+	n := &node{name: fmt.Sprintf("node-%d", i)}
+	var urls []string
+	for _, server := range r.servers.Servers {
+		uplink, err := harness.NewProxy(server.Addr)
+		if err != nil {
+			return nil, err
+		}
+		n.uplinks = append(n.uplinks, uplink)
+		urls = append(urls, "nats://"+uplink.Addr())
+	}
+	var err error
+	n.process, err = harness.StartNode(ctx, harness.NodeOptions{
+		Name: n.name, NATS: strings.Join(urls, ","),
+		Env: map[string]string{
+			"EDGE_QUEUE_LIMIT":     "100000", // nothing overflows: a gap is a loss
+			"EDGE_MAILBOX_STREAMS": "4",
+			"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),
+			"EDGE_PING_INTERVAL":   "2s", // a run is too short for the default
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.front, err = harness.NewProxy(n.process.Addr)
+	return n, err
+}
+
+func (n *node) stop() {
+	n.process.Kill()
+	if n.front != nil {
+		n.front.Close()
+	}
+	for _, uplink := range n.uplinks {
+		uplink.Close()
+	}
+}
+
+// claim reserves the node for one fault; false: it has one already.
+func (n *node) claim() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.busy {
+		return false
+	}
+	n.busy = true
+	return true
+}
+
+func (n *node) release() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.busy = false
+}
+
+var errNotReady = errors.New("chaos: not ready after the faults")
+
+// heal returns when the node takes clients again. Its faults are over.
+func (n *node) heal(ctx context.Context) error {
+	if err := n.process.WaitReady(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errNotReady, err)
+	}
+	return nil
+}

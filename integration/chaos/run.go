@@ -1,0 +1,193 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"hydrant/bus"
+	"hydrant/integration/chaos/history"
+	"hydrant/integration/harness"
+)
+
+// run is one run.
+type run struct {
+	// Immutable after start.
+	cfg     Config
+	h       *history.Writer
+	servers *harness.NATS
+	nodes   []*node
+	clients []*client
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	service *bus.Service // answers, and pushes
+
+	conns atomic.Int64 // numbers of sockets
+	mids  atomic.Int64
+	seen  seen
+}
+
+// seen is what has been delivered to anybody, for the wait at the end.
+type seen struct {
+	mu   sync.Mutex
+	mids map[string]bool
+}
+
+func (s *seen) add(mid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mids[mid] = true
+}
+
+func (s *seen) has(mid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mids[mid]
+}
+
+// Run performs a run and writes its history. The error says that the run could
+// not be made, never what came of it.
+func Run(ctx context.Context, cfg Config) error {
+	cfg.defaults()
+	r := &run{cfg: cfg, h: history.NewWriter(cfg.History), seen: seen{mids: make(map[string]bool)}}
+	err := r.start(ctx)
+	if err == nil {
+		err = r.play(ctx)
+	}
+	return errors.Join(err, r.stop(), r.h.Flush())
+}
+
+// random is a source of its own for each actor, so that one actor's choices
+// do not depend on how the others are scheduled.
+func (r *run) random(actor string) *rand.Rand {
+	h := uint64(14695981039346656037)
+	for _, c := range []byte(actor) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(r.cfg.Seed, h))
+}
+
+// start brings everything up.
+func (r *run) start(ctx context.Context) error {
+	var err error
+	if r.servers, err = harness.StartNATS(ctx, harness.NATSOptions{Servers: r.cfg.Servers}); err != nil {
+		return err
+	}
+	for i := range r.cfg.Nodes {
+		n, err := r.startNode(ctx, i)
+		if err != nil {
+			return err
+		}
+		r.nodes = append(r.nodes, n)
+	}
+	if r.nc, err = bus.Connect(bus.Config{URL: r.servers.URL()}, "chaos"); err != nil {
+		return err
+	}
+	if r.js, err = jetstream.New(r.nc); err != nil {
+		return err
+	}
+	if err := r.startService(); err != nil {
+		return err
+	}
+	r.h.Add(history.Event{Kind: history.Start, Seed: r.cfg.Seed, Bounds: &bounds})
+	for i := range r.cfg.Clients + calmClients {
+		r.clients = append(r.clients, newClient(r, i))
+	}
+	return nil
+}
+
+// play lets the clients, the publishers and the faults loose, and ends when
+// everything has drained, or does not.
+func (r *run) play(ctx context.Context) error {
+	var clients, publishers sync.WaitGroup
+	living, stopClients := context.WithCancel(ctx)
+	defer func() {
+		stopClients()
+		clients.Wait()
+	}()
+	for _, c := range r.clients {
+		clients.Go(func() { c.live(living) })
+	}
+	clients.Go(func() { r.sample(living) })
+	if err := r.waitForSessions(ctx); err != nil {
+		return err
+	}
+
+	publishing, stopPublishers := context.WithCancel(ctx)
+	defer stopPublishers()
+	for i := range publisherCount {
+		publishers.Go(func() { r.publish(publishing, i) })
+	}
+	r.harm(ctx)
+	if err := r.heal(ctx); err != nil {
+		return err
+	}
+	stopPublishers()
+	publishers.Wait()
+	for _, c := range r.clients {
+		c.quiet.Store(true)
+	}
+	r.h.Add(history.Event{Kind: history.Heal})
+	r.drain(ctx)
+	if err := r.dump(ctx); err != nil {
+		return err
+	}
+	r.h.Add(history.Event{Kind: history.End})
+	return nil
+}
+
+// waitForSessions returns when every client has one.
+func (r *run) waitForSessions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	return harness.Until(ctx, func() error {
+		for _, c := range r.clients {
+			if c.session() == "" {
+				return fmt.Errorf("chaos: client %s has no session", c.name)
+			}
+		}
+		return nil
+	})
+}
+
+// stop ends everything that start and play have left.
+func (r *run) stop() error {
+	var errs []error
+	if r.service != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		errs = append(errs, r.service.Stop(ctx))
+	}
+	if r.nc != nil {
+		r.nc.Close()
+	}
+	for _, n := range r.nodes {
+		n.stop()
+	}
+	if r.servers != nil {
+		errs = append(errs, r.servers.Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// newMid makes a message id; the prefix says who sent it.
+func (r *run) newMid(source string) string {
+	return fmt.Sprintf("%s-%d", source, r.mids.Add(1))
+}
+
+// nap waits for d or until ctx ends; it paces, and proves nothing.
+func nap(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
