@@ -1,0 +1,237 @@
+// Package kube renders the Helm chart and the plain YAML with Helm's own code
+// and reads what comes out with Kubernetes' own types, strictly: an unknown or
+// misspelled field fails. It is a module of its own, so that the product does
+// not depend on either.
+package kube
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	chartPath = "../../../deploy/helm/hydrant"
+	plainPath = "../../../deploy/kubernetes/hydrant.yaml"
+)
+
+// serviceMonitor is the part of Prometheus Operator's type that the chart uses.
+type serviceMonitor struct {
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Metadata   map[string]any `json:"metadata"`
+	Spec       struct {
+		JobLabel string `json:"jobLabel"`
+		Selector struct {
+			MatchLabels map[string]string `json:"matchLabels"`
+		} `json:"selector"`
+		Endpoints []struct {
+			Port     string `json:"port"`
+			Interval string `json:"interval"`
+		} `json:"endpoints"`
+	} `json:"spec"`
+}
+
+// render returns the chart's objects, one document each, in a fixed order.
+func render(t *testing.T, kube string, set map[string]any) []string {
+	t.Helper()
+	chart, err := loader.Load(chartPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	capabilities := *chartutil.DefaultCapabilities
+	version, err := chartutil.ParseKubeVersion(kube)
+	if err != nil {
+		t.Fatal(err)
+	}
+	capabilities.KubeVersion = *version
+	values, err := chartutil.ToRenderValues(chart, set,
+		chartutil.ReleaseOptions{Name: "hydrant", Namespace: "edge", IsInstall: true}, &capabilities)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := engine.Engine{Strict: true}.Render(chart, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documents []string
+	for _, name := range []string{"deployment", "service", "availability", "access"} {
+		documents = append(documents, split(files["hydrant/templates/"+name+".yaml"])...)
+	}
+	return documents
+}
+
+func split(text string) (documents []string) {
+	for _, d := range strings.Split(text, "\n---\n") {
+		if d = strings.TrimSpace(d); d != "" {
+			documents = append(documents, d+"\n")
+		}
+	}
+	return documents
+}
+
+// objects are what the tests look at.
+type objects struct {
+	deployment *appsv1.Deployment
+	services   []*corev1.Service
+	kinds      map[string]int
+	monitor    *serviceMonitor
+	policy     *networkingv1.NetworkPolicy
+}
+
+func parse(t *testing.T, documents []string) *objects {
+	t.Helper()
+	all := &objects{kinds: make(map[string]int)}
+	for _, text := range documents {
+		var head struct{ Kind string }
+		if err := yaml.Unmarshal([]byte(text), &head); err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		all.kinds[head.Kind]++
+		var into any
+		switch head.Kind {
+		case "Deployment":
+			all.deployment = &appsv1.Deployment{}
+			into = all.deployment
+		case "Service":
+			service := &corev1.Service{}
+			all.services = append(all.services, service)
+			into = service
+		case "PodDisruptionBudget":
+			into = &policyv1.PodDisruptionBudget{}
+		case "HorizontalPodAutoscaler":
+			into = &autoscalingv2.HorizontalPodAutoscaler{}
+		case "NetworkPolicy":
+			all.policy = &networkingv1.NetworkPolicy{}
+			into = all.policy
+		case "ServiceMonitor":
+			all.monitor = &serviceMonitor{}
+			into = all.monitor
+		default:
+			t.Fatalf("nobody knows the kind %q", head.Kind)
+		}
+		if err := yaml.UnmarshalStrict([]byte(text), into); err != nil {
+			t.Errorf("%s: %v in\n%s", head.Kind, err, text)
+		}
+	}
+	return all
+}
+
+// everything switches every part of the chart on.
+func everything() map[string]any {
+	return map[string]any{
+		"autoscaling":    map[string]any{"enabled": true},
+		"serviceMonitor": map[string]any{"enabled": true, "labels": map[string]any{"release": "prometheus"}},
+		"networkPolicy":  map[string]any{"clientNamespaceLabels": map[string]any{"name": "ingress"}},
+		"nats":           map[string]any{"secret": "nats-edge", "namespaceLabels": map[string]any{"name": "nats"}},
+		"service":        map[string]any{"annotations": map[string]any{"a": "b"}},
+		"trustedProxies": []any{"10.0.0.0/8"},
+		"nodeSelector":   map[string]any{"role": "edge"},
+		"tolerations":    []any{map[string]any{"key": "edge", "operator": "Exists"}},
+	}
+}
+
+func TestChart(t *testing.T) {
+	for name, c := range map[string]struct {
+		kube string
+		set  map[string]any
+		want map[string]int
+	}{
+		"defaults":   {"v1.31.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1}},
+		"old":        {"v1.27.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1}},
+		"everything": {"v1.31.0", everything(), map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1, "HorizontalPodAutoscaler": 1, "ServiceMonitor": 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := parse(t, render(t, c.kube, c.set))
+			for kind, n := range c.want {
+				if all.kinds[kind] != n {
+					t.Errorf("%d of %s, want %d", all.kinds[kind], kind, n)
+				}
+			}
+			if len(all.kinds) != len(c.want) {
+				t.Errorf("kinds %v, want %v", all.kinds, c.want)
+			}
+			coherent(t, all, c.kube)
+		})
+	}
+}
+
+// coherent checks what types cannot: names that refer to each other, and
+// times that must fit.
+func coherent(t *testing.T, all *objects, kube string) {
+	t.Helper()
+	pod := all.deployment.Spec.Template
+	container := pod.Spec.Containers[0]
+	ports := make(map[string]bool)
+	for _, p := range container.Ports {
+		ports[p.Name] = true
+	}
+	matches := func(what string, selector map[string]string, labels map[string]string) {
+		t.Helper()
+		for k, v := range selector {
+			if labels[k] != v {
+				t.Errorf("%s selects %s=%s, which is %q", what, k, v, labels[k])
+			}
+		}
+	}
+	matches("deployment", all.deployment.Spec.Selector.MatchLabels, pod.Labels)
+	for _, s := range all.services {
+		matches("service "+s.Name, s.Spec.Selector, pod.Labels)
+		for _, p := range s.Spec.Ports {
+			if !ports[p.TargetPort.StrVal] {
+				t.Errorf("service %s: no port %q", s.Name, p.TargetPort.StrVal)
+			}
+		}
+	}
+	if all.policy != nil {
+		matches("network policy", all.policy.Spec.PodSelector.MatchLabels, pod.Labels)
+	}
+	if all.monitor != nil {
+		matches("service monitor", all.monitor.Spec.Selector.MatchLabels, all.services[1].Labels)
+	}
+	stop := int64(30 + 5) // drain, last close handshakes
+	if kube != "v1.27.0" {
+		if container.Lifecycle == nil {
+			t.Fatal("no preStop")
+		}
+		stop += container.Lifecycle.PreStop.Sleep.Seconds
+	} else if container.Lifecycle != nil {
+		t.Error("a preStop that this Kubernetes does not know")
+	}
+	if grace := *pod.Spec.TerminationGracePeriodSeconds; grace < stop+5 {
+		t.Errorf("termination grace %d s, but a stop can take %d s", grace, stop)
+	}
+}
+
+// TestPlainYAML: deploy/kubernetes/hydrant.yaml is the chart with its
+// defaults. HYDRANT_WRITE=1 writes it.
+func TestPlainYAML(t *testing.T) {
+	const head = "# Written from deploy/helm/hydrant with its defaults (HYDRANT_WRITE=1 go test\n# -run TestPlainYAML in integration/deploy/kube). Kubernetes 1.30 and later.\n"
+	text := head + strings.Join(render(t, "v1.31.0", nil), "---\n")
+	text = strings.ReplaceAll(text, "app.kubernetes.io/managed-by: Helm", "app.kubernetes.io/managed-by: kubectl")
+	path := filepath.FromSlash(plainPath)
+	if os.Getenv("HYDRANT_WRITE") != "" {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != text {
+		t.Errorf("%s is not what the chart renders: run this test with HYDRANT_WRITE=1", plainPath)
+	}
+	coherent(t, parse(t, split(strings.TrimPrefix(text, head))), "v1.31.0")
+}
