@@ -73,7 +73,8 @@ func (r *run) dumpStream(ctx context.Context, name string) error {
 		return err
 	}
 	for left > 0 {
-		batch, err := consumer.Fetch(500, jetstream.FetchMaxWait(2*time.Second))
+		// What is asked for is there, but for markers that have just expired.
+		batch, err := consumer.Fetch(int(min(left, 500)), jetstream.FetchMaxWait(2*time.Second))
 		if err != nil {
 			return err
 		}

@@ -185,6 +185,7 @@ func (p *peer) wantEnd() {
 }
 
 // wantGone reads until the stream ends in any way.
+//lint:ignore U1000 for the tests of closing and of slow peers
 func (p *peer) wantGone() {
 	p.t.Helper()
 	if _, err := io.Copy(io.Discard, p.r); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -193,6 +194,7 @@ func (p *peer) wantGone() {
 }
 
 // wantReset reads until the stream is reset.
+//lint:ignore U1000 for the tests of closing and of slow peers
 func (p *peer) wantReset() {
 	p.t.Helper()
 	if _, err := io.Copy(io.Discard, p.r); !errors.Is(err, syscall.ECONNRESET) {
@@ -232,6 +234,7 @@ func clientClose(code uint16, reason string) []byte {
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 // setReceiveBuffer makes the client's kernel take little.
+//lint:ignore U1000 for the tests of closing and of slow peers
 func setReceiveBuffer(t testing.TB, p *peer, n int) {
 	t.Helper()
 	nc := p.Conn
@@ -241,4 +244,9 @@ func setReceiveBuffer(t testing.TB, p *peer, n int) {
 	if err := nc.(*net.TCPConn).SetReadBuffer(n); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func wrapReader(nc net.Conn) *bufio.Reader {
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	return bufio.NewReader(nc)
 }

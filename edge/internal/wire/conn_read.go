@@ -65,6 +65,12 @@ func (c *Conn) read() {
 	} else {
 		c.clear(flagReadable)
 	}
+	c.took(k, n)
+}
+
+// took handles n bytes that were read behind room for the k that are held.
+func (c *Conn) took(k, n int) {
+	l := c.l
 	if k > 0 {
 		copy(l.buf, c.in.held)
 		c.unhold(c.in)

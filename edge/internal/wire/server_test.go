@@ -81,11 +81,13 @@ func (r *recorder) Message(c *Conn, text bool, p []byte) {
 
 // echoTo is what wireecho does.
 func echoTo(c *Conn, text bool, p []byte) {
-	send := c.SendBinary
+	var room bool
 	if text {
-		send = c.Send
+		_, room = c.Send(p)
+	} else {
+		_, room = c.SendBinary(p)
 	}
-	if _, room := send(p); !room {
+	if !room {
 		c.Pause()
 	}
 }

@@ -1,0 +1,316 @@
+package wire
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestUpgrade(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		type seen struct {
+			uri, host, origin string
+			protocols, values []string
+			remote            string
+		}
+		requests := make(chan seen, 1)
+		h.upgrade = func(r *Request) (Accept, error) {
+			requests <- seen{r.URI(), r.Host(), r.Header("origin"), r.Protocols(), slices.Collect(r.Values("X-A")), r.RemoteAddr().Addr().String()}
+			if !r.Offers("b") || r.Offers("z") {
+				t.Error("Offers")
+			}
+			return Accept{Protocol: "b", Header: http.Header{"X-Out": {"1", "2"}}, Data: "data"}, nil
+		}
+		h.open = func(c *Conn) { c.Send([]byte("welcome")) }
+		s := serve(t, o, h, nil)
+		p := dialRaw(t, s)
+		p.send([]byte(upgradeRequest("Origin: https://o.example", "sec-websocket-protocol: a, b", "Sec-WebSocket-Protocol: c",
+			"X-A: 1 ", "x-a:\t2", "Sec-WebSocket-Extensions: permessage-deflate")))
+		r := p.wantUpgraded()
+		if got := r.Header["Sec-Websocket-Protocol"]; !slices.Equal(got, []string{"b"}) {
+			t.Errorf("protocol %q", got)
+		}
+		if got := r.Header["X-Out"]; !slices.Equal(got, []string{"1", "2"}) {
+			t.Errorf("header %q", got)
+		}
+		if r.Header["Sec-Websocket-Extensions"] != nil {
+			t.Error("an extension was agreed without being offered by us")
+		}
+		p.want(text, "welcome")
+		got := <-requests
+		want := seen{"/chat?x=1", "example.org", "https://o.example", []string{"a", "b", "c"}, []string{"1", "2"}, "127.0.0.1"}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("request %v, want %v", got, want)
+		}
+		c := h.conn()
+		on(t, c, func() {
+			if c.Protocol() != "b" || c.Data() != "data" || !c.Open() {
+				t.Errorf("%q %v %v", c.Protocol(), c.Data(), c.Open())
+			}
+			if a := c.RemoteAddr(); a.String() != p.LocalAddr().String() {
+				t.Errorf("remote %v, want %v", a, p.LocalAddr())
+			}
+		})
+	})
+}
+
+// TestUpgradePieces: however the request is cut, and with frames in the same
+// segment (FAILURES R44).
+func TestUpgradePieces(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		all := join([]byte(upgradeRequest()), clientFrame(text, "early"), clientFrame(ping, "p"), bye)
+		cuts := [][]int{{}, {1}, {len(all) - 9}, {100}, {len(upgradeRequest()) - 1}, {len(upgradeRequest()) - 2, len(upgradeRequest()) + 3}}
+		byByte := make([]int, len(all)-1)
+		for i := range byByte {
+			byByte[i] = i + 1
+		}
+		for _, cut := range append(cuts, byByte) {
+			p := dialRaw(t, s)
+			at := 0
+			for _, n := range append(cut, len(all)) {
+				p.send(all[at:n])
+				at = n
+			}
+			p.wantUpgraded()
+			p.want(text, "early")
+			p.want(pong, "p")
+			p.wantClose(1000)
+			h.wantClosed(DropPeer, 1000)
+		}
+	})
+}
+
+func TestUpgradeRefused(t *testing.T) {
+	without := func(line string) string { return strings.Replace(upgradeRequest(), line+"\r\n", "", 1) }
+	replace := func(old, new string) string { return strings.Replace(upgradeRequest(), old, new, 1) }
+	cases := []struct {
+		name, request string
+		status        int
+	}{
+		{"no key", without("Sec-WebSocket-Key: " + testKey), 400},
+		{"short key", replace(testKey, "abc"), 400},
+		{"key of 24 characters that is no base64", replace(testKey, "????????????????????????"), 400},
+		{"key of 18 bytes", replace(testKey, base64.StdEncoding.EncodeToString(make([]byte, 18))), 400},
+		{"two keys", upgradeRequest("Sec-WebSocket-Key: " + testKey), 400},
+		{"no version", without("Sec-WebSocket-Version: 13"), 400},
+		{"version 8", replace("Version: 13", "Version: 8"), 426},
+		{"version 25", replace("Version: 13", "Version: 25"), 426},
+		{"no connection", without("Connection: Upgrade"), 400},
+		{"other connection", replace("Connection: Upgrade", "Connection: close"), 400},
+		{"no host", without("Host: example.org"), 400},
+		{"two hosts", upgradeRequest("Host: example.com"), 400},
+		{"POST", replace("GET ", "POST "), 405},
+		{"HTTP/1.0", replace("HTTP/1.1", "HTTP/1.0"), 505},
+		{"HTTP/2.0", replace("HTTP/1.1", "HTTP/2.0"), 505},
+		{"bare LF in a field", upgradeRequest("X: a\nY: b"), 400},
+		{"bare LFs at the end", strings.ReplaceAll(upgradeRequest(), "\r\n", "\n") + "\r\n\r\n", 400},
+		{"CR in a field", upgradeRequest("X: a\rb"), 400},
+		{"NUL in a field", upgradeRequest("X: a\x00b"), 400},
+		{"folded line", upgradeRequest("X: a", " b"), 400},
+		{"space before the colon", upgradeRequest("X : a"), 400},
+		{"no colon", upgradeRequest("nonsense"), 400},
+		{"empty name", upgradeRequest(": x"), 400},
+		{"space in the target", replace("/chat?x=1", "/chat x"), 400},
+		{"no target", replace("GET /chat?x=1 ", "GET "), 400},
+		{"not HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400},
+		{"another protocol", "SSH-2.0-OpenSSH_9.6\r\n", 400},
+		{"an endless method", strings.Repeat("A", 100), 400},
+		{"bad extension syntax", upgradeRequest("Sec-WebSocket-Extensions: permessage-deflate; ="), 400},
+	}
+	transports(t, func(t *testing.T, o Options) {
+		o.Compression = true
+		s := serve(t, o, newRecorder(t), nil)
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				p := dialRaw(t, s)
+				p.send([]byte(c.request))
+				r := p.wantStatus(c.status)
+				if c.status == 426 && r.Header.Get("Sec-WebSocket-Version") != "13" { // RFC 6455 §4.4
+					t.Errorf("no version offered: %v", r.Header)
+				}
+			})
+		}
+		s.wantDrop(t, DropHandshakeInvalid, uint64(len(cases)))
+	})
+}
+
+func TestUpgradeRejected(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		h.upgrade = func(r *Request) (Accept, error) {
+			if r.Header("X-Fail") != "" {
+				return Accept{}, io.ErrUnexpectedEOF
+			}
+			return Accept{}, &Rejection{Status: 403, Reason: "origin not allowed", Header: http.Header{"X-Why": {"origin"}}}
+		}
+		s := serve(t, o, h, nil)
+		p := dialRaw(t, s)
+		p.send([]byte(upgradeRequest()))
+		r := p.response()
+		body, _ := io.ReadAll(r.Body)
+		if r.StatusCode != 403 || string(body) != "origin not allowed" || r.Header.Get("X-Why") != "origin" {
+			t.Errorf("%v %q %v", r.Status, body, r.Header)
+		}
+		p.wantEnd()
+		s.wantDrop(t, DropHandshakeRejected, 1)
+
+		// An error of another kind says nothing to the client.
+		p = dialRaw(t, s)
+		p.send([]byte(upgradeRequest("X-Fail: 1")))
+		r = p.response()
+		body, _ = io.ReadAll(r.Body)
+		if r.StatusCode != 500 || strings.Contains(string(body), "EOF") {
+			t.Errorf("%v %q", r.Status, body)
+		}
+		s.wantDrop(t, DropHandshakeRejected, 2)
+	})
+}
+
+// TestHandshakeTooBig: FAILURES P9.
+func TestHandshakeTooBig(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		s := serve(t, o, newRecorder(t), nil)
+		for i, request := range []string{
+			"GET /" + strings.Repeat("x", 10<<10),
+			"GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 10<<10),
+			"GET / HTTP/1.1\r\n" + strings.Repeat("X: x\r\n", 2<<10),
+			upgradeRequest("X: " + strings.Repeat("x", 8<<10)),
+		} {
+			p := dialRaw(t, s)
+			p.send([]byte(request))
+			p.wantStatus(http.StatusRequestHeaderFieldsTooLarge)
+			s.wantDrop(t, DropHandshakeTooBig, uint64(i)+1)
+		}
+		// A byte less is fine.
+		size := 8<<10 - len(upgradeRequest("X: "))
+		dial(t, s, "X: "+strings.Repeat("x", size))
+	})
+}
+
+// TestSlowHandshakes: FAILURES P8, P13: neither silence nor a byte now and
+// then keeps a socket, and others are accepted meanwhile.
+func TestSlowHandshakes(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.HandshakeTimeout = 800 * time.Millisecond
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		const slow = 60
+		var peers []net.Conn
+		for i := range slow {
+			nc, err := net.Dial("tcp", s.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			peers = append(peers, nc)
+			if i%2 == 0 {
+				go func() {
+					drip := time.NewTicker(30 * time.Millisecond)
+					defer drip.Stop()
+					for _, b := range []byte(upgradeRequest()) {
+						if _, err := nc.Write([]byte{b}); err != nil {
+							return
+						}
+						<-drip.C
+					}
+				}()
+			}
+		}
+		p := dial(t, s)
+		p.send(join(hello, bye))
+		p.want(text, "Hello")
+		p.wantClose(1000)
+		_ = p.Close()
+		for _, nc := range peers {
+			_ = nc.SetReadDeadline(time.Now().Add(patience))
+			if _, err := io.Copy(io.Discard, nc); err != nil && strings.Contains(err.Error(), "timeout") {
+				t.Fatal("a slow handshake goes on")
+			}
+		}
+		eventually(t, "all gone", func() bool { return s.Stats().Connections == 0 })
+		st := s.Stats()
+		if n := st.Drops[DropHandshakeTimeout] + st.Drops[DropTLS]; n != slow {
+			t.Errorf("%d timeouts counted", n)
+		}
+	})
+}
+
+func TestHandshakeGone(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		s := serve(t, o, newRecorder(t), nil)
+		p := dialRaw(t, s)
+		p.send([]byte("GET / HTTP/1.1\r\n"))
+		_ = p.Close()
+		s.wantDrop(t, DropHandshakeGone, 1)
+	})
+}
+
+func TestPlain(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		plain := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			fmt.Fprintf(w, "%s %s %s %s", r.Method, r.URL.Path, r.RemoteAddr, body)
+		})
+		s := serve(t, o, newRecorder(t), plain)
+		for _, pieces := range [][]string{
+			{"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"},
+			{"POST /health HTTP/1.1\r\nHost: x\r\nConte", "nt-Length: 4\r\n\r\nb", "ody"},
+		} {
+			p := dialRaw(t, s)
+			for _, b := range pieces {
+				p.send([]byte(b))
+			}
+			r := p.response()
+			body, err := io.ReadAll(r.Body)
+			if want := "POST /health " + p.LocalAddr().String() + " body"; err != nil || r.StatusCode != 200 || string(body) != want {
+				t.Fatalf("%v %q %v, want %q", r.Status, body, err, want)
+			}
+			if !r.Close {
+				t.Error("the connection would be kept alive")
+			}
+		}
+		eventually(t, "plain connections gone", func() bool {
+			st := s.Stats()
+			return st.Plain == 0 && st.Connections == 0
+		})
+	})
+}
+
+func TestPlainWithoutHandler(t *testing.T) {
+	s := serve(t, Options{}, newRecorder(t), nil)
+	p := dialRaw(t, s)
+	p.send([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+	p.wantStatus(http.StatusUpgradeRequired)
+}
+
+func TestPlainFull(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.MaxPlain = 1
+		entered, leave := make(chan struct{}), make(chan struct{})
+		s := serve(t, o, newRecorder(t), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			entered <- struct{}{}
+			<-leave
+		}))
+		get := []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		first := dialRaw(t, s)
+		first.send(get)
+		receive(t, entered, "the handler is not called")
+		second := dialRaw(t, s)
+		second.send(get)
+		second.wantStatus(http.StatusServiceUnavailable)
+		s.wantDrop(t, DropPlainFull, 1)
+		close(leave)
+		if r := first.response(); r.StatusCode != 200 {
+			t.Errorf("first: %v", r.Status)
+		}
+	})
+}
