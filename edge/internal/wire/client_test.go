@@ -185,6 +185,7 @@ func (p *peer) wantEnd() {
 }
 
 // wantGone reads until the stream ends in any way.
+//
 //lint:ignore U1000 for the tests of closing and of slow peers
 func (p *peer) wantGone() {
 	p.t.Helper()
@@ -194,6 +195,7 @@ func (p *peer) wantGone() {
 }
 
 // wantReset reads until the stream is reset.
+//
 //lint:ignore U1000 for the tests of closing and of slow peers
 func (p *peer) wantReset() {
 	p.t.Helper()
@@ -234,6 +236,7 @@ func clientClose(code uint16, reason string) []byte {
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 // setReceiveBuffer makes the client's kernel take little.
+//
 //lint:ignore U1000 for the tests of closing and of slow peers
 func setReceiveBuffer(t testing.TB, p *peer, n int) {
 	t.Helper()

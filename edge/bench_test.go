@@ -1,0 +1,47 @@
+package edge
+
+import (
+	"testing"
+	"time"
+
+	"hydrant/bus"
+	"hydrant/umf"
+)
+
+// BenchmarkFrameToSubject is what a loop does with one message for a service,
+// from the unmasked payload to subject, reply subject and text for NATS.
+func BenchmarkFrameToSubject(b *testing.B) {
+	n := &Node{id: bus.NewNodeID(), cfg: Config{ServiceName: "hydra-router"}}
+	a := &attachment{w: &worker{node: n}, sid: bus.NewSID()}
+	payload := []byte(`{"to":"echo:/v1/chat","frm":"` + a.sid + `@client:/","mid":"b7a1c6de-0b3f-4f39-9f2a-0f6a0f1d2c3b",` +
+		`"ts":"2026-01-12T20:16:29.157Z","typ":"chat","ver":"UMF/1.4.6","bdy":{"room":"lobby","text":"a message of ordinary length"}}`)
+	var e umf.Envelope
+	var via, text []byte
+	var buf [128]byte
+	b.SetBytes(int64(len(payload)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := umf.Scan(payload, &e); err != nil {
+			b.Fatal(err)
+		}
+		if err := e.Check(); err != nil {
+			b.Fatal(err)
+		}
+		to, _ := e.Text(umf.To, buf[:0])
+		address, err := umf.ParseAddress(to)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := serviceSubject(address); err != nil {
+			b.Fatal(err)
+		}
+		var f completion
+		f.complete(&e, time.Time{})
+		via = a.appendVia(via[:0])
+		f.set(umf.Via, via)
+		text = e.AppendShort(text[:0], f.sets[:f.n]...)
+		if _, err := bus.ReplySubject(n.id, a.sid, string(f.mid)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
