@@ -1,5 +1,7 @@
 package session
 
+import "math"
+
 // advance does what can be done now: it writes held copies that follow the
 // cursor, asks for what is missing before them, and decides between behind and
 // live.
@@ -14,8 +16,11 @@ func (s *Session) advance(fx Effects) {
 			break
 		}
 		if !s.proven(c.Prev) {
-			s.verify = true
-			break
+			if s.verify || s.anchor != 0 || !s.open() {
+				s.verify = s.verify || s.anchor != 0
+				break
+			}
+			s.lose(s.cursor+1, c, fx) // nobody is left to ask
 		}
 		s.begin(c.Seq, s.fresh && c.Mark != 0 && (c.Prev == 0 || !c.TTL), fx)
 		if c.Mark == 0 && !s.open() {
@@ -74,21 +79,14 @@ func (s *Session) read(fx Effects) {
 			n = min(n, s.opts.window()-s.sent.len())
 		}
 	}
-	from := s.cursor + 1
-	s.asked = s.anchor
-	switch {
-	case s.unsure:
-		if s.second {
-			s.asked = min(s.floor, s.safe)
-		}
-	case s.second || s.when == 0 || !s.verify || s.anchor == 0:
-	case t == 0:
-		if c := s.held.first(); c != nil {
-			s.asked = max(s.anchor, c.Prev) // the last message that there is
-		}
-	default:
+	from, limit := s.cursor+1, uint64(math.MaxUint64)
+	if s.verify && s.when != 0 && s.anchor != 0 && t != 0 {
 		from = s.anchor + 1 // also what was taken since, to compare
 	}
+	if s.second {
+		limit, s.second = s.asked, false
+	}
+	s.asked = s.witness(limit)
 	s.reading, s.consumer, s.aim = true, true, t
 	fx.Read(from, s.asked, n)
 }

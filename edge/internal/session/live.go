@@ -53,8 +53,10 @@ func (s *Session) proven(prev uint64) bool {
 	switch {
 	case s.verify:
 		return false
-	case s.cursor == 0 || prev >= s.anchor:
+	case s.cursor == 0:
 		return true
+	case prev >= s.anchor:
+		return prev > 0
 	case s.unsure:
 		return prev > 0 && prev <= min(s.floor, s.safe)
 	}
@@ -134,6 +136,17 @@ func (s *Session) skip(from, to uint64, why Why, fx Effects) {
 	s.push(to, true)
 	if !fx.Gap(g) {
 		s.full = true
+	}
+}
+
+// lose declares what was before a held copy as missing: the mailbox was empty
+// when it was stored.
+func (s *Session) lose(from uint64, c *Copy, fx Effects) {
+	if from < c.Seq {
+		s.skip(from, c.Seq-1, Expired, fx)
+	}
+	if c.TTL {
+		fx.Mark(fx.NextMark(), true) // something to rely on
 	}
 }
 

@@ -42,7 +42,7 @@ type Session struct {
 	fresh     bool // first attach of the session: the first kept marker is its floor
 	keep      bool // the next marker is the mailbox's first message and its floor
 	unsure    bool // floor and safe come from a directory or a client and are not yet verified
-	second    bool // what was asked for first is not there; ask for the other
+	second    bool // what was asked for is not there; ask for an older one
 	foreign   bool // unsure: it belonged to another mailbox
 	weak      bool // the message at anchor may have a time to live
 	verify    bool // ask for the anchor before anything more is written

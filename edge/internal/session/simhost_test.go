@@ -61,7 +61,8 @@ type host struct {
 	read     *pendingRead
 	timer    bool
 	dirty    bool
-	posLog   int // log that the cursor is of
+	markLog  int // log of the marker that came back last
+	posLog   int // log that the position was last compared with
 	readLog  int // log that this event brings messages of
 	swept    []uint64
 
@@ -210,6 +211,9 @@ func (h *host) check(name string) {
 	}
 	if over := s.Unconfirmed() - s.opts.window(); over > 0 && int(s.rolled) < over {
 		h.w.fail(h, "after %s: %d unconfirmed", name, s.Unconfirmed())
+	}
+	if (s.state == Behind || s.state == Live) && !s.unsure && !s.verify {
+		h.posLog = h.markLog
 	}
 	if s.floor > s.written {
 		h.w.fail(h, "after %s: floor %d, written %d", name, s.floor, s.written)

@@ -113,6 +113,9 @@ func (h *host) deliverCopy() {
 		return
 	}
 	r := it.rec
+	if r.mark != 0 && r.mark == h.s.mark {
+		h.markLog = r.log
+	}
 	c := Copy{Seq: r.seq, Prev: it.prev, Mark: r.mark, Time: h.w.time(r), TTL: r.ttl}
 	if r.mark == 0 {
 		c.Payload = payload(r)
@@ -120,15 +123,11 @@ func (h *host) deliverCopy() {
 	h.eventAt(r.log, fmt.Sprintf("copy %d (id %d) prev %d mark %d", r.seq, r.id, it.prev, r.mark), func() { h.s.Live(c, h) })
 }
 
-// eventAt is event for one that may move the cursor to a message of that log.
+// eventAt is event for one that brings messages of that log.
 func (h *host) eventAt(log int, name string, f func()) {
 	h.event(name, func() {
-		before := h.s.Cursor()
 		h.readLog = log
 		f()
-		if h.s.Cursor() != before {
-			h.posLog = log
-		}
 	})
 }
 
@@ -172,6 +171,10 @@ func (h *host) serveRead(stale, fails bool) {
 		}
 	case !p.answered:
 		p.answered = true
+		if p.log != st.log {
+			p.b = Batch{Err: errTest} // the connection was lost in between
+			return
+		}
 		h.leader(p)
 	default:
 		h.read = nil

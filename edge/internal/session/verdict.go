@@ -10,61 +10,76 @@ const (
 	askOther                  // the other position of a resume has to be asked for
 )
 
-// judge weighs the answer about the anchor.
-func (s *Session) judge(b *Batch) verdict {
-	if s.unsure {
-		return s.judgeResume(b)
-	}
-	switch b.Anchor {
-	case Present:
-		if s.younger(b.AnchorTime) {
-			return rolledBack
-		}
-		if s.asked == s.anchor && s.stamp != b.AnchorTime && b.AnchorTime != 0 {
-			if s.stamp != 0 {
-				return rolledBack // another message has taken its sequence
-			}
-			s.stamp = b.AnchorTime
-		}
-		return intact
-	case Foreign:
-		return rolledBack
-	case Gone:
-		if s.asked != s.anchor {
-			s.second = true // it had a time to live
-			return askOther
-		}
-		// An older message outlived one that has no time to live of its own.
-		if c := s.held.first(); !s.weak && c != nil && c.Prev > 0 && c.Prev < s.anchor {
-			return rolledBack
+// witness returns the next message to ask for, 0 if there is none: the highest
+// sequence below limit of a message that was seen in this mailbox. Any one that
+// is still there proves that nothing after the cursor was dropped. If the anchor
+// has no time to live, older ones are gone when it is.
+func (s *Session) witness(limit uint64) uint64 {
+	best := uint64(0)
+	consider := func(seq uint64) {
+		if seq < limit && seq > best {
+			best = seq
 		}
 	}
-	return dropped
+	if c := s.held.first(); s.verify && s.when != 0 && c != nil && c.Prev <= s.cursor {
+		consider(c.Prev) // the last one that there is
+	}
+	consider(s.anchor)
+	if s.weak {
+		consider(min(s.floor, s.anchor))
+		consider(min(s.safe, s.anchor))
+	}
+	return best
 }
 
-// judgeResume weighs the answer about a position that a resume has brought.
-// The higher one is asked for first. safe was chosen by a session of this
-// package and was a message of this mailbox in the log that it knew; floor may
-// be a client's claim, or the sequence of a gap, which can be anybody's.
-func (s *Session) judgeResume(b *Batch) verdict {
-	low, high := min(s.floor, s.safe), max(s.floor, s.safe)
-	if b.Anchor == Present {
-		if s.foreign {
-			return rolledBack // an older message is there, the newer one never was
+// judge weighs the answer about the message that was asked for.
+//
+// The positions of a resume, unsure, are weighed with care: safe was chosen by
+// a session of this package and was a message of this mailbox in the log that
+// it knew. floor may be a client's claim, or the sequence of a gap, which can
+// be anybody's.
+func (s *Session) judge(b *Batch) verdict {
+	high := s.asked >= s.anchor
+	switch b.Anchor {
+	case Present:
+		return s.present(b)
+	case Foreign:
+		if s.asked == s.safe || high && !s.unsure {
+			return rolledBack
 		}
-		s.anchor, s.stamp = s.asked, b.AnchorTime
-		s.unsure = false
-		return intact
+		s.foreign = s.foreign || high
+	case Gone:
+		// An older message outlived one that has no time to live of its own.
+		if c := s.held.first(); s.asked == s.anchor && !s.weak && c != nil && c.Prev > 0 && c.Prev < s.anchor {
+			return rolledBack
+		}
+	default:
+		return dropped // there was nothing to ask for
 	}
-	if b.Anchor == Foreign && s.asked == s.safe {
-		return rolledBack
-	}
-	s.foreign = s.foreign || b.Anchor == Foreign && !s.second
-	if !s.second && low != 0 && low != high {
+	if s.witness(s.asked) != 0 {
 		s.second = true
 		return askOther
 	}
 	return dropped
+}
+
+// present weighs a presence.
+func (s *Session) present(b *Batch) verdict {
+	switch {
+	case s.foreign:
+		return rolledBack // the newer one never was, though the older one is there
+	case s.younger(b.AnchorTime):
+		return rolledBack
+	case s.asked < s.anchor:
+		s.anchor, s.stamp = s.asked, b.AnchorTime
+	case s.asked > s.anchor || b.AnchorTime == 0:
+	case s.stamp != 0 && s.stamp != b.AnchorTime:
+		return rolledBack // another message has taken its sequence
+	default:
+		s.stamp = b.AnchorTime
+	}
+	s.unsure = false
+	return intact
 }
 
 // judged acts on the verdict.
@@ -84,7 +99,7 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 		s.anchor, s.stamp, s.weak = 0, 0, true
 		s.unsure, s.foreign = false, false
 	}
-	s.verify, s.second = false, false
+	s.verify = false
 	switch {
 	case s.aim == 0:
 		s.checked(v, from, fx)
@@ -105,10 +120,7 @@ func (s *Session) checked(v verdict, from uint64, fx Effects) {
 		// The anchor is there, but was not when this copy was stored.
 		fx.Count(RestartedAttach)
 		s.seek(fx)
-	case s.cursor > 0 && from < c.Seq && (c.Prev == 0 || from <= s.cursor):
-		// The mailbox was empty when the copy was stored, so what was before
-		// it may be lost; or it is in doubt which log a resume came from.
-		s.skip(from, c.Seq-1, Expired, fx)
-		fx.Mark(fx.NextMark(), true)
+	case s.cursor > 0 && from <= s.cursor:
+		s.lose(from, c, fx) // it is in doubt which log the resume came from
 	}
 }
