@@ -34,17 +34,18 @@ type view struct {
 // stream is a JetStream stream with several mailboxes on one sequence space:
 // discard old per mailbox, message TTL, loss of the oldest, rollback to a copy.
 type stream struct {
-	rng   *rand.Rand
-	bound int
-	now   view
-	log   int
-	tick  int
-	clock int64
-	all   []*record
-	views []view       // recent, for stale replicas; of this log
-	saved *view        // copy to roll back to
-	lossy map[int]bool // boxes that have lost a message or an anchor
-	onPut func(r *record, prev uint64)
+	rng     *rand.Rand
+	bound   int
+	now     view
+	log     int
+	tick    int
+	clock   int64
+	all     []*record
+	views   []view       // recent, for stale replicas; of this log
+	saved   *view        // copy to roll back to
+	lossy   map[int]bool // boxes that have lost a message or an anchor
+	onPut   func(r *record, prev uint64)
+	isFresh func(box int) bool
 }
 
 func newStream(rng *rand.Rand, bound int, onPut func(*record, uint64)) *stream {
@@ -115,7 +116,8 @@ func (st *stream) put(box int, mark uint64, ttl int) *record {
 	r := &record{id: len(st.all), box: box, seq: st.now.last, log: st.log, mark: mark, ttl: ttl > 0, until: st.tick + ttl, time: st.clock}
 	st.all = append(st.all, r)
 	st.now.recs = append(st.now.recs, r)
-	if own := st.now.from(box, 0, st.bound+1); len(own) > st.bound {
+	// A mailbox does not overflow before its session's first marker is back.
+	if own := st.now.from(box, 0, st.bound+1); len(own) > st.bound && !st.isFresh(box) {
 		st.remove(own[0], discarded)
 	}
 	st.onPut(r, prev)

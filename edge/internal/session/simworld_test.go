@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +48,9 @@ func newWorld(seed uint64) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 3))}
 	r := w.rng
 	w.st = newStream(r, 3+r.IntN(12), w.put)
+	w.st.isFresh = func(box int) bool {
+		return box < len(w.hosts) && w.hosts[box].s != nil && w.hosts[box].s.fresh
+	}
 	if r.IntN(3) == 0 {
 		w.st.bound = 1000
 	}
@@ -176,11 +180,19 @@ func (h *host) serveRead(stale, fails bool) {
 			return
 		}
 		h.leader(p)
+	case h.reconnecting() && p.log != h.markLog:
+		// The owner passes on what came over a new connection only after
+		// Reattach.
 	default:
 		h.read = nil
 		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v next %d last %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Next, p.b.Last, p.b.Err),
 			func() { h.s.Batch(p.b, h) })
 	}
+}
+
+// reconnecting reports whether a reconnect has not been passed on yet.
+func (h *host) reconnecting() bool {
+	return slices.ContainsFunc(h.pipe, func(it item) bool { return it.reconnect })
 }
 
 // leader fills in what only the leader can say.
