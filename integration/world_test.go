@@ -132,7 +132,7 @@ var settings = map[string]map[string]string{
 	// Everything that a test wants to be shorter, smaller or known.
 	"tuned": {
 		"EDGE_REQUEST_TIMEOUT":   "300ms",
-		"EDGE_HANDSHAKE_TIMEOUT": "500ms",
+		"EDGE_HANDSHAKE_TIMEOUT": "3s",
 		"EDGE_PING_INTERVAL":     "400ms",
 		"EDGE_TRUSTED_PROXIES":   "127.0.0.0/8",
 		"EDGE_ALLOWED_ORIGINS":   "https://app.example",
