@@ -128,7 +128,8 @@ func (s *Session) nothing(v verdict, from uint64, b *Batch, fx Effects) {
 		s.remark = true
 		s.again(StaleRead, fx)
 		return
-	case v == dropped && s.cursor > 0:
+	case s.origin != knownOrigin: // what is told there covers it
+	case v == dropped:
 		s.skip(from, s.aim, Expired, fx)
 		fx.Mark(fx.NextMark(), true) // nothing is left that could be the anchor
 	case s.unkept > s.cursor && s.unkept <= s.aim:
