@@ -3,7 +3,6 @@
 package deploy
 
 import (
-	"encoding/csv"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,12 +68,6 @@ func TestRollingUpgrade(t *testing.T) {
 	}
 }
 
-// balancer is a running HAProxy.
-type balancer struct {
-	*harness.Process
-	clients, statistics string // addresses
-}
-
 // startHAProxy runs deploy/haproxy/haproxy.cfg with the addresses of this run,
 // and a server a node in place of those found by DNS.
 func startHAProxy(t *testing.T, binary string, nodes []*harness.Node) *balancer {
@@ -118,33 +111,4 @@ func startHAProxy(t *testing.T, binary string, nodes []*harness.Node) *balancer 
 	b.Process = p
 	t.Cleanup(p.Kill)
 	return b
-}
-
-// waitUp returns when the balancer has found n edges to be ready.
-func waitUp(t *testing.T, b *balancer, n int) {
-	t.Helper()
-	err := harness.Until(t.Context(), func() error {
-		page, err := harness.Get("http://" + b.statistics + "/;csv")
-		if err != nil {
-			return err
-		}
-		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(page), "# "))).ReadAll()
-		if err != nil {
-			return err
-		}
-		up := 0
-		for _, row := range rows {
-			// pxname, svname, …, status (17).
-			if len(row) > 17 && row[0] == "edges" && strings.HasPrefix(row[1], "edge") && row[17] == "UP" {
-				up++
-			}
-		}
-		if up != n {
-			return fmt.Errorf("%d of %d edges are up", up, n)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -1,0 +1,51 @@
+//go:build haproxy || docker
+
+package deploy
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"hydrant/integration/harness"
+)
+
+// balancer is a running HAProxy.
+type balancer struct {
+	*harness.Process
+	clients, statistics string // addresses
+}
+
+// waitUp returns when the balancer has found n edges to be ready.
+func waitUp(t *testing.T, b *balancer, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	err := harness.Until(ctx, func() error {
+		page, err := harness.Get("http://" + b.statistics + "/;csv")
+		if err != nil {
+			return err
+		}
+		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(page), "# "))).ReadAll()
+		if err != nil {
+			return err
+		}
+		up := 0
+		for _, row := range rows {
+			// pxname, svname, …, status (17).
+			if len(row) > 17 && row[0] == "edges" && strings.HasPrefix(row[1], "edge") && row[17] == "UP" {
+				up++
+			}
+		}
+		if up != n {
+			return fmt.Errorf("%d of %d edges are up", up, n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
