@@ -62,7 +62,7 @@ hydrant() {
 	local root=$work/hydrant
 	certificates "$root"
 	go build -trimpath -ldflags "-s -w -X hydrant/edge.Version=$version" -o "$root/hydrant" ./edge/cmd/hydrant
-	# The same lines as in deploy/docker/Dockerfile; TestImagesAgree compares them.
+	# The lines of deploy/docker/Dockerfile itself, so the two cannot differ.
 	sed -n '/^USER /,$p' deploy/docker/Dockerfile | pack hydrant "$root"
 }
 
