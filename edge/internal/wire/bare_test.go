@@ -57,7 +57,7 @@ func (b *bare) feed(p []byte) {
 		n := copy(b.l.buf[k:], p)
 		b.c.took(k, n)
 		p = p[n:]
-		for len(b.l.again) > 0 { // what the frame budget has left
+		for len(b.l.again) > 0 && b.c.state <= stateClosing { // what the frame budget has left
 			b.l.runAgain()
 		}
 	}

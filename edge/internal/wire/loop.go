@@ -339,9 +339,12 @@ func (l *Loop) adopt(c *Conn) {
 // teardown ends what is left when the loop stops.
 func (l *Loop) teardown() {
 	for _, t := range l.inbox.close() {
-		if c, ok := t.(*Conn); ok {
-			c.shut() // accepted, never adopted
-			l.srv.release(c)
+		switch t := t.(type) {
+		case *Conn: // accepted, never adopted
+			t.shut()
+			l.srv.release(t)
+		case *writeTask:
+			l.pool.lose(t.writing.buf)
 		}
 	}
 	for _, c := range l.conns {

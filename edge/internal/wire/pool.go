@@ -70,9 +70,7 @@ func (p *pool) put(b []byte) {
 		return
 	}
 	poison(b[:size])
-	if size >= countedMin {
-		p.budget.give(size)
-	}
+	p.lose(b)
 	class := bits.Len(uint(size - 1))
 	if class > maxClass {
 		return
@@ -80,6 +78,13 @@ func (p *pool) put(b []byte) {
 	i := class - minClass
 	if len(p.free[i])*size < classBytes {
 		p.free[i] = append(p.free[i], b[:0])
+	}
+}
+
+// lose is put for a buffer that is not used again; any goroutine may call it.
+func (p *pool) lose(b []byte) {
+	if cap(b) >= countedMin {
+		p.budget.give(cap(b))
 	}
 }
 

@@ -2,10 +2,12 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -186,6 +188,23 @@ type testServer struct {
 // serve starts a server that is shut down with the test.
 func serve(t testing.TB, o Options, h Handler, plain http.Handler) *testServer {
 	t.Helper()
+	return serveOn(t, net.ListenConfig{}, o, h, plain)
+}
+
+// serveNarrow is serve with small kernel buffers, so that they are full soon.
+func serveNarrow(t testing.TB, o Options, h Handler) *testServer {
+	t.Helper()
+	narrow := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		return errors.Join(raw.Control(func(fd uintptr) { // accepted sockets inherit it
+			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 32<<10)
+		}), err)
+	}}
+	return serveOn(t, narrow, o, h, nil)
+}
+
+func serveOn(t testing.TB, lc net.ListenConfig, o Options, h Handler, plain http.Handler) *testServer {
+	t.Helper()
 	if o.Loops == 0 {
 		o.Loops = 2
 	}
@@ -196,7 +215,7 @@ func serve(t testing.TB, o Options, h Handler, plain http.Handler) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,9 +231,7 @@ func serve(t testing.TB, o Options, h Handler, plain http.Handler) *testServer {
 		if n := s.Stats().Connections; n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
-		if n := s.memory.used.Load(); n != 0 {
-			t.Errorf("%d bytes of buffers are left", n)
-		}
+		eventually(t, "buffers are given back", func() bool { return s.memory.used.Load() == 0 })
 	})
 	return &testServer{s, ln.Addr().String()}
 }

@@ -264,7 +264,9 @@ func (n *netConn) write(nc net.Conn, b []byte) {
 		n.written.Add(int64(k))
 		b = b[k:]
 	}
-	_ = n.l.postWait(n.l.done, (*writeTask)(n), n.stopped)
+	if n.l.postWait(n.l.done, (*writeTask)(n), n.stopped) != nil {
+		n.l.pool.lose(n.writing.buf) // the loop has ended
+	}
 }
 
 // writeTask is a netConn that has written what it was given.

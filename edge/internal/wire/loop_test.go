@@ -1,0 +1,323 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestPost: everything posted runs, once, in order for each poster, however
+// the loop sleeps and wakes.
+func TestPost(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.Inbox = 64
+		s := serve(t, o, newRecorder(t), nil)
+		l := s.Loops()[1]
+		const posters, n = 6, 2000
+		var next [posters]int // by the loop
+		var wg sync.WaitGroup
+		for p := range posters {
+			wg.Go(func() {
+				for i := range n {
+					f := func() {
+						if next[p] != i {
+							t.Errorf("poster %d: %d ran, want %d", p, i, next[p])
+						}
+						next[p]++
+					}
+					if i%2 == 0 && l.Post(f) {
+						continue
+					}
+					if err := l.PostWait(context.Background(), f); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		done := make(chan struct{})
+		for !l.Post(func() { close(done) }) {
+			time.Sleep(time.Millisecond)
+		}
+		receive(t, done, "the loop sleeps")
+		for p, got := range next {
+			if got != n {
+				t.Errorf("poster %d: %d ran", p, got)
+			}
+		}
+	})
+}
+
+// TestInboxFull: a full inbox refuses, or makes wait, and never grows.
+func TestInboxFull(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.Inbox = 8
+		s := serve(t, o, newRecorder(t), nil)
+		l := s.Loops()[0]
+		entered, leave := make(chan struct{}), make(chan struct{})
+		l.Post(func() { close(entered); <-leave })
+		<-entered
+		for i := range 8 {
+			if !l.Post(func() {}) {
+				t.Fatalf("full at %d", i)
+			}
+		}
+		if l.Post(func() {}) {
+			t.Error("over the bound")
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := l.PostWait(ctx, func() {}); !errors.Is(err, context.Canceled) {
+			t.Errorf("PostWait: %v", err)
+		}
+		waited := make(chan error, 1)
+		go func() { waited <- l.PostWait(context.Background(), func() {}) }()
+		close(leave)
+		if err := receive(t, waited, "no room"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestFlush ends each iteration in which something ran, before the writes.
+func TestFlush(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.Loops = 1
+		h := newRecorder(t)
+		var c *Conn // by the loop
+		var pending atomic.Int32
+		h.open = func(conn *Conn) { c = conn }
+		h.message = func(*Conn, bool, []byte) { pending.Add(1) }
+		h.flush = func(*Loop) {
+			if n := pending.Swap(0); n > 0 {
+				c.Send(bytes.Repeat([]byte("f"), int(n)))
+			}
+		}
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		p.send(bytes.Repeat(hello, 3))
+		got := ""
+		for len(got) < 3 {
+			f, err := p.frame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += string(f.payload)
+		}
+		// Also what a timer does.
+		on(t, h.conn(), func() { c.Loop().AfterFunc(time.Millisecond, func() { pending.Add(5) }) })
+		p.want(text, "fffff")
+	})
+}
+
+// TestStalled: a loop that did not run is told before anything else is, and
+// before anything is written (FAILURES R5).
+func TestStalled(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.Loops = 1
+		o.StallLimit = 60 * time.Millisecond
+		h := newRecorder(t)
+		var calls []string // by the loop
+		var c *Conn
+		h.open = func(conn *Conn) { c = conn }
+		h.message = func(c *Conn, _ bool, p []byte) {
+			calls = append(calls, string(p))
+			if string(p) == "freeze" {
+				c.Send([]byte("stale"))
+				time.Sleep(100 * time.Millisecond) // as SIGSTOP would
+			}
+		}
+		held := make(chan struct{}, 1)
+		h.stalled = func(_ *Loop, gap time.Duration) {
+			if c == nil || len(calls) == 0 {
+				return // a slow test machine
+			}
+			if gap < o.StallLimit {
+				t.Errorf("gap %v", gap)
+			}
+			calls = append(calls, "stalled")
+			c.Hold()
+			held <- struct{}{}
+		}
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		conn := h.conn()
+		p.send(join(clientFrame(text, "freeze"), clientFrame(text, "next")))
+		receive(t, held, "not told")
+		on(t, conn, func() {
+			if len(calls) < 2 || calls[0] != "freeze" || calls[1] != "stalled" {
+				t.Errorf("calls %v", calls)
+			}
+			if conn.Buffered() != len("stale")+2 {
+				t.Error("the stale message was written")
+			}
+			conn.Discard(4501, "")
+		})
+		p.want(0x88, "\x11\x95")
+		if n := s.Stats().Stalls; n == 0 {
+			t.Error("not counted")
+		}
+	})
+}
+
+// TestWallClock: a suspended machine shows as a wall clock that ran ahead.
+func TestWallClock(t *testing.T) {
+	var gaps []time.Duration
+	h := newRecorder(t)
+	h.stalled = func(_ *Loop, gap time.Duration) { gaps = append(gaps, gap) }
+	b := newBare(t, Options{}, h)
+	b.l.tell()
+	b.l.now = b.l.now.Round(0).Add(-time.Hour) // loses the monotonic reading, as if it had stood still
+	b.l.tell()
+	b.l.tell()
+	if len(gaps) > 1 {
+		t.Errorf("stalled %v", gaps)
+	}
+}
+
+// TestKeepalive: FAILURES R24, at both ends of "two pings".
+func TestKeepalive(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.PingInterval = 80 * time.Millisecond
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		alive := dial(t, s)
+		h.conn()
+		dead := dial(t, s)
+		h.conn()
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		pings := 0
+		wg.Go(func() {
+			for {
+				f, err := alive.frame()
+				if err != nil {
+					return
+				}
+				if f.first == ping {
+					pings++
+					_, _ = alive.Write(clientFrame(pong, string(f.payload)))
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+		dead.want(ping, "") // and no answer
+		h.wantClosed(DropPingTimeout, CodeAbnormal)
+		dead.wantGone()
+		select {
+		case r := <-h.closed:
+			t.Errorf("the other was closed too: %+v", r)
+		default:
+		}
+		close(stop)
+		wg.Wait()
+		if pings == 0 {
+			t.Error("no pings for who answers")
+		}
+	})
+}
+
+// TestOpenConnections: Loop.Open yields each once.
+func TestOpenConnections(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		want := map[*Conn]bool{}
+		for range 5 {
+			dial(t, s)
+			want[h.conn()] = true
+		}
+		raw := dialRaw(t, s) // not upgraded
+		raw.send([]byte("GET "))
+		for _, l := range s.Loops() {
+			done := make(chan struct{})
+			l.Post(func() {
+				for c := range l.Open() {
+					if !want[c] || c.Loop() != l {
+						t.Error("a connection that is not open here")
+					}
+					delete(want, c)
+				}
+				close(done)
+			})
+			<-done
+		}
+		if len(want) != 0 {
+			t.Errorf("%d are missing", len(want))
+		}
+	})
+}
+
+// TestFairness: one connection with very much to say does not keep another
+// waiting for all of it.
+func TestFairness(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.Loops = 1
+		h := newRecorder(t)
+		h.message = func(c *Conn, text bool, p []byte) {
+			if string(p) == "Hello" {
+				echoTo(c, text, p)
+			}
+		}
+		s := serve(t, o, h, nil)
+		hog := dial(t, s)
+		other := dial(t, s)
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			flood := bytes.Repeat(clientFrame(text, "x"), 5000)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					if _, err := hog.Write(flood); err != nil {
+						return
+					}
+				}
+			}
+		})
+		for range 50 {
+			other.send(hello)
+			other.want(text, "Hello")
+		}
+		close(stop)
+		wg.Wait()
+	})
+}
+
+// TestBorrowed: under the race detector a buffer that was lent is useless
+// afterwards.
+func TestBorrowed(t *testing.T) {
+	if !raceEnabled {
+		t.Skip("buffers are poisoned under the race detector only")
+	}
+	var kept [][]byte
+	h := newRecorder(t)
+	h.message = func(_ *Conn, _ bool, p []byte) { kept = append(kept, p) }
+	h.pong = func(_ *Conn, p []byte) { kept = append(kept, p) }
+	b := newBare(t, Options{}, h)
+	b.c.state = stateOpen
+	h.alive[b.c] = true
+	b.feed(hello)
+	b.feed(join(clientFrame(start, "Hel"), clientFrame(last, "lo")))
+	b.feed(clientFrame(pong, "p"))
+	if len(kept) != 3 {
+		t.Fatalf("%d messages", len(kept))
+	}
+	for _, p := range kept {
+		for _, x := range p {
+			if x != 0xDB {
+				t.Fatalf("still there: %q", p)
+			}
+		}
+	}
+}

@@ -1,0 +1,366 @@
+package wire
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestOneWrite: what is queued in one iteration leaves in one write.
+func TestOneWrite(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		c := h.conn()
+		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		on(t, c, func() {
+			for range 8 {
+				c.Send([]byte("a"), nil, []byte("b"))
+			}
+			c.SendBinary([]byte("\xff"))
+			c.Ping([]byte("p"))
+		})
+		for range 8 {
+			p.want(text, "ab")
+		}
+		p.want(bin, "\xff")
+		p.want(ping, "p")
+		eventually(t, "the write is counted", func() bool { return s.Stats().Writes == 2 })
+	})
+}
+
+func TestPingIsCut(t *testing.T) {
+	h := newRecorder(t)
+	s := serve(t, Options{}, h, nil)
+	p := dial(t, s)
+	c := h.conn()
+	on(t, c, func() { c.Ping(make([]byte, 200)) })
+	p.want(ping, string(make([]byte, 125)))
+}
+
+// fillKernel fills the peer's kernel until the connection reports no room,
+// and returns how many messages were queued.
+func fillKernel(t *testing.T, c *Conn, message []byte) (sent int) {
+	t.Helper()
+	eventually(t, "the kernel is full", func() bool {
+		full := false
+		on(t, c, func() {
+			for range 16 {
+				queued, room := c.Send(message)
+				if queued {
+					sent++
+				}
+				if full = !room; full {
+					return
+				}
+			}
+		})
+		return full
+	})
+	return sent
+}
+
+// TestBackpressure: FAILURES R26. A peer that does not read is told to nobody
+// but the handler; when it reads again, everything is there, in order.
+func TestBackpressure(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.WriteBuffer = 64 << 10
+		h := newRecorder(t)
+		h.writable = func(c *Conn) {
+			if !c.Open() {
+				t.Error("Writable after Close")
+			}
+		}
+		s := serveNarrow(t, o, h)
+		p := dial(t, s)
+		c := h.conn()
+		setReceiveBuffer(t, p, 48<<10)
+		message := bytes.Repeat([]byte("m"), 10_000)
+		sent := fillKernel(t, c, message)
+		on(t, c, func() {
+			// Some more is taken, but not without end.
+			for i := 0; ; i++ {
+				if queued, _ := c.Send(message); !queued {
+					break
+				}
+				if sent++; i > 100 {
+					t.Fatal("the queue has no end")
+				}
+			}
+			if n := c.Buffered(); n > 2*o.WriteBuffer+2*len(message) {
+				t.Errorf("%d bytes are queued", n)
+			}
+			c.Close(1000, "") // leaves last
+		})
+		for range sent {
+			p.want(text, string(message))
+		}
+		p.want(0x88, "\x03\xe8")
+		p.send(bye)
+		p.wantEnd()
+	})
+}
+
+// TestWritable: one call for each time there was no room.
+func TestWritable(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.WriteBuffer = 64 << 10
+		h := newRecorder(t)
+		waiting := false // by the loop
+		h.writable = func(c *Conn) {
+			if n := c.Buffered(); !waiting || n >= o.WriteBuffer/2 {
+				t.Errorf("Writable with %d bytes queued, asked for: %v", n, waiting)
+			}
+			waiting = false
+		}
+		s := serveNarrow(t, o, h)
+		p := dial(t, s)
+		c := h.conn()
+		setReceiveBuffer(t, p, 48<<10)
+		message := bytes.Repeat([]byte("m"), 10_000)
+		for range 3 {
+			sent := 0
+			on(t, c, func() {
+				for room := true; room; sent++ {
+					_, room = c.Send(message)
+				}
+				waiting = true
+			})
+			for range sent {
+				p.want(text, string(message))
+			}
+			eventually(t, "Writable", func() (called bool) {
+				on(t, c, func() { called = !waiting })
+				return called
+			})
+		}
+	})
+}
+
+// TestEchoBackpressure: an echo to a peer that first writes everything and
+// then reads holds no more than its bounds, and loses nothing.
+func TestEchoBackpressure(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.WriteBuffer = 32 << 10
+		h := newRecorder(t)
+		s := serveNarrow(t, o, h)
+		p := dial(t, s)
+		const n = 200
+		message := strings.Repeat("e", 5000)
+		go func() { _, _ = p.Write(append(bytes.Repeat(clientFrame(text, message), n), bye...)) }()
+		for range n {
+			p.want(text, message)
+		}
+		p.wantClose(1000)
+	})
+}
+
+// TestNeverReads: many of them, and the others are served as before.
+func TestNeverReads(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.WriteBuffer = 32 << 10
+		o.WriteTimeout = 400 * time.Millisecond
+		h := newRecorder(t)
+		s := serveNarrow(t, o, h)
+		const n = 10
+		conns := make([]*Conn, n)
+		for i := range conns {
+			p := dial(t, s)
+			setReceiveBuffer(t, p, 48<<10)
+			conns[i] = h.conn()
+		}
+		other := dial(t, s)
+		h.conn()
+		for _, c := range conns {
+			on(t, c, func() {
+				for queued := true; queued; {
+					queued, _ = c.Send(make([]byte, 8<<10))
+				}
+			})
+		}
+		other.send(hello)
+		other.want(text, "Hello")
+		// The kernel's buffers are full at some point, then time runs out.
+		for range n {
+			for gone := false; !gone; {
+				select {
+				case r := <-h.closed:
+					if r.Cause != DropWriteTimeout || r.Code != CodeAbnormal {
+						t.Errorf("closed: %+v", r)
+					}
+					gone = true
+				case <-time.After(patience):
+					t.Fatal("not closed")
+				default:
+					for _, c := range conns {
+						c.Loop().Post(func() { c.Send(make([]byte, 8<<10)) })
+					}
+					time.Sleep(time.Millisecond)
+				}
+			}
+		}
+		other.send(hello)
+		other.want(text, "Hello")
+	})
+}
+
+// TestPongFlood: who asks and does not read the answers is closed.
+func TestPongFlood(t *testing.T) {
+	b := opened(t, Options{ControlRate: -1}, echoHandler{})
+	n := 0
+	for b.c.state == stateOpen {
+		b.feed(clientFrame(ping, strings.Repeat("p", 125)))
+		if n++; n > 100 {
+			t.Fatal("unbounded")
+		}
+	}
+	if !bytes.Contains(b.output(), []byte(errSlow.text)) || len(b.output()) > pongBound+1000 {
+		t.Errorf("%d bytes after %d pings", len(b.output()), n)
+	}
+}
+
+// TestPauseResume: a paused connection is not read, what was read already is
+// kept, and nothing is lost or reordered.
+func TestPauseResume(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		var got []string // by the loop
+		h.message = func(c *Conn, _ bool, p []byte) {
+			got = append(got, string(p))
+			c.Pause()
+		}
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		c := h.conn()
+		const n = 50
+		var all []byte
+		for i := range n {
+			all = append(all, clientFrame(text, strings.Repeat(string(rune('a'+i%26)), 1+i*40))...)
+		}
+		p.send(append(all, bye...))
+		for i := range n {
+			eventually(t, "the next message", func() bool {
+				have := 0
+				on(t, c, func() { have = len(got) })
+				return have == i+1
+			})
+			on(t, c, func() { c.Resume() })
+		}
+		p.wantClose(1000)
+		for i, m := range got {
+			if want := strings.Repeat(string(rune('a'+i%26)), 1+i*40); m != want {
+				t.Fatalf("message %d is %q", i, m)
+			}
+		}
+	})
+}
+
+// TestHold: nothing leaves a held connection, and everything once it is
+// released.
+func TestHold(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		c := h.conn()
+		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		on(t, c, func() {
+			c.Hold()
+			c.Send([]byte("held"))
+		})
+		p.send(hello) // its echo is queued behind
+		eventually(t, "the echo is queued", func() bool {
+			n := 0
+			on(t, c, func() { n = c.Buffered() })
+			return n == len("held")+2+len("Hello")+2
+		})
+		if n := s.Stats().Writes; n != 1 {
+			t.Errorf("%d writes", n)
+		}
+		on(t, c, func() { c.Release() })
+		p.want(text, "held")
+		p.want(text, "Hello")
+	})
+}
+
+// TestHoldThenPeerCloses: what is queued is not ours to write any more.
+func TestHoldThenPeerCloses(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		c := h.conn()
+		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		on(t, c, func() {
+			c.Hold()
+			c.Send([]byte("held"))
+		})
+		p.send(bye)
+		h.wantClosed(DropPeer, 1000)
+		if b, err := p.r.ReadByte(); err == nil {
+			t.Errorf("byte %02x was written", b)
+		}
+	})
+}
+
+func TestDiscard(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		c := h.conn()
+		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		on(t, c, func() {
+			c.Hold()
+			c.Send([]byte("not ours"))
+			c.Discard(4501, "taken over")
+		})
+		f, err := p.frame()
+		if err != nil || f.first != 0x88 || string(f.payload) != "\x11\x95taken over" {
+			t.Fatalf("%v %v", f, err)
+		}
+		p.send(clientClose(4501, ""))
+		p.wantEnd()
+		h.wantClosed(DropLocal, 4501)
+	})
+}
+
+// TestDiscardHalfWritten: a close frame in the middle of another frame would
+// be taken for its payload.
+func TestDiscardHalfWritten(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.WriteBuffer = 16 << 10
+		h := newRecorder(t)
+		s := serveNarrow(t, o, h)
+		p := dial(t, s)
+		c := h.conn()
+		setReceiveBuffer(t, p, 48<<10)
+		on(t, c, func() { c.Send(make([]byte, 8<<20)) })
+		eventually(t, "a part is written", func() bool { return o.TLS != nil || o.Transport == TransportConn || s.Stats().BytesOut > 1000 })
+		on(t, c, func() { c.Discard(4501, "taken over") })
+		h.wantClosed(DropStuck, 4501)
+		p.wantGone()
+	})
+}
+
+func TestCompact(t *testing.T) {
+	b := opened(t, Options{WriteBuffer: 1 << 20}, echoHandler{})
+	for range 10 {
+		b.c.Send(bytes.Repeat([]byte("x"), 90)) // 92 bytes each
+	}
+	o := b.c.out
+	for _, c := range []struct{ off, boundary int }{{0, 0}, {1, 0}, {92, 92}, {100, 92}, {919, 828}, {920, 920}} {
+		o.off = c.off
+		if got := o.boundary(); got != c.boundary {
+			t.Errorf("boundary at %d: %d, want %d", c.off, got, c.boundary)
+		}
+	}
+	o.off = 200
+	left := string(o.buf[o.off:])
+	o.compact()
+	if string(o.buf[o.off:]) != left || o.off != 16 {
+		t.Errorf("compact: off %d, %d bytes", o.off, len(o.buf))
+	}
+}
