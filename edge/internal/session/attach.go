@@ -81,7 +81,7 @@ func (s *Session) seek(fx Effects) {
 	s.void = s.reading
 	s.waiting, s.remark = false, false
 	s.tries = 0
-	s.verify = s.verify || s.when != 0
+	s.verify, s.redo = s.verify || s.when != 0, 0
 	s.mark = fx.NextMark()
 	s.setState(Attaching, fx)
 	fx.Mark(s.mark, s.keep)

@@ -81,7 +81,7 @@ func (s *Session) read(fx Effects) {
 	}
 	from, limit := s.cursor+1, uint64(math.MaxUint64)
 	if s.verify && s.when != 0 && s.anchor != 0 && t != 0 {
-		from = s.anchor + 1 // also what was taken since, to compare
+		from = min(from, max(s.redo, s.anchor+1)) // also what was taken since, to compare
 	}
 	if s.second {
 		limit, s.second = s.asked, false
@@ -137,9 +137,13 @@ func (s *Session) nothing(v verdict, from uint64, b *Batch, fx Effects) {
 	default:
 		fx.Count(SkippedExpired)
 	}
+	s.verified()
 	s.cursor = max(s.cursor, s.aim)
 	s.tries = 0
 }
+
+// verified notes that the log is the one that was read so far.
+func (s *Session) verified() { s.verify, s.redo = false, 0 }
 
 // unkeptWhy explains why a copy was seen whose message is not in the store,
 // though an older one is.
@@ -191,10 +195,15 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 			}
 		}
 	}
-	if n == 0 && s.open() {
+	last := b.Msgs[len(b.Msgs)-1].Seq
+	s.missed = max(s.missed, last)
+	switch {
+	case n > 0:
+		s.verified()
+		s.tries = 0
+	case s.verify && last > s.anchor && last >= s.redo && last <= s.cursor:
+		s.redo = last + 1 // as it was taken; go on comparing
+	case s.open():
 		s.again(StaleRead, fx)
-		return
 	}
-	s.tries = 0
-	s.missed = max(s.missed, b.Msgs[len(b.Msgs)-1].Seq)
 }

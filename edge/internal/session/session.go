@@ -25,6 +25,7 @@ type Session struct {
 	// Reading.
 	aim   uint64 // sequence that the outstanding read should reach; 0: it only asks for a presence
 	asked uint64 // sequence whose presence it asks for
+	redo  uint64 // verify: from here on what was taken is still to be compared
 
 	// Confirming.
 	barrier uint64 // token of the outstanding ping (plain); 0: none

@@ -99,7 +99,6 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 		s.anchor, s.stamp, s.weak = 0, 0, true
 		s.unsure, s.foreign = false, false
 	}
-	s.verify = false
 	switch {
 	case s.aim == 0:
 		s.checked(v, from, fx)
@@ -113,6 +112,7 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 // checked handles the answer to a read that asked for the anchor only.
 func (s *Session) checked(v verdict, from uint64, fx Effects) {
 	s.tries = 0
+	s.verified()
 	c := s.held.first()
 	switch {
 	case c == nil || c.Prev > s.cursor || s.proven(c.Prev) && v == intact:
