@@ -36,13 +36,29 @@ func TestMain(m *testing.M) {
 
 // I1–I8 and L under R1, R2, R4, R5, R7–R11, R24, R25, R28–R30, R36.
 func TestChaos(t *testing.T) {
-	if *seed == 0 {
-		*seed = harness.Seed()
+	t.Parallel()
+	judge(t, Config{Duration: *duration, Servers: *servers})
+}
+
+// The same where mailboxes overflow: R18, and every gap is told.
+func TestChaosWithSmallMailboxes(t *testing.T) {
+	t.Parallel()
+	report := judge(t, Config{Duration: *duration / 2, Servers: *servers, Queue: 8, Clients: 6})
+	if report.Gaps == 0 {
+		t.Error("no mailbox overflowed")
 	}
-	t.Logf("-seed %d", *seed)
+}
+
+func judge(t *testing.T, cfg Config) *check.Report {
+	t.Helper()
+	cfg.Seed = *seed
+	if cfg.Seed == 0 {
+		cfg.Seed = harness.Seed()
+	}
+	t.Logf("-seed %d", cfg.Seed)
 	var history bytes.Buffer
-	err := Run(t.Context(), Config{Duration: *duration, Seed: *seed, Servers: *servers, History: &history, Log: t.Logf})
-	if err != nil {
+	cfg.History, cfg.Log = &history, t.Logf
+	if err := Run(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	text := history.Bytes()
@@ -60,6 +76,7 @@ func TestChaos(t *testing.T) {
 	if report.Delivered == 0 || report.Resumes == 0 || len(report.Faults) == 0 {
 		t.Errorf("a run without anything to judge: %v", report)
 	}
+	return report
 }
 
 // keep leaves the history of a failed run where somebody can look at it.

@@ -14,6 +14,7 @@ type Config struct {
 	Servers  int // NATS servers, 1 or 3
 	Nodes    int // default 3; node 0 is the calm one
 	Clients  int // default 12, half of each class, beside the calm ones
+	Queue    int // bound of a mailbox; default: one that is never reached
 	Rate     int // messages a second of all publishers together; default 200
 
 	History io.Writer                        // one JSON object a line
@@ -22,6 +23,9 @@ type Config struct {
 
 // calmClients is how many clients stay on the node that nobody harms.
 const calmClients = 2
+
+// roomyQueue never overflows, so that a gap is a loss.
+const roomyQueue = 100_000
 
 // drainPatience is how long everything may take to drain. It ends a run that
 // would hang; a run that needs it is broken (L).
@@ -41,6 +45,9 @@ func (c *Config) defaults() {
 	set(&c.Nodes, 3)
 	set(&c.Clients, 12)
 	set(&c.Rate, 200)
+	if c.Queue == 0 {
+		c.Queue = roomyQueue
+	}
 	if c.Duration == 0 {
 		c.Duration = 20 * time.Second
 	}

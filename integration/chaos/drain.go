@@ -46,10 +46,15 @@ func (r *run) drain(ctx context.Context) {
 	}
 }
 
-// dump writes down what the mailboxes hold.
+// dump writes down what the mailboxes hold. A cluster that has just been healed
+// may need several attempts; what is written twice says the same.
 func (r *run) dump(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
 	defer cancel()
+	return harness.Until(ctx, func() error { return r.dumpStreams(ctx) })
+}
+
+func (r *run) dumpStreams(ctx context.Context) error {
 	names := r.js.StreamNames(ctx, jetstream.WithStreamListSubject("umf.v1.out.*.*"))
 	for name := range names.Name() {
 		if err := r.dumpStream(ctx, name); err != nil {

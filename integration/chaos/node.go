@@ -38,7 +38,7 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	n.process, err = harness.StartNode(ctx, harness.NodeOptions{
 		Name: n.name, NATS: strings.Join(urls, ","),
 		Env: map[string]string{
-			"EDGE_QUEUE_LIMIT":     "100000", // nothing overflows: a gap is a loss
+			"EDGE_QUEUE_LIMIT":     fmt.Sprint(r.cfg.Queue),
 			"EDGE_MAILBOX_STREAMS": "4",
 			"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),
 			"EDGE_PING_INTERVAL":   "2s", // a run is too short for the default

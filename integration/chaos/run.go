@@ -96,7 +96,11 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.startService(); err != nil {
 		return err
 	}
-	r.h.Add(history.Event{Kind: history.Start, Seed: r.cfg.Seed, Bounds: &bounds})
+	start := history.Event{Kind: history.Start, Seed: r.cfg.Seed, Bounds: &bounds}
+	if r.cfg.Queue < roomyQueue {
+		start.Limit = r.cfg.Queue
+	}
+	r.h.Add(start)
 	for i := range r.cfg.Clients + calmClients {
 		r.clients = append(r.clients, newClient(r, i))
 	}

@@ -19,6 +19,14 @@
 // a client sent it and its socket lived on for [Grace] without an error: a
 // client has no other way to know.
 //
+// # Small mailboxes
+//
+// In a run that wants mailboxes to overflow (Limit of start), an old client is
+// told of no gap, so a message that the store no longer holds at the end may
+// have been dropped. A client that confirms must be told of every one; where
+// nobody knows at which sequence it was stored (the SDK does not say), and the
+// store does not hold it any more, that cannot be judged.
+//
 // # Late deliveries
 //
 // A client that takes its session over keeps reading the old socket. From the
@@ -110,6 +118,7 @@ func History(r io.Reader) (*Report, error) {
 type checker struct {
 	report   *Report
 	bounds   *history.Bounds
+	limit    int
 	conns    map[int]*conn
 	sessions map[string]*session
 	messages map[string]*message // by mid
@@ -156,6 +165,7 @@ type message struct {
 	at     time.Duration
 	failed bool
 	stored bool
+	kept   bool     // the store holds it at the end
 	seqs   []uint64 // as far as anybody knows
 }
 

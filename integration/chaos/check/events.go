@@ -12,7 +12,7 @@ func (c *checker) event(line int, e history.Event) error {
 	c.now = e.At
 	switch e.Kind {
 	case history.Start:
-		c.report.Seed, c.bounds = e.Seed, e.Bounds
+		c.report.Seed, c.bounds, c.limit = e.Seed, e.Bounds, e.Limit
 	case history.Fault:
 		c.report.Faults[e.What]++
 	case history.Open:
@@ -84,7 +84,7 @@ func (c *checker) known(line int, e history.Event, f func(*message)) error {
 // mailbox notes what the store holds in the end, however it came there.
 func (c *checker) mailbox(e history.Event) {
 	if m := c.messages[e.Mid]; m != nil {
-		m.stored = true
+		m.stored, m.kept = true, true
 		m.learn(e.Seq)
 	}
 }
@@ -206,6 +206,9 @@ func (c *checker) finish() {
 		}
 		c.report.Accepted++
 		s := c.session(m.sid)
+		if c.limit > 0 && !m.kept && (s.class == history.Plain || len(m.seqs) == 0) {
+			continue // dropped, perhaps
+		}
 		if _, delivered := s.first[mid]; !delivered && !s.covered(m.seqs) {
 			c.violate("I1", m.sent, "message %s (%s) to %s session %s, at %v, was accepted and never came", mid, m.source, s.class, m.sid, m.seqs)
 		}

@@ -27,7 +27,7 @@ type Kind string
 
 // The kinds, and the fields that they use.
 const (
-	Start    Kind = "start"    // Seed, Bounds
+	Start    Kind = "start"    // Seed, Bounds, Limit
 	Fault    Kind = "fault"    // What, Node
 	Heal     Kind = "heal"     // every fault is over
 	Open     Kind = "open"     // a socket with a fresh session: Conn, SID, Class, Node, Calm
@@ -93,6 +93,7 @@ type Event struct {
 
 	Seed   uint64  `json:"seed,omitempty"`
 	Bounds *Bounds `json:"bounds,omitempty"`
+	Limit  int     `json:"limit,omitempty"` // of a mailbox, if the run wants it to be reached
 
 	RSS         int64 `json:"rss,omitempty"`
 	Descriptors int   `json:"descriptors,omitempty"`

@@ -1,7 +1,7 @@
 // Command chaos runs Hydrant under faults and judges what came of it, or
 // judges a history that is there already.
 //
-//	chaos [-duration 60s] [-seed N] [-seeds 10] [-nats 1|3] [-history FILE]
+//	chaos [-duration 60s] [-seed N] [-seeds 10] [-nats 1|3] [-queue N] [-history FILE]
 //	chaos -check FILE
 //
 // It exits 0 only if no promise was broken.
@@ -51,6 +51,7 @@ func run(ctx context.Context) error {
 	flag.IntVar(&cfg.Servers, "nats", 1, "NATS servers, 1 or 3")
 	flag.IntVar(&cfg.Nodes, "nodes", 3, "edge nodes")
 	flag.IntVar(&cfg.Clients, "clients", 12, "clients that are harmed")
+	flag.IntVar(&cfg.Queue, "queue", 0, "bound of a mailbox; 0: one that is never reached")
 	flag.IntVar(&cfg.Rate, "rate", 200, "published messages a second")
 	flag.Parse()
 	if *judge != "" {
