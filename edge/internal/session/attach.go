@@ -108,7 +108,6 @@ func (s *Session) established(c Copy, fx Effects) {
 		s.miss(&c)
 	}
 	s.advance(fx)
-	s.settle(fx)
 }
 
 // rollback begins again at the start of a log that is not the one that the

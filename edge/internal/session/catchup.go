@@ -4,7 +4,7 @@ import "math"
 
 // advance does what can be done now: it writes held copies that follow the
 // cursor, asks for what is missing before them, and decides between behind and
-// live.
+// live. Every event that may have opened the way ends with it.
 func (s *Session) advance(fx Effects) {
 	if s.state != Behind && s.state != Live {
 		return
@@ -30,6 +30,7 @@ func (s *Session) advance(fx Effects) {
 		s.take(&m, c.Prev, fx)
 		s.prune()
 	}
+	s.settle(fx)
 	if s.held == nil && s.missed <= s.cursor && !s.verify && !s.reading && !s.waiting {
 		s.goLive(fx)
 		return
@@ -106,7 +107,6 @@ func (s *Session) Batch(b Batch, fx Effects) {
 		s.judged(s.judge(&b), &b, fx)
 	}
 	s.advance(fx)
-	s.settle(fx)
 }
 
 // again repeats the read after a while.

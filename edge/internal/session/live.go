@@ -24,7 +24,6 @@ func (s *Session) Live(c Copy, fx Effects) {
 			s.miss(&c)
 		}
 		s.advance(fx)
-		s.settle(fx)
 	}
 }
 
@@ -32,7 +31,6 @@ func (s *Session) Live(c Copy, fx Effects) {
 func (s *Session) Writable(fx Effects) {
 	s.full = false
 	s.advance(fx)
-	s.settle(fx)
 }
 
 // younger reports whether something at or below the cursor that was stored at t
@@ -66,7 +64,12 @@ func (s *Session) proven(prev uint64) bool {
 // take accounts for the message that follows the cursor, and writes it if it is
 // not a marker. prev is 0 if unknown.
 func (s *Session) take(m *Stored, prev uint64, fx Effects) {
-	s.cursor, s.when = m.Seq, max(s.when, m.Time)
+	s.cursor = m.Seq
+	if m.Time == 0 {
+		s.when = 0 // times are compared only where all are known
+	} else {
+		s.when = max(s.when, m.Time)
+	}
 	s.unsure = false
 	switch {
 	case !m.TTL:

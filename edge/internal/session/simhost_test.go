@@ -131,7 +131,7 @@ func (h *host) Gap(g Gap) bool {
 
 func (h *host) queue(f frame) bool {
 	f.at = h.readLog
-	if f.log = h.w.st.log; f.rec != nil {
+	if f.log = h.markLog; f.rec != nil {
 		f.log = f.rec.log
 	}
 	h.sock = append(h.sock, f)
