@@ -29,7 +29,7 @@ func TestSameMidFromTwoSenders(t *testing.T) {
 func TestTooMuchForNATS(t *testing.T) {
 	t.Parallel()
 	w := shared(t)
-	node := w.node(t, "tuned") // takes 4 MiB, where NATS takes 1 MiB
+	node := w.node(t, "large") // takes 4 MiB, where NATS takes 1 MiB
 	c, to, s := dial(t, node), dial(t, node), w.serve(t, unique(t))
 	before := connectionsOf(t, w)
 	huge := strings.Repeat("x", 2<<20)

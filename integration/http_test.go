@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -55,17 +56,20 @@ func TestHTTPRouterAPI(t *testing.T) {
 		"list/routes":   {},
 		"stats":         {},
 	} {
-		status, e, _ := fetch(t, "GET", node.HTTP("/v1/router/"+path), "", nil)
-		if status != http.StatusOK || e.StatusCode != http.StatusOK || e.StatusMessage == "" || e.StatusDescription == "" {
-			t.Errorf("%s: status %d, envelope %+v", path, status, e)
-		}
-		if !nonEmpty(string(e.Result)) {
-			t.Errorf("%s: result %s", path, e.Result)
-		}
-		for _, piece := range pieces {
-			if !strings.Contains(string(e.Result), piece) {
-				t.Errorf("%s: no %s in %.500s", path, piece, e.Result)
+		// What the node knows of others may be seconds old.
+		if err := harness.Until(patient(t), func() error {
+			status, e, _ := fetch(t, "GET", node.HTTP("/v1/router/"+path), "", nil)
+			if status != http.StatusOK || e.StatusCode != http.StatusOK || e.StatusMessage == "" || e.StatusDescription == "" {
+				t.Errorf("%s: status %d, envelope %+v", path, status, e)
 			}
+			for _, piece := range append(pieces, "") {
+				if !nonEmpty(string(e.Result)) || !strings.Contains(string(e.Result), piece) {
+					return fmt.Errorf("no %s in %.500s", piece, e.Result)
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -95,10 +96,16 @@ func TestRouterAPIOverWebSocket(t *testing.T) {
 		"stats":         nonEmpty,
 	} {
 		for _, verb := range []string{"GET", "get", "POST"} {
-			m := c.call(object{"to": "hydra-router:[" + verb + "]/v1/router/" + path, "bdy": object{}})
-			want(t, m, "to", c.Address(), "frm", c.Router+"@hydra-router:/")
-			if m.Error() != "" || !check(m.Body()) {
-				t.Errorf("[%s] %s: body %.500s", verb, path, m.Body())
+			// What the node knows of others may be seconds old.
+			if err := harness.Until(patient(t), func() error {
+				m := c.call(object{"to": "hydra-router:[" + verb + "]/v1/router/" + path, "bdy": object{}})
+				want(t, m, "to", c.Address(), "frm", c.Router+"@hydra-router:/")
+				if m.Error() != "" || !check(m.Body()) {
+					return fmt.Errorf("body %.500s", m.Body())
+				}
+				return nil
+			}); err != nil {
+				t.Errorf("[%s] %s: %v", verb, path, err)
 			}
 		}
 	}

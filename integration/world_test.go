@@ -137,8 +137,9 @@ var settings = map[string]map[string]string{
 		"EDGE_TRUSTED_PROXIES":   "127.0.0.0/8",
 		"EDGE_ALLOWED_ORIGINS":   "https://app.example",
 		"EDGE_ADMIN_TOKEN":       adminToken,
-		"EDGE_MAX_MESSAGE":       "4194304",
 	},
+	// Takes more than NATS does.
+	"large": {"EDGE_MAX_MESSAGE": "4194304"},
 	"signed": {
 		"EDGE_SIGNATURE":      "required",
 		"EDGE_SIGNATURE_KEYS": signingKey + "," + olderSigningKey,
