@@ -60,6 +60,7 @@ type Loop struct {
 
 	// Owned by the loop's goroutine.
 	now      time.Time     // start of this iteration
+	wall     int64         // its wall clock, in nanoseconds
 	mono     time.Duration // since base, when the loop was last seen running
 	wheel    wheel
 	conns    []*Conn  // by slot; nil: free
@@ -102,7 +103,7 @@ func newLoop(s *Server, index int, p poller) *Loop {
 		buf:     make([]byte, readSize),
 		pool:    pool{budget: &s.memory},
 	}
-	l.now = l.base
+	l.now, l.wall = l.base, l.base.UnixNano()
 	l.upgrader.init(l)
 	return l
 }
@@ -181,15 +182,16 @@ func (l *Loop) wake() {
 // runs on while a process is stopped, but not in a suspended machine: that
 // shows as a wall clock that went ahead of it.
 func (l *Loop) tell() {
-	before := l.now
+	before, wall := l.now, l.wall
 	l.now = time.Now()
-	wall := time.Duration(l.now.UnixNano() - before.UnixNano())
-	if ahead := wall - l.now.Sub(before); ahead > l.o.StallLimit {
-		l.mono = l.now.Sub(l.base)
+	l.wall = l.now.UnixNano()
+	ahead := time.Duration(l.wall-wall) - l.now.Sub(before)
+	if mono := l.now.Sub(l.base); ahead > l.o.StallLimit {
+		l.mono = mono
 		l.stalled(ahead)
-		return
+	} else {
+		l.seen(mono)
 	}
-	l.seen(l.now.Sub(l.base))
 }
 
 // touch looks at the clock before a call to the handler and before a write:
