@@ -10,6 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	relayProcess(os.Args)
 	code := m.Run()
 	if faults := harness.Shutdown(); len(faults) > 0 {
 		fmt.Fprintln(os.Stderr, strings.Join(faults, "\n"))
@@ -27,7 +28,7 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"floor", "ping-pong", "service, 2,000/s", "one node", "two nodes", "connect", "push", "resume", "idle"} {
+	for _, name := range []string{"floor: NATS", "floor: relay", "ping-pong", "service, 2,000/s", "one node", "two nodes", "connect", "push", "resume", "idle"} {
 		if !strings.Contains(out.String(), name) {
 			t.Errorf("the report has no %s", name)
 		}

@@ -1,7 +1,7 @@
 // Command bench measures whole Hydrant nodes, as processes of their own with
 // real sockets and a stock NATS server between them.
 //
-//	go run ./integration/bench [-only ping,service,client,connect,push,resume,idle,floor]
+//	go run ./integration/bench [-only floor,relay,ping,service,client,connect,push,resume,idle]
 //	                           [-quick] [-rounds 3] [-time 3s] [-profile DIR]
 //
 // It prints one line for each measurement: the processor time that the nodes,
@@ -19,6 +19,11 @@
 // threads and the kernel's work for the process included. Rates and delays
 // depend on what else the machine does. -rounds repeats everything and shows
 // the median of each figure.
+//
+// What a message costs at a low rate is mostly waking up, which differs by a
+// factor of three with what else the machine does. So two floors are measured
+// in the same run: a NATS request without any gateway, and a relay as one would
+// write it with libraries.
 //
 // Every group of measurements gets new servers, so that none is slowed by the
 // streams that another has filled.

@@ -56,11 +56,12 @@ type group struct {
 }
 
 var groups = []group{
-	{"floor", floor}, {"ping", ping}, {"service", service}, {"client", clientToClient},
+	{"floor", floor}, {"relay", relayed}, {"ping", ping}, {"service", service}, {"client", clientToClient},
 	{"connect", connect}, {"push", push}, {"resume", resume}, {"idle", idle},
 }
 
 func main() {
+	relayProcess(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	code := 0

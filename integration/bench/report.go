@@ -144,16 +144,17 @@ func total(rows []*row, of func(*row) int) int {
 // connect or session.
 func (p *report) print(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "MEASUREMENT\tNODE\tNATS\tSERVICE\tRATE\tP50\tP99\tTOTAL\tLOST/REPEATED/DISORDERED\tGOAL")
+	fmt.Fprintln(w, "MEASUREMENT\tNODE\tNATS\tSERVICE\tCLIENTS\tRATE\tP50\tP99\tTOTAL\tLOST/REPEATED/DISORDERED\tGOAL")
 	for _, name := range p.names {
 		rows := p.rows[name]
 		if rows[0].memory != 0 {
-			fmt.Fprintf(w, "%s\t%s\t%s\t\t\t\t\t\theap in use %s\t%s\n", name, bytesText(median(rows, func(r *row) float64 { return r.memory })),
+			fmt.Fprintf(w, "%s\t%s\t%s\t\t\t\t\t\t\theap in use %s\t%s\n", name, bytesText(median(rows, func(r *row) float64 { return r.memory })),
 				bytesText(median(rows, func(r *row) float64 { return r.natsMemory })), bytesText(median(rows, func(r *row) float64 { return r.heap })), p.verdict(name))
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.1f µs\t%s\t%.0f/s\t%s\t%s\t%s\t%d/%d/%d\t%s\n", name, nodeText(rows),
+		fmt.Fprintf(w, "%s\t%s\t%.1f µs\t%s\t%.1f µs\t%.0f/s\t%s\t%s\t%s\t%d/%d/%d\t%s\n", name, nodeText(rows),
 			median(rows, func(r *row) float64 { return r.each(r.nats) }), serviceText(rows),
+			median(rows, func(r *row) float64 { return r.each(r.clients) }),
 			median(rows, (*row).rate), percentileText(rows, 50), percentileText(rows, 99),
 			median(rows, func(r *row) time.Duration { return r.elapsed }).Round(time.Millisecond),
 			total(rows, func(r *row) int { return r.lost }), total(rows, func(r *row) int { return r.repeated }),

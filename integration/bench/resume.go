@@ -76,7 +76,7 @@ func (b *bench) comeBack(ctx context.Context, home *harness.Node, p *publisher, 
 	r := &row{name: "resume " + fmt.Sprintf("%d × %d", q.sessions, q.messages), count: q.sessions}
 	last := uint64(q.messages + 1)
 	var readers sync.WaitGroup
-	err := b.profiled(home, r.name, 2, func() error {
+	err := b.profiled(home, r.name, q.sessions/500, func() error {
 		m, err := b.meter(home)
 		if err != nil {
 			return err
@@ -151,10 +151,10 @@ func (c *comeback) run(addr string, waiting, last uint64, complete chan<- struct
 	} else if !resumed {
 		return errNotResumed
 	}
+	if err := c.socket.tcp.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
+		return err
+	}
 	for {
-		if err := c.socket.tcp.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
-			return err
-		}
 		text, err := c.socket.next()
 		if err != nil {
 			return err
@@ -166,6 +166,10 @@ func (c *comeback) run(addr string, waiting, last uint64, complete chan<- struct
 		c.ledger.enter(n)
 		if c.ledger.received == waiting {
 			announce()
+			// The last message comes when all sessions have come so far.
+			if err := c.socket.tcp.SetReadDeadline(time.Now().Add(5 * harness.Patience)); err != nil {
+				return err
+			}
 		}
 		if n == last {
 			return nil

@@ -107,17 +107,19 @@ type meter struct {
 type usage struct {
 	nodes   []time.Duration
 	nats    time.Duration
-	service time.Duration
+	service time.Duration // 0: none ran
+	clients time.Duration // this process, publishers included
 	elapsed time.Duration
 }
 
-// meter starts to count, for these nodes, NATS, and the service if it runs.
+// meter starts to count, for these nodes, NATS, the clients, and the service if
+// it runs.
 func (b *bench) meter(nodes ...*harness.Node) (*meter, error) {
 	m := &meter{}
 	for _, n := range nodes {
 		m.pids = append(m.pids, n.PID())
 	}
-	m.pids = append(m.pids, b.nats.Servers[0].PID())
+	m.pids = append(m.pids, b.nats.Servers[0].PID(), os.Getpid())
 	if b.echo != nil {
 		m.pids = append(m.pids, b.echo.PID())
 	}
@@ -152,6 +154,8 @@ func (m *meter) stop(nodes int) (usage, error) {
 			u.nodes = append(u.nodes, used)
 		case i == nodes:
 			u.nats = used
+		case i == nodes+1:
+			u.clients = used
 		default:
 			u.service = used
 		}
@@ -162,21 +166,22 @@ func (m *meter) stop(nodes int) (usage, error) {
 // profiled takes profiles of a node while do runs, if they are asked for: the
 // processor's for that time, and the allocations since the node started.
 func (b *bench) profiled(n *harness.Node, name string, seconds int, do func() error) error {
-	if b.profile == "" {
+	if b.profile == "" || n.Admin == "" {
 		return do()
 	}
+	file := strings.NewReplacer("/", "-", " ", "-", ",", "").Replace(name)
 	save := func(kind, path string) error {
 		body, err := harness.Get(n.AdminHTTP(path))
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(b.profile, name+"."+kind+".pb.gz"), body, 0o644)
+		return os.WriteFile(filepath.Join(b.profile, file+"."+kind+".pb.gz"), body, 0o644)
 	}
 	if err := errors.Join(os.MkdirAll(b.profile, 0o755), save("allocs-before", "/debug/pprof/allocs")); err != nil {
 		return err
 	}
 	done := make(chan error, 1)
-	go func() { done <- save("cpu", fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, seconds))) }()
+	go func() { done <- save("cpu", fmt.Sprintf("/debug/pprof/profile?seconds=%d", min(max(1, seconds), 8))) }()
 	err := do()
 	return errors.Join(err, <-done, save("allocs", "/debug/pprof/allocs"), save("heap", "/debug/pprof/heap?gc=1"))
 }
