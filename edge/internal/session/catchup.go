@@ -1,7 +1,5 @@
 package session
 
-import "math"
-
 // advance does what can be done now: it writes held copies that follow the
 // cursor, asks for what is missing before them, and decides between behind and
 // live. Every event that may have opened the way ends with it.
@@ -70,8 +68,14 @@ func (s *Session) target() uint64 {
 
 // read asks for what is missing, or for the anchor alone.
 func (s *Session) read(fx Effects) {
+	if s.reading || s.waiting || !s.open() {
+		return
+	}
+	if s.unsure {
+		s.cursor = s.floor // only markers were between floor and safe: read them again
+	}
 	t, n := s.target(), 0
-	if s.reading || s.waiting || !s.open() || t == 0 && !s.verify {
+	if t == 0 && !s.verify {
 		return
 	}
 	if t != 0 {
@@ -80,14 +84,12 @@ func (s *Session) read(fx Effects) {
 			n = min(n, s.opts.window()-s.sent.len())
 		}
 	}
-	from, limit := s.cursor+1, uint64(math.MaxUint64)
+	from := s.cursor + 1
 	if s.verify && s.when != 0 && s.anchor != 0 && t != 0 {
 		from = min(from, max(s.redo, s.anchor+1)) // also what was taken since, to compare
 	}
-	if s.second {
-		limit, s.second = s.asked, false
-	}
-	s.asked = s.witness(limit)
+	s.asked = s.witness(s.second)
+	s.second = false
 	s.reading, s.consumer, s.aim = true, true, t
 	fx.Read(from, s.asked, n)
 }

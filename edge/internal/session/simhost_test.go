@@ -88,7 +88,7 @@ func (h *host) Read(from, anchor uint64, max int) {
 	if h.read != nil {
 		h.w.fail(h, "second outstanding read")
 	}
-	if from > h.s.Cursor()+1 || max > 0 && from < h.s.anchor {
+	if from > h.s.Cursor()+1 {
 		h.w.fail(h, "read from %d, cursor %d", from, h.s.Cursor())
 	}
 	if h.slow {

@@ -118,6 +118,9 @@ func (h *host) deliverCopy() {
 	}
 	r := it.rec
 	if r.mark != 0 && r.mark == h.s.mark {
+		if r.log != h.posLog && (h.s.unsure || h.s.when == 0) {
+			h.blind(h.s.Cursor(), h.posLog)
+		}
 		h.markLog = r.log
 	}
 	c := Copy{Seq: r.seq, Prev: it.prev, Mark: r.mark, Time: h.w.time(r), TTL: r.ttl}

@@ -1,5 +1,7 @@
 package session
 
+import "math"
+
 // verdict is what the leader's answer about the anchor means.
 type verdict uint8
 
@@ -10,12 +12,24 @@ const (
 	askOther                  // the other position of a resume has to be asked for
 )
 
-// witness returns the next message to ask for, 0 if there is none: the highest
-// sequence below limit of a message that was seen in this mailbox. Any one that
-// is still there proves that nothing after the cursor was dropped. If the anchor
-// has no time to live, older ones are gone when it is.
-func (s *Session) witness(limit uint64) uint64 {
-	best := uint64(0)
+// witness returns the message to ask for next, 0 if there is none: one that was
+// seen in this mailbox, at or below the cursor. Any of them that is still there
+// proves that nothing after the cursor was dropped. second: the one that was
+// asked for is not there.
+func (s *Session) witness(second bool) uint64 {
+	if s.unsure {
+		switch {
+		case !second && s.floor != 0:
+			return s.floor
+		case !second || s.asked != s.safe:
+			return s.safe
+		}
+		return 0
+	}
+	best, limit := uint64(0), uint64(math.MaxUint64)
+	if second {
+		limit = s.asked
+	}
 	consider := func(seq uint64) {
 		if seq < limit && seq > best {
 			best = seq
@@ -25,7 +39,7 @@ func (s *Session) witness(limit uint64) uint64 {
 		consider(c.Prev) // the last one that there is
 	}
 	consider(s.anchor)
-	if s.weak {
+	if s.weak { // else older ones are gone when it is
 		consider(min(s.floor, s.anchor))
 		consider(min(s.safe, s.anchor))
 	}
@@ -39,15 +53,14 @@ func (s *Session) witness(limit uint64) uint64 {
 // it knew. floor may be a client's claim, or the sequence of a gap, which can
 // be anybody's.
 func (s *Session) judge(b *Batch) verdict {
-	high := s.asked >= s.anchor
 	switch b.Anchor {
 	case Present:
 		return s.present(b)
 	case Foreign:
-		if s.asked == s.safe || high && !s.unsure {
+		if s.asked == s.safe || !s.unsure && s.asked >= s.anchor {
 			return rolledBack
 		}
-		s.foreign = s.foreign || high
+		s.foreign = s.unsure && s.safe < s.floor
 	case Gone:
 		// An older message outlived one that has no time to live of its own.
 		if c := s.held.first(); s.asked == s.anchor && !s.weak && c != nil && c.Prev > 0 && c.Prev < s.anchor {
@@ -56,7 +69,7 @@ func (s *Session) judge(b *Batch) verdict {
 	default:
 		return dropped // there was nothing to ask for
 	}
-	if s.witness(s.asked) != 0 {
+	if s.witness(true) != 0 {
 		s.second = true
 		return askOther
 	}
@@ -68,7 +81,7 @@ func (s *Session) present(b *Batch) verdict {
 	switch {
 	case s.foreign:
 		return rolledBack // the newer one never was, though the older one is there
-	case s.younger(b.AnchorTime):
+	case s.asked <= s.cursor && s.younger(b.AnchorTime):
 		return rolledBack
 	case s.asked < s.anchor:
 		s.anchor, s.stamp = s.asked, b.AnchorTime
