@@ -111,6 +111,9 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 		}
 		s.anchor, s.stamp, s.weak = 0, 0, true
 		s.unsure, s.foreign = false, false
+		if s.cursor == 0 && s.origin == knownOrigin {
+			s.origin = unknownOrigin // there was a position, but no floor
+		}
 	}
 	switch {
 	case s.aim == 0:
