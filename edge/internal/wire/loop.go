@@ -14,6 +14,9 @@ const (
 	// frameBudget is how many frames of one connection are handled in one turn;
 	// the others get theirs in between.
 	frameBudget = 512
+	// turnBudget is how many tasks, and how many timers, run in one iteration:
+	// when thousands come at once, sockets get their turn in between.
+	turnBudget = 512
 	// busyTurns is how many iterations go by before the loop lets the process's
 	// other goroutines run, for it may not sleep for long when there is much
 	// to do.
@@ -77,7 +80,9 @@ type Loop struct {
 	upgrader upgrader
 	inflater inflater
 	trimmed  time.Duration // mono of the last trim
+	tasks    []task        // taken from the inbox and not run yet
 	busy     int           // iterations since the loop last stood aside
+	late     bool          // timers are due that did not run yet
 	ran      bool          // something has run since the last Flush
 	stopping bool
 }
@@ -137,7 +142,7 @@ func (l *Loop) run() {
 		l.runTasks()
 		l.runAgain()
 		l.touch()
-		l.wheel.advance(l.ticks())
+		l.late = !l.wheel.advance(l.ticks(), turnBudget)
 		l.finish()
 	}
 	l.teardown()
@@ -145,7 +150,7 @@ func (l *Loop) run() {
 
 // sleep waits for something to do, if there is nothing left.
 func (l *Loop) sleep() {
-	block := len(l.again) == 0 && len(l.ended) == 0 && len(l.dirty) == 0
+	block := len(l.again) == 0 && len(l.ended) == 0 && len(l.dirty) == 0 && len(l.tasks) == 0 && !l.late
 	if block {
 		due := l.base.Add(time.Duration(l.wheel.next()) << tickShift)
 		if beat := l.now.Add(l.beat); beat.Before(due) {
@@ -236,13 +241,17 @@ func (l *Loop) ready(slot, gen uint32, readable, writable, hangup bool) {
 }
 
 func (l *Loop) runTasks() {
-	tasks := l.inbox.take()
-	for i, t := range tasks {
+	if len(l.tasks) == 0 {
+		l.tasks = l.inbox.take()
+	}
+	now := l.tasks[:min(len(l.tasks), turnBudget)]
+	l.tasks = l.tasks[len(now):]
+	for i, t := range now {
 		l.touch()
 		t.run()
-		tasks[i] = nil
+		now[i] = nil
 	}
-	l.ran = l.ran || len(tasks) > 0
+	l.ran = l.ran || len(now) > 0
 }
 
 // runAgain gives those their turn that asked for one in the last iteration.
@@ -340,7 +349,7 @@ func (l *Loop) adopt(c *Conn) {
 
 // teardown ends what is left when the loop stops.
 func (l *Loop) teardown() {
-	for _, t := range l.inbox.close() {
+	for _, t := range append(l.tasks, l.inbox.close()...) {
 		switch t := t.(type) {
 		case *Conn: // accepted, never adopted
 			t.shut()

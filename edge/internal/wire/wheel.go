@@ -23,7 +23,7 @@ const (
 )
 
 type wheel struct {
-	now   int64                          // last tick that has been run
+	now   int64                          // last tick that has been run, or is being run
 	used  [wheelLevels]uint64            // slots that may hold timers; cleared when they are run
 	slots [wheelLevels][wheelSlots]timer // anchors of circular lists
 }
@@ -92,29 +92,47 @@ func (w *wheel) stop(t *timer) {
 	t.next, t.prev = nil, nil
 }
 
-// advance runs what is due up to tick now.
-func (w *wheel) advance(now int64) {
-	for w.now < now {
-		if w.used[0] == 0 && w.now|(wheelSlots-1) < now && w.now&(wheelSlots-1) != wheelSlots-1 {
+// advance runs what is due up to tick now, but no more than budget timers;
+// it reports whether that was all.
+func (w *wheel) advance(now int64, budget int) bool {
+	for {
+		// What the budget has left of this tick comes first; nothing is ever
+		// started for the tick that is being run.
+		if budget = w.runSlot(budget); budget < 0 {
+			return false
+		}
+		if w.now >= now {
+			return true
+		}
+		if w.used[0] == 0 && w.now|(wheelSlots-1) < now {
 			w.now |= wheelSlots - 1 // nothing before the next cascade
-			continue
 		}
 		w.now++
 		for level := 1; level < wheelLevels && w.now&(1<<(level*wheelBits)-1) == 0; level++ {
 			w.cascade(level, w.now>>(level*wheelBits)&(wheelSlots-1))
 		}
-		slot := w.now & (wheelSlots - 1)
-		if w.used[0]&(1<<slot) == 0 {
-			continue
-		}
-		anchor := w.anchor(0, slot)
-		for anchor.next != anchor {
-			t := anchor.next
-			w.stop(t)
-			t.owner.expire()
-		}
-		w.used[0] &^= 1 << slot
 	}
+}
+
+// runSlot runs the timers of the present tick and returns what is left of the
+// budget, less than 0 if it did not suffice.
+func (w *wheel) runSlot(budget int) int {
+	slot := w.now & (wheelSlots - 1)
+	if w.used[0]&(1<<slot) == 0 {
+		return budget
+	}
+	anchor := w.anchor(0, slot)
+	for anchor.next != anchor {
+		if budget == 0 {
+			return -1
+		}
+		budget--
+		t := anchor.next
+		w.stop(t)
+		t.owner.expire()
+	}
+	w.used[0] &^= 1 << slot
+	return budget
 }
 
 // cascade moves the timers of a slot to finer ones.

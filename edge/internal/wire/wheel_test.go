@@ -54,10 +54,12 @@ func TestWheel(t *testing.T) {
 			"advance": func(t *rapid.T) {
 				bits := rapid.IntRange(0, 20).Draw(t, "bits")
 				to := w.now + rapid.Int64Range(0, 1<<bits).Draw(t, "ticks")
+				budget := rapid.IntRange(1, 10).Draw(t, "budget")
 				for quiet := w.next(); quiet <= to; quiet = w.next() {
-					w.advance(quiet)
+					w.advance(quiet, 1<<20)
 				}
-				w.advance(to)
+				for !w.advance(to, budget) {
+				}
 			},
 			"": func(t *rapid.T) {
 				for _, a := range alarms {
@@ -89,7 +91,7 @@ func TestWheelNext(t *testing.T) {
 			if n <= w.now || n > due {
 				t.Fatalf("at %d: next is %d, due %d", w.now, n, due)
 			}
-			w.advance(n)
+			w.advance(n, 1)
 		}
 		if a.at != due {
 			t.Fatalf("ran at %d, due %d", a.at, due)
@@ -134,7 +136,7 @@ func BenchmarkWheel(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		w.start(&alarms[i%1000].timer, w.now+int64(i%5000))
 		if i%1000 == 0 {
-			w.advance(w.now + 1)
+			w.advance(w.now+1, 1<<20)
 		}
 	}
 }

@@ -25,10 +25,12 @@ type job struct {
 	Seconds time.Duration // of echoing
 	// On a line of its own, the generator says "ready" when it has connected,
 	// and waits for a line. Then it works, and says what it did as JSON.
-	Work  string // echo, push, idle
-	Count int    // push: messages a connection
-	Burst int    // push: of these, at once
-	Rate  int    // push: bursts a second, over all
+	Work string // echo, push, idle, abuse
+	// Pause is between a connection's messages; 0: as fast as they come back.
+	Pause time.Duration
+	Count int // push: messages a connection
+	Burst int // push: of these, at once
+	Rate  int // push: bursts a second, over all
 }
 
 type result struct {
@@ -62,6 +64,8 @@ func client() error {
 		r, err = echoAll(&j, conns)
 	case "push":
 		r, err = pushAll(&j, conns)
+	case "abuse":
+		err = abuse(&j, in)
 	case "idle": // until standard input ends
 		_, err = io.Copy(io.Discard, in)
 	}
@@ -163,6 +167,10 @@ func echoAll(j *job, conns []net.Conn) (result, error) {
 				then := now
 				now = time.Now()
 				h.add(now.Sub(then))
+				if j.Pause > 0 {
+					time.Sleep(j.Pause)
+					now = time.Now()
+				}
 			}
 			total.Add(n)
 			mu.Lock()

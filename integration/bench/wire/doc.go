@@ -4,6 +4,8 @@
 // coder/websocket and lxzan/gws.
 //
 //	go run . [-only wire-epoll,gws] [-conns 1000] [-idle 19000] [-rounds 3]
+//	go run . -conns 0 -idle 100000 -only wire-epoll    sharded over processes
+//	go run . -abuse                                    latency of the others
 //
 // Every server runs in a process of its own, every load generator in another.
 // CPU is the server's alone, user and system, from /proc/<pid>/task/*/schedstat

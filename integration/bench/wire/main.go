@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +20,9 @@ func main() {
 	case len(os.Args) == 3 && os.Args[1] == "serve":
 		err = serve(os.Args[2])
 	case len(os.Args) == 2 && os.Args[1] == "client":
-		err = client()
+		if err = client(); errors.Is(err, io.EOF) {
+			err = nil // whoever started it has gone
+		}
 	default:
 		err = bench()
 	}
@@ -46,13 +50,15 @@ type settings struct {
 func bench() error {
 	var s settings
 	var only, wireecho string
+	var abused bool
 	flag.StringVar(&only, "only", "", "contestants, comma-separated; default: all")
 	flag.StringVar(&wireecho, "wireecho", "", "wireecho program; default: built from this repository")
-	flag.IntVar(&s.conns, "conns", 1000, "active connections")
+	flag.IntVar(&s.conns, "conns", 1000, "active connections; 0: skip")
 	flag.IntVar(&s.size, "size", 128, "bytes of a message")
 	flag.IntVar(&s.rate, "rate", 20000, "pushes a second, each of 1 or of 8 messages")
 	flag.IntVar(&s.idle, "idle", 19000, "idle connections; 0: skip")
 	flag.IntVar(&s.rounds, "rounds", 3, "rounds; the median counts")
+	flag.BoolVar(&abused, "abuse", false, "instead: the echo's latency before and during abuse, and the server's memory")
 	flag.DurationVar(&s.seconds, "time", 3*time.Second, "time of one echo measurement")
 	flag.Parse()
 
@@ -68,6 +74,9 @@ func bench() error {
 		if err := build.Run(); err != nil {
 			return fmt.Errorf("building wireecho: %w", err)
 		}
+	}
+	if abused {
+		return underAbuse(wireecho)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -109,8 +118,10 @@ func (c *contestant) server() (*process, string, error) {
 
 // measure does everything once.
 func (c *contestant) measure(s *settings) error {
-	if err := c.active(s); err != nil {
-		return err
+	if s.conns > 0 {
+		if err := c.active(s); err != nil {
+			return err
+		}
 	}
 	if s.idle > 0 && !c.raw {
 		return c.idling(s)
@@ -175,57 +186,113 @@ func do(srv *process, j job) (float64, result, error) {
 	return float64(after-before) / 1e3 / float64(r.Messages), r, err
 }
 
+// shardSize is how many connections one process holds: fewer than the usual
+// limit of descriptors.
+const shardSize = 19000
+
+// shard is a server with its load generator.
+type shard struct {
+	srv, gen *process
+	conns    int
+	empty    int64
+}
+
 // idling measures what a quiet connection costs: the CPU of its upgrade, its
 // memory, and its share of a garbage collection.
 func (c *contestant) idling(s *settings) error {
+	var shards []*shard
+	defer func() {
+		for _, sh := range shards {
+			sh.stop()
+		}
+	}()
+	var upgrade time.Duration
+	for left := s.idle; left > 0; left -= shardSize {
+		sh := &shard{conns: min(left, shardSize)}
+		shards = append(shards, sh)
+		cpu, err := c.fill(sh)
+		if err != nil {
+			return err
+		}
+		upgrade += cpu
+	}
+	var grown int64
+	for _, sh := range shards {
+		full, err := sh.srv.settledRSS()
+		if err != nil {
+			return err
+		}
+		grown += full - sh.empty
+	}
+	gc, err := shards[0].srv.collections()
+	if err != nil {
+		return err
+	}
+	c.upgrade = append(c.upgrade, float64(upgrade)/1e3/float64(s.idle))
+	c.idle = append(c.idle, float64(grown)/1024/float64(s.idle))
+	c.gc = append(c.gc, float64(gc)/1e6)
+	return nil
+}
+
+// fill starts a shard and connects, and returns the server's CPU for it.
+func (c *contestant) fill(sh *shard) (time.Duration, error) {
 	srv, addr, err := c.server()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	defer srv.stop()
-	j := job{Addr: addr, Raw: c.raw, Conns: 200, Work: "idle"}
+	sh.srv = srv
+	j := job{Addr: addr, Conns: 200, Work: "idle"}
 	warm, err := load(j)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	warm.stop()
-	empty, err := srv.settledRSS()
-	if err != nil {
-		return err
+	if sh.empty, err = srv.settledRSS(); err != nil {
+		return 0, err
 	}
 	before, err := srv.cpu()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	j.Conns = s.idle
-	cl, err := load(j)
-	if err != nil {
-		return err
+	j.Conns = sh.conns
+	if sh.gen, err = load(j); err != nil {
+		return 0, err
 	}
-	defer cl.stop()
 	after, err := srv.cpu()
-	if err != nil {
-		return err
+	return after - before, err
+}
+
+func (sh *shard) stop() {
+	if sh.gen != nil {
+		sh.gen.stop()
 	}
-	c.upgrade = append(c.upgrade, float64(after-before)/1e3/float64(s.idle))
-	full, err := srv.settledRSS()
-	if err != nil {
-		return err
+	if sh.srv != nil {
+		sh.srv.stop()
 	}
-	c.idle = append(c.idle, float64(full-empty)/1024/float64(s.idle))
-	const cycles = 10
-	if before, err = srv.cpu(); err != nil {
-		return err
-	}
-	for range cycles {
-		if err := srv.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
-			return err
+}
+
+// collections is the CPU of one forced garbage collection, less what the
+// process does anyway in that time.
+func (p *process) collections() (time.Duration, error) {
+	const cycles, each = 10, 200 * time.Millisecond
+	spend := func(act func() error) (time.Duration, error) {
+		before, err := p.cpu()
+		if err != nil {
+			return 0, err
 		}
-		time.Sleep(200 * time.Millisecond)
+		for range cycles {
+			if err := act(); err != nil {
+				return 0, err
+			}
+			time.Sleep(each)
+		}
+		after, err := p.cpu()
+		return (after - before) / cycles, err
 	}
-	if after, err = srv.cpu(); err != nil {
-		return err
+	base, err := spend(func() error { return nil })
+	if err != nil {
+		return 0, err
 	}
-	c.gc = append(c.gc, float64(after-before)/1e6/cycles)
-	return nil
+	full, err := spend(func() error { return p.cmd.Process.Signal(syscall.SIGUSR1) })
+	return full - base, err
 }
