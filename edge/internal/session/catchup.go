@@ -180,7 +180,9 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 		case v == dropped && from < m.Seq:
 			s.skip(from, m.Seq-1, Overflow, fx)
 		case v != dropped && s.unkept > s.cursor && s.unkept < m.Seq:
-			s.skip(from, m.Seq-1, s.unkeptWhy(), fx)
+			// Ends with a sequence of this mailbox: with the anchor still
+			// there, a resume would take another's for another log.
+			s.skip(from, s.unkept, s.unkeptWhy(), fx)
 		}
 		if s.class == Acked && !m.Mark && s.sent.len() >= s.opts.window() {
 			break

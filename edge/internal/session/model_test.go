@@ -159,7 +159,7 @@ func (w *world) fault(h *host, n int) {
 			w.log("ROLLBACK to %d", w.st.now.last)
 			for _, h := range w.hosts {
 				if h.s != nil {
-					if h.s.unsure || h.s.when == 0 { // nothing to compare with
+					if h.s.unsure || h.s.when == 0 || h.s.anchor == 0 { // nothing to compare with
 						h.blind(h.s.Cursor(), w.st.log-1)
 					}
 					h.pipe = append(h.pipe, item{reconnect: true})
