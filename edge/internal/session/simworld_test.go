@@ -20,6 +20,7 @@ type world struct {
 	rollbacks bool
 	lostPongs int // percent
 	loss      int // percent of live copies
+	pace      int // percent of steps that are what should happen next
 	draining  bool
 
 	counts [NumEvents]int
@@ -59,6 +60,7 @@ func newWorld(seed uint64) *world {
 	w.oldest = r.IntN(2) == 0
 	w.lostPongs = 20 * r.IntN(3)
 	w.loss = 20 * r.IntN(3)
+	w.pace = 35 * r.IntN(3)
 	for box := range 1 + r.IntN(3) {
 		h := &host{w: w, box: box, class: Class(r.IntN(2)), bound: 1 + r.IntN(8),
 			opts:   Options{Window: 1 + r.IntN(6), HeldMessages: 1 + r.IntN(5), HeldBytes: 8 * (1 + r.IntN(6)), Batch: 1 + r.IntN(6)},
@@ -85,8 +87,16 @@ func (w *world) put(r *record, prev uint64) {
 		return
 	}
 	h.pipe = append(h.pipe, item{rec: r, prev: prev})
-	if !w.draining && w.rng.IntN(20) == 0 {
+	if w.draining {
+		return
+	}
+	switch n := len(h.pipe); w.rng.IntN(40) {
+	case 0, 1:
 		h.pipe = append(h.pipe, item{rec: r, prev: prev}) // a new leader publishes it again
+	case 2:
+		if n > 1 && h.pipe[n-2].rec != nil && h.pipe[n-2].rec.log == r.log {
+			h.pipe[n-2], h.pipe[n-1] = h.pipe[n-1], h.pipe[n-2] // two leaders, two routes
+		}
 	}
 }
 
