@@ -85,8 +85,10 @@ func during(srv *process, good job, victim string) (result, error) {
 // slow handshakes and the clients that do not read are in place.
 func abuse(j *job, in *bufio.Reader) error {
 	var slow []net.Conn
-	for range slowHandshakes {
-		c, err := net.Dial("tcp", j.Addr)
+	silent := *j
+	silent.Raw = true
+	for i := range slowHandshakes {
+		c, err := dial(&silent, i)
 		if err != nil {
 			return err
 		}
@@ -99,7 +101,7 @@ func abuse(j *job, in *bufio.Reader) error {
 					continue
 				}
 				_ = c.Close() // its time was up: the next one
-				if c, err := net.Dial("tcp", j.Addr); err == nil {
+				if c, err := dial(&silent, k); err == nil {
 					slow[k] = c
 				}
 			}
@@ -127,7 +129,7 @@ func abuse(j *job, in *bufio.Reader) error {
 
 // neverRead sends until nothing more is taken.
 func neverRead(j *job, ready *sync.WaitGroup) {
-	c, err := dial(j)
+	c, err := dial(j, 0)
 	ready.Done()
 	if err != nil {
 		return
@@ -150,7 +152,7 @@ func bombs() [][]byte {
 func explode(j *job, bomb []byte) {
 	http := *j
 	http.Raw = bytes.HasPrefix(bomb, []byte("GET"))
-	c, err := dial(&http)
+	c, err := dial(&http, 0)
 	if err != nil {
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -82,21 +81,34 @@ func dialAll(j *job) ([]net.Conn, error) {
 	for w := range errs {
 		wg.Go(func() {
 			for i := w; i < len(conns); i += len(errs) {
-				if conns[i], errs[w] = dial(j); errs[w] != nil {
+				if conns[i], errs[w] = dial(j, i); errs[w] != nil {
 					return
 				}
 			}
 		})
 	}
 	wg.Wait()
-	return conns, errors.Join(errs...)
+	return conns, first(errs)
+}
+
+// first is the first error there is: a thousand connections fail alike.
+func first(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const request = "GET /bench HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nUser-Agent: bench\r\n\r\n"
 
-func dial(j *job) (net.Conn, error) {
-	c, err := net.Dial("tcp", j.Addr)
+// dial opens connection i. Each process and each few thousand connections use
+// an address of their own, so that ports do not run out.
+func dial(j *job, i int) (net.Conn, error) {
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, byte(1+os.Getpid()%200), byte(1+os.Getpid()/200%200), byte(1+i%16))}}
+	c, err := from.Dial("tcp", j.Addr)
 	if err != nil || j.Raw {
 		return c, err
 	}
@@ -179,7 +191,7 @@ func echoAll(j *job, conns []net.Conn) (result, error) {
 		})
 	}
 	wg.Wait()
-	return result{Messages: total.Load(), P50: all.quantile(0.5), P99: all.quantile(0.99)}, errors.Join(errs...)
+	return result{Messages: total.Load(), P50: all.quantile(0.5), P99: all.quantile(0.99)}, first(errs)
 }
 
 // pushAll has the server push, and reads what it sends.
@@ -194,7 +206,7 @@ func pushAll(j *job, conns []net.Conn) (result, error) {
 		return result{}, err
 	}
 	wg.Wait()
-	return result{Messages: int64(len(conns) * j.Count)}, errors.Join(errs...)
+	return result{Messages: int64(len(conns) * j.Count)}, first(errs)
 }
 
 // histogram counts durations by their logarithm, 16 steps to a doubling.

@@ -38,8 +38,8 @@ type contestant struct {
 	args []string // of the server's process
 	raw  bool
 
-	echo, push1, push8, upgrade, idle, gc []float64 // one figure a round
-	p50, p99                              []float64
+	echo, push1, push8, upgrade, idle, gc, gc0 []float64 // one figure a round
+	p50, p99                                   []float64
 }
 
 type settings struct {
@@ -194,7 +194,8 @@ const shardSize = 19000
 type shard struct {
 	srv, gen *process
 	conns    int
-	empty    int64
+	empty    int64         // RSS before the connections
+	emptyGC  time.Duration // and CPU of a collection
 }
 
 // idling measures what a quiet connection costs: the CPU of its upgrade, its
@@ -231,6 +232,7 @@ func (c *contestant) idling(s *settings) error {
 	c.upgrade = append(c.upgrade, float64(upgrade)/1e3/float64(s.idle))
 	c.idle = append(c.idle, float64(grown)/1024/float64(s.idle))
 	c.gc = append(c.gc, float64(gc)/1e6)
+	c.gc0 = append(c.gc0, float64(shards[0].emptyGC)/1e6)
 	return nil
 }
 
@@ -248,6 +250,9 @@ func (c *contestant) fill(sh *shard) (time.Duration, error) {
 	}
 	warm.stop()
 	if sh.empty, err = srv.settledRSS(); err != nil {
+		return 0, err
+	}
+	if sh.emptyGC, err = srv.collections(); err != nil {
 		return 0, err
 	}
 	before, err := srv.cpu()

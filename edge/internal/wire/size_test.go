@@ -1,0 +1,14 @@
+package wire
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// TestConnSize: what an idle connection holds is its Conn, and a word in the
+// loop's table. 192 is a size class of the allocator; the next one is 208.
+func TestConnSize(t *testing.T) {
+	if n := unsafe.Sizeof(Conn{}); n > 192 {
+		t.Errorf("a Conn has %d bytes", n)
+	}
+}
