@@ -51,8 +51,8 @@ func (s *Session) proven(prev uint64) bool {
 	switch {
 	case s.verify:
 		return false
-	case s.cursor == 0:
-		return true
+	case s.cursor == 0 && s.origin != knownOrigin:
+		return true // a gap is told
 	case prev >= s.anchor:
 		return prev > 0
 	case s.unsure:
