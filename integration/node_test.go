@@ -2,6 +2,8 @@ package integration
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 
 	"hydrant/integration/harness"
@@ -173,4 +175,36 @@ func TestResumeAfterACrash(t *testing.T) {
 		t.Error("the node has the same id as before")
 	}
 	back.fence()
+}
+
+// R27: a node with many sessions dies, and all of them come back at once.
+func TestCrowdComesBack(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	crashing, other := w.start(t, "crashing", nil), w.start(t, "other", nil)
+	stays := bystander(t, other)
+	const each = 2
+	sids := make([]string, scaled(400, 10_000))
+	for i := range sids {
+		sids[i] = dial(t, crashing).ID
+	}
+	crashing.Kill()
+	for _, sid := range sids {
+		w.pushNumbers(t, sid, 0, each)
+	}
+	var group sync.WaitGroup
+	failures := make(chan error, len(sids))
+	for _, sid := range sids {
+		group.Go(func() {
+			if err := resumeAndRead(t, other, sid, each); err != nil {
+				failures <- fmt.Errorf("session %s: %w", sid, err)
+			}
+		})
+	}
+	stays.fence() // I7
+	group.Wait()
+	close(failures)
+	for err := range failures {
+		t.Error(err)
+	}
 }

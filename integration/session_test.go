@@ -4,6 +4,9 @@ import (
 	"context"
 	"strconv"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"hydrant/integration/harness"
 )
@@ -90,6 +93,22 @@ func (w *world) pushNumbers(t *testing.T, sid string, from, to int) {
 func (w *world) publishNumbers(ctx context.Context, sid string, from, to int) error {
 	for i := from; i < to; i++ {
 		if _, err := w.publish(ctx, sid, pushed(sid, "n"+strconv.Itoa(i), i), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// persist is publishNumbers that tries again until ctx ends.
+func (w *world) persist(ctx context.Context, sid string, from, to int) error {
+	for i := from; i < to; i++ {
+		mid := "n" + strconv.Itoa(i)
+		if err := harness.Until(ctx, func() error {
+			attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+			defer cancel()
+			_, err := w.publish(attempt, sid, pushed(sid, mid, i), nats.Header{"Nats-Msg-Id": {"test:" + sid + ":" + mid}})
+			return err
+		}); err != nil {
 			return err
 		}
 	}

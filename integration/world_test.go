@@ -27,6 +27,8 @@ type world struct {
 	nodes map[string]*harness.Node
 	echo  *harness.Process
 	conns []*nats.Conn
+
+	streams map[string]string // of mailboxes, by session
 }
 
 // newWorld starts the server. Nodes are started when they are asked for.

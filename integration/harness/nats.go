@@ -40,12 +40,13 @@ type NATS struct {
 // NATSServer is one of them. It keeps its ports and store across restarts.
 type NATSServer struct {
 	*Process
-	Addr    string // of clients
-	Monitor string // of the monitoring HTTP endpoint
-	Store   string // JetStream's directory; empty without JetStream
-	args    []string
-	log     *Log
-	output  io.Writer // the log, or the watch in front of it
+	ServerName string
+	Addr       string // of clients
+	Monitor    string // of the monitoring HTTP endpoint
+	Store      string // JetStream's directory; empty without JetStream
+	args       []string
+	log        *Log
+	output     io.Writer // the log, or the watch in front of it
 }
 
 // startAttempts is how often a start is tried on new ports, in case somebody
@@ -86,8 +87,8 @@ func startNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
 		}
 	}
 	for i := range o.Servers {
-		s := &NATSServer{Addr: ports[3*i], Monitor: ports[3*i+1], log: &Log{}}
-		s.args = []string{"-name", fmt.Sprintf("n%d", i), "-port", portOf(s.Addr), "-monitor", portOf(s.Monitor)}
+		s := &NATSServer{ServerName: fmt.Sprintf("n%d", i), Addr: ports[3*i], Monitor: ports[3*i+1], log: &Log{}}
+		s.args = []string{"-name", s.ServerName, "-port", portOf(s.Addr), "-monitor", portOf(s.Monitor)}
 		if !o.NoStore {
 			s.Store = filepath.Join(dir, strconv.Itoa(i))
 			s.args = append(s.args, "-store", s.Store)
