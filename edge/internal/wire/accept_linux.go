@@ -84,7 +84,7 @@ func (s *Server) acceptRaw(fd int32, peer netip.AddrPort) {
 	c.fd = fd
 	if c.l.postWait(nil, c, nil) != nil { // the loop has stopped
 		c.shut()
-		s.release(c)
+		s.release(c.ticket())
 	}
 }
 

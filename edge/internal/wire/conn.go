@@ -125,7 +125,12 @@ func (c *Conn) setAddr(a netip.AddrPort) { c.addr, c.port = a.Addr().As16(), a.P
 func (c *Conn) Open() bool { return c.state == stateOpen }
 
 // Pause stops reading after the current message: the peer's TCP window fills.
-func (c *Conn) Pause() { c.set(flagPaused) }
+// A connection that is closing is read on, for the peer's close frame.
+func (c *Conn) Pause() {
+	if c.state == stateOpen {
+		c.set(flagPaused)
+	}
+}
 
 // Resume goes on reading.
 func (c *Conn) Resume() {

@@ -180,7 +180,7 @@ func (c *Conn) finish() {
 	c.state = stateClosed
 	c.shut()
 	c.leave()
-	c.l.srv.release(c)
+	c.l.srv.release(c.ticket())
 }
 
 // leave removes the connection from its loop.

@@ -12,6 +12,9 @@ const (
 	// writeSize is the most one system call is asked to write, so that a big
 	// message does not keep the loop in the kernel for long.
 	writeSize = 256 << 10
+	// writesPerTurn is how often a connection may write that much before others
+	// have their turn.
+	writesPerTurn = 4
 )
 
 // Send queues the concatenation of parts as one text frame, which must be
@@ -214,7 +217,11 @@ func (c *Conn) write() bool {
 	if o == nil {
 		return true
 	}
-	for o.off < len(o.buf) {
+	for i := 0; o.off < len(o.buf); i++ {
+		if i == writesPerTurn {
+			l.requeue(c)
+			return false
+		}
 		n, err := sysWrite(c.fd, o.buf[o.off:min(len(o.buf), o.off+writeSize)])
 		l.count.writes++
 		if err == errAgain {

@@ -2,16 +2,14 @@ package wire
 
 import "net/netip"
 
-// admit counts a socket in, unless there are too many; 0: it may stay. Peers
-// that are trusted proxies stand for many clients: theirs are counted by the
-// address that the proxy reports, in countAddress.
+// admit counts a socket in, unless there are too many; 0: it may stay.
 func (s *Server) admit(c *Conn) Drop {
 	n := s.sockets.Add(1)
 	if limit := int64(s.o.MaxConnections); limit > 0 && n > limit+s.reserve() {
 		s.sockets.Add(-1)
 		return DropNodeFull
 	}
-	if !c.has(flagTrusted) && !s.countAddress(c) {
+	if !s.countAddress(c) {
 		s.sockets.Add(-1)
 		return DropAddressFull
 	}
@@ -30,9 +28,10 @@ func (s *Server) full() bool {
 }
 
 // countAddress counts the connection by its address, once, and reports whether
-// it may stay.
+// it may stay. A trusted proxy stands for many clients: it is not counted, and
+// they are once it has told their addresses.
 func (s *Server) countAddress(c *Conn) bool {
-	if s.o.MaxConnectionsPerAddress <= 0 || c.has(flagCounted) {
+	if s.o.MaxConnectionsPerAddress <= 0 || c.has(flagCounted|flagTrusted) {
 		return true
 	}
 	key := addressKey(c.RemoteAddr().Addr())
@@ -57,16 +56,28 @@ func addressKey(a netip.Addr) netip.Addr {
 	return a
 }
 
-// release counts a socket out.
-func (s *Server) release(c *Conn) {
-	s.sockets.Add(-1)
+// ticket is what a socket is counted by. It outlives the Conn when net/http
+// takes the socket over.
+type ticket struct {
+	address netip.Addr // invalid: not counted by address
+}
+
+func (c *Conn) ticket() ticket {
 	if !c.has(flagCounted) {
+		return ticket{}
+	}
+	return ticket{addressKey(c.RemoteAddr().Addr())}
+}
+
+// release counts a socket out.
+func (s *Server) release(t ticket) {
+	s.sockets.Add(-1)
+	if !t.address.IsValid() {
 		return
 	}
-	key := addressKey(c.RemoteAddr().Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.addresses[key]--; s.addresses[key] <= 0 {
-		delete(s.addresses, key)
+	if s.addresses[t.address]--; s.addresses[t.address] <= 0 {
+		delete(s.addresses, t.address)
 	}
 }

@@ -98,7 +98,6 @@ func newLoop(s *Server, index int, p poller) *Loop {
 		srv: s, o: &s.o, h: s.h, poll: p, index: index,
 		base:    time.Now(),
 		beat:    s.o.StallLimit / 3,
-		pings:   int64(s.o.PingInterval >> tickShift),
 		stuck:   ticksAfter(s.o.WriteTimeout),
 		message: newPrice(s.o.MessageRate, s.o.MessageBurst),
 		bytes:   newPrice(s.o.ByteRate, s.o.ByteBurst),
@@ -107,6 +106,9 @@ func newLoop(s *Server, index int, p poller) *Loop {
 		done:    make(chan struct{}),
 		buf:     make([]byte, readSize),
 		pool:    pool{budget: &s.memory},
+	}
+	if s.o.PingInterval > 0 {
+		l.pings = ticksAfter(s.o.PingInterval)
 	}
 	l.now, l.wall = l.base, l.base.UnixNano()
 	l.upgrader.init(l)
@@ -181,40 +183,6 @@ func (l *Loop) wake() {
 	if l.asleep.Load() && l.asleep.CompareAndSwap(true, false) {
 		l.poll.wake()
 	}
-}
-
-// tell reads the clocks at the start of an iteration. The monotonic clock
-// runs on while a process is stopped, but not in a suspended machine: that
-// shows as a wall clock that went ahead of it.
-func (l *Loop) tell() {
-	before, wall := l.now, l.wall
-	l.now = time.Now()
-	l.wall = l.now.UnixNano()
-	ahead := time.Duration(l.wall-wall) - l.now.Sub(before)
-	if mono := l.now.Sub(l.base); ahead > l.o.StallLimit {
-		l.mono = mono
-		l.stalled(ahead)
-	} else {
-		l.seen(mono)
-	}
-}
-
-// touch looks at the clock before a call to the handler and before a write:
-// the process may have been frozen in the middle of an iteration.
-func (l *Loop) touch() { l.seen(time.Since(l.base)) }
-
-func (l *Loop) seen(mono time.Duration) {
-	gap := mono - l.mono
-	l.mono = mono
-	if gap > l.o.StallLimit {
-		l.stalled(gap)
-	}
-}
-
-func (l *Loop) stalled(gap time.Duration) {
-	l.count.stalls++
-	l.ran = true
-	l.h.Stalled(l, gap)
 }
 
 // ready is the poller's word that a descriptor has an event. The generation
@@ -353,7 +321,7 @@ func (l *Loop) teardown() {
 		switch t := t.(type) {
 		case *Conn: // accepted, never adopted
 			t.shut()
-			l.srv.release(t)
+			l.srv.release(t.ticket())
 		case *writeTask:
 			l.pool.lose(t.writing.buf)
 		}

@@ -131,8 +131,8 @@ func (o *Options) setDefaults() error {
 	default:
 		return fmt.Errorf("%w: transport %q", ErrOptions, o.Transport)
 	}
-	if o.MaxHandshake > readSize {
-		return fmt.Errorf("%w: MaxHandshake %d over %d", ErrOptions, o.MaxHandshake, readSize)
+	if most := readSize - bigRead; o.MaxHandshake > most {
+		return fmt.Errorf("%w: MaxHandshake %d over %d", ErrOptions, o.MaxHandshake, most)
 	}
 	if o.Loops < 0 || o.MaxMessage < 0 || o.MaxFragments < 0 || o.MaxHandshake < 0 ||
 		o.WriteBuffer < 0 || o.Inbox < 0 || o.MaxPlain < 0 || o.MessageRate < 0 || o.ByteRate < 0 ||

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -82,26 +83,27 @@ func (c *Conn) plain(b []byte) {
 		c.refuse(http.StatusServiceUnavailable, "Retry-After: 5\r\n", DropPlainFull)
 		return
 	}
-	prefix := slices.Clone(b)
+	pc := &prefixConn{prefix: slices.Clone(b), remote: c.RemoteAddr(), ticket: c.ticket(), plain: p}
 	c.leave()
 	if n := c.nc; n != nil {
-		n.prefix = prefix
+		pc.Conn = n.nc
+		n.handed = pc
 		n.next <- handOver
 		return
 	}
 	nc, err := c.takeSocket()
 	if err != nil {
 		p.count.Add(-1)
-		l.srv.release(c)
+		l.srv.release(pc.ticket)
 		l.o.Logger.Warn("wire: cannot hand over a socket", "err", err)
 		return
 	}
-	p.offer(c, nc, prefix)
+	pc.Conn = nc
+	p.offer(pc)
 }
 
 // offer passes a connection on that is counted already.
-func (p *plainServer) offer(c *Conn, nc net.Conn, prefix []byte) {
-	pc := &prefixConn{Conn: nc, prefix: prefix, owner: c}
+func (p *plainServer) offer(pc *prefixConn) {
 	p.mu.Lock()
 	closed := p.closed
 	if !closed {
@@ -162,7 +164,11 @@ func (p *plainServer) shutdown(ctx context.Context) error {
 type prefixConn struct {
 	net.Conn
 	prefix []byte
-	owner  *Conn // counted until Close; nil: by somebody else
+
+	// Set if it is net/http's, and counted until Close.
+	plain  *plainServer
+	remote netip.AddrPort
+	ticket ticket
 	once   sync.Once
 }
 
@@ -178,11 +184,10 @@ func (c *prefixConn) Read(p []byte) (int, error) {
 }
 
 func (c *prefixConn) Close() error {
-	if c.owner != nil {
+	if c.plain != nil {
 		c.once.Do(func() {
-			s := c.owner.l.srv
-			s.plain.count.Add(-1)
-			s.release(c.owner)
+			c.plain.count.Add(-1)
+			c.plain.srv.release(c.ticket)
 		})
 	}
 	return c.Conn.Close()
@@ -190,8 +195,8 @@ func (c *prefixConn) Close() error {
 
 // RemoteAddr is the client's address, as Conn.RemoteAddr has it.
 func (c *prefixConn) RemoteAddr() net.Addr {
-	if c.owner != nil {
-		return net.TCPAddrFromAddrPort(c.owner.RemoteAddr())
+	if c.plain != nil {
+		return net.TCPAddrFromAddrPort(c.remote)
 	}
 	return c.Conn.RemoteAddr()
 }

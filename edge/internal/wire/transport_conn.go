@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -47,7 +46,7 @@ type netConn struct {
 	err    error
 	failed Drop // why the prelude failed
 	client netip.AddrPort
-	prefix []byte // for net/http
+	handed *prefixConn // for net/http
 
 	// Owned by the writing goroutine; the loop's after its task.
 	writeErr error
@@ -73,7 +72,7 @@ func (s *Server) acceptConn(nc net.Conn) {
 	c.nc = &netConn{c: c, l: c.l, sock: nc, nc: nc, conf: s.o.TLS, next: make(chan verdict, 1)}
 	if c.l.postWait(nil, c, nil) != nil {
 		c.shut()
-		s.release(c)
+		s.release(c.ticket())
 	}
 }
 
@@ -121,7 +120,7 @@ func (n *netConn) report() bool {
 	select {
 	case v := <-n.next:
 		if v == handOver {
-			n.l.srv.plain.offer(n.c, n.nc, n.prefix)
+			n.l.srv.plain.offer(n.handed)
 		}
 		return v == readOn
 	case <-n.l.done:
@@ -131,55 +130,6 @@ func (n *netConn) report() bool {
 }
 
 func (n *netConn) stopped() error { return ErrLoopStopped }
-
-// prelude is what comes before the HTTP request of a TLS connection: the
-// PROXY header, which is not encrypted, and the TLS handshake.
-func (n *netConn) prelude(proxied bool) error {
-	limit := time.Now().Add(n.l.o.HandshakeTimeout)
-	_ = n.sock.SetDeadline(limit)
-	under := n.sock
-	if proxied {
-		n.failed = DropProxyHeader
-		rest, err := n.readProxy()
-		if err != nil {
-			return err
-		}
-		under = &prefixConn{Conn: n.sock, prefix: rest}
-	}
-	n.failed = DropTLS
-	t := tls.Server(under, n.conf)
-	ctx, cancel := context.WithDeadline(context.Background(), limit)
-	defer cancel()
-	if err := t.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	n.nc, n.failed = t, 0
-	return n.sock.SetDeadline(time.Time{})
-}
-
-func (n *netConn) readProxy() (rest []byte, err error) {
-	var buf [proxyMax]byte
-	have := 0
-	for {
-		k, err := n.sock.Read(buf[have:])
-		have += k
-		size, bad := proxyHeaderLen(buf[:have])
-		switch {
-		case bad != nil:
-			return nil, bad
-		case size > 0:
-			client, local, err := parseProxy(buf[:size])
-			if err == nil && !local {
-				n.client = client
-			}
-			return buf[size:have], err
-		case err != nil:
-			return nil, err
-		case have == len(buf):
-			return nil, errProxyHeader
-		}
-	}
-}
 
 // readTask is a netConn that has read something.
 type readTask netConn
@@ -345,12 +295,4 @@ func (n *netConn) linger() {
 	if t, ok := n.sock.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
 	}
-}
-
-func (n *netConn) tlsState() *tls.ConnectionState {
-	if t, ok := n.nc.(*tls.Conn); ok {
-		s := t.ConnectionState()
-		return &s
-	}
-	return nil
 }

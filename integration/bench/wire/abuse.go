@@ -39,7 +39,7 @@ func abuseOf(wireecho, transport string) error {
 		return err
 	}
 	defer srv.stop()
-	good := job{Addr: addr, Conns: 100, Size: 128, Seconds: 8 * time.Second, Pause: 50 * time.Millisecond, Work: "echo"}
+	good := job{Addr: addr, Conns: 100, Size: 128, Time: 8 * time.Second, Pause: 50 * time.Millisecond, Work: "echo"}
 	other, elsewhere, err := c.server()
 	if err != nil {
 		return err

@@ -17,11 +17,11 @@ import (
 
 // job is what a load generator does; it comes as JSON on its standard input.
 type job struct {
-	Addr    string
-	Raw     bool // TCP without WebSocket
-	Conns   int
-	Size    int           // payload
-	Seconds time.Duration // of echoing
+	Addr  string
+	Raw   bool // TCP without WebSocket
+	Conns int
+	Size  int           // payload
+	Time  time.Duration // of echoing
 	// On a line of its own, the generator says "ready" when it has connected,
 	// and waits for a line. Then it works, and says what it did as JSON.
 	Work string // echo, push, idle, abuse
@@ -158,7 +158,7 @@ func echoAll(j *job, conns []net.Conn) (result, error) {
 	if j.Raw {
 		back = len(out)
 	}
-	end := time.Now().Add(j.Seconds)
+	end := time.Now().Add(j.Time)
 	var total atomic.Int64
 	var mu sync.Mutex
 	var all histogram

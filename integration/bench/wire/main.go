@@ -136,9 +136,9 @@ func (c *contestant) active(s *settings) error {
 		return err
 	}
 	defer srv.stop()
-	j := job{Addr: addr, Raw: c.raw, Conns: s.conns, Size: s.size, Seconds: s.seconds, Work: "echo"}
+	j := job{Addr: addr, Raw: c.raw, Conns: s.conns, Size: s.size, Time: s.seconds, Work: "echo"}
 	warm := j
-	warm.Seconds = s.seconds / 4
+	warm.Time = s.seconds / 4
 	if _, _, err := do(srv, warm); err != nil {
 		return err
 	}
