@@ -185,10 +185,15 @@ func TestCrowdComesBack(t *testing.T) {
 	stays := bystander(t, other)
 	const each = 2
 	sids := make([]string, scaled(400, 10_000))
+	crowd := make([]*client, len(sids))
 	for i := range sids {
-		sids[i] = dial(t, crashing).ID
+		crowd[i] = dial(t, crashing)
+		sids[i] = crowd[i].ID
 	}
 	crashing.Kill()
+	for _, c := range crowd {
+		c.Drop()
+	}
 	for _, sid := range sids {
 		w.pushNumbers(t, sid, 0, each)
 	}

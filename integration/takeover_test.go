@@ -221,6 +221,9 @@ func TestFlappingSession(t *testing.T) {
 	nodes := []*harness.Node{w.node(t, "a"), w.node(t, "b")}
 	moves := scaled(40, 1000)
 	c := dialAcked(t, nodes[0])
+	// The publisher is at most so far ahead, or the mailbox would overflow.
+	const ahead = 300
+	room := make(chan struct{}, ahead) // holds what was published and not taken
 	stop := make(chan struct{})
 	published := make(chan error, 1)
 	total := 0 // owned by the publisher until it is done
@@ -231,7 +234,7 @@ func TestFlappingSession(t *testing.T) {
 			case <-stop:
 				published <- nil
 				return
-			default:
+			case room <- struct{}{}:
 			}
 			if err := w.publishNumbers(t.Context(), sid, total, total+1); err != nil {
 				published <- err
@@ -250,6 +253,7 @@ func TestFlappingSession(t *testing.T) {
 			t.Fatalf("x-prev %d after x-seq %d", m.Prev(), seq)
 		}
 		seen, seq = seen+1, m.Seq()
+		<-room
 	}
 	for move := range moves {
 		for range 5 {
