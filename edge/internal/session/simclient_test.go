@@ -98,8 +98,9 @@ func (h *host) deliver(r *record, at int) {
 		if h.newestLog != at {
 			h.newestLog, h.newest = at, -1 // what had been dropped may be back
 		}
-		// One that was declared as gone may still be on a lagging replica.
-		if r.id < h.newest && !h.covered(r) {
+		// One that has expired, or was declared as gone, may still be on a
+		// lagging replica.
+		if r.id < h.newest && r.fate != expired && !h.covered(r) {
 			h.w.fail(h, "I2: message %d after %d", r.id, h.newest)
 		}
 		h.newest = max(h.newest, r.id)
