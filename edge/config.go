@@ -30,7 +30,7 @@ type Config struct {
 	SessionTTL     time.Duration `split_words:"true" default:"24h" desc:"how long a session outlives its socket"`
 	QueueLimit     int           `split_words:"true" default:"1000" unit:"messages" desc:"messages that wait for one session; the oldest beyond it are dropped and reported as a gap"`
 	MailboxStreams int           `split_words:"true" default:"16" desc:"streams that share the mailboxes: 1, 2, 4, 8, 16 or 32, the same on every node"`
-	StreamReplicas int           `split_words:"true" default:"0" desc:"copies of every mailbox; 0: three in a NATS cluster of three or more, else one"`
+	StreamReplicas int           `split_words:"true" default:"0" desc:"copies of every mailbox; 0: three in a NATS cluster, else one"`
 	Window         int           `default:"256" unit:"messages" desc:"unconfirmed messages on the way to a client of umf.ack.v1"`
 	WriteBuffer    Size          `split_words:"true" default:"256KiB" unit:"bytes" desc:"bytes queued for one socket before its session falls behind"`
 

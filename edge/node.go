@@ -183,7 +183,7 @@ func (n *Node) setConnected(up bool) {
 // openStore creates or checks streams and bucket until they hold the contract.
 func (n *Node) openStore(ctx context.Context) error {
 	cfg := bus.MailboxConfig{
-		Streams: n.cfg.MailboxStreams, Replicas: n.cfg.StreamReplicas, QueueLimit: n.cfg.QueueLimit,
+		Streams: n.cfg.MailboxStreams, Replicas: n.replicas(), QueueLimit: n.cfg.QueueLimit,
 		TTL: n.cfg.SessionTTL, MaxBytes: int64(n.cfg.MailboxMaxBytes),
 	}
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
@@ -203,6 +203,19 @@ func (n *Node) openStore(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// replicas is how many copies of the mailboxes there are to be: by default
+// three where NATS is a cluster, since fewer lose what was acknowledged with
+// one server.
+func (n *Node) replicas() int {
+	switch {
+	case n.cfg.StreamReplicas > 0:
+		return n.cfg.StreamReplicas
+	case n.nc.ConnectedClusterName() != "":
+		return 3
+	}
+	return 1
 }
 
 // serveClients builds the loops and opens the listener.

@@ -43,7 +43,7 @@ func TestChaos(t *testing.T) {
 // The same where mailboxes overflow: R18, and every gap is told.
 func TestChaosWithSmallMailboxes(t *testing.T) {
 	t.Parallel()
-	report := judge(t, Config{Duration: *duration / 2, Servers: *servers, Queue: 8, Clients: 6})
+	report := judge(t, Config{Duration: *duration / 2, Servers: *servers, Queue: 2, Clients: 6})
 	if report.Gaps == 0 {
 		t.Error("no mailbox overflowed")
 	}

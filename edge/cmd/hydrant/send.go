@@ -26,7 +26,7 @@ func runSend(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.url, "url", "ws://localhost:5353", "address of a node")
 	flags.StringVar(&o.to, "to", "echo:/", "UMF address to send to")
 	flags.StringVar(&o.body, "body", "", "JSON body; else a running number")
-	flags.StringVar(&o.secret, "secret", os.Getenv("UMF_SECRET"), "sign with this secret (or the variable UMF_SECRET)")
+	flags.StringVar(&o.secret, "secret", "", "sign with this secret; else with the variable UMF_SECRET, if it is set")
 	flags.StringVar(&o.resume, "resume", "", "take over this session id first and print what waited")
 	flags.StringVar(&o.token, "token", "", "resume secret of that session")
 	flags.IntVar(&o.count, "count", 1, "messages to send; 0: only listen")
@@ -34,6 +34,9 @@ func runSend(ctx context.Context, args []string, out io.Writer) error {
 	flags.DurationVar(&o.wait, "wait", 2*time.Second, "time to listen after the last message; 0: until Ctrl-C")
 	if err := parse(flags, args); err != nil {
 		return err
+	}
+	if o.secret == "" {
+		o.secret = os.Getenv("UMF_SECRET") // not the flag's default, which -h prints
 	}
 	if o.body != "" && !json.Valid([]byte(o.body)) {
 		return fmt.Errorf("%w: -body is not JSON", errUsage)

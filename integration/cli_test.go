@@ -1,0 +1,137 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// hydrant runs a subcommand to its end and returns what it printed.
+func hydrant(t *testing.T, stdin string, env []string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	bin, err := harness.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin.Hydrant, args...)
+	cmd.Env = slices.Concat([]string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin"}, env)
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	err = cmd.Run()
+	return out.String(), problems.String(), err
+}
+
+func mustRun(t *testing.T, stdin string, env []string, args ...string) string {
+	t.Helper()
+	out, problems, err := hydrant(t, stdin, env, args...)
+	if err != nil {
+		t.Fatalf("hydrant %v: %v\n%s", args, err, problems)
+	}
+	return out
+}
+
+// Every variable of DESIGN §9 is explained.
+func TestHelpConfig(t *testing.T) {
+	t.Parallel()
+	text := mustRun(t, "", nil, "help", "config")
+	for _, name := range strings.Fields(`EDGE_LISTEN EDGE_ADMIN_LISTEN EDGE_SERVICE_NAME EDGE_SESSION_TTL EDGE_QUEUE_LIMIT
+		EDGE_MAX_MESSAGE EDGE_PING_INTERVAL EDGE_HANDSHAKE_TIMEOUT EDGE_WRITE_TIMEOUT EDGE_REQUEST_TIMEOUT EDGE_DRAIN_TIMEOUT
+		EDGE_MAX_CONNECTIONS EDGE_RATE_MESSAGES EDGE_RATE_BYTES EDGE_TRUSTED_PROXIES EDGE_STREAM_REPLICAS EDGE_MAILBOX_STREAMS
+		EDGE_LOG_LEVEL EDGE_SIGNATURE EDGE_SIGNATURE_KEYS EDGE_SIGNATURE_KEYS_FILE EDGE_SIGNATURE_WINDOW EDGE_AUTH
+		EDGE_AUTH_SERVICE EDGE_RESUME EDGE_ALLOWED_ORIGINS EDGE_ROUTER_API EDGE_ADMIN_TOKEN EDGE_DATA_DIR EDGE_NATS_LISTEN
+		NATS_URL NATS_CREDS NATS_NKEY NATS_USER NATS_PASSWORD NATS_CA NATS_CERT NATS_KEY`) {
+		if !regexp.MustCompile(`(?m)\b` + name + `\b`).MatchString(text) {
+			t.Errorf("%s is not explained", name)
+		}
+	}
+}
+
+func TestCommandLineMistakes(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{}, {"nonsense"}, {"serve", "extra"}, {"send", "-nonsense"}, {"send", "-body", "{"}, {"echo", "-service", "a.b"}} {
+		out, problems, err := hydrant(t, "", []string{"NATS_URL=nats://127.0.0.1:1"}, args...)
+		if err == nil && len(args) > 0 {
+			t.Errorf("hydrant %v ends with status 0: %s", args, out)
+		}
+		if out == "" && problems == "" {
+			t.Errorf("hydrant %v says nothing", args)
+		}
+	}
+}
+
+// S23: a secret in the environment is not printed.
+func TestCommandLineKeepsSecrets(t *testing.T) {
+	t.Parallel()
+	const secret = "do-not-print-this"
+	env := []string{"UMF_SECRET=" + secret, "EDGE_ADMIN_TOKEN=" + secret, "EDGE_SIGNATURE_KEYS=" + secret, "NATS_PASSWORD=" + secret}
+	for _, args := range [][]string{{"help"}, {"help", "config"}, {"send", "-h"}, {"sign", "-h"}, {"serve", "-h"}, {"sessions", "-h"}} {
+		out, problems, _ := hydrant(t, "", env, args...) // help may end with any status
+		if strings.Contains(out+problems, secret) {
+			t.Errorf("hydrant %v prints a secret of the environment:\n%s%s", args, out, problems)
+		}
+	}
+}
+
+// `hydrant sign` writes what the original library would have.
+func TestCommandLineSign(t *testing.T) {
+	t.Parallel()
+	message := `{"to":"svc:/","frm":"client:/","mid":"m-1","ts":"2026-01-12T20:16:29.157Z","bdy":{"2":"b","1":"a"}}`
+	out := mustRun(t, message, []string{"UMF_SECRET=" + signingKey}, "sign")
+	canonical := `{"to":"svc:/","from":"client:/","mid":"m-1","timestamp":"2026-01-12T20:16:29.157Z","version":"UMF/1.4.6","body":{"1":"a","2":"b"}}`
+	if signature := hydraSignature(signingKey, canonical); !strings.Contains(out, signature) {
+		t.Errorf("printed %s, without the signature %s", out, signature)
+	}
+}
+
+// The example programs talk to each other, also with signatures.
+func TestCommandLineSend(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	echo := w.echoService(t)
+	out := mustRun(t, "", nil, "send", "-url", w.node(t, "a").URL("/"), "-to", echo+":/", "-count", "2", "-interval", "10ms", "-wait", "500ms")
+	if strings.Count(out, "\n> ") != 2 || strings.Count(out, "\n< ") != 2 {
+		t.Errorf("printed %s", out)
+	}
+	out = mustRun(t, "", nil, "send", "-url", w.node(t, "signed").URL("/"), "-to", echo+":/", "-secret", signingKey, "-wait", "500ms")
+	if strings.Count(out, "\n< ") != 1 || strings.Contains(out, "error") {
+		t.Errorf("with a signature: printed %s", out)
+	}
+	if strings.Contains(out, signingKey) {
+		t.Error("the secret is printed")
+	}
+}
+
+// `send -resume` prints what waited, in order; `sessions` says what waits.
+func TestCommandLineResume(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	c := dial(t, w.node(t, "a"))
+	c.Close()
+	w.parked(t, c.ID)
+	w.pushNumbers(t, c.ID, 0, 5)
+	listed := mustRun(t, "", []string{"NATS_URL=" + w.nats.URL()}, "sessions")
+	if !regexp.MustCompile(`(?m)^` + c.ID + `\s+parked\s+[0-9a-f]{32}\s+5\s`).MatchString(listed) {
+		t.Errorf("session %s, 5 behind, is not in %s", c.ID, listed)
+	}
+	out := mustRun(t, "", nil, "send", "-url", w.node(t, "b").URL("/"), "-resume", c.ID, "-count", "0", "-wait", "500ms")
+	if !strings.Contains(out, "resumed "+c.ID) {
+		t.Errorf("printed %s", out)
+	}
+	at := 0
+	for _, body := range []string{`"bdy":0`, `"bdy":1`, `"bdy":2`, `"bdy":3`, `"bdy":4`} {
+		next := strings.Index(out[at:], body)
+		if next < 0 {
+			t.Fatalf("no %s in its place in %s", body, out)
+		}
+		at += next
+	}
+}
