@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"hydrant/integration/harness"
 )
 
@@ -14,6 +16,10 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	if faults := harness.Shutdown(); len(faults) > 0 {
 		fmt.Fprintln(os.Stderr, strings.Join(faults, "\n"))
+		code = 1
+	}
+	if err := goleak.Find(harness.IgnoreSpawner()); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)

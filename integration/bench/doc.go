@@ -39,7 +39,8 @@
 // sessions of one node. Clients connect from several addresses of loopback, so
 // that the ports of none run out.
 //
-// Memory is RssAnon of proc(5): what the program itself has asked for, after
-// two garbage collections. A Go program keeps up to twice the memory that is
-// in use; the heap that is reachable stands beside it.
+// Memory is RssAnon of proc(5), what the program itself has asked for: as an
+// operator finds it some seconds after the last client came. Beside it stands
+// what is left of it after garbage collections, and the heap that is in use;
+// a Go program holds up to twice that.
 package main

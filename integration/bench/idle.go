@@ -43,13 +43,21 @@ func idle(ctx context.Context, b *bench) error {
 		for _, s := range more {
 			go func() { _, _ = s.next() }() // answers pings; ends with the socket
 		}
+		if err := pause(ctx, b.rest, nil); err != nil {
+			return err
+		}
+		asItIs, err := privateMemory(node.PID())
+		if err != nil {
+			return err
+		}
 		now, err := b.settle(ctx, node)
 		if err != nil {
 			return err
 		}
 		each := float64(n)
-		r := &row{name: "idle, " + strconv.Itoa(n), count: n, memory: (now.private - empty.private) / each,
-			heap: (now.heap - empty.heap) / each, natsMemory: (now.nats - empty.nats) / each}
+		r := &row{name: "idle, " + strconv.Itoa(n), count: n, memory: (float64(asItIs) - empty.private) / each,
+			settled: (now.private - empty.private) / each, heap: (now.heap - empty.heap) / each,
+			natsMemory: (now.nats - empty.nats) / each}
 		if err := b.profiled(node, r.name, 1, func() error { return nil }); err != nil {
 			return err
 		}

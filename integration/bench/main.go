@@ -25,9 +25,10 @@ type settings struct {
 	sessions int           // pushed to
 	connects int
 	resumes  []queue
-	parallel int   // connects and resumes that are under way at a time
-	rates    []int // of pushes, each second
-	idle     []int // sessions, ascending
+	parallel int           // connects and resumes that are under way at a time
+	rates    []int         // of pushes, each second
+	idle     []int         // sessions, ascending
+	rest     time.Duration // before idle sessions are measured
 	profile  string
 	env      []string // further variables of the nodes
 }
@@ -38,14 +39,14 @@ type queue struct{ sessions, messages int }
 func full() settings {
 	return settings{
 		rounds: 1, duration: 3 * time.Second, clients: 50, inFlight: 16, sessions: 1000, connects: 3000,
-		resumes: []queue{{1000, 100}, {10_000, 10}}, parallel: 128, rates: []int{2000, 20_000}, idle: []int{5000, 15_000},
+		resumes: []queue{{1000, 100}, {10_000, 10}}, parallel: 128, rates: []int{2000, 20_000}, idle: []int{5000, 15_000}, rest: 5 * time.Second,
 	}
 }
 
 func quick() settings {
 	return settings{
 		rounds: 1, duration: 200 * time.Millisecond, clients: 8, inFlight: 4, sessions: 50, connects: 100,
-		resumes: []queue{{40, 25}}, parallel: 16, rates: []int{1000}, idle: []int{200},
+		resumes: []queue{{40, 25}}, parallel: 16, rates: []int{1000}, idle: []int{200}, rest: 100 * time.Millisecond,
 	}
 }
 
@@ -152,6 +153,9 @@ func measure(ctx context.Context, g group, s settings, r *report) error {
 	b, err := newBench(ctx, s, r)
 	if err == nil {
 		err = g.run(ctx, b)
+	}
+	if err != nil {
+		err = errors.Join(err, b.explain())
 	}
 	return errors.Join(err, b.close())
 }

@@ -21,7 +21,9 @@ type row struct {
 	lost, repeated, disordered int
 	unordered                  bool // disorder is no fault
 
-	memory, heap, natsMemory float64 // bytes for one session; 0: not measured
+	// Bytes for one idle session; 0: not measured.
+	memory, natsMemory float64 // as it stands
+	settled, heap      float64 // of the node, after collections: what it holds, and what is in use
 }
 
 // add takes a stream's ledger over.
@@ -148,8 +150,9 @@ func (p *report) print(out io.Writer) {
 	for _, name := range p.names {
 		rows := p.rows[name]
 		if rows[0].memory != 0 {
-			fmt.Fprintf(w, "%s\t%s\t%s\t\t\t\t\t\t\theap in use %s\t%s\n", name, bytesText(median(rows, func(r *row) float64 { return r.memory })),
-				bytesText(median(rows, func(r *row) float64 { return r.natsMemory })), bytesText(median(rows, func(r *row) float64 { return r.heap })), p.verdict(name))
+			fmt.Fprintf(w, "%s\t%s\t%s\t\t\t\t\t\t\tcollected %s, in use %s\t%s\n", name,
+				bytesText(median(rows, func(r *row) float64 { return r.memory })), bytesText(median(rows, func(r *row) float64 { return r.natsMemory })),
+				bytesText(median(rows, func(r *row) float64 { return r.settled })), bytesText(median(rows, func(r *row) float64 { return r.heap })), p.verdict(name))
 			continue
 		}
 		fmt.Fprintf(w, "%s\t%s\t%.1f µs\t%s\t%.1f µs\t%.0f/s\t%s\t%s\t%s\t%d/%d/%d\t%s\n", name, nodeText(rows),

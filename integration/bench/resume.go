@@ -137,7 +137,7 @@ func (c *comeback) run(addr string, waiting, last uint64, complete chan<- struct
 	defer announce()
 	var err error
 	if c.socket, err = dial(addr); err != nil {
-		return err
+		return fmt.Errorf("connect: %w", err)
 	}
 	fresh := c.socket.id
 	err = c.socket.send(func(dst []byte) []byte {
@@ -147,7 +147,7 @@ func (c *comeback) run(addr string, waiting, last uint64, complete chan<- struct
 		return err
 	}
 	if resumed, err := c.socket.welcome(); err != nil {
-		return err
+		return fmt.Errorf("resume %s: %w", c.sid, err)
 	} else if !resumed {
 		return errNotResumed
 	}
@@ -157,7 +157,7 @@ func (c *comeback) run(addr string, waiting, last uint64, complete chan<- struct
 	for {
 		text, err := c.socket.next()
 		if err != nil {
-			return err
+			return fmt.Errorf("session %s after %d messages: %w", c.sid, c.ledger.received, err)
 		}
 		n, ok := number(text, inMid(queued))
 		if !ok {

@@ -113,7 +113,15 @@ func (b *bench) publisher() (*publisher, error) {
 		return nil, err
 	}
 	service, err := bus.NewService(nc, bus.ServiceConfig{Name: "bench"})
-	return &publisher{service: service}, err
+	if err != nil {
+		return nil, err
+	}
+	b.ends = append(b.ends, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+		defer cancel()
+		return service.Stop(ctx)
+	})
+	return &publisher{service: service}, nil
 }
 
 // push stores a message for a session. It waits for room in the window.

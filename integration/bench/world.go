@@ -28,7 +28,8 @@ type bench struct {
 	nodes map[string]*harness.Node
 	echo  *harness.Process
 	conns []*nats.Conn
-	tags  int // that were used for mids
+	ends  []func() error // of what runs on the connections
+	tags  int            // that were used for mids
 }
 
 func newBench(ctx context.Context, s settings, r *report) (*bench, error) {
@@ -80,7 +81,22 @@ func (b *bench) connect(name string) (*nats.Conn, error) {
 	return nc, err
 }
 
+var errLog = errors.New("the end of its log")
+
+// explain returns what the nodes have to say after a failure.
+func (b *bench) explain() error {
+	var errs []error
+	for name, n := range b.nodes {
+		errs = append(errs, fmt.Errorf("node %s: %w:\n%s", name, errLog, n.Log.Tail(2048)))
+	}
+	return errors.Join(errs...)
+}
+
 func (b *bench) close() error {
+	var errs []error
+	for _, end := range b.ends {
+		errs = append(errs, end())
+	}
 	for _, n := range b.nodes {
 		n.Kill()
 	}
@@ -90,10 +106,10 @@ func (b *bench) close() error {
 	for _, nc := range b.conns {
 		nc.Close()
 	}
-	if b.nats == nil {
-		return nil
+	if b.nats != nil {
+		errs = append(errs, b.nats.Stop())
 	}
-	return b.nats.Stop()
+	return errors.Join(errs...)
 }
 
 // meter is the processor time of the servers since it was started.
