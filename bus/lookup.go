@@ -50,6 +50,10 @@ func (d *Directory) Lookup(ctx context.Context, sid string) (bool, error) {
 // Known is Lookup without asking: cached says whether an answer is at hand.
 func (d *Directory) Known(sid string) (exists, cached bool) { return d.known.get(sid) }
 
+// Forget has Lookup and Known say from now on that a session is gone, for those
+// who are about to delete its entry.
+func (d *Directory) Forget(sid string) { d.known.put(sid, false) }
+
 // lookups is the cache behind Lookup: two generations of hits and two of
 // misses. An entry lives in the younger one until that is full; then the
 // younger becomes the older and the older is dropped, which bounds the memory

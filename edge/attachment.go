@@ -502,6 +502,7 @@ func (a *attachment) discard() {
 	a.client = nil
 	a.detach()
 	sid, rev, n := a.sid, a.rev, a.w.node
+	n.dir.Forget(sid) // what comes for it must not be stored while it is deleted
 	if !n.pool.submit(func() {
 		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
 		defer cancel()
