@@ -396,6 +396,9 @@ func (a *attachment) verify() {
 		case err == nil, errors.Is(err, bus.ErrNoSession):
 			a.lost()
 		default:
+			if a.client != nil {
+				a.client.conn.Release()
+			}
 			w.loop.AfterFunc(250*time.Millisecond, func() {
 				if w.attachments[a.sid] == a {
 					a.verify()
@@ -438,14 +441,16 @@ func (a *attachment) reactivate() {
 	a.whenActive(func() { a.core.Reattach(a) })
 }
 
-// suspend stops reading and writing for a session until verify has settled
-// whose it is.
-func (a *attachment) suspend() {
+// suspend keeps the session's messages from the socket until verify has settled
+// whose it is. hold keeps everything from it, as is due after a stall: what was
+// on its way then may be another's to send. If the directory does not answer,
+// only the session goes on waiting: the client is to be told that much.
+func (a *attachment) suspend(hold bool) {
 	if !a.listening || a.rev == 0 || a.suspended {
 		return
 	}
 	a.suspended = true
-	if a.client != nil {
+	if hold && a.client != nil {
 		a.client.conn.Hold()
 	}
 	a.verify()

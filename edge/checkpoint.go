@@ -100,7 +100,7 @@ func (w *worker) verifyAll() {
 	for _, a := range w.attachments {
 		list = append(list, a)
 	}
-	w.step(list, (*attachment).suspend)
+	w.step(list, func(a *attachment) { a.suspend(false) })
 }
 
 // reattach lets sessions find out again where their mailboxes stand, in steps,

@@ -89,7 +89,7 @@ func (n *Node) Stalled(l *wire.Loop, gap time.Duration) {
 	}
 	n.log.Warn("the process did not run; verifying its sessions", "gap", gap, "sessions", len(w.attachments))
 	for _, a := range w.attachments {
-		a.suspend()
+		a.suspend(true)
 	}
 }
 
