@@ -39,8 +39,6 @@ type attachment struct {
 	rev        uint64 // revision of the directory entry: the fence
 	saved      time.Time
 	dirtySince time.Time
-	replayTo   uint64 // messages up to here may have been delivered before the resume
-	resumed    bool
 	fresh      bool
 	listening  bool // the machine runs
 	suspended  bool // ownership is being verified: nothing reaches the machine
@@ -214,9 +212,6 @@ func (a *attachment) setTimer(d time.Duration) {
 // Write gives one mailbox message to the socket.
 func (a *attachment) Write(m session.Out) bool {
 	w := a.w
-	if a.resumed && m.Seq <= a.replayTo {
-		w.node.m.repeats.Inc()
-	}
 	if a.class != session.Acked {
 		return a.client.send("mailbox", m.Payload)
 	}

@@ -255,6 +255,7 @@ func (c *client) welcome(a *attachment) {
 		body.Resume, body.Token = resumed, ""
 		a.event(bus.SessionResumed, "")
 		n.m.lifecycle.with("resumed").Inc()
+		n.m.resumes.with("ok").Inc()
 		a.Dirty()
 	}
 	c.auth, c.token = nil, ""

@@ -27,7 +27,6 @@ type metrics struct {
 	sentBytes     prometheus.Counter
 	errors        family // code
 	gaps          family // why
-	repeats       prometheus.Counter
 	dropped       family // reason
 	junk          prometheus.Counter
 
@@ -130,7 +129,6 @@ func newMetrics() *metrics {
 	m.sentBytes = counter("sent_bytes_total", "Payload bytes to clients.")
 	m.errors = familyOf("client_errors_total", "Errors reported to clients, by code.", "code", problemCodes[:]...)
 	m.gaps = familyOf("gaps_total", "Gaps in mailboxes, by cause.", "why", "overflow", "expired", "rollback")
-	m.repeats = counter("repeats_total", "Messages written again after a resume that may have been delivered before.")
 	m.dropped = familyOf("dropped_total", "What was not forwarded although it was received, by reason.", "reason", "bad_order", "consumer_cleanup", "directory_cleanup", "early", "open_timeout", "origin", "push_slow", "slow")
 	m.junk = counter("mailbox_junk_total", "Mailbox entries that are no UMF message or too large for a frame.")
 	m.requests = familyOf("requests_total", "[METHOD] requests, by result.", "result", "answered", "timeout", "failed", "refused")

@@ -263,7 +263,7 @@ func (c *client) takeOver(r resumeRequest, cl claim) {
 	}
 	a := &attachment{
 		w: w, sid: r.id, fence: cl.fence, identity: cl.entry.Identity, tokenHash: cl.entry.TokenHash,
-		opened: cl.entry.Opened, class: c.class, client: c, start: cl.entry.Start, rev: cl.rev, saved: w.loop.Now(), resumed: true,
+		opened: cl.entry.Opened, class: c.class, client: c, start: cl.entry.Start, rev: cl.rev, saved: w.loop.Now(),
 	}
 	c.a = a
 	c.deadline = w.loop.AfterFunc(w.node.cfg.HandshakeTimeout, func() {
