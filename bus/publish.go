@@ -65,16 +65,21 @@ func (s *Store) Publish(ctx context.Context, sid string, out Outgoing) (seq uint
 	if err != nil {
 		return 0, err
 	}
+	return s.publish(ctx, m, out.Mid != "")
+}
+
+// publish waits for the acknowledgement of m. What may be repeated, since the
+// stream drops a repetition, is repeated until ctx ends.
+func (s *Store) publish(ctx context.Context, m *nats.Msg, repeat bool) (seq uint64, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	once := func(ctx context.Context) error {
+	if !repeat {
+		return publishAcked(ctx, s.nc, m)
+	}
+	err = retry(ctx, func(ctx context.Context) error {
 		seq, err = publishAcked(ctx, s.nc, m)
 		return err
-	}
-	if out.Mid == "" {
-		return seq, once(ctx)
-	}
-	err = retry(ctx, once)
+	})
 	return seq, err
 }
 

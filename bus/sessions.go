@@ -2,7 +2,6 @@ package bus
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -28,14 +27,6 @@ func ListSessions(ctx context.Context, nc *nats.Conn, limit int) ([]SessionRow, 
 	if err != nil {
 		return nil, sendError(err)
 	}
-	kv, err := js.KeyValue(ctx, SessionBucket)
-	if err != nil {
-		return nil, fmt.Errorf("bus: session directory: %w", err)
-	}
-	rows, err := readDirectory(ctx, kv, limit)
-	if err != nil {
-		return nil, err
-	}
 	streams, err := countStreams(ctx, js)
 	if err != nil {
 		return nil, err
@@ -46,9 +37,15 @@ func ListSessions(ctx context.Context, nc *nats.Conn, limit int) ([]SessionRow, 
 	}
 	defer answers.close()
 	s := &Store{nc: nc, js: js, inbox: answers, cfg: MailboxConfig{Streams: streams, Timeout: 10 * time.Second}}
-	sids := make([]string, len(rows))
-	for i, r := range rows {
-		sids[i] = r.SID
+	var rows []SessionRow
+	var sids []string
+	err = (&Directory{store: s}).List(ctx, func(sid string, e Entry) bool {
+		rows = append(rows, SessionRow{SID: sid, Entry: e})
+		sids = append(sids, sid)
+		return len(rows) < limit
+	})
+	if err != nil {
+		return nil, err
 	}
 	last, err := s.LastSeqs(ctx, sids)
 	if err != nil {
@@ -60,30 +57,6 @@ func ListSessions(ctx context.Context, nc *nats.Conn, limit int) ([]SessionRow, 
 			if r.Behind, err = s.pendingAfter(ctx, r.SID, at); err != nil {
 				return nil, err
 			}
-		}
-	}
-	return rows, nil
-}
-
-func readDirectory(ctx context.Context, kv jetstream.KeyValue, limit int) ([]SessionRow, error) {
-	watch, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, fmt.Errorf("bus: session directory: %w", err)
-	}
-	defer func() { _ = watch.Stop() }() // fails only if the connection is closed
-	var rows []SessionRow
-	for len(rows) < limit {
-		select {
-		case update := <-watch.Updates():
-			if update == nil { // that is all
-				return rows, nil
-			}
-			var e Entry
-			if json.Unmarshal(update.Value(), &e) == nil && ValidSID(update.Key()) {
-				rows = append(rows, SessionRow{SID: update.Key(), Entry: e})
-			}
-		case <-ctx.Done():
-			return nil, requestError(ctx.Err())
 		}
 	}
 	return rows, nil

@@ -21,17 +21,7 @@ func (s *Store) EnqueueWork(ctx context.Context, service string, out Outgoing) (
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	once := func(ctx context.Context) error {
-		seq, err = publishAcked(ctx, s.nc, m)
-		return err
-	}
-	if out.Mid == "" {
-		return seq, once(ctx)
-	}
-	err = retry(ctx, once)
-	return seq, err
+	return s.publish(ctx, m, out.Mid != "")
 }
 
 // EnqueueWorkAsync is to EnqueueWork what PublishAsync is to Publish.

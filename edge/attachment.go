@@ -382,10 +382,6 @@ func (a *attachment) verify() {
 		switch {
 		case err == nil && o.entry.Fence == a.fence:
 			a.rev = o.rev
-			if a.parking || (a.fresh && !a.welcomed) {
-				a.save()
-				return
-			}
 			a.save()
 			a.reactivate()
 		case err == nil, errors.Is(err, bus.ErrNoSession):
@@ -455,13 +451,7 @@ func (a *attachment) suspend(hold bool) {
 func (a *attachment) lost() {
 	a.w.node.m.lifecycle.with("lost").Inc()
 	a.w.node.log.Info("session lost to another owner, or expired", "sid", a.sid)
-	c := a.client
-	a.client = nil
-	a.detach()
-	if c != nil {
-		c.a = nil
-		c.discard(closeTakenOver, "session taken over")
-	}
+	a.letGo()
 }
 
 // release gives the session to another attachment: nothing is written any
@@ -469,6 +459,13 @@ func (a *attachment) lost() {
 func (a *attachment) release() released {
 	r := released{Found: true, Floor: a.core.Floor(), Seen: a.core.Seen()}
 	a.w.node.m.lifecycle.with("released").Inc()
+	a.letGo()
+	return r
+}
+
+// letGo closes the socket of a session that another connection has: nothing
+// that is queued for it leaves any more.
+func (a *attachment) letGo() {
 	c := a.client
 	a.client = nil
 	a.detach()
@@ -476,7 +473,6 @@ func (a *attachment) release() released {
 		c.a = nil
 		c.discard(closeTakenOver, "session taken over by another connection")
 	}
-	return r
 }
 
 // park keeps the session for a client that is away: DESIGN §5 "Park".

@@ -26,7 +26,6 @@ const (
 	codeTimeout        = "timeout"
 	codeTooLarge       = "too_large"
 	codeNotRoutable    = "not_routable"
-	codeForbidden      = "forbidden"
 	codeResume         = "bad_resume"
 	codeAck            = "bad_ack"
 )
@@ -34,7 +33,7 @@ const (
 // problemCodes lists all of them, for the metric's label.
 var problemCodes = [...]string{codeInvalid, codeUnsigned, codeSignature, codeAddress, codeUnrecognized,
 	codeNoInstances, codeUnknownSession, codeUnavailable, codeOverload, codeTimeout, codeTooLarge,
-	codeNotRoutable, codeForbidden, codeResume, codeAck}
+	codeNotRoutable, codeResume, codeAck}
 
 // fail tells a client that one message was not taken. The connection stays.
 func (c *client) fail(rmid []byte, code, text string) {
@@ -69,9 +68,6 @@ func (c *client) failStore(rmid []byte, err error) {
 // sanitize makes a part of a client's message fit for an error text and a log
 // line: valid UTF-8 without control characters.
 func sanitize(p []byte) string {
-	for len(p) > 0 && !utf8.Valid(p[max(0, len(p)-utf8.UTFMax):]) && !utf8.RuneStart(p[len(p)-1]) {
-		p = p[:len(p)-1]
-	}
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r == utf8.RuneError {
 			return '.'

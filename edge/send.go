@@ -48,18 +48,28 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 
 // posted is a message that came over HTTP, ready for NATS.
 type posted struct {
-	data []byte
-	mid  json.RawMessage
+	address umf.Address
+	data    []byte
+	mid     json.RawMessage
+	ttl     time.Duration
 }
 
-func (n *Node) prepare(e *umf.Envelope, to []byte) posted {
+// receive reads, checks and completes a posted message. It has answered where
+// it returns false.
+func (n *Node) receive(w http.ResponseWriter, r *http.Request) (posted, bool) {
+	e, ok := n.readPost(w, r)
+	if !ok {
+		return posted{}, false
+	}
+	address, to, ok := n.target(w, e)
+	if !ok {
+		return posted{}, false
+	}
 	var f completion
 	f.complete(e, time.Now())
 	f.set(umf.Via, n.fromRouter)
-	if to != nil {
-		f.set(umf.To, to)
-	}
-	return posted{e.AppendShort(nil, f.sets[:f.n]...), append(json.RawMessage(nil), f.mid...)}
+	f.set(umf.To, to)
+	return posted{address, e.AppendShort(nil, f.sets[:f.n]...), append(json.RawMessage(nil), f.mid...), ttlOf(e)}, true
 }
 
 // target is where a posted message goes: its forward address, or its to.
@@ -80,62 +90,52 @@ func (n *Node) target(w http.ResponseWriter, e *umf.Envelope) (umf.Address, []by
 
 // serveSend takes a message for a service or a session.
 func (n *Node) serveSend(w http.ResponseWriter, r *http.Request) {
-	e, ok := n.readPost(w, r)
-	if !ok {
-		return
-	}
-	address, to, ok := n.target(w, e)
+	p, ok := n.receive(w, r)
 	if !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), n.cfg.RequestTimeout)
 	defer cancel()
-	p := n.prepare(e, to)
-	n.finishPost(w, p, n.sendPosted(ctx, address, p, ttlOf(e)))
+	n.finishPost(w, p, n.sendPosted(ctx, p))
 }
 
 var errNoClient = errors.New("edge: no such client")
 
-func (n *Node) sendPosted(ctx context.Context, address umf.Address, p posted, ttl time.Duration) error {
-	if address.Service != "client" {
-		subject, err := serviceSubject(address)
+func (n *Node) sendPosted(ctx context.Context, p posted) error {
+	if p.address.Service != "client" {
+		subject, err := serviceSubject(p.address)
 		if err != nil {
 			return err
 		}
 		return n.nc.Publish(subject, p.data)
 	}
 	exists := false
-	if bus.ValidSID(address.Instance) {
+	if bus.ValidSID(p.address.Instance) {
 		var err error
-		if exists, err = n.dir.Lookup(ctx, address.Instance); err != nil {
+		if exists, err = n.dir.Lookup(ctx, p.address.Instance); err != nil {
 			return err
 		}
 	}
 	if !exists {
 		return errNoClient
 	}
-	_, err := n.store.Publish(ctx, address.Instance, bus.Outgoing{Payload: p.data, TTL: ttl})
+	_, err := n.store.Publish(ctx, p.address.Instance, bus.Outgoing{Payload: p.data, TTL: p.ttl})
 	return err
 }
 
 // serveQueue stores work for a service.
 func (n *Node) serveQueue(w http.ResponseWriter, r *http.Request) {
-	e, ok := n.readPost(w, r)
-	if !ok {
-		return
-	}
-	address, to, ok := n.target(w, e)
+	p, ok := n.receive(w, r)
 	if !ok {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), n.cfg.RequestTimeout)
 	defer cancel()
-	p := n.prepare(e, to)
-	if address.Service == "client" {
-		n.finishPost(w, p, n.sendPosted(ctx, address, p, ttlOf(e)))
+	if p.address.Service == "client" {
+		n.finishPost(w, p, n.sendPosted(ctx, p))
 		return
 	}
-	_, err := n.store.EnqueueWork(ctx, address.Service, bus.Outgoing{Payload: p.data})
+	_, err := n.store.EnqueueWork(ctx, p.address.Service, bus.Outgoing{Payload: p.data})
 	n.finishPost(w, p, err)
 }
 
@@ -155,25 +155,21 @@ func (n *Node) finishPost(w http.ResponseWriter, p posted, err error) {
 
 // serveMessage asks a service and returns its answer.
 func (n *Node) serveMessage(w http.ResponseWriter, r *http.Request) {
-	e, ok := n.readPost(w, r)
+	p, ok := n.receive(w, r)
 	if !ok {
 		return
 	}
-	address, to, ok := n.target(w, e)
-	if !ok {
-		return
-	}
-	subject, err := serviceSubject(address)
-	if err != nil || address.Service == "client" {
+	subject, err := serviceSubject(p.address)
+	if err != nil || p.address.Service == "client" {
 		writeEnvelope(w, http.StatusBadRequest, "Invalid address", nil)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), n.cfg.RequestTimeout)
 	defer cancel()
-	answer, err := n.nc.RequestWithContext(ctx, subject, n.prepare(e, to).data)
+	answer, err := n.nc.RequestWithContext(ctx, subject, p.data)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		writeEnvelope(w, http.StatusServiceUnavailable, "Unavailable "+address.Service+" instances", nil)
+		writeEnvelope(w, http.StatusServiceUnavailable, "Unavailable "+p.address.Service+" instances", nil)
 	case errors.Is(err, context.DeadlineExceeded):
 		writeEnvelope(w, http.StatusGatewayTimeout, "No answer in time", nil)
 	case err != nil:
