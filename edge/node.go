@@ -55,6 +55,7 @@ type Node struct {
 
 	// Shared.
 	connected   atomic.Bool
+	serving     atomic.Bool // the workers are there
 	draining    atomic.Bool
 	connections atomic.Int64
 	background  sync.WaitGroup
@@ -120,11 +121,11 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	defer n.admin.Close()
 	if err := n.connect(ctx); err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer n.nc.Close()
 	if err := n.openStore(ctx); err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	if err := n.serveClients(); err != nil {
 		return err
@@ -163,10 +164,18 @@ func (n *Node) connect(ctx context.Context) error {
 		n.log.Warn("NATS does not answer; trying again", "error", err)
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case <-time.After(wait):
 		}
 	}
+}
+
+// unlessStopped is err, or nil if it is there because the node was told to stop.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func (n *Node) setConnected(up bool) {
@@ -231,6 +240,7 @@ func (n *Node) serveClients() error {
 	for _, loop := range n.server.Loops() {
 		n.workers = append(n.workers, newWorker(n, loop))
 	}
+	n.serving.Store(true)
 	if err := n.subscribe(); err != nil {
 		return err
 	}

@@ -25,6 +25,9 @@ func (n *Node) onDisconnect(err error) {
 func (n *Node) onReconnect() {
 	n.m.natsEvents.with("reconnected").Inc()
 	n.setConnected(true)
+	if !n.serving.Load() {
+		return // there are no sessions yet
+	}
 	n.log.Info("NATS connection is back", "url", n.nc.ConnectedUrlRedacted())
 	for _, w := range n.workers {
 		w.post(w.verifyAll)
