@@ -67,6 +67,7 @@ func (n *Node) Open(conn *wire.Conn) {
 	}
 	conn.SetData(c)
 	n.m.connects.Inc()
+	n.connections.Add(1)
 	if n.draining.Load() {
 		c.close(closeRestart, "node is stopping")
 		return
@@ -165,6 +166,7 @@ func (n *Node) Writable(conn *wire.Conn) {
 // Closed implements [wire.Handler].
 func (n *Node) Closed(conn *wire.Conn, reason wire.CloseReason) {
 	n.m.closes.with(reason.Cause.String()).Inc()
+	n.connections.Add(-1)
 	c, ok := conn.Data().(*client)
 	if !ok {
 		return

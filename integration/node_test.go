@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -19,6 +20,9 @@ func TestDrain(t *testing.T) {
 	sessions := make([]*client, scaled(100, 5000))
 	for i := range sessions {
 		sessions[i] = dial(t, leaving)
+	}
+	if health, err := harness.Get(leaving.HTTP("/v1/router/health")); err != nil || !bytes.Contains(health, fmt.Appendf(nil, `"connections":%d,`, len(sessions))) {
+		t.Errorf("health %s, %v, want %d connections", health, err, len(sessions))
 	}
 	ended := make(chan error, 1)
 	go func() {
