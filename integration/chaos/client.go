@@ -24,7 +24,7 @@ type client struct {
 	calm   bool
 	orders chan order // sent by the schedule, never closed
 
-	quiet atomic.Bool // send nothing more
+	quiet atomic.Bool // the faults are over: send nothing more, obey nothing more
 
 	// Owned by live.
 	random *rand.Rand
@@ -262,7 +262,7 @@ func (c *client) use(ctx context.Context, s *socket) {
 				c.send(s)
 			}
 		case o := <-c.orders:
-			if c.obey(ctx, s, o) {
+			if !c.quiet.Load() && c.obey(ctx, s, o) {
 				return
 			}
 		}
