@@ -118,7 +118,7 @@ type nodeHealth struct {
 func (n *Node) apiHealth(context.Context) (any, error) {
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	ready, reasons := n.readiness()
+	ready, reasons := n.readiness(false)
 	host, _ := os.Hostname() // empty when the system does not say
 	return nodeHealth{
 		ServiceName: n.cfg.ServiceName, InstanceID: n.id, HostName: host, Version: Version,

@@ -35,13 +35,16 @@ type accepted struct {
 	uri      string
 }
 
+// retryLater goes with every 503 of a handshake: another node may take it.
+var retryLater = http.Header{"Retry-After": {"1"}}
+
 // Upgrade implements [wire.Handler]: who may connect at all.
 func (n *Node) Upgrade(r *wire.Request) (wire.Accept, error) {
-	switch ready, _ := n.readiness(); {
-	case n.draining.Load():
-		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is stopping"}
-	case !ready:
-		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is not ready"}
+	switch {
+	case n.leaving.Load():
+		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is stopping", Header: retryLater}
+	case !n.fit.Load():
+		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is not ready", Header: retryLater}
 	case !n.originAllowed(r.Header("Origin"), r.Host()):
 		n.m.dropped.with("origin").Inc()
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusForbidden, Reason: "origin is not allowed"}

@@ -68,10 +68,6 @@ func (n *Node) Open(conn *wire.Conn) {
 	conn.SetData(c)
 	n.m.connects.Inc()
 	n.connections.Add(1)
-	if n.draining.Load() {
-		c.close(closeRestart, "node is stopping")
-		return
-	}
 	if accepted.refusal != "" {
 		c.close(closeUnauthentic, accepted.refusal)
 		return

@@ -43,7 +43,8 @@ type Config struct {
 	HandshakeTimeout         time.Duration `split_words:"true" default:"10s" desc:"time for the upgrade request, and for the session to open"`
 	WriteTimeout             time.Duration `split_words:"true" default:"30s" desc:"a socket that takes no byte for this long is closed"`
 	RequestTimeout           time.Duration `split_words:"true" default:"5s" desc:"time for the answer to a [METHOD] request"`
-	DrainTimeout             time.Duration `split_words:"true" default:"30s" desc:"time over which a stopping node spreads the closes of its clients"`
+	DrainGrace               time.Duration `split_words:"true" default:"0s" desc:"time before that in which a stopping node is not ready but takes new clients: as long as the load balancer needs to notice"`
+	DrainTimeout             time.Duration `split_words:"true" default:"30s" desc:"time over which a stopping node spreads the closes of its clients; fewer than ten a second take less"`
 	TrustedProxies           []Prefix      `split_words:"true" desc:"addresses or networks whose X-Forwarded-For is believed, separated by commas"`
 	ProxyProtocol            bool          `split_words:"true" default:"false" desc:"expect PROXY protocol v1 or v2 from the trusted proxies"`
 	Compression              bool          `default:"false" desc:"offer permessage-deflate, without context takeover"`
@@ -244,6 +245,11 @@ func (c *Config) check() error {
 			bad(name, "%s is not above zero", d)
 		}
 	}
+	notNegative := func(name string, d time.Duration) {
+		if d < 0 {
+			bad(name, "%s is below zero", d)
+		}
+	}
 	oneOf("SIGNATURE", c.Signature, "off", "required")
 	oneOf("AUTH", c.Auth, "none", "jwt", "service")
 	oneOf("RESUME", c.Resume, "open", "token")
@@ -255,9 +261,9 @@ func (c *Config) check() error {
 	positive("WRITE_TIMEOUT", c.WriteTimeout)
 	positive("REQUEST_TIMEOUT", c.RequestTimeout)
 	positive("PING_INTERVAL", c.PingInterval)
-	if c.DrainTimeout < 0 || c.SignatureWindow < 0 {
-		bad("DRAIN_TIMEOUT", "times cannot be negative")
-	}
+	notNegative("DRAIN_GRACE", c.DrainGrace)
+	notNegative("DRAIN_TIMEOUT", c.DrainTimeout)
+	notNegative("SIGNATURE_WINDOW", c.SignatureWindow)
 	switch c.MailboxStreams {
 	case 1, 2, 4, 8, 16, 32:
 	default:
@@ -303,10 +309,7 @@ func (c *Config) check() error {
 
 // Level returns the log level.
 func (c *Config) Level() slog.Level {
-	var level slog.Level
-	if level.UnmarshalText([]byte(c.LogLevel)) != nil {
-		return slog.LevelInfo
-	}
+	level, _ := parseLevel(c.LogLevel) // check has refused what it does not know
 	return level
 }
 

@@ -2,46 +2,41 @@ package edge
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"strconv"
 	"time"
-
-	"hydrant/edge/internal/wire"
 )
 
-// Draining: DESIGN §3.6.
+// Draining: DESIGN §3.6. The whole takes EDGE_DRAIN_GRACE, then
+// EDGE_DRAIN_TIMEOUT, then closeGrace at the most.
 const (
 	drainTick      = 50 * time.Millisecond
-	drainPerClient = 10 * time.Millisecond // a small node need not take the whole time
-	closeGrace     = 5 * time.Second       // for the last close handshakes
-	retrySpread    = 2 * time.Second       // hint for the clients, so that they do not return at once
+	drainPerClient = 100 * time.Millisecond // a node with few clients need not take the whole time
+	closeGrace     = 8 * time.Second        // for the last close handshakes (5 s), and for parking their sessions
+	retrySpread    = 2 * time.Second        // hint for the clients, so that they do not return at once
 )
 
-// drain closes the clients spread over EDGE_DRAIN_TIMEOUT, parks their
-// sessions and ends the connection to NATS. It returns when all is done or the
-// time is over.
+// Drain makes the node leave: it is not ready from now on, and [Node.Run]
+// drains and returns. Drain itself returns at once. Later calls do nothing.
+func (n *Node) Drain(why string) {
+	if n.draining.CompareAndSwap(false, true) {
+		n.log.Info("draining", "why", why, "connections", n.connections.Load(), "grace", n.cfg.DrainGrace, "timeout", n.cfg.DrainTimeout)
+		n.showReady()
+	}
+	n.leave()
+}
+
+// drain waits for the balancer to notice, closes the clients spread over
+// EDGE_DRAIN_TIMEOUT, parks their sessions and ends the connection to NATS. It
+// returns when all is done or the time is over.
 func (n *Node) drain() {
-	n.draining.Store(true)
-	n.m.ready.Set(0)
-	n.log.Info("draining", "connections", n.connections.Load())
 	started := time.Now()
+	time.Sleep(n.cfg.DrainGrace) // new clients are still served: the balancer does not know yet
+	n.leaving.Store(true)
+	n.server.StopAccepting()
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.DrainTimeout+closeGrace)
 	defer cancel()
-	n.server.StopAccepting()
-	spread := min(n.cfg.DrainTimeout*8/10, time.Duration(n.connections.Load())*drainPerClient)
-	empty := make(chan struct{}, len(n.workers))
-	for _, w := range n.workers {
-		w.post(func() { w.drain(time.Now(), spread, func() { empty <- struct{}{} }) })
-	}
-	for range n.workers {
-		select {
-		case <-empty:
-		case <-ctx.Done():
-			n.log.Warn("drain time is over; the rest keeps its last checkpoint")
-		}
-	}
+	n.closeClients(ctx)
 	if err := n.server.Shutdown(ctx); err != nil {
 		n.log.Warn("connections left at the end of the drain", "error", err)
 	}
@@ -50,33 +45,52 @@ func (n *Node) drain() {
 	}
 	n.cancel()
 	n.stopOutboxes(ctx)
+	if err := n.nc.FlushWithContext(ctx); err != nil { // NATS has all that was published
+		n.log.Warn("NATS did not answer at the end of the drain", "error", err)
+	}
 	n.nc.Close()
 	_ = n.admin.Close() // the listener is going away with the process
 	n.background.Wait()
 	n.log.Info("stopped", "took", time.Since(started).Round(time.Millisecond))
 }
 
-// drain closes this loop's clients bit by bit and calls done when every
-// session is parked.
-func (w *worker) drain(started time.Time, spread time.Duration, done func()) {
-	total := len(w.attachments)
-	closed := 0
+// closeClients closes the clients of all loops and waits until their sessions
+// are parked.
+func (n *Node) closeClients(ctx context.Context) {
+	spread := min(n.cfg.DrainTimeout, time.Duration(n.connections.Load())*drainPerClient)
+	empty := make(chan struct{}, len(n.workers))
+	for _, w := range n.workers {
+		w.post(func() { w.drain(spread, func() { empty <- struct{}{} }) })
+	}
+	for range n.workers {
+		select {
+		case <-empty:
+		case <-ctx.Done():
+			n.log.Warn("drain time is over; sessions that are not parked keep their last checkpoint")
+			return
+		}
+	}
+}
+
+// drain closes this loop's clients one after the other, evenly over spread, and
+// calls done when every session is parked. No client is added meanwhile.
+func (w *worker) drain(spread time.Duration, done func()) {
+	var list []*client
+	for conn := range w.loop.Open() {
+		list = append(list, conn.Data().(*client))
+	}
+	total, closed, started := len(list), 0, time.Now()
 	var step func()
 	step = func() {
 		due := total
-		if passed := time.Since(started); passed < spread {
-			due = int(int64(total) * int64(passed+drainTick) / int64(spread))
+		if passed := time.Since(started) + drainTick; passed < spread {
+			due = int(int64(total) * int64(passed) / int64(spread))
 		}
-		for _, a := range w.attachments {
-			if closed >= due {
-				break
-			}
-			if a.client != nil && !a.client.closing {
-				closed++
-				a.client.close(closeRestart, retryHint())
-			}
+		for ; closed < due; closed++ {
+			list[closed].close(closeRestart, retryHint()) // nothing, if it is closed already
+			list[closed] = nil
 		}
-		if len(w.attachments) == 0 {
+		if closed == total && len(w.attachments) == 0 {
 			done()
 			return
 		}
@@ -99,26 +113,4 @@ func (n *Node) stopOutboxes(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
-}
-
-// wireOptions translates the configuration for the connection layer.
-func (n *Node) wireOptions() (wire.Options, error) {
-	o := wire.Options{
-		MaxMessage: int64(n.cfg.MaxMessage), WriteBuffer: int(n.cfg.WriteBuffer),
-		HandshakeTimeout: n.cfg.HandshakeTimeout, PingInterval: n.cfg.PingInterval, WriteTimeout: n.cfg.WriteTimeout,
-		MaxConnections: n.cfg.MaxConnections, MaxConnectionsPerAddress: n.cfg.MaxConnectionsPerAddress,
-		MessageRate: n.cfg.RateMessages, ByteRate: float64(n.cfg.RateBytes),
-		Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
-	}
-	for _, p := range n.cfg.TrustedProxies {
-		o.TrustedProxies = append(o.TrustedProxies, netip.Prefix(p))
-	}
-	if n.cfg.TLSCert != "" {
-		certificates, err := wire.LoadCertificates(n.cfg.TLSCert, n.cfg.TLSKey, n.log)
-		if err != nil {
-			return o, fmt.Errorf("%w: EDGE_TLS_CERT: %w", ErrConfig, err)
-		}
-		o.TLS = certificates.Config()
-	}
-	return o, nil
 }

@@ -36,7 +36,7 @@ func writeEnvelope(w http.ResponseWriter, status int, description string, result
 func (n *Node) publicHTTP() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", n.serveHealthz)
-	mux.HandleFunc("GET /readyz", n.serveReadyz)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { n.serveReadyz(w, false) })
 	mux.HandleFunc("GET "+apiPrefix, n.serveAPI)
 	mux.HandleFunc("POST "+apiPrefix+"send", n.serveSend)
 	mux.HandleFunc("POST "+apiPrefix+"queue", n.serveQueue)
@@ -50,7 +50,7 @@ func (n *Node) publicHTTP() http.Handler {
 func (n *Node) adminHTTP() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", n.serveHealthz)
-	mux.HandleFunc("GET /readyz", n.serveReadyz)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { n.serveReadyz(w, true) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.m.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET "+apiPrefix, func(w http.ResponseWriter, r *http.Request) { n.serveRoute(w, r, true) })
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -58,6 +58,9 @@ func (n *Node) adminHTTP() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("POST /drain", n.administer(n.serveDrain))
+	mux.HandleFunc("GET /loglevel", n.serveLogLevel)
+	mux.HandleFunc("PUT /loglevel", n.administer(n.setLogLevel))
 	mux.HandleFunc("/", notFound)
 	return mux
 }
@@ -76,8 +79,10 @@ type readinessAnswer struct {
 	Reasons []string `json:"reasons"`
 }
 
-func (n *Node) serveReadyz(w http.ResponseWriter, _ *http.Request) {
-	ready, reasons := n.readiness()
+// serveReadyz tells whether the node takes clients, and what keeps it: to
+// administrators with the details, to others only which part.
+func (n *Node) serveReadyz(w http.ResponseWriter, admin bool) {
+	ready, reasons := n.readiness(admin)
 	status := http.StatusOK
 	if !ready {
 		status = http.StatusServiceUnavailable

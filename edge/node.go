@@ -30,6 +30,7 @@ type Node struct {
 	id             string
 	fromRouter     []byte // "R@hydra-router:/" as JSON
 	log            *slog.Logger
+	logLevel       *slog.LevelVar // nil: fixed
 	m              *metrics
 	started        time.Time
 	sessionOptions session.Options
@@ -39,6 +40,8 @@ type Node struct {
 	clientLog      clientLog
 	ctx            context.Context // ends when the node has stopped
 	cancel         context.CancelFunc
+	asked          context.Context // ends when the node is to drain
+	leave          context.CancelFunc
 	pool           *pool
 	claims         *claims
 
@@ -56,7 +59,9 @@ type Node struct {
 	// Shared.
 	connected   atomic.Bool
 	serving     atomic.Bool // the workers are there
-	draining    atomic.Bool
+	fit         atomic.Bool // there is no reason against being ready, but perhaps a drain
+	draining    atomic.Bool // not ready any more
+	leaving     atomic.Bool // no new clients any more: the grace time is over
 	connections atomic.Int64
 	background  sync.WaitGroup
 
@@ -69,7 +74,8 @@ type Node struct {
 
 // Options are what a program sets beside the configuration.
 type Options struct {
-	Logger *slog.Logger // nil: slog.Default()
+	Logger   *slog.Logger   // nil: slog.Default()
+	LogLevel *slog.LevelVar // of Logger, for administrators to change; nil: they cannot
 }
 
 // New prepares a node. It connects nothing yet. Errors wrap [ErrConfig].
@@ -83,7 +89,8 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 		ctx: ctx, cancel: cancel, guesses: newGuessLimiter(), claims: newClaims(),
 		reasons: map[string]string{"nats": "not connected yet", "listener": "not open yet"}, addrSet: make(chan struct{}),
 	}
-	n.log = o.Logger.With("node", n.id)
+	n.log, n.logLevel = o.Logger.With("node", n.id), o.LogLevel
+	n.asked, n.leave = context.WithCancel(ctx)
 	n.fromRouter = umf.AppendString(nil, n.id+"@"+cfg.ServiceName+":/")
 	n.sessionOptions = session.Options{Window: cfg.Window}
 	n.signatures = newSignatures(&cfg)
@@ -111,9 +118,12 @@ func (n *Node) Addr(ctx context.Context) (string, error) {
 	}
 }
 
-// Run serves clients until ctx ends, then drains: DESIGN §3.6. It returns nil
-// after a drain.
+// Run serves clients until ctx ends or [Node.Drain] is called, then drains:
+// DESIGN §3.6. It returns nil after a drain.
 func (n *Node) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(n.asked, stop)()
 	defer n.cancel()
 	defer n.pool.stop()
 	if err := n.serveAdmin(); err != nil {
@@ -138,6 +148,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return fmt.Errorf("edge: listener: %w", err)
 	case <-ctx.Done():
 	}
+	n.Drain("told to stop")
 	n.drain()
 	<-stopped
 	return nil
@@ -355,28 +366,44 @@ func (n *Node) notReady(part, why string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.reasons[part] = why
-	n.m.ready.Set(0)
+	n.fit.Store(false)
+	n.showReady()
 }
 
 func (n *Node) nowReady(part string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.reasons, part)
-	if len(n.reasons) == 0 {
+	n.fit.Store(len(n.reasons) == 0)
+	n.showReady()
+}
+
+// showReady sets the metric to what readiness says.
+func (n *Node) showReady() {
+	if n.fit.Load() && !n.draining.Load() {
 		n.m.ready.Set(1)
+	} else {
+		n.m.ready.Set(0)
 	}
 }
 
-// readiness reports whether the node takes new clients, or why not.
-func (n *Node) readiness() (bool, []string) {
+// readiness reports whether the node takes new clients, or which parts keep it
+// from that; with the details, which are for administrators, also why.
+func (n *Node) readiness(details bool) (bool, []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var reasons []string
+	add := func(part, why string) {
+		if details {
+			part += ": " + why
+		}
+		reasons = append(reasons, part)
+	}
 	for part, why := range n.reasons {
-		reasons = append(reasons, part+": "+why)
+		add(part, why)
 	}
 	if n.draining.Load() {
-		reasons = append(reasons, "node is stopping")
+		add("drain", "the node is stopping")
 	}
 	sort.Strings(reasons)
 	return len(reasons) == 0, reasons

@@ -34,7 +34,7 @@ func TestStopBeforeNATSAnswers(t *testing.T) {
 	if err := node.Run(ctx); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
-	if ready, reasons := node.readiness(); ready || len(reasons) == 0 {
+	if ready, reasons := node.readiness(true); ready || len(reasons) == 0 {
 		t.Errorf("ready %v, reasons %v", ready, reasons)
 	}
 }

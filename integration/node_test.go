@@ -1,61 +1,12 @@
 package integration
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"sync"
 	"testing"
 
 	"hydrant/integration/harness"
 )
-
-// R3: SIGTERM parks every session, closes with 1012 and a hint, and ends in
-// time with status 0.
-func TestDrain(t *testing.T) {
-	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	leaving := w.start(t, "leaving", map[string]string{"EDGE_DRAIN_TIMEOUT": "3s"})
-	staying := w.start(t, "staying", nil)
-	sessions := make([]*client, scaled(100, 5000))
-	for i := range sessions {
-		sessions[i] = dial(t, leaving)
-	}
-	if health, err := harness.Get(leaving.HTTP("/v1/router/health")); err != nil || !bytes.Contains(health, fmt.Appendf(nil, `"connections":%d,`, len(sessions))) {
-		t.Errorf("health %s, %v, want %d connections", health, err, len(sessions))
-	}
-	ended := make(chan error, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
-		defer cancel()
-		ended <- leaving.Terminate(ctx)
-	}()
-	for _, c := range sessions {
-		w.pushNumbers(t, c.ID, 0, 2) // some before, some after the close
-		code, reason := c.closed()
-		if code != 1012 && code != 1001 || reason == "" {
-			t.Fatalf("closed with %d %q, want 1012 or 1001 and when to come again", code, reason)
-		}
-	}
-	if err := <-ended; err != nil {
-		t.Errorf("the node ends with %v", err)
-	}
-	for _, c := range sessions {
-		entry, err := w.entry(t, c.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen := len(c.Inbox())
-		again := c.resume(staying)
-		for seen < 2 {
-			seen = again.wantContinuation(seen, 1)
-		}
-		if t.Failed() {
-			t.Fatalf("entry %+v", entry)
-		}
-		again.Drop()
-	}
-}
 
 // R5: a node that stood still while its session moved writes nothing more.
 func TestFrozenNode(t *testing.T) {

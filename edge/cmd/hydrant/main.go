@@ -26,6 +26,7 @@ func commands() []command {
 		{"echo", "run the example service, which replies to every message", runEcho},
 		{"send", "run the example client", runSend},
 		{"sign", "sign a UMF message read from standard input", runSign},
+		{"healthcheck", "ask the node of this configuration whether it is alive, or ready: exit status 0 or 1", runHealthcheck},
 		{"sessions", "list the sessions: node, state, behind by how many", runSessions},
 		{"version", "print the version", runVersion},
 		{"help", "print this, or with `config` the settings", runHelp},
@@ -38,6 +39,7 @@ var errUsage = errors.New("usage")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Stdout)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):

@@ -34,7 +34,9 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(&cfg)
+	level := new(slog.LevelVar)
+	level.Set(cfg.Level())
+	log := newLogger(&cfg, level)
 	if natsConfig.URL == "" {
 		server, err := embedded.Start(embedded.Options{DataDir: cfg.DataDir, Listen: cfg.NatsListen, Logger: log})
 		if err != nil {
@@ -44,10 +46,11 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 		natsConfig.URL = server.URL()
 		log.Info("embedded NATS", "url", server.URL(), "data", cfg.DataDir)
 	}
-	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log})
+	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log, LogLevel: level})
 	if err != nil {
 		return err
 	}
+	defer onDrainSignal(func() { node.Drain("SIGUSR1") })()
 	return node.Run(ctx)
 }
 
@@ -89,8 +92,8 @@ func urlOf(cfg bus.Config) string {
 }
 
 // newLogger logs text to a terminal and JSON otherwise.
-func newLogger(cfg *edge.Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.Level()}
+func newLogger(cfg *edge.Config, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	text := cfg.LogFormat == "text"
 	if cfg.LogFormat == "auto" {
 		info, err := os.Stderr.Stat()
