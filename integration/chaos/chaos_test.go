@@ -18,6 +18,7 @@ var (
 	duration = flag.Duration("duration", 20*time.Second, "how long faults are made")
 	seed     = flag.Uint64("seed", 0, "of the schedule; 0: HYDRANT_SEED, or a new one")
 	servers  = flag.Int("nats", 1, "NATS servers, 1 or 3")
+	clients  = flag.Int("clients", 60, "clients that are harmed")
 )
 
 func TestMain(m *testing.M) {
@@ -37,13 +38,13 @@ func TestMain(m *testing.M) {
 // I1–I8 and L under R1, R2, R4, R5, R7–R11, R24, R25, R28–R30, R36.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	judge(t, Config{Duration: *duration, Servers: *servers})
+	judge(t, Config{Duration: *duration, Servers: *servers, Clients: *clients, Rate: 4 * *clients})
 }
 
 // The same where mailboxes overflow: R18, and every gap is told.
 func TestChaosWithSmallMailboxes(t *testing.T) {
 	t.Parallel()
-	report := judge(t, Config{Duration: *duration / 2, Servers: *servers, Queue: 2, Clients: 6})
+	report := judge(t, Config{Duration: *duration / 2, Servers: *servers, Queue: 2, Clients: 12, Rate: 200})
 	if report.Gaps == 0 {
 		t.Error("no mailbox overflowed")
 	}

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -28,6 +29,7 @@ type client struct {
 
 	// Owned by live.
 	random *rand.Rand
+	twins  bool // come back over two sockets
 
 	// Guarded by mu, which is also held while an event is written that tells
 	// who owns the session, so that the history has them in order.
@@ -36,14 +38,18 @@ type client struct {
 	token   string
 	handled uint64  // the last x-seq
 	current *socket // that owns the session
+	rival   *socket // that asked for it at the same moment
+	ended   string  // how the last socket did: history.End…
 }
 
 // socket is one connection of a client.
 type socket struct {
-	number int
-	ws     *harness.Client
-	ended  chan struct{}                 // closed by its reader
-	gate   atomic.Pointer[chan struct{}] // closed to let a stopped reader go on
+	number  int
+	node    *node
+	ws      *harness.Client
+	ended   chan struct{}                 // closed by its reader
+	gate    atomic.Pointer[chan struct{}] // closed to let a stopped reader go on
+	handled atomic.Uint64                 // the last x-seq that came over it
 }
 
 // order is what the schedule tells a client to do.
@@ -53,6 +59,7 @@ const (
 	orderReset    order = iota // end the socket with a RST, come back elsewhere
 	orderClose                 // say goodbye, come back elsewhere
 	orderTakeover              // come back elsewhere while the old socket lives
+	orderTwins                 // come back on two nodes at the same moment, while it lives
 	orderStop                  // stop reading for a while, then end with a RST
 	orderPause                 // stop reading for a while, then go on
 )
@@ -83,14 +90,21 @@ func (c *client) live(ctx context.Context) {
 		}
 		readers.Wait()
 	}()
+	begin := func(s *socket) {
+		all = append(living(all), s)
+		readers.Go(func() { c.read(s) })
+	}
 	for ctx.Err() == nil {
-		s, err := c.connect(ctx)
+		connect := c.connect
+		if c.twins {
+			c.twins = false
+			connect = c.contend
+		}
+		s, err := connect(ctx, begin)
 		if err != nil {
 			nap(ctx, time.Duration(50+c.random.IntN(200))*time.Millisecond)
 			continue
 		}
-		all = append(living(all), s)
-		readers.Go(func() { c.read(s) })
 		c.use(ctx, s)
 	}
 }
@@ -109,64 +123,141 @@ func living(sockets []*socket) []*socket {
 }
 
 // connect opens a socket, with the session if there is one.
-func (c *client) connect(ctx context.Context) (*socket, error) {
+func (c *client) connect(ctx context.Context, begin func(*socket)) (*socket, error) {
 	n := c.run.nodes[0]
-	url := n.process.URL("/") // calm: nothing in between
 	if !c.calm {
 		n = c.run.nodes[c.random.IntN(len(c.run.nodes))]
-		url = "ws://" + n.front.Addr() + "/"
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
+	s, err := c.dial(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	if c.session() == "" {
+		c.adopt(s)
+		begin(s)
+		return s, nil
+	}
+	c.mu.Lock()
+	body := c.ask(s, 0)
+	c.current, c.rival, c.ended = s, nil, history.EndLost
+	c.mu.Unlock()
+	if err := c.resume(ctx, s, "reconnect", body); err != nil {
+		return nil, err
+	}
+	begin(s)
+	return s, nil
+}
+
+// dial opens a socket to a node and gets its fresh session.
+func (c *client) dial(ctx context.Context, n *node) (*socket, error) {
+	url := "ws://" + n.front.Addr() + "/"
+	if c.calm {
+		url = n.process.URL("/") // nothing in between
+	}
 	ws, err := harness.Dial(ctx, url, harness.DialOptions{Acked: c.class == history.Acked, Manual: true})
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{number: int(c.run.conns.Add(1)), ws: ws, ended: make(chan struct{})}
-	if c.session() == "" {
-		c.adopt(s, n)
-		return s, nil
-	}
-	if err := c.resume(ctx, s, n); err != nil {
-		c.run.h.Add(history.Event{Kind: history.Close, Conn: s.number, Code: -1, Why: err.Error()})
-		ws.Drop()
-		return nil, err
-	}
-	return s, nil
+	return &socket{number: int(c.run.conns.Add(1)), node: n, ws: ws, ended: make(chan struct{})}, nil
 }
 
 // adopt takes the fresh session of a socket.
-func (c *client) adopt(s *socket, n *node) {
+func (c *client) adopt(s *socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.sid, c.token, c.handled, c.current = s.ws.ID, s.ws.Token, 0, s
-	c.run.h.Add(history.Event{Kind: history.Open, Conn: s.number, SID: c.sid, Class: c.class, Node: n.name, Calm: c.calm})
+	c.sid, c.token, c.handled, c.current, c.rival, c.ended = s.ws.ID, s.ws.Token, 0, s, nil, history.EndLost
+	c.run.h.Add(history.Event{Kind: history.Open, Conn: s.number, SID: c.sid, Class: c.class, Node: s.node.name, Calm: c.calm})
 }
 
-// resume asks for the client's session.
-func (c *client) resume(ctx context.Context, s *socket, n *node) error {
-	c.mu.Lock()
-	c.current = s
-	sid, handled, fresh := c.sid, c.handled, s.ws.ID
-	body := harness.Object{"id": sid}
+// ask writes down that a socket is about to ask for the session, and returns
+// what it says. c.mu is held.
+func (c *client) ask(s *socket, twin int) harness.Object {
+	body := harness.Object{"id": c.sid}
 	if c.class == history.Acked {
-		body["token"], body["seq"] = c.token, strconv.FormatUint(handled, 10)
+		body["token"], body["seq"] = c.token, strconv.FormatUint(c.handled, 10)
 	}
-	c.run.h.Add(history.Event{Kind: history.Resuming, Conn: s.number, SID: sid, Seq: handled, Calm: c.calm})
-	c.mu.Unlock()
-	typ := []string{"reconnect", "reconnection"}[c.random.IntN(2)]
+	c.run.h.Add(history.Event{Kind: history.Resuming, Conn: s.number, SID: c.sid, Node: s.node.name, Seq: c.handled, Calm: c.calm, Why: c.ended, Twin: twin})
+	return body
+}
+
+// resume asks for the client's session. A socket that fails is dropped.
+func (c *client) resume(ctx context.Context, s *socket, typ string, body harness.Object) error {
+	sid, fresh := c.session(), s.ws.ID
 	answer, err := s.ws.Resume(ctx, typ, body)
 	if err != nil {
+		c.run.h.Add(history.Event{Kind: history.Close, Conn: s.number, Code: -1, Why: err.Error()})
+		s.ws.Drop()
 		return err
 	}
 	if s.ws.ID == fresh {
 		c.run.h.Add(history.Event{Kind: history.Denied, Conn: s.number, SID: sid, Why: string(answer.Raw)})
-		c.adopt(s, n)
+		c.adopt(s)
 		return nil
 	}
-	c.run.h.Add(history.Event{Kind: history.Resumed, Conn: s.number, SID: sid, Class: c.class, Node: n.name})
+	c.run.h.Add(history.Event{Kind: history.Resumed, Conn: s.number, SID: sid, Class: c.class, Node: s.node.name})
 	return nil
 }
+
+// contend asks for the session over two sockets at once, on two nodes, and
+// returns the one that is left.
+func (c *client) contend(ctx context.Context, begin func(*socket)) (*socket, error) {
+	dialing, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	nodes := c.run.nodes
+	first := c.random.IntN(len(nodes))
+	second := (first + 1 + c.random.IntN(len(nodes)-1)) % len(nodes)
+	var pair [2]*socket
+	for i, n := range []*node{nodes[first], nodes[second]} {
+		s, err := c.dial(dialing, n)
+		if err != nil {
+			if i == 1 {
+				pair[0].ws.Drop()
+			}
+			return nil, err
+		}
+		pair[i] = s
+	}
+	c.mu.Lock()
+	bodies := [2]harness.Object{c.ask(pair[0], 0), c.ask(pair[1], pair[0].number)}
+	c.current, c.rival, c.ended = pair[1], pair[0], history.EndLost
+	c.mu.Unlock()
+	var asking sync.WaitGroup
+	var failed [2]error
+	for i, s := range pair {
+		asking.Go(func() { failed[i] = c.resume(dialing, s, "reconnection", bodies[i]) })
+	}
+	asking.Wait()
+	for i, s := range pair {
+		if failed[i] == nil {
+			begin(s)
+		} else {
+			close(s.ended)
+		}
+	}
+	if failed[0] != nil && failed[1] != nil {
+		return nil, failed[1]
+	}
+	left := pair[1]
+	select {
+	case <-pair[1].ended:
+		left = pair[0]
+	case <-pair[0].ended:
+	case <-time.After(contestPatience): // the node of one of them is frozen, perhaps
+		return nil, errContested
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return left, nil
+}
+
+var errContested = errors.New("chaos: two sockets have the session")
+
+const (
+	connectPatience = 5 * time.Second
+	contestPatience = 3 * time.Second
+)
 
 // read writes down what comes, until the socket ends.
 func (c *client) read(s *socket) {
@@ -206,8 +297,9 @@ func (c *client) took(s *socket, m harness.Message) {
 	}
 	c.run.h.Add(e)
 	c.run.seen.add(e.Mid)
-	if c.current == s && e.Seq != 0 {
-		c.handled = e.Seq
+	if (c.current == s || c.rival == s) && e.Seq != 0 {
+		s.handled.Store(e.Seq)
+		c.handled = max(c.handled, e.Seq)
 	}
 }
 
@@ -238,8 +330,8 @@ func (s *socket) open() {
 
 // Times of a client's life. They pace the load.
 const (
-	ackEvery  = 40 * time.Millisecond
-	sendEvery = 60 * time.Millisecond
+	ackEvery  = 80 * time.Millisecond
+	sendEvery = 150 * time.Millisecond
 )
 
 // use sends, confirms and obeys until the socket ends or is given up.
@@ -247,6 +339,7 @@ func (c *client) use(ctx context.Context, s *socket) {
 	acks, sends := time.NewTicker(ackEvery), time.NewTicker(sendEvery)
 	defer acks.Stop()
 	defer sends.Stop()
+	confirmed := uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -254,8 +347,9 @@ func (c *client) use(ctx context.Context, s *socket) {
 		case <-s.ended:
 			return
 		case <-acks.C:
-			if c.class == history.Acked {
-				c.confirm(s)
+			if handled := s.handled.Load(); handled != confirmed {
+				confirmed = handled
+				_ = s.ws.Ack(handled) // the reader sees the end of the socket
 			}
 		case <-sends.C:
 			if !c.quiet.Load() && c.random.IntN(3) == 0 {
@@ -269,23 +363,14 @@ func (c *client) use(ctx context.Context, s *socket) {
 	}
 }
 
-// confirm sends the last sequence that was handled.
-func (c *client) confirm(s *socket) {
-	c.mu.Lock()
-	handled := c.handled
-	c.mu.Unlock()
-	if handled != 0 {
-		_ = s.ws.Ack(handled) // the reader sees the end of the socket
-	}
-}
-
 // send writes to another client, or asks the service.
 func (c *client) send(s *socket) {
 	if c.random.IntN(2) == 0 {
-		_ = s.ws.Send(harness.Object{"to": serviceName + ":/ask", "frm": s.ws.Address(), "mid": c.run.newMid("question"), "bdy": 1})
+		service := []string{serviceName, plainName}[c.random.IntN(2)]
+		_ = s.ws.Send(harness.Object{"to": service + ":/ask", "frm": s.ws.Address(), "mid": c.run.newMid("question"), "bdy": 1})
 		return
 	}
-	other := c.run.clients[c.random.IntN(len(c.run.clients))].session()
+	other := c.run.someone(c.random).session()
 	mid := c.run.newMid(history.ByClient)
 	message := harness.Object{"to": "hydra-router:/", "fwd": other + "@client:/", "frm": s.ws.Address(), "mid": mid,
 		"bdy": harness.Object{"for": other}}
@@ -300,12 +385,17 @@ func (c *client) send(s *socket) {
 // obey does what the schedule wants; true: the socket is given up.
 func (c *client) obey(ctx context.Context, s *socket, o order) bool {
 	some := time.Duration(200+c.random.IntN(1500)) * time.Millisecond
+	ended := history.EndReset
 	switch o {
 	case orderReset:
 		s.ws.Reset()
 	case orderClose:
+		ended = history.EndClose
 		go s.ws.Close() // waits for the peer, which may be frozen
 	case orderTakeover:
+		ended = history.EndTakeover
+	case orderTwins:
+		ended, c.twins = history.EndTakeover, true
 	case orderStop:
 		s.stop()
 		nap(ctx, some)
@@ -317,5 +407,8 @@ func (c *client) obey(ctx context.Context, s *socket, o order) bool {
 		s.open()
 		return false
 	}
+	c.mu.Lock()
+	c.ended = ended
+	c.mu.Unlock()
 	return true
 }

@@ -12,17 +12,17 @@ type Config struct {
 	Duration time.Duration // of the faults; default 20 s
 	Seed     uint64
 	Servers  int // NATS servers, 1 or 3
-	Nodes    int // default 3; node 0 is the calm one
-	Clients  int // default 12, half of each class, beside the calm ones
+	Nodes    int // default 4; node 0 is the calm one
+	Clients  int // default 300, half of each class, beside the calm ones
 	Queue    int // bound of a mailbox; default: one that is never reached
-	Rate     int // messages a second of all publishers together; default 200
+	Rate     int // messages a second of all publishers together; default 1000
 
 	History io.Writer                        // one JSON object a line
 	Log     func(format string, args ...any) // what is being done; nil: nobody is told
 }
 
 // calmClients is how many clients stay on the node that nobody harms.
-const calmClients = 2
+const calmClients = 4
 
 // roomyQueue never overflows, so that a gap is a loss.
 const roomyQueue = 100_000
@@ -31,9 +31,14 @@ const roomyQueue = 100_000
 // would hang; a run that needs it is broken (L).
 const drainPatience = 90 * time.Second
 
-// bounds are what a node of this size must stay within (I6). Measured at rest:
-// 30 to 40 MiB; each connection and stream reader adds little.
-var bounds = history.Bounds{RSS: 300 << 20, Descriptors: 400, Goroutines: 2000}
+// settlePatience is for what a service had to send again: it gives up sooner.
+const settlePatience = 30 * time.Second
+
+// bounds are what a node must stay within (I6), if all clients are on it. At
+// rest it has 30 to 40 MiB and a hundred descriptors.
+func bounds(clients int) *history.Bounds {
+	return &history.Bounds{RSS: 300 << 20, Descriptors: 400 + 3*clients, Goroutines: 2000}
+}
 
 func (c *Config) defaults() {
 	set := func(v *int, value int) {
@@ -42,9 +47,9 @@ func (c *Config) defaults() {
 		}
 	}
 	set(&c.Servers, 1)
-	set(&c.Nodes, 3)
-	set(&c.Clients, 12)
-	set(&c.Rate, 200)
+	set(&c.Nodes, 4)
+	set(&c.Clients, 300)
+	set(&c.Rate, 1000)
 	if c.Queue == 0 {
 		c.Queue = roomyQueue
 	}

@@ -23,7 +23,7 @@ func (r *run) drain(ctx context.Context) {
 	for _, c := range r.clients {
 		for ctx.Err() == nil {
 			mid := r.newMid("last")
-			if r.store(c.session(), mid) {
+			if r.store(c.session(), mid, body{For: c.session()}) {
 				last[c] = mid
 				break
 			}
@@ -46,25 +46,46 @@ func (r *run) drain(ctx context.Context) {
 	}
 }
 
-// dump writes down what the mailboxes hold. A cluster that has just been healed
-// may need several attempts; what is written twice says the same.
-func (r *run) dump(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+// settle waits for what was stored after a session's last message: an answer
+// that had to be sent again. If something does not come, the checker says so.
+func (r *run) settle(ctx context.Context, held []string) {
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
-	return harness.Until(ctx, func() error { return r.dumpStreams(ctx) })
+	_ = harness.Until(ctx, func() error {
+		for len(held) > 0 {
+			if !r.seen.has(held[0]) {
+				return fmt.Errorf("%s has not come", held[0])
+			}
+			held = held[1:]
+		}
+		return nil
+	})
 }
 
-func (r *run) dumpStreams(ctx context.Context) error {
+// dump writes down what the mailboxes hold, and returns its mids. A cluster
+// that has just been healed may need several attempts; what is written twice
+// says the same.
+func (r *run) dump(ctx context.Context) (mids []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*harness.Patience)
+	defer cancel()
+	err = harness.Until(ctx, func() error {
+		mids = mids[:0]
+		return r.dumpStreams(ctx, &mids)
+	})
+	return mids, err
+}
+
+func (r *run) dumpStreams(ctx context.Context, mids *[]string) error {
 	names := r.js.StreamNames(ctx, jetstream.WithStreamListSubject("umf.v1.out.*.*"))
 	for name := range names.Name() {
-		if err := r.dumpStream(ctx, name); err != nil {
+		if err := r.dumpStream(ctx, name, mids); err != nil {
 			return err
 		}
 	}
 	return names.Err()
 }
 
-func (r *run) dumpStream(ctx context.Context, name string) error {
+func (r *run) dumpStream(ctx context.Context, name string, mids *[]string) error {
 	stream, err := r.js.Stream(ctx, name)
 	if err != nil {
 		return err
@@ -97,6 +118,7 @@ func (r *run) dumpStream(ctx context.Context, name string) error {
 				return err
 			}
 			sid := m.Subject()[bytes.LastIndexByte([]byte(m.Subject()), '.')+1:]
+			*mids = append(*mids, parsed.Mid())
 			r.h.Add(history.Event{Kind: history.Mailbox, SID: sid, Mid: parsed.Mid(), Seq: meta.Sequence.Stream})
 		}
 		if err := batch.Error(); err != nil && !errors.Is(err, jetstream.ErrNoMessages) {

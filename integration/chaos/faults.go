@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -42,8 +43,8 @@ func (s *schedule) next() {
 		start  func()
 	}
 	choices := []choice{
-		{30, s.order}, {8, s.flap}, {10, s.kill}, {8, s.freeze}, {6, s.cut}, {5, s.hole}, {4, s.lose}, {4, s.slow},
-		{4, s.cutUplink}, {4, s.holeUplink}, {4, s.killServer}, {3, s.freezeServer},
+		{30, s.order}, {8, s.flap}, {8, s.kill}, {6, s.terminate}, {8, s.freeze}, {6, s.cut}, {5, s.hole}, {4, s.lose}, {4, s.slow},
+		{4, s.cutUplink}, {4, s.holeUplink}, {3, s.killServer}, {3, s.killLeader}, {3, s.freezeServer}, {2, s.freezeServers}, {4, s.stepDown},
 	}
 	total := 0
 	for _, c := range choices {
@@ -81,24 +82,34 @@ func (s *schedule) wild() *client {
 	return s.run.clients[calmClients+s.random.IntN(len(s.run.clients)-calmClients)]
 }
 
+// crowd is how many clients are harmed at once by an order: a fiftieth.
+func (s *schedule) crowd() int { return 1 + len(s.run.clients)/50 }
+
 func (s *schedule) order() {
-	c := s.wild()
 	o := order(s.random.IntN(int(orderPause) + 1))
-	what := [...]string{"reset", "close", "takeover", "stop reading", "pause"}[o]
-	select {
-	case c.orders <- o:
-		s.note(what, c.name)
-	default: // it has enough to do
+	what := [...]string{"reset", "close", "takeover", "resume on two nodes", "stop reading", "pause"}[o]
+	for range s.crowd() {
+		c := s.wild()
+		select {
+		case c.orders <- o:
+			s.note(what, c.name)
+		default: // it has enough to do
+		}
 	}
 }
 
-// flap makes one client come back again and again.
+// flap makes some clients come back again and again.
 func (s *schedule) flap() {
-	c := s.wild()
+	for range s.crowd() {
+		s.flapOne(s.wild())
+	}
+}
+
+func (s *schedule) flapOne(c *client) {
 	s.note("flap", c.name)
 	moves := make([]order, 5+s.random.IntN(10))
 	for i := range moves {
-		moves[i] = order(s.random.IntN(int(orderTakeover) + 1))
+		moves[i] = order(s.random.IntN(int(orderTwins) + 1))
 	}
 	pause := s.between(5*time.Millisecond, 80*time.Millisecond)
 	s.running.Go(func() {
@@ -128,15 +139,47 @@ func (s *schedule) kill() {
 	if n == nil {
 		return
 	}
-	s.note("kill node", n.name)
+	s.note(history.KillNode, n.name)
 	n.process.Kill()
-	s.during(away, func() {
-		defer n.release()
-		if err := n.process.Start(); err != nil {
-			s.note("start failed: "+err.Error(), n.name) // heal says so again
+	s.during(away, func() { s.startAgain(n) })
+}
+
+func (s *schedule) startAgain(n *node) {
+	defer n.release()
+	if err := n.process.Start(); err != nil {
+		s.broken(n.name, err) // heal says so again
+	}
+}
+
+// broken writes down that a process did not do what it must.
+func (s *schedule) broken(whom string, err error) {
+	s.run.cfg.Log("broken: %s: %v", whom, err)
+	s.run.h.Add(history.Event{Kind: history.Broken, Node: whom, Why: err.Error()})
+}
+
+// terminate has a node drain, which must end by itself.
+func (s *schedule) terminate() {
+	away := s.between(0, time.Second)
+	n := s.victim(1)
+	if n == nil {
+		return
+	}
+	s.note("terminate node", n.name)
+	s.running.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), terminatePatience)
+		defer cancel()
+		if err := n.process.Terminate(ctx); err != nil {
+			s.broken(n.name, fmt.Errorf("does not drain: %w", err))
+			n.process.Kill()
 		}
+		nap(context.Background(), away)
+		s.startAgain(n)
 	})
 }
+
+// terminatePatience is much longer than the nodes' time for a drain, since NATS
+// may be away meanwhile.
+const terminatePatience = 30 * time.Second
 
 func (s *schedule) freeze() {
 	d := s.between(300*time.Millisecond, 4*time.Second)
@@ -234,16 +277,93 @@ func (s *schedule) killServer() {
 		return
 	}
 	s.note("kill NATS", server.Name)
+	s.killAndStart(server, away)
+}
+
+// killAndStart kills the server for a while, then gives the token back.
+func (s *schedule) killAndStart(server *harness.NATSServer, away time.Duration) {
 	server.Kill()
 	s.during(away, func() {
 		defer func() { s.servers <- struct{}{} }()
 		if err := server.Start(); err != nil {
-			s.note("start failed: "+err.Error(), server.Name)
+			s.broken(server.Name, err)
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 		defer cancel()
 		_ = s.run.servers.WaitReady(ctx) // heal says so again
+	})
+}
+
+// stream is one of those that a run depends on.
+func (s *schedule) stream() string {
+	all := []string{"KV_UMF_SESSIONS", "UMF_OUT_0", "UMF_OUT_1", "UMF_OUT_2", "UMF_OUT_3"}
+	return all[s.random.IntN(len(all))]
+}
+
+// killLeader kills the server that leads a stream.
+func (s *schedule) killLeader() {
+	away, name := s.between(100*time.Millisecond, 2*time.Second), s.stream()
+	if len(s.run.servers.Servers) == 1 || s.server() == nil {
+		return
+	}
+	s.running.Go(func() {
+		server := s.leader(name)
+		if server == nil {
+			s.servers <- struct{}{}
+			return
+		}
+		s.note("kill leader", server.Name+" of "+name)
+		s.killAndStart(server, away)
+	})
+}
+
+// leader is the server that leads a stream; nil if nobody says.
+func (s *schedule) leader(name string) *harness.NATSServer {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	stream, err := s.run.js.Stream(ctx, name)
+	if err != nil || stream.CachedInfo().Cluster == nil {
+		return nil
+	}
+	for _, server := range s.run.servers.Servers {
+		if server.ServerName == stream.CachedInfo().Cluster.Leader {
+			return server
+		}
+	}
+	return nil
+}
+
+// stepDown makes the leader of a stream give up, again and again.
+func (s *schedule) stepDown() {
+	name, times, pause := s.stream(), 1+s.random.IntN(6), s.between(50*time.Millisecond, 600*time.Millisecond)
+	if len(s.run.servers.Servers) == 1 {
+		return
+	}
+	s.note("step down", name)
+	s.running.Go(func() {
+		for range times {
+			_ = s.run.nc.Publish("$JS.API.STREAM.LEADER.STEPDOWN."+name, nil) // there may be no leader now
+			nap(context.Background(), pause)
+		}
+	})
+}
+
+// freezeServers freezes all of NATS.
+func (s *schedule) freezeServers() {
+	d := s.between(300*time.Millisecond, 4*time.Second)
+	if s.server() == nil {
+		return
+	}
+	s.note("freeze all NATS", "")
+	for _, server := range s.run.servers.Servers {
+		_ = server.Freeze()
+	}
+	s.during(d, func() {
+		for _, server := range s.run.servers.Servers {
+			_ = server.Thaw()
+		}
+		s.servers <- struct{}{}
 	})
 }
 

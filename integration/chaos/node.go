@@ -41,7 +41,10 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 			"EDGE_QUEUE_LIMIT":     fmt.Sprint(r.cfg.Queue),
 			"EDGE_MAILBOX_STREAMS": "4",
 			"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),
-			"EDGE_PING_INTERVAL":   "2s", // a run is too short for the default
+			"EDGE_PING_INTERVAL":   "2s",    // a run is too short for the default
+			"EDGE_DRAIN_TIMEOUT":   "2s",    // likewise
+			"EDGE_WRITE_BUFFER":    "32KiB", // so that slow clients fall behind
+			"EDGE_WINDOW":          "64",
 		},
 	})
 	if err != nil {

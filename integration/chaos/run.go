@@ -29,6 +29,8 @@ type run struct {
 	js      jetstream.JetStream
 	service *bus.Service // answers, and pushes
 
+	batches sync.WaitGroup // messages that were sent without waiting
+
 	conns atomic.Int64 // numbers of sockets
 	mids  atomic.Int64
 	seen  seen
@@ -96,7 +98,7 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.startService(); err != nil {
 		return err
 	}
-	start := history.Event{Kind: history.Start, Seed: r.cfg.Seed, Bounds: &bounds}
+	start := history.Event{Kind: history.Start, Seed: r.cfg.Seed, Bounds: bounds(r.cfg.Clients)}
 	if r.cfg.Queue < roomyQueue {
 		start.Limit = r.cfg.Queue
 	}
@@ -135,14 +137,17 @@ func (r *run) play(ctx context.Context) error {
 	}
 	stopPublishers()
 	publishers.Wait()
+	r.batches.Wait()
 	for _, c := range r.clients {
 		c.quiet.Store(true)
 	}
 	r.h.Add(history.Event{Kind: history.Heal})
 	r.drain(ctx)
-	if err := r.dump(ctx); err != nil {
+	held, err := r.dump(ctx)
+	if err != nil {
 		return err
 	}
+	r.settle(ctx, held)
 	r.h.Add(history.Event{Kind: history.End})
 	return nil
 }

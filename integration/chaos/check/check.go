@@ -68,10 +68,12 @@ type Report struct {
 	Sessions   int
 	Sent       int // attempts
 	Accepted   int
-	Delivered  int // first deliveries
-	Repeated   int // to old clients, after a resume
+	Delivered  int            // first deliveries
+	Repeated   map[string]int // to old clients, after a resume, by what came before it
+	Twice      int            // to clients that confirm, over two sockets that asked at the same moment
 	Gaps       int
 	Resumes    int
+	Contests   int // two sockets asked for a session at the same moment
 	Faults     map[string]int
 	MaxRSS     int64
 	Violations []Violation
@@ -95,9 +97,14 @@ func (r *Report) String() string {
 	for _, what := range slices.Sorted(maps.Keys(r.Faults)) {
 		faults += fmt.Sprintf(" %s %d", what, r.Faults[what])
 	}
-	return fmt.Sprintf("seed %d: %d sessions, %d resumes, sent %d, accepted %d, delivered %d, repeated %d (old clients), gaps %d, "+
+	repeated, causes := 0, ""
+	for _, cause := range slices.Sorted(maps.Keys(r.Repeated)) {
+		repeated += r.Repeated[cause]
+		causes += fmt.Sprintf(" %s %d", cause, r.Repeated[cause])
+	}
+	return fmt.Sprintf("seed %d: %d sessions, %d resumes, %d contests, sent %d, accepted %d, delivered %d, repeated to old clients %d (after%s), to two sockets of one client %d, gaps %d, "+
 		"largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d; faults:%s",
-		r.Seed, r.Sessions, r.Resumes, r.Sent, r.Accepted, r.Delivered, r.Repeated, r.Gaps, r.MaxRSS>>20,
+		r.Seed, r.Sessions, r.Resumes, r.Contests, r.Sent, r.Accepted, r.Delivered, repeated, causes, r.Twice, r.Gaps, r.MaxRSS>>20,
 		r.Count("I1"), r.Count("I2"), r.Count("I3"), r.Count("I4"), r.Count("I5"), r.Count("I6"), r.Count("I7"), r.Count("I8"), r.Count("L"), faults)
 }
 
@@ -122,6 +129,7 @@ type checker struct {
 	conns    map[int]*conn
 	sessions map[string]*session
 	messages map[string]*message // by mid
+	killed   map[string]int      // line at which a node was killed last
 	now      time.Duration
 	drained  bool
 	ended    bool
@@ -130,20 +138,27 @@ type checker struct {
 // conn is one socket.
 type conn struct {
 	sid    string
+	node   string
 	calm   bool
+	after  string // how the session's last socket ended
 	closed bool
 	at     time.Duration // of its end
 	seen   map[string]bool
 	chain  bool   // last is known
 	last   uint64 // x-seq that the next x-prev must be
 	given  uint64 // what the client said it had, when it resumed
+	taken  int    // line at which it was given the session
+	twin   bool   // it asked for the session together with another
 }
 
 // session is one client's identity.
 type session struct {
 	class   string
 	owner   int            // the conn that last asked for it
-	resumed int            // line at which owner was given it
+	rival   int            // the conn that asked at the same moment; 0: none, or one of the two has ended
+	resumed int            // line at which the owner, or the first of the two, was given it
+	both    int            // line at which the second was
+	won     int            // which of the two got what was sent after that
 	first   map[string]int // mid to the line of its first delivery
 	firsts  []delivery     // in order
 	gaps    []span
@@ -171,7 +186,8 @@ type message struct {
 
 func newChecker() *checker {
 	return &checker{
-		report:   &Report{Faults: make(map[string]int)},
+		report:   &Report{Faults: make(map[string]int), Repeated: make(map[string]int)},
+		killed:   make(map[string]int),
 		conns:    make(map[int]*conn),
 		sessions: make(map[string]*session),
 		messages: make(map[string]*message),

@@ -57,7 +57,7 @@ func TestReportCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if report.Seed != 7 || report.Sessions != 3 || report.Sent != 8 || report.Accepted != 7 || report.Delivered != 6 ||
-		report.Repeated != 1 || report.Gaps != 1 || report.Resumes != 2 || report.Faults["kill node"] != 1 {
+		report.Repeated["kill node"] != 1 || report.Gaps != 1 || report.Resumes != 2 || report.Faults["kill node"] != 1 {
 		t.Errorf("report %v", report)
 	}
 }

@@ -15,23 +15,18 @@ func (c *checker) event(line int, e history.Event) error {
 		c.report.Seed, c.bounds, c.limit = e.Seed, e.Bounds, e.Limit
 	case history.Fault:
 		c.report.Faults[e.What]++
+		if e.What == history.KillNode {
+			c.killed[e.Node] = line
+		}
 	case history.Open:
 		c.report.Sessions++
-		c.conns[e.Conn] = &conn{sid: e.SID, calm: e.Calm, seen: make(map[string]bool)}
+		c.conns[e.Conn] = &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), taken: line}
 		s := c.session(e.SID)
 		s.class, s.owner = e.Class, e.Conn
 	case history.Resuming:
-		c.conns[e.Conn] = &conn{sid: e.SID, calm: e.Calm, seen: make(map[string]bool), given: e.Seq}
-		s := c.session(e.SID)
-		s.owner, s.resumed = e.Conn, 0
-		// What it has is where the chain goes on, if it has anything.
-		k := c.conns[e.Conn]
-		k.last, k.chain = e.Seq, e.Seq != 0
+		c.resuming(e)
 	case history.Resumed:
-		c.report.Resumes++
-		if s := c.session(e.SID); s.owner == e.Conn {
-			s.resumed = line
-		}
+		c.resumed(line, e)
 	case history.Denied:
 		c.violate("I1", line, "session %s was not given back: %s", e.SID, e.Why)
 	case history.Send:
@@ -54,6 +49,8 @@ func (c *checker) event(line int, e history.Event) error {
 		c.drained = true
 	case history.Stuck:
 		c.violate("L", line, "session %s does not drain: %s", e.SID, e.Why)
+	case history.Broken:
+		c.violate("L", line, "%s: %s", e.Node, e.Why)
 	case history.End:
 		c.ended = true
 	case history.Heal:
@@ -61,6 +58,40 @@ func (c *checker) event(line int, e history.Event) error {
 		return fmt.Errorf("check: line %d: unknown event %q", line, e.Kind)
 	}
 	return nil
+}
+
+// resuming notes who asks for a session.
+func (c *checker) resuming(e history.Event) {
+	s := c.session(e.SID)
+	// What it has is where the chain goes on, if it has anything.
+	k := &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), given: e.Seq, last: e.Seq, chain: e.Seq != 0, after: e.Why}
+	if last := c.conns[s.owner]; e.Why == history.EndLost && last != nil && c.killed[last.node] > last.taken {
+		k.after = history.KillNode
+	}
+	c.conns[e.Conn] = k
+	if e.Twin != 0 && s.owner == e.Twin {
+		c.report.Contests++
+		k.after, k.twin = c.conns[e.Twin].after, true
+		c.conns[e.Twin].twin = true
+		s.owner, s.rival = e.Conn, e.Twin
+		return
+	}
+	s.owner, s.rival, s.resumed, s.both, s.won = e.Conn, 0, 0, 0, 0
+}
+
+func (c *checker) resumed(line int, e history.Event) {
+	c.report.Resumes++
+	if k := c.conns[e.Conn]; k != nil {
+		k.taken = line
+	}
+	s := c.session(e.SID)
+	switch {
+	case s.owner != e.Conn && s.rival != e.Conn:
+	case s.resumed == 0:
+		s.resumed = line
+	case s.rival != 0:
+		s.both = line
+	}
 }
 
 func (c *checker) send(line int, e history.Event) error {
@@ -104,7 +135,16 @@ func (c *checker) receive(line int, e history.Event) error {
 		return nil
 	}
 	s := c.session(e.SID)
-	if s.owner != e.Conn {
+	if s.both != 0 && m.sent > s.both && (s.owner == e.Conn || s.rival == e.Conn) {
+		if s.won == 0 {
+			s.won = e.Conn
+		}
+		if s.won != e.Conn {
+			c.violate("I5", line, "sockets %d and %d both got messages of session %s that were sent after both had been given it (line %d)",
+				s.won, e.Conn, e.SID, s.both)
+		}
+	}
+	if s.owner != e.Conn && s.rival != e.Conn {
 		if s.resumed != 0 && m.sent > s.resumed {
 			c.violate("I5", line, "socket %d got message %s of session %s, sent (line %d) after socket %d was given the session (line %d)",
 				e.Conn, e.Mid, e.SID, m.sent, s.owner, s.resumed)
@@ -138,10 +178,12 @@ func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.E
 	switch {
 	case k.seen[e.Mid]:
 		c.violate("I4", line, "message %s came twice over socket %d", e.Mid, e.Conn)
+	case again && s.class == history.Acked && k.twin && e.Seq > k.given:
+		c.report.Twice++
 	case again && s.class == history.Acked:
 		c.violate("I4", line, "message %s came again (first line %d), though the client had said that it has %d", e.Mid, before, k.given)
 	case again:
-		c.report.Repeated++
+		c.report.Repeated[c.conns[s.owner].after]++ // k may be the old one
 	default:
 		s.first[e.Mid] = line
 		s.firsts = append(s.firsts, delivery{e.Mid, line})
@@ -159,7 +201,7 @@ func (c *checker) gap(line int, e history.Event) error {
 		return fmt.Errorf("check: line %d: socket %d was never opened", line, e.Conn)
 	}
 	s := c.session(e.SID)
-	if s.owner != e.Conn {
+	if s.owner != e.Conn && s.rival != e.Conn {
 		return nil
 	}
 	c.report.Gaps++
@@ -177,6 +219,10 @@ func (c *checker) close(line int, e history.Event) {
 		return
 	}
 	k.closed, k.at = true, e.At
+	if s := c.session(k.sid); s.rival != 0 && (s.owner == e.Conn || s.rival == e.Conn) {
+		s.owner, s.rival = s.owner+s.rival-e.Conn, 0 // the other one
+		s.both, s.won = 0, 0
+	}
 	if k.calm && !c.drained {
 		c.violate("I7", line, "socket %d, on a node that nobody harmed, was closed with %d %s", e.Conn, e.Code, e.Why)
 	}

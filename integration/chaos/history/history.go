@@ -31,7 +31,7 @@ const (
 	Fault    Kind = "fault"    // What, Node
 	Heal     Kind = "heal"     // every fault is over
 	Open     Kind = "open"     // a socket with a fresh session: Conn, SID, Class, Node, Calm
-	Resuming Kind = "resuming" // Conn is about to ask for SID, having handled Seq
+	Resuming Kind = "resuming" // Conn is about to ask for SID, having handled Seq; Why: how its last socket ended; Twin: another that asks at the same moment
 	Resumed  Kind = "resumed"  // Conn was given SID: Class, Node
 	Denied   Kind = "denied"   // Conn was not given SID: Why
 	Receive  Kind = "recv"     // a mailbox message: Conn, SID, Mid, For, Seq and Prev (acked)
@@ -44,8 +44,13 @@ const (
 	Sample   Kind = "sample"   // of a node's process: Node, RSS, Descriptors, Goroutines
 	Drained  Kind = "drained"  // every session has got its last message
 	Stuck    Kind = "stuck"    // SID has not, and time is up: Why
+	Broken   Kind = "broken"   // a process did not do what it was told: Node, Why
 	End      Kind = "end"
 )
+
+// KillNode is the fault that a node is killed: what an old client had not
+// confirmed to it comes again.
+const KillNode = "kill node"
 
 // Class of a session.
 const (
@@ -58,7 +63,17 @@ const (
 	ByClient  = "client"  // to another client, over its socket: no acknowledgement
 	ByService = "service" // an answer, stored by the SDK
 	ByPush    = "push"    // stored by the SDK
+	ByBatch   = "batch"   // stored by the SDK, many at a time
 	ByNATS    = "nats"    // stored by a bare NATS client
+	ByRespond = "respond" // an answer of a bare NATS client, which nothing acknowledges
+)
+
+// How a client's socket ended, as Resuming says.
+const (
+	EndLost     = "lost"     // it did not want that
+	EndReset    = "reset"    // by the client, without waiting for what was on its way
+	EndClose    = "close"    // the client said goodbye
+	EndTakeover = "takeover" // it lives on
 )
 
 // Bounds are what the run promises of a node (I6).
@@ -78,6 +93,7 @@ type Event struct {
 	Class string `json:"class,omitempty"`
 	Node  string `json:"node,omitempty"`
 	Calm  bool   `json:"calm,omitempty"` // a client whose node nobody harms
+	Twin  int    `json:"twin,omitempty"` // a socket
 
 	Mid    string `json:"mid,omitempty"`
 	For    string `json:"for,omitempty"` // the session that the sender meant

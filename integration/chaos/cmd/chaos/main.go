@@ -49,10 +49,10 @@ func run(ctx context.Context) error {
 	flag.DurationVar(&cfg.Duration, "duration", 60*time.Second, "how long faults are made")
 	flag.Uint64Var(&cfg.Seed, "seed", harness.Seed(), "the first seed")
 	flag.IntVar(&cfg.Servers, "nats", 1, "NATS servers, 1 or 3")
-	flag.IntVar(&cfg.Nodes, "nodes", 3, "edge nodes")
-	flag.IntVar(&cfg.Clients, "clients", 12, "clients that are harmed")
+	flag.IntVar(&cfg.Nodes, "nodes", 0, "edge nodes; 0: 4")
+	flag.IntVar(&cfg.Clients, "clients", 0, "clients that are harmed; 0: 300")
 	flag.IntVar(&cfg.Queue, "queue", 0, "bound of a mailbox; 0: one that is never reached")
-	flag.IntVar(&cfg.Rate, "rate", 200, "published messages a second")
+	flag.IntVar(&cfg.Rate, "rate", 0, "published messages a second; 0: 1000")
 	flag.Parse()
 	if *judge != "" {
 		return judgeFile(*judge)
