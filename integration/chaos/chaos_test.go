@@ -38,19 +38,22 @@ func TestMain(m *testing.M) {
 // I1–I8 and L under R1, R2, R4, R5, R7–R11, R24, R25, R28–R30, R36.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	judge(t, Config{Duration: *duration, Servers: *servers, Clients: *clients, Rate: 4 * *clients})
+	_, text := judge(t, Config{Duration: *duration, Servers: *servers, Clients: *clients, Rate: 4 * *clients})
+	if !t.Failed() {
+		expectMutationsFound(t, text)
+	}
 }
 
 // The same where mailboxes overflow: R18, and every gap is told.
 func TestChaosWithSmallMailboxes(t *testing.T) {
 	t.Parallel()
-	report := judge(t, Config{Duration: *duration / 2, Servers: *servers, Queue: 2, Clients: 12, Rate: 200})
+	report, _ := judge(t, Config{Duration: *duration / 2, Servers: *servers, Queue: 2, Clients: 12, Rate: 200})
 	if report.Gaps == 0 {
 		t.Error("no mailbox overflowed")
 	}
 }
 
-func judge(t *testing.T, cfg Config) *check.Report {
+func judge(t *testing.T, cfg Config) (*check.Report, []byte) {
 	t.Helper()
 	cfg.Seed = *seed
 	if cfg.Seed == 0 {
@@ -77,7 +80,7 @@ func judge(t *testing.T, cfg Config) *check.Report {
 	if report.Delivered == 0 || report.Resumes == 0 || len(report.Faults) == 0 {
 		t.Errorf("a run without anything to judge: %v", report)
 	}
-	return report
+	return report, text
 }
 
 // keep leaves the history of a failed run where somebody can look at it.

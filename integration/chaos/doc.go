@@ -19,7 +19,18 @@
 //
 // Node 0 is never harmed, and neither are the sockets of the calm clients on
 // it: they must stay connected whatever happens elsewhere, also while NATS is
-// away (I7). Every other client is moved, reset, stopped and made to flap.
+// away (I7). Every other client is moved, reset, stopped, made to flap, and made
+// to ask for its session on two nodes at the same moment. Nodes are killed,
+// frozen and told to end; NATS servers are killed (also the one that leads a
+// stream), frozen one by one and all together, and their leaders step down; the
+// network on both sides of a node is cut, slowed and made to swallow everything.
+// Each kind happens at least once, if the node or server that it would hit has
+// no other fault just then.
+//
+// Half of all messages go to a few clients, so that their queues grow while they
+// are away. Messages come from clients on any node, from a service of the kit
+// (answers, pushes, pushes without waiting), from a bare NATS client that waits
+// for the store, and from one that only responds.
 //
 // # The end
 //

@@ -14,8 +14,13 @@ import (
 // schedule is the state of the faults of a run.
 type schedule struct {
 	run     *run
-	random  *rand.Rand // owned by harm
 	running sync.WaitGroup
+
+	// Owned by harm.
+	random *rand.Rand
+	deck   []int // the first faults, one of each kind
+	drawn  int   // of deck
+
 	servers chan struct{} // holds a token while no NATS server is being harmed
 }
 
@@ -36,22 +41,42 @@ func (r *run) harm(ctx context.Context) {
 	s.running.Wait()
 }
 
-// next starts one fault.
-func (s *schedule) next() {
-	type choice struct {
-		weight int
-		start  func()
-	}
-	choices := []choice{
+// choice is one kind of fault.
+type choice struct {
+	weight int
+	start  func()
+}
+
+// choices are all kinds of faults.
+func (s *schedule) choices() []choice {
+	all := []choice{
 		{30, s.order}, {8, s.flap}, {8, s.kill}, {6, s.terminate}, {8, s.freeze}, {6, s.cut}, {5, s.hole}, {4, s.lose}, {4, s.slow},
-		{4, s.cutUplink}, {4, s.holeUplink}, {3, s.killServer}, {3, s.killLeader}, {3, s.freezeServer}, {2, s.freezeServers}, {4, s.stepDown},
+		{4, s.cutUplink}, {4, s.holeUplink}, {3, s.killServer}, {3, s.freezeServer},
+	}
+	if len(s.run.servers.Servers) > 1 {
+		all = append(all, choice{3, s.killLeader}, choice{2, s.freezeServers}, choice{4, s.stepDown})
+	}
+	return all
+}
+
+// next starts one fault: at first each kind once, so that no run is without it,
+// then by weight.
+func (s *schedule) next() {
+	if s.deck == nil {
+		s.deck = s.random.Perm(len(s.choices()))
+	}
+	all := s.choices()
+	if s.drawn < len(s.deck) {
+		s.drawn++
+		all[s.deck[s.drawn-1]].start()
+		return
 	}
 	total := 0
-	for _, c := range choices {
+	for _, c := range all {
 		total += c.weight
 	}
 	at := s.random.IntN(total)
-	for _, c := range choices {
+	for _, c := range all {
 		if at -= c.weight; at < 0 {
 			c.start()
 			return
@@ -304,7 +329,7 @@ func (s *schedule) stream() string {
 // killLeader kills the server that leads a stream.
 func (s *schedule) killLeader() {
 	away, name := s.between(100*time.Millisecond, 2*time.Second), s.stream()
-	if len(s.run.servers.Servers) == 1 || s.server() == nil {
+	if s.server() == nil {
 		return
 	}
 	s.running.Go(func() {
@@ -337,9 +362,6 @@ func (s *schedule) leader(name string) *harness.NATSServer {
 // stepDown makes the leader of a stream give up, again and again.
 func (s *schedule) stepDown() {
 	name, times, pause := s.stream(), 1+s.random.IntN(6), s.between(50*time.Millisecond, 600*time.Millisecond)
-	if len(s.run.servers.Servers) == 1 {
-		return
-	}
 	s.note("step down", name)
 	s.running.Go(func() {
 		for range times {
