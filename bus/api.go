@@ -27,9 +27,18 @@ const (
 	advisoryLeader = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED."
 )
 
+// apiAnswer is what every answer of the JetStream API may hold. Answers that
+// are decoded embed it.
+type apiAnswer struct {
+	Error *apiError `json:"error"`
+}
+
+func (a *apiAnswer) failure() *apiError { return a.Error }
+
 // call sends one request to the JetStream API and reads its JSON answer into
-// resp. An error that the API answered with is an *apiError.
-func call(ctx context.Context, nc *nats.Conn, subject string, req, resp any) error {
+// resp, an *apiAnswer or what embeds one. An error that the API answered with
+// is an *apiError.
+func call(ctx context.Context, nc *nats.Conn, subject string, req any, resp interface{ failure() *apiError }) error {
 	var data []byte
 	if req != nil {
 		var err error
@@ -41,20 +50,11 @@ func call(ctx context.Context, nc *nats.Conn, subject string, req, resp any) err
 	if err != nil {
 		return fmt.Errorf("%s: %w", subject, requestError(err))
 	}
-	var failed struct {
-		Error *apiError `json:"error"`
-	}
-	if err := json.Unmarshal(m.Data, &failed); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrUnconfirmed, subject, err)
-	}
-	if failed.Error != nil {
-		return fmt.Errorf("%s: %w", subject, failed.Error)
-	}
-	if resp == nil {
-		return nil
-	}
 	if err := json.Unmarshal(m.Data, resp); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrUnconfirmed, subject, err)
+	}
+	if failure := resp.failure(); failure != nil {
+		return fmt.Errorf("%s: %w", subject, failure)
 	}
 	return nil
 }
@@ -81,9 +81,11 @@ type leaderMsg struct {
 // there is no leader.
 func leaderGet(ctx context.Context, nc *nats.Conn, stream string, req getRequest) (m leaderMsg, found bool, err error) {
 	var resp struct {
+		apiAnswer
 		Message leaderMsg `json:"message"`
 	}
 	err = retry(ctx, func(ctx context.Context) error {
+		resp.Error = nil
 		return call(ctx, nc, apiMsgGet+stream, req, &resp)
 	})
 	if hasCode(err, codeNoMessage) {
@@ -101,9 +103,11 @@ type streamState struct {
 // leaderState asks the leader of a stream where the stream begins and ends.
 func leaderState(ctx context.Context, nc *nats.Conn, stream string) (streamState, error) {
 	var resp struct {
+		apiAnswer
 		State streamState `json:"state"`
 	}
 	err := retry(ctx, func(ctx context.Context) error {
+		resp.Error = nil
 		return call(ctx, nc, apiStreamInfo+stream, nil, &resp)
 	})
 	return resp.State, err

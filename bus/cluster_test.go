@@ -136,7 +136,7 @@ func clusterReads(ctx context.Context, t *testing.T, stores []*Store, n, stepDow
 	stale := 0
 	for i := range n {
 		if stepDown > 0 && i%stepDown == stepDown/2 {
-			err := call(ctx, w.nc, apiPrefix+"STREAM.LEADER.STEPDOWN.UMF_OUT_0", nil, nil)
+			err := call(ctx, w.nc, apiPrefix+"STREAM.LEADER.STEPDOWN.UMF_OUT_0", nil, new(apiAnswer))
 			if err != nil && !errors.Is(err, ErrUnavailable) {
 				t.Fatal(err)
 			}

@@ -58,6 +58,11 @@ type consumerRequest struct {
 // create makes a consumer under a name that was never used before: late
 // messages of another one cannot be taken for its own, and one that a former
 // reader left behind cannot be taken for a new one.
+//
+// It begins one message early. The server counts what is pending for a new
+// consumer: at once where the consumer begins with the first message that the
+// mailbox has in a block of the store, as the one before from often is, and
+// else by looking at every message of that block.
 func (r *Reader) create(ctx context.Context, from uint64) error {
 	r.name = consumerName(r.sid, r.fence, r.store.readers.Add(1))
 	r.broken, r.next, r.cseq, r.absent = true, from, 0, 0
@@ -66,14 +71,14 @@ func (r *Reader) create(ctx context.Context, from uint64) error {
 		Action: "create",
 		Config: consumerConfig{
 			Durable: r.name, Name: r.name,
-			DeliverPolicy: "by_start_sequence", OptStartSeq: from,
+			DeliverPolicy: "by_start_sequence", OptStartSeq: max(from-1, 1),
 			AckPolicy: "none", ReplayPolicy: "instant",
 			Filter: r.subject, MaxWaiting: 8,
 			Inactive: readerIdle, Replicas: 1, Memory: true,
 		},
 	}
 	subject := apiConsumerCreate + r.stream + "." + r.name + "." + r.subject
-	if err := call(ctx, r.store.nc, subject, req, nil); err != nil {
+	if err := call(ctx, r.store.nc, subject, req, new(apiAnswer)); err != nil {
 		return err
 	}
 	r.broken = false
@@ -82,7 +87,7 @@ func (r *Reader) create(ctx context.Context, from uint64) error {
 
 // remove deletes the consumer on the server.
 func (r *Reader) remove(ctx context.Context) error {
-	err := ignoreNotFound(call(ctx, r.store.nc, apiConsumerDelete+r.stream+"."+r.name, nil, nil))
+	err := ignoreNotFound(call(ctx, r.store.nc, apiConsumerDelete+r.stream+"."+r.name, nil, new(apiAnswer)))
 	if err == nil {
 		r.name = ""
 	}
@@ -103,17 +108,21 @@ func (r *Reader) pull(ctx context.Context, limit, maxBytes int) ([]Stored, error
 // is contiguous; after anything unusual the consumer counts as broken, so that
 // the next Read makes it anew where this one ended.
 func (r *Reader) pullOnce(ctx context.Context, limit, maxBytes int) (msgs []Stored, tooBig bool, err error) {
-	c, err := r.store.inbox.open(r.name, limit+1) // and the status at the end
+	most := limit
+	if r.cseq == 0 && r.next > 1 {
+		most++ // the message before the first one that was asked for
+	}
+	c, err := r.store.inbox.open(r.name, most+1) // and the status at the end
 	if err != nil {
 		return nil, false, err
 	}
 	defer r.store.inbox.end(c)
-	if err := r.request(c.reply, limit, maxBytes); err != nil {
+	if err := r.request(c.reply, most, maxBytes); err != nil {
 		return nil, false, err
 	}
 	silence := time.NewTimer(pullSilence)
 	defer silence.Stop()
-	for len(msgs) < limit {
+	for range most {
 		select {
 		case m := <-c.msgs:
 			if status := statusOf(m); status != "" {
@@ -134,7 +143,9 @@ func (r *Reader) pullOnce(ctx context.Context, limit, maxBytes int) (msgs []Stor
 		r.broken = true
 		return msgs, false, keepWhatCame(msgs, err)
 	}
-	return msgs, false, nil
+	// One too many came if there was no message before: the next Read makes a
+	// consumer that begins where this one should have ended.
+	return msgs[:min(len(msgs), limit)], false, nil
 }
 
 // keepWhatCame drops an error that came after messages: they are good, and
