@@ -12,9 +12,6 @@ import (
 	"hydrant/umf"
 )
 
-// Version is the version of this build; the linker may set it.
-var Version = "0.1.0"
-
 const apiPrefix = "/v1/router/"
 
 // apiRoute is one route of the router API.

@@ -305,7 +305,7 @@ func (n *Node) subscribe() error {
 		return fmt.Errorf("edge: %w", err)
 	}
 	n.discovery = bus.NewDiscovery(n.nc)
-	n.registry, err = bus.RegisterNode(n.nc, bus.NodeInfo{ID: n.id, Service: n.cfg.ServiceName, Version: Version}, n.orders)
+	n.registry, err = bus.RegisterNode(n.nc, bus.NodeInfo{ID: n.id, Service: n.cfg.ServiceName, Version: SemanticVersion()}, n.orders)
 	if err != nil {
 		return fmt.Errorf("edge: register: %w", err)
 	}

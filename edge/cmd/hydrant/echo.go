@@ -39,7 +39,7 @@ func runEcho(ctx context.Context, args []string, out io.Writer) error {
 // startEcho registers the example service. stop drains it.
 func startEcho(nc *nats.Conn, name string) (stop func() error, err error) {
 	service, err := bus.NewService(nc, bus.ServiceConfig{
-		Name: name, Version: edge.Version, Description: "replies to every message with its body",
+		Name: name, Version: edge.SemanticVersion(), Description: "replies to every message with its body",
 	})
 	if err != nil {
 		return nil, err
