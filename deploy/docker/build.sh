@@ -5,16 +5,19 @@
 #
 #   deploy/docker/build.sh [-v VERSION] [hydrant] [nats] [haproxy]
 #
-# It makes hydrant:VERSION, hydrant-nats:VERSION and hydrant-haproxy:VERSION,
-# and tags each `latest` too. Without names: all three.
+# It makes hydrant, hydrant-nats and hydrant-haproxy (without names: all three),
+# tagged VERSION. Without -v the version is what git calls this commit, and each
+# is tagged `latest` as well, which is what the compose file takes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-export CGO_ENABLED=0 GOTOOLCHAIN=${GOTOOLCHAIN:-local}
+# The classic builder: it needs no plugin, and warns that it is one.
+export CGO_ENABLED=0 GOTOOLCHAIN=${GOTOOLCHAIN:-local} DOCKER_BUILDKIT=0
 
 version=$(git describe --tags --always --dirty 2>/dev/null || echo dev)
+latest=yes
 while getopts v: option; do
 	case $option in
-	v) version=$OPTARG ;;
+	v) version=$OPTARG latest= ;;
 	*) echo "usage: $0 [-v VERSION] [hydrant] [nats] [haproxy]" >&2; exit 2 ;;
 	esac
 done
@@ -55,7 +58,9 @@ pack() {
 		printf 'FROM scratch\nADD rootfs.tar /\nLABEL org.opencontainers.image.title="%s" org.opencontainers.image.version="%s"\n' "$name" "$version"
 		cat
 	} >"$context/Dockerfile"
-	DOCKER_BUILDKIT=0 docker build -q -t "$name:$version" -t "$name:latest" "$context"
+	docker build -q -t "$name:$version" "$context" >/dev/null
+	[ -z "$latest" ] || docker tag "$name:$version" "$name:latest"
+	echo "$name:$version"
 }
 
 hydrant() {
@@ -77,7 +82,7 @@ nats() {
 
 haproxy() {
 	local root=$work/haproxy binary
-	binary=$(command -v haproxy || echo /usr/sbin/haproxy)
+	binary=$(type -P haproxy || echo /usr/sbin/haproxy)
 	[ -x "$binary" ] || { echo "$0: no haproxy here; apt-get install haproxy" >&2; return 1; }
 	certificates "$root"
 	mkdir -p "$root/usr/local/etc/haproxy" "$root/var/lib/haproxy"

@@ -49,3 +49,21 @@ func waitUp(t *testing.T, b *balancer, n int) {
 		t.Fatal(err)
 	}
 }
+
+// askEcho: a client that connects through a balancer is answered by the echo
+// service.
+func askEcho(ctx context.Context, t *testing.T, url string) {
+	t.Helper()
+	client, err := harness.Dial(ctx, url, harness.DialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	answer, err := client.Call(ctx, harness.Object{"to": "echo:/", "bdy": "hello"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.Body() != `"hello"` {
+		t.Errorf("echo answered %s", answer.Raw)
+	}
+}

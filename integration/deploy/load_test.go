@@ -202,40 +202,48 @@ func number(v any) uint64 {
 	return n
 }
 
-// back connects again and takes the session back; nil when ctx has ended.
-func (c *loadClient) back(ctx context.Context) (*harness.Client, int) {
-	for ctx.Err() == nil {
-		socket, err := harness.Dial(ctx, c.load.url, harness.DialOptions{Acked: c.acked})
-		if err != nil {
-			select {
-			case <-time.After(pace): // not at full speed against a balancer without edges
-			case <-ctx.Done():
-			}
-			continue
-		}
-		conn := c.load.conn()
-		c.mu.Lock()
-		last := c.last
-		c.mu.Unlock()
-		body := harness.Object{"id": c.sid}
-		if c.acked {
-			body["token"], body["seq"] = c.token, strconv.FormatUint(last, 10)
-		}
-		c.load.history.Add(history.Event{Kind: history.Resuming, Conn: conn, SID: c.sid, Class: c.class(), Seq: last})
-		answer, err := socket.Resume(ctx, "reconnect", body)
-		resumed, _ := answer.At("bdy", "resumed").(bool)
-		switch {
-		case err == nil && resumed:
-			c.load.history.Add(history.Event{Kind: history.Resumed, Conn: conn, SID: c.sid, Class: c.class()})
-			return socket, conn
-		case err == nil:
-			why, _ := answer.At("bdy", "why").(string)
-			c.load.history.Add(history.Event{Kind: history.Denied, Conn: conn, SID: c.sid, Why: why})
-		}
-		socket.Drop()
-		c.load.history.Add(history.Event{Kind: history.Close, Conn: conn})
+// back connects again, as often as it takes, and takes the session back; nil
+// when ctx has ended.
+func (c *loadClient) back(ctx context.Context) (socket *harness.Client, conn int) {
+	err := harness.Until(ctx, func() error {
+		var err error
+		socket, conn, err = c.resume(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, 0
 	}
-	return nil, 0
+	return socket, conn
+}
+
+// resume tries once.
+func (c *loadClient) resume(ctx context.Context) (*harness.Client, int, error) {
+	socket, err := harness.Dial(ctx, c.load.url, harness.DialOptions{Acked: c.acked})
+	if err != nil {
+		return nil, 0, err
+	}
+	conn := c.load.conn()
+	c.mu.Lock()
+	last := c.last
+	c.mu.Unlock()
+	body := harness.Object{"id": c.sid}
+	if c.acked {
+		body["token"], body["seq"] = c.token, strconv.FormatUint(last, 10)
+	}
+	c.load.history.Add(history.Event{Kind: history.Resuming, Conn: conn, SID: c.sid, Class: c.class(), Seq: last})
+	answer, err := socket.Resume(ctx, "reconnect", body)
+	if err == nil {
+		if resumed, _ := answer.At("bdy", "resumed").(bool); resumed {
+			c.load.history.Add(history.Event{Kind: history.Resumed, Conn: conn, SID: c.sid, Class: c.class()})
+			return socket, conn, nil
+		}
+		why, _ := answer.At("bdy", "why").(string)
+		c.load.history.Add(history.Event{Kind: history.Denied, Conn: conn, SID: c.sid, Why: why})
+		err = fmt.Errorf("session %s was not given back: %s", c.sid, why)
+	}
+	socket.Drop()
+	c.load.history.Add(history.Event{Kind: history.Close, Conn: conn})
+	return nil, 0, err
 }
 
 // missing says what this client still waits for.

@@ -88,7 +88,6 @@ func startHAProxy(t *testing.T, binary string, nodes []*harness.Node) *balancer 
 	}
 	replace("    bind :8080\n", "    bind "+b.clients+"\n")
 	replace("    bind :8404\n", "    bind "+b.statistics+"\n")
-	replace("    maxconn 200000\n", "    maxconn 2000\n")
 	replace(" resolvers docker init-addr none resolve-prefer ipv4\n", "\n")
 	var lines strings.Builder
 	for i, node := range nodes {
