@@ -90,7 +90,10 @@ func (s *Service) handle(in incoming) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.timeoutOf(r.Message))
 	defer cancel()
-	if err := s.call(ctx, s.route(r), r); err != nil {
+	ctx, span := s.receiving(ctx, in.header)
+	err = s.call(ctx, s.route(r), r)
+	defer EndSpan(span, err)
+	if err != nil {
 		s.cfg.Logger.Warn("message failed", slog.String("service", s.cfg.Name),
 			slog.String("mid", r.Message.Mid), slog.Any("error", err))
 		s.answerFailure(ctx, r, err)

@@ -35,6 +35,7 @@
 //
 // Payloads are UMF messages in short form. Headers:
 //
+//	traceparent                             the trace that the message is part of: W3C Trace Context
 //	Umf-Session, Umf-Mailbox, Umf-Identity  who sent it, and the subject that reaches him (node → service)
 //	Umf-Mark                                an empty message that only marks a place in a mailbox
 //	Nats-Msg-Id                             <receiver>:[<sender>:]<mid>, where the sender may repeat
@@ -147,6 +148,14 @@
 // ErrUnconfirmed is the error to think about: no answer came, and the message
 // may be stored. ErrRefused and ErrUnavailable mean that it is not.
 //
+// # Traces
+//
+// A [Service] makes a span for each handler, reply and push, of the process'
+// OpenTelemetry provider, within the trace that the message came with; this
+// package needs the API alone. Where there is no provider the trace passes
+// through, from the message to its reply and to pushes in the handler's
+// context. A message without a trace costs nothing.
+//
 // # Design
 //
 // Why a stream per partition and one subject per session, and not a stream or a
@@ -187,6 +196,11 @@
 // or a channel for what here is one entry in a list. Why its key-value package
 // is not used for writing: it has no asynchronous compare-and-swap, and takes a
 // lagging replica's word for an absent key.
+//
+// Why the trace headers are written with a carrier of our own, and not with the
+// process' propagator: NATS headers are case-sensitive, and OpenTelemetry's own
+// carrier for headers writes Traceparent; and what a process has configured for
+// HTTP, such as baggage, must not travel with everybody's messages.
 //
 // Why a repartition is refused: the number of streams decides which stream
 // holds a mailbox. Changing the subjects of streams that hold messages would

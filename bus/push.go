@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/umf"
 )
@@ -30,7 +31,9 @@ func (s *Service) Push(ctx context.Context, sid string, m *umf.Message) error {
 	if err != nil {
 		return err
 	}
+	ctx, span := s.sending(ctx, "push", &out)
 	_, err = s.store(ctx, sid, out)
+	EndSpan(span, err)
 	return err
 }
 
@@ -54,10 +57,19 @@ func (s *Service) PushAsync(ctx context.Context, sid string, m *umf.Message, don
 	if err != nil {
 		return err
 	}
+	_, span := s.sending(ctx, "push", &out)
 	msg, err := out.message(sid)
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.pushAsync(ctx, &push{svc: s, msg: msg, span: span, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)})
 	}
+	if err != nil {
+		EndSpan(span, err)
+	}
+	return err
+}
+
+// pushAsync waits for room in the window and sends.
+func (s *Service) pushAsync(ctx context.Context, p *push) error {
 	if s.ctx.Err() != nil {
 		return ErrClosed
 	}
@@ -68,8 +80,7 @@ func (s *Service) PushAsync(ctx context.Context, sid string, m *umf.Message, don
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrOverload, ctx.Err())
 	}
-	p := &push{svc: s, msg: msg, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)}
-	if err := s.acks.publish(msg, p.acked); err != nil {
+	if err := s.acks.publish(p.msg, p.acked); err != nil {
 		if !temporary(err) {
 			<-s.slots
 			return err
@@ -182,6 +193,7 @@ type push struct {
 	// Immutable.
 	svc  *Service
 	msg  *nats.Msg
+	span trace.Span
 	done func(err error)
 	end  time.Time
 
@@ -210,5 +222,6 @@ func (p *push) acked(_ uint64, err error) {
 
 func (p *push) finish(err error) {
 	<-p.svc.slots
+	EndSpan(p.span, err)
 	p.done(err)
 }

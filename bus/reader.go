@@ -45,6 +45,8 @@ type Stored struct {
 	TTL bool
 	// Time at which the stream stored it, Unix ns; 0: unknown.
 	Time int64
+	// Trace is the traceparent that the message was stored with.
+	Trace string
 	// Payload belongs to the receiver and must not be modified.
 	Payload []byte
 }

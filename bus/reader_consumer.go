@@ -205,6 +205,7 @@ func (r *Reader) take(m *nats.Msg, msgs *[]Stored) bool {
 		Seq:     d.seq,
 		Mark:    markOf(m.Header) != 0,
 		TTL:     one(m.Header, headerTTL) != "",
+		Trace:   TraceParent(m.Header),
 		Time:    d.stored,
 		Payload: m.Data,
 	})

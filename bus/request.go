@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/umf"
 )
@@ -75,18 +76,35 @@ func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 		return err
 	}
 	sid := r.session()
-	switch {
-	case IsRequestReply(r.reply), sid == "" && r.reply != "":
-		err = sendError(r.svc.nc.Publish(r.reply, out.Payload))
-	case sid == "":
+	direct := r.direct(sid)
+	if !direct && sid == "" {
 		return ErrNoReply
-	default:
+	}
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		ctx = ExtractTrace(ctx, r.Header) // a reply is part of its message's trace in any case
+	}
+	ctx, span := r.svc.sending(ctx, "reply", &out)
+	if direct {
+		err = r.publish(out)
+	} else {
 		_, err = r.svc.store(ctx, sid, out)
 	}
+	EndSpan(span, err)
 	if err == nil {
 		r.answered.Store(true)
 	}
 	return err
+}
+
+// direct reports whether the answer goes to whoever waits for it on NATS, and
+// not to the mailbox of the session sid.
+func (r *Request) direct(sid string) bool {
+	return IsRequestReply(r.reply) || sid == "" && r.reply != ""
+}
+
+// publish sends an answer to the reply subject.
+func (r *Request) publish(out Outgoing) error {
+	return sendError(r.svc.nc.PublishMsg(&nats.Msg{Subject: r.reply, Header: out.Header, Data: out.Payload}))
 }
 
 // session is whose mailbox the answer goes to: that which the node has named,
@@ -114,10 +132,11 @@ func (r *Request) refuse(f *Failure) error {
 	if err != nil {
 		return err
 	}
+	out.Header = InjectTrace(ExtractTrace(context.Background(), r.Header), nil)
 	sid := r.session()
 	switch {
-	case IsRequestReply(r.reply), sid == "" && r.reply != "":
-		return sendError(r.svc.nc.Publish(r.reply, out.Payload))
+	case r.direct(sid):
+		return r.publish(out)
 	case sid == "":
 		return ErrNoReply
 	}

@@ -22,10 +22,11 @@ type Handler func(ctx context.Context, r *Request) error
 // methods may be called concurrently.
 type Service struct {
 	// Immutable after NewService.
-	cfg   ServiceConfig
-	nc    *nats.Conn
-	acks  *acks
-	slots chan struct{} // a full buffer is a full window of PushAsync
+	cfg     ServiceConfig
+	nc      *nats.Conn
+	acks    *acks
+	slots   chan struct{} // a full buffer is a full window of PushAsync
+	tracing tracing
 
 	// Written before Start, immutable after it.
 	byType map[string]Handler
@@ -80,7 +81,7 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		cfg: cfg, nc: nc, acks: a,
+		cfg: cfg, nc: nc, acks: a, tracing: cfg.tracing(),
 		byType:  make(map[string]Handler),
 		events:  make(map[SessionEvent]func(context.Context, Event)),
 		slots:   make(chan struct{}, cfg.Window),

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/micro"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Errors of a Service.
@@ -59,6 +61,11 @@ type ServiceConfig struct {
 	ReplyTimeout time.Duration
 	// DrainTimeout bounds the end of Run. Default 30 s.
 	DrainTimeout time.Duration
+	// TracerProvider makes the spans of handlers, replies and pushes. Default:
+	// the global one of package otel, and then only within a trace that came
+	// with the message or that the context of a push is in; with a provider of
+	// its own a service begins traces as well.
+	TracerProvider trace.TracerProvider
 	// Logger takes what has no caller to be returned to. Default slog.Default.
 	Logger *slog.Logger
 }
@@ -82,6 +89,14 @@ func (c *ServiceConfig) defaults() error {
 		return fmt.Errorf("%w: negative bound", ErrServiceConfig)
 	}
 	return nil
+}
+
+// tracing is what the service's spans are made with.
+func (c *ServiceConfig) tracing() tracing {
+	if c.TracerProvider != nil {
+		return tracing{tracer: c.TracerProvider.Tracer(tracerName), roots: true}
+	}
+	return tracing{tracer: otel.GetTracerProvider().Tracer(tracerName)}
 }
 
 func newInstanceID() string {

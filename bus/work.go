@@ -160,7 +160,9 @@ func (w *workQueue) handle(m jetstream.Msg) {
 		defer close(alive)
 		w.keepAlive(ctx, m)
 	}()
-	err = s.call(ctx, w.handler, r)
+	traced, span := s.receiving(ctx, r.Header)
+	err = s.call(traced, w.handler, r)
+	EndSpan(span, err)
 	cancel()
 	<-alive
 

@@ -150,7 +150,7 @@ func (a *attachment) convert(batch bus.Batch, err error) session.Batch {
 	out.Msgs = make([]session.Stored, len(batch.Msgs))
 	for i, m := range batch.Msgs {
 		payload, ok := w.inspect(a, m.Seq, m.Mark, m.Payload)
-		out.Msgs[i] = session.Stored{Seq: m.Seq, Time: m.Time, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload}
+		out.Msgs[i] = session.Stored{Seq: m.Seq, Time: m.Time, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload, Trace: m.Trace}
 	}
 	return out
 }
@@ -213,7 +213,7 @@ func (a *attachment) setTimer(d time.Duration) {
 func (a *attachment) Write(m session.Out) bool {
 	w := a.w
 	if a.class != session.Acked {
-		return a.client.send("mailbox", m.Payload)
+		return a.client.sendTraced("mailbox", m.Trace, m.Payload)
 	}
 	e := &w.envelope
 	if err := umf.Scan(m.Payload, e); err != nil {
@@ -221,7 +221,7 @@ func (a *attachment) Write(m session.Out) bool {
 	}
 	w.text = appendSequenceHeader(w.text[:0], e.Raw(umf.Headers), m.Seq, m.Prev)
 	w.buf = e.AppendShort(w.buf[:0], umf.Set{Field: umf.Headers, Raw: w.text})
-	return a.client.send("mailbox", w.buf)
+	return a.client.sendTraced("mailbox", m.Trace, w.buf)
 }
 
 // Gap tells an acked client that messages are gone.

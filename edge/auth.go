@@ -232,7 +232,7 @@ func (c *client) authenticate(got *accepted) {
 		refuse()
 		return
 	}
-	if !w.ask(c, subject, nil, msg.append(nil, w), func(answer *nats.Msg) {
+	if !w.ask(c, subject, nil, msg.append(nil, w), nil, func(answer *nats.Msg) {
 		if answer == nil || noResponders(answer) {
 			refuse()
 			return

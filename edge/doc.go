@@ -42,6 +42,23 @@
 // anything is written to a socket, after the process did not run for a while
 // (SIGSTOP, a suspended machine): a session can have moved in one second.
 //
+// # Traces
+//
+// With a TracerProvider, each message of a client to a service, a session or a
+// work queue begins a trace. "frame <kind>" lasts from the frame until NATS has
+// the message: until it is written, for core NATS; until it is stored, for
+// mailboxes and work; until the answer, for requests. "deliver <kind>" is the
+// end of a trace that a message came with: handing it to a socket. The header
+// traceparent joins the two with what services do in between (package bus), and
+// is stored in the mailbox with the message. What came without a trace is
+// delivered without one.
+//
+// A client's own hdr.traceparent becomes a link of the frame's span, and is
+// never its parent: anybody who can connect could otherwise have everything
+// sampled, or write into a trace of somebody else. That of the upgrade request
+// is ignored, since it is about the connection and not about what is sent over
+// it hours later. No span has a session's id, which is enough to resume some.
+//
 // # Design
 //
 // Loops never call nats.go. It holds its lock while it writes to its socket, so

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
 	"hydrant/edge/internal/session"
@@ -32,6 +33,7 @@ type Node struct {
 	log            *slog.Logger
 	logLevel       *slog.LevelVar // nil: fixed
 	m              *metrics
+	tracing        *tracing // nil: off
 	started        time.Time
 	sessionOptions session.Options
 	signatures     *signatures
@@ -76,6 +78,9 @@ type Node struct {
 type Options struct {
 	Logger   *slog.Logger   // nil: slog.Default()
 	LogLevel *slog.LevelVar // of Logger, for administrators to change; nil: they cannot
+	// TracerProvider makes the spans of messages; nil: there are none, at no
+	// cost.
+	TracerProvider trace.TracerProvider
 }
 
 // New prepares a node. It connects nothing yet. Errors wrap [ErrConfig].
@@ -91,6 +96,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	}
 	n.log, n.logLevel = o.Logger.With("node", n.id), o.LogLevel
 	n.asked, n.leave = context.WithCancel(ctx)
+	n.tracing = newTracing(o.TracerProvider, n.id)
 	n.fromRouter = umf.AppendString(nil, n.id+"@"+cfg.ServiceName+":/")
 	n.sessionOptions = session.Options{Window: cfg.Window}
 	n.signatures = newSignatures(&cfg)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
 )
@@ -48,6 +49,7 @@ type op struct {
 	event   bus.Event
 	rev     uint64
 	done    func(seq uint64, err error)
+	span    trace.Span // ends with the operation; nil: none
 }
 
 // storeWindow bounds the acknowledged publishes of one outbox that are on their
@@ -180,12 +182,13 @@ func (o *outbox) sendStores() {
 	n := 0
 	for n < len(o.stores) && o.flying.Load() < storeWindow {
 		p := &o.stores[n]
-		report := p.done
+		report, span := p.done, p.span
 		o.flying.Add(1)
 		p.done = func(seq uint64, err error) {
 			if o.flying.Add(-1) == storeWindow-1 {
 				o.rouse()
 			}
+			endSpan(span, err)
 			report(seq, err)
 		}
 		o.perform(p)
@@ -204,7 +207,9 @@ func (o *outbox) perform(p *op) {
 	switch p.kind {
 	case opPublish:
 		msg := nats.Msg{Subject: p.subject, Reply: p.reply, Header: p.header, Data: p.data}
-		if err := n.nc.PublishMsg(&msg); err != nil && p.done != nil {
+		err := n.nc.PublishMsg(&msg)
+		endSpan(p.span, err)
+		if err != nil && p.done != nil {
 			p.done(0, err)
 		}
 	case opStore:

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
 	"hydrant/umf"
@@ -26,6 +28,7 @@ type request struct {
 	id      uint64
 	asked   time.Time
 	subject string
+	span    trace.Span             // nil: not traced
 	done    func(answer *nats.Msg) // nil answer: timeout
 }
 
@@ -44,15 +47,17 @@ func newRequestTable(loop int) requestTable {
 }
 
 // ask publishes a request and calls done once on the loop: with the answer, or
-// with nil after EDGE_REQUEST_TIMEOUT.
-func (w *worker) ask(c *client, subject string, header nats.Header, data []byte, done func(*nats.Msg)) bool {
+// with nil after EDGE_REQUEST_TIMEOUT. The span, if there is one, ends with the
+// request.
+func (w *worker) ask(c *client, subject string, header nats.Header, data []byte, span trace.Span, done func(*nats.Msg)) bool {
 	t := &w.requests
 	if len(t.byID) >= maxRequests || c.outstanding >= maxRequestsPerClient {
 		w.node.m.requests.with("refused").Inc()
+		endSpan(span, errBusy)
 		return false
 	}
 	t.last++
-	r := &request{client: c, id: t.last, asked: w.loop.Now(), subject: subject, done: done}
+	r := &request{client: c, id: t.last, asked: w.loop.Now(), subject: subject, span: span, done: done}
 	t.byID[r.id] = r
 	t.queue = append(t.queue, r)
 	c.outstanding++
@@ -103,6 +108,10 @@ func (w *worker) finish(r *request, answer *nats.Msg, result string) {
 	if !r.client.closing {
 		r.done(answer)
 	}
+	if r.span != nil {
+		r.span.SetAttributes(attribute.String("hydrant.result", result))
+		r.span.End()
+	}
 }
 
 // answers dispatches replies to requests; it runs on its own goroutine.
@@ -147,8 +156,10 @@ func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, d
 	rmid := append([]byte(nil), mid...)
 	to := append([]byte(nil), e.Raw(umf.From)...)
 	from := append([]byte(nil), e.Raw(umf.To)...)
-	ok := w.ask(c, subject, c.a.serviceHeader(), data, func(answer *nats.Msg) {
+	header, span := c.trace("request", service, e, c.a.serviceHeader())
+	ok := w.ask(c, subject, header, data, span, func(answer *nats.Msg) {
 		msg := outgoing{toRaw: to, from: from, rmid: rmid}
+		parent := ""
 		switch {
 		case answer == nil:
 			w.node.m.errors.with(codeTimeout).Inc()
@@ -158,8 +169,10 @@ func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, d
 			msg.body = append(umf.AppendString([]byte(`{"reason":`), "Unavailable "+service+" instances"), '}')
 		default:
 			msg.body = answerBody(&w.inner, answer.Data)
+			parent = w.node.tracing.traceOf(answer.Header)
 		}
-		c.reply("answer", msg)
+		w.buf = msg.append(w.buf[:0], w)
+		c.sendTraced("answer", parent, w.buf)
 	})
 	if !ok {
 		c.fail(mid, codeOverload, "Too many requests wait for an answer")

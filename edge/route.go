@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
 	"hydrant/umf"
@@ -198,7 +199,8 @@ func (c *client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 		return
 	}
 	sid, rmid := c.a.sid, f.mid
-	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: c.a.serviceHeader(), data: data,
+	header, span := c.trace("service", address.Service, e, c.a.serviceHeader())
+	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, span: span,
 		done: w.reportTo(sid, append([]byte(nil), rmid...))})
 }
 
@@ -265,7 +267,8 @@ func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
 	if !ok {
 		return
 	}
-	w.out.push(op{kind: opWork, subject: target.Service, data: data, header: c.a.serviceHeader(),
+	header, span := c.trace("work", target.Service, e, c.a.serviceHeader())
+	w.out.push(op{kind: opWork, subject: target.Service, data: data, header: header, span: span,
 		mid: string(f.mid), from: c.a.sid, done: w.reportTo(c.a.sid, append([]byte(nil), f.mid...))})
 }
 
@@ -291,6 +294,7 @@ func (c *client) deliver(e *umf.Envelope, to []byte, sid string, forwarded bool)
 		return
 	}
 	d := delivery{from: c.a.sid, to: sid, mid: append([]byte(nil), f.mid...), data: data, ttl: ttlOf(e)}
+	d.header, d.span = c.trace("client", "", e, nil)
 	if waiting, ok := w.lookups[sid]; ok {
 		c.await(sid, waiting, d)
 		return
@@ -305,7 +309,7 @@ func (c *client) deliver(e *umf.Envelope, to []byte, sid string, forwarded bool)
 	case exists:
 		w.store(d)
 	default:
-		c.fail(d.mid, codeUnknownSession, "No such client")
+		w.unknown(d)
 	}
 }
 
@@ -315,6 +319,8 @@ type delivery struct {
 	mid      []byte
 	data     []byte
 	ttl      time.Duration
+	header   nats.Header // the trace
+	span     trace.Span  // nil: not traced
 }
 
 // maxWaiting bounds the messages that wait for one directory look-up.
@@ -323,6 +329,7 @@ const maxWaiting = 1024
 // await keeps the order of messages to a session that is being looked up.
 func (c *client) await(sid string, waiting []delivery, d delivery) {
 	if len(waiting) >= maxWaiting {
+		endSpan(d.span, errBusy)
 		c.fail(d.mid, codeUnavailable, "Too many messages wait for a look-up")
 		return
 	}
@@ -332,7 +339,7 @@ func (c *client) await(sid string, waiting []delivery, d delivery) {
 // store hands a message to the mailbox. The message id lets a client repeat a
 // message without doubling it, and only its own (DESIGN §2, FAILURES R37, R38).
 func (w *worker) store(d delivery) {
-	w.out.push(op{kind: opStore, sid: d.to, data: d.data, ttl: d.ttl,
+	w.out.push(op{kind: opStore, sid: d.to, data: d.data, ttl: d.ttl, header: d.header, span: d.span,
 		mid: string(d.mid), from: d.from, done: w.reportTo(d.from, d.mid)})
 }
 
@@ -357,6 +364,7 @@ func (w *worker) lookup(sid string, d delivery) {
 			case exists:
 				w.store(d)
 			case err != nil:
+				endSpan(d.span, err)
 				w.report(d.from, d.mid, err)
 			default:
 				w.unknown(d)
@@ -367,6 +375,7 @@ func (w *worker) lookup(sid string, d delivery) {
 
 // unknown tells the sender that there is no such session.
 func (w *worker) unknown(d delivery) {
+	endSpan(d.span, bus.ErrNoSession)
 	if a := w.attachments[d.from]; a != nil && a.client != nil {
 		a.client.fail(d.mid, codeUnknownSession, "No such client")
 	}

@@ -77,7 +77,7 @@ func (w *worker) deliver(batch []*nats.Msg) {
 		}
 		live, stored := bus.ParseCopy(msg)
 		if !stored {
-			a.pushLive(live.Payload)
+			a.pushLive(live.Payload, w.node.tracing.traceOf(msg.Header))
 			continue
 		}
 		payload, ok := w.inspect(a, live.Seq, live.Mark != 0, live.Payload)
@@ -87,7 +87,7 @@ func (w *worker) deliver(batch []*nats.Msg) {
 		if live.Time != 0 && live.Mark == 0 {
 			w.node.m.storeTime.Observe(float64(w.loop.Now().UnixNano()-live.Time) / 1e9)
 		}
-		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, Time: live.Time, TTL: live.TTL, Payload: payload}, a)
+		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, Time: live.Time, TTL: live.TTL, Payload: payload, Trace: w.node.tracing.traceOf(msg.Header)}, a)
 		if a.entering {
 			a.enter()
 		}
@@ -126,7 +126,7 @@ func (w *worker) inspect(a *attachment, seq uint64, marker bool, payload []byte)
 
 // pushLive writes an at-most-once push: one that was published past the
 // mailbox.
-func (a *attachment) pushLive(payload []byte) {
+func (a *attachment) pushLive(payload []byte, trace string) {
 	w := a.w
 	if a.client == nil || !a.welcomed {
 		return
@@ -139,7 +139,7 @@ func (a *attachment) pushLive(payload []byte) {
 		w.node.m.dropped.with("push_slow").Inc()
 		return
 	}
-	a.client.send("push", short)
+	a.client.sendTraced("push", trace, short)
 }
 
 // nextMark returns a marker id that this worker never used.

@@ -198,14 +198,14 @@ func (w *world) startLocked(t *testing.T, name string, env map[string]string) *h
 	return node
 }
 
-// echoService starts the example service, once.
-func (w *world) echoService(t *testing.T) string {
+// echoService starts the example service, once, with further variables.
+func (w *world) echoService(t *testing.T, env ...string) string {
 	t.Helper()
 	const name = "echo-svcs"
 	w.mu.Lock()
 	if w.echo == nil {
 		var err error
-		if w.echo, err = harness.StartEcho(w.nats.URL(), name); err != nil {
+		if w.echo, err = harness.StartEcho(w.nats.URL(), name, env...); err != nil {
 			w.mu.Unlock()
 			t.Fatal(err)
 		}

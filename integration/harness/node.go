@@ -129,14 +129,14 @@ func (n *Node) HTTP(path string) string { return "http://" + n.Addr + path }
 // AdminHTTP is the URL of a path on the admin listener.
 func (n *Node) AdminHTTP(path string) string { return "http://" + n.Admin + path }
 
-// StartEcho starts the example service. It is there when it answers on
-// $SRV.PING.<service> (NATS micro).
-func StartEcho(natsURL, service string) (*Process, error) {
+// StartEcho starts the example service, with further variables of the form
+// NAME=value. It is there when it answers on $SRV.PING.<service> (NATS micro).
+func StartEcho(natsURL, service string, env ...string) (*Process, error) {
 	bin, err := Build()
 	if err != nil {
 		return nil, err
 	}
 	log := &Log{}
 	return StartProcess("echo "+service, bin.Hydrant, []string{"echo", "--service", service},
-		[]string{"NATS_URL=" + natsURL}, log, log)
+		append([]string{"NATS_URL=" + natsURL}, env...), log, log)
 }

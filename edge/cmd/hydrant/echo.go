@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,11 @@ func runEcho(ctx context.Context, args []string, out io.Writer) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
+	_, stopTraces, err := startTracing(ctx, *name, slog.Default())
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
 	nc, err := connectNATS("hydrant-echo")
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func helpConfig(out io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprint(out, `
+	_, err := fmt.Fprint(out, tracingHelp+`
 Durations are written 500ms, 25s, 24h; sizes 64KiB, 1MiB, 1GiB. Unknown EDGE_
 variables and bad values stop the start. Without NATS_URL the node runs NATS
 with JetStream in its own process.

@@ -37,6 +37,11 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	level := new(slog.LevelVar)
 	level.Set(cfg.Level())
 	log := newLogger(&cfg, level)
+	traces, stopTraces, err := startTracing(ctx, "hydrant", log)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
 	if natsConfig.URL == "" {
 		server, err := embedded.Start(embedded.Options{DataDir: cfg.DataDir, Listen: cfg.NatsListen, Logger: log})
 		if err != nil {
@@ -46,7 +51,7 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 		natsConfig.URL = server.URL()
 		log.Info("embedded NATS", "url", server.URL(), "data", cfg.DataDir)
 	}
-	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log, LogLevel: level})
+	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log, LogLevel: level, TracerProvider: traces})
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (s *Session) advance(fx Effects) {
 		if c.Mark == 0 && !s.open() {
 			break
 		}
-		m := Stored{Seq: c.Seq, Time: c.Time, Mark: c.Mark != 0, TTL: c.TTL, Payload: c.Payload}
+		m := Stored{Seq: c.Seq, Time: c.Time, Mark: c.Mark != 0, TTL: c.TTL, Payload: c.Payload, Trace: c.Trace}
 		s.take(&m, c.Prev, fx)
 		s.prune()
 	}

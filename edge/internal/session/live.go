@@ -3,7 +3,7 @@ package session
 // Live takes a copy of a stored message from the live subject.
 func (s *Session) Live(c Copy, fx Effects) {
 	if s.state == Live && c.Seq > s.cursor && c.Prev <= s.cursor && s.proven(c.Prev) && s.open() && s.origin == knownOrigin {
-		m := Stored{Seq: c.Seq, Time: c.Time, Mark: c.Mark != 0, TTL: c.TTL, Payload: c.Payload}
+		m := Stored{Seq: c.Seq, Time: c.Time, Mark: c.Mark != 0, TTL: c.TTL, Payload: c.Payload, Trace: c.Trace}
 		s.take(&m, c.Prev, fx)
 		s.settle(fx)
 		return
@@ -83,7 +83,7 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 	}
 	if !m.Mark {
 		s.fresh = false
-		out := Out{Seq: m.Seq, Prev: s.written, Payload: m.Payload}
+		out := Out{Seq: m.Seq, Prev: s.written, Payload: m.Payload, Trace: m.Trace}
 		s.written, s.loose = m.Seq, m.TTL
 		if s.class == Acked {
 			s.push(m.Seq, m.TTL)

@@ -114,6 +114,7 @@ type Copy struct {
 	Time    int64  // when it was stored, Unix ns by the store; 0: unknown
 	TTL     bool   // it has a time to live of its own, so its absence proves nothing
 	Payload []byte // may be kept, is never modified
+	Trace   string // of the owner's; Out has it again
 }
 
 // Stored is a message of the mailbox as it is read from the store.
@@ -123,6 +124,7 @@ type Stored struct {
 	Mark    bool
 	TTL     bool
 	Payload []byte
+	Trace   string // as in Copy
 }
 
 // AnchorState is what the stream's leader says about the message at the anchor.
@@ -168,6 +170,7 @@ type Out struct {
 	Seq     uint64 // x-seq
 	Prev    uint64 // x-prev: Seq of the message or gap that was written before
 	Payload []byte
+	Trace   string // as it came with the message
 }
 
 // Gap says that messages between From and To, both included, may be missing.

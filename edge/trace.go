@@ -1,0 +1,122 @@
+package edge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"hydrant/bus"
+	"hydrant/umf"
+)
+
+// tracing makes a node's spans. A nil *tracing makes none: whoever could begin
+// one asks for that first, so that a node that is not traced pays a comparison.
+// Its methods may be called from any goroutine, and do not block.
+type tracing struct {
+	tracer trace.Tracer
+	node   attribute.KeyValue
+}
+
+func newTracing(p trace.TracerProvider, id string) *tracing {
+	if p == nil {
+		return nil
+	}
+	return &tracing{p.Tracer("hydrant/edge", trace.WithInstrumentationVersion(Version)), attribute.String("hydrant.node", id)}
+}
+
+// maxTracedHeaders bounds the headers of a message in which its sender's own
+// trace is looked for (bytes).
+const maxTracedHeaders = 4 << 10
+
+// trace begins the trace of one message: its span lasts until NATS has the
+// message, or until a request has its answer. It returns the headers for NATS
+// with the trace in them. kind is the kind of the metrics, to the service that
+// the message is for, if it is for one.
+//
+// The client's own traceparent becomes a link, never the parent: a client could
+// otherwise have everything sampled, or write into anybody's trace.
+func (c *client) trace(kind, to string, e *umf.Envelope, h nats.Header) (nats.Header, trace.Span) {
+	t := c.w.node.tracing
+	if t == nil {
+		return h, nil
+	}
+	attrs := []attribute.KeyValue{t.node, attribute.String("messaging.system", "nats"), attribute.String("messaging.operation.type", "send")}
+	if to != "" {
+		attrs = append(attrs, attribute.String("messaging.destination.name", to))
+	}
+	ctx, span := t.tracer.Start(context.Background(), "frame "+kind, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
+	if span.IsRecording() {
+		if sc := senderTrace(e); sc.IsValid() {
+			span.AddLink(trace.Link{SpanContext: sc})
+		}
+	}
+	return bus.InjectTrace(ctx, h), span
+}
+
+// senderTrace is the trace that a message says it belongs to: hdr.traceparent.
+func senderTrace(e *umf.Envelope) trace.SpanContext {
+	raw := e.Raw(umf.Headers)
+	if len(raw) == 0 || len(raw) > maxTracedHeaders {
+		return trace.SpanContext{}
+	}
+	var headers struct {
+		TraceParent string `json:"traceparent"`
+	}
+	if json.Unmarshal(raw, &headers) != nil || headers.TraceParent == "" {
+		return trace.SpanContext{}
+	}
+	return bus.ParseTraceParent(headers.TraceParent)
+}
+
+// delivery begins the span of giving a message to a socket, in the trace that
+// its headers name; nil: they name none.
+func (t *tracing) delivery(parent, kind string) trace.Span {
+	if t == nil || parent == "" {
+		return nil
+	}
+	sc := bus.ParseTraceParent(parent)
+	if !sc.IsValid() {
+		return nil
+	}
+	ctx := trace.ContextWithRemoteSpanContext(context.Background(), sc)
+	_, span := t.tracer.Start(ctx, "deliver "+kind, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(t.node))
+	return span
+}
+
+// traceOf is the trace that a NATS message belongs to; empty: none, or nobody
+// wants to know.
+func (t *tracing) traceOf(h nats.Header) string {
+	if t == nil {
+		return ""
+	}
+	return bus.TraceParent(h)
+}
+
+// errNotQueued marks the span of a message that its socket did not take.
+var errNotQueued = errors.New("edge: client does not read")
+
+// sendTraced is send for a message that may be part of a trace. Its span ends
+// when the frame is queued, which is written at the end of the loop's iteration.
+func (c *client) sendTraced(kind, parent string, payload []byte) bool {
+	span := c.w.node.tracing.delivery(parent, kind)
+	room := c.send(kind, payload)
+	if span != nil {
+		var err error
+		if c.closing {
+			err = errNotQueued
+		}
+		bus.EndSpan(span, err)
+	}
+	return room
+}
+
+// endSpan ends a span that may not be there.
+func endSpan(span trace.Span, err error) {
+	if span != nil {
+		bus.EndSpan(span, err)
+	}
+}
