@@ -48,6 +48,7 @@ type attachment struct {
 	saving     bool
 	saveAgain  bool
 	parking    bool
+	releases   []func(released) // nodes that have asked for the session, and wait for the last pong
 	retries    uint8
 	deferred   []func()    // what waits while suspended: at most one answer, timer and confirmation each
 	header     nats.Header // of messages to services; made with the first one
@@ -204,6 +205,10 @@ func (a *attachment) setTimer(d time.Duration) {
 	if d > 0 {
 		a.timer = a.w.loop.AfterFunc(d, func() {
 			a.timer = nil
+			if len(a.releases) > 0 {
+				a.released()
+				return
+			}
 			a.whenActive(func() { a.core.Timeout(a) })
 		})
 	}
@@ -454,13 +459,36 @@ func (a *attachment) lost() {
 	a.letGo()
 }
 
+// releasePatience is how long a session that was asked for waits for the pong
+// that confirms what was written last. It spares a client that lives a repeat;
+// one that is gone costs its successor this time.
+const releasePatience = 150 * time.Millisecond
+
 // release gives the session to another attachment: nothing is written any
 // more, the socket is closed, and the answer says how far delivery got.
-func (a *attachment) release() released {
-	r := released{Found: true, Floor: a.core.Floor(), Seen: a.core.Seen()}
+func (a *attachment) release(answer func(released)) {
+	a.releases = append(a.releases, answer)
+	switch {
+	case len(a.releases) > 1: // the wait has begun
+	case a.listening && !a.suspended && a.client != nil && a.core.Release(a):
+		a.setTimer(releasePatience)
+	default:
+		a.released()
+	}
+}
+
+// released ends the wait: the answers go out when nothing is written any more.
+func (a *attachment) released() {
 	a.w.node.m.lifecycle.with("released").Inc()
 	a.letGo()
-	return r
+}
+
+// answerReleases says how far delivery got, as is known now.
+func (a *attachment) answerReleases() {
+	for _, answer := range a.releases {
+		answer(released{Found: true, Floor: a.core.Floor(), Seen: a.core.Seen()})
+	}
+	a.releases = nil
 }
 
 // letGo closes the socket of a session that another connection has: nothing
@@ -473,11 +501,16 @@ func (a *attachment) letGo() {
 		c.a = nil
 		c.discard(closeTakenOver, "session taken over by another connection")
 	}
+	a.answerReleases()
 }
 
 // park keeps the session for a client that is away: DESIGN §5 "Park".
 func (a *attachment) park() {
 	a.client = nil
+	if len(a.releases) > 0 {
+		a.released() // to be parked by nobody: others wait for it
+		return
+	}
 	a.stopListening()
 	if a.rev == 0 && !a.saving {
 		a.detach() // never entered: nobody knows this session

@@ -23,7 +23,7 @@ func (w *worker) checkpoint() {
 		}
 		done++
 		a.isDirty = false
-		if w.attachments[a.sid] == a && !a.parking {
+		if w.attachments[a.sid] == a && !a.parking && len(a.releases) == 0 {
 			w.node.m.saveAge.Observe(w.loop.Now().Sub(a.dirtySince).Seconds())
 			a.save()
 			budget--

@@ -141,7 +141,12 @@ func (n *Node) Pong(conn *wire.Conn, p []byte) {
 		token = binary.BigEndian.Uint64(p)
 	}
 	a := c.a
-	a.whenActive(func() { a.core.Pong(token, a) })
+	a.whenActive(func() {
+		a.core.Pong(token, a)
+		if len(a.releases) > 0 && a.core.Released() {
+			a.released()
+		}
+	})
 }
 
 // barrier sends the Ping whose Pong confirms delivery.
@@ -208,6 +213,9 @@ func (c *client) close(code int, reason string) {
 	}
 	c.closing = true
 	c.stopTimers()
+	if a := c.a; a != nil && a.listening && !a.suspended {
+		a.core.Release(a) // a last barrier before the close frame: its pong still counts
+	}
 	c.conn.Close(code, reason)
 }
 

@@ -68,7 +68,7 @@ func (n *Node) releaseHere(sid string, fence uint64) (released, bool) {
 	for _, w := range n.workers {
 		if w.loop.PostWait(n.ctx, func() {
 			if a := w.attachments[sid]; a != nil && a.fence == fence {
-				answers <- a.release()
+				a.release(func(r released) { answers <- r })
 				return
 			}
 			answers <- released{}

@@ -77,7 +77,9 @@ func (w *worker) deliver(batch []*nats.Msg) {
 		}
 		live, stored := bus.ParseCopy(msg)
 		if !stored {
-			a.pushLive(live.Payload, w.node.tracing.traceOf(msg.Header))
+			if len(a.releases) == 0 {
+				a.pushLive(live.Payload, w.node.tracing.traceOf(msg.Header))
+			}
 			continue
 		}
 		payload, ok := w.inspect(a, live.Seq, live.Mark != 0, live.Payload)

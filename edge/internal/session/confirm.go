@@ -7,9 +7,18 @@ const tokenBits = 56
 
 // settle sends a barrier if something was written since the last one came back.
 func (s *Session) settle(fx Effects) {
-	if s.class != Plain || s.barrier != 0 || s.written <= s.floor || s.origin == otherOrigin || !s.active() {
-		return
+	if s.barrier == 0 && s.active() && s.unconfirmed() {
+		s.ping(fx)
 	}
+}
+
+// unconfirmed reports whether a plain client's next pong can confirm anything.
+func (s *Session) unconfirmed() bool {
+	return s.class == Plain && s.written > s.floor && s.origin != otherOrigin
+}
+
+// ping sends a barrier for all that was written.
+func (s *Session) ping(fx Effects) {
 	s.barrier = s.written&(1<<tokenBits-1) | uint64(s.epoch)<<tokenBits
 	s.barrierLo = s.loose
 	fx.Ping(s.barrier)
@@ -19,7 +28,7 @@ func (s *Session) settle(fx Effects) {
 // that was not the session's. A client may answer only the last of several
 // pings (RFC 6455 §5.5.3), so after another's pong the barrier is sent again.
 func (s *Session) Pong(token uint64, fx Effects) {
-	if s.barrier == 0 || !s.active() {
+	if s.barrier == 0 || !s.active() && s.state != Releasing {
 		return
 	}
 	switch token {
@@ -34,9 +43,36 @@ func (s *Session) Pong(token uint64, fx Effects) {
 	case 0:
 		s.barrier = 0
 		fx.Count(RepeatedBarrier)
+		if s.state == Releasing {
+			s.ping(fx)
+		}
 	}
 	s.settle(fx)
 }
+
+// Release ends the writing to a plain client, since the socket is being closed
+// or the session goes to another owner. It reports whether something is not
+// confirmed yet: then a last barrier is on its way, Pong goes on having an
+// effect, and Released tells when the wait is over. An acked client says itself
+// what it has, and for one that has confirmed all there is nothing to wait for:
+// then nothing changes.
+func (s *Session) Release(fx Effects) (wait bool) {
+	if s.state == Releasing {
+		return s.unconfirmed()
+	}
+	if !s.active() || !s.unconfirmed() {
+		return false
+	}
+	fx.Timer(0)
+	s.setState(Releasing, fx)
+	if s.barrier&(1<<tokenBits-1) != s.written {
+		s.ping(fx) // in place of the one that is on its way: its pong says more
+	}
+	return true
+}
+
+// Released reports that nothing more will be confirmed after Release.
+func (s *Session) Released() bool { return s.state == Releasing && !s.unconfirmed() }
 
 // Ack confirms everything up to seq. Confirmations of what is confirmed already
 // are ignored. After a rollback sequences repeat: until the client has

@@ -107,7 +107,7 @@ func (s *Session) Cursor() uint64 { return s.cursor }
 func (s *Session) Unconfirmed() int { return s.sent.len() }
 
 // active reports whether events have an effect.
-func (s *Session) active() bool { return s.state != Idle && s.state != Stopped }
+func (s *Session) active() bool { return s.state != Idle && s.state < Releasing }
 
 func (s *Session) setState(to State, fx Effects) {
 	if from := s.state; from != to {

@@ -68,6 +68,7 @@ func (r *recorder) take() bool {
 //	batch error
 //	room N | writable     N more writes until the queue is full
 //	pong SEQ['…] | ack SEQ
+//	release
 //	positions             writes cursor, floor and seen
 type script struct {
 	t *testing.T
@@ -148,10 +149,15 @@ func (sc *script) run(line string) {
 		s.Swept(sc.num(rest[0]), r)
 	case "timeout":
 		s.Timeout(r)
+	case "release":
+		r.say("wait %v", s.Release(r))
 	case "stop":
 		s.Stop()
 	case "positions":
 		r.say("%v %v: cursor %d floor %d seen %d unconfirmed %d", s.Class(), s.State(), s.Cursor(), s.Floor(), s.Seen(), s.Unconfirmed())
+		if s.Released() {
+			r.say("released")
+		}
 	default:
 		sc.t.Fatalf("unknown event %q", line)
 	}

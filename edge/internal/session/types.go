@@ -40,13 +40,15 @@ const (
 	Behind
 	// Live writes copies as they arrive.
 	Live
+	// Releasing writes nothing more, and waits for a last pong.
+	Releasing
 	// Stopped is the end: no event has an effect any more.
 	Stopped
 )
 
 // String returns the metric label.
 func (s State) String() string {
-	return [...]string{"idle", "attaching", "behind", "live", "stopped"}[s]
+	return [...]string{"idle", "attaching", "behind", "live", "releasing", "stopped"}[s]
 }
 
 // Why is the cause of a gap, as the client is told.
@@ -260,7 +262,7 @@ type Effects interface {
 	Attached()
 	// Dirty reports that Floor or Seen changed and should be checkpointed.
 	Dirty()
-	// State reports every change of state but Stop.
+	// State reports every change of state but that to Stopped.
 	State(old, new State)
 	// Count reports what is worth counting.
 	Count(e Event)
