@@ -42,6 +42,12 @@
 // anything is written to a socket, after the process did not run for a while
 // (SIGSTOP, a suspended machine): a session can have moved in one second.
 //
+// A node that is asked to release a session stops writing at once. To an old
+// client that has not confirmed everything it sends a last barrier, and answers
+// when the pong is back, or after 150 ms: without it, what such a client has
+// read a moment ago would come again on its new socket. A close frame follows a
+// barrier for the same reason.
+//
 // # Traces
 //
 // With a TracerProvider, each message of a client to a service, a session or a

@@ -173,6 +173,13 @@ func (s *schedule) startAgain(n *node) {
 	defer n.release()
 	if err := n.process.Start(); err != nil {
 		s.broken(n.name, err) // heal says so again
+		return
+	}
+	// A process that has hardly begun to run knows no SIGTERM yet.
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+	defer cancel()
+	if err := harness.Until(ctx, n.process.Alive); err != nil {
+		s.broken(n.name, err)
 	}
 }
 

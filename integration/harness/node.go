@@ -111,6 +111,12 @@ func (n *Node) Ready() error {
 	return err
 }
 
+// Alive asks the node whether it runs at all.
+func (n *Node) Alive() error {
+	_, err := Get("http://" + n.Admin + "/healthz")
+	return err
+}
+
 // Crash kills the node (SIGKILL) and starts it again, with a new node id.
 func (n *Node) Crash(ctx context.Context) error {
 	n.Kill()
