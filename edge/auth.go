@@ -43,6 +43,9 @@ func (n *Node) Upgrade(r *wire.Request) (wire.Accept, error) {
 	switch {
 	case n.leaving.Load():
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is stopping", Header: retryLater}
+	case n.short.Load():
+		n.m.shed.with("refused").Inc()
+		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is short of memory", Header: retryLater}
 	case !n.fit.Load():
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is not ready", Header: retryLater}
 	case !n.originAllowed(r.Header("Origin"), r.Host()):

@@ -52,7 +52,8 @@ type client struct {
 	failures    uint8
 	outstanding uint16 // [METHOD] requests
 	early       [][]byte
-	earlySize   int
+	earlySize   int32
+	retireAt    uint32      // when its age ends it, see retirement; 0: never
 	deadline    *wire.Timer // for opening the session
 	expiry      *wire.Timer // of the token
 }
@@ -61,7 +62,8 @@ type client struct {
 func (n *Node) Open(conn *wire.Conn) {
 	w := n.workerOf(conn.Loop())
 	accepted := conn.Data().(*accepted)
-	c := &client{w: w, conn: conn, addr: conn.RemoteAddr().Addr(), identity: accepted.identity, busy: true}
+	c := &client{w: w, conn: conn, addr: conn.RemoteAddr().Addr(), identity: accepted.identity, busy: true,
+		retireAt: n.retirement(w.loop.Now())}
 	if conn.Protocol() == subprotocolAck {
 		c.class = session.Acked
 	}
@@ -106,13 +108,13 @@ func (n *Node) Message(conn *wire.Conn, _ bool, p []byte) {
 
 // keepEarly holds a message that came before the session was ready.
 func (c *client) keepEarly(p []byte) {
-	if len(c.early) >= earlyMessages || c.earlySize+len(p) > earlyBytes {
+	if len(c.early) >= earlyMessages || int(c.earlySize)+len(p) > earlyBytes {
 		c.w.node.m.dropped.with("early").Inc()
 		c.close(closePolicy, "too many messages before the session is ready")
 		return
 	}
 	c.early = append(c.early, append([]byte(nil), p...))
-	c.earlySize += len(p)
+	c.earlySize += int32(len(p))
 }
 
 // ready handles what waited and lets the client go on.
@@ -121,7 +123,7 @@ func (c *client) ready() {
 	for len(c.early) > 0 && !c.busy && !c.closing {
 		p := c.early[0]
 		c.early = c.early[1:]
-		c.earlySize -= len(p)
+		c.earlySize -= int32(len(p))
 		c.route(p)
 	}
 	if len(c.early) == 0 {

@@ -36,6 +36,7 @@ type Config struct {
 
 	MaxMessage               Size          `split_words:"true" default:"1MiB" unit:"bytes" desc:"largest message of a client; above it: close 1009"`
 	MaxConnections           int           `split_words:"true" default:"0" desc:"sockets on this node; 0: as many as the descriptor limit allows"`
+	MaxConnectionAge         time.Duration `split_words:"true" default:"0s" desc:"age, give or take a tenth, at which a connection is closed 1012 so that clients spread over new nodes; 0: never"`
 	MaxConnectionsPerAddress int           `split_words:"true" default:"0" desc:"sockets from one address; 0: no limit"`
 	RateMessages             float64       `split_words:"true" default:"0" unit:"messages/s" desc:"messages of one connection; above it: close 4408; 0: no limit"`
 	RateBytes                Size          `split_words:"true" default:"0" unit:"bytes/s" desc:"bytes of one connection; above it: close 4408; 0: no limit"`
@@ -263,6 +264,9 @@ func (c *Config) check() error {
 	positive("PING_INTERVAL", c.PingInterval)
 	notNegative("DRAIN_GRACE", c.DrainGrace)
 	notNegative("DRAIN_TIMEOUT", c.DrainTimeout)
+	if c.MaxConnectionAge != 0 && c.MaxConnectionAge < time.Second || c.MaxConnectionAge > 365*24*time.Hour {
+		bad("MAX_CONNECTION_AGE", "%s is neither 0 nor between 1s and a year", c.MaxConnectionAge)
+	}
 	notNegative("SIGNATURE_WINDOW", c.SignatureWindow)
 	switch c.MailboxStreams {
 	case 1, 2, 4, 8, 16, 32:

@@ -84,6 +84,27 @@
 // mids per session and service; when a service ends between two messages, the
 // first one, which it took, would be reported as failed.
 //
+// # Leaving, ages, memory
+//
+// A node closes sockets on its own for three reasons, and parks their sessions
+// each time, so that they go on wherever their clients come back.
+//
+// Drain: not ready at once, but new clients are served for EDGE_DRAIN_GRACE,
+// since a balancer goes on sending them until its checks have failed. Then the
+// listener closes, and each loop closes its clients one after the other, evenly
+// over EDGE_DRAIN_TIMEOUT: what limits the pace is how fast the other nodes take
+// them. With less than ten clients a second the time is shorter, so that Ctrl-C
+// of a node with a few clients takes no half minute.
+//
+// Age: see EDGE_MAX_CONNECTION_AGE. The time of the end is four bytes of the
+// client, drawn when it comes.
+//
+// Memory: what counts is what the heap holds alive, not what it has mapped: the
+// collector lets garbage grow up to the limit. Rejected: the container's own
+// figure, which counts the page cache of the embedded NATS' files.
+//
+// # Early messages
+//
 // Messages that come before the session is ready, or while it moves, wait in a
 // small buffer of the client, so that the answer of a service reaches the
 // session that is then in place.

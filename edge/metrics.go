@@ -45,6 +45,11 @@ type metrics struct {
 	natsState  prometheus.Gauge
 	natsEvents family // event
 	ready      prometheus.Gauge
+
+	retired      prometheus.Counter
+	shed         family // what
+	memoryLimit  prometheus.Gauge
+	memoryNeeded prometheus.Gauge
 }
 
 // family is a counter with one label of a closed set, its children resolved
@@ -145,6 +150,10 @@ func newMetrics() *metrics {
 	m.natsState = gauge("nats_connected", "1 while the connection to NATS is up.")
 	m.natsEvents = familyOf("nats_events_total", "Connection and stream events of NATS.", "event", "disconnected", "reconnected", "leader", "error")
 	m.ready = gauge("ready", "1 while the node is ready for clients.")
+	m.retired = counter("retired_total", "Connections closed because of their age.")
+	m.shed = familyOf("shed_total", "Clients refused or closed for lack of memory.", "what", "refused", "closed")
+	m.memoryLimit = gauge("memory_limit_bytes", "Memory limit of the process; 0: none.")
+	m.memoryNeeded = gauge("memory_needed_bytes", "What of the memory limit is needed: all but garbage and free room. 0 without a limit.")
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

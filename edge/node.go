@@ -63,6 +63,7 @@ type Node struct {
 	serving     atomic.Bool // the workers are there
 	fit         atomic.Bool // there is no reason against being ready, but perhaps a drain
 	draining    atomic.Bool // not ready any more
+	short       atomic.Bool // of memory
 	leaving     atomic.Bool // no new clients any more: the grace time is over
 	connections atomic.Int64
 	background  sync.WaitGroup
@@ -268,9 +269,15 @@ func (n *Node) serveClients() error {
 			w.every(checkpointEvery, w.checkpoint)
 			w.every(sweepEvery, w.sweep)
 			w.every(min(time.Minute, n.cfg.SessionTTL/8), w.refresh)
+			if n.cfg.MaxConnectionAge > 0 {
+				w.every(n.sweepAge(), w.retire)
+			}
 		})
 	}
 	n.background.Go(n.watchContract)
+	if limit := memoryLimit(); limit > 0 {
+		n.background.Go(func() { n.watchMemory(limit) })
+	}
 	n.listener, err = net.Listen("tcp", n.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("edge: %w", err)

@@ -14,7 +14,7 @@ func (n *Node) wireOptions() (wire.Options, error) {
 		HandshakeTimeout: n.cfg.HandshakeTimeout, PingInterval: n.cfg.PingInterval, WriteTimeout: n.cfg.WriteTimeout,
 		MaxConnections: n.cfg.MaxConnections, MaxConnectionsPerAddress: n.cfg.MaxConnectionsPerAddress,
 		MessageRate: n.cfg.RateMessages, ByteRate: float64(n.cfg.RateBytes),
-		Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
+		BufferMemory: memoryLimit() / memoryBuffers, Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
 	}
 	for _, p := range n.cfg.TrustedProxies {
 		o.TrustedProxies = append(o.TrustedProxies, netip.Prefix(p))

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/kelseyhightower/envconfig"
 	"github.com/nats-io/nats.go"
 
@@ -37,6 +39,7 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	level := new(slog.LevelVar)
 	level.Set(cfg.Level())
 	log := newLogger(&cfg, level)
+	limitMemory(log)
 	traces, stopTraces, err := startTracing(ctx, "hydrant", log)
 	if err != nil {
 		return err
@@ -57,6 +60,23 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	}
 	defer onDrainSignal(func() { node.Drain("SIGUSR1") })()
 	return node.Run(ctx)
+}
+
+// memoryRatio is the part of a container's memory that the process may use;
+// the rest is for the kernel's socket buffers.
+const memoryRatio = 0.8
+
+// limitMemory makes the container's memory limit the process's, unless
+// GOMEMLIMIT sets one: near it the node sheds clients instead of being killed.
+func limitMemory(log *slog.Logger) {
+	limit, err := memlimit.Set(memlimit.WithRatio(memoryRatio), memlimit.WithProvider(memlimit.FromCgroup))
+	if err != nil {
+		log.Debug("no memory limit", "why", err)
+		return
+	}
+	if limit < math.MaxInt64 {
+		log.Info("memory limit", "bytes", limit)
+	}
 }
 
 func stopNATS(server *embedded.Server, log *slog.Logger) {

@@ -124,6 +124,16 @@ func (c *Conn) setAddr(a netip.AddrPort) { c.addr, c.port = a.Addr().As16(), a.P
 // Open reports whether frames can be sent: neither side has closed.
 func (c *Conn) Open() bool { return c.state == stateOpen }
 
+// Holds is how many bytes the connection's buffers take: queued output, and a
+// message under way.
+func (c *Conn) Holds() int {
+	n := c.Buffered()
+	if c.in != nil {
+		n += cap(c.in.msg) + cap(c.in.held)
+	}
+	return n
+}
+
 // Pause stops reading after the current message: the peer's TCP window fills.
 // A connection that is closing is read on, for the peer's close frame.
 func (c *Conn) Pause() {

@@ -1,0 +1,132 @@
+package edge
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/debug"
+	rtm "runtime/metrics"
+	"time"
+)
+
+// Shedding, by share of the process's memory limit (GOMEMLIMIT, which the
+// binary derives from the container's limit): FAILURES R6. Above memoryFull
+// new clients are refused with 503 and the node is not ready, so that the
+// balancer takes another; that ends below memoryRoom. Above memoryCritical
+// clients are closed with 1013, those first whose buffers are large. Their
+// sessions are parked and go on elsewhere.
+const (
+	memoryFull     = 0.85
+	memoryRoom     = 0.80
+	memoryCritical = 0.95
+	memoryEvery    = 100 * time.Millisecond
+
+	// shedPart of a loop's clients are closed at a time, then memory is looked
+	// at again.
+	shedPart = 1.0 / 50
+	// shedBuffer is what counts as a large buffer.
+	shedBuffer = 16 << 10
+
+	// memoryBuffers is the share of the limit that partial messages and queued
+	// output of all clients may take; a client that needs more is closed 1013.
+	memoryBuffers = 4
+)
+
+// memoryLimit is the limit of this process in bytes; 0: none.
+func memoryLimit() int64 {
+	limit := debug.SetMemoryLimit(-1) // asks
+	if limit == math.MaxInt64 {
+		return 0
+	}
+	return limit
+}
+
+// gauge reads how much memory the process needs. Not for concurrent use.
+type memoryGauge struct{ samples []rtm.Sample }
+
+func newMemoryGauge() *memoryGauge {
+	g := &memoryGauge{}
+	for _, name := range []string{
+		"/memory/classes/total:bytes", "/memory/classes/heap/released:bytes",
+		"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes", "/memory/classes/heap/free:bytes",
+		"/gc/heap/live:bytes",
+	} {
+		g.samples = append(g.samples, rtm.Sample{Name: name})
+	}
+	return g
+}
+
+// read returns what is mapped, which is what the limit bounds, and what of it
+// is needed: all but garbage and free room in the heap. The collector lets
+// garbage grow up to the limit where it can, so what is mapped alone says
+// little. What was allocated since the last collection does not count as
+// needed yet; as the limit comes nearer, collections become more frequent.
+func (g *memoryGauge) read() (mapped, needed int64) {
+	rtm.Read(g.samples)
+	value := func(i int) int64 { return int64(g.samples[i].Value.Uint64()) }
+	mapped = value(0) - value(1)
+	return mapped, mapped - value(2) - value(3) - value(4) + value(5)
+}
+
+// watchMemory sheds while the process is near its memory limit.
+func (n *Node) watchMemory(limit int64) {
+	gauge := newMemoryGauge()
+	n.m.memoryLimit.Set(float64(limit))
+	ticker := time.NewTicker(memoryEvery)
+	defer ticker.Stop()
+	for {
+		mapped, needed := gauge.read()
+		if critical := int64(memoryCritical * float64(limit)); needed >= critical || mapped > limit {
+			runtime.GC() // what was just shed, or never needed, is not to be shed for again
+			if _, needed = gauge.read(); needed >= critical {
+				n.shed()
+			}
+		}
+		n.m.memoryNeeded.Set(float64(needed))
+		n.judgeMemory(float64(needed)/float64(limit), limit)
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// judgeMemory decides whether the node takes new clients.
+func (n *Node) judgeMemory(share float64, limit int64) {
+	short := n.short.Load()
+	switch {
+	case !short && share >= memoryFull:
+		n.log.Warn("short of memory: no new clients", "share", share, "limit", limit, "connections", n.connections.Load())
+		n.notReady("memory", fmt.Sprintf("over %.0f %% of %d MiB are needed", memoryRoom*100, limit>>20))
+		n.short.Store(true)
+	case short && share < memoryRoom:
+		n.log.Info("enough memory again", "share", share)
+		n.nowReady("memory")
+		n.short.Store(false)
+	}
+}
+
+// shed closes a few clients of each loop.
+func (n *Node) shed() {
+	for _, w := range n.workers {
+		w.post(w.shed)
+	}
+}
+
+func (w *worker) shed() {
+	most := 1 + int(float64(len(w.attachments))*shedPart)
+	closed := 0
+	for _, least := range []int{shedBuffer, 0} {
+		for conn := range w.loop.Open() {
+			if closed == most {
+				return
+			}
+			if c := conn.Data().(*client); !c.closing && conn.Holds() >= least {
+				closed++
+				w.node.m.shed.with("closed").Inc()
+				c.discard(closeOverload, retryHint()) // its queue would stay until the peer has read it
+			}
+		}
+	}
+}
