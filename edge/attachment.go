@@ -442,14 +442,22 @@ func (a *attachment) reactivate() {
 // on its way then may be another's to send. If the directory does not answer,
 // only the session goes on waiting: the client is to be told that much.
 func (a *attachment) suspend(hold bool) {
+	if a.pause(hold) {
+		a.verify()
+	}
+}
+
+// pause is the first half of suspend. False: it is so already, or there is
+// nothing yet that somebody could have taken.
+func (a *attachment) pause(hold bool) bool {
 	if !a.listening || a.rev == 0 || a.suspended {
-		return
+		return false
 	}
 	a.suspended = true
 	if hold && a.client != nil {
 		a.client.conn.Hold()
 	}
-	a.verify()
+	return true
 }
 
 // lost ends an attachment whose session belongs to somebody else.
@@ -485,8 +493,13 @@ func (a *attachment) released() {
 
 // answerReleases says how far delivery got, as is known now.
 func (a *attachment) answerReleases() {
+	if len(a.releases) == 0 {
+		return
+	}
+	r := released{Found: true, Floor: a.core.Floor(), Seen: a.core.Seen()}
+	a.w.given.put(claimKey{a.sid, a.fence}, r, a.w.loop.Now())
 	for _, answer := range a.releases {
-		answer(released{Found: true, Floor: a.core.Floor(), Seen: a.core.Seen()})
+		answer(r)
 	}
 	a.releases = nil
 }

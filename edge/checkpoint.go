@@ -93,14 +93,21 @@ func (w *worker) compare(sids []string) {
 	})
 }
 
-// verifyAll has every session confirmed by the directory, in steps, and then
-// re-attached: while this node was cut off, others may have taken them.
-func (w *worker) verifyAll() {
+// reconnected suspends every session after a new connection to NATS, has the
+// directory confirm them in steps, and re-attaches them: while this node was cut
+// off, others may have taken them.
+func (w *worker) reconnected(epoch uint64) {
+	if epoch <= w.epoch {
+		return
+	}
+	w.epoch = epoch
 	list := make([]*attachment, 0, len(w.attachments))
 	for _, a := range w.attachments {
-		list = append(list, a)
+		if a.pause(false) {
+			list = append(list, a)
+		}
 	}
-	w.step(list, func(a *attachment) { a.suspend(false) })
+	w.step(list, (*attachment).verify)
 }
 
 // reattach lets sessions find out again where their mailboxes stand, in steps,

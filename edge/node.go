@@ -317,6 +317,15 @@ func (n *Node) subscribe() error {
 	if _, err := n.store.WatchLeaders(n.leaderChanged); err != nil { // ends with the connection
 		return fmt.Errorf("edge: %w", err)
 	}
+	orders, err := bus.NodeSubject(n.id)
+	if err != nil {
+		return err
+	}
+	for _, w := range n.workers {
+		if _, err := n.nc.ChanSubscribe(orders, w.live); err != nil {
+			return fmt.Errorf("edge: subscribe %s: %w", orders, err)
+		}
+	}
 	n.discovery = bus.NewDiscovery(n.nc)
 	n.registry, err = bus.RegisterNode(n.nc, bus.NodeInfo{ID: n.id, Service: n.cfg.ServiceName, Version: SemanticVersion()}, n.orders)
 	if err != nil {

@@ -37,6 +37,7 @@ type claim struct {
 	rev   uint64
 	floor uint64
 	seen  uint64
+	epoch uint64 // of the connection to NATS before it was made
 }
 
 // claims are the sessions that this node is about to take over or has just
@@ -78,10 +79,10 @@ func (c *claims) end(sid string, fence uint64) bool {
 }
 
 // release gives a claim up before it was used.
-func (c *claims) release(sid string, fence uint64) (released, bool) {
+func (c *claims) release(key claimKey) (released, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.pending[claimKey{sid, fence}]
+	p := c.pending[key]
 	if p == nil || p.released {
 		return released{}, false
 	}
@@ -181,6 +182,7 @@ func (n *Node) claim(ctx context.Context, r resumeRequest, identity string, acke
 	var first bus.Entry
 	var floor, seen uint64
 	told := false // by the former owner, who knows best
+	epoch := n.epoch()
 	for attempt := range claimAttempts {
 		entry, rev, err := n.dir.GetLatest(ctx, r.id)
 		if err != nil {
@@ -217,7 +219,7 @@ func (n *Node) claim(ctx context.Context, r resumeRequest, identity string, acke
 		case err != nil:
 			return claim{}, err
 		}
-		return claim{entry: next, fence: fence, rev: rev, floor: floor, seen: seen}, nil
+		return claim{entry: next, fence: fence, rev: rev, floor: floor, seen: seen, epoch: epoch}, nil
 	}
 	return claim{}, errResumeLost
 }
@@ -270,6 +272,9 @@ func (c *client) takeOver(r resumeRequest, cl claim) {
 		c.close(closeOverload, "session could not be resumed in time")
 	})
 	w.attach(a, floor, seen)
+	if cl.epoch < w.epoch {
+		a.suspend(false) // who asked for it while there was no connection was not heard
+	}
 }
 
 // notResumed tells the client that it keeps its fresh session, and why.

@@ -29,10 +29,15 @@ func (n *Node) onReconnect() {
 		return // there are no sessions yet
 	}
 	n.log.Info("NATS connection is back", "url", n.nc.ConnectedUrlRedacted())
+	epoch := n.epoch()
 	for _, w := range n.workers {
-		w.post(w.verifyAll)
+		w.post(func() { w.reconnected(epoch) })
 	}
 }
+
+// epoch counts the connections to NATS that were lost. It grows before anything
+// comes over the next one.
+func (n *Node) epoch() uint64 { return n.nc.Stats().Reconnects }
 
 func (n *Node) onAsyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	n.m.natsEvents.with("error").Inc()

@@ -34,6 +34,8 @@ type worker struct {
 	dirty       []*attachment          // moved floors, oldest first
 	lookups     map[string][]delivery  // session ids being looked up, with what waits for them
 	requests    requestTable
+	given       givenAway
+	epoch       uint64       // connections to NATS before the one that copies come from
 	paused      []*client    // held back until the outbox has room
 	envelope    umf.Envelope // of the message being handled
 	inner       umf.Envelope // of a part of it
@@ -51,24 +53,32 @@ func newWorker(n *Node, loop *wire.Loop) *worker {
 		marks:       randomUint64() >> 1, // markers of a former owner must not look like ours
 		lookups:     make(map[string][]delivery),
 		requests:    newRequestTable(loop.Index()),
+		given:       newGivenAway(),
+		epoch:       n.epoch(),
 	}
 	w.out.relieve = func() { w.post(w.relieve) }
 	return w
 }
 
-// bridge hands live copies from NATS to the loop, in batches, until the
-// context ends. It blocks while the loop's inbox is full.
+// bridge hands live copies, and what other nodes ask for, from NATS to the
+// loop, in batches, until the context ends. It blocks while the loop's inbox is
+// full.
 func (w *worker) bridge(ctx context.Context) {
 	pump(ctx, w.live, func(batch []*nats.Msg) {
-		_ = w.loop.PostWait(ctx, func() { w.deliver(batch) }) // fails only when the node stops
+		epoch := w.node.epoch()                                      // not older than the batch
+		_ = w.loop.PostWait(ctx, func() { w.deliver(batch, epoch) }) // fails only when the node stops
 	})
 }
 
-// deliver gives live copies to their sessions.
-func (w *worker) deliver(batch []*nats.Msg) {
+// deliver gives live copies to their sessions. The first ones of a new
+// connection may come before nats.go reports it: while there was none, every
+// session may have moved.
+func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
+	w.reconnected(epoch)
 	for _, msg := range batch {
 		sid, err := bus.ParseLiveSubject(msg.Subject)
 		if err != nil {
+			w.order(msg)
 			continue
 		}
 		a := w.attachments[sid]

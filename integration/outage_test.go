@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"hydrant/integration/harness"
@@ -141,6 +142,59 @@ func TestNodeCutOffFromNATS(t *testing.T) {
 	}
 	if late := c.Inbox(); len(late) > 0 {
 		t.Errorf("the old socket got %s", late[0].Raw)
+	}
+}
+
+// I5: a node whose NATS is silent for a while, too briefly for it to notice,
+// gets all that it missed at once: the request for a session, and what was
+// stored after the session had gone elsewhere. It writes none of that.
+func TestSessionsMoveWhileNATSIsSilent(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	uplink, err := harness.NewProxy(w.nats.Servers[0].Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer uplink.Close()
+	silent, other := w.start(t, "silent", map[string]string{"NATS_URL": "nats://" + uplink.Addr()}), w.start(t, "other", nil)
+	old := make([]*client, 60)
+	for i := range old {
+		old[i] = dial(t, silent)
+		old[i].fence()
+	}
+	uplink.Set(harness.Weather{Blackhole: true})
+	moved := make([]*harness.Client, len(old))
+	var moving sync.WaitGroup
+	for i, c := range old {
+		moving.Go(func() {
+			next, err := harness.Dial(t.Context(), other.URL("/"), harness.DialOptions{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if answer, err := next.Resume(t.Context(), "reconnect", object{"id": c.ID}); err != nil || next.ID != c.ID {
+				t.Errorf("resume of %s is answered with %s, %v", c.ID, answer.Raw, err)
+			}
+			moved[i] = next
+		})
+	}
+	moving.Wait()
+	if t.Failed() {
+		return
+	}
+	for _, c := range old {
+		w.pushNumbers(t, c.ID, 0, 5)
+	}
+	uplink.Set(harness.Weather{})
+	for i, c := range old {
+		(&client{Client: moved[i], t: t}).wantBodies(0, 5)
+		if code, reason := c.closed(); code != 4501 {
+			t.Errorf("the old socket was closed with %d %s, want 4501", code, reason)
+		}
+		if late := c.Inbox(); len(late) > 0 {
+			t.Errorf("the old socket got %s", late[0].Raw)
+		}
+		moved[i].Drop()
 	}
 }
 
