@@ -66,7 +66,7 @@ func (r *run) settle(ctx context.Context, held []string) {
 // that has just been healed may need several attempts; what is written twice
 // says the same.
 func (r *run) dump(ctx context.Context) (mids []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*harness.Patience)
+	ctx, cancel := context.WithTimeout(ctx, 4*harness.Patience)
 	defer cancel()
 	err = harness.Until(ctx, func() error {
 		mids = mids[:0]
@@ -100,7 +100,8 @@ func (r *run) dumpStream(ctx context.Context, name string, mids *[]string) error
 	}
 	for left > 0 {
 		// What is asked for is there, but for markers that have just expired.
-		batch, err := consumer.Fetch(int(min(left, 500)), jetstream.FetchMaxWait(2*time.Second))
+		// Each fetch of an ordered consumer makes a new one: few large ones.
+		batch, err := consumer.Fetch(int(min(left, 20_000)), jetstream.FetchMaxWait(10*time.Second))
 		if err != nil {
 			return err
 		}
