@@ -50,8 +50,8 @@ type attachment struct {
 	parking    bool
 	releases   []func(released) // nodes that have asked for the session, and wait for the last pong
 	retries    uint8
-	deferred   []func()    // what waits while suspended: at most one answer, timer and confirmation each
-	header     nats.Header // of messages to services; made with the first one
+	late       *[numEvents]func() // what waits while suspended; nil: nothing
+	header     nats.Header        // of messages to services; made with the first one
 
 	// Owned by the outbox goroutine.
 	sub *nats.Subscription
@@ -134,7 +134,7 @@ func (a *attachment) Read(from, anchor uint64, most int) {
 	room := max(int(w.node.cfg.WriteBuffer)/2, 16<<10)
 	job := func(ctx context.Context) (bus.Batch, error) { return reader.read(ctx, from, anchor, most, room) }
 	submit(w, job, func(batch bus.Batch, err error) {
-		a.whenActive(func() { a.core.Batch(a.convert(batch, err), a) })
+		a.whenActive(answered, func() { a.core.Batch(a.convert(batch, err), a) })
 	})
 }
 
@@ -209,7 +209,7 @@ func (a *attachment) setTimer(d time.Duration) {
 				a.released()
 				return
 			}
-			a.whenActive(func() { a.core.Timeout(a) })
+			a.whenActive(timedOut, func() { a.core.Timeout(a) })
 		})
 	}
 }
@@ -409,14 +409,33 @@ type ownership struct {
 	rev   uint64
 }
 
+// event names what can happen to the machine. Of each kind the last one is kept
+// while the session is suspended, however long that is and whatever the client
+// sends: confirmations are cumulative, and of the others one says it all.
+type event uint8
+
+const (
+	answered  event = iota // a read
+	timedOut               // the timer
+	ponged                 // a barrier
+	alive                  // a pong that was none of ours
+	confirmed              // by an acked client
+	writable               // there is room
+	checked                // refresh, sweep, re-attach
+	numEvents
+)
+
 // whenActive runs an event of the machine, now or when a suspension ends.
-func (a *attachment) whenActive(event func()) {
+func (a *attachment) whenActive(e event, f func()) {
 	switch {
 	case !a.listening:
-	case a.suspended:
-		a.deferred = append(a.deferred, event)
+	case !a.suspended:
+		f()
 	default:
-		event()
+		if a.late == nil {
+			a.late = new([numEvents]func())
+		}
+		a.late[e] = f
 	}
 }
 
@@ -429,12 +448,15 @@ func (a *attachment) reactivate() {
 	if a.client != nil {
 		a.client.conn.Release()
 	}
-	deferred := a.deferred
-	a.deferred = nil
-	for _, event := range deferred {
-		a.whenActive(event)
+	if late := a.late; late != nil {
+		a.late = nil
+		for e, f := range late {
+			if f != nil {
+				a.whenActive(event(e), f)
+			}
+		}
 	}
-	a.whenActive(func() { a.core.Reattach(a) })
+	a.whenActive(checked, func() { a.core.Reattach(a) })
 }
 
 // suspend keeps the session's messages from the socket until verify has settled

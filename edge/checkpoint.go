@@ -50,7 +50,7 @@ func (w *worker) refresh() {
 	for _, a := range w.attachments {
 		if a.welcomed && !a.parking && w.loop.Now().Sub(a.saved) >= half {
 			a.saved = w.loop.Now()
-			a.whenActive(func() { a.core.Refresh(a) })
+			a.whenActive(checked, func() { a.core.Refresh(a) })
 			a.save()
 		}
 	}
@@ -87,7 +87,7 @@ func (w *worker) compare(sids []string) {
 		}
 		for sid, seq := range last {
 			if a := w.attachments[sid]; a != nil && !a.suspended {
-				a.whenActive(func() { a.core.Swept(seq, a) })
+				a.whenActive(checked, func() { a.core.Swept(seq, a) })
 			}
 		}
 	})
@@ -119,7 +119,7 @@ func (w *worker) reattach(of func(*attachment) bool) {
 			list = append(list, a)
 		}
 	}
-	w.step(list, func(a *attachment) { a.whenActive(func() { a.core.Reattach(a) }) })
+	w.step(list, func(a *attachment) { a.whenActive(checked, func() { a.core.Reattach(a) }) })
 }
 
 // step applies do to a bounded number of attachments at a time.

@@ -142,8 +142,11 @@ func (n *Node) Pong(conn *wire.Conn, p []byte) {
 	if len(p) == 8 {
 		token = binary.BigEndian.Uint64(p)
 	}
-	a := c.a
-	a.whenActive(func() {
+	a, e := c.a, ponged
+	if token == 0 {
+		e = alive
+	}
+	a.whenActive(e, func() {
 		a.core.Pong(token, a)
 		if len(a.releases) > 0 && a.core.Released() {
 			a.released()
@@ -162,7 +165,7 @@ func (c *client) barrier(token uint64) {
 func (n *Node) Writable(conn *wire.Conn) {
 	if c, ok := conn.Data().(*client); ok && c.a != nil {
 		a := c.a
-		a.whenActive(func() { a.core.Writable(a) })
+		a.whenActive(writable, func() { a.core.Writable(a) })
 	}
 }
 

@@ -332,7 +332,7 @@ func (c *client) acknowledge(e *umf.Envelope) {
 		return
 	}
 	a, rmid := c.a, append([]byte(nil), e.Raw(umf.Mid)...)
-	a.whenActive(func() {
+	a.whenActive(confirmed, func() {
 		if err := a.core.Ack(seq, a); err != nil {
 			c.fail(rmid, codeAck, "ack beyond what was sent")
 		}
