@@ -85,7 +85,7 @@ func (c *client) routerAPI(e *umf.Envelope, to umf.Address) {
 			n.log.Warn("router API", "path", path, "error", err)
 			c.fail(rmid, codeUnavailable, "Not available now")
 		default:
-			c.reply("api", outgoing{to: c.a.sid + "@client:/", rmid: rmid, body: data})
+			c.reply(outAPI, outgoing{to: c.a.sid + "@client:/", rmid: rmid, body: data})
 		}
 	})
 }
@@ -235,8 +235,12 @@ func (n *Node) apiSessions(ctx context.Context) (any, error) {
 		if entry.State == bus.StateLive {
 			row.RouterID = entry.Node
 		}
+		if len(list) == maxListedSessions {
+			n.m.dropped.with("session_list").Inc()
+			return false
+		}
 		list = append(list, row)
-		return len(list) < maxListedSessions
+		return true
 	})
 	return list, err
 }
@@ -253,7 +257,7 @@ func (n *Node) apiClear(context.Context) (any, error) {
 
 // pong answers a ping to the router: HYDRA.md.
 func (c *client) pong(e *umf.Envelope) {
-	c.reply("pong", outgoing{toRaw: e.Raw(umf.From), from: noSender, rmid: e.Raw(umf.Mid), typ: "pong", body: []byte(`{"typ":"pong"}`)})
+	c.reply(outPong, outgoing{toRaw: e.Raw(umf.From), from: noSender, rmid: e.Raw(umf.Mid), typ: "pong", body: []byte(`{"typ":"pong"}`)})
 }
 
 // locate answers wsdir.loc: which node holds a session's socket.
@@ -268,7 +272,7 @@ func (c *client) locate(e *umf.Envelope) {
 	answer := func(node string) {
 		text := umf.AppendString([]byte(`{"routerID":`), node)
 		text = umf.AppendString(append(text, `,"clientID":`...), body.ClientID)
-		c.reply("wsdir", outgoing{toRaw: to, rmid: rmid, typ: "wsdir.loc", body: append(text, '}')})
+		c.reply(outWsdir, outgoing{toRaw: to, rmid: rmid, typ: "wsdir.loc", body: append(text, '}')})
 	}
 	if !bus.ValidSID(body.ClientID) {
 		answer("")

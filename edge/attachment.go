@@ -144,6 +144,7 @@ func (a *attachment) convert(batch bus.Batch, err error) session.Batch {
 		Anchor: session.AnchorState(batch.Anchor), AnchorTime: batch.AnchorTime}
 	if err != nil {
 		w.node.m.reads.with("error").Inc()
+		w.node.m.natsErrors.with("read").Inc()
 		w.node.log.Debug("mailbox not read", "sid", a.sid, "error", err)
 		return out
 	}
@@ -218,7 +219,7 @@ func (a *attachment) setTimer(d time.Duration) {
 func (a *attachment) Write(m session.Out) bool {
 	w := a.w
 	if a.class != session.Acked {
-		return a.client.sendTraced("mailbox", m.Trace, m.Payload)
+		return a.client.sendTraced(outMailbox, m.Trace, m.Payload)
 	}
 	e := &w.envelope
 	if err := umf.Scan(m.Payload, e); err != nil {
@@ -226,7 +227,7 @@ func (a *attachment) Write(m session.Out) bool {
 	}
 	w.text = appendSequenceHeader(w.text[:0], e.Raw(umf.Headers), m.Seq, m.Prev)
 	w.buf = e.AppendShort(w.buf[:0], umf.Set{Field: umf.Headers, Raw: w.text})
-	return a.client.sendTraced("mailbox", m.Trace, w.buf)
+	return a.client.sendTraced(outMailbox, m.Trace, w.buf)
 }
 
 // Gap tells an acked client that messages are gone.
@@ -247,7 +248,7 @@ func (a *attachment) Gap(g session.Gap) bool {
 	body = append(body, `"}`...)
 	msg := outgoing{to: a.sid + "@client:/", typ: "gap", body: body,
 		headers: appendSequenceHeader(nil, nil, g.Seq, g.Prev)}
-	return a.client.reply("gap", msg)
+	return a.client.reply(outGap, msg)
 }
 
 // Ping sends the barrier that proves delivery.
@@ -334,6 +335,7 @@ func (a *attachment) onSaved(rev uint64, err error) {
 		return
 	case err != nil:
 		w.node.m.saves.with("error").Inc()
+		w.node.m.natsErrors.with("save").Inc()
 		a.retrySave(err)
 		return
 	}

@@ -14,6 +14,7 @@ const (
 
 // checkpoint writes the dirty floors that are due, oldest first.
 func (w *worker) checkpoint() {
+	w.tick()
 	budget := max(1, checkpointRate/len(w.node.workers)/int(time.Second/checkpointEvery))
 	due := w.loop.Now().Add(-checkpointAge)
 	done := 0
@@ -34,6 +35,20 @@ func (w *worker) checkpoint() {
 	if len(w.dirty) == 0 && cap(w.dirty) > 1024 {
 		w.dirty = nil
 	}
+	oldest := int64(0)
+	if len(w.dirty) > 0 {
+		oldest = w.dirty[0].dirtySince.UnixNano()
+	}
+	w.tally.dirtyFrom.Store(oldest)
+}
+
+// tick measures how late the checkpoint's timer is.
+func (w *worker) tick() {
+	now := time.Now()
+	if !w.ticked.IsZero() {
+		w.tally.lag.observe(now.Sub(w.ticked) - checkpointEvery)
+	}
+	w.ticked = now
 }
 
 // Sweeps over all sessions of a loop.
@@ -82,6 +97,7 @@ func (w *worker) compare(sids []string) {
 	job := func(ctx context.Context) (map[string]uint64, error) { return w.node.store.LastSeqs(ctx, sids) }
 	submit(w, job, func(last map[string]uint64, err error) {
 		if err != nil {
+			w.node.m.natsErrors.with("sweep").Inc()
 			w.node.log.Debug("sweep failed; the next one tries again", "error", err)
 			return
 		}

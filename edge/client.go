@@ -3,6 +3,7 @@ package edge
 import (
 	"encoding/binary"
 	"net/netip"
+	"strconv"
 
 	"hydrant/bus"
 	"hydrant/edge/internal/session"
@@ -20,6 +21,17 @@ const (
 	closeTakenOver   = 4501
 	closeKicked      = 4503
 )
+
+// closeCodes lists all of them, for the metric's label.
+var closeCodes = [...]int{closeGoingAway, closePolicy, closeRestart, closeOverload, closeUnauthentic, closeSlow, closeTakenOver, closeKicked}
+
+func closeCodeNames() []string {
+	names := make([]string, len(closeCodes))
+	for i, code := range closeCodes {
+		names[i] = strconv.Itoa(code)
+	}
+	return names
+}
 
 // subprotocolAck is what a client offers that confirms messages itself.
 const subprotocolAck = "umf.ack.v1"
@@ -68,7 +80,6 @@ func (n *Node) Open(conn *wire.Conn) {
 		c.class = session.Acked
 	}
 	conn.SetData(c)
-	n.m.connects.Inc()
 	n.connections.Add(1)
 	if accepted.refusal != "" {
 		c.close(closeUnauthentic, accepted.refusal)
@@ -98,7 +109,6 @@ func (n *Node) Message(conn *wire.Conn, _ bool, p []byte) {
 	if !ok || c.closing {
 		return
 	}
-	n.m.receivedBytes.Add(float64(len(p)))
 	if c.busy {
 		c.keepEarly(p)
 		return
@@ -170,8 +180,7 @@ func (n *Node) Writable(conn *wire.Conn) {
 }
 
 // Closed implements [wire.Handler].
-func (n *Node) Closed(conn *wire.Conn, reason wire.CloseReason) {
-	n.m.closes.with(reason.Cause.String()).Inc()
+func (n *Node) Closed(conn *wire.Conn, _ wire.CloseReason) {
 	n.connections.Add(-1)
 	c, ok := conn.Data().(*client)
 	if !ok {
@@ -190,10 +199,8 @@ func (n *Node) Closed(conn *wire.Conn, reason wire.CloseReason) {
 func (n *Node) Flush(l *wire.Loop) { n.workerOf(l).out.flush() }
 
 // send queues one text frame and reports whether there is room for more.
-func (c *client) send(kind string, payload []byte) bool {
-	m := c.w.node.m
-	m.sent.with(kind).Inc()
-	m.sentBytes.Add(float64(len(payload)))
+func (c *client) send(kind sent, payload []byte) bool {
+	c.w.tally.out[kind].add(len(payload))
 	queued, room := c.conn.Send(payload)
 	if !queued && !c.closing {
 		// Nothing else bounds what a client asks for and does not read. What
@@ -205,7 +212,7 @@ func (c *client) send(kind string, payload []byte) bool {
 }
 
 // reply sends a message of the edge itself.
-func (c *client) reply(kind string, msg outgoing) bool {
+func (c *client) reply(kind sent, msg outgoing) bool {
 	w := c.w
 	w.buf = msg.append(w.buf[:0], w)
 	return c.send(kind, w.buf)
@@ -221,6 +228,7 @@ func (c *client) close(code int, reason string) {
 	if a := c.a; a != nil && a.listening && !a.suspended {
 		a.core.Release(a) // a last barrier before the close frame: its pong still counts
 	}
+	c.w.node.m.closeFrames.with(strconv.Itoa(code)).Inc()
 	c.conn.Close(code, reason)
 }
 
@@ -232,6 +240,7 @@ func (c *client) discard(code int, reason string) {
 	}
 	c.closing = true
 	c.stopTimers()
+	c.w.node.m.closeFrames.with(strconv.Itoa(code)).Inc()
 	c.conn.Discard(code, reason)
 }
 
@@ -270,6 +279,6 @@ func (c *client) welcome(a *attachment) {
 		a.Dirty()
 	}
 	c.auth, c.token = nil, ""
-	c.reply("connection", outgoing{to: a.sid + "@client:/", typ: "connection", body: body.append(nil)})
+	c.reply(outConnection, outgoing{to: a.sid + "@client:/", typ: "connection", body: body.append(nil)})
 	c.ready()
 }

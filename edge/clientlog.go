@@ -27,6 +27,7 @@ type clientLog struct {
 	mu      sync.Mutex
 	entries []logEntry // a ring once it is full
 	next    int
+	full    func() // called for each entry that goes for a new one
 }
 
 func (l *clientLog) add(sid string, addr netip.Addr, body []byte) {
@@ -40,6 +41,7 @@ func (l *clientLog) add(sid string, addr netip.Addr, body []byte) {
 		l.entries = append(l.entries, entry)
 		return
 	}
+	l.full()
 	l.entries[l.next] = entry
 	l.next = (l.next + 1) % clientLogEntries
 }

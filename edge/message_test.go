@@ -91,13 +91,14 @@ func TestSanitize(t *testing.T) {
 }
 
 func TestRecentIsBounded(t *testing.T) {
-	r := newRecent(2)
+	refused := 0
+	r := newRecent(2, func() { refused++ })
 	now := time.Unix(1000, 0)
 	if !r.add("a", now, time.Minute) || r.add("a", now, time.Minute) || !r.add("b", now, time.Minute) {
 		t.Fatal("a repeated key must be refused, a new one taken")
 	}
-	if r.add("c", now, time.Minute) {
-		t.Error("taken beyond the bound")
+	if r.add("c", now, time.Minute) || refused != 1 {
+		t.Error("taken beyond the bound, or not counted")
 	}
 	if !r.add("c", now.Add(time.Minute), time.Minute) {
 		t.Error("not taken after the others had their time")
@@ -125,14 +126,15 @@ func TestGuessLimiter(t *testing.T) {
 }
 
 func TestClientLogIsBounded(t *testing.T) {
-	var l clientLog
+	gone := 0
+	l := clientLog{full: func() { gone++ }}
 	for range clientLogEntries + 3 {
 		l.add("sid", netip.MustParseAddr("192.0.2.1"), []byte(`{"n":1}`))
 	}
 	l.add("last", netip.MustParseAddr("192.0.2.1"), make([]byte, clientLogBytes+1))
 	entries := l.list()
-	if len(entries) != clientLogEntries || entries[len(entries)-1].ClientID != "last" {
-		t.Errorf("%d entries, last %+v", len(entries), entries[len(entries)-1])
+	if len(entries) != clientLogEntries || gone != 4 || entries[len(entries)-1].ClientID != "last" {
+		t.Errorf("%d entries, %d gone, last %+v", len(entries), gone, entries[len(entries)-1])
 	}
 	if string(entries[len(entries)-1].Body) != `"(too long)"` {
 		t.Errorf("kept a long body")

@@ -5,7 +5,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"hydrant/edge/internal/session"
-	"hydrant/edge/internal/wire"
 )
 
 // metrics are the node's Prometheus instruments. Every label takes its values
@@ -13,35 +12,27 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	connects    prometheus.Counter
-	closes      family                 // reason
 	sessions    *prometheus.GaugeVec   // state
 	transitions *prometheus.CounterVec // from, to
 	machine     family                 // event
 	lifecycle   family                 // what
 	resumes     family                 // result
 
-	received      family // kind
-	receivedBytes prometheus.Counter
-	sent          family // kind
-	sentBytes     prometheus.Counter
-	errors        family // code
-	gaps          family // why
-	dropped       family // reason
-	junk          prometheus.Counter
+	errors      family // code
+	gaps        family // why
+	closeFrames family // code
+	dropped     family // reason
+	junk        prometheus.Counter
 
 	requests    family // result
 	requestTime prometheus.Histogram
-	storeTime   prometheus.Histogram
-	outboxOps   prometheus.Gauge
 	outboxFull  prometheus.Counter
 
 	saves      family // result
 	saveAge    prometheus.Histogram
-	poolQueue  prometheus.Gauge
 	poolFull   prometheus.Counter
 	reads      family // result
-	stalls     prometheus.Counter
+	natsErrors family // op
 	natsState  prometheus.Gauge
 	natsEvents family // event
 	ready      prometheus.Gauge
@@ -72,15 +63,6 @@ func (f family) with(value string) prometheus.Counter {
 		panic("edge: " + value + " is no value of this metric's label")
 	}
 	return c
-}
-
-// dropReasons lists why the connection layer ends connections.
-func dropReasons() []string {
-	var list []string
-	for d := range wire.NumDrops {
-		list = append(list, wire.Drop(d).String())
-	}
-	return list
 }
 
 // machineEvents lists what the session machine counts.
@@ -119,8 +101,6 @@ func newMetrics() *metrics {
 		registry.MustRegister(h)
 		return h
 	}
-	m.connects = counter("connects_total", "WebSocket connections accepted.")
-	m.closes = familyOf("closes_total", "WebSocket connections ended, by reason.", "reason", dropReasons()...)
 	m.sessions = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "hydrant", Name: "sessions",
 		Help: "Sessions held by this node, by state."}, []string{"state"})
 	registry.MustRegister(m.sessions)
@@ -128,25 +108,20 @@ func newMetrics() *metrics {
 	m.machine = familyOf("session_machine_total", "What sessions met that is worth counting, by event.", "event", machineEvents()...)
 	m.lifecycle = familyOf("session_events_total", "Sessions opened, parked, resumed, released, lost, closed, expired.", "what", "opened", "parked", "park_failed", "resumed", "released", "lost")
 	m.resumes = familyOf("resumes_total", "Resume requests, by result.", "result", "ok", "expired", "token", "identity", "lost", "error")
-	m.received = familyOf("messages_received_total", "Messages from clients, by kind.", "kind", "service", "request", "client", "work", "ping", "ack", "log", "wsdir", "resume", "api", "invalid", "bad_signature", "bad_address", "unrecognized")
-	m.receivedBytes = counter("received_bytes_total", "Payload bytes from clients.")
-	m.sent = familyOf("messages_sent_total", "Messages to clients, by kind.", "kind", "mailbox", "push", "connection", "answer", "pong", "api", "wsdir", "gap", "error")
-	m.sentBytes = counter("sent_bytes_total", "Payload bytes to clients.")
 	m.errors = familyOf("client_errors_total", "Errors reported to clients, by code.", "code", problemCodes[:]...)
+	m.closeFrames = familyOf("close_frames_total", "Connections that the node itself closed, by close code.", "code", closeCodeNames()...)
 	m.gaps = familyOf("gaps_total", "Gaps in mailboxes, by cause.", "why", "overflow", "expired", "rollback")
-	m.dropped = familyOf("dropped_total", "What was not forwarded although it was received, by reason.", "reason", "bad_order", "consumer_cleanup", "directory_cleanup", "early", "open_timeout", "origin", "push_slow", "slow")
+	m.dropped = familyOf("dropped_total", "What was dropped or refused, by a bound or a rule, by reason.", "reason", "bad_order", "client_log", "consumer_cleanup", "directory_cleanup",
+		"early", "guesses", "live_queue", "look_up", "open_timeout", "origin", "push_slow", "replay_table", "session_list", "slow")
 	m.junk = counter("mailbox_junk_total", "Mailbox entries that are no UMF message or too large for a frame.")
 	m.requests = familyOf("requests_total", "[METHOD] requests, by result.", "result", "answered", "timeout", "failed", "refused")
 	m.requestTime = histogram("request_seconds", "Time from a [METHOD] request to its answer.")
-	m.storeTime = histogram("store_to_socket_seconds", "Time from storing a message to queueing it for the socket.")
-	m.outboxOps = gauge("outbox_operations", "NATS operations queued by the loops.")
 	m.outboxFull = counter("outbox_full_total", "Messages refused because the queue to NATS was at its bound.")
 	m.saves = familyOf("directory_writes_total", "Directory writes, by result.", "result", "ok", "fenced", "error")
 	m.saveAge = histogram("checkpoint_age_seconds", "Age of a moved floor when its checkpoint was stored.")
-	m.poolQueue = gauge("pool_queue", "Blocking NATS calls waiting for a worker.")
 	m.poolFull = counter("pool_full_total", "Blocking NATS calls refused because the queue was at its bound.")
 	m.reads = familyOf("mailbox_reads_total", "Batches read from mailboxes, by result.", "result", "ok", "error")
-	m.stalls = counter("stalls_total", "Times a loop did not run for longer than the stall limit.")
+	m.natsErrors = familyOf("nats_errors_total", "Operations on NATS and JetStream that failed, by operation.", "op", natsOperations[:]...)
 	m.natsState = gauge("nats_connected", "1 while the connection to NATS is up.")
 	m.natsEvents = familyOf("nats_events_total", "Connection and stream events of NATS.", "event", "disconnected", "reconnected", "leader", "error")
 	m.ready = gauge("ready", "1 while the node is ready for clients.")

@@ -100,7 +100,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.tracing = newTracing(o.TracerProvider, n.id)
 	n.fromRouter = umf.AppendString(nil, n.id+"@"+cfg.ServiceName+":/")
 	n.sessionOptions = session.Options{Window: cfg.Window}
-	n.signatures = newSignatures(&cfg)
+	n.signatures = newSignatures(&cfg, n.m)
 	tokens, err := newTokenChecker(ctx, &cfg)
 	if err != nil {
 		cancel()
@@ -108,6 +108,8 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	}
 	n.tokens = tokens
 	n.pool = newPool(n.m)
+	n.m.registry.MustRegister(newCollector(n))
+	n.clientLog.full = n.m.dropped.with("client_log").Inc
 	return n, nil
 }
 
@@ -268,6 +270,7 @@ func (n *Node) serveClients() error {
 		w.post(func() {
 			w.every(checkpointEvery, w.checkpoint)
 			w.every(sweepEvery, w.sweep)
+			w.every(surveyEvery, w.survey)
 			w.every(min(time.Minute, n.cfg.SessionTTL/8), w.refresh)
 			if n.cfg.MaxConnectionAge > 0 {
 				w.every(n.sweepAge(), w.retire)

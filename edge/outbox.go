@@ -29,7 +29,15 @@ const (
 	opSave                      // directory entry, compare-and-swap
 	opWork                      // acknowledged publish to a work queue
 	opEvent                     // session event, at most once
+
+	numOps
 )
+
+var opNames = [numOps]string{"publish", "store", "mark", "subscribe", "unsubscribe", "save", "work", "event"}
+
+// natsOperations are the operations whose failures are counted: those of an
+// outbox, and those of the pool.
+var natsOperations = append(opNames[:], "read", "look_up", "sweep")
 
 // op is one NATS operation that a loop asked for.
 type op struct {
@@ -49,7 +57,8 @@ type op struct {
 	event   bus.Event
 	rev     uint64
 	done    func(seq uint64, err error)
-	span    trace.Span // ends with the operation; nil: none
+	span    trace.Span    // ends with the operation; nil: none
+	at      time.Duration // of the client's frame, on the worker's clock; 0: there was none
 }
 
 // storeWindow bounds the acknowledged publishes of one outbox that are on their
@@ -60,7 +69,8 @@ const storeWindow = 2048
 // them in order. nats.go holds its lock while it writes to the socket, so that
 // a NATS server that stopped reading would otherwise stop the loop.
 type outbox struct {
-	node *Node
+	node  *Node
+	tally *tally
 
 	// Owned by the loop: what this iteration asked for.
 	pending []op
@@ -83,8 +93,8 @@ type outbox struct {
 	closed bool
 }
 
-func newOutbox(n *Node) *outbox {
-	return &outbox{node: n, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newOutbox(n *Node, t *tally) *outbox {
+	return &outbox{node: n, tally: t, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // room reports whether a publish of n bytes is accepted.
@@ -145,11 +155,13 @@ func (o *outbox) run() {
 		for i := range batch {
 			if p := &batch[i]; p.acked() {
 				o.stores = append(o.stores, *p)
+				p.at = 0 // counted when it is sent
 			} else {
 				o.perform(p)
 				o.settle(p)
 			}
 		}
+		o.clocked(batch)
 		o.sendStores()
 		clear(batch)
 		if cap(batch) > 4096 {
@@ -182,23 +194,46 @@ func (o *outbox) sendStores() {
 	n := 0
 	for n < len(o.stores) && o.flying.Load() < storeWindow {
 		p := &o.stores[n]
-		report, span := p.done, p.span
+		report, span, kind := p.done, p.span, p.kind
 		o.flying.Add(1)
 		p.done = func(seq uint64, err error) {
 			if o.flying.Add(-1) == storeWindow-1 {
 				o.rouse()
 			}
 			endSpan(span, err)
+			o.failed(kind, err)
 			report(seq, err)
 		}
 		o.perform(p)
 		o.settle(p)
 		n++
 	}
+	o.clocked(o.stores[:n])
 	clear(o.stores[:n])
 	o.stores = o.stores[n:]
 	if len(o.stores) == 0 {
 		o.stores = nil
+	}
+}
+
+// clocked measures how long the frames of these operations took until here: to
+// when the last of them was handed over, so that the clock is read once.
+func (o *outbox) clocked(ops []op) {
+	var now time.Duration
+	for i := range ops {
+		if at := ops[i].at; at != 0 {
+			if now == 0 {
+				now = time.Since(o.node.started)
+			}
+			o.tally.published.observe(now - at)
+		}
+	}
+}
+
+// failed counts an operation that NATS did not do. Any goroutine.
+func (o *outbox) failed(kind opKind, err error) {
+	if err != nil {
+		o.node.m.natsErrors.with(opNames[kind]).Inc()
 	}
 }
 
@@ -209,6 +244,7 @@ func (o *outbox) perform(p *op) {
 		msg := nats.Msg{Subject: p.subject, Reply: p.reply, Header: p.header, Data: p.data}
 		err := n.nc.PublishMsg(&msg)
 		endSpan(p.span, err)
+		o.failed(p.kind, err)
 		if err != nil && p.done != nil {
 			p.done(0, err)
 		}
@@ -223,11 +259,13 @@ func (o *outbox) perform(p *op) {
 		}
 	case opMark:
 		if err := n.store.PublishMarker(p.sid, p.mark, p.keep); err != nil {
+			o.failed(p.kind, err)
 			n.log.Debug("marker not sent", "sid", p.sid, "error", err) // its timer asks again
 		}
 	case opSubscribe:
 		sub, err := n.nc.ChanSubscribe(p.subject, p.a.w.live)
 		if err != nil {
+			o.failed(p.kind, err)
 			n.log.Warn("subscribe failed", "subject", p.subject, "error", err)
 			return // no marker comes back, and the opening times out
 		}
@@ -235,12 +273,14 @@ func (o *outbox) perform(p *op) {
 	case opUnsubscribe:
 		if p.a.sub != nil {
 			if err := p.a.sub.Unsubscribe(); err != nil {
+				o.failed(p.kind, err)
 				n.log.Debug("unsubscribe failed", "subject", p.subject, "error", err)
 			}
 			p.a.sub = nil
 		}
 	case opEvent:
 		if err := bus.PublishEvent(n.nc, p.event); err != nil {
+			o.failed(p.kind, err)
 			n.log.Debug("session event not sent", "error", err)
 		}
 	case opSave:

@@ -1,6 +1,9 @@
 package edge
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // poolWorkers bounds the blocking NATS calls (directory reads, mailbox reads)
 // that a node has under way at once, and with it the load that a mass
@@ -15,6 +18,7 @@ const poolQueue = 1 << 16
 type pool struct {
 	m    *metrics
 	jobs chan func()
+	busy atomic.Int64 // workers in a call
 	wg   sync.WaitGroup
 
 	// Guarded by mu: submit must not meet a closed channel.
@@ -27,8 +31,9 @@ func newPool(m *metrics) *pool {
 	for range poolWorkers {
 		p.wg.Go(func() {
 			for job := range p.jobs {
-				m.poolQueue.Dec()
+				p.busy.Add(1)
 				job()
+				p.busy.Add(-1)
 			}
 		})
 	}
@@ -45,7 +50,6 @@ func (p *pool) submit(job func()) bool {
 	}
 	select {
 	case p.jobs <- job:
-		p.m.poolQueue.Inc()
 		return true
 	default:
 		p.m.poolFull.Inc()

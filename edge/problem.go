@@ -41,7 +41,7 @@ func (c *client) fail(rmid []byte, code, text string) {
 	body := umf.AppendString(append(make([]byte, 0, len(text)+64), `{"error":`...), text)
 	body = umf.AppendString(append(body, `,"code":`...), code)
 	body = append(body, '}')
-	c.reply("error", outgoing{to: "client:/", rmid: rmid, typ: "error", body: body})
+	c.reply(outError, outgoing{to: "client:/", rmid: rmid, typ: "error", body: body})
 }
 
 // refuse tells a client what is wrong and closes the connection.

@@ -11,6 +11,7 @@ import (
 // recent remembers keys for a while: a bounded set. Safe for concurrent use.
 type recent struct {
 	limit int
+	full  func() // called for each key that is refused at the bound
 
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -18,8 +19,8 @@ type recent struct {
 	order []string // oldest first
 }
 
-func newRecent(limit int) *recent {
-	return &recent{limit: limit, until: make(map[string]time.Time)}
+func newRecent(limit int, full func()) *recent {
+	return &recent{limit: limit, full: full, until: make(map[string]time.Time)}
 }
 
 // add reports whether key was not there yet, and keeps it for d. At the bound
@@ -31,7 +32,11 @@ func (r *recent) add(key string, now time.Time, d time.Duration) bool {
 		delete(r.until, r.order[0])
 		r.order = r.order[1:]
 	}
-	if _, there := r.until[key]; there || len(r.order) >= r.limit {
+	if _, there := r.until[key]; there {
+		return false
+	}
+	if len(r.order) >= r.limit {
+		r.full()
 		return false
 	}
 	r.until[key] = now.Add(d)

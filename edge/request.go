@@ -65,7 +65,7 @@ func (w *worker) ask(c *client, subject string, header nats.Header, data []byte,
 	if err != nil {
 		panic(err) // both parts are this node's own
 	}
-	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, done: func(uint64, error) {
+	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, at: w.clock(), done: func(uint64, error) {
 		w.post(func() { w.finish(r, nil, "failed") })
 	}})
 	w.armRequests()
@@ -156,7 +156,7 @@ func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, d
 	rmid := append([]byte(nil), mid...)
 	to := append([]byte(nil), e.Raw(umf.From)...)
 	from := append([]byte(nil), e.Raw(umf.To)...)
-	header, span := c.trace("request", service, e, c.a.serviceHeader())
+	header, span := c.trace(inRequest, service, e, c.a.serviceHeader())
 	ok := w.ask(c, subject, header, data, span, func(answer *nats.Msg) {
 		msg := outgoing{toRaw: to, from: from, rmid: rmid}
 		parent := ""
@@ -172,7 +172,7 @@ func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, d
 			parent = w.node.tracing.traceOf(answer.Header)
 		}
 		w.buf = msg.append(w.buf[:0], w)
-		c.sendTraced("answer", parent, w.buf)
+		c.sendTraced(outAnswer, parent, w.buf)
 	})
 	if !ok {
 		c.fail(mid, codeOverload, "Too many requests wait for an answer")

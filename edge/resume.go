@@ -302,6 +302,7 @@ func (c *client) notResumed(err error) {
 	c.failures++
 	c.welcomeBack(result, c.a.sid)
 	if c.failures > maxFailedResumes || !n.guesses.allow(c.addr, c.w.loop.Now()) {
+		n.m.dropped.with("guesses").Inc()
 		c.close(closePolicy, "too many failed resumes")
 	}
 }
@@ -310,7 +311,7 @@ func (c *client) notResumed(err error) {
 func (c *client) welcomeBack(result int, sid string) {
 	n := c.w.node
 	body := welcomeBody{ID: sid, IP: c.addr.String(), TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window, Resume: result}
-	c.reply("connection", outgoing{to: sid + "@client:/", typ: "connection", body: body.append(nil)})
+	c.reply(outConnection, outgoing{to: sid + "@client:/", typ: "connection", body: body.append(nil)})
 }
 
 // acknowledge handles the confirmation of an acked client: DESIGN §3.2.

@@ -21,12 +21,13 @@ func (c *client) route(p []byte) {
 	w := c.w
 	n := w.node
 	e := &w.envelope
+	w.size = len(p)
 	err := umf.Scan(p, e)
 	if err == nil {
 		err = e.Check()
 	}
 	if err != nil {
-		n.m.received.with("invalid").Inc()
+		c.took(inInvalid)
 		if len(p) > quoteLimit {
 			p = p[:quoteLimit]
 		}
@@ -40,7 +41,7 @@ func (c *client) route(p []byte) {
 	text, _ := e.Text(umf.To, buf[:0])
 	to, err := umf.ParseAddress(text)
 	if err != nil {
-		n.m.received.with("bad_address").Inc()
+		c.took(inBadAddress)
 		c.fail(e.Raw(umf.Mid), codeAddress, "Invalid to address")
 		return
 	}
@@ -64,7 +65,7 @@ func (c *client) verify(e *umf.Envelope) bool {
 	if err == nil {
 		return true
 	}
-	n.m.received.with("bad_signature").Inc()
+	c.took(inBadSignature)
 	text, code := signatureProblem(err)
 	c.refuse(e.Raw(umf.Mid), code, text)
 	return false
@@ -78,7 +79,7 @@ func (c *client) routeRouter(e *umf.Envelope, to umf.Address) {
 		return
 	}
 	if to.Method != "" {
-		n.m.received.with("api").Inc()
+		c.took(inAPI)
 		c.routerAPI(e, to)
 		return
 	}
@@ -86,23 +87,23 @@ func (c *client) routeRouter(e *umf.Envelope, to umf.Address) {
 	typ, _ := e.Text(umf.Type, buf[:0])
 	switch string(typ) {
 	case "ack":
-		n.m.received.with("ack").Inc()
+		c.took(inAck)
 		c.acknowledge(e)
 	case "ping":
-		n.m.received.with("ping").Inc()
+		c.took(inPing)
 		c.pong(e)
 	case "log":
-		n.m.received.with("log").Inc()
+		c.took(inLog)
 		n.clientLog.add(c.a.sid, c.addr, e.Raw(umf.Body))
 	case "wsdir.loc":
-		n.m.received.with("wsdir").Inc()
+		c.took(inWsdir)
 		c.locate(e)
 	case "reconnect", "reconnection":
-		n.m.received.with("resume").Inc()
+		c.took(inResume)
 		c.resume(e)
 	default:
 		if e.Falsy(umf.Forward) {
-			n.m.received.with("unrecognized").Inc()
+			c.took(inUnrecognized)
 			c.refuse(e.Raw(umf.Mid), codeUnrecognized, "Unrecognized Hydra Router request")
 			return
 		}
@@ -172,7 +173,7 @@ func (c *client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	n := w.node
 	subject, err := serviceSubject(address)
 	if err != nil {
-		n.m.received.with("bad_address").Inc()
+		c.took(inBadAddress)
 		c.fail(e.Raw(umf.Mid), codeAddress, "Invalid to address")
 		return
 	}
@@ -188,19 +189,19 @@ func (c *client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 		return
 	}
 	if address.Method != "" {
-		n.m.received.with("request").Inc()
+		c.took(inRequest)
 		c.request(e, f.mid, subject, address.Service, data)
 		return
 	}
-	n.m.received.with("service").Inc()
+	c.took(inService)
 	reply, err := bus.ReplySubject(n.id, c.a.sid, string(f.mid))
 	if err != nil {
 		c.fail(e.Raw(umf.Mid), codeInvalid, "mid is too long")
 		return
 	}
 	sid, rmid := c.a.sid, f.mid
-	header, span := c.trace("service", address.Service, e, c.a.serviceHeader())
-	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, span: span,
+	header, span := c.trace(inService, address.Service, e, c.a.serviceHeader())
+	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, span: span, at: w.clock(),
 		done: w.reportTo(sid, append([]byte(nil), rmid...))})
 }
 
@@ -257,7 +258,7 @@ func (w *worker) report(sid string, rmid []byte, err error) {
 // enqueue stores work for a service: HYDRA.md, `/queue`.
 func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
 	w := c.w
-	w.node.m.received.with("work").Inc()
+	c.took(inWork)
 	var f completion
 	f.complete(e, w.loop.Now())
 	w.text = c.a.appendVia(w.text[:0])
@@ -267,8 +268,8 @@ func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
 	if !ok {
 		return
 	}
-	header, span := c.trace("work", target.Service, e, c.a.serviceHeader())
-	w.out.push(op{kind: opWork, subject: target.Service, data: data, header: header, span: span,
+	header, span := c.trace(inWork, target.Service, e, c.a.serviceHeader())
+	w.out.push(op{kind: opWork, subject: target.Service, data: data, header: header, span: span, at: w.clock(),
 		mid: string(f.mid), from: c.a.sid, done: w.reportTo(c.a.sid, append([]byte(nil), f.mid...))})
 }
 
@@ -277,7 +278,7 @@ func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
 func (c *client) deliver(e *umf.Envelope, to []byte, sid string, forwarded bool) {
 	w := c.w
 	n := w.node
-	n.m.received.with("client").Inc()
+	c.took(inClient)
 	if !bus.ValidSID(sid) {
 		c.fail(e.Raw(umf.Mid), codeUnknownSession, "No such client")
 		if forwarded {
@@ -293,8 +294,8 @@ func (c *client) deliver(e *umf.Envelope, to []byte, sid string, forwarded bool)
 	if !ok {
 		return
 	}
-	d := delivery{from: c.a.sid, to: sid, mid: append([]byte(nil), f.mid...), data: data, ttl: ttlOf(e)}
-	d.header, d.span = c.trace("client", "", e, nil)
+	d := delivery{from: c.a.sid, to: sid, mid: append([]byte(nil), f.mid...), data: data, ttl: ttlOf(e), at: w.clock()}
+	d.header, d.span = c.trace(inClient, "", e, nil)
 	if waiting, ok := w.lookups[sid]; ok {
 		c.await(sid, waiting, d)
 		return
@@ -319,8 +320,9 @@ type delivery struct {
 	mid      []byte
 	data     []byte
 	ttl      time.Duration
-	header   nats.Header // the trace
-	span     trace.Span  // nil: not traced
+	at       time.Duration // of the frame: see op
+	header   nats.Header   // the trace
+	span     trace.Span    // nil: not traced
 }
 
 // maxWaiting bounds the messages that wait for one directory look-up.
@@ -329,6 +331,7 @@ const maxWaiting = 1024
 // await keeps the order of messages to a session that is being looked up.
 func (c *client) await(sid string, waiting []delivery, d delivery) {
 	if len(waiting) >= maxWaiting {
+		c.w.node.m.dropped.with("look_up").Inc()
 		endSpan(d.span, errBusy)
 		c.fail(d.mid, codeUnavailable, "Too many messages wait for a look-up")
 		return
@@ -339,7 +342,7 @@ func (c *client) await(sid string, waiting []delivery, d delivery) {
 // store hands a message to the mailbox. The message id lets a client repeat a
 // message without doubling it, and only its own (DESIGN §2, FAILURES R37, R38).
 func (w *worker) store(d delivery) {
-	w.out.push(op{kind: opStore, sid: d.to, data: d.data, ttl: d.ttl, header: d.header, span: d.span,
+	w.out.push(op{kind: opStore, sid: d.to, data: d.data, ttl: d.ttl, header: d.header, span: d.span, at: d.at,
 		mid: string(d.mid), from: d.from, done: w.reportTo(d.from, d.mid)})
 }
 
@@ -364,6 +367,7 @@ func (w *worker) lookup(sid string, d delivery) {
 			case exists:
 				w.store(d)
 			case err != nil:
+				w.node.m.natsErrors.with("look_up").Inc()
 				endSpan(d.span, err)
 				w.report(d.from, d.mid, err)
 			default:

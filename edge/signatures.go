@@ -23,13 +23,13 @@ type signatures struct {
 	seen   *recent
 }
 
-func newSignatures(cfg *Config) *signatures {
+func newSignatures(cfg *Config, m *metrics) *signatures {
 	if cfg.Signature != "required" {
 		return nil
 	}
 	s := &signatures{keys: umf.NewKeys(cfg.SignatureKeys...), window: cfg.SignatureWindow}
 	if s.window > 0 {
-		s.seen = newRecent(maxReplayMids)
+		s.seen = newRecent(maxReplayMids, m.dropped.with("replay_table").Inc)
 	}
 	return s
 }

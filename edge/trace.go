@@ -34,12 +34,12 @@ const maxTracedHeaders = 4 << 10
 
 // trace begins the trace of one message: its span lasts until NATS has the
 // message, or until a request has its answer. It returns the headers for NATS
-// with the trace in them. kind is the kind of the metrics, to the service that
+// with the trace in them. to is the service that
 // the message is for, if it is for one.
 //
 // The client's own traceparent becomes a link, never the parent: a client could
 // otherwise have everything sampled, or write into anybody's trace.
-func (c *client) trace(kind, to string, e *umf.Envelope, h nats.Header) (nats.Header, trace.Span) {
+func (c *client) trace(kind received, to string, e *umf.Envelope, h nats.Header) (nats.Header, trace.Span) {
 	t := c.w.node.tracing
 	if t == nil {
 		return h, nil
@@ -48,7 +48,7 @@ func (c *client) trace(kind, to string, e *umf.Envelope, h nats.Header) (nats.He
 	if to != "" {
 		attrs = append(attrs, attribute.String("messaging.destination.name", to))
 	}
-	ctx, span := t.tracer.Start(context.Background(), "frame "+kind, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
+	ctx, span := t.tracer.Start(context.Background(), "frame "+kind.String(), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
 	if span.IsRecording() {
 		if sc := senderTrace(e); sc.IsValid() {
 			span.AddLink(trace.Link{SpanContext: sc})
@@ -74,7 +74,7 @@ func senderTrace(e *umf.Envelope) trace.SpanContext {
 
 // delivery begins the span of giving a message to a socket, in the trace that
 // its headers name; nil: they name none.
-func (t *tracing) delivery(parent, kind string) trace.Span {
+func (t *tracing) delivery(parent string, kind sent) trace.Span {
 	if t == nil || parent == "" {
 		return nil
 	}
@@ -83,7 +83,7 @@ func (t *tracing) delivery(parent, kind string) trace.Span {
 		return nil
 	}
 	ctx := trace.ContextWithRemoteSpanContext(context.Background(), sc)
-	_, span := t.tracer.Start(ctx, "deliver "+kind, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(t.node))
+	_, span := t.tracer.Start(ctx, "deliver "+kind.String(), trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(t.node))
 	return span
 }
 
@@ -101,7 +101,7 @@ var errNotQueued = errors.New("edge: client does not read")
 
 // sendTraced is send for a message that may be part of a trace. Its span ends
 // when the frame is queued, which is written at the end of the loop's iteration.
-func (c *client) sendTraced(kind, parent string, payload []byte) bool {
+func (c *client) sendTraced(kind sent, parent string, payload []byte) bool {
 	span := c.w.node.tracing.delivery(parent, kind)
 	room := c.send(kind, payload)
 	if span != nil {

@@ -20,9 +20,9 @@ func TestNoTraceNoAllocations(t *testing.T) {
 	}
 	h := nats.Header{bus.HeaderTrace: {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
 	if got := testing.AllocsPerRun(1000, func() {
-		_, span := c.trace("service", "a", &e, h)
+		_, span := c.trace(inService, "a", &e, h)
 		endSpan(span, nil)
-		endSpan(n.tracing.delivery(n.tracing.traceOf(h), "mailbox"), nil)
+		endSpan(n.tracing.delivery(n.tracing.traceOf(h), outMailbox), nil)
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"log"
 	"log/slog"
 	"time"
@@ -41,6 +42,9 @@ func (n *Node) epoch() uint64 { return n.nc.Stats().Reconnects }
 
 func (n *Node) onAsyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	n.m.natsEvents.with("error").Inc()
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		n.m.dropped.with("live_queue").Inc()
+	}
 	n.log.Warn("NATS", "error", err) // a slow consumer: the sessions notice the hole
 }
 
@@ -90,7 +94,6 @@ func (n *Node) watchContract() {
 // another node may have taken sessions over. Until the directory has confirmed
 // that a session is still this node's, nothing is written for it (FAILURES R5).
 func (n *Node) Stalled(l *wire.Loop, gap time.Duration) {
-	n.m.stalls.Inc()
 	w := n.workerOf(l)
 	if len(w.attachments) == 0 {
 		return

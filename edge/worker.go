@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -28,6 +29,8 @@ type worker struct {
 	out  *outbox
 	live chan *nats.Msg
 
+	tally tally // atomics
+
 	// Owned by the loop.
 	attachments map[string]*attachment // by session id; those this loop serves
 	marks       uint64                 // last marker id
@@ -37,6 +40,8 @@ type worker struct {
 	given       givenAway
 	epoch       uint64       // connections to NATS before the one that copies come from
 	paused      []*client    // held back until the outbox has room
+	ticked      time.Time    // when checkpoint ran last
+	size        int          // bytes of the message being handled
 	envelope    umf.Envelope // of the message being handled
 	inner       umf.Envelope // of a part of it
 	buf         []byte       // scratch for one message
@@ -47,7 +52,6 @@ func newWorker(n *Node, loop *wire.Loop) *worker {
 	w := &worker{
 		node:        n,
 		loop:        loop,
-		out:         newOutbox(n),
 		live:        make(chan *nats.Msg, liveQueue),
 		attachments: make(map[string]*attachment),
 		marks:       randomUint64() >> 1, // markers of a former owner must not look like ours
@@ -56,9 +60,14 @@ func newWorker(n *Node, loop *wire.Loop) *worker {
 		given:       newGivenAway(),
 		epoch:       n.epoch(),
 	}
+	w.out = newOutbox(n, &w.tally)
 	w.out.relieve = func() { w.post(w.relieve) }
 	return w
 }
+
+// clock is the time at which this iteration began, on a clock that only goes
+// forward. To be used on the loop.
+func (w *worker) clock() time.Duration { return w.loop.Now().Sub(w.node.started) }
 
 // bridge hands live copies, and what other nodes ask for, from NATS to the
 // loop, in batches, until the context ends. It blocks while the loop's inbox is
@@ -97,7 +106,7 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 			live.Mark = junkMark
 		}
 		if live.Time != 0 && live.Mark == 0 {
-			w.node.m.storeTime.Observe(float64(w.loop.Now().UnixNano()-live.Time) / 1e9)
+			w.tally.stored.observe(time.Duration(w.loop.Now().UnixNano() - live.Time))
 		}
 		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, Time: live.Time, TTL: live.TTL, Payload: payload, Trace: w.node.tracing.traceOf(msg.Header)}, a)
 		if a.entering {
@@ -151,7 +160,7 @@ func (a *attachment) pushLive(payload []byte, trace string) {
 		w.node.m.dropped.with("push_slow").Inc()
 		return
 	}
-	a.client.sendTraced("push", trace, short)
+	a.client.sendTraced(outPush, trace, short)
 }
 
 // nextMark returns a marker id that this worker never used.
@@ -166,6 +175,7 @@ func (w *worker) holdBack(c *client) {
 		return
 	}
 	c.paused = true
+	w.tally.heldBack.Add(1)
 	c.conn.Pause()
 	w.paused = append(w.paused, c)
 	w.out.pausing.Store(true)

@@ -26,7 +26,8 @@ type inbox struct {
 	limit int
 
 	// Any goroutine.
-	size atomic.Int64
+	size    atomic.Int64
+	refused atomic.Uint64
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -47,6 +48,9 @@ func (in *inbox) put(t task) (ok, full bool) {
 		in.size.Store(int64(len(in.tasks)))
 	}
 	in.mu.Unlock()
+	if full && !closed {
+		in.refused.Add(1)
+	}
 	return !closed && !full, full && !closed
 }
 

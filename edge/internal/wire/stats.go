@@ -7,6 +7,7 @@ type Stats struct {
 	Connections int64 // sockets now, whatever their state
 	Upgraded    int64 // of these, WebSocket connections that Open was called for
 	Plain       int64 // of these, plain HTTP
+	Waiting     int64 // entries in the loops' inboxes
 	Buffered    int64 // bytes of partial messages and queued output, buffers from 4 KiB
 
 	Accepted    uint64 // sockets
@@ -18,6 +19,7 @@ type Stats struct {
 	Reads       uint64 // system calls, or their counterpart
 	Writes      uint64
 	Stalls      uint64
+	InboxFull   uint64           // entries that found an inbox at its bound
 	Drops       [NumDrops]uint64 // by Drop
 }
 
@@ -84,6 +86,8 @@ func (s *Server) Stats() Stats {
 		t.Reads += p.reads.Load()
 		t.Writes += p.writes.Load()
 		t.Stalls += p.stalls.Load()
+		t.Waiting += l.inbox.size.Load()
+		t.InboxFull += l.inbox.refused.Load()
 		for i := range p.drops {
 			t.Drops[i] += p.drops[i].Load()
 		}
