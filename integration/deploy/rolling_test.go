@@ -3,7 +3,9 @@
 package deploy
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,29 +15,22 @@ import (
 	"hydrant/integration/harness"
 )
 
-// TestRollingUpgrade rolls four nodes behind HAProxy one by one, under load:
-// SIGTERM, drain, exit, and the next version on the same address. Nothing is
-// lost or out of order (FAILURES R3, R42), and no node takes longer than its
-// drain time allows.
+// TestRollingUpgrade rolls four nodes behind HAProxy one by one to the next
+// version, under load: SIGTERM, drain, exit, and the new binary on the same
+// address. Old and new are side by side all the while. Nothing is lost or out
+// of order (FAILURES R3, R42), and every node ends with status 0.
 func TestRollingUpgrade(t *testing.T) {
 	binary, err := exec.LookPath("haproxy")
 	if err != nil {
 		t.Fatal("no haproxy; apt-get install haproxy: ", err)
 	}
 	ctx := t.Context()
-	servers, err := harness.StartNATS(ctx, harness.NATSOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := servers.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	servers := startNATS(t)
+	before, after := buildVersion(t, "1.0.0"), buildVersion(t, "1.1.0")
 	var nodes []*harness.Node
 	for i := range 4 {
-		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: fmt.Sprint("edge", i+1), NATS: servers.URL(), Env: map[string]string{
-			"EDGE_PROXY_PROTOCOL": "true", "EDGE_TRUSTED_PROXIES": "127.0.0.1", "EDGE_DRAIN_TIMEOUT": "5s",
+		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: fmt.Sprint("edge", i+1), Binary: before, NATS: servers.URL(), Env: map[string]string{
+			"EDGE_PROXY_PROTOCOL": "true", "EDGE_TRUSTED_PROXIES": "127.0.0.1", "EDGE_DRAIN_GRACE": "3s", "EDGE_DRAIN_TIMEOUT": "5s",
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -44,6 +39,7 @@ func TestRollingUpgrade(t *testing.T) {
 	}
 	balancer := startHAProxy(t, binary, nodes)
 	waitUp(t, balancer, len(nodes))
+	wantVersions(t, balancer, map[string]int{"1.0.0": 4})
 
 	l := startLoad(ctx, t, "ws://"+balancer.clients+"/", 60, publishTo(connectNATS(t, servers.URL())))
 	for i, node := range nodes {
@@ -51,6 +47,7 @@ func TestRollingUpgrade(t *testing.T) {
 		if err := node.Terminate(ctx); err != nil {
 			t.Fatalf("node %d: %v", i+1, err)
 		}
+		node.Upgrade(after)
 		if err := node.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -58,6 +55,11 @@ func TestRollingUpgrade(t *testing.T) {
 			t.Fatal(err)
 		}
 		waitUp(t, balancer, len(nodes))
+		versions := map[string]int{"1.1.0": i + 1}
+		if old := len(nodes) - i - 1; old > 0 {
+			versions["1.0.0"] = old
+		}
+		wantVersions(t, balancer, versions)
 	}
 	report := l.finish(ctx, t)
 	if report.Gaps != 0 {
@@ -65,6 +67,56 @@ func TestRollingUpgrade(t *testing.T) {
 	}
 	if report.Resumes < len(l.clients) {
 		t.Errorf("%d resumes of %d clients, though every node was stopped", report.Resumes, len(l.clients))
+	}
+}
+
+func startNATS(t *testing.T) *harness.NATS {
+	t.Helper()
+	servers, err := harness.StartNATS(t.Context(), harness.NATSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := servers.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return servers
+}
+
+func buildVersion(t *testing.T, version string) string {
+	t.Helper()
+	path, err := harness.BuildVersion(t.TempDir(), version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// wantVersions asks, through the balancer, which versions are there.
+func wantVersions(t *testing.T, b *balancer, want map[string]int) {
+	t.Helper()
+	page, err := harness.Get("http://" + b.clients + "/v1/router/list/nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Result []struct {
+			ServiceName string `json:"serviceName"`
+			Version     string `json:"version"`
+		} `json:"result"`
+	}
+	if err := json.Unmarshal(page, &list); err != nil {
+		t.Fatalf("%v in %s", err, page)
+	}
+	have := make(map[string]int)
+	for _, node := range list.Result {
+		if node.ServiceName == "hydra-router" {
+			have[node.Version]++
+		}
+	}
+	if !maps.Equal(have, want) {
+		t.Errorf("nodes by version %v, want %v", have, want)
 	}
 }
 

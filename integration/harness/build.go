@@ -41,16 +41,34 @@ func build() (Binaries, error) {
 		return Binaries{}, err
 	}
 	buildDir = dir
-	args := []string{"build", "-o", dir + string(filepath.Separator)}
-	if raceEnabled {
-		args = append(args, "-race")
-	}
-	cmd := exec.Command("go", append(args, "./edge/cmd/hydrant", "./integration/harness/natsd")...)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return Binaries{}, fmt.Errorf("%w: %w\n%s", ErrBuild, err, out)
+	if err := goBuild(root, "-o", dir+string(filepath.Separator), "./edge/cmd/hydrant", "./integration/harness/natsd"); err != nil {
+		return Binaries{}, err
 	}
 	return binariesIn(dir), nil
+}
+
+// BuildVersion builds hydrant once more, stamped with a version, into dir. The
+// stamp is all in which it differs from what [Build] returns.
+func BuildVersion(dir, version string) (path string, err error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "hydrant-"+version)
+	return path, goBuild(root, "-ldflags", "-X hydrant/edge.Version="+version, "-o", path, "./edge/cmd/hydrant")
+}
+
+func goBuild(root string, args ...string) error {
+	all := []string{"build"}
+	if raceEnabled {
+		all = append(all, "-race")
+	}
+	cmd := exec.Command("go", append(all, args...)...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %w\n%s", ErrBuild, err, out)
+	}
+	return nil
 }
 
 func binariesIn(dir string) Binaries {

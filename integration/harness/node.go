@@ -10,9 +10,10 @@ import (
 
 // NodeOptions say how an edge node is started.
 type NodeOptions struct {
-	Name string            // in logs and failures
-	NATS string            // NATS_URL
-	Env  map[string]string // further variables; EDGE_LISTEN and EDGE_ADMIN_LISTEN are given ones
+	Name   string            // in logs and failures
+	Binary string            // hydrant itself; "": the one of [Build]
+	NATS   string            // NATS_URL
+	Env    map[string]string // further variables; EDGE_LISTEN and EDGE_ADMIN_LISTEN are given ones
 }
 
 // Node is one edge node: the process `hydrant serve`. It keeps its addresses
@@ -65,17 +66,24 @@ func LaunchNode(o NodeOptions) (*Node, error) {
 
 // Start runs the node, or runs it again after its end, on the same addresses.
 func (n *Node) Start() error {
-	bin, err := Build()
-	if err != nil {
-		return err
+	binary := n.o.Binary
+	if binary == "" {
+		bin, err := Build()
+		if err != nil {
+			return err
+		}
+		binary = bin.Hydrant
 	}
-	p, err := StartProcess(n.o.Name, bin.Hydrant, []string{"serve"}, n.environment(), n.log, n.log)
+	p, err := StartProcess(n.o.Name, binary, []string{"serve"}, n.environment(), n.log, n.log)
 	if err != nil {
 		return err
 	}
 	n.Process = p
 	return nil
 }
+
+// Upgrade makes the next Start, on the same addresses, run another binary.
+func (n *Node) Upgrade(binary string) { n.o.Binary = binary }
 
 func (n *Node) environment() []string {
 	env := []string{"EDGE_LISTEN=" + n.Addr, "EDGE_ADMIN_LISTEN=" + n.Admin, "NATS_URL=" + n.o.NATS}
