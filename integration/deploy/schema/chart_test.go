@@ -1,8 +1,4 @@
-// Package kube renders the Helm chart and the plain YAML with Helm's own code
-// and reads what comes out with Kubernetes' own types, strictly: an unknown or
-// misspelled field fails. It is a module of its own, so that the product does
-// not depend on either.
-package kube
+package schema
 
 import (
 	"os"
@@ -200,24 +196,27 @@ func coherent(t *testing.T, all *objects, kube string) {
 	if all.monitor != nil {
 		matches("service monitor", all.monitor.Spec.Selector.MatchLabels, all.services[1].Labels)
 	}
-	stop := int64(30 + 5) // drain, last close handshakes
-	if kube != "v1.27.0" {
-		if container.Lifecycle == nil {
-			t.Fatal("no preStop")
-		}
-		stop += container.Lifecycle.PreStop.Sleep.Seconds
-	} else if container.Lifecycle != nil {
-		t.Error("a preStop that this Kubernetes does not know")
+	env := make(map[string]string)
+	for _, v := range container.Env {
+		env[v.Name] = v.Value
 	}
-	if grace := *pod.Spec.TerminationGracePeriodSeconds; grace < stop+5 {
-		t.Errorf("termination grace %d s, but a stop can take %d s", grace, stop)
+	grace, sleeps := env["EDGE_DRAIN_GRACE"], container.Lifecycle != nil
+	switch {
+	case kube == "v1.27.0" && (sleeps || grace != "5s"):
+		t.Errorf("grace %s, preStop %v: this Kubernetes knows no sleep", grace, sleeps)
+	case kube != "v1.27.0" && (!sleeps || container.Lifecycle.PreStop.Sleep.Seconds != 5 || grace != "0s"):
+		t.Errorf("grace %s, preStop %v: want a sleep of 5 s alone", grace, container.Lifecycle)
+	}
+	// Grace, drain, close handshakes.
+	if limit := *pod.Spec.TerminationGracePeriodSeconds; limit < 5+30+8 {
+		t.Errorf("termination grace %d s, but a stop can take %d s", limit, 5+30+8)
 	}
 }
 
 // TestPlainYAML: deploy/kubernetes/hydrant.yaml is the chart with its
 // defaults. HYDRANT_WRITE=1 writes it.
 func TestPlainYAML(t *testing.T) {
-	const head = "# Written from deploy/helm/hydrant with its defaults (HYDRANT_WRITE=1 go test\n# -run TestPlainYAML in integration/deploy/kube). Kubernetes 1.30 and later.\n"
+	const head = "# Written from deploy/helm/hydrant with its defaults (HYDRANT_WRITE=1 go test\n# -run TestPlainYAML in integration/deploy/schema). Kubernetes 1.30 and later.\n"
 	text := head + strings.Join(render(t, "v1.31.0", nil), "---\n")
 	text = strings.ReplaceAll(text, "app.kubernetes.io/managed-by: Helm", "app.kubernetes.io/managed-by: kubectl")
 	path := filepath.FromSlash(plainPath)

@@ -1,0 +1,44 @@
+package schema
+
+import (
+	"os"
+	"testing"
+
+	bootstrap "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	// The types that envoy.yaml names by URL.
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	manager "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"sigs.k8s.io/yaml"
+)
+
+// TestEnvoy: envoy.yaml is a bootstrap configuration, and so is what it holds
+// in messages of other types.
+func TestEnvoy(t *testing.T) {
+	text, err := os.ReadFile("../../../deploy/envoy/envoy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	json, err := yaml.YAMLToJSONStrict(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config bootstrap.Bootstrap
+	if err := protojson.Unmarshal(json, &config); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.ValidateAll(); err != nil {
+		t.Error(err)
+	}
+	filters := config.GetStaticResources().GetListeners()[0].GetFilterChains()[0].GetFilters()
+	var http manager.HttpConnectionManager
+	if err := filters[0].GetTypedConfig().UnmarshalTo(&http); err != nil {
+		t.Fatal(err)
+	}
+	if err := http.ValidateAll(); err != nil {
+		t.Error(err)
+	}
+	if cluster := http.GetRouteConfig().GetVirtualHosts()[0].GetRoutes()[0].GetRoute().GetCluster(); cluster != config.GetStaticResources().GetClusters()[0].GetName() {
+		t.Errorf("the route leads to %q", cluster)
+	}
+}
