@@ -1,4 +1,4 @@
-//go:build haproxy || docker
+//go:build haproxy || docker || nginx
 
 package deploy
 
@@ -17,6 +17,20 @@ import (
 type balancer struct {
 	*harness.Process
 	clients, statistics string // addresses
+}
+
+func startNATS(t *testing.T) *harness.NATS {
+	t.Helper()
+	servers, err := harness.StartNATS(t.Context(), harness.NATSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := servers.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return servers
 }
 
 // waitUp returns when the balancer has found n edges to be ready.
@@ -54,16 +68,42 @@ func waitUp(t *testing.T, b *balancer, n int) {
 // service.
 func askEcho(ctx context.Context, t *testing.T, url string) {
 	t.Helper()
+	if err := echoes(ctx, url); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waitEcho is askEcho once the balancer and the service are there.
+func waitEcho(t *testing.T, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	if err := harness.Until(ctx, func() error { return echoes(ctx, url) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func echoes(ctx context.Context, url string) error {
 	client, err := harness.Dial(ctx, url, harness.DialOptions{})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer client.Close()
 	answer, err := client.Call(ctx, harness.Object{"to": "echo:/", "bdy": "hello"})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if answer.Body() != `"hello"` {
-		t.Errorf("echo answered %s", answer.Raw)
+		return fmt.Errorf("echo answered %s", answer.Raw)
 	}
+	return nil
+}
+
+// replaceOnce changes what a configuration must hold exactly once.
+func replaceOnce(t *testing.T, text, old, with string) string {
+	t.Helper()
+	if strings.Count(text, old) != 1 {
+		t.Fatalf("the configuration has %q not exactly once", old)
+	}
+	return strings.Replace(text, old, with, 1)
 }

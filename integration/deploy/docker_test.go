@@ -119,7 +119,7 @@ func TestDockerCompose(t *testing.T) {
 	waitUp(t, front, 4)
 	p.waitHealthy()
 	ctx := t.Context()
-	askEcho(ctx, t, "ws://"+front.clients+"/")
+	waitEcho(t, "ws://"+front.clients+"/")
 
 	js := connectNATS(t, "nats://127.0.0.1:14221,nats://127.0.0.1:14222,nats://127.0.0.1:14223",
 		nats.UserInfo("service", "laptop-service"), nats.IgnoreDiscoveredServers())

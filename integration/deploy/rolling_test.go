@@ -70,20 +70,6 @@ func TestRollingUpgrade(t *testing.T) {
 	}
 }
 
-func startNATS(t *testing.T) *harness.NATS {
-	t.Helper()
-	servers, err := harness.StartNATS(t.Context(), harness.NATSOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := servers.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return servers
-}
-
 func buildVersion(t *testing.T, version string) string {
 	t.Helper()
 	path, err := harness.BuildVersion(t.TempDir(), version)
@@ -132,12 +118,7 @@ func startHAProxy(t *testing.T, binary string, nodes []*harness.Node) *balancer 
 		}
 	}
 	text := read(t, deployed(t, "haproxy/haproxy.cfg"))
-	replace := func(old, with string) {
-		if strings.Count(text, old) != 1 {
-			t.Fatalf("haproxy.cfg has %q not exactly once", old)
-		}
-		text = strings.Replace(text, old, with, 1)
-	}
+	replace := func(old, with string) { text = replaceOnce(t, text, old, with) }
 	replace("    bind :8080\n", "    bind "+b.clients+"\n")
 	replace("    bind :8404\n", "    bind "+b.statistics+"\n")
 	replace(" resolvers docker init-addr none resolve-prefer ipv4\n", "\n")
