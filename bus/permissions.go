@@ -2,37 +2,47 @@ package bus
 
 // Permissions are the subjects that a NATS user may publish and subscribe to;
 // the server denies everything else.
-type Permissions struct{ Publish, Subscribe []string }
+type Permissions struct {
+	Publish, Subscribe []string
+	// Responses is how often it may answer one request, wherever that wants its
+	// answers (allow_responses of nats-server).
+	Responses int
+}
 
 // NodePermissions is all that the user of edge nodes with this number of
 // mailbox streams needs: the scheme's subjects, the part of the JetStream API
 // that manages and reads the store's streams, and service discovery. It names
-// each stream, since a wildcard would open those of others (FAILURES S29).
+// each stream, since NATS compares whole tokens and a wildcard would open the
+// streams of others (FAILURES S29). deploy/nats/edge.conf is written from it.
 func NodePermissions(streams int) Permissions {
 	p := Permissions{
 		Publish: []string{
 			prefixService + "*", prefixInst + "*.*", prefixOut + "*.*", prefixWork + "*",
 			prefixNode + "*", prefixEvent + "*.*.*",
-			prefixReply + ">", // Verify's probe
+			prefixReply + "*.*.*.*", // Verify's probe
 			sessionKeyPrefix + "*",
 			"$SRV.INFO",
-			"_INBOX.>", // answers to other nodes and to discovery
 			apiPrefix + "INFO",
 		},
 		Subscribe: []string{
-			prefixLive + "*.*", prefixReply + ">", prefixRequest + ">", prefixNode + "*",
-			"$SRV.>", "_INBOX.>", advisoryLeader + "*",
+			prefixLive + "*.*", prefixReply + "*.>", prefixRequest + "*.>", prefixNode + "*",
+			"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>",
+			"_INBOX.>", advisoryLeader + "*",
 		},
+		Responses: 1, // to other nodes and to discovery
 	}
 	for _, stream := range streamNames(streams) {
 		p.Publish = append(p.Publish,
 			apiStreamInfo+stream, apiPrefix+"STREAM.CREATE."+stream, apiPrefix+"STREAM.UPDATE."+stream)
-		if stream == WorkStream {
-			continue // nodes only write to it
+		switch stream {
+		case WorkStream: // nodes only write to it
+		case sessionStream:
+			p.Publish = append(p.Publish, apiMsgGet+stream, apiDirectGet+stream, apiDirectGet+stream+".>",
+				apiConsumerCreate+stream+".>", apiConsumerDelete+stream+".*") // to list it
+		default:
+			p.Publish = append(p.Publish, apiMsgGet+stream, apiDirectGet+stream,
+				apiConsumerCreate+stream+".>", apiConsumerDelete+stream+".*", apiConsumerNext+stream+".*")
 		}
-		p.Publish = append(p.Publish,
-			apiMsgGet+stream, apiDirectGet+stream, apiDirectGet+stream+".>",
-			apiConsumerCreate+stream+".>", apiConsumerDelete+stream+".*", apiConsumerNext+stream+".*")
 	}
 	return p
 }

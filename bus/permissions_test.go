@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -15,6 +16,7 @@ func user(name string, p Permissions) *server.User {
 	return &server.User{Username: name, Password: "p", Permissions: &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: p.Publish},
 		Subscribe: &server.SubjectPermission{Allow: p.Subscribe},
+		Response:  &server.ResponsePermission{MaxMsgs: p.Responses, Expires: 10 * time.Second},
 	}}
 }
 

@@ -3,8 +3,12 @@ package deploy
 import (
 	"context"
 	"errors"
-	"os/exec"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,20 +16,27 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"hydrant/bus"
 	"hydrant/integration/harness"
+	"hydrant/umf"
 )
 
-// startAccounts runs a server with deploy/nats/accounts.conf as it is.
-func startAccounts(t *testing.T) string {
+// adminToken opens the administrators' part of the router API.
+const adminToken = "administrators-token"
+
+// setPasswords gives deploy/nats/accounts.conf its users' passwords.
+func setPasswords(t *testing.T) {
 	t.Helper()
-	for _, user := range []string{"EDGE", "SERVICE", "ADMIN", "SYS"} {
+	for _, user := range []string{"EDGE", "SERVICE", "ADMIN", "SYS", "ROUTES"} {
 		t.Setenv("NATS_"+user+"_PASSWORD", "secret-"+strings.ToLower(user))
 	}
-	options, err := server.ProcessConfigFile(deployed(t, "nats/accounts.conf"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	options.Host, options.Port = "127.0.0.1", server.RANDOM_PORT
+}
+
+// startServer runs a server with a configuration, on a free port, storing in a
+// folder of the test's.
+func startServer(t *testing.T, options *server.Options) *server.Server {
+	t.Helper()
+	options.Host, options.HTTPPort = "127.0.0.1", 0
 	options.JetStream, options.StoreDir = true, t.TempDir()
 	options.NoSigs, options.NoLog = true, true
 	s, err := server.NewServer(options)
@@ -37,52 +48,127 @@ func startAccounts(t *testing.T) string {
 	if !s.ReadyForConnections(harness.Patience) {
 		t.Fatal("the server does not start")
 	}
-	return s.ClientURL()
+	return s
 }
 
-// user connects with a user of accounts.conf. Violations are sent to the
-// channel.
-func user(t *testing.T, url, name string) (*nats.Conn, <-chan error) {
+// startAccounts runs a server with deploy/nats/accounts.conf as it is.
+func startAccounts(t *testing.T) *server.Server {
 	t.Helper()
-	violations := make(chan error, 64)
-	nc, err := nats.Connect(url, nats.UserInfo(name, "secret-"+name), nats.ErrorHandler(
-		func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err }))
+	setPasswords(t)
+	options, err := server.ProcessConfigFile(deployed(t, "nats/accounts.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(nc.Close)
-	return nc, violations
+	options.Port = server.RANDOM_PORT
+	return startServer(t, options)
 }
 
-// TestEdgePermissions: with its user a node can do all that it has to (S29,
-// first half), and so can a service with its own.
-func TestEdgePermissions(t *testing.T) {
-	url := startAccounts(t)
-	ctx := t.Context()
-	start := func(env map[string]string) *harness.Node {
-		all := map[string]string{"NATS_USER": "edge", "NATS_PASSWORD": "secret-edge", "EDGE_QUEUE_LIMIT": "20"}
-		for k, v := range env {
-			all[k] = v
+// copyConfig is deploy/nats in a folder of the test's, with TLS switched on as
+// nats.conf says, and the certificates where the test has them.
+func copyConfig(t *testing.T, certificates string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(deployed(t, "nats"))); err != nil {
+		t.Fatal(err)
+	}
+	edit := func(name string, replace ...string) {
+		text := read(t, filepath.Join(dir, name))
+		if strings.Count(text, replace[0]) == 0 {
+			t.Fatalf("%s has no %q", name, replace[0])
 		}
-		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: url, Env: all})
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.NewReplacer(replace...).Replace(text)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit("nats.conf", "# include ", "include ")
+	edit("tls.conf", "/etc/nats/tls/", certificates+"/")
+	edit("tls-routes.conf", "/etc/nats/tls/", certificates+"/")
+	return dir
+}
+
+// startCluster runs three servers with nats.conf and TLS, and returns their
+// URLs.
+func startCluster(t *testing.T, certificates string) string {
+	t.Helper()
+	setPasswords(t)
+	dir := copyConfig(t, certificates)
+	var urls, addrs, routes []string
+	for range 3 {
+		for _, list := range []*[]string{&addrs, &urls} {
+			addr, err := harness.FreeAddr()
+			if err != nil {
+				t.Fatal(err)
+			}
+			*list = append(*list, addr)
+		}
+		routes = append(routes, strconv.Quote("nats://route:secret-routes@"+addrs[len(addrs)-1]))
+	}
+	t.Setenv("NATS_ROUTES", "["+strings.Join(routes, ", ")+"]")
+	started := make(chan *server.Server, 3)
+	for i := range 3 {
+		t.Setenv("NATS_NAME", fmt.Sprint("nats-", i+1))
+		options, err := server.ProcessConfigFile(filepath.Join(dir, "nats.conf"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(options.Routes) != 3 || options.SyncInterval != 10*time.Second || options.StoreDir != "/data" || options.TLSConfig == nil || options.Cluster.TLSConfig == nil {
+			t.Errorf("nats.conf: routes %v, sync interval %v, store %q", options.Routes, options.SyncInterval, options.StoreDir)
+		}
+		options.Port, options.Cluster.Host, options.Cluster.Port = portOf(t, urls[i]), "127.0.0.1", portOf(t, addrs[i])
+		started <- startServer(t, options)
+		urls[i] = "tls://" + urls[i]
+	}
+	waiting, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	for range 3 {
+		s := <-started
+		if err := harness.Until(waiting, func() error {
+			if routes := s.NumRoutes(); !s.JetStreamIsCurrent() || routes == 0 {
+				return fmt.Errorf("%s has %d routes and is not current", s.Name(), routes)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.Join(urls, ",")
+}
+
+func portOf(t *testing.T, addr string) int {
+	t.Helper()
+	_, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// TestCluster: in the cluster of deploy/nats, with its accounts and TLS, a node
+// can do with its user all that it has to (S29, first half), and so can a
+// service with its own.
+func TestCluster(t *testing.T) {
+	certificates := makeCertificates(t)
+	url := startCluster(t, certificates)
+	ctx := t.Context()
+	start := func(name string) *harness.Node {
+		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: name, NATS: url, Env: map[string]string{
+			"NATS_USER": "edge", "NATS_PASSWORD": "secret-edge", "NATS_CA": certificates + "/ca.pem",
+			"EDGE_QUEUE_LIMIT": "20", "EDGE_ADMIN_TOKEN": adminToken,
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return node
 	}
-	a, b := start(nil), start(nil)
-	bin, err := harness.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := &harness.Log{}
-	echo, err := harness.StartProcess("echo", bin.Hydrant, []string{"echo"},
-		[]string{"NATS_URL=" + url, "NATS_USER=service", "NATS_PASSWORD=secret-service"}, log, log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a, b := start("a"), start("b")
+	service := startService(t, bus.Config{URL: url, User: "service", Password: "secret-service", CA: certificates + "/ca.pem"})
 	exercise(ctx, t, a, b)
-	for _, p := range []*harness.Process{a.Process, b.Process, echo} {
+	service.exercise(ctx, t, a)
+	for _, p := range []*harness.Process{a.Process, b.Process} {
 		if err := p.Terminate(ctx); err != nil {
 			t.Errorf("%s: %v", p.Name, err)
 		}
@@ -90,6 +176,76 @@ func TestEdgePermissions(t *testing.T) {
 			t.Errorf("%s was refused something:\n%s", p.Name, text)
 		}
 	}
+}
+
+// service does everything that the SDK offers.
+type service struct {
+	*bus.Service
+	work, opened chan string
+}
+
+func startService(t *testing.T, config bus.Config) *service {
+	t.Helper()
+	nc, err := bus.Connect(config, "echo", nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { t.Errorf("service: %v", err) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	s := &service{work: make(chan string, 16), opened: make(chan string, 1024)}
+	if s.Service, err = bus.NewService(nc, bus.ServiceConfig{Name: "echo", Version: "1.0.0"}); err != nil {
+		t.Fatal(err)
+	}
+	answer := func(ctx context.Context, r *bus.Request) error { return r.Reply(ctx, r.Message.Body) }
+	err = errors.Join(
+		s.HandleAny(answer),
+		s.HandleMethod("GET", "/x", answer),
+		s.HandleWork(func(_ context.Context, r *bus.Request) error { s.work <- r.Message.Mid; return nil }, bus.WorkOptions{}),
+		s.HandleEvent(bus.SessionOpened, func(_ context.Context, e bus.Event) { s.opened <- e.Session }),
+		s.Start())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// exercise does everything for which a service needs NATS, with a client of a
+// node, and lists that client.
+func (s *service) exercise(ctx context.Context, t *testing.T, node *harness.Node) {
+	t.Helper()
+	c, err := harness.Dial(ctx, node.URL("/"), harness.DialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want(ctx, t, s.opened, c.ID)
+	mid := c.Mid()
+	if err := c.Send(harness.Object{"to": "hydra-router:/queue", "fwd": "echo:/", "frm": c.Address(), "mid": mid, "bdy": "work"}); err != nil {
+		t.Fatal(err)
+	}
+	want(ctx, t, s.work, mid)
+	for _, push := range []func(m *umf.Message) error{
+		func(m *umf.Message) error { return s.Push(ctx, c.ID, m) },
+		func(m *umf.Message) error { return s.PushLive(c.ID, m) },
+	} {
+		m, err := s.NewMessage(c.Address(), "pushed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := push(m); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Find(ctx, func(got harness.Message) bool { return got.Mid() == m.Mid }); err != nil {
+			t.Error(err)
+		}
+	}
+	wantListed(ctx, t, node, c.ID)
 }
 
 // exercise does on two nodes everything for which a node needs NATS.
@@ -156,87 +312,39 @@ func exercise(ctx context.Context, t *testing.T, a, b *harness.Node) {
 	second.Drop()
 }
 
-// TestUsersCanDoNothingElse is the second half of S29: each is tried on a real
-// server, which must refuse it.
-func TestUsersCanDoNothingElse(t *testing.T) {
-	url := startAccounts(t)
-	forbidden := map[string]struct{ publish, subscribe []string }{
-		"edge": {
-			publish: []string{"foo", "umf.v2.svc.a", "umf.v1.svc.a.b", "umf.v1.live.a.b.c", "$JS.API.STREAM.CREATE.OTHER",
-				"$JS.API.STREAM.DELETE.UMF_OUT_0", "$JS.API.STREAM.PURGE.UMF_OUT_0", "$JS.API.STREAM.MSG.DELETE.UMF_OUT_0",
-				"$JS.API.STREAM.DELETE.KV_UMF_SESSIONS", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.UPDATE.OTHER",
-				"$JS.API.CONSUMER.CREATE.OTHER.c", "$JS.API.CONSUMER.CREATE.UMF_WORK.c.umf.v1.work.echo", "$JS.API.DIRECT.GET.OTHER",
-				"$JS.API.STREAM.RESTORE.X", "$JS.API.STREAM.SNAPSHOT.UMF_OUT_0", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.ACCOUNT.PURGE.X",
-				"$KV.OTHER.key", "$SYS.REQ.SERVER.PING", "_INBOX.of.somebody", "$JS.ACK.UMF_WORK.c.1.1.1.1.1"},
-			subscribe: []string{">", "umf.>", "umf.v1.>", "umf.v1.svc.echo", "umf.v1.out.*.*", "umf.v1.work.*", "$KV.>", "$JS.API.>", "$SYS.>", "foo"},
-		},
-		"service": {
-			publish: []string{"foo", "$KV.UMF_SESSIONS.aaaaaaaaaaaaaaaaaaaaaaaaaa", "umf.v1.node.0123456789abcdef0123456789abcdef",
-				"umf.v1.evt.session.opened.a.b", "$JS.API.STREAM.MSG.GET.UMF_OUT_0", "$JS.API.DIRECT.GET.UMF_OUT_0",
-				"$JS.API.CONSUMER.CREATE.UMF_OUT_0.c", "$JS.API.STREAM.UPDATE.UMF_OUT_0", "$JS.API.STREAM.DELETE.UMF_WORK",
-				"$JS.API.DIRECT.GET.KV_UMF_SESSIONS.$KV.UMF_SESSIONS.x", "$SYS.REQ.SERVER.PING"},
-			subscribe: []string{">", "umf.v1.>", "umf.v1.live.*.*", "umf.v1.out.*.*", "umf.v1.node.*", "umf.v1.req.*.*", "$KV.>"},
-		},
-	}
-	for name, wishes := range forbidden {
-		nc, violations := user(t, url, name)
-		refused := func(what string) {
-			t.Helper()
-			if err := nc.Flush(); err != nil {
-				t.Fatal(err)
+// want returns when the channel has brought a certain text.
+func want(ctx context.Context, t *testing.T, ch <-chan string, text string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	for {
+		select {
+		case got := <-ch:
+			if got == text {
+				return
 			}
-			select {
-			case err := <-violations:
-				if !errors.Is(err, nats.ErrPermissionViolation) {
-					t.Errorf("%s: %s: %v", name, what, err)
-				}
-			case <-time.After(harness.Patience):
-				t.Errorf("%s may %s", name, what)
-			}
+		case <-ctx.Done():
+			t.Fatalf("%s did not reach the service", text)
 		}
-		for _, subject := range wishes.publish {
-			if err := nc.Publish(subject, nil); err != nil {
-				t.Fatal(err)
-			}
-			refused("publish " + subject)
-		}
-		for _, subject := range wishes.subscribe {
-			if _, err := nc.SubscribeSync(subject); err != nil {
-				t.Fatal(err)
-			}
-			refused("subscribe " + subject)
-		}
-	}
-	if _, err := nats.Connect(url); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("without a user: %v", err)
 	}
 }
 
-// TestPermissionsAreGenerated: edge.conf is what its generator writes.
-func TestPermissionsAreGenerated(t *testing.T) {
-	out := filepath.Join(t.TempDir(), "edge.conf")
-	if text, err := exec.CommandContext(t.Context(), "bash", deployed(t, "nats/permissions.sh"), out).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	if read(t, out) != read(t, deployed(t, "nats/edge.conf")) {
-		t.Error("deploy/nats/edge.conf is not what deploy/nats/permissions.sh writes: run it")
-	}
-}
-
-// TestClusterConfig: nats.conf is one that the server takes.
-func TestClusterConfig(t *testing.T) {
-	for name, value := range map[string]string{
-		"NATS_NAME": "nats-1", "NATS_ROUTES_PASSWORD": "r", "NATS_EDGE_PASSWORD": "e", "NATS_SERVICE_PASSWORD": "s",
-		"NATS_ADMIN_PASSWORD": "a", "NATS_SYS_PASSWORD": "y",
-		"NATS_ROUTES": `["nats://route:r@nats-1:6222", "nats://route:r@nats-2:6222", "nats://route:r@nats-3:6222"]`,
-	} {
-		t.Setenv(name, value)
-	}
-	options, err := server.ProcessConfigFile(deployed(t, "nats/nats.conf"))
+// wantListed: the router API lists the sessions of the directory to who has
+// the administrators' token.
+func wantListed(ctx context.Context, t *testing.T, node *harness.Node, sids ...string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, node.HTTP("/v1/router/list/wsdir"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(options.Routes) != 3 || options.ServerName != "nats-1" || options.SyncInterval != 10*time.Second || options.StoreDir != "/data" {
-		t.Errorf("routes %v, name %q, sync interval %v, store %q", options.Routes, options.ServerName, options.SyncInterval, options.StoreDir)
+	request.Header.Set("Authorization", "Bearer "+adminToken)
+	response, page, err := harness.Do(request)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("list of sessions: %v %s", err, page)
+	}
+	for _, sid := range sids {
+		if !strings.Contains(string(page), sid) {
+			t.Errorf("the list of sessions lacks %s: %s", sid, page)
+		}
 	}
 }
