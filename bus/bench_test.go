@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,38 +158,58 @@ func BenchmarkLive(b *testing.B) {
 	wg.Wait()
 }
 
-// BenchmarkCatchUp is one session that was behind by 100 messages, from the
-// consumer's creation to its removal.
+// BenchmarkCatchUp is one session that was behind, from the first read to the
+// removal of what reading has made: as Reader does it, and with a consumer from
+// the start. CPU is that of this process, servers included.
 func BenchmarkCatchUp(b *testing.B) {
-	const queue = 100
-	s := benchStore(b)
-	sid := NewSID()
-	var wg sync.WaitGroup
-	for i := range queue {
-		wg.Add(1)
-		err := s.PublishAsync(sid, Outgoing{Payload: fmt.Append(make([]byte, 200), i)}, func(uint64, error) { wg.Done() })
+	one := func(b *testing.B) *Store { return benchStore(b) }
+	three := func(b *testing.B) *Store {
+		s, err := OpenStore(context.Background(), connectTo(b, startCluster(b)[0].URL()), MailboxConfig{Replicas: 3})
 		if err != nil {
 			b.Fatal(err)
 		}
+		b.Cleanup(s.Close)
+		return s
 	}
-	wg.Wait()
-	ctx := context.Background()
-	b.ReportAllocs()
+	for _, servers := range []struct {
+		name string
+		open func(*testing.B) *Store
+	}{{"servers=1", one}, {"servers=3", three}} {
+		b.Run(servers.name, func(b *testing.B) {
+			s := servers.open(b)
+			for _, queue := range []int{2, 10, 100} {
+				sid := NewSID()
+				fill(b, s, sid, queue)
+				for _, consumer := range []bool{false, true} {
+					b.Run(fmt.Sprintf("queue=%d/consumer=%v", queue, consumer), func(b *testing.B) { benchCatchUp(b, s, sid, queue, consumer) })
+				}
+			}
+		})
+	}
+}
+
+func benchCatchUp(b *testing.B, s *Store, sid string, queue int, consumer bool) {
+	ctx, before := context.Background(), processTime(b)
 	for b.Loop() {
 		r := s.NewReader(sid, 1)
-		n := 0
-		for from := uint64(1); n < queue; {
-			batch, err := r.Read(ctx, from, 0, 64, 0)
-			if err != nil {
-				b.Fatal(err)
-			}
-			n += len(batch.Msgs)
-			from = batch.Next
+		r.long = consumer
+		batch, err := r.Read(ctx, 1, 0, queue, 0)
+		if err != nil || len(batch.Msgs) != queue {
+			b.Fatal(len(batch.Msgs), err)
 		}
 		if err := r.Close(ctx); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64((processTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+func processTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkDirectory is the checkpoint of an entry, in a full window.

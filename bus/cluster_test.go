@@ -15,7 +15,7 @@ import (
 )
 
 // startCluster runs three servers as one cluster.
-func startCluster(t *testing.T) []*embedded.Server {
+func startCluster(t testing.TB) []*embedded.Server {
 	t.Helper()
 	for {
 		servers, err := tryCluster(t)
@@ -30,7 +30,7 @@ func startCluster(t *testing.T) []*embedded.Server {
 
 // tryCluster fails if somebody else takes one of the ports that it has chosen:
 // members have to know each other's before they start.
-func tryCluster(t *testing.T) (servers []*embedded.Server, err error) {
+func tryCluster(t testing.TB) (servers []*embedded.Server, err error) {
 	const size = 3
 	addrs := make([]string, size)
 	var routes []string

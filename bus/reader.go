@@ -89,10 +89,11 @@ const (
 	defaultBatchBytes = 1 << 20
 )
 
-// Reader reads a session's mailbox from a sequence on: the session's
+// Reader reads a session's mailbox from a sequence on. The first batch is asked
+// of the stream itself; a queue that is longer becomes the session's
 // reconnection queue, a durable consumer that carries the session's id and
-// exists only between the first Read and Close. One goroutine at a time uses
-// it.
+// exists from the second Read on until Close. One goroutine at a time uses a
+// Reader.
 type Reader struct {
 	// Immutable after NewReader.
 	store   *Store
@@ -103,6 +104,7 @@ type Reader struct {
 	fence   uint64
 
 	// Owned by the caller of Read and Close.
+	long   bool   // there was more than one batch: a consumer goes on
 	name   string // of the consumer that may exist on the server; empty: none
 	broken bool   // it cannot be used any more
 	next   uint64 // what the consumer delivers next, at least
@@ -125,8 +127,9 @@ func (s *Store) NewReader(sid string, fence uint64) *Reader {
 }
 
 // Read returns up to limit messages, of about maxBytes, from sequence from on
-// (0 and 1 both mean the mailbox's start). As long as each Read goes on where
-// the one before ended, one consumer serves them; otherwise it is made anew.
+// (0 and 1 both mean the mailbox's start). If the first Read does not reach the
+// end, a consumer serves those after it as long as each goes on where the one
+// before ended; otherwise it is made anew.
 //
 // When the messages are in hand, Read asks the stream's leader about the
 // message at anchor (0: does not ask): its presence then proves that none was
@@ -153,11 +156,14 @@ func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes 
 		err := r.checkAnchor(ctx, from, anchor, &b)
 		return b, err
 	}
-	err := retry(ctx, func(ctx context.Context) error {
+	err := retry(ctx, func(ctx context.Context) (err error) {
+		if !r.long {
+			b.Msgs, err = r.direct(ctx, from, limit, maxBytes)
+			return err
+		}
 		if err := r.position(ctx, from); err != nil {
 			return err
 		}
-		var err error
 		b.Msgs, err = r.pull(ctx, limit, maxBytes)
 		return err
 	})

@@ -58,11 +58,6 @@ type consumerRequest struct {
 // create makes a consumer under a name that was never used before: late
 // messages of another one cannot be taken for its own, and one that a former
 // reader left behind cannot be taken for a new one.
-//
-// It begins one message early. The server counts what is pending for a new
-// consumer: at once where the consumer begins with the first message that the
-// mailbox has in a block of the store, as the one before from often is, and
-// else by looking at every message of that block.
 func (r *Reader) create(ctx context.Context, from uint64) error {
 	r.name = consumerName(r.sid, r.fence, r.store.readers.Add(1))
 	r.broken, r.next, r.cseq, r.absent = true, from, 0, 0
@@ -71,7 +66,7 @@ func (r *Reader) create(ctx context.Context, from uint64) error {
 		Action: "create",
 		Config: consumerConfig{
 			Durable: r.name, Name: r.name,
-			DeliverPolicy: "by_start_sequence", OptStartSeq: max(from-1, 1),
+			DeliverPolicy: "by_start_sequence", OptStartSeq: from,
 			AckPolicy: "none", ReplayPolicy: "instant",
 			Filter: r.subject, MaxWaiting: 8,
 			Inactive: readerIdle, Replicas: 1, Memory: true,
@@ -108,24 +103,20 @@ func (r *Reader) pull(ctx context.Context, limit, maxBytes int) ([]Stored, error
 // is contiguous; after anything unusual the consumer counts as broken, so that
 // the next Read makes it anew where this one ended.
 func (r *Reader) pullOnce(ctx context.Context, limit, maxBytes int) (msgs []Stored, tooBig bool, err error) {
-	most := limit
-	if r.cseq == 0 && r.next > 1 {
-		most++ // the message before the first one that was asked for
-	}
-	c, err := r.store.inbox.open(r.name, most+1) // and the status at the end
+	c, err := r.store.inbox.open(r.name, limit+1) // and the status at the end
 	if err != nil {
 		return nil, false, err
 	}
 	defer r.store.inbox.end(c)
-	if err := r.request(c.reply, most, maxBytes); err != nil {
+	if err := r.request(c.reply, limit, maxBytes); err != nil {
 		return nil, false, err
 	}
 	silence := time.NewTimer(pullSilence)
 	defer silence.Stop()
-	for range most {
+	for len(msgs) < limit {
 		select {
 		case m := <-c.msgs:
-			if status := statusOf(m); status != "" {
+			if status := statusOf(m); status != "" && m.Reply == "" { // with one it is a message, whatever it looks like
 				tooBig, err = r.pullStatus(status, m)
 				return msgs, tooBig, keepWhatCame(msgs, err)
 			}
@@ -143,9 +134,7 @@ func (r *Reader) pullOnce(ctx context.Context, limit, maxBytes int) (msgs []Stor
 		r.broken = true
 		return msgs, false, keepWhatCame(msgs, err)
 	}
-	// One too many came if there was no message before: the next Read makes a
-	// consumer that begins where this one should have ended.
-	return msgs[:min(len(msgs), limit)], false, nil
+	return msgs, false, nil
 }
 
 // keepWhatCame drops an error that came after messages: they are good, and

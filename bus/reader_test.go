@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -277,24 +278,27 @@ func TestReadLargest(t *testing.T) {
 func TestReadConsumerVanishes(t *testing.T) {
 	s := newStore(t, MailboxConfig{})
 	ctx, sid := testContext(t), NewSID()
-	seqs := fill(t, s, sid, 6)
+	seqs := fill(t, s, sid, 8)
 	r := s.NewReader(sid, 1)
 	closeReader(t, r)
 	next := uint64(1)
 	var got []string
-	for range 3 {
+	for i := range 4 {
 		b, err := r.Read(ctx, next, 0, 2, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, texts(b))
 		next = b.Next
+		if i == 0 {
+			continue // the first batch needs none
+		}
 		stream, _ := s.stream(sid)
 		if err := s.js.DeleteConsumer(ctx, stream, r.name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if all := strings.Join(got, " "); all != "0 1 2 3 4 5" || next != seqs[5]+1 {
+	if all := strings.Join(got, " "); all != "0 1 2 3 4 5 6 7" || next != seqs[7]+1 {
 		t.Fatalf("%q next %d", all, next)
 	}
 }
@@ -305,16 +309,100 @@ func TestReadConsumerVanishes(t *testing.T) {
 func TestReadLostOnTheWay(t *testing.T) {
 	s := newStore(t, MailboxConfig{})
 	ctx, sid := testContext(t), NewSID()
-	fill(t, s, sid, 4)
+	fill(t, s, sid, 5)
 	r := s.NewReader(sid, 1)
 	closeReader(t, r)
-	if b, err := r.Read(ctx, 1, 0, 1, 0); err != nil || texts(b) != "0" {
+	for i, from := range []uint64{1, 2} {
+		if b, err := r.Read(ctx, from, 0, 1, 0); err != nil || texts(b) != strconv.Itoa(i) {
+			t.Fatal(texts(b), err)
+		}
+	}
+	r.cseq-- // as if message "1" of this consumer was awaited still
+	b, err := r.Read(ctx, r.next, 0, 10, 0)
+	if err != nil || texts(b) != "2 3 4" {
 		t.Fatal(texts(b), err)
 	}
-	r.cseq-- // as if message "0" of this consumer was awaited still
-	b, err := r.Read(ctx, r.next, 0, 10, 0)
-	if err != nil || texts(b) != "1 2 3" {
-		t.Fatal(texts(b), err)
+}
+
+// TestReadWithoutConsumer: a queue that fits one batch is read without one.
+func TestReadWithoutConsumer(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	seqs := fill(t, s, sid, 4)
+	fill(t, s, other(sid), 3)
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	for i, want := range []string{"0 1 2 3", "1 2 3", "2 3", "3", ""} {
+		from := uint64(1)
+		if i > 0 {
+			from = seqs[i-1] + 1
+		}
+		if b, err := r.Read(ctx, from, 0, 4, 0); err != nil || texts(b) != want {
+			t.Errorf("from %d: %q, %v; want %q", from, texts(b), err, want)
+		}
+		if n := consumers(t, s, sid); n != 0 {
+			t.Fatalf("from %d: %d consumers", from, n)
+		}
+	}
+	// The message before is no part of the batch, though it alone fills it.
+	if b, err := r.Read(ctx, seqs[0]+1, 0, 1, 1); err != nil || texts(b) != "1" {
+		t.Errorf("%q, %v", texts(b), err)
+	}
+}
+
+// TestReadForgedPlace: what a publisher puts into the headers that the server
+// uses, or into a message that looks like the end of an answer, deceives nobody.
+func TestReadForgedPlace(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	seq := fill(t, s, sid, 1)[0]
+	for _, h := range []nats.Header{
+		{headerSeq: {"900"}, headerLastSeq: {"899"}, headerTime: {"2001-01-01T00:00:00Z"}},
+		{"Status": {"204"}, headerPending: {"0"}, headerLastSeq: {strconv.FormatUint(seq, 10)}},
+		{"Status": {"404"}},
+	} {
+		if _, err := s.Publish(ctx, sid, Outgoing{Header: h, Payload: []byte{}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := fill(t, s, sid, 1)[0]
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	for _, long := range []bool{false, true} {
+		r.long = long
+		b, err := r.Read(ctx, 1, 0, 10, 0)
+		if err != nil || len(b.Msgs) != 5 || b.Msgs[4].Seq != end || texts(b) != "0    0" {
+			t.Fatalf("%q %+v, %v", texts(b), b.Msgs, err)
+		}
+		for i, m := range b.Msgs[1:] {
+			if m.Seq <= b.Msgs[i].Seq || m.Time < b.Msgs[i].Time {
+				t.Errorf("%+v after %+v", m, b.Msgs[i])
+			}
+		}
+	}
+}
+
+// TestDirectEnd: only an end that names the last message that came is one.
+func TestDirectEnd(t *testing.T) {
+	end := func(status, pending, final string) *nats.Msg {
+		return &nats.Msg{Header: nats.Header{"Status": {status}, headerPending: {pending}, headerLastSeq: {final}}}
+	}
+	for _, c := range []struct {
+		m    *nats.Msg
+		more bool
+		err  error
+	}{
+		{end("204", "0", "7"), false, nil},
+		{end("204", "2", "7"), true, nil},
+		{end("204", "0", "8"), true, nil}, // the last one was lost on its way
+		{end("204", "0", ""), true, nil},
+		{end("404", "", ""), false, nil},
+		{end("503", "", ""), true, ErrUnavailable},
+		{end("408", "", ""), true, ErrRefused},
+	} {
+		if more, err := directEnd(c.m, 7); more != c.more || !errors.Is(err, c.err) {
+			t.Errorf("%v: %v, %v", c.m.Header, more, err)
+		}
 	}
 }
 
@@ -343,7 +431,7 @@ func TestReadCancelled(t *testing.T) {
 // TestManyReaders: FAILURES R19. A server from 2.15 on refuses the 1,001st
 // consumer of a stream that names no limit.
 func TestManyReaders(t *testing.T) {
-	const sessions, messages = 1200, 2
+	const sessions, messages = 1200, 3
 	s := newStore(t, MailboxConfig{Streams: 1})
 	ctx := testContext(t)
 	sids := make([]string, sessions)
@@ -371,9 +459,13 @@ func TestManyReaders(t *testing.T) {
 		workers.Go(func() {
 			for i := range next {
 				readers[i] = s.NewReader(sids[i], uint64(i))
-				b, err := readers[i].Read(ctx, 1, 0, 1, 0) // one of two: it stays behind
-				if err != nil || texts(b) != "0" {
-					t.Errorf("reader %d: %q, %v", i, texts(b), err)
+				from := uint64(1)
+				for j := range messages - 1 { // one by one, and not to the end: it stays behind
+					b, err := readers[i].Read(ctx, from, 0, 1, 0)
+					if err != nil || texts(b) != strconv.Itoa(j) {
+						t.Errorf("reader %d: %q, %v", i, texts(b), err)
+					}
+					from = b.Next
 				}
 			}
 		})
@@ -388,7 +480,7 @@ func TestManyReaders(t *testing.T) {
 		t.Errorf("%d consumers at the same time, %v", st, err)
 	}
 	// They are still good, the first of them too. They end with the server.
-	if b, err := readers[0].Read(ctx, 2, 0, 10, 0); err != nil || len(b.Msgs) == 0 {
+	if b, err := readers[0].Read(ctx, readers[0].next, 0, 10, 0); err != nil || texts(b) != "2" {
 		t.Errorf("%+v, %v", b, err)
 	}
 }

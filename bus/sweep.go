@@ -104,11 +104,11 @@ func (s *Store) sweepPage(ctx context.Context, stream string, req multiRequest, 
 			if status := statusOf(m); status != "" {
 				return sweepEnd(status, m)
 			}
-			sid, err := ParseMailbox(one(m.Header, headerSubject))
+			sid, err := ParseMailbox(last(m.Header, headerSubject))
 			if err != nil {
 				return p, fmt.Errorf("bus: sweep: %w", err)
 			}
-			seq, err := strconv.ParseUint(one(m.Header, headerSeq), 10, 64)
+			seq, err := strconv.ParseUint(last(m.Header, headerSeq), 10, 64)
 			if err != nil {
 				return p, fmt.Errorf("bus: sweep: %w", err)
 			}
