@@ -61,7 +61,7 @@ func TestContractDefaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := st.CachedInfo().Config
-		if c.Storage != jetstream.FileStorage || c.MaxMsgsPerSubject != 1002 || c.MaxAge != 36*time.Hour || c.MaxConsumers <= 1000 ||
+		if c.Storage != jetstream.FileStorage || c.MaxMsgsPerSubject != 1000+2+31 || c.MaxAge != 36*time.Hour || c.MaxConsumers <= 1000 ||
 			c.MaxBytes != 2<<20 || !c.AllowDirect || !c.AllowMsgTTL || len(c.Subjects) != 4 || c.Compression != jetstream.S2Compression {
 			t.Errorf("%+v", c)
 		}

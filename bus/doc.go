@@ -65,7 +65,8 @@
 // first characters of a sid; n is 1, 2, 4 … 32. A stream's leader is one core's
 // work, and reading a queue costs for everything that its stream stored since:
 // hence several. The streams drop the oldest message of a mailbox that is over
-// its bound, and age out what is older than one and a half times a session's
+// its bound (which has a few places more, for the message at the floor and for
+// markers), and age out what is older than one and a half times a session's
 // time to live.
 //
 // A node that holds a session's socket subscribes to the live subject. Copies

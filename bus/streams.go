@@ -22,6 +22,12 @@ const (
 	// can be behind at the same time.
 	minConsumers = 1000
 
+	// markerShare: of this many places in a mailbox one more is for markers. Each
+	// resume leaves one for two seconds, so a client that comes back again and
+	// again would push messages out of a mailbox that is full to its bound. One
+	// place is always there; a small bound, where a share is nothing, stays exact.
+	markerShare = 32
+
 	// dupWindow is within which a repeated message id is dropped. The leader
 	// remembers each id that long, about 150 bytes of it, so it is no longer
 	// than a sender's repetitions need.
@@ -44,8 +50,8 @@ func (c *MailboxConfig) outConfig(i int) jetstream.StreamConfig {
 	cfg.Subjects = subjects
 	cfg.Retention = jetstream.LimitsPolicy
 	cfg.Discard = jetstream.DiscardOld
-	// Two more than wait: the message at the floor, and a marker.
-	cfg.MaxMsgsPerSubject = int64(c.QueueLimit) + 2
+	// More than wait: the message at the floor, and markers.
+	cfg.MaxMsgsPerSubject = int64(c.QueueLimit) + 2 + int64(c.QueueLimit)/markerShare
 	cfg.MaxAge = c.mailboxAge()
 	cfg.MaxBytes = -1
 	if c.MaxBytes > 0 {

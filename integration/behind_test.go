@@ -113,6 +113,25 @@ func TestMailboxOverItsBound(t *testing.T) {
 	old.quiet()
 }
 
+// R18: a client that comes back again and again while its mailbox is full to
+// the bound. What each resume stores for its own purposes pushes nothing out.
+func TestFlappingWithAFullMailbox(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	const limit, resumes = 160, 5
+	node := w.start(t, "full queue", map[string]string{"EDGE_QUEUE_LIMIT": strconv.Itoa(limit)})
+	c := dialAcked(t, node)
+	w.pushNumbers(t, c.ID, 0, 1)
+	seq := c.wantBodies(0, 1)[0].Seq()
+	c.Drop()
+	w.pushNumbers(t, c.ID, 1, 1+limit)
+	for range resumes {
+		c = c.resumeAcked(node, seq)
+		c.Drop()
+	}
+	wantChain(t, seq, c.resumeAcked(node, seq).wantBodies(1, 1+limit))
+}
+
 // R19: nats-server refuses the 1,001st consumer of a stream by default.
 func TestThousandSessionsBehind(t *testing.T) {
 	t.Parallel()
