@@ -211,10 +211,7 @@ func (n *Node) setConnected(up bool) {
 
 // openStore creates or checks streams and bucket until they hold the contract.
 func (n *Node) openStore(ctx context.Context) error {
-	cfg := bus.MailboxConfig{
-		Streams: n.cfg.MailboxStreams, Replicas: n.replicas(), QueueLimit: n.cfg.QueueLimit,
-		TTL: n.cfg.SessionTTL, MaxBytes: int64(n.cfg.MailboxMaxBytes),
-	}
+	cfg := n.cfg.mailboxes(n.nc)
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		attempt, cancel := context.WithTimeout(ctx, 20*time.Second)
 		store, err := bus.OpenStore(attempt, n.nc, cfg)
@@ -234,14 +231,22 @@ func (n *Node) openStore(ctx context.Context) error {
 	}
 }
 
+// mailboxes is what NATS has to hold for this configuration.
+func (c *Config) mailboxes(nc *nats.Conn) bus.MailboxConfig {
+	return bus.MailboxConfig{
+		Streams: c.MailboxStreams, Replicas: c.replicas(nc), QueueLimit: c.QueueLimit,
+		TTL: c.SessionTTL, MaxBytes: int64(c.MailboxMaxBytes),
+	}
+}
+
 // replicas is how many copies of the mailboxes there are to be: by default
 // three where NATS is a cluster, since fewer lose what was acknowledged with
 // one server.
-func (n *Node) replicas() int {
+func (c *Config) replicas(nc *nats.Conn) int {
 	switch {
-	case n.cfg.StreamReplicas > 0:
-		return n.cfg.StreamReplicas
-	case n.nc.ConnectedClusterName() != "":
+	case c.StreamReplicas > 0:
+		return c.StreamReplicas
+	case nc.ConnectedClusterName() != "":
 		return 3
 	}
 	return 1
@@ -436,8 +441,11 @@ func (n *Node) readiness(details bool) (bool, []string) {
 
 func (n *Node) workerOf(l *wire.Loop) *worker { return n.workers[l.Index()] }
 
+// headerRoom is what the headers of a message may take of NATS' maximum.
+const headerRoom = 1024
+
 // maxPayload is the largest message that NATS takes, less room for headers.
-func (n *Node) maxPayload() int { return int(n.nc.MaxPayload()) - 1024 }
+func (n *Node) maxPayload() int { return int(n.nc.MaxPayload()) - headerRoom }
 
 // maxDelivery is the largest mailbox entry that is put into a frame.
 func (n *Node) maxDelivery() int64 { return max(4*int64(n.cfg.MaxMessage), 8<<20) }

@@ -27,6 +27,7 @@ func commands() []command {
 		{"send", "run the example client", runSend},
 		{"sign", "sign a UMF message read from standard input", runSign},
 		{"healthcheck", "ask the node of this configuration whether it is alive, or ready: exit status 0 or 1", runHealthcheck},
+		{"doctor", "check NATS, permissions, streams and this machine for a node of this configuration", runDoctor},
 		{"sessions", "list the sessions: node, state, behind by how many", runSessions},
 		{"version", "print the version", runVersion},
 		{"help", "print this, or with `config` the settings", runHelp},

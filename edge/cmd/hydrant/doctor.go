@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"hydrant/bus"
+	"hydrant/edge"
+)
+
+// doctorTimeout bounds the whole examination.
+const doctorTimeout = time.Minute
+
+// runDoctor checks what a node of this configuration would find.
+func runDoctor(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	cfg, err := edge.LoadConfig()
+	if err != nil {
+		return err
+	}
+	natsConfig, err := loadNATS()
+	if err != nil {
+		return err
+	}
+	if natsConfig.URL == "" {
+		natsConfig.URL = "nats://" + cfg.NatsListen
+		conn, err := net.DialTimeout("tcp", cfg.NatsListen, bus.BlockTimeout)
+		if err != nil {
+			fmt.Fprintln(out, bus.Check{Verdict: bus.Warn, What: "NATS",
+				Detail: "NATS_URL is empty, and no node with NATS inside runs at EDGE_NATS_LISTEN " + cfg.NatsListen + ", so there is nothing to look at",
+				Fix:    "start a node, or set NATS_URL"})
+			return nil
+		}
+		_ = conn.Close() // somebody listens
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
+	defer cancel()
+	failed := 0
+	for _, c := range edge.Diagnose(ctx, cfg, natsConfig) {
+		if c.Verdict == bus.Fail {
+			failed++
+		}
+		fmt.Fprintln(out, c)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d checks failed", failed)
+	}
+	return nil
+}

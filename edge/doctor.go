@@ -1,0 +1,76 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+)
+
+// Diagnose checks whether a node of this configuration would run well here:
+// NATS, its permissions and streams, and this machine. It creates and changes
+// nothing.
+func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []bus.Check {
+	checks := checkDescriptors(cfg.MaxConnections)
+	ignore := func(*nats.Conn, *nats.Subscription, error) {} // CheckPermissions reports them
+	nc, err := bus.Connect(busCfg, "hydrant-doctor", nats.ErrorHandler(ignore))
+	if err != nil {
+		return append(checks, bus.Check{Verdict: bus.Fail, What: "NATS", Detail: err.Error(), Fix: "check NATS_URL, the credentials, and that the server runs"})
+	}
+	defer nc.Close()
+	checks = append(checks, bus.CheckPermissions(ctx, busCfg, cfg.MailboxStreams)...) // first: it explains the rest
+	checks = append(checks, bus.Diagnose(ctx, nc, cfg.mailboxes(nc))...)
+	checks = append(checks, checkServers(nc, cfg.replicas(nc)), checkPayload(nc, int64(cfg.MaxMessage)))
+	return checks
+}
+
+// checkServers compares the servers that the connected one tells of with the
+// copies that there are to be.
+func checkServers(nc *nats.Conn, replicas int) bus.Check {
+	c := bus.Check{What: "replicas", Detail: fmt.Sprintf("%d of every stream; NATS told of %d servers", replicas, len(nc.Servers()))}
+	switch {
+	case replicas > 1 && nc.ConnectedClusterName() == "":
+		c.Verdict, c.Fix = bus.Fail, "EDGE_STREAM_REPLICAS needs a NATS cluster"
+	case replicas > len(nc.Servers()):
+		c.Verdict, c.Fix = bus.Warn, "add servers, unless the cluster does not advertise them"
+	case replicas == 2 || replicas == 4:
+		c.Verdict, c.Fix = bus.Warn, "use 3 or 5: an even number survives no more failures than one less"
+	}
+	return c
+}
+
+func checkPayload(nc *nats.Conn, message int64) bus.Check {
+	c := bus.Check{What: "largest message", Detail: fmt.Sprintf("EDGE_MAX_MESSAGE %d bytes; NATS takes %d, of which headers may take %d", message, nc.MaxPayload(), headerRoom)}
+	if message > nc.MaxPayload() {
+		c.Verdict, c.Fix = bus.Warn, "lower EDGE_MAX_MESSAGE or raise max_payload in NATS: what lies between is read from clients and then refused"
+	}
+	return c
+}
+
+// spareDescriptors are for what is not a client: NATS, loops, files, and the
+// connections that are let in to be refused.
+const spareDescriptors = 512
+
+// fewDescriptors is a limit that looks like nobody thought of it.
+const fewDescriptors = 10_000
+
+// checkDescriptors compares the descriptor limit with the clients.
+func checkDescriptors(clients int) []bus.Check {
+	limit, ok := descriptorLimit()
+	if !ok {
+		return nil
+	}
+	c := bus.Check{What: "descriptors", Detail: fmt.Sprintf("limit %d, one for each client", limit)}
+	const fix = "raise the limit: LimitNOFILE= of systemd, ulimits: of compose, ulimit -n"
+	switch {
+	case clients > 0 && uint64(clients)+spareDescriptors > limit:
+		c.Verdict = bus.Fail
+		c.Detail += fmt.Sprintf("; EDGE_MAX_CONNECTIONS is %d, and %d more are needed", clients, spareDescriptors)
+		c.Fix = fix
+	case clients == 0 && limit < fewDescriptors:
+		c.Verdict, c.Fix = bus.Warn, fix
+	}
+	return []bus.Check{c}
+}
