@@ -106,7 +106,7 @@ func (d *durations) observe(t time.Duration) {
 func (c *client) took(kind received) { c.w.tally.in[kind].add(c.w.size) }
 
 // surveyEvery is how often the windows of acked clients are added up.
-const surveyEvery = 5 * time.Second
+const surveyEvery = 2 * time.Second
 
 // survey adds up what the clients of this loop have not confirmed: about 20 ns
 // a session.

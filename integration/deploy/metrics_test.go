@@ -1,22 +1,15 @@
 package deploy
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats.go"
-
-	"hydrant/bus"
 	"hydrant/integration/harness"
 )
 
@@ -123,222 +116,53 @@ func scrape(node *harness.Node) (*sample, error) {
 	return s, nil
 }
 
-// TestExpressionsNameWhatExists: every metric, and every label, in the alert
-// rules and the dashboard is one that a real node has once it has been used;
-// and every metric of the dashboard moves.
-func TestExpressionsNameWhatExists(t *testing.T) {
-	ctx := t.Context()
-	moved := useEverything(ctx, t)
-	check := func(expressions []string, moves bool) {
-		for _, e := range expressions {
-			metrics := metricsIn(e)
-			if len(metrics) == 0 && !strings.HasPrefix(e, "up{") {
-				t.Errorf("no metric in %s", e)
+// checkExpressions finds fault with metrics and labels that no node has.
+func checkExpressions(t *testing.T, page *sample, expressions []string) {
+	t.Helper()
+	for _, e := range expressions {
+		metrics := metricsIn(e)
+		if len(metrics) == 0 && !strings.HasPrefix(e, "up{") {
+			t.Errorf("no metric in %s", e)
+		}
+		for _, m := range metrics {
+			labels, ok := page.labels[m]
+			if !ok {
+				t.Errorf("no metric %s, in %s", m, e)
+				continue
 			}
-			for _, m := range metrics {
-				labels, ok := moved.last.labels[m]
-				if !ok {
-					t.Errorf("no metric %s, in %s", m, e)
-					continue
-				}
-				labels["le"] = labels["le"] || strings.HasSuffix(m, "_bucket")
-				for _, use := range groups.FindAllStringSubmatch(e, -1) {
-					for label := range strings.SplitSeq(use[1], ",") {
-						if label = strings.TrimSpace(label); !labels[label] {
-							t.Errorf("%s has no label %s, in %s", m, label, e)
-						}
+			labels["le"] = labels["le"] || strings.HasSuffix(m, "_bucket")
+			for _, use := range groups.FindAllStringSubmatch(e, -1) {
+				for label := range strings.SplitSeq(use[1], ",") {
+					if label = strings.TrimSpace(label); !labels[label] {
+						t.Errorf("%s has no label %s, in %s", m, label, e)
 					}
 				}
-				if moves && !moved.names[m] {
-					t.Errorf("%s does not move, in %s", m, e)
-				}
 			}
 		}
 	}
-	check(alertExpressions(t), false)
-	check(dashboardExpressions(t), true)
 }
 
-// movement is which metrics changed between the samples of a run.
-type movement struct {
-	last  *sample
-	names map[string]bool
-}
-
-func (m *movement) take(t *testing.T, node *harness.Node) {
-	t.Helper()
-	now, err := scrape(node)
-	if err != nil {
-		t.Fatal(err)
+// TestRunbooks: each alert has a heading of its name in the operations guide,
+// and points there.
+func TestRunbooks(t *testing.T) {
+	guide := read(t, deployed(t, "README.md"))
+	rules := read(t, deployed(t, "prometheus/alerts.yml"))
+	alerts := regexp.MustCompile(`(?m)^\s+- alert: (\w+)$`).FindAllStringSubmatch(rules, -1)
+	if len(alerts) != len(alertExpressions(t)) {
+		t.Fatalf("%d alerts with %d expressions", len(alerts), len(alertExpressions(t)))
 	}
-	if m.last != nil {
-		for series, value := range now.series {
-			if before, ok := m.last.series[series]; !ok && value != 0 || ok && before != value {
-				metric, _, _ := strings.Cut(series, "{")
-				m.names[metric] = true
-			}
+	for _, alert := range alerts {
+		name := alert[1]
+		if !strings.Contains(guide, "\n### "+name+"\n") {
+			t.Errorf("deploy/README.md has no heading %s", name)
+		}
+		if !strings.Contains(rules, "runbook: deploy/README.md#"+strings.ToLower(name)+"\n") {
+			t.Errorf("%s does not point to its part of the guide", name)
 		}
 	}
-	m.last = now
-}
-
-// useEverything gives a node reason to count everything that the dashboard
-// shows.
-func useEverything(ctx context.Context, t *testing.T) *movement {
-	t.Helper()
-	servers, err := harness.StartNATS(ctx, harness.NATSOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := servers.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	start := func() *harness.Node {
-		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: servers.URL(), Env: map[string]string{"EDGE_QUEUE_LIMIT": "20"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return node
-	}
-	node, other := start(), start()
-	echo, err := harness.StartEcho(servers.URL(), "echo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &movement{names: make(map[string]bool)}
-	m.take(t, node)
-	exercise(ctx, t, node, other)
-	exercise(ctx, t, other, node)
-	m.take(t, node)
-	junk(ctx, t, servers, node)
-	linger(ctx, t, servers, node, m)
-	m.take(t, node)
-
-	// A frozen process stalls; a server that is gone is noticed.
-	freeze(ctx, t, node, m)
-	servers.Servers[0].Kill()
-	await(ctx, t, node, m, "hydrant_nats_connected")
-	m.take(t, node)
-	if err := servers.Servers[0].Start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := servers.WaitReady(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := node.WaitReady(ctx); err != nil {
-		t.Fatal(err)
-	}
-	m.take(t, node)
-	for _, p := range []*harness.Process{node.Process, other.Process, echo} {
-		p.Kill()
-	}
-	return m
-}
-
-// await returns when a metric has changed since the last sample.
-func await(ctx context.Context, t *testing.T, node *harness.Node, m *movement, metric string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
-	defer cancel()
-	before := m.last
-	err := harness.Until(ctx, func() error {
-		now, err := scrape(node)
-		if err != nil {
-			return err
-		}
-		for series, value := range now.series {
-			if metricName, _, _ := strings.Cut(series, "{"); metricName == metric && before.series[series] != value {
-				return nil
-			}
-		}
-		return errors.New(metric + " does not change")
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// freeze stops the node for longer than its stall limit, which no condition
-// can tell from outside, so the time itself is what is waited for.
-func freeze(ctx context.Context, t *testing.T, node *harness.Node, m *movement) {
-	t.Helper()
-	if err := node.Freeze(); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-time.After(3 * time.Second):
-	case <-ctx.Done():
-	}
-	if err := node.Thaw(); err != nil {
-		t.Fatal(err)
-	}
-	await(ctx, t, node, m, "hydrant_stalls_total")
-	m.take(t, node)
-}
-
-// junk puts what is no UMF into a session's mailbox, and waits for what comes
-// behind it.
-func junk(ctx context.Context, t *testing.T, servers *harness.NATS, node *harness.Node) {
-	t.Helper()
-	c, err := harness.Dial(ctx, node.URL("/"), harness.DialOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	store(ctx, t, servers, c.ID, "no UMF", umfText(c.ID, "behind"))
-	if _, err := c.Find(ctx, func(m harness.Message) bool { return m.Mid() == "behind" }); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// linger has a client with a delivered message stay, and ask in vain for another
-// session. Meanwhile there are sessions, and somebody at the administrators'
-// listener, to be counted.
-func linger(ctx context.Context, t *testing.T, servers *harness.NATS, node *harness.Node, m *movement) {
-	t.Helper()
-	c, err := harness.Dial(ctx, node.URL("/"), harness.DialOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := c.Resume(ctx, "reconnect", harness.Object{"id": strings.Repeat("a", 26)}); err != nil {
-		t.Fatal(err)
-	}
-	store(ctx, t, servers, c.ID, umfText(c.ID, "one"))
-	idle, err := net.Dial("tcp", node.Admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer idle.Close()
-	await(ctx, t, node, m, "hydrant_checkpoint_age_seconds_count")
-	await(ctx, t, node, m, "go_goroutines")
-	await(ctx, t, node, m, "process_open_fds")
-	m.take(t, node)
-}
-
-func umfText(sid, mid string) string {
-	return fmt.Sprintf(`{"to":"%s@client:/","frm":"test:/","mid":"%s","bdy":"x"}`, sid, mid)
-}
-
-// store publishes to a mailbox, acknowledged.
-func store(ctx context.Context, t *testing.T, servers *harness.NATS, sid string, payloads ...string) {
-	t.Helper()
-	nc, err := servers.Connect("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	subject, err := bus.MailboxSubject(sid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
-	defer cancel()
-	for _, payload := range payloads {
-		if _, err := nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: []byte(payload)}); err != nil {
-			t.Fatal(err)
+	for _, heading := range regexp.MustCompile(`(?m)^### (Hydrant\w+)$`).FindAllStringSubmatch(guide, -1) {
+		if !strings.Contains(rules, "- alert: "+heading[1]+"\n") {
+			t.Errorf("the guide has %s, which is no alert", heading[1])
 		}
 	}
 }

@@ -1,0 +1,309 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/integration/harness"
+)
+
+// TestDashboardAndAlerts: every metric, and every label, in the alert rules and
+// the dashboard is one that a real node has, and every metric of the dashboard
+// changes when there is reason to, faults included.
+func TestDashboardAndAlerts(t *testing.T) {
+	ctx := t.Context()
+	w := startMoves(ctx, t)
+	w.moves(ctx, t, "hydrant_loop_lag_seconds_bucket", "process_cpu_seconds_total")
+	exercise(ctx, t, w.node, w.other)
+	exercise(ctx, t, w.other, w.node)
+	w.junk(ctx, t)
+	w.linger(ctx, t)
+	w.slowClients(ctx, t)
+	w.stall(ctx, t)
+	w.frozenNATS(ctx, t)
+
+	checkExpressions(t, w.last, alertExpressions(t))
+	expressions := dashboardExpressions(t)
+	checkExpressions(t, w.last, expressions)
+	for _, e := range expressions {
+		for _, m := range metricsIn(e) {
+			if !w.moved[m] {
+				t.Errorf("%s does not move, in %s", m, e)
+			}
+		}
+	}
+}
+
+// moving is a node whose metrics are watched, and what it lives with.
+type moving struct {
+	servers     *harness.NATS
+	node, other *harness.Node
+	last        *sample         // of node
+	moved       map[string]bool // metrics of node that have changed
+}
+
+// window is that of the nodes' acked clients.
+const window = 32 // exercise leaves some unconfirmed
+
+func startMoves(ctx context.Context, t *testing.T) *moving {
+	t.Helper()
+	servers, err := harness.StartNATS(ctx, harness.NATSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &moving{servers: servers, moved: make(map[string]bool)}
+	t.Cleanup(func() {
+		for _, s := range servers.Servers {
+			_ = s.Thaw() // a frozen one cannot be stopped; one that has ended needs nothing
+		}
+		if err := servers.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	start := func() *harness.Node {
+		// One loop, so that it is known whose queues are filled.
+		env := map[string]string{"EDGE_QUEUE_LIMIT": "20", "EDGE_WINDOW": fmt.Sprint(window), "GOMAXPROCS": "1"}
+		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: servers.URL(), Env: env})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(node.Kill)
+		return node
+	}
+	w.node, w.other = start(), start()
+	echo, err := harness.StartEcho(servers.URL(), "echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(echo.Kill)
+	return w
+}
+
+// take looks at the node and notes what has changed since the last time.
+func (w *moving) take() error {
+	now, err := scrape(w.node)
+	if err != nil {
+		return err
+	}
+	if w.last != nil {
+		for series, value := range now.series {
+			if before, ok := w.last.series[series]; !ok && value != 0 || ok && before != value {
+				metric, _, _ := strings.Cut(series, "{")
+				w.moved[metric] = true
+			}
+		}
+	}
+	w.last = now
+	return nil
+}
+
+// moves returns when each of the metrics has changed at least once.
+func (w *moving) moves(ctx context.Context, t *testing.T, metrics ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	if err := harness.Until(ctx, func() error {
+		if err := w.take(); err != nil {
+			return err
+		}
+		if still := slices.DeleteFunc(slices.Clone(metrics), func(m string) bool { return w.moved[m] }); len(still) > 0 {
+			return fmt.Errorf("%v do not change", still)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *moving) dial(ctx context.Context, t *testing.T, o harness.DialOptions) *harness.Client {
+	t.Helper()
+	c, err := harness.Dial(ctx, w.node.URL("/"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// junk puts what is no UMF into a session's mailbox, and waits for what comes
+// behind it.
+func (w *moving) junk(ctx context.Context, t *testing.T) {
+	t.Helper()
+	c := w.dial(ctx, t, harness.DialOptions{})
+	defer c.Close()
+	w.store(ctx, t, c.ID, "no UMF", umfText(c.ID, "behind", "x"))
+	if _, err := c.Find(ctx, func(m harness.Message) bool { return m.Mid() == "behind" }); err != nil {
+		t.Fatal(err)
+	}
+	w.moves(ctx, t, "hydrant_mailbox_junk_total")
+}
+
+// linger has a client with a delivered message stay, ask in vain for another
+// session, and one be turned away. Meanwhile there are sessions, and somebody at
+// the administrators' listener, to be counted.
+func (w *moving) linger(ctx context.Context, t *testing.T) {
+	t.Helper()
+	c := w.dial(ctx, t, harness.DialOptions{})
+	defer c.Close()
+	if _, err := c.Resume(ctx, "reconnect", harness.Object{"id": strings.Repeat("a", 26)}); err != nil {
+		t.Fatal(err)
+	}
+	var refused *harness.Refused
+	_, err := harness.Dial(ctx, w.node.URL("/"), harness.DialOptions{Header: http.Header{"Origin": {"https://elsewhere.example"}}})
+	if !errors.As(err, &refused) {
+		t.Fatalf("a foreign origin got in: %v", err)
+	}
+	w.store(ctx, t, c.ID, umfText(c.ID, "one", "x"))
+	idle, err := net.Dial("tcp", w.node.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	w.moves(ctx, t, "hydrant_checkpoint_age_seconds_bucket", "hydrant_checkpoint_lag_seconds", "hydrant_sessions", "hydrant_connections",
+		"hydrant_dropped_total", "go_goroutines", "process_open_fds")
+}
+
+// slowClients has one client that does not read, and one that reads and does
+// not confirm.
+func (w *moving) slowClients(ctx context.Context, t *testing.T) {
+	t.Helper()
+	deaf := w.dial(ctx, t, harness.DialOptions{Manual: true, ReadBytes: 4096})
+	defer deaf.Drop()
+	silent := w.dial(ctx, t, harness.DialOptions{Acked: true})
+	defer silent.Close()
+	big := strings.Repeat("x", 200_000)
+	var bigOnes, smallOnes []string
+	for i := range 15 {
+		bigOnes = append(bigOnes, umfText(deaf.ID, fmt.Sprint("big", i), big))
+	}
+	for i := range window + 5 {
+		smallOnes = append(smallOnes, umfText(silent.ID, fmt.Sprint("small", i), "x"))
+	}
+	w.store(ctx, t, deaf.ID, bigOnes...)
+	w.store(ctx, t, silent.ID, smallOnes...)
+	w.moves(ctx, t, "hydrant_socket_buffer_bytes", "hydrant_window_messages", "hydrant_window_full_sessions",
+		"hydrant_session_machine_total", "hydrant_mailbox_reads_total")
+}
+
+// stall freezes the node for longer than its stall limit of 0.75 s: until the
+// other one, whose loop has a timer of 100 ms, has had it fifteen times.
+func (w *moving) stall(ctx context.Context, t *testing.T) {
+	t.Helper()
+	ticks := func() float64 {
+		page, err := scrape(w.other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page.series["hydrant_loop_lag_seconds_count"]
+	}
+	if err := w.node.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	limit := ticks() + 15
+	waiting, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	err := harness.Until(waiting, func() error {
+		if now := ticks(); now < limit {
+			return fmt.Errorf("%v ticks of %v", now, limit)
+		}
+		return nil
+	})
+	if err := errors.Join(err, w.node.Thaw()); err != nil {
+		t.Fatal(err)
+	}
+	w.moves(ctx, t, "hydrant_stalls_total")
+}
+
+// frozenNATS lets everything pile up that waits for NATS, until the node has
+// had enough of it, gives the connection up, and finds NATS again.
+func (w *moving) frozenNATS(ctx context.Context, t *testing.T) {
+	t.Helper()
+	const crowd = 64
+	clients := make([]*harness.Client, crowd)
+	for i := range clients {
+		clients[i] = w.dial(ctx, t, harness.DialOptions{})
+		defer clients[i].Drop()
+	}
+	if err := w.take(); err != nil {
+		t.Fatal(err)
+	}
+	for !w.moved["hydrant_outbox_full_total"] { // again, if the node gave NATS up before it had its fill
+		if ctx.Err() != nil {
+			t.Fatal(context.Cause(ctx))
+		}
+		if err := w.servers.Servers[0].Freeze(); err != nil {
+			t.Fatal(err)
+		}
+		w.pileUp(t, clients)
+		w.moves(ctx, t, "hydrant_nats_connected", "hydrant_ready")
+		if err := w.servers.Servers[0].Thaw(); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(w.servers.WaitReady(ctx), w.node.WaitReady(ctx)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.moves(ctx, t, "hydrant_nats_events_total", "hydrant_nats_errors_total", "hydrant_held_back_total", "hydrant_client_errors_total",
+		"hydrant_outbox_operations", "hydrant_outbox_bytes", "hydrant_outbox_unacknowledged", "hydrant_pool_queue", "hydrant_pool_busy")
+}
+
+// pileUp has the clients send more than the node keeps for NATS, and ask for
+// more sessions than it looks up at once.
+func (w *moving) pileUp(t *testing.T, clients []*harness.Client) {
+	t.Helper()
+	first := clients[0]
+	messages := []harness.Object{{"to": first.Address(), "bdy": "to a session of this node"}}
+	for range 200 {
+		messages = append(messages, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "to nobody"})
+	}
+	for _, m := range messages {
+		m["frm"], m["mid"] = first.Address(), first.Mid()
+		if err := first.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	big := strings.Repeat("x", 900_000)
+	var senders sync.WaitGroup
+	for _, c := range clients[1:] {
+		senders.Go(func() {
+			if err := c.Send(harness.Object{"to": "echo:/", "frm": c.Address(), "mid": c.Mid(), "bdy": big}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	senders.Wait()
+}
+
+func umfText(sid, mid, body string) string {
+	return fmt.Sprintf(`{"to":"%s@client:/","frm":"test:/","mid":"%s","bdy":"%s"}`, sid, mid, body)
+}
+
+// store publishes to a mailbox, acknowledged.
+func (w *moving) store(ctx context.Context, t *testing.T, sid string, payloads ...string) {
+	t.Helper()
+	nc, err := w.servers.Connect("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	subject, err := bus.MailboxSubject(sid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	for _, payload := range payloads {
+		if _, err := nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: []byte(payload)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
