@@ -71,7 +71,7 @@ func TestTakeoverFromAHangingSocket(t *testing.T) {
 	}
 }
 
-// HYDRA "Defects": a stranger could take any session or silence it.
+// S6, S7 and HYDRA "Defects": a stranger could take any session or silence it.
 func TestStrangerClaimsAnAckedSession(t *testing.T) {
 	t.Parallel()
 	w := shared(t)
@@ -128,6 +128,36 @@ func TestStrangerClaimsAPlainSessionWhereATokenIsAsked(t *testing.T) {
 	again, answer := victim.reconnectWith(node, harness.DialOptions{}, object{"id": victim.ID, "token": victim.Token})
 	victim.wantResumed(answer)
 	again.fence()
+}
+
+// S5: guessing ids. A connection has few attempts; what an address has over all
+// its connections is a unit test of package edge. Who knows his session is not
+// harmed by them.
+func TestGuessingSessions(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	node := w.node(t, "b")
+	owner, stranger := dial(t, node), dial(t, node)
+	for guesses := 1; ; guesses++ {
+		// The node closes the connection after an answer; then nothing comes.
+		_ = stranger.Send(object{"to": "hydra-router:/", "frm": stranger.Address(), "mid": stranger.Mid(),
+			"typ": "reconnect", "bdy": object{"id": strings.Repeat("q7", 13)}})
+		m, err := stranger.Next(t.Context())
+		if err != nil {
+			break
+		}
+		if m.At("bdy", "resumed") != false || m.At("bdy", "why") != "expired" {
+			t.Fatalf("a guess is answered with %s", m.Raw)
+		}
+		if guesses > 10 {
+			t.Fatal("it may guess for ever")
+		}
+	}
+	if code, reason := stranger.closed(); code != 1008 {
+		t.Errorf("closed with %d %s, want 1008", code, reason)
+	}
+	owner.Drop()
+	owner.resume(node).fence()
 }
 
 // DESIGN §5 "Resume": a session that there is not.
