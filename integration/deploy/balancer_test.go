@@ -98,12 +98,3 @@ func echoes(ctx context.Context, url string) error {
 	}
 	return nil
 }
-
-// replaceOnce changes what a configuration must hold exactly once.
-func replaceOnce(t *testing.T, text, old, with string) string {
-	t.Helper()
-	if strings.Count(text, old) != 1 {
-		t.Fatalf("the configuration has %q not exactly once", old)
-	}
-	return strings.Replace(text, old, with, 1)
-}

@@ -1,6 +1,8 @@
-// Package deploy tests what is in the folder deploy/: the permissions of the
-// NATS users against the real node, the expressions of dashboards and alerts
-// against a real node's metrics, and a rolling upgrade behind the real HAProxy.
+// Package deploy tests what is in the folder deploy/: the NATS cluster and its
+// users against real nodes, the expressions of dashboards and alerts against a
+// real node's metrics, a rolling upgrade behind the real HAProxy and under
+// Docker, nginx, the systemd unit. Its folder schema is a module that reads what
+// only libraries can judge.
 //
 // # Design
 //
@@ -8,8 +10,8 @@
 // deploy/nats/accounts.conf, HAProxy reads deploy/haproxy/haproxy.cfg with
 // nothing changed but addresses. A copy of them would be tested instead.
 //
-// Tests that need a program beyond Go have its name as a build tag: haproxy,
-// docker. They fail, with the command that installs it, if it is missing.
+// Tests that need a program beyond Go have its name as a build tag: docker,
+// haproxy, nginx, prometheus, systemd. They fail, with the command that installs it, if it is missing.
 //
 // The rolling upgrade writes a history of package chaos/history and lets
 // chaos/check judge it, so "nothing lost, nothing out of order" means the same
