@@ -31,7 +31,7 @@ func (n *Node) retirement(now time.Time) uint32 {
 // sweep.
 func (w *worker) retire() {
 	next := w.node.sweepAge()
-	now := w.loop.Now().Sub(w.node.started)
+	now := w.age()
 	for conn := range w.loop.Open() {
 		c := conn.Data().(*client)
 		left := time.Duration(c.retireAt)*ageUnit - now

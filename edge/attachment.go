@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"strconv"
 	"sync"
@@ -26,19 +27,19 @@ type attachment struct {
 	sid       string
 	fence     uint64 // random, in the directory entry: tells this attachment from every other
 	identity  string
-	tokenHash []byte
-	opened    time.Time
-	class     session.Class
+	tokenHash [sha256.Size]byte // zero: none
+	opened    int64             // Unix seconds
 
 	// Owned by the loop.
 	client     *client // nil once the socket is gone
 	core       session.Session
 	timer      *wire.Timer
 	reader     *mailboxReader
-	start      uint64 // sequence of the session's first marker
-	rev        uint64 // revision of the directory entry: the fence
-	saved      time.Time
-	dirtySince time.Time
+	start      uint64        // sequence of the session's first marker
+	rev        uint64        // revision of the directory entry: the fence
+	saved      time.Duration // age of the node when the entry was written
+	dirtySince uint32        // … and when the floor moved, in milliseconds
+	class      session.Class // immutable
 	fresh      bool
 	listening  bool // the machine runs
 	suspended  bool // ownership is being verified: nothing reaches the machine
@@ -48,13 +49,29 @@ type attachment struct {
 	saving     bool
 	saveAgain  bool
 	parking    bool
-	releases   []func(released) // nodes that have asked for the session, and wait for the last pong
 	retries    uint8
-	late       *[numEvents]func() // what waits while suspended; nil: nothing
-	header     nats.Header        // of messages to services; made with the first one
+	waiting    *waiting    // nil: nobody and nothing waits
+	header     nats.Header // of messages to services; made with the first one
 
 	// Owned by the outbox goroutine.
 	sub *nats.Subscription
+}
+
+// waiting is what an attachment holds only in rare moments.
+type waiting struct {
+	releases []func(released)  // nodes that have asked for the session, and wait for the last pong
+	late     [numEvents]func() // events that wait while the session is suspended
+}
+
+// releasing reports that others have asked for the session.
+func (a *attachment) releasing() bool { return a.waiting != nil && len(a.waiting.releases) > 0 }
+
+// wait returns what to put into that others, or events, wait.
+func (a *attachment) wait() *waiting {
+	if a.waiting == nil {
+		a.waiting = new(waiting)
+	}
+	return a.waiting
 }
 
 // open starts a fresh session for a socket. The welcome goes out when the
@@ -66,7 +83,7 @@ func (w *worker) open(c *client, token string) *attachment {
 		fence:     randomUint64(),
 		identity:  c.identity,
 		tokenHash: hashToken(token),
-		opened:    w.loop.Now(),
+		opened:    w.loop.Now().Unix(),
 		class:     c.class,
 		client:    c,
 		fresh:     true,
@@ -206,7 +223,7 @@ func (a *attachment) setTimer(d time.Duration) {
 	if d > 0 {
 		a.timer = a.w.loop.AfterFunc(d, func() {
 			a.timer = nil
-			if len(a.releases) > 0 {
+			if a.releasing() {
 				a.released()
 				return
 			}
@@ -260,7 +277,7 @@ func (a *attachment) Dirty() {
 		return
 	}
 	a.isDirty = true
-	a.dirtySince = a.w.loop.Now()
+	a.dirtySince = uint32(a.w.age().Milliseconds())
 	a.w.dirty = append(a.w.dirty, a)
 }
 
@@ -303,11 +320,15 @@ func (a *attachment) entry() bus.Entry {
 	if a.parking {
 		state = bus.StateParked
 	}
-	return bus.Entry{
+	e := bus.Entry{
 		Node: a.w.node.id, Fence: a.fence, State: state,
 		Start: a.start, Floor: a.core.Floor(), Seen: a.core.Seen(),
-		TokenHash: a.tokenHash, Identity: a.identity, Acked: a.class == session.Acked, Opened: a.opened,
+		TokenHash: a.tokenHash[:], Identity: a.identity, Acked: a.class == session.Acked, Opened: time.Unix(a.opened, 0).UTC(),
 	}
+	if a.tokenHash == [sha256.Size]byte{} {
+		e.TokenHash = nil
+	}
+	return e
 }
 
 // save writes the entry, one write at a time. A change during a write is
@@ -341,7 +362,7 @@ func (a *attachment) onSaved(rev uint64, err error) {
 	}
 	w.node.m.saves.with("ok").Inc()
 	a.rev, a.retries = rev, 0
-	a.saved = w.loop.Now()
+	a.saved = w.age()
 	switch {
 	case a.saveAgain:
 		a.save()
@@ -434,10 +455,7 @@ func (a *attachment) whenActive(e event, f func()) {
 	case !a.suspended:
 		f()
 	default:
-		if a.late == nil {
-			a.late = new([numEvents]func())
-		}
-		a.late[e] = f
+		a.wait().late[e] = f
 	}
 }
 
@@ -450,8 +468,9 @@ func (a *attachment) reactivate() {
 	if a.client != nil {
 		a.client.conn.Release()
 	}
-	if late := a.late; late != nil {
-		a.late = nil
+	if w := a.waiting; w != nil {
+		late := w.late
+		w.late = [numEvents]func(){}
 		for e, f := range late {
 			if f != nil {
 				a.whenActive(event(e), f)
@@ -499,9 +518,10 @@ const releasePatience = 150 * time.Millisecond
 // release gives the session to another attachment: nothing is written any
 // more, the socket is closed, and the answer says how far delivery got.
 func (a *attachment) release(answer func(released)) {
-	a.releases = append(a.releases, answer)
+	w := a.wait()
+	w.releases = append(w.releases, answer)
 	switch {
-	case len(a.releases) > 1: // the wait has begun
+	case len(w.releases) > 1: // the wait has begun
 	case a.listening && !a.suspended && a.client != nil && a.core.Release(a):
 		a.setTimer(releasePatience)
 	default:
@@ -517,15 +537,15 @@ func (a *attachment) released() {
 
 // answerReleases says how far delivery got, as is known now.
 func (a *attachment) answerReleases() {
-	if len(a.releases) == 0 {
+	if !a.releasing() {
 		return
 	}
 	r := released{Found: true, Floor: a.core.Floor(), Seen: a.core.Seen()}
 	a.w.given.put(claimKey{a.sid, a.fence}, r, a.w.loop.Now())
-	for _, answer := range a.releases {
+	for _, answer := range a.waiting.releases {
 		answer(r)
 	}
-	a.releases = nil
+	a.waiting.releases = nil
 }
 
 // letGo closes the socket of a session that another connection has: nothing
@@ -544,7 +564,7 @@ func (a *attachment) letGo() {
 // park keeps the session for a client that is away: DESIGN §5 "Park".
 func (a *attachment) park() {
 	a.client = nil
-	if len(a.releases) > 0 {
+	if a.releasing() {
 		a.released() // to be parked by nobody: others wait for it
 		return
 	}

@@ -224,7 +224,7 @@ func (c *client) authenticate(got *accepted) {
 	w := c.w
 	n := w.node
 	refuse := func() { c.close(closeUnauthentic, "authentication failed") }
-	body, err := json.Marshal(map[string]string{"token": got.token, "ip": c.addr.String(), "origin": got.origin, "url": got.uri})
+	body, err := json.Marshal(map[string]string{"token": got.token, "ip": c.addr().String(), "origin": got.origin, "url": got.uri})
 	if err != nil {
 		refuse()
 		return
@@ -250,7 +250,7 @@ func (c *client) authenticate(got *accepted) {
 			refuse()
 			return
 		}
-		c.identity, c.auth = verdict.Identity, result
+		c.identity, c.arriving().auth = verdict.Identity, result
 		if verdict.Expires > 0 {
 			c.expireAt(time.Unix(int64(verdict.Expires), 0))
 		}

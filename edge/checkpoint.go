@@ -16,16 +16,17 @@ const (
 func (w *worker) checkpoint() {
 	w.tick()
 	budget := max(1, checkpointRate/len(w.node.workers)/int(time.Second/checkpointEvery))
-	due := w.loop.Now().Add(-checkpointAge)
+	now := uint32(w.age().Milliseconds())
 	done := 0
 	for _, a := range w.dirty {
-		if budget == 0 || a.dirtySince.After(due) {
+		age := time.Duration(now-a.dirtySince) * time.Millisecond
+		if budget == 0 || age < checkpointAge {
 			break
 		}
 		done++
 		a.isDirty = false
-		if w.attachments[a.sid] == a && !a.parking && len(a.releases) == 0 {
-			w.node.m.saveAge.Observe(w.loop.Now().Sub(a.dirtySince).Seconds())
+		if w.attachments[a.sid] == a && !a.parking && !a.releasing() {
+			w.node.m.saveAge.Observe(age.Seconds())
 			a.save()
 			budget--
 		}
@@ -37,7 +38,8 @@ func (w *worker) checkpoint() {
 	}
 	oldest := int64(0)
 	if len(w.dirty) > 0 {
-		oldest = w.dirty[0].dirtySince.UnixNano()
+		age := time.Duration(now-w.dirty[0].dirtySince) * time.Millisecond
+		oldest = w.loop.Now().Add(-age).UnixNano()
 	}
 	w.tally.dirtyFrom.Store(oldest)
 }
@@ -63,8 +65,8 @@ const (
 func (w *worker) refresh() {
 	half := w.node.cfg.SessionTTL / 2
 	for _, a := range w.attachments {
-		if a.welcomed && !a.parking && w.loop.Now().Sub(a.saved) >= half {
-			a.saved = w.loop.Now()
+		if a.welcomed && !a.parking && w.age()-a.saved >= half {
+			a.saved = w.age()
 			a.whenActive(checked, func() { a.core.Refresh(a) })
 			a.save()
 		}

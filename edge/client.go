@@ -52,30 +52,44 @@ type client struct {
 	conn *wire.Conn
 	a    *attachment // the session it holds; nil before the first and after the last
 
-	addr     netip.Addr
-	identity string
-	auth     []byte // authResponse for the welcome, then dropped
-	token    string // resume secret for the welcome, then dropped
-	class    session.Class
-
+	identity    string
+	expiry      *wire.Timer // of the token
+	arrival     *arrival    // nil: the session is ready
+	class       session.Class
 	busy        bool // authentication, opening or a resume is under way: messages wait
 	closing     bool
 	paused      bool // not read from, until the way to NATS is free
 	failures    uint8
 	outstanding uint16 // [METHOD] requests
-	early       [][]byte
-	earlySize   int32
-	retireAt    uint32      // when its age ends it, see retirement; 0: never
-	deadline    *wire.Timer // for opening the session
-	expiry      *wire.Timer // of the token
+	retireAt    uint32 // when its age ends it, see retirement; 0: never
 }
+
+// arrival is what a client needs only until its session is ready, so that an
+// idle one does not pay for it.
+type arrival struct {
+	deadline  *wire.Timer
+	auth      []byte // authResponse for the welcome
+	token     string // resume secret for the welcome
+	early     [][]byte
+	earlySize int
+}
+
+// arriving returns what the client needs until its session is ready.
+func (c *client) arriving() *arrival {
+	if c.arrival == nil {
+		c.arrival = new(arrival)
+	}
+	return c.arrival
+}
+
+// addr is the client's address, as far as proxies are trusted.
+func (c *client) addr() netip.Addr { return c.conn.RemoteAddr().Addr() }
 
 // Open implements [wire.Handler].
 func (n *Node) Open(conn *wire.Conn) {
 	w := n.workerOf(conn.Loop())
 	accepted := conn.Data().(*accepted)
-	c := &client{w: w, conn: conn, addr: conn.RemoteAddr().Addr(), identity: accepted.identity, busy: true,
-		retireAt: n.retirement(w.loop.Now())}
+	c := &client{w: w, conn: conn, identity: accepted.identity, busy: true, retireAt: n.retirement(w.loop.Now())}
 	if conn.Protocol() == subprotocolAck {
 		c.class = session.Acked
 	}
@@ -85,7 +99,7 @@ func (n *Node) Open(conn *wire.Conn) {
 		c.close(closeUnauthentic, accepted.refusal)
 		return
 	}
-	c.deadline = w.loop.AfterFunc(n.cfg.HandshakeTimeout, func() {
+	c.arriving().deadline = w.loop.AfterFunc(n.cfg.HandshakeTimeout, func() {
 		n.m.dropped.with("open_timeout").Inc()
 		c.close(closeOverload, "session could not be opened in time")
 	})
@@ -99,8 +113,9 @@ func (n *Node) Open(conn *wire.Conn) {
 
 // start opens the session of an admitted client.
 func (c *client) start() {
-	c.token = newToken()
-	c.a = c.w.open(c, c.token)
+	token := newToken()
+	c.arriving().token = token
+	c.a = c.w.open(c, token)
 }
 
 // Message implements [wire.Handler].
@@ -118,26 +133,31 @@ func (n *Node) Message(conn *wire.Conn, _ bool, p []byte) {
 
 // keepEarly holds a message that came before the session was ready.
 func (c *client) keepEarly(p []byte) {
-	if len(c.early) >= earlyMessages || int(c.earlySize)+len(p) > earlyBytes {
+	r := c.arriving()
+	if len(r.early) >= earlyMessages || r.earlySize+len(p) > earlyBytes {
 		c.w.node.m.dropped.with("early").Inc()
 		c.close(closePolicy, "too many messages before the session is ready")
 		return
 	}
-	c.early = append(c.early, append([]byte(nil), p...))
-	c.earlySize += int32(len(p))
+	r.early = append(r.early, append([]byte(nil), p...))
+	r.earlySize += len(p)
 }
 
 // ready handles what waited and lets the client go on.
 func (c *client) ready() {
 	c.busy = false
-	for len(c.early) > 0 && !c.busy && !c.closing {
-		p := c.early[0]
-		c.early = c.early[1:]
-		c.earlySize -= int32(len(p))
+	r := c.arrival
+	if r == nil {
+		return
+	}
+	for len(r.early) > 0 && !c.busy && !c.closing {
+		p := r.early[0]
+		r.early = r.early[1:]
+		r.earlySize -= len(p)
 		c.route(p)
 	}
-	if len(c.early) == 0 {
-		c.early = nil
+	if !c.busy {
+		c.arrival = nil
 	}
 }
 
@@ -158,7 +178,7 @@ func (n *Node) Pong(conn *wire.Conn, p []byte) {
 	}
 	a.whenActive(e, func() {
 		a.core.Pong(token, a)
-		if len(a.releases) > 0 && a.core.Released() {
+		if a.releasing() && a.core.Released() {
 			a.released()
 		}
 	})
@@ -187,8 +207,8 @@ func (n *Node) Closed(conn *wire.Conn, _ wire.CloseReason) {
 		return
 	}
 	c.closing = true
-	c.early = nil
 	c.stopTimers()
+	c.arrival = nil
 	if a := c.a; a != nil {
 		c.a = nil
 		a.park()
@@ -245,9 +265,9 @@ func (c *client) discard(code int, reason string) {
 }
 
 func (c *client) stopDeadline() {
-	if c.deadline != nil {
-		c.deadline.Stop()
-		c.deadline = nil
+	if r := c.arrival; r != nil && r.deadline != nil {
+		r.deadline.Stop()
+		r.deadline = nil
 	}
 }
 
@@ -267,7 +287,8 @@ func (c *client) welcome(a *attachment) {
 	n := c.w.node
 	a.welcomed = true
 	c.stopDeadline()
-	body := welcomeBody{ID: a.sid, IP: c.addr.String(), Auth: c.auth, Token: c.token, TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window}
+	r := c.arriving()
+	body := welcomeBody{ID: a.sid, IP: c.addr().String(), Auth: r.auth, Token: r.token, TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window}
 	if a.fresh {
 		a.event(bus.SessionOpened, "")
 		n.m.lifecycle.with("opened").Inc()
@@ -278,7 +299,7 @@ func (c *client) welcome(a *attachment) {
 		n.m.resumes.with("ok").Inc()
 		a.Dirty()
 	}
-	c.auth, c.token = nil, ""
+	r.auth, r.token = nil, ""
 	c.reply(outConnection, outgoing{to: a.sid + "@client:/", typ: "connection", body: body.append(nil)})
 	c.ready()
 }

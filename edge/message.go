@@ -169,13 +169,11 @@ func newToken() string {
 }
 
 // hashToken is what the directory keeps of a token.
-func hashToken(token string) []byte {
-	sum := sha256.Sum256([]byte(token))
-	return sum[:]
-}
+func hashToken(token string) [sha256.Size]byte { return sha256.Sum256([]byte(token)) }
 
 func tokenMatches(token string, hash []byte) bool {
-	return len(hash) > 0 && subtle.ConstantTimeCompare(hashToken(token), hash) == 1
+	want := hashToken(token)
+	return len(hash) > 0 && subtle.ConstantTimeCompare(want[:], hash) == 1
 }
 
 func randomUint64() uint64 {

@@ -123,7 +123,7 @@ func (o *outbox) flush() {
 	o.queue = append(o.queue, o.pending...)
 	o.mu.Unlock()
 	clear(o.pending)
-	o.pending = o.pending[:0]
+	o.pending = shrunk(o.pending)
 	o.rouse()
 }
 
@@ -149,9 +149,10 @@ func (o *outbox) run() {
 	var batch []op
 	for {
 		o.mu.Lock()
-		batch, o.queue = o.queue, batch[:0]
+		batch, o.queue = o.queue, batch
 		closed := o.closed
 		o.mu.Unlock()
+		some := len(batch) > 0
 		for i := range batch {
 			if p := &batch[i]; p.acked() {
 				o.stores = append(o.stores, *p)
@@ -163,14 +164,14 @@ func (o *outbox) run() {
 		}
 		o.clocked(batch)
 		o.sendStores()
-		clear(batch)
-		if cap(batch) > 4096 {
-			batch = nil // a burst is no reason to keep its room
+		if some {
+			clear(batch)
+			batch = shrunk(batch)
 		}
 		if o.pausing.Load() && o.ops.Load() < outboxMaxOps/4 && o.bytes.Load() < outboxMaxBytes/4 && o.pausing.Swap(false) {
 			o.relieve()
 		}
-		if len(batch) > 0 {
+		if some {
 			continue
 		}
 		if closed && len(o.stores) == 0 {
@@ -178,6 +179,16 @@ func (o *outbox) run() {
 		}
 		<-o.wake
 	}
+}
+
+// shrunk empties a queue of operations, whose elements have been cleared. Room
+// that was made for a burst goes once it is not needed: an operation takes 432
+// bytes.
+func shrunk(ops []op) []op {
+	if cap(ops) > 4096 || cap(ops) > 256 && len(ops) < cap(ops)/8 {
+		return nil
+	}
+	return ops[:0]
 }
 
 // acked reports whether the operation takes a place in the window.

@@ -264,11 +264,12 @@ func (c *client) takeOver(r resumeRequest, cl claim) {
 		}
 	}
 	a := &attachment{
-		w: w, sid: r.id, fence: cl.fence, identity: cl.entry.Identity, tokenHash: cl.entry.TokenHash,
-		opened: cl.entry.Opened, class: c.class, client: c, start: cl.entry.Start, rev: cl.rev, saved: w.loop.Now(),
+		w: w, sid: r.id, fence: cl.fence, identity: cl.entry.Identity,
+		opened: cl.entry.Opened.Unix(), class: c.class, client: c, start: cl.entry.Start, rev: cl.rev, saved: w.age(),
 	}
+	copy(a.tokenHash[:], cl.entry.TokenHash)
 	c.a = a
-	c.deadline = w.loop.AfterFunc(w.node.cfg.HandshakeTimeout, func() {
+	c.arriving().deadline = w.loop.AfterFunc(w.node.cfg.HandshakeTimeout, func() {
 		c.close(closeOverload, "session could not be resumed in time")
 	})
 	w.attach(a, floor, seen)
@@ -301,7 +302,7 @@ func (c *client) notResumed(err error) {
 	n.m.resumes.with(label).Inc()
 	c.failures++
 	c.welcomeBack(result, c.a.sid)
-	if c.failures > maxFailedResumes || !n.guesses.allow(c.addr, c.w.loop.Now()) {
+	if c.failures > maxFailedResumes || !n.guesses.allow(c.addr(), c.w.loop.Now()) {
 		n.m.dropped.with("guesses").Inc()
 		c.close(closePolicy, "too many failed resumes")
 	}
@@ -310,7 +311,7 @@ func (c *client) notResumed(err error) {
 // welcomeBack sends the connection message that answers a resume.
 func (c *client) welcomeBack(result int, sid string) {
 	n := c.w.node
-	body := welcomeBody{ID: sid, IP: c.addr.String(), TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window, Resume: result}
+	body := welcomeBody{ID: sid, IP: c.addr().String(), TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window, Resume: result}
 	c.reply(outConnection, outgoing{to: sid + "@client:/", typ: "connection", body: body.append(nil)})
 }
 

@@ -94,7 +94,7 @@ func (c *client) routeRouter(e *umf.Envelope, to umf.Address) {
 		c.pong(e)
 	case "log":
 		c.took(inLog)
-		n.clientLog.add(c.a.sid, c.addr, e.Raw(umf.Body))
+		n.clientLog.add(c.a.sid, c.addr(), e.Raw(umf.Body))
 	case "wsdir.loc":
 		c.took(inWsdir)
 		c.locate(e)

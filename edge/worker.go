@@ -96,7 +96,7 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 		}
 		live, stored := bus.ParseCopy(msg)
 		if !stored {
-			if len(a.releases) == 0 {
+			if !a.releasing() {
 				a.pushLive(live.Payload, w.node.tracing.traceOf(msg.Header))
 			}
 			continue
@@ -114,6 +114,9 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 		}
 	}
 }
+
+// age is how long the node has run, by the loop's clock, which runs evenly.
+func (w *worker) age() time.Duration { return w.loop.Now().Sub(w.node.started) }
 
 // junkMark makes the session machine pass over an entry as it does over a
 // marker, so that junk in a mailbox cannot stop the queue (FAILURES R39).

@@ -58,6 +58,7 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
+	go tendMemory(ctx)
 	defer onDrainSignal(func() { node.Drain("SIGUSR1") })()
 	return node.Run(ctx)
 }
