@@ -123,6 +123,21 @@
 // is lost, its repetition meets its own first copy as a conflict; every write
 // carries a name (Umf-Write) by which the writer recognises it.
 //
+// # A full store
+//
+// When the storage of the account is used up, NATS takes nothing more: no
+// message, no marker, no entry of the directory. Sockets stay, senders are told,
+// and what is stored stays. But no session can open, and none can move to
+// another socket: the move is a write to the directory, and without that fence
+// two nodes could own one session. With MailboxConfig.MaxBytes the mailboxes drop
+// their oldest messages instead, which is told as a gap; it should leave the
+// directory some room within the account's limit.
+//
+// A session that is dropped because its socket resumed an older one leaves its
+// first marker behind, about a hundred bytes, until the mailbox's age ends it.
+// To remove it, nodes would need to be allowed to delete messages, which would
+// let whoever has their credentials delete everybody's.
+//
 // # Work queues
 //
 // The stream UMF_WORK with work-queue retention: what a client forwards to a

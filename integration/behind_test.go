@@ -260,6 +260,47 @@ func TestSessionExpiry(t *testing.T) {
 	again.find(func(m message) bool { return m.Body() == "1" })
 }
 
+// R16: with a bound on the mailboxes together (EDGE_MAILBOX_MAX_BYTES) the store
+// never gets full: the oldest messages make room, which is told, and sessions go
+// on opening and resuming.
+func TestMailboxesOverTheirBytes(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	node := w.start(t, "bounded store", map[string]string{"EDGE_MAILBOX_STREAMS": "1", "EDGE_MAILBOX_MAX_BYTES": "1MiB"})
+	quiet, loud := dialAcked(t, node), dial(t, node)
+	w.pushNumbers(t, quiet.ID, 0, 2)
+	seq := quiet.wantBodies(0, 2)[1].Seq()
+	quiet.Drop()
+	loud.Drop()
+	w.pushNumbers(t, quiet.ID, 2, 4) // which the noise pushes out
+	noise := make([]byte, 64<<10)    // which does not compress
+	random := harness.Rand(t.Name())
+	const count = 40
+	for i := range count {
+		for j := range noise {
+			noise[j] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[random.IntN(64)]
+		}
+		m := pushed(loud.ID, "n"+strconv.Itoa(i), i)
+		m["pad"] = string(noise)
+		w.push(t, loud.ID, m)
+	}
+	w.pushNumbers(t, quiet.ID, 4, 5)
+
+	again := quiet.resumeAcked(node, seq)
+	told := again.next()
+	if g := readGap(t, told); g.Why != "overflow" || told.Prev() != seq {
+		t.Errorf("gap %s", told.Raw)
+	}
+	wantChain(t, told.Seq(), again.wantBodies(4, 5))
+	old := loud.resume(node)
+	from := bodyNumber(t, old.next())
+	if from == 0 || from > count-4 {
+		t.Errorf("the queue starts at message %d of %d", from, count)
+	}
+	old.wantBodies(from+1, count)
+	dial(t, node).fence()
+}
+
 // R16: the store takes no more. Senders are told; what was acknowledged stays.
 func TestStoreIsFull(t *testing.T) {
 	t.Parallel()
