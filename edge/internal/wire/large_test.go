@@ -21,9 +21,12 @@ func fragmented(first byte, payload string, size int) []byte {
 
 // TestLarge: large messages, in one frame, in very many, and in small pieces.
 func TestLarge(t *testing.T) {
-	const mega = 1 << 20
+	mega := 1 << 20
+	if raceEnabled {
+		mega = 1 << 17 // the detector makes each byte of the test's own masking slow
+	}
 	transports(t, func(t *testing.T, o Options) {
-		o.MaxMessage, o.MaxFragments = 16*mega, 1<<17
+		o.MaxMessage, o.MaxFragments = int64(16*mega), 1<<17
 		s := serve(t, o, newRecorder(t), nil)
 		check := func(name string, first byte, payload string, frame, piece int) {
 			t.Run(fmt.Sprintf("%s of %d bytes in frames of %d, pieces of %d", name, len(payload), frame, piece), func(t *testing.T) {
@@ -52,7 +55,7 @@ func TestLarge(t *testing.T) {
 			check("text", text, cut, len(cut), len(cut)+100)
 			check("binary", bin, strings.Repeat("\xfe", size), size, size+100)
 		}
-		for _, frame := range []int{64, 1 << 10, 64 << 10, mega} {
+		for _, frame := range []int{64, 64 << 10} {
 			check("text", text, strings.Repeat("*", 4*mega), frame, 5*mega) // 64: 65,536 frames
 			check("binary", bin, strings.Repeat("\xfe", 4*mega), frame, 5*mega)
 		}
@@ -63,7 +66,7 @@ func TestLarge(t *testing.T) {
 }
 
 // deflateSizes are the messages of TestDeflateFragments.
-var deflateSizes = []int{16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072}
+var deflateSizes = []int{16, 64, 256, 4096, 16384, 131072}
 
 // TestDeflateFragments: compressed messages of many sizes, in fragments of many
 // sizes, from clients that have asked for all kinds of parameters.
@@ -71,6 +74,10 @@ func TestDeflateFragments(t *testing.T) {
 	var json strings.Builder
 	for i := 0; json.Len() < deflateSizes[len(deflateSizes)-1]; i++ {
 		fmt.Fprintf(&json, `{"id":%d,"name":"user %d","score":%d.%d},`, i, i*7919%1000, i%17, i*31%97)
+	}
+	squeezed := make([]string, len(deflateSizes))
+	for i, size := range deflateSizes {
+		squeezed[i] = squeeze(t, json.String()[:size])
 	}
 	offers := []string{
 		"permessage-deflate; client_max_window_bits",
@@ -94,10 +101,13 @@ func TestDeflateFragments(t *testing.T) {
 				if asked := fmt.Sprintf("server_max_window_bits=%d", bits[i]); strings.Contains(offer, asked) != strings.Contains(answer, asked) {
 					t.Fatalf("answer %q", answer)
 				}
-				for _, size := range deflateSizes {
+				for k, size := range deflateSizes {
+					if bits[i] < 15 && size > 16384 {
+						break // expand would take long, piece by piece
+					}
 					m := json.String()[:size]
-					for _, frame := range []int{1 << 20, 256, 1024, 32768} {
-						p.send(fragmented(deflated, squeeze(t, m), frame))
+					for _, frame := range []int{1 << 20, 256, 4096} {
+						p.send(fragmented(deflated, squeezed[k], frame))
 						f, err := p.frame()
 						if err != nil {
 							t.Fatal(err)
