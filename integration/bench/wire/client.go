@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -151,12 +152,14 @@ func header(masked byte, n int) []byte {
 	return binary.BigEndian.AppendUint64([]byte{0x81, masked | 127}, uint64(n))
 }
 
+var errEcho = errors.New("the echo is not what was sent")
+
 // echoAll sends and awaits one message after the other on each connection.
 func echoAll(j *job, conns []net.Conn) (result, error) {
 	out := frame(bytes.Repeat([]byte{'x'}, j.Size))
-	back := len(header(0, j.Size)) + j.Size
+	want := append(header(0, j.Size), bytes.Repeat([]byte{'x'}, j.Size)...)
 	if j.Raw {
-		back = len(out)
+		want = out
 	}
 	end := time.Now().Add(j.Time)
 	var total atomic.Int64
@@ -167,13 +170,17 @@ func echoAll(j *job, conns []net.Conn) (result, error) {
 	for i, c := range conns {
 		wg.Go(func() {
 			var h histogram
-			buf := make([]byte, back)
+			buf := make([]byte, len(want))
 			n := int64(0)
 			for now := time.Now(); now.Before(end); n++ {
 				if _, errs[i] = c.Write(out); errs[i] != nil {
 					return
 				}
 				if _, errs[i] = io.ReadFull(c, buf); errs[i] != nil {
+					return
+				}
+				if !bytes.Equal(buf, want) {
+					errs[i] = fmt.Errorf("%w: %.20q…", errEcho, buf)
 					return
 				}
 				then := now
