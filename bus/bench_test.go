@@ -177,7 +177,7 @@ func BenchmarkCatchUp(b *testing.B) {
 	}{{"servers=1", one}, {"servers=3", three}} {
 		b.Run(servers.name, func(b *testing.B) {
 			s := servers.open(b)
-			for _, queue := range []int{2, 10, 100} {
+			for _, queue := range []int{1, 3, 10, 100} {
 				sid := NewSID()
 				fill(b, s, sid, queue)
 				for _, consumer := range []bool{false, true} {
@@ -193,9 +193,13 @@ func benchCatchUp(b *testing.B, s *Store, sid string, queue int, consumer bool) 
 	for b.Loop() {
 		r := s.NewReader(sid, 1)
 		r.long = consumer
-		batch, err := r.Read(ctx, 1, 0, queue, 0)
-		if err != nil || len(batch.Msgs) != queue {
-			b.Fatal(len(batch.Msgs), err)
+		n := 0
+		for from := uint64(1); n < queue; {
+			batch, err := r.Read(ctx, from, 0, queue, 0)
+			if err != nil || len(batch.Msgs) == 0 {
+				b.Fatal(n, err)
+			}
+			n, from = n+len(batch.Msgs), batch.Next
 		}
 		if err := r.Close(ctx); err != nil {
 			b.Fatal(err)

@@ -93,10 +93,17 @@ func ParseCopy(m *nats.Msg) (c Copy, ok bool) {
 	c.Prev, _ = strconv.ParseUint(last(m.Header, headerLastSeq), 10, 64)
 	c.Mark = markOf(m.Header)
 	c.TTL = one(m.Header, headerTTL) != ""
-	if at, err := time.Parse(time.RFC3339Nano, last(m.Header, headerTime)); err == nil {
-		c.Time = at.UnixNano()
-	}
+	c.Time = storedAt(m.Header)
 	return c, true
+}
+
+// storedAt is when the server says that it stored a message, Unix ns; 0: unknown.
+func storedAt(h nats.Header) int64 {
+	at, err := time.Parse(time.RFC3339Nano, last(h, headerTime))
+	if err != nil {
+		return 0
+	}
+	return at.UnixNano()
 }
 
 // markOf is the id of a marker, 0 for a message. A marker that cannot be read

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strconv"
+
+	"github.com/nats-io/nats.go"
 )
 
 // AnchorState says what became of the message that a reader's place in the
@@ -51,6 +53,17 @@ type Stored struct {
 	Payload []byte
 }
 
+func storedOf(m *nats.Msg, seq uint64, at int64) Stored {
+	return Stored{
+		Seq:     seq,
+		Mark:    markOf(m.Header) != 0,
+		TTL:     one(m.Header, headerTTL) != "",
+		Time:    at,
+		Trace:   TraceParent(m.Header),
+		Payload: m.Data,
+	}
+}
+
 // Batch is the answer of one Read.
 type Batch struct {
 	// Msgs are what follows in the mailbox from the given sequence, without
@@ -89,11 +102,10 @@ const (
 	defaultBatchBytes = 1 << 20
 )
 
-// Reader reads a session's mailbox from a sequence on. The first batch is asked
-// of the stream itself; a queue that is longer becomes the session's
-// reconnection queue, a durable consumer that carries the session's id and
-// exists from the second Read on until Close. One goroutine at a time uses a
-// Reader.
+// Reader reads a session's mailbox from a sequence on. The first few messages
+// are asked of the stream itself, one by one; what is behind them is the
+// session's reconnection queue, a durable consumer that carries the session's
+// id and exists from then on until Close. One goroutine at a time uses a Reader.
 type Reader struct {
 	// Immutable after NewReader.
 	store   *Store
@@ -104,7 +116,9 @@ type Reader struct {
 	fence   uint64
 
 	// Owned by the caller of Read and Close.
-	long   bool   // there was more than one batch: a consumer goes on
+	long   bool   // there may be more than the first few: a consumer goes on
+	early  uint64 // where the first consumer begins, before what is asked of it; 0: it was made
+	skip   int    // messages that it delivers before those
 	name   string // of the consumer that may exist on the server; empty: none
 	broken bool   // it cannot be used any more
 	next   uint64 // what the consumer delivers next, at least
@@ -127,9 +141,9 @@ func (s *Store) NewReader(sid string, fence uint64) *Reader {
 }
 
 // Read returns up to limit messages, of about maxBytes, from sequence from on
-// (0 and 1 both mean the mailbox's start). If the first Read does not reach the
-// end, a consumer serves those after it as long as each goes on where the one
-// before ended; otherwise it is made anew.
+// (0 and 1 both mean the mailbox's start). The first one returns a few at most.
+// If it does not reach the end, a consumer serves those after it as long as each
+// goes on where the one before ended; otherwise it is made anew.
 //
 // When the messages are in hand, Read asks the stream's leader about the
 // message at anchor (0: does not ask): its presence then proves that none was
@@ -158,13 +172,12 @@ func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes 
 	}
 	err := retry(ctx, func(ctx context.Context) (err error) {
 		if !r.long {
-			b.Msgs, err = r.direct(ctx, from, limit, maxBytes)
+			b.Msgs, err = r.few(ctx, from, limit, maxBytes)
 			return err
 		}
-		if err := r.position(ctx, from); err != nil {
-			return err
+		if err = r.position(ctx, from); err == nil {
+			b.Msgs, err = r.pull(ctx, limit, maxBytes)
 		}
-		b.Msgs, err = r.pull(ctx, limit, maxBytes)
 		return err
 	})
 	if err != nil {

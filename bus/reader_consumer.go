@@ -58,15 +58,28 @@ type consumerRequest struct {
 // create makes a consumer under a name that was never used before: late
 // messages of another one cannot be taken for its own, and one that a former
 // reader left behind cannot be taken for a new one.
+//
+// The first one begins before the few messages that were read without it, and
+// one earlier still. The server counts what is pending for a new consumer: at
+// once where the consumer begins with the first message that the mailbox has in
+// a block of the store, as the last one that was delivered often is, and else by
+// looking at every message of that block.
 func (r *Reader) create(ctx context.Context, from uint64) error {
 	r.name = consumerName(r.sid, r.fence, r.store.readers.Add(1))
 	r.broken, r.next, r.cseq, r.absent = true, from, 0, 0
+	start := from
+	if r.early != 0 && r.early < from {
+		start = r.early
+	} else {
+		r.skip = 0
+	}
+	r.early = 0
 	req := consumerRequest{
 		Stream: r.stream,
 		Action: "create",
 		Config: consumerConfig{
 			Durable: r.name, Name: r.name,
-			DeliverPolicy: "by_start_sequence", OptStartSeq: from,
+			DeliverPolicy: "by_start_sequence", OptStartSeq: start,
 			AckPolicy: "none", ReplayPolicy: "instant",
 			Filter: r.subject, MaxWaiting: 8,
 			Inactive: readerIdle, Replicas: 1, Memory: true,
@@ -96,24 +109,27 @@ func (r *Reader) pull(ctx context.Context, limit, maxBytes int) ([]Stored, error
 	if err == nil && tooBig && len(msgs) == 0 {
 		msgs, _, err = r.pullOnce(ctx, 1, 0)
 	}
-	return msgs, err
+	// More came than was asked for if one of those to skip was dropped meanwhile.
+	// The next Read makes a consumer that begins where this one should have ended.
+	return msgs[:min(len(msgs), limit)], err
 }
 
 // pullOnce sends one pull request and collects its answer. Whatever it returns
 // is contiguous; after anything unusual the consumer counts as broken, so that
 // the next Read makes it anew where this one ended.
 func (r *Reader) pullOnce(ctx context.Context, limit, maxBytes int) (msgs []Stored, tooBig bool, err error) {
-	c, err := r.store.inbox.open(r.name, limit+1) // and the status at the end
+	most := limit + r.skip
+	c, err := r.store.inbox.open(r.name, most+1) // and the status at the end
 	if err != nil {
 		return nil, false, err
 	}
 	defer r.store.inbox.end(c)
-	if err := r.request(c.reply, limit, maxBytes); err != nil {
+	if err := r.request(c.reply, most, maxBytes); err != nil {
 		return nil, false, err
 	}
 	silence := time.NewTimer(pullSilence)
 	defer silence.Stop()
-	for len(msgs) < limit {
+	for range most {
 		select {
 		case m := <-c.msgs:
 			if status := statusOf(m); status != "" && m.Reply == "" { // with one it is a message, whatever it looks like
@@ -187,17 +203,12 @@ func (r *Reader) take(m *nats.Msg, msgs *[]Stored) bool {
 	}
 	r.cseq, r.absent = d.cseq, 0
 	if d.seq < r.next {
-		return true // the server began earlier than asked; the caller has it
+		r.skip = max(r.skip-1, 0)
+		return true // the caller has it
 	}
+	r.skip = 0
 	r.next = d.seq + 1
-	*msgs = append(*msgs, Stored{
-		Seq:     d.seq,
-		Mark:    markOf(m.Header) != 0,
-		TTL:     one(m.Header, headerTTL) != "",
-		Trace:   TraceParent(m.Header),
-		Time:    d.stored,
-		Payload: m.Data,
-	})
+	*msgs = append(*msgs, storedOf(m, d.seq, d.stored))
 	return true
 }
 

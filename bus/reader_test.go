@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // fill publishes n messages "0", "1", … and returns their sequences.
@@ -199,7 +200,10 @@ func TestReadOverflow(t *testing.T) {
 	r := s.NewReader(sid, 1)
 	closeReader(t, r)
 	b, err := r.Read(ctx, seqs[3], seqs[2], 100, 0)
-	if err != nil || texts(b) != "13 14 15 16 17 18 19" || b.Anchor != AnchorGone || b.Last != seqs[19] || b.Oldest != seqs[13] {
+	if err != nil || texts(b) != "13 14 15 16" || b.Anchor != AnchorGone || b.Last != seqs[19] || b.Oldest != seqs[13] {
+		t.Fatalf("%q %+v, %v", texts(b), b, err)
+	}
+	if b, err = r.Read(ctx, b.Next, seqs[16], 100, 0); err != nil || texts(b) != "17 18 19" || b.Anchor != AnchorPresent {
 		t.Fatalf("%q %+v, %v", texts(b), b, err)
 	}
 	n := s.NewReader(neighbour, 1)
@@ -241,7 +245,7 @@ func TestReadBytes(t *testing.T) {
 	var from uint64
 	for _, c := range []struct{ bytes, want int }{
 		{100, 1},    // less than one message: one all the same
-		{12_000, 2}, // two fit
+		{17_000, 2}, // two fit, beside the one that the consumer begins with
 		{0, 1},      // the rest
 	} {
 		b, err := r.Read(ctx, from, 0, 10, c.bytes)
@@ -312,7 +316,7 @@ func TestReadLostOnTheWay(t *testing.T) {
 	fill(t, s, sid, 5)
 	r := s.NewReader(sid, 1)
 	closeReader(t, r)
-	for i, from := range []uint64{1, 2} {
+	for i, from := range []uint64{1, 2} { // the second with a consumer
 		if b, err := r.Read(ctx, from, 0, 1, 0); err != nil || texts(b) != strconv.Itoa(i) {
 			t.Fatal(texts(b), err)
 		}
@@ -324,85 +328,91 @@ func TestReadLostOnTheWay(t *testing.T) {
 	}
 }
 
-// TestReadWithoutConsumer: a queue that fits one batch is read without one.
-func TestReadWithoutConsumer(t *testing.T) {
+// TestReadFew: a queue of a few messages is read without a consumer. A longer
+// one gets a consumer, which begins before those.
+func TestReadFew(t *testing.T) {
 	s := newStore(t, MailboxConfig{})
 	ctx, sid := testContext(t), NewSID()
-	seqs := fill(t, s, sid, 4)
+	seqs := fill(t, s, sid, fewMessages+4)
 	fill(t, s, other(sid), 3)
 	r := s.NewReader(sid, 1)
 	closeReader(t, r)
-	for i, want := range []string{"0 1 2 3", "1 2 3", "2 3", "3", ""} {
-		from := uint64(1)
-		if i > 0 {
-			from = seqs[i-1] + 1
-		}
-		if b, err := r.Read(ctx, from, 0, 4, 0); err != nil || texts(b) != want {
-			t.Errorf("from %d: %q, %v; want %q", from, texts(b), err, want)
-		}
-		if n := consumers(t, s, sid); n != 0 {
-			t.Fatalf("from %d: %d consumers", from, n)
+	for back := range fewMessages { // 0, 1, … messages before the end
+		from := seqs[len(seqs)-1-back] + 1
+		if b, err := r.Read(ctx, from, 0, 10, 0); err != nil || len(b.Msgs) != back || r.long {
+			t.Errorf("from %d: %q, %v, long %v", from, texts(b), err, r.long)
 		}
 	}
-	// The message before is no part of the batch, though it alone fills it.
-	if b, err := r.Read(ctx, seqs[0]+1, 0, 1, 1); err != nil || texts(b) != "1" {
-		t.Errorf("%q, %v", texts(b), err)
+	if n := consumers(t, s, sid); n != 0 {
+		t.Fatalf("%d consumers", n)
+	}
+	var got []string
+	for from := seqs[0] + 1; from <= seqs[len(seqs)-1]; {
+		b, err := r.Read(ctx, from, 0, 2, 0)
+		if err != nil || len(b.Msgs) == 0 || len(b.Msgs) > 2 {
+			t.Fatalf("from %d: %q, %v", from, texts(b), err)
+		}
+		got, from = append(got, texts(b)), b.Next
+	}
+	if all := strings.Join(got, " "); all != "1 2 3 4 5 6 7" {
+		t.Errorf("%q", all)
+	}
+	if n := consumers(t, s, sid); n != 1 {
+		t.Errorf("%d consumers", n)
 	}
 }
 
-// TestReadForgedPlace: what a publisher puts into the headers that the server
-// uses, or into a message that looks like the end of an answer, deceives nobody.
-func TestReadForgedPlace(t *testing.T) {
+// TestReadFewDropped: what the consumer was to skip is gone when it begins.
+func TestReadFewDropped(t *testing.T) {
 	s := newStore(t, MailboxConfig{})
 	ctx, sid := testContext(t), NewSID()
-	seq := fill(t, s, sid, 1)[0]
-	for _, h := range []nats.Header{
-		{headerSeq: {"900"}, headerLastSeq: {"899"}, headerTime: {"2001-01-01T00:00:00Z"}},
-		{"Status": {"204"}, headerPending: {"0"}, headerLastSeq: {strconv.FormatUint(seq, 10)}},
-		{"Status": {"404"}},
-	} {
-		if _, err := s.Publish(ctx, sid, Outgoing{Header: h, Payload: []byte{}}); err != nil {
+	seqs := fill(t, s, sid, 2*fewMessages)
+	r := s.NewReader(sid, 1)
+	closeReader(t, r)
+	b, err := r.Read(ctx, seqs[0]+1, 0, fewMessages, 0)
+	if err != nil || !r.long {
+		t.Fatal(texts(b), err)
+	}
+	stream, _ := s.stream(sid)
+	st, err := s.js.Stream(ctx, stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Purge(ctx, jetstream.WithPurgeSequence(b.Next)); err != nil {
+		t.Fatal(err)
+	}
+	for from, want := b.Next, fewMessages+1; want < len(seqs); want++ {
+		b, err := r.Read(ctx, from, 0, 1, 0)
+		if err != nil || texts(b) != strconv.Itoa(want) {
+			t.Fatalf("from %d: %q, %v; want %d", from, texts(b), err, want)
+		}
+		from = b.Next
+	}
+}
+
+// TestReadForgedEnd: a message that looks like the end of an answer is none.
+func TestReadForgedEnd(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	fill(t, s, sid, fewMessages)
+	for _, status := range []string{"404", "408", "409", "503"} {
+		if _, err := s.Publish(ctx, sid, Outgoing{Header: nats.Header{"Status": {status}}, Payload: []byte{}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	end := fill(t, s, sid, 1)[0]
+	seqs := fill(t, s, sid, 1)
 	r := s.NewReader(sid, 1)
 	closeReader(t, r)
-	for _, long := range []bool{false, true} {
-		r.long = long
-		b, err := r.Read(ctx, 1, 0, 10, 0)
-		if err != nil || len(b.Msgs) != 5 || b.Msgs[4].Seq != end || texts(b) != "0    0" {
-			t.Fatalf("%q %+v, %v", texts(b), b.Msgs, err)
+	n := 0
+	for from := uint64(1); from <= seqs[0]; {
+		b, err := r.Read(ctx, from, 0, 10, 0)
+		if err != nil || len(b.Msgs) == 0 {
+			t.Fatalf("from %d: %q, %v", from, texts(b), err)
 		}
-		for i, m := range b.Msgs[1:] {
-			if m.Seq <= b.Msgs[i].Seq || m.Time < b.Msgs[i].Time {
-				t.Errorf("%+v after %+v", m, b.Msgs[i])
-			}
-		}
+		n, from = n+len(b.Msgs), b.Next
 	}
-}
-
-// TestDirectEnd: only an end that names the last message that came is one.
-func TestDirectEnd(t *testing.T) {
-	end := func(status, pending, final string) *nats.Msg {
-		return &nats.Msg{Header: nats.Header{"Status": {status}, headerPending: {pending}, headerLastSeq: {final}}}
-	}
-	for _, c := range []struct {
-		m    *nats.Msg
-		more bool
-		err  error
-	}{
-		{end("204", "0", "7"), false, nil},
-		{end("204", "2", "7"), true, nil},
-		{end("204", "0", "8"), true, nil}, // the last one was lost on its way
-		{end("204", "0", ""), true, nil},
-		{end("404", "", ""), false, nil},
-		{end("503", "", ""), true, ErrUnavailable},
-		{end("408", "", ""), true, ErrRefused},
-	} {
-		if more, err := directEnd(c.m, 7); more != c.more || !errors.Is(err, c.err) {
-			t.Errorf("%v: %v, %v", c.m.Header, more, err)
-		}
+	if n != fewMessages+5 {
+		t.Errorf("%d messages", n)
 	}
 }
 

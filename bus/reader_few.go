@@ -1,0 +1,58 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
+
+// fewMessages is how many messages a reader asks for one by one before it makes
+// a consumer. Queues that are longer pay for both, so it is not many.
+const fewMessages = 4
+
+// few asks any replica of the stream for the first messages of a queue, up to
+// the bounds, without a consumer. It sets r.long if the queue may go on behind
+// them.
+func (r *Reader) few(ctx context.Context, from uint64, limit, maxBytes int) ([]Stored, error) {
+	r.early, r.skip = from, 0
+	if from > 1 {
+		r.early, r.skip = from-1, 1
+	}
+	var msgs []Stored
+	for next, bytes := from, 0; len(msgs) < min(limit, fewMessages) && bytes < maxBytes; {
+		s, found, err := r.directGet(ctx, next)
+		if err != nil || !found {
+			return msgs, keepWhatCame(msgs, err)
+		}
+		msgs = append(msgs, s)
+		r.skip++
+		next, bytes = s.Seq+1, bytes+len(s.Payload)
+	}
+	r.long = true
+	return msgs, nil
+}
+
+// directGet asks for the mailbox's next message from a sequence on (ADR-31). If
+// it is not found, the replica that answered has none.
+func (r *Reader) directGet(ctx context.Context, from uint64) (s Stored, found bool, err error) {
+	req := make([]byte, 0, 96)
+	req = append(req, `{"seq":`...)
+	req = strconv.AppendUint(req, from, 10)
+	req = append(req, `,"next_by_subj":"`...)
+	req = append(req, r.subject...) // a subject that MailboxSubject made needs no escapes
+	req = append(req, `"}`...)
+	m, err := r.store.nc.RequestWithContext(ctx, apiDirectGet+r.stream, req)
+	if err != nil {
+		return s, false, fmt.Errorf("%s: %w", apiDirectGet+r.stream, requestError(err))
+	}
+	// Whatever a publisher put into the headers: what the server adds, to a
+	// message only, comes behind it.
+	seq, err := strconv.ParseUint(last(m.Header, headerSeq), 10, 64)
+	if err == nil && seq >= from {
+		return storedOf(m, seq, storedAt(m.Header)), true, nil
+	}
+	if status := statusOf(m); status != "404" {
+		return s, false, fmt.Errorf("%w: %w: %s %s", ErrRefused, errPull, status, one(m.Header, "Description"))
+	}
+	return s, false, nil
+}
