@@ -17,7 +17,8 @@ const headerStream = "Nats-Expected-Stream"
 // probe is one subject that a node publishes or subscribes to, with names that
 // nobody has. A message to it does nothing: it names no existing session,
 // service or node; a stream refuses it by its header, and the JetStream API by
-// its body, which is no JSON.
+// its body, which asks for nothing or names another stream than the subject.
+// (What is no JSON would be refused as well, and logged by the server.)
 type probe struct {
 	need      string // what a node needs it for
 	subject   string
@@ -29,7 +30,8 @@ type probe struct {
 // probes has at least one subject for every pattern of [NodePermissions], but
 // for answers, which are tried by asking.
 func probes(streams int) []probe {
-	const nobody, notJSON = "hydrant-doctor", "?"
+	const nobody, nothing = "hydrant-doctor", "{}"
+	const otherStream, otherConsumer = `{"name":"` + nobody + `"}`, `{"stream_name":"` + nobody + `"}`
 	sid, node := NewSID(), NewNodeID()
 	tail := sid[:1] + "." + sid
 	refused := nats.Header{headerStream: []string{nobody}}
@@ -52,7 +54,7 @@ func probes(streams int) []probe {
 	publish("session directory", refused, "", sessionKeyPrefix+sid)
 	publish("orders to other nodes", nil, "", prefixNode+node)
 	subscribe("orders of other nodes", prefixNode+node)
-	publish("session events", nil, notJSON, prefixEvent+string(SessionClosed)+"."+tail) // of no session, and no event
+	publish("session events", nil, nothing, prefixEvent+string(SessionClosed)+"."+tail) // of no session, and no event
 	publish("discovery", nil, "", "$SRV.INFO")
 	for _, verb := range []string{"PING", "INFO", "STATS"} {
 		at := "$SRV." + verb
@@ -63,14 +65,15 @@ func probes(streams int) []probe {
 	for _, stream := range streamNames(streams) {
 		subscribe("new leaders of streams", advisoryLeader+stream)
 		publish("look at streams", nil, "", apiStreamInfo+stream)
-		publish("create and update streams", nil, notJSON, apiPrefix+"STREAM.CREATE."+stream, apiPrefix+"STREAM.UPDATE."+stream)
+		publish("create and update streams", nil, otherStream, apiPrefix+"STREAM.CREATE."+stream, apiPrefix+"STREAM.UPDATE."+stream)
 		if stream == WorkStream {
 			continue
 		}
-		publish("read mailboxes and directory", nil, notJSON, apiMsgGet+stream, apiDirectGet+stream)
-		publish("consumers", nil, notJSON, apiConsumerCreate+stream+"."+nobody+"."+prefixOut+tail, apiConsumerDelete+stream+"."+nobody)
+		publish("read mailboxes and directory", nil, nothing, apiMsgGet+stream, apiDirectGet+stream)
+		publish("consumers", nil, otherConsumer, apiConsumerCreate+stream+"."+nobody+"."+prefixOut+tail)
+		publish("consumers", nil, "", apiConsumerDelete+stream+"."+nobody)
 		if stream != sessionStream { // it is listed by a push consumer
-			publish("consumers", nil, notJSON, apiConsumerNext+stream+"."+nobody)
+			publish("consumers", nil, "", apiConsumerNext+stream+"."+nobody)
 		}
 	}
 	publish("read mailboxes and directory", nil, "", apiDirectGet+sessionStream+"."+sessionKeyPrefix+sid)

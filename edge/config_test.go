@@ -41,6 +41,10 @@ func TestLoadConfigErrors(t *testing.T) {
 		{"EDGE_AUTH", "jwt", "EDGE_AUTH_KEY_FILE"},
 		{"EDGE_TRUSTED_PROXIES", "10.0.0.0/33", "EDGE_TRUSTED_PROXIES"},
 		{"EDGE_SERVICE_NAME", "a.b", "EDGE_SERVICE_NAME"},
+		{"EDGE_DRAIN_GRACE", "-1s", "below zero"},
+		{"EDGE_DRAIN_TIMEOUT", "-1s", "below zero"},
+		{"EDGE_MAX_CONNECTION_AGE", "-1h", "between 1s and a year"},
+		{"EDGE_MAX_CONNECTION_AGE", "10ms", "between 1s and a year"},
 		{"EDGE_TLS_CERT", "cert.pem", "go together"},
 	} {
 		t.Run(test.name+"="+test.value, func(t *testing.T) {

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"net"
 
 	"github.com/nats-io/nats.go"
 
@@ -13,7 +14,7 @@ import (
 // NATS, its permissions and streams, and this machine. It creates and changes
 // nothing.
 func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []bus.Check {
-	checks := checkDescriptors(cfg.MaxConnections)
+	checks := append(checkDescriptors(cfg.MaxConnections), checkAdmin(&cfg)...)
 	ignore := func(*nats.Conn, *nats.Subscription, error) {} // CheckPermissions reports them
 	nc, err := bus.Connect(busCfg, "hydrant-doctor", nats.ErrorHandler(ignore))
 	if err != nil {
@@ -47,6 +48,19 @@ func checkPayload(nc *nats.Conn, message int64) bus.Check {
 		c.Verdict, c.Fix = bus.Warn, "lower EDGE_MAX_MESSAGE or raise max_payload in NATS: what lies between is read from clients and then refused"
 	}
 	return c
+}
+
+// checkAdmin warns of administrators' rights for everybody.
+func checkAdmin(cfg *Config) []bus.Check {
+	host, _, err := net.SplitHostPort(cfg.AdminListen)
+	if cfg.AdminListen == "" || cfg.AdminToken != "" {
+		return nil
+	}
+	c := bus.Check{What: "admin listener", Detail: cfg.AdminListen}
+	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		c.Verdict, c.Fix = bus.Warn, "set EDGE_ADMIN_TOKEN, or let nobody but administrators reach it: it drains the node"
+	}
+	return []bus.Check{c}
 }
 
 // spareDescriptors are for what is not a client: NATS, loops, files, and the

@@ -60,7 +60,8 @@ func (n *Node) closeClients(ctx context.Context) {
 	spread := min(n.cfg.DrainTimeout, time.Duration(n.connections.Load())*drainPerClient)
 	empty := make(chan struct{}, len(n.workers))
 	for _, w := range n.workers {
-		w.post(func() { w.drain(spread, func() { empty <- struct{}{} }) })
+		// If there is no room until ctx ends, the wait below says so.
+		_ = w.loop.PostWait(ctx, func() { w.drain(spread, func() { empty <- struct{}{} }) })
 	}
 	for range n.workers {
 		select {

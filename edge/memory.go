@@ -10,7 +10,7 @@ import (
 )
 
 // Shedding, by share of the process's memory limit (GOMEMLIMIT, which the
-// binary derives from the container's limit): FAILURES R6. Above memoryFull
+// binary derives from the container or machine): FAILURES R6. Above memoryFull
 // new clients are refused with 503 and the node is not ready, so that the
 // balancer takes another; that ends below memoryRoom. Above memoryCritical
 // clients are closed with 1013, those first whose buffers are large. Their

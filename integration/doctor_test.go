@@ -37,7 +37,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("line %q", line)
 		}
 	}
-	for _, what := range []string{"NATS: nats-server 2.", "JetStream: enabled", "streams: 4 of 4 hold", "permissions: ", "clock: ", "descriptors: ", "largest message: ", "replicas: 1", "power loss: 1 copy"} {
+	for _, what := range []string{"NATS: nats-server 2.", "JetStream: enabled", "streams: 4 of 4 hold", "permissions: ", "clock: ", "descriptors: ", "largest message: ", "replicas: 1", "power loss: 1 copy", "admin listener: 127.0.0.1:9353"} {
 		if !strings.Contains(said, what) {
 			t.Errorf("nothing of %q in:\n%s", what, said)
 		}
@@ -54,6 +54,7 @@ func TestDoctor(t *testing.T) {
 		"other partitions":  {[]string{url, "EDGE_MAILBOX_STREAMS=4"}, []string{"FAIL stream UMF_OUT_0: subjects", "creates at its start: UMF_OUT_2"}},
 		"too many replicas": {[]string{url, "EDGE_MAILBOX_STREAMS=2", "EDGE_STREAM_REPLICAS=3"}, []string{"FAIL replicas", "needs a NATS cluster"}},
 		"descriptors":       {[]string{url, "EDGE_MAILBOX_STREAMS=2", "EDGE_MAX_CONNECTIONS=100000000"}, []string{"FAIL descriptors"}},
+		"open to everybody": {[]string{"NATS_URL=nats://127.0.0.1:1", "EDGE_ADMIN_LISTEN=:9353"}, []string{"warn admin listener"}},
 		"nobody":            {[]string{"NATS_URL=nats://127.0.0.1:1"}, []string{"FAIL NATS: "}},
 		"bad settings":      {[]string{url, "EDGE_NONSENSE=1"}, []string{"EDGE_NONSENSE"}},
 	} {

@@ -25,7 +25,14 @@ func runHelp(_ context.Context, args []string, out io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprint(out, "\nEach command prints its flags with -h. Start with `hydrant demo`.\n")
+	_, err := fmt.Fprint(out, `
+Each command prints its flags with -h. Start with `+"`hydrant demo`"+`.
+
+A node leaves in order on SIGTERM, SIGINT (Ctrl-C), SIGUSR1, or POST /drain on
+its admin listener: it is not ready at once, closes its clients over
+EDGE_DRAIN_TIMEOUT, and ends with status 0. A second SIGTERM or SIGINT ends it
+at once.
+`)
 	return err
 }
 

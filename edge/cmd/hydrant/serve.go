@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"os"
 	"time"
 
@@ -63,20 +62,17 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	return node.Run(ctx)
 }
 
-// memoryRatio is the part of a container's memory that the process may use;
-// the rest is for the kernel's socket buffers.
+// memoryRatio is the part of the memory that the process may use; the rest is
+// for the kernel's socket buffers.
 const memoryRatio = 0.8
 
-// limitMemory makes the container's memory limit the process's, unless
-// GOMEMLIMIT sets one: near it the node sheds clients instead of being killed.
+// limitMemory bounds the process by the memory of its container, or else of
+// the machine, unless GOMEMLIMIT is set: near the limit a node sheds clients
+// instead of being killed.
 func limitMemory(log *slog.Logger) {
-	limit, err := memlimit.Set(memlimit.WithRatio(memoryRatio), memlimit.WithProvider(memlimit.FromCgroup))
-	if err != nil {
-		log.Debug("no memory limit", "why", err)
-		return
-	}
-	if limit < math.MaxInt64 {
-		log.Info("memory limit", "bytes", limit)
+	there := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)
+	if _, err := memlimit.Set(memlimit.WithRatio(memoryRatio), memlimit.WithProvider(there)); err != nil {
+		log.Warn("no memory limit; set GOMEMLIMIT", "error", err)
 	}
 }
 
