@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
@@ -82,6 +83,8 @@ type Options struct {
 	// TracerProvider makes the spans of messages; nil: there are none, at no
 	// cost.
 	TracerProvider trace.TracerProvider
+	// Collectors are served on /metrics beside the node's own.
+	Collectors []prometheus.Collector
 }
 
 // New prepares a node. It connects nothing yet. Errors wrap [ErrConfig].
@@ -108,7 +111,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	}
 	n.tokens = tokens
 	n.pool = newPool(n.m)
-	n.m.registry.MustRegister(newCollector(n))
+	n.m.registry.MustRegister(append(o.Collectors, newCollector(n))...)
 	n.clientLog.full = n.m.dropped.with("client_log").Inc
 	return n, nil
 }

@@ -48,9 +48,26 @@ func TestHelpConfig(t *testing.T) {
 		EDGE_MAX_CONNECTIONS EDGE_RATE_MESSAGES EDGE_RATE_BYTES EDGE_TRUSTED_PROXIES EDGE_STREAM_REPLICAS EDGE_MAILBOX_STREAMS
 		EDGE_LOG_LEVEL EDGE_SIGNATURE EDGE_SIGNATURE_KEYS EDGE_SIGNATURE_KEYS_FILE EDGE_SIGNATURE_WINDOW EDGE_AUTH
 		EDGE_AUTH_SERVICE EDGE_RESUME EDGE_ALLOWED_ORIGINS EDGE_ROUTER_API EDGE_ADMIN_TOKEN EDGE_DATA_DIR EDGE_NATS_LISTEN
-		NATS_URL NATS_CREDS NATS_NKEY NATS_USER NATS_PASSWORD NATS_CA NATS_CERT NATS_KEY`) {
+		NATS_URL NATS_CREDS NATS_NKEY NATS_USER NATS_PASSWORD NATS_CA NATS_CERT NATS_KEY
+		OTEL_TRACES_EXPORTER OTEL_EXPORTER_OTLP_ENDPOINT OTEL_SERVICE_NAME OTEL_TRACES_SAMPLER`) {
 		if !regexp.MustCompile(`(?m)\b` + name + `\b`).MatchString(text) {
 			t.Errorf("%s is not explained", name)
+		}
+	}
+}
+
+// What the OTEL_ variables ask for and nobody does is said at the start.
+func TestTracingMistakes(t *testing.T) {
+	t.Parallel()
+	for env, problem := range map[string]string{
+		"OTEL_TRACES_EXPORTER=zipkin": "OTEL_TRACES_EXPORTER",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 OTEL_EXPORTER_OTLP_PROTOCOL=grpc": "OTEL_EXPORTER_OTLP_PROTOCOL",
+	} {
+		for _, args := range [][]string{{"serve"}, {"echo"}} {
+			_, stderr, err := hydrant(t, "", append(strings.Fields(env), "NATS_URL=nats://127.0.0.1:1"), args...)
+			if err == nil || !strings.Contains(stderr, problem) {
+				t.Errorf("%v with %s: %v, %s", args, env, err, stderr)
+			}
 		}
 	}
 }

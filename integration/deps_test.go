@@ -78,7 +78,7 @@ var layers = []layer{
 	{
 		path: "hydrant/edge/cmd/hydrant",
 		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/bus/embedded", "hydrant/edge", "github.com/coder/websocket/...",
-			"github.com/nats-io/nats.go/...", "github.com/kelseyhightower/envconfig", "go.opentelemetry.io/otel/...",
+			"github.com/nats-io/nats.go/...", "github.com/kelseyhightower/envconfig", "github.com/prometheus/client_golang/...", "go.opentelemetry.io/otel/...",
 			"github.com/KimMachineGun/automemlimit/memlimit"},
 		why: "the binary is subcommands and wiring only",
 	},

@@ -186,6 +186,12 @@ func TestTraceOfAMessage(t *testing.T) {
 	bob.next()
 	c.chain(ctx, t, "a/frame client", "b/deliver mailbox")
 
+	// Whether spans are lost on the way to the collector can be seen.
+	page, err := harness.Get(w.node(t, "a").AdminHTTP("/metrics"))
+	if err != nil || !strings.Contains(string(page), `hydrant_spans_total{result="exported"}`) {
+		t.Errorf("spans are not counted: %v", err)
+	}
+
 	// Also where the receiver is away and reads it after its return.
 	bob.Drop()
 	alice.send(object{"to": bob.Address(), "mid": "waits", "bdy": "y"})

@@ -13,6 +13,9 @@
 // Tests that need a program beyond Go have its name as a build tag: docker,
 // haproxy, nginx, prometheus, systemd. They fail, with the command that installs it, if it is missing.
 //
+// That the expressions are PromQL is said by Prometheus' own parser, in the
+// module promql.
+//
 // The rolling upgrade writes a history of package chaos/history and lets
 // chaos/check judge it, so "nothing lost, nothing out of order" means the same
 // here as everywhere.

@@ -23,11 +23,11 @@ func runEcho(ctx context.Context, args []string, out io.Writer) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	_, stopTraces, err := startTracing(ctx, *name, slog.Default())
+	spans, err := startTracing(ctx, *name, slog.Default())
 	if err != nil {
 		return err
 	}
-	defer stopTraces()
+	defer spans.stop()
 	nc, err := connectNATS("hydrant-echo")
 	if err != nil {
 		return err

@@ -39,11 +39,11 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	level.Set(cfg.Level())
 	log := newLogger(&cfg, level)
 	limitMemory(log)
-	traces, stopTraces, err := startTracing(ctx, "hydrant", log)
+	spans, err := startTracing(ctx, "hydrant", log)
 	if err != nil {
 		return err
 	}
-	defer stopTraces()
+	defer spans.stop()
 	if natsConfig.URL == "" {
 		server, err := embedded.Start(embedded.Options{DataDir: cfg.DataDir, Listen: cfg.NatsListen, Logger: log})
 		if err != nil {
@@ -53,7 +53,7 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 		natsConfig.URL = server.URL()
 		log.Info("embedded NATS", "url", server.URL(), "data", cfg.DataDir)
 	}
-	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log, LogLevel: level, TracerProvider: traces})
+	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log, LogLevel: level, TracerProvider: spans.provider(), Collectors: spans.collectors()})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -61,18 +62,90 @@ func tracingWanted(getenv func(string) string) (bool, error) {
 	return true, nil
 }
 
+// counted counts the spans that an exporter is given, so that those are known
+// which a collector did not take, and, with what has ended, those that the
+// bounded queue before it (OTEL_BSP_MAX_QUEUE_SIZE) had no room for.
+type counted struct {
+	sdktrace.SpanExporter
+	ended, exported, failed prometheus.Counter
+}
+
+func countSpans(to sdktrace.SpanExporter) (*counted, prometheus.Collector) {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "hydrant", Name: "spans_total",
+		Help: "Spans of traces: ended; of these exported, or failed to be. The rest waits, or found the queue full."}, []string{"result"})
+	return &counted{to, vec.WithLabelValues("ended"), vec.WithLabelValues("exported"), vec.WithLabelValues("failed")}, vec
+}
+
+// ExportSpans implements sdktrace.SpanExporter.
+func (c *counted) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	err := c.SpanExporter.ExportSpans(ctx, spans)
+	if err != nil {
+		c.failed.Add(float64(len(spans)))
+	} else {
+		c.exported.Add(float64(len(spans)))
+	}
+	return err
+}
+
+// endings is a span processor that only counts.
+type endings struct{ ended prometheus.Counter }
+
+func (endings) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
+func (endings) Shutdown(context.Context) error                  { return nil }
+func (endings) ForceFlush(context.Context) error                { return nil }
+func (e endings) OnEnd(s sdktrace.ReadOnlySpan) {
+	if s.SpanContext().IsSampled() {
+		e.ended.Inc()
+	}
+}
+
+// traces is what a process exports its spans with. The zero value is for one
+// that exports none.
+type traces struct {
+	sdk      *sdktrace.TracerProvider
+	counters prometheus.Collector
+	log      *slog.Logger
+}
+
+// provider makes the spans; nil: there are to be none.
+func (t *traces) provider() trace.TracerProvider {
+	if t.sdk == nil {
+		return nil
+	}
+	return t.sdk
+}
+
+// collectors tell how many spans there were.
+func (t *traces) collectors() []prometheus.Collector {
+	if t.sdk == nil {
+		return nil
+	}
+	return []prometheus.Collector{t.counters}
+}
+
+// stop sends what is left.
+func (t *traces) stop() {
+	if t.sdk == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTracing)
+	defer cancel()
+	if err := t.sdk.Shutdown(ctx); err != nil {
+		t.log.Warn("last traces not sent", "error", err)
+	}
+}
+
 // startTracing begins to export spans, if the variables ask for it, for a
-// process whose service.name is name unless they name another. provider is nil
-// if there are to be none. stop sends what is left.
-func startTracing(ctx context.Context, name string, log *slog.Logger) (provider trace.TracerProvider, stop func(), err error) {
+// process whose service.name is name unless they name another.
+func startTracing(ctx context.Context, name string, log *slog.Logger) (*traces, error) {
 	wanted, err := tracingWanted(os.Getenv)
 	if err != nil || !wanted {
-		return nil, func() {}, err
+		return &traces{}, err
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces", "error", err) }))
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errTracing, err)
+		return nil, fmt.Errorf("%w: %w", errTracing, err)
 	}
 	about, err := resource.New(ctx,
 		resource.WithTelemetrySDK(),
@@ -80,15 +153,10 @@ func startTracing(ctx context.Context, name string, log *slog.Logger) (provider 
 		resource.WithFromEnv(), // comes last, so it wins
 	)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errTracing, err)
+		return nil, fmt.Errorf("%w: %w", errTracing, err)
 	}
-	sdk := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
+	counter, counters := countSpans(exporter)
+	sdk := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(endings{counter.ended}), sdktrace.WithBatcher(counter), sdktrace.WithResource(about))
 	otel.SetTracerProvider(sdk)
-	return sdk, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTracing)
-		defer cancel()
-		if err := sdk.Shutdown(ctx); err != nil {
-			log.Warn("last traces not sent", "error", err)
-		}
-	}, nil
+	return &traces{sdk, counters, log}, nil
 }
