@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -13,7 +14,9 @@ func TestMaxConnections(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		o.MaxConnections = 3
 		h := newRecorder(t)
-		s := serve(t, o, h, nil)
+		s := serve(t, o, h, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent)
+		}))
 		var first *peer
 		for i := range 3 {
 			p := dial(t, s)
@@ -29,6 +32,11 @@ func TestMaxConnections(t *testing.T) {
 		}
 		_ = p.Close()
 		s.wantDrop(t, DropNodeFull, 1)
+		// FAILURES P14: who asks for the node's health is answered.
+		p = dialRaw(t, s)
+		p.send([]byte("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"))
+		p.wantStatus(http.StatusNoContent)
+		_ = p.Close()
 
 		// There is room again when one leaves.
 		_ = first.Close()

@@ -185,7 +185,7 @@ func TestWallClock(t *testing.T) {
 // TestKeepalive: FAILURES R24, at both ends of "two pings".
 func TestKeepalive(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
-		o.PingInterval = 80 * time.Millisecond
+		o.PingInterval = 300 * time.Millisecond
 		h := newRecorder(t)
 		s := serve(t, o, h, nil)
 		alive := dial(t, s)
