@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -167,18 +168,11 @@ func TestThousandSessionsBehind(t *testing.T) {
 
 // resumeAndRead is for goroutines that are not the test's.
 func resumeAndRead(t *testing.T, node *harness.Node, sid string, count int) error {
-	c, err := harness.Dial(t.Context(), node.URL("/"), harness.DialOptions{})
+	c, err := comeBack(t.Context(), node, sid)
 	if err != nil {
 		return err
 	}
 	defer c.Drop()
-	answer, err := c.Resume(t.Context(), "reconnect", object{"id": sid})
-	if err != nil {
-		return err
-	}
-	if c.ID != sid {
-		return fmt.Errorf("resume answered with %s", answer.Raw)
-	}
 	for i := range count {
 		m, err := c.Next(t.Context())
 		if err != nil {
@@ -189,6 +183,33 @@ func resumeAndRead(t *testing.T, node *harness.Node, sid string, count int) erro
 		}
 	}
 	return nil
+}
+
+// comeBack resumes a session as a client in a crowd does: a node that has too
+// much to do says so (1013), and is asked again.
+func comeBack(ctx context.Context, node *harness.Node, sid string) (c *harness.Client, err error) {
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	err = harness.Until(ctx, func() error {
+		next, err := harness.Dial(ctx, node.URL("/"), harness.DialOptions{})
+		if err != nil {
+			return err
+		}
+		answer, err := next.Resume(ctx, "reconnect", object{"id": sid})
+		if err != nil {
+			next.Drop()
+			return err
+		}
+		c = next
+		if c.ID != sid {
+			return fmt.Errorf("resume answered with %s", answer.Raw)
+		}
+		return nil
+	})
+	if err != nil && c != nil {
+		c.Drop()
+	}
+	return c, err
 }
 
 // R20: a message's ttl. The one behind it shows that it is not only late.
