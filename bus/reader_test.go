@@ -191,6 +191,40 @@ func TestReadMarkersAndTTL(t *testing.T) {
 
 // TestReadOverflow: FAILURES R18. The oldest are dropped, the anchor shows it,
 // and the other session of the same stream loses nothing.
+// Whichever way a message is read, it brings its trace.
+func TestReadTrace(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	ctx, sid := testContext(t), NewSID()
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	const count = 12
+	for range count {
+		if _, err := s.Publish(ctx, sid, Outgoing{Payload: []byte("x"), Header: nats.Header{"traceparent": {parent}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := s.NewReader(sid, 3)
+	closeReader(t, r)
+	read := 0
+	for from := uint64(1); ; {
+		b, err := r.Read(ctx, from, 0, 1+read, 0) // both a few and many at once
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Msgs) == 0 {
+			break
+		}
+		for _, m := range b.Msgs {
+			if m.Trace != parent {
+				t.Errorf("message %d has the trace %q", m.Seq, m.Trace)
+			}
+		}
+		from, read = b.Next, read+len(b.Msgs)
+	}
+	if read != count {
+		t.Errorf("read %d messages of %d", read, count)
+	}
+}
+
 func TestReadOverflow(t *testing.T) {
 	s := newStore(t, MailboxConfig{QueueLimit: 5})
 	ctx, sid := testContext(t), NewSID()
