@@ -190,6 +190,25 @@ func (c *Conn) expire() {
 	}
 }
 
+// takes reports whether the peer has received some of what is on its way since
+// this was asked last. A client on a slow line takes minutes to come to a Ping
+// that lies behind megabytes in the kernel's buffers, where no write of ours
+// shows that it goes on. If nothing is on its way, its kernel has everything,
+// and it is the client that does not answer.
+func (c *Conn) takes() bool {
+	l := c.l
+	acked, waiting, ok := c.acked()
+	if !ok {
+		return c.nc != nil && c.nc.progressed()
+	}
+	before, known := l.acked[c.slot]
+	if l.acked == nil {
+		l.acked = make(map[uint32]uint32)
+	}
+	l.acked[c.slot] = acked
+	return known && acked != before && (waiting || c.Buffered() > 0)
+}
+
 // expireOpen checks the deadlines of an open connection and starts the timer
 // for the next one. Neither reads nor writes move the timer: they note the
 // time, and it is found here.
@@ -197,10 +216,13 @@ func (c *Conn) expireOpen() {
 	l := c.l
 	now := uint32(l.ticks())
 	next := int64(1 << 30)
-	if c.has(flagBlocked) {
-		if c.nc != nil && c.nc.progressed() {
-			c.since = now
+	if c.has(flagBlocked|flagPinged) && c.takes() {
+		c.since = now
+		if c.has(flagPinged) {
+			c.heard = now - uint32(l.pings) // it has not come to our Ping yet
 		}
+	}
+	if c.has(flagBlocked) {
 		quiet := int64(int32(now - c.since))
 		if quiet >= l.stuck {
 			c.abort(CloseReason{Code: CodeAbnormal, Cause: DropWriteTimeout})
@@ -220,6 +242,7 @@ func (c *Conn) expireOpen() {
 		case silent >= l.pings && !c.has(flagPinged):
 			c.set(flagPinged)
 			c.Ping(nil)
+			c.takes() // from here on
 			next = min(next, l.pings)
 		case c.has(flagPinged):
 			next = min(next, 2*l.pings-silent)

@@ -189,6 +189,7 @@ func (c *Conn) leave() {
 	c.state = stateClosed
 	l.wheel.stop(&c.timer)
 	l.conns[c.slot] = nil
+	delete(l.acked, c.slot)
 	l.free = append(l.free, c.slot)
 	l.live--
 	c.forget()

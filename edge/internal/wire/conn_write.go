@@ -250,6 +250,7 @@ func (c *Conn) blocked() {
 	if !c.has(flagBlocked) {
 		c.set(flagBlocked)
 		c.since = uint32(l.ticks())
+		c.takes() // from here on
 	}
 	if c.state == stateOpen {
 		c.deadline(l.stuck)

@@ -66,9 +66,10 @@ type Loop struct {
 	wall     int64         // its wall clock, in nanoseconds
 	mono     time.Duration // since base, when the loop was last seen running
 	wheel    wheel
-	conns    []*Conn  // by slot; nil: free
-	free     []uint32 // free slots
-	live     int      // connections
+	conns    []*Conn           // by slot; nil: free
+	free     []uint32          // free slots
+	live     int               // connections
+	acked    map[uint32]uint32 // by slot, of those that are waited for: what the peer had received
 	lastGen  uint32
 	again    []*Conn // have more to do, without an event
 	spare    []*Conn // the other half of again

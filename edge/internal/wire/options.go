@@ -51,7 +51,8 @@ type Options struct {
 	// PingInterval is the silence after which a Ping goes out; after twice
 	// that without a byte the socket is dead. 0: no pings.
 	PingInterval time.Duration
-	// WriteTimeout bounds how long a peer may take nothing: 30 s.
+	// WriteTimeout bounds how long a peer may receive nothing of what is on its
+	// way: 30 s.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds a close handshake, drain included: 5 s.
 	CloseTimeout time.Duration

@@ -108,3 +108,24 @@ func sysAccept(lfd uintptr) (fd int32, peer netip.AddrPort, err error) {
 	port := (*[2]byte)(unsafe.Pointer(&sa.Port)) // in network order
 	return int32(n), netip.AddrPortFrom(a, uint16(port[0])<<8|uint16(port[1])), nil
 }
+
+// acked asks the kernel how many bytes the peer's kernel has received (modulo
+// 2^32), and whether more are on their way.
+func (c *Conn) acked() (bytes uint32, waiting, ok bool) {
+	ask := func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil {
+			bytes, waiting, ok = uint32(info.Bytes_acked), info.Unacked > 0 || info.Notsent_bytes > 0, true
+		}
+	}
+	if c.nc == nil {
+		ask(uintptr(c.fd))
+		return bytes, waiting, ok
+	}
+	if s, is := c.nc.sock.(syscall.Conn); is {
+		if raw, err := s.SyscallConn(); err == nil {
+			_ = raw.Control(ask) // of a socket that is closed: not ok
+		}
+	}
+	return bytes, waiting, ok
+}

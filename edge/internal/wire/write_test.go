@@ -206,6 +206,47 @@ func TestNeverReads(t *testing.T) {
 	})
 }
 
+// TestSlowReader (FAILURES R26): a client whose Ping lies behind more than it
+// reads in many ping intervals is alive as long as it goes on reading; one that
+// stops is not.
+func TestSlowReader(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		// Longer than TCP takes to probe a window that was closed (RFC 9293 §3.8.6.1).
+		o.PingInterval, o.WriteTimeout = 500*time.Millisecond, 800*time.Millisecond
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		setReceiveBuffer(t, p, 8<<10)
+		c := h.conn()
+		on(t, c, func() {
+			for queued := true; queued; {
+				queued, _ = c.Send(make([]byte, 8<<10))
+			}
+		})
+		// A line of 160 KiB a second, for some intervals.
+		pace := time.NewTicker(10 * time.Millisecond)
+		defer pace.Stop()
+		for begin := time.Now(); time.Since(begin) < 5*o.PingInterval; <-pace.C {
+			if _, err := p.Read(make([]byte, 1600)); err != nil {
+				t.Fatalf("after %v: %v", time.Since(begin), err)
+			}
+		}
+		select {
+		case r := <-h.closed:
+			t.Errorf("closed: %+v", r)
+		default:
+		}
+		select {
+		case r := <-h.closed:
+			if r.Cause != DropPingTimeout && r.Cause != DropWriteTimeout {
+				t.Errorf("closed: %+v", r)
+			}
+		case <-time.After(patience):
+			t.Error("it reads no more, and is not closed")
+		}
+	})
+}
+
 // TestPongFlood: who asks and does not read the answers is closed.
 func TestPongFlood(t *testing.T) {
 	b := opened(t, Options{ControlRate: -1}, echoHandler{})
