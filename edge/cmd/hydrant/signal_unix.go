@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 )
@@ -28,3 +29,7 @@ func onDrainSignal(drain func()) (stop func()) {
 		close(done)
 	}
 }
+
+// keepSignals has Ctrl-C at the terminal reach this process only, and not cmd as
+// well.
+func keepSignals(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
