@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -18,6 +19,20 @@ const (
 	neverReaders   = 100  // send and do not read
 	repeatBombs    = 250 * time.Millisecond
 )
+
+// What the server allows them, see wire.Options.
+const (
+	writeBuffer = 256 << 10 // twice this can be queued for one that does not read
+	readBuffer  = 64 << 10  // and this be left unparsed
+	longestHead = 8 << 10
+	maxMessage  = 1 << 20
+)
+
+// abuseBound is the memory that the abusers may cost the server, and as much
+// again that the collector lets lie.
+const abuseBound = 2 * (neverReaders*(2*writeBuffer+readBuffer) + slowHandshakes*longestHead + 3*maxMessage)
+
+var errMemory = errors.New("memory over what the limits allow")
 
 // underAbuse measures well-behaved clients before and during abuse.
 func underAbuse(wireecho string) error {
@@ -33,12 +48,13 @@ func underAbuse(wireecho string) error {
 // is abused, which shows what the abusers' own use of the processors does, and
 // while the server itself is.
 func abuseOf(wireecho, transport string) error {
-	c := contestant{args: []string{wireecho, "-push", "-transport", transport, "-max", "1048576", "-fragments", "1024"}}
+	c := contestant{args: []string{wireecho, "-push", "-transport", transport, "-max", strconv.Itoa(maxMessage), "-fragments", "1024"}}
 	srv, addr, err := c.server()
 	if err != nil {
 		return err
 	}
 	defer srv.stop()
+	var peace int64
 	good := job{Addr: addr, Conns: 100, Size: 128, Time: 8 * time.Second, Pause: 50 * time.Millisecond, Work: "echo"}
 	other, elsewhere, err := c.server()
 	if err != nil {
@@ -58,6 +74,12 @@ func abuseOf(wireecho, transport string) error {
 		}
 		fmt.Printf("wire-%-6s %-15s p50 %7.2f ms, p99 %7.2f ms, RSS %6.1f MB\n", transport, phase.name,
 			float64(r.P50)/1e6, float64(r.P99)/1e6, float64(rss)/(1<<20))
+		if peace == 0 {
+			peace = rss
+		}
+		if rss > peace+abuseBound {
+			return fmt.Errorf("%w: %d MB", errMemory, (peace+abuseBound)>>20)
+		}
 	}
 	return nil
 }
