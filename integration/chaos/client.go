@@ -371,6 +371,9 @@ func (c *client) send(s *socket) {
 		return
 	}
 	other := c.run.someone(c.random).session()
+	if other == "" {
+		return // it has not connected yet
+	}
 	mid := c.run.newMid(history.ByClient)
 	message := harness.Object{"to": "hydra-router:/", "fwd": other + "@client:/", "frm": s.ws.Address(), "mid": mid,
 		"bdy": harness.Object{"for": other}}

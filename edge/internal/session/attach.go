@@ -20,7 +20,7 @@ func (s *Session) Attach(floor, seen uint64, fresh bool, fx Effects) {
 	s.anchor = s.cursor
 	s.weak = true
 	s.unsure = s.cursor > 0
-	s.fresh, s.keep = fresh, fresh
+	s.fresh = fresh
 	if s.cursor == 0 {
 		s.origin = unknownOrigin
 	}
@@ -60,7 +60,7 @@ func (s *Session) Timeout(fx Effects) {
 	case s.state == Attaching:
 		fx.Count(RepeatedMarker)
 		s.tries = min(s.tries+1, 63)
-		fx.Mark(s.mark, false)
+		fx.Mark(s.mark, s.fresh)
 		fx.Timer(s.opts.markerDelay(s.tries))
 	case s.state == Behind && s.waiting:
 		s.waiting = false
@@ -84,8 +84,7 @@ func (s *Session) seek(fx Effects) {
 	s.verify, s.redo = s.verify || s.when != 0, 0
 	s.mark = fx.NextMark()
 	s.setState(Attaching, fx)
-	fx.Mark(s.mark, s.keep)
-	s.keep = false
+	fx.Mark(s.mark, s.fresh)
 	fx.Timer(s.opts.markerDelay(0))
 }
 

@@ -59,8 +59,9 @@
 // prev has to be read. Copies that come meanwhile are held, a few of them; what
 // does not fit is only remembered as a number (missed), since it is stored.
 //
-// The first marker of a session's life stays in the mailbox: it is the first
-// floor and the first anchor. Others have a short time to live. A marker that
+// The markers of a session's first attach stay in the mailbox: the first of them
+// that was stored, which need not be the first that was sent, is the first floor
+// and the first anchor. Others have a short time to live. A marker that
 // does not come back is sent again, with growing pauses and without limit: as
 // long as the store does not answer there is nothing else to do, and the
 // socket stays.

@@ -40,8 +40,7 @@ type Session struct {
 	epoch  uint8 // rollbacks, counted; tells barrier tokens of different logs apart
 	tries  uint8 // repeats of the marker or of the read
 
-	fresh     bool // first attach of the session: the first kept marker is its floor
-	keep      bool // the next marker is the mailbox's first message and its floor
+	fresh     bool // first attach of the session: markers are kept, and the first one is its floor
 	unsure    bool // floor and safe come from a directory or a client and are not yet verified
 	second    bool // what was asked for is not there; ask for an older one
 	foreign   bool // unsure: it belonged to another mailbox
