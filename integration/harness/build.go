@@ -60,7 +60,7 @@ func BuildVersion(dir, version string) (path string, err error) {
 
 func goBuild(root string, args ...string) error {
 	all := []string{"build"}
-	if raceEnabled {
+	if RaceEnabled {
 		all = append(all, "-race")
 	}
 	cmd := exec.Command("go", append(all, args...)...)

@@ -3,6 +3,7 @@
 package harness
 
 const (
-	raceEnabled = false
+	// RaceEnabled: this program and what Build makes have the race detector.
+	RaceEnabled = false
 	slowness    = 1
 )

@@ -4,6 +4,7 @@ package harness
 
 // A process built with the race detector runs several times slower.
 const (
-	raceEnabled = true
+	// RaceEnabled: this program and what Build makes have the race detector.
+	RaceEnabled = true
 	slowness    = 3
 )
