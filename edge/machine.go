@@ -1,0 +1,214 @@
+package edge
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"hydrant/bus"
+	"hydrant/edge/internal/session"
+	"hydrant/umf"
+)
+
+// What the session machine asks for (session.Effects), and what reaches it.
+
+// Mark publishes a marker into the mailbox.
+func (a *attachment) Mark(id uint64, keep bool) {
+	a.w.out.push(op{kind: opMark, sid: a.sid, mark: id, keep: keep})
+}
+
+// NextMark returns a new marker id.
+func (a *attachment) NextMark() uint64 { return a.w.nextMark() }
+
+// Read asks the pool for the next batch of the mailbox.
+func (a *attachment) Read(from, anchor uint64, most int) {
+	w := a.w
+	if a.reader == nil {
+		a.reader = &mailboxReader{r: w.node.store.NewReader(a.sid, a.fence)}
+	}
+	reader := a.reader
+	room := max(int(w.node.cfg.WriteBuffer)/2, 16<<10)
+	job := func(ctx context.Context) (bus.Batch, error) { return reader.read(ctx, from, anchor, most, room) }
+	submit(w, job, func(batch bus.Batch, err error) {
+		a.whenActive(answered, func() { a.core.Batch(a.convert(batch, err), a) })
+	})
+}
+
+func (a *attachment) convert(batch bus.Batch, err error) session.Batch {
+	w := a.w
+	out := session.Batch{Next: batch.Next, Last: batch.Last, Oldest: batch.Oldest, Err: err,
+		Anchor: session.AnchorState(batch.Anchor), AnchorTime: batch.AnchorTime}
+	if err != nil {
+		w.node.m.reads.with("error").Inc()
+		w.node.m.natsErrors.with("read").Inc()
+		w.node.log.Debug("mailbox not read", "sid", a.sid, "error", err)
+		return out
+	}
+	w.node.m.reads.with("ok").Inc()
+	out.Msgs = make([]session.Stored, len(batch.Msgs))
+	for i, m := range batch.Msgs {
+		payload, ok := w.inspect(a, m.Seq, m.Mark, m.Payload)
+		out.Msgs[i] = session.Stored{Seq: m.Seq, Time: m.Time, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload, Trace: m.Trace}
+	}
+	return out
+}
+
+// mailboxReader lets a read and the end of reading, which the pool may run at
+// the same time, follow one another.
+type mailboxReader struct {
+	mu sync.Mutex
+	r  *bus.Reader // guarded by mu
+}
+
+func (m *mailboxReader) read(ctx context.Context, from, anchor uint64, most, maxBytes int) (bus.Batch, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.r.Read(ctx, from, anchor, most, maxBytes)
+}
+
+func (m *mailboxReader) close(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.r.Close(ctx)
+}
+
+// StopReading drops the mailbox reader and its consumer.
+func (a *attachment) StopReading() {
+	reader := a.reader
+	if reader == nil {
+		return
+	}
+	a.reader = nil
+	n := a.w.node
+	if !n.pool.submit(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
+		defer cancel()
+		if err := reader.close(ctx); err != nil {
+			n.log.Debug("consumer not removed; it ends by itself", "error", err)
+		}
+	}) {
+		n.m.dropped.with("consumer_cleanup").Inc()
+	}
+}
+
+// Timer arms the machine's one timer.
+func (a *attachment) Timer(d time.Duration) { a.setTimer(d) }
+
+func (a *attachment) setTimer(d time.Duration) {
+	if a.timer != nil {
+		a.timer.Stop()
+		a.timer = nil
+	}
+	if d > 0 {
+		a.timer = a.w.loop.AfterFunc(d, func() {
+			a.timer = nil
+			if a.releasing() {
+				a.released()
+				return
+			}
+			a.whenActive(timedOut, func() { a.core.Timeout(a) })
+		})
+	}
+}
+
+// Write gives one mailbox message to the socket.
+func (a *attachment) Write(m session.Out) bool {
+	w := a.w
+	if a.class != session.Acked {
+		return a.client.sendTraced(outMailbox, m.Trace, m.Payload)
+	}
+	e := &w.envelope
+	if err := umf.Scan(m.Payload, e); err != nil {
+		panic("edge: a message that passed inspect does not scan: " + err.Error())
+	}
+	w.text = appendSequenceHeader(w.text[:0], e.Raw(umf.Headers), m.Seq, m.Prev)
+	w.buf = e.AppendShort(w.buf[:0], umf.Set{Field: umf.Headers, Raw: w.text})
+	return a.client.sendTraced(outMailbox, m.Trace, w.buf)
+}
+
+// Gap tells an acked client that messages are gone.
+func (a *attachment) Gap(g session.Gap) bool {
+	w := a.w
+	w.node.m.gaps.with(g.Why.String()).Inc()
+	w.node.log.Warn("messages lost to a session", "sid", a.sid, "from", g.From, "to", g.To, "why", g.Why.String())
+	if a.class != session.Acked {
+		return a.client.conn.Buffered() < int(w.node.cfg.WriteBuffer)
+	}
+	body := make([]byte, 0, 96)
+	body = append(body, `{"from":"`...)
+	body = strconv.AppendUint(body, g.From, 10)
+	body = append(body, `","to":"`...)
+	body = strconv.AppendUint(body, g.To, 10)
+	body = append(body, `","why":"`...)
+	body = append(body, g.Why.String()...)
+	body = append(body, `"}`...)
+	msg := outgoing{to: a.sid + "@client:/", typ: "gap", body: body,
+		headers: appendSequenceHeader(nil, nil, g.Seq, g.Prev)}
+	return a.client.reply(outGap, msg)
+}
+
+// Ping sends the barrier that proves delivery.
+func (a *attachment) Ping(token uint64) { a.client.barrier(token) }
+
+// Dirty queues the moved floor for a checkpoint.
+func (a *attachment) Dirty() {
+	if a.isDirty || !a.welcomed {
+		return
+	}
+	a.isDirty = true
+	a.dirtySince = uint32(a.w.age().Milliseconds())
+	a.w.dirty = append(a.w.dirty, a)
+}
+
+// State counts the machine's transitions.
+func (a *attachment) State(from, to session.State) {
+	m := a.w.node.m
+	m.transitions.WithLabelValues(from.String(), to.String()).Inc()
+	if from != session.Idle {
+		m.sessions.WithLabelValues(from.String()).Dec()
+	}
+	m.sessions.WithLabelValues(to.String()).Inc()
+}
+
+// Count counts what is neither a state nor a gap.
+func (a *attachment) Count(e session.Event) { a.w.node.m.machine.with(e.String()).Inc() }
+
+// Attached follows each attach whose marker came back: copies now reach this
+// node from everywhere.
+func (a *attachment) Attached() {
+	switch {
+	case a.welcomed:
+	case a.fresh:
+		a.entering = true // once the machine has taken the marker as its floor
+	default:
+		a.client.welcome(a)
+	}
+}
+
+// event names what can happen to the machine. Of each kind the last one is kept
+// while the session is suspended, however long that is and whatever the client
+// sends: confirmations are cumulative, and of the others one says it all.
+type event uint8
+
+const (
+	answered  event = iota // a read
+	timedOut               // the timer
+	ponged                 // a barrier
+	alive                  // a pong that was none of ours
+	confirmed              // by an acked client
+	writable               // there is room
+	checked                // refresh, sweep, re-attach
+	numEvents
+)
+
+// whenActive runs an event of the machine, now or when a suspension ends.
+func (a *attachment) whenActive(e event, f func()) {
+	switch {
+	case !a.listening:
+	case !a.suspended:
+		f()
+	default:
+		a.wait().late[e] = f
+	}
+}

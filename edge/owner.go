@@ -1,0 +1,272 @@
+package edge
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"hydrant/bus"
+	"hydrant/edge/internal/session"
+)
+
+// Whose a session is: its directory entry, and how it comes and goes.
+
+// entry is what the directory should say of this session now.
+func (a *attachment) entry() bus.Entry {
+	state := bus.StateLive
+	if a.parking {
+		state = bus.StateParked
+	}
+	e := bus.Entry{
+		Node: a.w.node.id, Fence: a.fence, State: state,
+		Start: a.start, Floor: a.core.Floor(), Seen: a.core.Seen(),
+		TokenHash: a.tokenHash[:], Identity: a.identity, Acked: a.class == session.Acked, Opened: time.Unix(a.opened, 0).UTC(),
+	}
+	if a.tokenHash == [sha256.Size]byte{} {
+		e.TokenHash = nil
+	}
+	return e
+}
+
+// save writes the entry, one write at a time. A change during a write is
+// written after it.
+func (a *attachment) save() {
+	if a.saving {
+		a.saveAgain = true
+		return
+	}
+	a.saving, a.saveAgain = true, false
+	a.w.out.push(op{kind: opSave, sid: a.sid, entry: a.entry(), rev: a.rev, done: func(rev uint64, err error) {
+		a.w.post(func() { a.onSaved(rev, err) })
+	}})
+}
+
+func (a *attachment) onSaved(rev uint64, err error) {
+	w := a.w
+	a.saving = false
+	switch {
+	case w.attachments[a.sid] != a:
+		return // released meanwhile: the new owner has taken the entry over
+	case errors.Is(err, bus.ErrFenced):
+		w.node.m.saves.with("fenced").Inc()
+		a.verify()
+		return
+	case err != nil:
+		w.node.m.saves.with("error").Inc()
+		w.node.m.natsErrors.with("save").Inc()
+		a.retrySave(err)
+		return
+	}
+	w.node.m.saves.with("ok").Inc()
+	a.rev, a.retries = rev, 0
+	a.saved = w.age()
+	switch {
+	case a.saveAgain:
+		a.save()
+	case a.parking:
+		a.parked()
+	case a.fresh && !a.welcomed && a.client != nil:
+		a.client.welcome(a)
+	}
+}
+
+// saveRetries bounds the attempts to park a session whose socket is gone. Its
+// entry then stays as the last checkpoint left it, which a resume can use.
+const saveRetries = 8
+
+func (a *attachment) retrySave(err error) {
+	w := a.w
+	if a.parking && a.retries >= saveRetries {
+		w.node.log.Warn("session not parked; its last checkpoint stands", "sid", a.sid, "error", err)
+		w.node.m.lifecycle.with("park_failed").Inc()
+		a.detach()
+		return
+	}
+	if a.retries < saveRetries {
+		a.retries++
+	}
+	w.loop.AfterFunc(time.Duration(a.retries)*250*time.Millisecond, func() {
+		if w.attachments[a.sid] == a && !a.saving {
+			a.save()
+		}
+	})
+}
+
+// verify asks the directory who owns the session, after a lost compare-and-
+// swap or a stall of the process. Until the answer nothing is written.
+func (a *attachment) verify() {
+	w := a.w
+	job := func(ctx context.Context) (ownership, error) {
+		entry, rev, err := w.node.dir.GetLatest(ctx, a.sid)
+		return ownership{entry, rev}, err
+	}
+	submit(w, job, func(o ownership, err error) {
+		if w.attachments[a.sid] != a {
+			return
+		}
+		switch {
+		case err == nil && o.entry.Fence == a.fence:
+			a.rev = o.rev
+			a.save()
+			a.reactivate()
+		case err == nil, errors.Is(err, bus.ErrNoSession):
+			a.lost()
+		default:
+			if a.client != nil {
+				a.client.conn.Release()
+			}
+			w.loop.AfterFunc(250*time.Millisecond, func() {
+				if w.attachments[a.sid] == a {
+					a.verify()
+				}
+			})
+		}
+	})
+}
+
+type ownership struct {
+	entry bus.Entry
+	rev   uint64
+}
+
+// reactivate ends a suspension: copies that passed meanwhile are read again.
+func (a *attachment) reactivate() {
+	if !a.suspended {
+		return
+	}
+	a.suspended = false
+	if a.client != nil {
+		a.client.conn.Release()
+	}
+	if w := a.waiting; w != nil {
+		late := w.late
+		w.late = [numEvents]func(){}
+		for e, f := range late {
+			if f != nil {
+				a.whenActive(event(e), f)
+			}
+		}
+	}
+	a.whenActive(checked, func() { a.core.Reattach(a) })
+}
+
+// suspend keeps the session's messages from the socket until verify has settled
+// whose it is. hold keeps everything from it, as is due after a stall: what was
+// on its way then may be another's to send. If the directory does not answer,
+// only the session goes on waiting: the client is to be told that much.
+func (a *attachment) suspend(hold bool) {
+	if a.pause(hold) {
+		a.verify()
+	}
+}
+
+// pause is the first half of suspend. False: it is so already, or there is
+// nothing yet that somebody could have taken.
+func (a *attachment) pause(hold bool) bool {
+	if !a.listening || a.rev == 0 || a.suspended {
+		return false
+	}
+	a.suspended = true
+	if hold && a.client != nil {
+		a.client.conn.Hold()
+	}
+	return true
+}
+
+// lost ends an attachment whose session belongs to somebody else.
+func (a *attachment) lost() {
+	a.w.node.m.lifecycle.with("lost").Inc()
+	a.w.node.log.Info("session lost to another owner, or expired", "sid", a.sid)
+	a.letGo()
+}
+
+// releasePatience is how long a session that was asked for waits for the pong
+// that confirms what was written last. It spares a client that lives a repeat;
+// one that is gone costs its successor this time.
+const releasePatience = 150 * time.Millisecond
+
+// release gives the session to another attachment: nothing is written any
+// more, the socket is closed, and the answer says how far delivery got.
+func (a *attachment) release(answer func(released)) {
+	w := a.wait()
+	w.releases = append(w.releases, answer)
+	switch {
+	case len(w.releases) > 1: // the wait has begun
+	case a.listening && !a.suspended && a.client != nil && a.core.Release(a):
+		a.setTimer(releasePatience)
+	default:
+		a.released()
+	}
+}
+
+// released ends the wait: the answers go out when nothing is written any more.
+func (a *attachment) released() {
+	a.w.node.m.lifecycle.with("released").Inc()
+	a.letGo()
+}
+
+// answerReleases says how far delivery got, as is known now.
+func (a *attachment) answerReleases() {
+	if !a.releasing() {
+		return
+	}
+	r := released{Found: true, Floor: a.core.Floor(), Seen: a.core.Seen()}
+	a.w.given.put(claimKey{a.sid, a.fence}, r, a.w.loop.Now())
+	for _, answer := range a.waiting.releases {
+		answer(r)
+	}
+	a.waiting.releases = nil
+}
+
+// letGo closes the socket of a session that another connection has: nothing
+// that is queued for it leaves any more.
+func (a *attachment) letGo() {
+	c := a.client
+	a.client = nil
+	a.detach()
+	if c != nil {
+		c.a = nil
+		c.discard(closeTakenOver, "session taken over by another connection")
+	}
+	a.answerReleases()
+}
+
+// park keeps the session for a client that is away: DESIGN §5 "Park".
+func (a *attachment) park() {
+	a.client = nil
+	if a.releasing() {
+		a.released() // to be parked by nobody: others wait for it
+		return
+	}
+	a.stopListening()
+	if a.rev == 0 && !a.saving {
+		a.detach() // never entered: nobody knows this session
+		return
+	}
+	a.parking = true
+	a.save()
+}
+
+func (a *attachment) parked() {
+	a.w.node.m.lifecycle.with("parked").Inc()
+	a.event(bus.SessionParked, "")
+	a.detach()
+}
+
+// discard ends a fresh session whose socket resumed an older one.
+func (a *attachment) discard() {
+	a.client = nil
+	a.detach()
+	sid, rev, n := a.sid, a.rev, a.w.node
+	n.dir.Forget(sid) // what comes for it must not be stored while it is deleted
+	if !n.pool.submit(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
+		defer cancel()
+		if err := n.dir.Delete(ctx, sid, rev); err != nil {
+			n.log.Debug("fresh session not removed; it expires", "sid", sid, "error", err)
+		}
+	}) {
+		n.m.dropped.with("directory_cleanup").Inc()
+	}
+}
