@@ -53,7 +53,7 @@ func (n *Node) onAsyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 func (n *Node) leaderChanged(partition int) {
 	n.m.natsEvents.with("leader").Inc()
 	for _, w := range n.workers {
-		w.loop.Post(func() {
+		w.post(func() { // waits for room: this goroutine of NATS has nothing else to do
 			w.reattach(func(a *attachment) bool {
 				p, err := n.store.PartitionOf(a.sid)
 				return err == nil && p == partition
