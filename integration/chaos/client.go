@@ -288,6 +288,7 @@ func (c *client) took(s *socket, m harness.Message) {
 	switch {
 	case m.Type() == "gap":
 		e.Kind, e.From, e.To = history.Gap, number(m, "from"), number(m, "to")
+		e.SID = strings.TrimSuffix(m.To(), "@client:/") // may be the socket's fresh session
 		e.Why, _ = m.At("bdy", "why").(string)
 	case m.At("bdy", "for") != nil:
 		e.Kind = history.Receive

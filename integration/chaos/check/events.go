@@ -200,6 +200,10 @@ func (c *checker) gap(line int, e history.Event) error {
 	if k == nil {
 		return fmt.Errorf("check: line %d: socket %d was never opened", line, e.Conn)
 	}
+	if e.SID != k.sid {
+		c.violate("I3", line, "socket %d: gap from %d to %d (%s) of session %s, which has just begun", e.Conn, e.From, e.To, e.Why, e.SID)
+		return nil
+	}
 	s := c.session(e.SID)
 	if s.owner != e.Conn && s.rival != e.Conn {
 		return nil
