@@ -223,12 +223,20 @@ func TestSlowReader(t *testing.T) {
 				queued, _ = c.Send(make([]byte, 8<<10))
 			}
 		})
-		// A line of 160 KiB a second, for some intervals.
+		// A line of 160 KiB a second, for some intervals. It goes by the clock, so
+		// that a busy machine does not make it one that stands still.
+		const rate = 160 << 10
+		begin, end := time.Now(), 5*o.PingInterval
 		pace := time.NewTicker(10 * time.Millisecond)
 		defer pace.Stop()
-		for begin := time.Now(); time.Since(begin) < 5*o.PingInterval; <-pace.C {
-			if _, err := p.Read(make([]byte, 1600)); err != nil {
-				t.Fatalf("after %v: %v", time.Since(begin), err)
+		read := 0
+		for ; time.Since(begin) < end; <-pace.C {
+			for read < int(time.Since(begin).Seconds()*rate) && time.Since(begin) < end {
+				n, err := p.Read(make([]byte, 1600))
+				if err != nil {
+					t.Fatalf("after %v: %v", time.Since(begin), err)
+				}
+				read += n
 			}
 		}
 		select {
