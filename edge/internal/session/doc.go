@@ -28,7 +28,13 @@
 //	                      Reattach, a doubt      └─────────────────────────┘
 //	                      about the log              a hole, a full socket
 //
-// Stop ends each of them. There is one way from Attaching to Live, whatever the
+// Stop ends each of them, at once or after Releasing: the session goes to another
+// socket, or the socket is being closed, and a plain client has not confirmed
+// everything. Then nothing more is written, but a last barrier (see Delivered),
+// whose pong still counts: without it, what the client has read a moment ago
+// would come again. The owner bounds the wait.
+//
+// There is one way from Attaching to Live, whatever the
 // cause: a new session, a resume, a NATS reconnect, another stream leader, a
 // process that did not run for a while.
 //
