@@ -121,6 +121,37 @@ func BenchmarkPublishAsync(b *testing.B) {
 	wg.Wait()
 }
 
+// BenchmarkStored is what a message of 300 bytes, and a session that is parked,
+// take of the store's limits, before its compression and on every replica.
+func BenchmarkStored(b *testing.B) {
+	ctx, s := context.Background(), benchStore(b)
+	count := 0.0
+	for b.Loop() {
+		sid := NewSID()
+		if _, err := s.Directory().Create(ctx, sid, testEntry()); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Publish(ctx, sid, Outgoing{Payload: make([]byte, 300), Mid: NewSID()}); err != nil {
+			b.Fatal(err)
+		}
+		count++
+	}
+	var messages, entries uint64
+	for _, name := range streamNames(s.cfg.Streams) {
+		stream, err := s.js.Stream(ctx, name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if name == sessionStream {
+			entries += stream.CachedInfo().State.Bytes
+		} else {
+			messages += stream.CachedInfo().State.Bytes
+		}
+	}
+	b.ReportMetric(float64(messages)/count, "B/message")
+	b.ReportMetric(float64(entries)/count, "B/session")
+}
+
 // BenchmarkLive is the way of a message from publish to a node's live
 // subscription.
 func BenchmarkLive(b *testing.B) {

@@ -102,8 +102,9 @@ func (p *project) scale(n int) {
 }
 
 // TestDockerCompose: the compose file comes up with four edges behind HAProxy;
-// under load one NATS server and one edge are killed, edges are added, and all
-// are rolled one by one to the next version. Nothing is lost or out of order.
+// under load one NATS server and one edge are killed, one NATS server is stopped
+// as in an upgrade, edges are added, and all are rolled one by one to the next
+// version. Nothing is lost or out of order.
 func TestDockerCompose(t *testing.T) {
 	p := newProject(t)
 	for _, version := range []string{"test-old", "test-new"} {
@@ -129,6 +130,11 @@ func TestDockerCompose(t *testing.T) {
 	p.compose("kill", "-s", "SIGKILL", "nats-2")
 	l.advance(ctx, t, 20)
 	p.compose("start", "nats-2")
+	l.advance(ctx, t, 20)
+
+	p.compose("stop", "nats-3") // lame duck mode: takes half a minute
+	l.advance(ctx, t, 20)
+	p.compose("start", "nats-3")
 	l.advance(ctx, t, 20)
 
 	p.run("docker", "rm", "-f", p.edges()[0])
