@@ -3,6 +3,7 @@
 package deploy
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -79,12 +80,27 @@ func buildVersion(t *testing.T, version string) string {
 	return path
 }
 
-// wantVersions asks, through the balancer, which versions are there.
+// wantVersions returns when a node, asked through the balancer, knows of nodes
+// of these versions. A list may lack a node whose answer came late.
 func wantVersions(t *testing.T, b *balancer, want map[string]int) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	if err := harness.Until(ctx, func() error {
+		have, err := versions(b)
+		if err == nil && !maps.Equal(have, want) {
+			err = fmt.Errorf("nodes by version %v, want %v", have, want)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+func versions(b *balancer) (map[string]int, error) {
 	page, err := harness.Get("http://" + b.clients + "/v1/router/list/nodes")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var list struct {
 		Result []struct {
@@ -93,7 +109,7 @@ func wantVersions(t *testing.T, b *balancer, want map[string]int) {
 		} `json:"result"`
 	}
 	if err := json.Unmarshal(page, &list); err != nil {
-		t.Fatalf("%v in %s", err, page)
+		return nil, fmt.Errorf("%w in %s", err, page)
 	}
 	have := make(map[string]int)
 	for _, node := range list.Result {
@@ -101,9 +117,7 @@ func wantVersions(t *testing.T, b *balancer, want map[string]int) {
 			have[node.Version]++
 		}
 	}
-	if !maps.Equal(have, want) {
-		t.Errorf("nodes by version %v, want %v", have, want)
-	}
+	return have, nil
 }
 
 // startHAProxy runs deploy/haproxy/haproxy.cfg with the addresses of this run,
