@@ -37,7 +37,8 @@ start_daemon() {
 stop_daemon() {
 	kill "$daemon" 2>/dev/null || true
 	wait "$daemon" || true
-	rm -rf "$state" || true
+	umount "$state"/exec/netns/* 2>/dev/null || true
+	rm -rf "$state" || echo "$0: left $state behind" >&2
 }
 
 docker info >/dev/null 2>&1 || start_daemon
