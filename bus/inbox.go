@@ -82,6 +82,13 @@ func (b *inbox) open(key string, n int) (*inboxCall, error) {
 	return c, nil
 }
 
+// err is why the inbox is closed; nil: it is not.
+func (b *inbox) err() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lost
+}
+
 // end forgets a call: answers that come later are dropped.
 func (b *inbox) end(c *inboxCall) {
 	b.mu.Lock()

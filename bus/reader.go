@@ -157,6 +157,9 @@ func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes 
 	case r.closed:
 		return Batch{}, ErrReaderClosed
 	}
+	if err := r.store.inbox.err(); err != nil {
+		return Batch{}, err // a few messages could be read even so
+	}
 	from = max(from, 1)
 	limit = min(max(limit, 0), maxBatch)
 	if maxBytes <= 0 {
