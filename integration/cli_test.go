@@ -135,9 +135,12 @@ func TestCommandLineResume(t *testing.T) {
 	c.Close()
 	w.parked(t, c.ID)
 	w.pushNumbers(t, c.ID, 0, 5)
-	listed := mustRun(t, "", []string{"NATS_URL=" + w.nats.URL()}, "sessions")
+	listed := mustRun(t, "", []string{"NATS_URL=" + w.nats.URL()}, "sessions", "-limit", "100000") // other tests have many
 	if !regexp.MustCompile(`(?m)^` + c.ID + `\s+parked\s+[0-9a-f]{32}\s+5\s`).MatchString(listed) {
 		t.Errorf("session %s, 5 behind, is not in %s", c.ID, listed)
+	}
+	if few := mustRun(t, "", []string{"NATS_URL=" + w.nats.URL()}, "sessions", "-limit", "1"); !strings.Contains(few, "there may be more") {
+		t.Errorf("a list that was cut does not say so: %s", few)
 	}
 	out := mustRun(t, "", nil, "send", "-url", w.node(t, "b").URL("/"), "-resume", c.ID, "-count", "0", "-wait", "500ms")
 	if !strings.Contains(out, "resumed "+c.ID) {

@@ -37,5 +37,11 @@ func runSessions(ctx context.Context, args []string, out io.Writer) error {
 	for _, r := range rows {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", r.SID, r.Entry.State, r.Entry.Node, r.Behind, r.Entry.Opened.Format(time.RFC3339))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if len(rows) == *limit {
+		fmt.Fprintf(out, "%d sessions; there may be more (-limit)\n", len(rows))
+	}
+	return nil
 }
