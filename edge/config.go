@@ -74,7 +74,7 @@ type Config struct {
 	LogFormat       string   `split_words:"true" default:"auto" desc:"text, json, or auto: text on a terminal"`
 	DataDir         string   `split_words:"true" default:"hydrant-data" desc:"where the embedded NATS stores its streams"`
 	NatsListen      string   `split_words:"true" default:"127.0.0.1:4222" desc:"address of the embedded NATS server"`
-	MailboxMaxBytes Size     `split_words:"true" default:"0" unit:"bytes" desc:"disk for each mailbox stream; 0: no own limit"`
+	MailboxMaxBytes Size     `split_words:"true" default:"0" unit:"bytes" desc:"disk for the mailboxes, an equal share for each stream; 0: no own limit"`
 }
 
 // Size is a number of bytes, written as 1048576, 512KiB, 1MiB, 2GiB, 64KB, 1MB.
