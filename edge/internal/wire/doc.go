@@ -66,13 +66,14 @@
 // 192 bytes and a word in a table, 0.22 KB of resident memory at 19,000 as at
 // 100,000 connections, against 6 KB for one that a goroutine reads, 10 KB for
 // gws and 16 KB for gorilla. A forced garbage collection with 19,000 costs
-// 1.5 ms of CPU more than with none (3.9 and 2.4), where gws' costs 60 ms more.
+// 1.1 ms of CPU more than with none (3.1 and 2.0), where gws' costs 87 ms more.
 //
 // Against peers in one run, CPU of the server's process, 1,000 connections,
-// 128 bytes, medians of three rounds: an echo 1.09 of a raw epoll TCP echo,
-// which does nothing but one read and one write, and 0.70 of gws; eight pushes
-// at once 0.13 of a single one each (gws 0.56), being one write; an upgrade 0.57
-// of gws. While 5,000 slow handshakes, 100 clients that never read, fragment
+// 128 bytes, medians of three rounds, from several runs: an echo 1.09 to 1.14 of
+// a raw epoll TCP echo, which does nothing but one read and one write, and 0.70
+// to 0.75 of gws, of which the raw one is 0.69; eight pushes at once 0.13 of a
+// single one each (gws 0.46), being one write; an upgrade 0.44 to 0.57 of gws.
+// While 5,000 slow handshakes, 100 clients that never read, fragment
 // bombs, frames of 16 GiB and endless headers go on, others' echo takes 0.31 ms
 // in place of 0.29 at the median, in 80 MB. In integration/bench/wire:
 //
