@@ -33,12 +33,12 @@ type apiAnswer struct {
 	Error *apiError `json:"error"`
 }
 
-func (a *apiAnswer) failure() *apiError { return a.Error }
+func (a *apiAnswer) common() *apiAnswer { return a }
 
 // call sends one request to the JetStream API and reads its JSON answer into
-// resp, an *apiAnswer or what embeds one. An error that the API answered with
-// is an *apiError.
-func call(ctx context.Context, nc *nats.Conn, subject string, req any, resp interface{ failure() *apiError }) error {
+// resp, an *apiAnswer or what embeds one, which may be used again. An error that
+// the API answered with is an *apiError.
+func call(ctx context.Context, nc *nats.Conn, subject string, req any, resp interface{ common() *apiAnswer }) error {
 	var data []byte
 	if req != nil {
 		var err error
@@ -50,11 +50,13 @@ func call(ctx context.Context, nc *nats.Conn, subject string, req any, resp inte
 	if err != nil {
 		return fmt.Errorf("%s: %w", subject, requestError(err))
 	}
+	answer := resp.common()
+	answer.Error = nil
 	if err := json.Unmarshal(m.Data, resp); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrUnconfirmed, subject, err)
 	}
-	if failure := resp.failure(); failure != nil {
-		return fmt.Errorf("%s: %w", subject, failure)
+	if answer.Error != nil {
+		return fmt.Errorf("%s: %w", subject, answer.Error)
 	}
 	return nil
 }
@@ -85,7 +87,6 @@ func leaderGet(ctx context.Context, nc *nats.Conn, stream string, req getRequest
 		Message leaderMsg `json:"message"`
 	}
 	err = retry(ctx, func(ctx context.Context) error {
-		resp.Error = nil
 		return call(ctx, nc, apiMsgGet+stream, req, &resp)
 	})
 	if hasCode(err, codeNoMessage) {
@@ -107,7 +108,6 @@ func leaderState(ctx context.Context, nc *nats.Conn, stream string) (streamState
 		State streamState `json:"state"`
 	}
 	err := retry(ctx, func(ctx context.Context) error {
-		resp.Error = nil
 		return call(ctx, nc, apiStreamInfo+stream, nil, &resp)
 	})
 	return resp.State, err

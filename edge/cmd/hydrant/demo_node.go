@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -58,26 +57,19 @@ func configures(variable string) bool {
 func (n *demoNode) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http"+strings.TrimPrefix(n.url, "ws")+"/readyz", nil)
-	if err != nil {
-		return err
-	}
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		if response, err := client.Do(request); err == nil {
-			_ = response.Body.Close() // the status is all that is asked for
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
+		err := askHealth(ctx, strings.TrimPrefix(n.url, "ws://"), "/readyz")
+		if err == nil {
+			return nil
 		}
 		select {
 		case err := <-n.exited:
 			n.exited <- err
 			return fmt.Errorf("ended at its start: %w", err)
 		case <-ctx.Done():
-			return fmt.Errorf("not ready: %w", ctx.Err())
+			return err
 		case <-again.C:
 		}
 	}

@@ -21,11 +21,7 @@ func runDoctor(ctx context.Context, args []string, out io.Writer) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	cfg, err := edge.LoadConfig()
-	if err != nil {
-		return err
-	}
-	natsConfig, err := loadNATS()
+	cfg, natsConfig, err := loadNode()
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,16 @@ func runHealthcheck(ctx context.Context, args []string, out io.Writer) error {
 	if *ready {
 		path = "/readyz"
 	}
+	if err := askHealth(ctx, host, path); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, "ok")
+	return err
+}
+
+// askHealth asks a node's listener once. An answer that is not good is an error
+// that says why.
+func askHealth(ctx context.Context, host, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+path, nil)
@@ -59,8 +69,7 @@ func runHealthcheck(ctx context.Context, args []string, out io.Writer) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s says %s: %s", path, response.Status, whyNot(text))
 	}
-	_, err = fmt.Fprintln(out, "ok")
-	return err
+	return nil
 }
 
 // whyNot takes the reasons from an answer of /readyz, or all of another.

@@ -27,11 +27,7 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	cfg, err := edge.LoadConfig()
-	if err != nil {
-		return err
-	}
-	natsConfig, err := loadNATS()
+	cfg, natsConfig, err := loadNode()
 	if err != nil {
 		return err
 	}
@@ -82,6 +78,16 @@ func stopNATS(server *embedded.Server, log *slog.Logger) {
 	if err := server.Shutdown(ctx); err != nil {
 		log.Warn("embedded NATS did not stop in time", "error", err)
 	}
+}
+
+// loadNode reads all settings of a node.
+func loadNode() (edge.Config, bus.Config, error) {
+	cfg, err := edge.LoadConfig()
+	if err != nil {
+		return cfg, bus.Config{}, err
+	}
+	natsConfig, err := loadNATS()
+	return cfg, natsConfig, err
 }
 
 // loadNATS reads the NATS_ settings.
