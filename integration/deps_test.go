@@ -96,8 +96,9 @@ var layers = []layer{
 		path: "hydrant/integration/...",
 		allow: []string{"golang.org/x/time/rate", "hydrant/umf", "hydrant/bus", "hydrant/bus/embedded", "hydrant/integration/...",
 			"github.com/coder/websocket/...", "github.com/nats-io/nats.go/...", "golang.org/x/time/rate"},
-		tests: []string{"github.com/nats-io/nats-server/v2/...", "go.opentelemetry.io/proto/otlp/...", "google.golang.org/protobuf/..."},
-		why:   "black-box tests import public packages only",
+		tests: []string{"github.com/nats-io/nats-server/v2/...", "go.opentelemetry.io/proto/otlp/...", "google.golang.org/protobuf/...",
+			"github.com/chromedp/chromedp"},
+		why: "black-box tests import public packages only",
 	},
 }
 

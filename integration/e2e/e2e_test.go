@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -15,6 +16,15 @@ import (
 
 	"hydrant/integration/harness"
 )
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, fault := range harness.Shutdown() {
+		fmt.Println("after all tests:", fault)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
 
 // installed puts the packages of package-lock.json in place.
 func installed(t *testing.T) {
