@@ -38,7 +38,7 @@ var layers = []layer{
 	},
 	{
 		path:  "hydrant/bus/embedded",
-		allow: []string{"hydrant/bus", "github.com/nats-io/nats.go/...", "github.com/nats-io/nats-server/v2/..."},
+		allow: []string{"hydrant/bus", "github.com/nats-io/nats.go/...", "github.com/nats-io/nats-server/v2/...", "github.com/gofrs/flock"},
 		why:   "the server in the process is the only use of nats-server outside the tests",
 	},
 	{

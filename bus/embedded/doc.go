@@ -24,6 +24,11 @@
 // server's log, since the server reports it nowhere else; for the same reason
 // its Fatalf is an error here and does not end the process.
 //
+// Start locks the data directory: nats-server does not, and opens the streams
+// before it finds out that its port is taken. A second server in the same
+// directory, even one that so failed, left an index behind by which the first
+// one, once killed and started again, had lost what it had acknowledged.
+//
 // Notices of the server ("Listening for client connections…") are logged at
 // debug level: they are the log of an implementation detail here.
 package embedded

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
@@ -24,7 +25,8 @@ const DefaultMaxPayload = 1<<20 + 64<<10
 
 // Options of a server. The zero value needs only DataDir.
 type Options struct {
-	// DataDir is where JetStream keeps its files. Required.
+	// DataDir is where JetStream keeps its files, made if it is missing.
+	// Required; one server at a time may have it.
 	DataDir string
 	// Listen is the client address, host:port; port 0 takes a free one.
 	// Default 127.0.0.1:0.
@@ -60,16 +62,31 @@ type Cluster struct {
 
 // Server is a running NATS server. All methods may be called concurrently.
 type Server struct {
-	ns *server.Server
+	ns   *server.Server
+	lock *flock.Flock // of the data directory
 }
 
 // Start starts a server and returns when it accepts connections and, unless it
-// is a member of a cluster that is still to be formed, JetStream is up.
+// is a member of a cluster that is still to be formed, JetStream is up. Errors
+// wrap [ErrStart].
 func Start(o Options) (*Server, error) {
 	so, err := o.serverOptions()
 	if err != nil {
 		return nil, err
 	}
+	lock, err := lockDataDir(o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	ns, err := run(so, o)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return &Server{ns: ns, lock: lock}, nil
+}
+
+// run starts the server itself.
+func run(so *server.Options, o Options) (*server.Server, error) {
 	ns, err := server.NewServer(so)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrStart, err)
@@ -89,7 +106,7 @@ func Start(o Options) (*Server, error) {
 		ns.WaitForShutdown()
 		return nil, fmt.Errorf("%w: JetStream is disabled: %s", ErrStart, log.lastError())
 	}
-	return &Server{ns: ns}, nil
+	return ns, nil
 }
 
 // ready waits until the server accepts connections. It gives up at the timeout
@@ -185,14 +202,16 @@ func (s *Server) NATS() *server.Server { return s.ns }
 // context's error while the server goes on stopping.
 func (s *Server) Shutdown(ctx context.Context) error {
 	done := make(chan struct{})
+	var err error // written before done is closed
 	go func() {
 		defer close(done)
 		s.ns.Shutdown()
 		s.ns.WaitForShutdown()
+		err = s.lock.Close()
 	}()
 	select {
 	case <-done:
-		return nil
+		return err
 	case <-ctx.Done():
 		return fmt.Errorf("embedded: shutdown: %w", ctx.Err())
 	}

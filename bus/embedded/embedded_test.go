@@ -132,7 +132,7 @@ func TestStartFails(t *testing.T) {
 	}{
 		"no directory":          {Options{}, "directory"},
 		"address in use":        {Options{DataDir: t.TempDir(), Listen: ln.Addr().String()}, "address already in use"},
-		"directory is a file":   {Options{DataDir: file}, "JetStream"},
+		"directory is a file":   {Options{DataDir: file}, "not a directory"},
 		"address without port":  {Options{DataDir: t.TempDir(), Listen: "127.0.0.1"}, "missing port"},
 		"address with bad port": {Options{DataDir: t.TempDir(), Listen: "127.0.0.1:65536"}, "bad port"},
 		"cluster address":       {Options{DataDir: t.TempDir(), Cluster: &Cluster{Listen: "x"}}, "missing port"},
@@ -145,6 +145,29 @@ func TestStartFails(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestDataDirInUse: a second server keeps its hands off the first one's store,
+// and may have it afterwards.
+func TestDataDirInUse(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
+	first, err := Start(Options{DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Start(Options{DataDir: dir})
+	if err == nil {
+		shutdown(t, second)
+	}
+	if !errors.Is(err, ErrDataDirInUse) || !errors.Is(err, ErrStart) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("the second server: %v", err)
+	}
+	shutdown(t, first)
+	// One that could not start gives the directory back as well.
+	if _, err := Start(Options{DataDir: dir, Listen: "256.0.0.1:0"}); !errors.Is(err, ErrStart) || errors.Is(err, ErrDataDirInUse) {
+		t.Errorf("a server without an address: %v", err)
+	}
+	start(t, Options{DataDir: dir})
 }
 
 // syncBuffer is a log that several goroutines write.

@@ -42,8 +42,11 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	defer spans.stop()
 	if natsConfig.URL == "" {
 		server, err := embedded.Start(embedded.Options{DataDir: cfg.DataDir, Listen: cfg.NatsListen, Logger: log})
+		if errors.Is(err, embedded.ErrDataDirInUse) {
+			return fmt.Errorf("%w; to join the node that has it, set NATS_URL to its EDGE_NATS_LISTEN (nats://127.0.0.1:4222 by default)", err)
+		}
 		if err != nil {
-			return fmt.Errorf("embedded NATS (set NATS_URL to use a server that runs already): %w", err)
+			return fmt.Errorf("%w (set NATS_URL to use a server that runs already)", err)
 		}
 		defer stopNATS(server, log)
 		natsConfig.URL = server.URL()

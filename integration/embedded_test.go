@@ -1,0 +1,61 @@
+package integration
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// A node with NATS in its own process is killed and started again: what waited
+// is there. A second one that is started in the same directory meanwhile, as
+// happens, says what is wrong and leaves the first one's store as it is.
+func TestEmbeddedNode(t *testing.T) {
+	t.Parallel()
+	listen, err := harness.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"EDGE_DATA_DIR": t.TempDir(), "EDGE_NATS_LISTEN": listen, "EDGE_MAILBOX_STREAMS": "2"}
+	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "embedded", Env: env})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { node.Kill() })
+	second := func(natsListen string) {
+		t.Helper()
+		_, stderr, err := hydrant(t, "", []string{"EDGE_DATA_DIR=" + env["EDGE_DATA_DIR"], "EDGE_NATS_LISTEN=" + natsListen,
+			"EDGE_LISTEN=127.0.0.1:0", "EDGE_ADMIN_LISTEN=127.0.0.1:0"}, "serve")
+		if err == nil || !strings.Contains(stderr, "another server uses the data directory") || !strings.Contains(stderr, "NATS_URL") {
+			t.Errorf("a second node in the directory: %v\n%s", err, stderr)
+		}
+	}
+	second(listen)
+	c, sender := dial(t, node), dial(t, node)
+	c.Close()
+	for i := range 5 {
+		sender.send(object{"to": c.ID + "@client:/", "bdy": object{"n": i}})
+	}
+	row := regexp.MustCompile(`(?m)^` + c.ID + `\s+parked\s+[0-9a-f]{32}\s+5\s`)
+	if err := harness.Until(patient(t), func() error {
+		if list := mustRun(t, "", []string{"NATS_URL=nats://" + listen}, "sessions"); !row.MatchString(list) {
+			return fmt.Errorf("%s is not parked with 5 messages: %s", c.ID, list)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	second("127.0.0.1:0")
+	if err := node.Crash(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := c.resume(node)
+	for i := range 5 {
+		if m := again.next(); m.At("bdy", "n") != float64(i) {
+			t.Fatalf("message %d is %s", i, m.Raw)
+		}
+	}
+	again.quiet()
+}
