@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"runtime"
 	"strings"
@@ -83,7 +84,7 @@ func (c *client) routerAPI(e *umf.Envelope, to umf.Address) {
 		case c.closing || c.a == nil:
 		case err != nil:
 			n.log.Warn("router API", "path", path, "error", err)
-			c.fail(rmid, codeUnavailable, "Not available now")
+			c.failCall(rmid, err)
 		default:
 			c.reply(outAPI, outgoing{to: c.a.sid + "@client:/", rmid: rmid, body: data})
 		}
@@ -285,9 +286,13 @@ func (c *client) locate(e *umf.Envelope) {
 		}
 		return entry.Node, nil
 	}
-	submit(c.w, job, func(node string, _ error) {
-		if !c.closing {
+	submit(c.w, job, func(node string, err error) {
+		switch {
+		case c.closing:
+		case err == nil, errors.Is(err, bus.ErrNoSession):
 			answer(node)
+		default:
+			c.failCall(rmid, err)
 		}
 	})
 }

@@ -168,9 +168,9 @@ func (c *collector) queues() {
 	c.gauge("loop_inbox", "Entries that wait for the loops.", func(s *snapshot) float64 { return float64(s.wire.Waiting) })
 	c.counter("loop_inbox_full_total", "Times an entry for a loop had to wait, or was refused, because the inbox was at its bound.",
 		func(s *snapshot) float64 { return float64(s.wire.InboxFull) })
-	c.gauge("outbox_operations", "NATS operations queued by the loops.",
+	c.gauge("outbox_operations", "NATS operations queued by the loops, and messages that wait for a look-up.",
 		func(s *snapshot) float64 { return s.sum(func(w *worker) int64 { return w.out.ops.Load() }) })
-	c.gauge("outbox_bytes", "Bytes of the NATS operations queued by the loops.",
+	c.gauge("outbox_bytes", "Bytes of what hydrant_outbox_operations counts.",
 		func(s *snapshot) float64 { return s.sum(func(w *worker) int64 { return w.out.bytes.Load() }) })
 	c.gauge("outbox_unacknowledged", "Publishes to mailboxes and work queues that the store has not acknowledged.",
 		func(s *snapshot) float64 { return s.sum(func(w *worker) int64 { return w.out.flying.Load() }) })

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -239,6 +240,7 @@ func (c *Config) mailboxes(nc *nats.Conn) bus.MailboxConfig {
 	return bus.MailboxConfig{
 		Streams: c.MailboxStreams, Replicas: c.replicas(nc), QueueLimit: c.QueueLimit,
 		TTL: c.SessionTTL, MaxBytes: int64(c.MailboxMaxBytes),
+		Window: storeWindow * runtime.GOMAXPROCS(0), // a loop each: those have a window of their own, and wait where this one refuses
 	}
 }
 

@@ -76,8 +76,8 @@ type outbox struct {
 	pending []op
 
 	// Shared.
-	ops     atomic.Int64
-	bytes   atomic.Int64
+	ops     atomic.Int64 // queued, or waiting for a look-up
+	bytes   atomic.Int64 // of these
 	flying  atomic.Int64 // acknowledged publishes on their way
 	pausing atomic.Bool  // clients wait until there is room again
 	relieve func()       // tells the loop that there is; set before run
@@ -112,6 +112,22 @@ func (o *outbox) push(p op) {
 // strained reports that senders should be held back for a while.
 func (o *outbox) strained() bool {
 	return o.ops.Load() > outboxMaxOps/2 || o.bytes.Load() > outboxMaxBytes/2
+}
+
+// keep counts a message that waits for a look-up before it is pushed: it takes
+// the same room. Only the loop calls it, and drop.
+func (o *outbox) keep(n int) {
+	o.ops.Add(1)
+	o.bytes.Add(int64(n))
+}
+
+// drop takes out what keep has counted.
+func (o *outbox) drop(n int) {
+	o.ops.Add(-1)
+	o.bytes.Add(-int64(n))
+	if o.pausing.Load() {
+		o.rouse() // there may be room again, and nothing to do
+	}
 }
 
 // flush hands the operations of this loop iteration to the goroutine.

@@ -65,6 +65,15 @@ func (c *client) failStore(rmid []byte, err error) {
 	}
 }
 
+// failCall tells a client that what it asked for is not known now.
+func (c *client) failCall(rmid []byte, err error) {
+	if errors.Is(err, errBusy) {
+		c.fail(rmid, codeOverload, "Messaging is overloaded")
+		return
+	}
+	c.fail(rmid, codeUnavailable, "Not available now")
+}
+
 // sanitize makes a part of a client's message fit for an error text and a log
 // line: valid UTF-8 without control characters.
 func sanitize(p []byte) string {

@@ -220,7 +220,7 @@ func (c *client) admit(e *umf.Envelope, f *completion) ([]byte, bool) {
 	}
 	if !w.out.room(len(w.buf)) {
 		n.m.outboxFull.Inc()
-		c.fail(f.mid, codeUnavailable, "Messaging is overloaded")
+		c.fail(f.mid, codeOverload, "Messaging is overloaded")
 		return nil, false
 	}
 	if w.out.strained() {
@@ -333,10 +333,11 @@ func (c *client) await(sid string, waiting []delivery, d delivery) {
 	if len(waiting) >= maxWaiting {
 		c.w.node.m.dropped.with("look_up").Inc()
 		endSpan(d.span, errBusy)
-		c.fail(d.mid, codeUnavailable, "Too many messages wait for a look-up")
+		c.fail(d.mid, codeOverload, "Too many messages wait for a look-up")
 		return
 	}
 	c.w.lookups[sid] = append(waiting, d)
+	c.w.out.keep(len(d.data))
 }
 
 // store hands a message to the mailbox. The message id lets a client repeat a
@@ -358,11 +359,13 @@ func ttlOf(e *umf.Envelope) time.Duration {
 // lookup asks the directory whether a session exists; what is for it waits.
 func (w *worker) lookup(sid string, d delivery) {
 	w.lookups[sid] = []delivery{d}
+	w.out.keep(len(d.data))
 	job := func(ctx context.Context) (bool, error) { return w.node.dir.Lookup(ctx, sid) }
 	submit(w, job, func(exists bool, err error) {
 		waiting := w.lookups[sid]
 		delete(w.lookups, sid)
 		for _, d := range waiting {
+			w.out.drop(len(d.data))
 			switch {
 			case exists:
 				w.store(d)

@@ -72,7 +72,7 @@ var layers = []layer{
 		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/edge/internal/...", "github.com/nats-io/nats.go/...",
 			"github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/go", "github.com/kelseyhightower/envconfig",
 			"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3", "golang.org/x/time/rate", "go.opentelemetry.io/otel/..."},
-		tests: []string{"hydrant/bus/embedded", "github.com/coder/websocket/..."},
+		tests: []string{"hydrant/bus/embedded", "hydrant/integration/harness"},
 		why:   "a node joins wire, session and bus; gobwas is wire's, the embedded server the binary's",
 	},
 	{

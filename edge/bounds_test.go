@@ -1,0 +1,296 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"hydrant/bus"
+	"hydrant/integration/harness"
+)
+
+// The bounds of a node (STYLE rule 4), each of them hit: who is at the bound is
+// told so, others notice nothing, what was accepted arrives, and the metric with
+// the bound's name moves.
+
+// TestPoolFull: as many blocking calls wait for NATS as may.
+func TestPoolFull(t *testing.T) {
+	r := run(t, func(*Config) {})
+	old, other, away := r.dial(harness.DialOptions{}), r.dial(harness.DialOptions{}), r.dial(harness.DialOptions{})
+	away.Close()
+	r.until(func() error {
+		if entry, _, err := r.dir.GetLatest(t.Context(), away.ID); err != nil || entry.State != bus.StateParked {
+			return fmt.Errorf("%v, %v", entry.State, err)
+		}
+		return nil
+	})
+	// A session whose client does not read is behind: it will need the pool.
+	const behind, size = 16, 200 << 10
+	slow := r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096})
+	r.store(slow.ID, 0, behind, size)
+	r.until(func() error {
+		if r.metric(`hydrant_sessions{state="behind"}`) == 0 {
+			return errNotYet
+		}
+		return nil
+	})
+
+	release := r.holdPool(nil)
+	for r.pool.submit(func() {}) {
+	}
+	if busy, queued := r.metric("hydrant_pool_busy"), r.metric("hydrant_pool_queue"); busy != poolWorkers || queued != poolQueue {
+		t.Errorf("%v calls are under way, %v wait", busy, queued)
+	}
+	const full = "hydrant_pool_full_total"
+	r.moves(full, func() {
+		r.refuses(old, codeOverload, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "to one that has to be looked up"})
+	})
+	r.moves(full, func() {
+		r.refuses(old, codeOverload, harness.Object{"to": "hydra-router:[GET]/v1/router/version", "bdy": 1})
+	})
+	r.moves(full, func() {
+		r.refuses(old, codeOverload, harness.Object{"to": "hydra-router:/", "typ": "wsdir.loc", "bdy": harness.Object{"clientID": away.ID}})
+	})
+	r.moves(full, func() { // closed with a code that says: later
+		again := r.dial(harness.DialOptions{})
+		r.send(again, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": away.ID}})
+		if code, reason, err := again.Closed(t.Context()); code != closeOverload || err != nil {
+			t.Errorf("a resume ends with %d %s, %v", code, reason, err)
+		}
+	})
+	r.moves(full, func() { r.gets(slow, 0, 2) }) // there is room: the next ones are asked for
+	// Others are served, and new ones too.
+	r.serves(old)
+	fresh := r.dial(harness.DialOptions{})
+	r.store(other.ID, 0, 1, 1)
+	r.gets(other, 0, 1)
+	r.store(fresh.ID, 0, 3, 1)
+	r.gets(fresh, 0, 3)
+
+	release()
+	r.gets(slow, 2, behind)
+	r.store(away.ID, 0, 3, 1)
+	again := r.dial(harness.DialOptions{})
+	if _, err := again.Resume(t.Context(), "reconnect", harness.Object{"id": away.ID}); err != nil || again.ID != away.ID {
+		t.Fatalf("the session is not given back: %v", err)
+	}
+	r.gets(again, 0, 3)
+}
+
+// hold keeps a loop from doing anything until leave is called.
+func (r *running) hold(w *worker) (leave func()) {
+	entered, left := make(chan struct{}), make(chan struct{})
+	w.post(func() { close(entered); <-left })
+	<-entered
+	leave = sync.OnceFunc(func() { close(left) })
+	r.t.Cleanup(leave)
+	return leave
+}
+
+// fill puts entries into the inbox of a loop that is held, until there is no
+// room, and returns how many of them have run.
+func (r *running) fill(w *worker) (ran *int) {
+	ran = new(int)
+	for w.loop.Post(func() { *ran++ }) {
+	}
+	return ran
+}
+
+const inboxFull = "hydrant_loop_inbox_full_total"
+
+// TestInboxFull: as many entries wait for a loop as may. What comes from NATS
+// waits outside, and so do new clients.
+func TestInboxFull(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, elsewhere := r.crowd(1)
+	leave := r.hold(w)
+	var ran *int
+	r.moves(inboxFull, func() { ran = r.fill(w) })
+	waiting := r.metric("hydrant_loop_inbox")
+	const count = 600
+	r.moves(inboxFull, func() { r.store(here[0].ID, 0, count, 1) })
+	r.serves(elsewhere)
+	r.store(elsewhere.ID, 0, 3, 1)
+	r.gets(elsewhere, 0, 3)
+	var coming sync.WaitGroup
+	defer coming.Wait()
+	for range 2 * len(r.workers) {
+		coming.Go(func() {
+			c, err := harness.Dial(t.Context(), r.url, harness.DialOptions{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			c.Drop()
+		})
+	}
+	leave()
+	coming.Wait()
+	r.gets(here[0], 0, count)
+	r.serves(here[0])
+	if waiting == 0 || float64(*ran) < waiting {
+		t.Errorf("of %v entries %d have run", waiting, *ran)
+	}
+}
+
+// TestLiveQueueFull: as many live copies wait for a loop as may. Those beyond
+// are dropped; what is stored is read instead.
+func TestLiveQueueFull(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, elsewhere := r.crowd(2)
+	leave := r.hold(w)
+	r.fill(w)
+	noise, err := bus.LiveSubject(here[1].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.moves(`hydrant_dropped_total{reason="live_queue"}`, func() {
+		for range liveQueue + 2*liveBatch {
+			if err := r.nc.Publish(noise, []byte("pushed past the mailbox, and junk")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	const count = 10
+	r.store(here[0].ID, 0, count, 1) // their copies are dropped
+	r.serves(elsewhere)
+	r.moves(`hydrant_mailbox_reads_total{result="ok"}`, func() {
+		leave()
+		r.until(func() error {
+			if n := len(w.live); n > 0 {
+				return fmt.Errorf("%d copies wait", n)
+			}
+			return nil
+		})
+		r.store(here[0].ID, count, count+1, 1) // shows the hole
+	})
+	r.gets(here[0], 0, count+1)
+	r.serves(here[1])
+}
+
+// TestOutboxFull: as much as may waits for NATS, or for a look-up before that.
+// Senders are held back first, then refused, and all that was not refused
+// arrives, once.
+func TestOutboxFull(t *testing.T) {
+	for name, hold := range map[string]func(*running, *worker) (leave func()){
+		"NATS takes nothing":       (*running).holdOutbox,
+		"nothing can be looked up": (*running).holdPool,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, func(*Config) {})
+			const size, over = 900 << 10, 6
+			w, here, elsewhere := r.crowd(outboxMaxBytes/size + over)
+			leave := hold(r, w)
+			const full, received = "hydrant_outbox_full_total", `hydrant_messages_received_total{kind="client"}`
+			padding, before := strings.Repeat("x", size), r.metric(received)
+			r.moves("hydrant_held_back_total", func() {
+				r.moves(full, func() {
+					for _, c := range here {
+						r.send(c, harness.Object{"to": elsewhere.Address(), "mid": c.ID, "bdy": padding})
+					}
+				})
+			})
+			r.until(func() error {
+				if n := r.metric(received) - before; n < float64(len(here)) {
+					return fmt.Errorf("%v messages were read", n)
+				}
+				return nil
+			})
+			if waiting := r.metric("hydrant_outbox_bytes"); waiting > outboxMaxBytes {
+				t.Errorf("%v bytes wait", waiting)
+			}
+			r.serves(elsewhere)
+			leave()
+			accepted := make(map[string]bool)
+			for _, c := range here {
+				r.serves(c)
+				accepted[c.ID] = true
+				for _, m := range c.Inbox() {
+					if code := m.At("bdy", "code"); code != codeOverload || m.Rmid() != c.ID {
+						t.Errorf("a sender gets %.300s", m.Raw)
+					}
+					delete(accepted, c.ID)
+				}
+			}
+			if refused := len(here) - len(accepted); refused == 0 || refused > over {
+				t.Errorf("%d of %d senders were refused", refused, len(here))
+			}
+			for range len(accepted) {
+				m, err := elsewhere.Next(context.WithoutCancel(t.Context()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !accepted[m.Mid()] {
+					t.Errorf("%q arrives, and is repeated or was refused", m.Mid())
+				}
+				delete(accepted, m.Mid())
+			}
+		})
+	}
+}
+
+// holdOutbox keeps what a loop has for NATS from it.
+func (r *running) holdOutbox(w *worker) (leave func()) {
+	entered, left := make(chan struct{}), make(chan struct{})
+	w.post(func() { // without a subject it fails, and tells
+		w.out.push(op{kind: opPublish, done: func(uint64, error) { close(entered); <-left }})
+	})
+	<-entered
+	leave = sync.OnceFunc(func() { close(left) })
+	r.t.Cleanup(leave)
+	return leave
+}
+
+// holdPool gives all workers of the pool something that does not end.
+func (r *running) holdPool(*worker) (leave func()) {
+	left := make(chan struct{})
+	leave = sync.OnceFunc(func() { close(left) })
+	r.t.Cleanup(leave)
+	for range poolWorkers {
+		r.pool.submit(func() { <-left })
+	}
+	r.until(func() error {
+		if busy := r.pool.busy.Load(); busy < poolWorkers {
+			return fmt.Errorf("%d workers are busy", busy)
+		}
+		return nil
+	})
+	return leave
+}
+
+// TestLookUpFull: as many messages as may wait for one look-up.
+func TestLookUpFull(t *testing.T) {
+	r := run(t, func(cfg *Config) { cfg.QueueLimit = 2 * maxWaiting })
+	w, here, elsewhere := r.crowd(2)
+	leave := r.holdPool(w)
+	for i := range maxWaiting {
+		r.send(here[0], harness.Object{"to": elsewhere.Address(), "mid": fmt.Sprint("stored-", i), "bdy": 1})
+	}
+	r.serves(here[0])
+	r.moves(`hydrant_dropped_total{reason="look_up"}`, func() {
+		r.refuses(here[0], codeOverload, harness.Object{"to": elsewhere.Address(), "bdy": 1})
+	})
+	r.send(here[1], harness.Object{"to": here[0].Address(), "mid": "stored-0", "bdy": "needs no look-up"})
+	r.gets(here[0], 0, 1)
+	leave()
+	r.gets(elsewhere, 0, maxWaiting)
+	r.send(here[0], harness.Object{"to": elsewhere.Address(), "mid": fmt.Sprint("stored-", maxWaiting), "bdy": "there is room again"})
+	r.gets(elsewhere, maxWaiting, maxWaiting+1)
+}
+
+// TestWindows: the store has room for what the windows of all loops let out. It
+// would refuse what waits in an outbox otherwise.
+func TestWindows(t *testing.T) {
+	const loops = 4
+	r := runLoops(t, loops, func(*Config) {})
+	c := r.dial(harness.DialOptions{})
+	r.network.Set(harness.Weather{Blackhole: true})
+	defer r.network.Set(harness.Weather{})
+	for i := range loops * storeWindow {
+		if err := r.Node.store.PublishAsync(c.ID, bus.Outgoing{Payload: []byte("{}")}, func(uint64, error) {}); err != nil {
+			t.Fatalf("after %d: %v", i, err)
+		}
+	}
+}
