@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -70,15 +71,46 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 		return nil, err
 	}
 	all = append(append(all, own...), opts...)
-	url := cfg.URL
-	if url == "" {
-		url = nats.DefaultURL
+	addresses := cfg.URL
+	if addresses == "" {
+		addresses = nats.DefaultURL
 	}
-	nc, err := nats.Connect(url, all...)
+	if err := checkURL(addresses); err != nil {
+		return nil, err
+	}
+	// What no server can change is told apart from a server that is not there.
+	scratch := nats.GetDefaultOptions()
+	for _, opt := range all {
+		if err := opt(&scratch); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
+	nc, err := nats.Connect(addresses, all...)
 	if err != nil {
 		return nil, fmt.Errorf("bus: connect to NATS: %w", err)
 	}
 	return nc, nil
+}
+
+// checkURL refuses what can be no address of a server. The text may hold a
+// password, and so is not repeated.
+func checkURL(addresses string) error {
+	for i, address := range strings.Split(addresses, ",") {
+		address = strings.TrimSpace(address)
+		if !strings.Contains(address, "://") {
+			address = "nats://" + address
+		}
+		u, err := url.Parse(address)
+		if err != nil || u.Hostname() == "" {
+			return fmt.Errorf("%w: NATS_URL: address %d is not of the form nats://host:4222", ErrConfig, i+1)
+		}
+		switch u.Scheme {
+		case "nats", "tls", "ws", "wss":
+		default:
+			return fmt.Errorf("%w: NATS_URL: address %d: %s:// is none of nats://, tls://, ws://, wss://", ErrConfig, i+1, u.Scheme)
+		}
+	}
+	return nil
 }
 
 // options turns the settings into nats.go's. What is missing or contradictory

@@ -50,6 +50,10 @@ func TestConfigErrors(t *testing.T) {
 		"no password file":   {Config{User: "u", PasswordFile: missing}, "NATS_PASSWORD_FILE"},
 		"creds and user":     {Config{Creds: creds, User: "u"}, "more than one"},
 		"no CA file":         {Config{CA: missing}, "NATS_CA"},
+		"not a CA":           {Config{CA: creds}, "certificate"},
+		"bad port":           {Config{URL: "nats://a:1,nats://u:s3cret@b:x"}, "address 2"},
+		"no host":            {Config{URL: "nats://a:1,"}, "address 2"},
+		"another scheme":     {Config{URL: "http://u:s3cret@a"}, "http:// is none of"},
 		"cert without a key": {Config{Cert: creds}, "NATS_KEY"},
 		"key without a cert": {Config{Key: creds}, "NATS_CERT"},
 	} {

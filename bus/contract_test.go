@@ -145,8 +145,8 @@ func TestContractPartition(t *testing.T) {
 		cfg := s.Config()
 		cfg.Streams = n
 		found := findings(t, nc, cfg)
-		if !strings.Contains(found[0].What, "UMF_OUT_") {
-			t.Error(found[0])
+		if len(found) != 1 || found[0].What != "mailbox streams" || found[0].Have != "4" {
+			t.Errorf("%d streams: %v", n, found)
 		}
 	}
 	if err := s.Verify(testContext(t)); err != nil {

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/kelseyhightower/envconfig"
-
-	"hydrant/bus"
 )
 
 // ErrConfig is wrapped by every error that a bad or unknown setting causes.
@@ -183,7 +181,22 @@ func describe(err error) error {
 			return fmt.Errorf("%w: %s: not a valid %s", ErrConfig, parse.KeyName, parse.TypeName)
 		}
 	}
-	return fmt.Errorf("%w: %s: %q is not valid: %w", ErrConfig, parse.KeyName, parse.Value, parse.Err)
+	return fmt.Errorf("%w: %s: %w", ErrConfig, parse.KeyName, notValid(parse))
+}
+
+// notValid says what a value should have looked like. The types of this
+// package say it themselves.
+func notValid(parse *envconfig.ParseError) error {
+	want := map[string]string{
+		"time.Duration": "a duration such as 500ms, 25s or 24h",
+		"int":           "a whole number",
+		"float64":       "a number",
+		"bool":          "true or false",
+	}[parse.TypeName]
+	if want == "" {
+		return parse.Err
+	}
+	return fmt.Errorf("%q is not %s", parse.Value, want)
 }
 
 func checkUnknown(environ []string) error {
@@ -227,89 +240,6 @@ func (c *Config) readFiles() error {
 // sampleSecret stands in the published examples of the original: a node that
 // runs with it would accept anybody's signature.
 const sampleSecret = "d632dd6d-fb75-44cc-bdbf-ee1364f3716c"
-
-func (c *Config) check() error {
-	var errs []error
-	bad := func(name, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%w: EDGE_%s: %s", ErrConfig, name, fmt.Sprintf(format, args...)))
-	}
-	oneOf := func(name, value string, allowed ...string) {
-		for _, a := range allowed {
-			if value == a {
-				return
-			}
-		}
-		bad(name, "%q is none of %s", value, strings.Join(allowed, ", "))
-	}
-	positive := func(name string, d time.Duration) {
-		if d <= 0 {
-			bad(name, "%s is not above zero", d)
-		}
-	}
-	notNegative := func(name string, d time.Duration) {
-		if d < 0 {
-			bad(name, "%s is below zero", d)
-		}
-	}
-	oneOf("SIGNATURE", c.Signature, "off", "required")
-	oneOf("AUTH", c.Auth, "none", "jwt", "service")
-	oneOf("RESUME", c.Resume, "open", "token")
-	oneOf("ROUTER_API", c.RouterAPI, "open", "admin")
-	oneOf("LOG_LEVEL", c.LogLevel, "debug", "info", "warn", "error")
-	oneOf("LOG_FORMAT", c.LogFormat, "auto", "text", "json")
-	positive("SESSION_TTL", c.SessionTTL)
-	positive("HANDSHAKE_TIMEOUT", c.HandshakeTimeout)
-	positive("WRITE_TIMEOUT", c.WriteTimeout)
-	positive("REQUEST_TIMEOUT", c.RequestTimeout)
-	positive("PING_INTERVAL", c.PingInterval)
-	notNegative("DRAIN_GRACE", c.DrainGrace)
-	notNegative("DRAIN_TIMEOUT", c.DrainTimeout)
-	if c.MaxConnectionAge != 0 && c.MaxConnectionAge < time.Second || c.MaxConnectionAge > 365*24*time.Hour {
-		bad("MAX_CONNECTION_AGE", "%s is neither 0 nor between 1s and a year", c.MaxConnectionAge)
-	}
-	notNegative("SIGNATURE_WINDOW", c.SignatureWindow)
-	switch c.MailboxStreams {
-	case 1, 2, 4, 8, 16, 32:
-	default:
-		bad("MAILBOX_STREAMS", "%d is none of 1, 2, 4, 8, 16, 32", c.MailboxStreams)
-	}
-	if c.StreamReplicas < 0 || c.StreamReplicas > 5 {
-		bad("STREAM_REPLICAS", "%d is not between 0 and 5", c.StreamReplicas)
-	}
-	if c.QueueLimit < 1 || c.QueueLimit > 1_000_000 {
-		bad("QUEUE_LIMIT", "%d is not between 1 and 1000000", c.QueueLimit)
-	}
-	if c.Window < 1 || c.Window > 65536 {
-		bad("WINDOW", "%d is not between 1 and 65536", c.Window)
-	}
-	if c.MaxMessage < 1024 || c.MaxMessage > 64<<20 {
-		bad("MAX_MESSAGE", "%d is not between 1KiB and 64MiB", c.MaxMessage)
-	}
-	if c.WriteBuffer < 4096 {
-		bad("WRITE_BUFFER", "%d is below 4KiB", c.WriteBuffer)
-	}
-	if c.MaxConnections < 0 || c.MaxConnectionsPerAddress < 0 || c.RateMessages < 0 {
-		bad("MAX_CONNECTIONS", "limits cannot be negative")
-	}
-	if c.Signature == "required" && len(c.SignatureKeys) == 0 {
-		bad("SIGNATURE_KEYS", "needed with EDGE_SIGNATURE=required")
-	}
-	for _, key := range c.SignatureKeys {
-		if key == sampleSecret {
-			bad("SIGNATURE_KEYS", "the published sample secret protects nothing")
-		}
-	}
-	if c.Auth == "jwt" && c.AuthKeyFile == "" && c.AuthJwksUrl == "" {
-		bad("AUTH_KEY_FILE", "it or EDGE_AUTH_JWKS_URL is needed with EDGE_AUTH=jwt")
-	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		bad("TLS_CERT", "certificate and key go together")
-	}
-	if !bus.ValidService(c.ServiceName) {
-		bad("SERVICE_NAME", "%q is not a service name ([A-Za-z0-9_-], at most 64)", c.ServiceName)
-	}
-	return errors.Join(errs...)
-}
 
 // Level returns the log level.
 func (c *Config) Level() slog.Level {

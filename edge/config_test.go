@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,22 @@ func TestLoadConfigErrors(t *testing.T) {
 		{"EDGE_MAX_CONNECTION_AGE", "-1h", "between 1s and a year"},
 		{"EDGE_MAX_CONNECTION_AGE", "10ms", "between 1s and a year"},
 		{"EDGE_TLS_CERT", "cert.pem", "go together"},
+		{"EDGE_LISTEN", "5353", "no address to listen on"},
+		{"EDGE_LISTEN", ":99999", "no address to listen on"},
+		{"EDGE_ADMIN_LISTEN", "localhost", "no address to listen on"},
+		{"EDGE_NATS_LISTEN", "", "no address to listen on"},
+		{"EDGE_PING_INTERVAL", "25", `"25" is not a duration such as`},
+		{"EDGE_QUEUE_LIMIT", "many", `"many" is not a whole number`},
+		{"EDGE_COMPRESSION", "yes", "true or false"},
+		{"EDGE_SESSION_TTL", "1ms", "below 1s"},
+		{"EDGE_RATE_MESSAGES", "-1", "EDGE_RATE_MESSAGES"},
+		{"EDGE_RATE_MESSAGES", "NaN", "EDGE_RATE_MESSAGES"},
+		{"EDGE_RATE_MESSAGES", "+Inf", "EDGE_RATE_MESSAGES"},
+		{"EDGE_MAX_CONNECTIONS_PER_ADDRESS", "-1", "EDGE_MAX_CONNECTIONS_PER_ADDRESS"},
+		{"EDGE_SERVICE_NAME", "client", "addresses of sessions"},
+		{"EDGE_ALLOWED_ORIGINS", "https://a.example,b.example", `"b.example" is no origin`},
+		{"EDGE_ALLOWED_ORIGINS", "https://a.example/", "nothing behind"},
+		{"EDGE_PROXY_PROTOCOL", "true", "EDGE_TRUSTED_PROXIES"},
 	} {
 		t.Run(test.name+"="+test.value, func(t *testing.T) {
 			t.Setenv(test.name, test.value)
@@ -54,6 +71,24 @@ func TestLoadConfigErrors(t *testing.T) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// Every mistake is named at once, each on a line of its own.
+func TestLoadConfigNamesAllErrors(t *testing.T) {
+	t.Setenv("EDGE_LISTNE", ":1")
+	t.Setenv("EDGE_QUEUE_LIMIT", "x")
+	t.Setenv("EDGE_LISTEN", "x")
+	t.Setenv("EDGE_TLS_CERT", "none.pem")
+	t.Setenv("EDGE_TLS_KEY", "none.pem")
+	_, err := LoadConfig()
+	for _, name := range []string{"EDGE_LISTNE", "EDGE_QUEUE_LIMIT", "EDGE_LISTEN:", "EDGE_TLS_CERT"} {
+		if strings.Count(fmt.Sprint(err), name) != 1 {
+			t.Errorf("%s is not named once in:\n%v", name, err)
+		}
+	}
+	if strings.Count(fmt.Sprint(err), "\n") != 3 {
+		t.Errorf("not a line for each:\n%v", err)
 	}
 }
 

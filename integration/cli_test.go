@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -69,6 +70,113 @@ func TestTracingMistakes(t *testing.T) {
 				t.Errorf("%v with %s: %v, %s", args, env, err, stderr)
 			}
 		}
+	}
+}
+
+// A mistake in the command line is told in one line, which says where to look.
+func TestCommandLineMistakesAreShort(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args string
+		says string
+	}{
+		{"serve --listen :1", "hydrant serve -h"},
+		{"send hello", "hydrant send -h"},
+		{"help nonsense", "hydrant help"},
+		{"send -url localhost:5353", "ws://"},
+		{"send -url ws://127.0.0.1:1", "no node at ws://127.0.0.1:1"},
+		{"send -count -1", "-count"},
+	} {
+		out, problems, err := hydrant(t, "", nil, strings.Fields(test.args)...)
+		if err == nil || out != "" || strings.Count(problems, "\n") != 1 || !strings.Contains(problems, test.says) {
+			t.Errorf("hydrant %s: %v\n%s%s", test.args, err, out, problems)
+		}
+	}
+}
+
+// Help for a command is the same under both names.
+func TestHelpOfCommand(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"demo", "serve", "echo", "send", "sign", "healthcheck", "doctor", "sessions"} {
+		text := mustRun(t, "", nil, "help", name)
+		if text != mustRun(t, "", nil, name, "-h") || !strings.HasPrefix(text, "hydrant "+name+": ") {
+			t.Errorf("hydrant help %s prints:\n%s", name, text)
+		}
+	}
+}
+
+// The example service waits for NATS, before and after it had a connection,
+// and says so once.
+func TestEchoWaitsForNATS(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	w.nats.Servers[0].Kill()
+	echo, err := harness.StartEcho(w.nats.URL(), "patient")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(echo.Kill)
+	says := func(line string) {
+		t.Helper()
+		if err := harness.Until(patient(t), func() error {
+			select {
+			case <-echo.Exited():
+				t.Fatalf("ended: %v\n%s", echo.Err(), echo.Log.Tail(4096))
+			default:
+			}
+			if n := bytes.Count(echo.Log.Since(0), []byte(line)); n != 1 {
+				return fmt.Errorf("%d times %q:\n%s", n, line, echo.Log.Tail(4096))
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("waiting for NATS at " + w.nats.URL())
+	restart := func() {
+		t.Helper()
+		if err := w.nats.Servers[0].Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.nats.WaitReady(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart()
+	says("patient answers on ")
+	w.nats.Servers[0].Kill()
+	says("NATS connection lost; waiting for it")
+	restart()
+	says("NATS connection is back: ")
+	if err := echo.Terminate(patient(t)); err != nil {
+		t.Errorf("told to stop: %v", err)
+	}
+	if text := echo.Log.Since(0); bytes.Count(text, []byte("\n")) != 4 {
+		t.Errorf("not these four lines, once each:\n%s", text)
+	}
+}
+
+// A service that waits for NATS can be told to stop, and names no password.
+func TestEchoStopsWhileItWaits(t *testing.T) {
+	t.Parallel()
+	echo, err := harness.StartEcho("nats://user:do-not-print-this@127.0.0.1:1", "patient")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(echo.Kill)
+	if err := harness.Until(patient(t), func() error {
+		if !bytes.Contains(echo.Log.Since(0), []byte("waiting for NATS")) {
+			return errNobody
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := echo.Terminate(patient(t)); err != nil {
+		t.Errorf("told to stop: %v", err)
+	}
+	if text := echo.Log.Since(0); bytes.Contains(text, []byte("do-not-print-this")) {
+		t.Errorf("prints the password:\n%s", text)
 	}
 }
 

@@ -40,7 +40,7 @@ type welcome struct {
 func dial(ctx context.Context, url, secret string) (*client, error) {
 	conn, _, err := websocket.Dial(ctx, url, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("no node at %s: %w", url, err)
 	}
 	conn.SetReadLimit(64 << 20)
 	c := &client{conn: conn, secret: secret, inbox: make(chan *umf.Message, clientInbox), done: make(chan struct{})}

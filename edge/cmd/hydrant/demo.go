@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,7 +34,7 @@ type demo struct {
 }
 
 func runDemo(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags := newFlags("demo", "")
 	once := flags.Bool("once", false, "exit after the tour: status 0 only if every step was right")
 	if err := parse(flags, args); err != nil {
 		return err

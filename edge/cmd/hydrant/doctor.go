@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +16,7 @@ const doctorTimeout = time.Minute
 
 // runDoctor checks what a node of this configuration would find.
 func runDoctor(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
+	flags := newFlags("doctor", environmentHelp)
 	if err := parse(flags, args); err != nil {
 		return err
 	}

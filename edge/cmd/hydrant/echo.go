@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,18 +18,21 @@ import (
 const stopService = 10 * time.Second
 
 func runEcho(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("echo", flag.ContinueOnError)
+	flags := newFlags("echo", environmentHelp)
 	name := flags.String("service", "echo", "name of the service")
 	if err := parse(flags, args); err != nil {
 		return err
+	}
+	if !bus.ValidService(*name) {
+		return fmt.Errorf("%w: -service: %q is not a service name ([A-Za-z0-9_-], at most 64)", errUsage, *name)
 	}
 	spans, err := startTracing(ctx, *name, slog.Default())
 	if err != nil {
 		return err
 	}
 	defer spans.stop()
-	nc, err := connectNATS("hydrant-echo")
-	if err != nil {
+	nc, err := awaitNATS(ctx, "hydrant-echo", out)
+	if err != nil || nc == nil {
 		return err
 	}
 	defer nc.Close()
@@ -40,6 +43,40 @@ func runEcho(ctx context.Context, args []string, out io.Writer) error {
 	fmt.Fprintf(out, "%s answers on %s; stop with Ctrl-C\n", *name, nc.ConnectedUrlRedacted())
 	<-ctx.Done()
 	return stop()
+}
+
+// awaitNATS connects like a node: it waits for a server, and says so once for
+// each reason why there is none. Only what no server can change is an error.
+// Without a connection and an error, ctx has ended.
+func awaitNATS(ctx context.Context, name string, out io.Writer) (*nats.Conn, error) {
+	cfg, err := loadNATS()
+	if err != nil {
+		return nil, err
+	}
+	lost := nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+		if !nc.IsClosed() {
+			fmt.Fprintln(out, "NATS connection lost; waiting for it")
+		}
+	})
+	back := nats.ReconnectHandler(func(nc *nats.Conn) {
+		fmt.Fprintln(out, "NATS connection is back:", nc.ConnectedUrlRedacted())
+	})
+	said := ""
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		nc, err := bus.Connect(cfg, name, lost, back)
+		if err == nil || errors.Is(err, bus.ErrConfig) {
+			return nc, err
+		}
+		if said != err.Error() {
+			said = err.Error()
+			fmt.Fprintf(out, "waiting for NATS at %s (start a node with `hydrant serve`, or set NATS_URL): %v\n", urlOf(cfg), err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-time.After(wait):
+		}
+	}
 }
 
 // startEcho registers the example service. stop drains it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -22,7 +21,7 @@ const healthTimeout = 2 * time.Second
 // listener. It needs no shell and no curl, so it works in an image from
 // scratch.
 func runHealthcheck(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("healthcheck", flag.ContinueOnError)
+	flags := newFlags("healthcheck", environmentHelp)
 	ready := flags.Bool("ready", false, "ask whether the node takes clients, not only whether it is alive: a restart cures nothing that NATS has")
 	if err := parse(flags, args); err != nil {
 		return err

@@ -4,18 +4,19 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"hydrant/bus"
 	"hydrant/edge"
 )
 
-func runHelp(_ context.Context, args []string, out io.Writer) error {
+func runHelp(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 1 && args[0] == "config" {
 		return helpConfig(out)
 	}
 	if len(args) > 0 {
-		return fmt.Errorf("%w: help knows only `config`", errUsage)
+		return helpCommand(ctx, args, out)
 	}
 	fmt.Fprint(out, "Hydrant connects WebSocket clients with services on NATS.\n\nUsage: hydrant <command> [flags]\n\n")
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -34,6 +35,16 @@ EDGE_DRAIN_TIMEOUT, and ends with status 0. A second SIGTERM or SIGINT ends it
 at once.
 `)
 	return err
+}
+
+// helpCommand prints the flags of a command.
+func helpCommand(ctx context.Context, args []string, out io.Writer) error {
+	for _, c := range commands() {
+		if len(args) == 1 && c.name == args[0] && c.name != "help" && c.name != "version" {
+			return c.run(ctx, []string{"-h"}, out)
+		}
+	}
+	return fmt.Errorf("%w: no help for %q; see `hydrant help`", errUsage, strings.Join(args, " "))
 }
 
 // helpConfig prints every setting: the same table as in the README.

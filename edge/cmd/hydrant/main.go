@@ -19,6 +19,9 @@ type command struct {
 	run           func(ctx context.Context, args []string, out io.Writer) error
 }
 
+// environmentHelp ends the help of commands that read settings.
+const environmentHelp = "Settings are environment variables: see `hydrant help config`.\n"
+
 func commands() []command {
 	return []command{
 		{"demo", "two nodes, a service and clients on the embedded NATS, with a short tour", runDemo},
@@ -30,7 +33,7 @@ func commands() []command {
 		{"doctor", "check NATS, permissions, streams and this machine for a node of this configuration", runDoctor},
 		{"sessions", "list the sessions: node, state, behind by how many", runSessions},
 		{"version", "print the version", runVersion},
-		{"help", "print this, or with `config` the settings", runHelp},
+		{"help", "print this; with `config` the settings, with a command its flags", runHelp},
 	}
 }
 
@@ -58,8 +61,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return runHelp(ctx, nil, out)
 	}
 	name := args[0]
-	if name == "-h" || name == "--help" {
+	switch name {
+	case "-h", "--help":
 		name = "help"
+	case "-v", "--version":
+		name = "version"
 	}
 	for _, c := range commands() {
 		if c.name == name {
@@ -69,17 +75,37 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return fmt.Errorf("%w: no such command %q; see `hydrant help`", errUsage, name)
 }
 
-// parse reads flags and refuses arguments beyond them.
-func parse(flags *flag.FlagSet, args []string) error {
-	flags.SetOutput(os.Stderr)
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
+// newFlags are those of a command. more ends what -h prints.
+func newFlags(name, more string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.Usage = func() {
+		out := flags.Output()
+		for _, c := range commands() {
+			if c.name == name {
+				fmt.Fprintf(out, "hydrant %s: %s\n\n", name, c.summary)
+			}
 		}
-		return fmt.Errorf("%w: %w", errUsage, err)
+		flags.PrintDefaults()
+		fmt.Fprint(out, more)
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected %q", errUsage, flags.Arg(0))
+	return flags
+}
+
+// parse reads flags and refuses arguments beyond them. A mistake is told in
+// one line; -h prints the flags and is [flag.ErrHelp].
+func parse(flags *flag.FlagSet, args []string) error {
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(os.Stdout)
+		flags.Usage()
+		return err
+	case err == nil && flags.NArg() > 0:
+		err = fmt.Errorf("unexpected %q", flags.Arg(0))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w; see `hydrant %s -h`", errUsage, err, flags.Name())
 	}
 	return nil
 }

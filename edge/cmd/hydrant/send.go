@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"hydrant/umf"
@@ -22,7 +22,7 @@ type sendOptions struct {
 
 func runSend(ctx context.Context, args []string, out io.Writer) error {
 	var o sendOptions
-	flags := flag.NewFlagSet("send", flag.ContinueOnError)
+	flags := newFlags("send", "")
 	flags.StringVar(&o.url, "url", "ws://localhost:5353", "address of a node")
 	flags.StringVar(&o.to, "to", "echo:/", "UMF address to send to")
 	flags.StringVar(&o.body, "body", "", "JSON body; else a running number")
@@ -38,8 +38,13 @@ func runSend(ctx context.Context, args []string, out io.Writer) error {
 	if o.secret == "" {
 		o.secret = os.Getenv("UMF_SECRET") // not the flag's default, which -h prints
 	}
-	if o.body != "" && !json.Valid([]byte(o.body)) {
+	switch {
+	case o.body != "" && !json.Valid([]byte(o.body)):
 		return fmt.Errorf("%w: -body is not JSON", errUsage)
+	case o.count < 0:
+		return fmt.Errorf("%w: -count is below 0", errUsage)
+	case !strings.HasPrefix(o.url, "ws://") && !strings.HasPrefix(o.url, "wss://"):
+		return fmt.Errorf("%w: -url: %q does not begin with ws:// or wss://", errUsage, o.url)
 	}
 	return o.run(ctx, out)
 }

@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -23,7 +24,7 @@ import (
 const natsShutdown = 10 * time.Second
 
 func runServe(ctx context.Context, args []string, _ io.Writer) error {
-	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	flags := newFlags("serve", environmentHelp)
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -115,16 +116,31 @@ func connectNATS(name string) (*nats.Conn, error) {
 	return nc, err
 }
 
+// urlOf names the servers, without the passwords that their addresses may hold.
 func urlOf(cfg bus.Config) string {
 	if cfg.URL == "" {
 		return nats.DefaultURL
 	}
-	return cfg.URL
+	addresses := strings.Split(cfg.URL, ",")
+	for i, address := range addresses {
+		if u, err := url.Parse(strings.TrimSpace(address)); err == nil {
+			addresses[i] = u.Redacted()
+		}
+	}
+	return strings.Join(addresses, ",")
+}
+
+// readable writes durations as 25s: JSON would have nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // newLogger logs text to a terminal and JSON otherwise.
 func newLogger(cfg *edge.Config, level slog.Leveler) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	text := cfg.LogFormat == "text"
 	if cfg.LogFormat == "auto" {
 		info, err := os.Stderr.Stat()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -16,7 +15,7 @@ const sessionsTimeout = time.Minute
 
 // runSessions lists the directory: who is where, and how far behind.
 func runSessions(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("sessions", flag.ContinueOnError)
+	flags := newFlags("sessions", environmentHelp)
 	limit := flags.Int("limit", 1000, "sessions to list at the most")
 	if err := parse(flags, args); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +12,7 @@ import (
 )
 
 func runSign(_ context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("sign", flag.ContinueOnError)
+	flags := newFlags("sign", "")
 	secretFile := flags.String("secret-file", "", "file with the shared secret; else the variable UMF_SECRET")
 	if err := parse(flags, args); err != nil {
 		return err

@@ -1,0 +1,168 @@
+package edge
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"hydrant/bus"
+)
+
+// settingErrors collects what is wrong with the settings, one error for each.
+type settingErrors []error
+
+func (e *settingErrors) bad(name, format string, args ...any) {
+	*e = append(*e, fmt.Errorf("%w: EDGE_%s: %s", ErrConfig, name, fmt.Sprintf(format, args...)))
+}
+
+func (e *settingErrors) oneOf(name, value string, allowed ...string) {
+	for _, a := range allowed {
+		if value == a {
+			return
+		}
+	}
+	e.bad(name, "%q is none of %s", value, strings.Join(allowed, ", "))
+}
+
+func (e *settingErrors) positive(name string, d time.Duration) {
+	if d <= 0 {
+		e.bad(name, "%s is not above zero", d)
+	}
+}
+
+func (e *settingErrors) notNegative(name string, d time.Duration) {
+	if d < 0 {
+		e.bad(name, "%s is below zero", d)
+	}
+}
+
+func (e *settingErrors) between(name string, n, least, most int) {
+	if n < least || n > most {
+		e.bad(name, "%d is not between %d and %d", n, least, most)
+	}
+}
+
+// address checks the form of an address to listen on.
+func (e *settingErrors) address(name, text string) {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		e.bad(name, "%q is no address to listen on, such as :5353 or 127.0.0.1:5353", text)
+	}
+}
+
+// origin checks an entry of the allowed origins against what a browser sends:
+// anything else would match nothing.
+func (e *settingErrors) origin(text string) {
+	if text == "*" {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Host == "" || text != u.Scheme+"://"+u.Host {
+		e.bad("ALLOWED_ORIGINS", "%q is no origin, which is scheme://host or scheme://host:port and nothing behind", text)
+	}
+}
+
+// minTTL is the shortest life of a session: NATS counts in seconds.
+const minTTL = time.Second
+
+func (c *Config) check() error {
+	var e settingErrors
+	e.address("LISTEN", c.Listen)
+	if c.AdminListen != "" {
+		e.address("ADMIN_LISTEN", c.AdminListen)
+	}
+	e.address("NATS_LISTEN", c.NatsListen)
+	if !bus.ValidService(c.ServiceName) {
+		e.bad("SERVICE_NAME", "%q is not a service name ([A-Za-z0-9_-], at most 64)", c.ServiceName)
+	}
+	if c.ServiceName == "client" {
+		e.bad("SERVICE_NAME", "client is what addresses of sessions have")
+	}
+	e.oneOf("LOG_LEVEL", c.LogLevel, "debug", "info", "warn", "error")
+	e.oneOf("LOG_FORMAT", c.LogFormat, "auto", "text", "json")
+	c.checkStore(&e)
+	c.checkTimes(&e)
+	c.checkLimits(&e)
+	c.checkAccess(&e)
+	return errors.Join(e...)
+}
+
+func (c *Config) checkStore(e *settingErrors) {
+	if c.SessionTTL < minTTL {
+		e.bad("SESSION_TTL", "%s is below %s", c.SessionTTL, minTTL)
+	}
+	if !bus.ValidStreams(c.MailboxStreams) {
+		e.bad("MAILBOX_STREAMS", "%d is none of 1, 2, 4, 8, 16, 32", c.MailboxStreams)
+	}
+	e.between("STREAM_REPLICAS", c.StreamReplicas, 0, 5)
+	e.between("QUEUE_LIMIT", c.QueueLimit, 1, 1_000_000)
+}
+
+func (c *Config) checkTimes(e *settingErrors) {
+	e.positive("HANDSHAKE_TIMEOUT", c.HandshakeTimeout)
+	e.positive("WRITE_TIMEOUT", c.WriteTimeout)
+	e.positive("REQUEST_TIMEOUT", c.RequestTimeout)
+	e.positive("PING_INTERVAL", c.PingInterval)
+	e.notNegative("DRAIN_GRACE", c.DrainGrace)
+	e.notNegative("DRAIN_TIMEOUT", c.DrainTimeout)
+	e.notNegative("SIGNATURE_WINDOW", c.SignatureWindow)
+	if c.MaxConnectionAge != 0 && c.MaxConnectionAge < time.Second || c.MaxConnectionAge > 365*24*time.Hour {
+		e.bad("MAX_CONNECTION_AGE", "%s is neither 0 nor between 1s and a year", c.MaxConnectionAge)
+	}
+}
+
+func (c *Config) checkLimits(e *settingErrors) {
+	e.between("WINDOW", c.Window, 1, 65536)
+	if c.MaxMessage < 1024 || c.MaxMessage > 64<<20 {
+		e.bad("MAX_MESSAGE", "%d is not between 1KiB and 64MiB", c.MaxMessage)
+	}
+	if c.WriteBuffer < 4096 {
+		e.bad("WRITE_BUFFER", "%d is below 4KiB", c.WriteBuffer)
+	}
+	e.between("MAX_CONNECTIONS", c.MaxConnections, 0, math.MaxInt32)
+	e.between("MAX_CONNECTIONS_PER_ADDRESS", c.MaxConnectionsPerAddress, 0, math.MaxInt32)
+	if !(c.RateMessages >= 0) || math.IsInf(c.RateMessages, 0) { // NaN is not >= 0
+		e.bad("RATE_MESSAGES", "%v is not a number of messages a second", c.RateMessages)
+	}
+}
+
+func (c *Config) checkAccess(e *settingErrors) {
+	e.oneOf("SIGNATURE", c.Signature, "off", "required")
+	e.oneOf("AUTH", c.Auth, "none", "jwt", "service")
+	e.oneOf("RESUME", c.Resume, "open", "token")
+	e.oneOf("ROUTER_API", c.RouterAPI, "open", "admin")
+	if c.Signature == "required" && len(c.SignatureKeys) == 0 {
+		e.bad("SIGNATURE_KEYS", "needed with EDGE_SIGNATURE=required")
+	}
+	for _, key := range c.SignatureKeys {
+		if key == sampleSecret {
+			e.bad("SIGNATURE_KEYS", "the published sample secret protects nothing")
+		}
+	}
+	if c.Auth == "jwt" && c.AuthKeyFile == "" && c.AuthJwksUrl == "" {
+		e.bad("AUTH_KEY_FILE", "it or EDGE_AUTH_JWKS_URL is needed with EDGE_AUTH=jwt")
+	}
+	for _, origin := range c.AllowedOrigins {
+		e.origin(origin)
+	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		e.bad("PROXY_PROTOCOL", "EDGE_TRUSTED_PROXIES has to name the proxies that speak it")
+	}
+	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		e.bad("TLS_CERT", "certificate and key go together")
+	case c.TLSCert != "":
+		if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+			e.bad("TLS_CERT", "%v", err)
+		}
+	}
+}
