@@ -36,6 +36,7 @@ type attachment struct {
 	dirtySince uint32        // … and when the floor moved, in milliseconds
 	class      session.Class // immutable
 	fresh      bool
+	used       bool // the client has sent, or was sent, a message: others may know the session
 	listening  bool // the machine runs
 	suspended  bool // ownership is being verified: nothing reaches the machine
 	welcomed   bool

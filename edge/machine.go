@@ -115,6 +115,7 @@ func (a *attachment) setTimer(d time.Duration) {
 // Write gives one mailbox message to the socket.
 func (a *attachment) Write(m session.Out) bool {
 	w := a.w
+	a.used = true
 	if a.class != session.Acked {
 		return a.client.sendTraced(outMailbox, m.Trace, m.Payload)
 	}

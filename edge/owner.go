@@ -254,7 +254,8 @@ func (a *attachment) parked() {
 	a.detach()
 }
 
-// discard ends a fresh session whose socket resumed an older one.
+// discard ends a fresh session whose socket resumed an older one, before
+// anybody could hear of it.
 func (a *attachment) discard() {
 	a.client = nil
 	a.detach()

@@ -253,8 +253,12 @@ func (n *Node) abandon(sid string, cl claim) {
 // takeOver replaces the socket's session by the claimed one and attaches it.
 func (c *client) takeOver(r resumeRequest, cl claim) {
 	w := c.w
-	if fresh := c.a; fresh != nil {
-		fresh.discard()
+	switch before := c.a; {
+	case before == nil:
+	case before.fresh && !before.used:
+		before.discard()
+	default: // its messages wait like those of any client that went away
+		before.park()
 	}
 	floor, seen := cl.floor, cl.seen
 	if c.class == session.Acked && r.hasSeq {

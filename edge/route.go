@@ -49,8 +49,10 @@ func (c *client) route(p []byte) {
 	case n.cfg.ServiceName:
 		c.routeRouter(e, to)
 	case "client":
+		c.a.used = true
 		c.deliver(e, e.Raw(umf.To), to.Instance, false)
 	default:
+		c.a.used = true
 		c.routeService(e, nil, to)
 	}
 }
@@ -75,6 +77,7 @@ func (c *client) verify(e *umf.Envelope) bool {
 func (c *client) routeRouter(e *umf.Envelope, to umf.Address) {
 	n := c.w.node
 	if _, sid, ok := to.Via(); ok {
+		c.a.used = true
 		c.deliver(e, e.Raw(umf.To), sid, false)
 		return
 	}
@@ -114,6 +117,7 @@ func (c *client) routeRouter(e *umf.Envelope, to umf.Address) {
 // forward handles messages to the router that name another receiver.
 func (c *client) forward(e *umf.Envelope, to umf.Address) {
 	n := c.w.node
+	c.a.used = true
 	var buf [128]byte
 	text, _ := e.Text(umf.Forward, buf[:0])
 	target, err := umf.ParseAddress(text)

@@ -163,6 +163,7 @@ func (a *attachment) pushLive(payload []byte, trace string) {
 		w.node.m.dropped.with("push_slow").Inc()
 		return
 	}
+	a.used = true
 	a.client.sendTraced(outPush, trace, short)
 }
 
