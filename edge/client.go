@@ -36,12 +36,6 @@ func closeCodeNames() []string {
 // subprotocolAck is what a client offers that confirms messages itself.
 const subprotocolAck = "umf.ack.v1"
 
-// Bounds of what a client may send while its session opens or moves.
-const (
-	earlyMessages = 64
-	earlyBytes    = 256 << 10
-)
-
 // maxFailedResumes bounds the ids that one connection may guess (S5).
 const maxFailedResumes = 5
 
@@ -56,7 +50,7 @@ type client struct {
 	expiry      *wire.Timer // of the token
 	arrival     *arrival    // nil: the session is ready
 	class       session.Class
-	busy        bool // authentication, opening or a resume is under way: messages wait
+	busy        bool // authentication, opening or a resume is under way: not read from
 	closing     bool
 	paused      bool // not read from, until the way to NATS is free
 	failures    uint8
@@ -67,11 +61,9 @@ type client struct {
 // arrival is what a client needs only until its session is ready, so that an
 // idle one does not pay for it.
 type arrival struct {
-	deadline  *wire.Timer
-	auth      []byte // authResponse for the welcome
-	token     string // resume secret for the welcome
-	early     [][]byte
-	earlySize int
+	deadline *wire.Timer
+	auth     []byte // authResponse for the welcome
+	token    string // resume secret for the welcome
 }
 
 // arriving returns what the client needs until its session is ready.
@@ -89,7 +81,7 @@ func (c *client) addr() netip.Addr { return c.conn.RemoteAddr().Addr() }
 func (n *Node) Open(conn *wire.Conn) {
 	w := n.workerOf(conn.Loop())
 	accepted := conn.Data().(*accepted)
-	c := &client{w: w, conn: conn, identity: accepted.identity, busy: true, retireAt: n.retirement(w.loop.Now())}
+	c := &client{w: w, conn: conn, identity: accepted.identity, retireAt: n.retirement(w.loop.Now())}
 	if conn.Protocol() == subprotocolAck {
 		c.class = session.Acked
 	}
@@ -99,6 +91,7 @@ func (n *Node) Open(conn *wire.Conn) {
 		c.close(closeUnauthentic, accepted.refusal)
 		return
 	}
+	c.wait()
 	c.arriving().deadline = w.loop.AfterFunc(n.cfg.HandshakeTimeout, func() {
 		n.m.dropped.with("open_timeout").Inc()
 		c.close(closeOverload, "session could not be opened in time")
@@ -124,40 +117,28 @@ func (n *Node) Message(conn *wire.Conn, _ bool, p []byte) {
 	if !ok || c.closing {
 		return
 	}
-	if c.busy {
-		c.keepEarly(p)
-		return
-	}
 	c.route(p)
 }
 
-// keepEarly holds a message that came before the session was ready.
-func (c *client) keepEarly(p []byte) {
-	r := c.arriving()
-	if len(r.early) >= earlyMessages || r.earlySize+len(p) > earlyBytes {
-		c.w.node.m.dropped.with("early").Inc()
-		c.close(closePolicy, "too many messages before the session is ready")
-		return
-	}
-	r.early = append(r.early, append([]byte(nil), p...))
-	r.earlySize += len(p)
+// wait stops reading until the session is there that messages are for. What
+// the client sends meanwhile, and then perhaps its goodbye, lies in TCP's
+// buffers, so that all of it is handled, in order, and the client is held back.
+func (c *client) wait() {
+	c.busy = true
+	c.conn.Pause()
 }
 
-// ready handles what waited and lets the client go on.
+// ready lets the client go on after wait.
 func (c *client) ready() {
 	c.busy = false
-	r := c.arrival
-	if r == nil {
-		return
-	}
-	for len(r.early) > 0 && !c.busy && !c.closing {
-		p := r.early[0]
-		r.early = r.early[1:]
-		r.earlySize -= len(p)
-		c.route(p)
-	}
-	if !c.busy {
-		c.arrival = nil
+	c.arrival = nil
+	c.readOn()
+}
+
+// readOn reads again unless something still speaks against it.
+func (c *client) readOn() {
+	if !c.busy && !c.paused && !c.closing {
+		c.conn.Resume()
 	}
 }
 

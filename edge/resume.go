@@ -114,7 +114,7 @@ func (c *client) resume(e *umf.Envelope) {
 		c.notResumed(bus.ErrNoSession)
 		return
 	}
-	c.busy = true
+	c.wait()
 	w, n := c.w, c.w.node
 	fence := randomUint64()
 	identity, acked := c.identity, c.class == session.Acked

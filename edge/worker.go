@@ -191,9 +191,7 @@ func (w *worker) relieve() {
 	w.paused = nil
 	for _, c := range list {
 		c.paused = false
-		if !c.closing {
-			c.conn.Resume()
-		}
+		c.readOn()
 	}
 }
 

@@ -1,6 +1,9 @@
 package integration
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"hydrant/integration/harness"
@@ -105,5 +108,47 @@ func TestResumeLeavesASessionInUse(t *testing.T) {
 		if answer, err := c.Resume(t.Context(), "reconnect", object{"id": unknown}); err != nil || answer.At("bdy", "why") != "expired" {
 			t.Errorf("the one that nobody knew: %s, %v", answer.Raw, err)
 		}
+	})
+}
+
+// What a client sends before it knows that its session is there, with the
+// handshake or right behind a reconnect, is handled in order, however much it
+// is, and also if the client leaves right behind it.
+func TestMessagesBeforeTheSessionIsThere(t *testing.T) {
+	eachWay(t, func(t *testing.T, w *world, first, second *harness.Node) {
+		receiver, parked := dial(t, first), dial(t, first)
+		parked.Close()
+		w.parked(t, parked.ID)
+		bye := harness.AppendFrame(nil, harness.OpClose, []byte{0x03, 0xe8})
+		numbers := func(count int, pad string) (frames [][]byte) {
+			for n := range count {
+				frames = append(frames, harness.TextFrame(fmt.Sprintf(
+					`{"to":"%s@client:/","frm":"client:/","mid":"n%d","hdr":{"pad":"%s"},"bdy":%d}`, receiver.ID, n, pad, n+1))) // 0 would be no body
+			}
+			return frames
+		}
+		reconnect := harness.TextFrame(fmt.Sprintf(
+			`{"to":"hydra-router:/","frm":"client:/","mid":"r","typ":"reconnect","bdy":{"id":"%s"}}`, parked.ID))
+		for name, test := range map[string]struct{ before, sent, behind [][]byte }{
+			"few, and a goodbye": {nil, numbers(10, ""), [][]byte{bye}},
+			"many":               {nil, numbers(300, ""), nil},
+			"large":              {nil, numbers(2, strings.Repeat("p", 300<<10)), nil},
+			"behind a reconnect": {[][]byte{reconnect}, numbers(300, ""), [][]byte{bye}},
+		} {
+			raw, err := harness.DialRaw(second.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer raw.Close()
+			if err := raw.Upgrade(slices.Concat(test.before, test.sent, test.behind)...); err != nil {
+				t.Fatal(err)
+			}
+			for n := range test.sent {
+				if m := receiver.next(); bodyNumber(t, m) != n+1 {
+					t.Fatalf("%s: %.300s, want %d", name, m.Raw, n+1)
+				}
+			}
+		}
+		receiver.quiet()
 	})
 }
