@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // ErrBadEntry: a directory entry that no node can have written.
@@ -208,35 +207,4 @@ func (d *Directory) message(sid string, e *Entry, rev uint64) (*nats.Msg, error)
 		Data:    data,
 		Header:  nats.Header{headerExpected: []string{strconv.FormatUint(rev, 10)}},
 	}, nil
-}
-
-// List calls fn for every session until it returns false. The list is as it
-// was while List ran, in no order; unreadable entries are skipped.
-func (d *Directory) List(ctx context.Context, fn func(sid string, e Entry) bool) error {
-	kv, err := d.store.js.KeyValue(ctx, SessionBucket)
-	if err != nil {
-		return requestError(err)
-	}
-	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
-	if err != nil {
-		return requestError(err)
-	}
-	defer func() { _ = w.Stop() }() // the server removes the consumer by itself
-	for {
-		select {
-		case <-ctx.Done():
-			return requestError(ctx.Err())
-		case kve, ok := <-w.Updates():
-			if !ok || kve == nil { // nil: everything that was there has been sent
-				return nil
-			}
-			e, _, err := decodeEntry(kve.Value(), kve.Revision())
-			if err != nil || !ValidSID(kve.Key()) {
-				continue
-			}
-			if !fn(kve.Key(), e) {
-				return nil
-			}
-		}
-	}
 }

@@ -285,8 +285,59 @@ func TestDirectoryList(t *testing.T) {
 			t.Errorf("%s: %+v", sid, got[sid])
 		}
 	}
+	for range listBatch + 1 { // more than one answer brings
+		if _, err := d.Create(ctx, NewSID(), testEntry()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(list(2 * listBatch)); n != len(want)+listBatch+1 {
+		t.Errorf("%d sessions of %d", n, len(want)+listBatch+1)
+	}
 	if n := len(list(2)); n != 2 {
 		t.Errorf("%d after a stop at 2", n)
+	}
+}
+
+// TestDirectoryListMeanwhile: who is there all the time is in the list, however
+// often the entry is written and whoever comes while it is made.
+func TestDirectoryListMeanwhile(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	d, ctx, sid := s.Directory(), testContext(t), NewSID()
+	for range listBatch + 100 {
+		if _, err := d.Create(ctx, NewSID(), testEntry()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.Create(ctx, sid, testEntry()); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 5 {
+		found, times := 0, 0
+		if err := d.List(ctx, func(listed string, _ Entry) bool {
+			if times++; times == 1 { // the list is under way
+				for range 300 {
+					if _, err := d.Create(ctx, NewSID(), testEntry()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, rev, err := d.Get(ctx, sid)
+				if err == nil {
+					_, err = d.Update(ctx, sid, testEntry(), rev)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if listed == sid {
+				found++
+			}
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if found != 1 {
+			t.Fatalf("round %d: of %d sessions it is listed %d times", round, times, found)
+		}
 	}
 }
 

@@ -77,21 +77,32 @@ func (s *Store) sweep(ctx context.Context, stream string, subjects []string, fou
 	}
 }
 
+// sweepPage sends one request and adds its answer to got.
+func (s *Store) sweepPage(ctx context.Context, stream string, req multiRequest, got map[string]uint64) (page, error) {
+	return s.directGet(ctx, stream, req, len(req.Subjects), func(m *nats.Msg, seq uint64) error {
+		sid, err := ParseMailbox(last(m.Header, headerSubject))
+		if err == nil {
+			got[sid] = seq
+		}
+		return err
+	})
+}
+
 // page is how one answer ended: what is left, the last sequence in it, and the
 // sequence up to which the question was answered.
 type page struct{ pending, last, upTo uint64 }
 
-// sweepPage sends one request and reads its answer: messages, ended by an
-// empty one with a status.
-func (s *Store) sweepPage(ctx context.Context, stream string, req multiRequest, got map[string]uint64) (p page, err error) {
-	c, err := s.inbox.open("", len(req.Subjects)+1)
+// directGet asks any replica of a stream for up to most messages and shows them
+// to see. They are ended by an empty one with a status.
+func (s *Store) directGet(ctx context.Context, stream string, req any, most int, see func(m *nats.Msg, seq uint64) error) (p page, err error) {
+	c, err := s.inbox.open("", most+1)
 	if err != nil {
 		return p, err
 	}
 	defer s.inbox.end(c)
 	data, err := json.Marshal(req)
 	if err != nil {
-		return p, fmt.Errorf("bus: sweep: %w", err)
+		return p, fmt.Errorf("bus: %s: %w", stream, err)
 	}
 	if err := s.nc.PublishRequest(apiDirectGet+stream, c.reply, data); err != nil {
 		return p, sendError(err)
@@ -102,31 +113,29 @@ func (s *Store) sweepPage(ctx context.Context, stream string, req multiRequest, 
 		select {
 		case m := <-c.msgs:
 			if status := statusOf(m); status != "" {
-				return sweepEnd(status, m)
-			}
-			sid, err := ParseMailbox(last(m.Header, headerSubject))
-			if err != nil {
-				return p, fmt.Errorf("bus: sweep: %w", err)
+				return pageEnd(stream, status, m)
 			}
 			seq, err := strconv.ParseUint(last(m.Header, headerSeq), 10, 64)
-			if err != nil {
-				return p, fmt.Errorf("bus: sweep: %w", err)
+			if err == nil {
+				err = see(m, seq)
 			}
-			got[sid] = seq
+			if err != nil {
+				return p, fmt.Errorf("bus: %s: %w", stream, err)
+			}
 			silence.Reset(sweepSilence)
 		case err := <-c.lost:
 			return p, err
 		case <-silence.C:
-			return p, fmt.Errorf("%w: bus: sweep: no answer in %v", ErrUnconfirmed, sweepSilence)
+			return p, fmt.Errorf("%w: bus: %s: no answer in %v", ErrUnconfirmed, stream, sweepSilence)
 		case <-ctx.Done():
 			return p, requestError(ctx.Err())
 		}
 	}
 }
 
-// sweepEnd reads the end of a page: 204 is its regular end, 404 says that none
-// of the subjects has a message.
-func sweepEnd(status string, m *nats.Msg) (p page, err error) {
+// pageEnd reads the end of a page: 204 is its regular end, 404 says that
+// there is no message.
+func pageEnd(stream, status string, m *nats.Msg) (p page, err error) {
 	switch status {
 	case "204":
 		p.pending, _ = strconv.ParseUint(one(m.Header, headerPending), 10, 64)
@@ -136,7 +145,7 @@ func sweepEnd(status string, m *nats.Msg) (p page, err error) {
 	case "404":
 		return p, nil
 	case "503":
-		return p, fmt.Errorf("%w: bus: sweep: nobody has the stream", ErrUnavailable)
+		return p, fmt.Errorf("%w: bus: %s: nobody has the stream", ErrUnavailable, stream)
 	}
-	return p, fmt.Errorf("%w: bus: sweep: %s %s", ErrRefused, status, one(m.Header, "Description"))
+	return p, fmt.Errorf("%w: bus: %s: %s %s", ErrRefused, stream, status, one(m.Header, "Description"))
 }
