@@ -13,7 +13,7 @@ import (
 func TestAdminChangesAreGuarded(t *testing.T) {
 	t.Parallel()
 	w := shared(t)
-	a, tuned := w.node(t, "a"), w.node(t, "tuned") // tuned has a token
+	a, administered := w.node(t, "a"), w.node(t, "administered") // which has a token
 	bearer := "Bearer " + adminToken
 	for _, test := range []struct {
 		node   *harness.Node
@@ -25,10 +25,10 @@ func TestAdminChangesAreGuarded(t *testing.T) {
 		{a, "POST", http.Header{"Origin": {"http://" + a.Admin}}, http.StatusForbidden},
 		{a, "POST", http.Header{"Origin": {"https://evil.example"}, "Host": {"evil.example"}}, http.StatusForbidden},
 		{a, "POST", http.Header{"Sec-Fetch-Site": {"same-origin"}}, http.StatusForbidden},
-		{tuned, "POST", nil, http.StatusUnauthorized},
-		{tuned, "POST", http.Header{"Host": {"localhost"}}, http.StatusUnauthorized},
-		{tuned, "POST", http.Header{"Authorization": {"Bearer wrong"}}, http.StatusUnauthorized},
-		{tuned, "GET", http.Header{"Authorization": {bearer}}, http.StatusNotFound},
+		{administered, "POST", nil, http.StatusUnauthorized},
+		{administered, "POST", http.Header{"Host": {"localhost"}}, http.StatusUnauthorized},
+		{administered, "POST", http.Header{"Authorization": {"Bearer wrong"}}, http.StatusUnauthorized},
+		{administered, "GET", http.Header{"Authorization": {bearer}}, http.StatusNotFound},
 	} {
 		if status, _, _ := fetch(t, test.method, test.node.AdminHTTP("/drain"), "", test.header); status != test.want {
 			t.Errorf("%s /drain of %s with %v: status %d, want %d", test.method, test.node.Name, test.header, status, test.want)
@@ -36,12 +36,12 @@ func TestAdminChangesAreGuarded(t *testing.T) {
 	}
 	for _, path := range []string{"/drain", "/loglevel"} {
 		for _, method := range []string{"POST", "PUT", "GET"} {
-			if status, _, _ := fetch(t, method, tuned.HTTP(path), "debug", http.Header{"Authorization": {bearer}}); status != http.StatusNotFound {
+			if status, _, _ := fetch(t, method, administered.HTTP(path), "debug", http.Header{"Authorization": {bearer}}); status != http.StatusNotFound {
 				t.Errorf("%s %s on the clients' port: status %d", method, path, status)
 			}
 		}
 	}
-	for _, node := range []*harness.Node{a, tuned} {
+	for _, node := range []*harness.Node{a, administered} {
 		if err := node.Ready(); err != nil {
 			t.Errorf("%s: %v", node.Name, err)
 		}

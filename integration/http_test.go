@@ -89,7 +89,7 @@ func TestHTTPUnknownPath(t *testing.T) {
 func TestHTTPWithoutToken(t *testing.T) {
 	t.Parallel()
 	w := shared(t)
-	for _, name := range []string{"a", "tuned"} {
+	for _, name := range []string{"a", "administered"} {
 		node := w.node(t, name)
 		victim := dial(t, node)
 		for _, path := range []string{"list/wsdir", "log", "refresh", "refresh/echo-svcs", "clear", "list/wsdir.js", "log.css", "clear.js", "list/wsdir?x=.js"} {
@@ -110,13 +110,13 @@ func TestHTTPWithoutToken(t *testing.T) {
 func TestHTTPForAdministrators(t *testing.T) {
 	t.Parallel()
 	w := shared(t)
-	tuned, a := w.node(t, "tuned"), w.node(t, "a")
+	administered, a := w.node(t, "administered"), w.node(t, "a")
 	bearer := http.Header{"Authorization": {"Bearer " + adminToken}}
 	for _, way := range []struct {
 		url    func(string) string
 		header http.Header
 		node   *harness.Node
-	}{{tuned.HTTP, bearer, tuned}, {a.AdminHTTP, nil, a}} {
+	}{{administered.HTTP, bearer, administered}, {a.AdminHTTP, nil, a}} {
 		c := dial(t, way.node)
 		if status, e, _ := fetch(t, "GET", way.url("/v1/router/list/wsdir"), "", way.header); status != http.StatusOK || !strings.Contains(string(e.Result), c.ID) {
 			t.Errorf("list/wsdir: status %d, without %s: %.300s", status, c.ID, e.Result)
