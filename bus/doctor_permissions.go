@@ -70,11 +70,11 @@ func probes(streams int) []probe {
 			continue
 		}
 		publish("read mailboxes and directory", nil, nothing, apiMsgGet+stream, apiDirectGet+stream)
-		publish("consumers", nil, otherConsumer, apiConsumerCreate+stream+"."+nobody+"."+prefixOut+tail)
-		publish("consumers", nil, "", apiConsumerDelete+stream+"."+nobody)
-		if stream != sessionStream { // it is listed by a push consumer
-			publish("consumers", nil, "", apiConsumerNext+stream+"."+nobody)
+		if stream == sessionStream {
+			continue
 		}
+		publish("consumers", nil, otherConsumer, apiConsumerCreate+stream+"."+nobody+"."+prefixOut+tail)
+		publish("consumers", nil, "", apiConsumerDelete+stream+"."+nobody, apiConsumerNext+stream+"."+nobody)
 	}
 	publish("read mailboxes and directory", nil, "", apiDirectGet+sessionStream+"."+sessionKeyPrefix+sid)
 	return list

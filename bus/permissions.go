@@ -37,8 +37,7 @@ func NodePermissions(streams int) Permissions {
 		switch stream {
 		case WorkStream: // nodes only write to it
 		case sessionStream:
-			p.Publish = append(p.Publish, apiMsgGet+stream, apiDirectGet+stream, apiDirectGet+stream+".>",
-				apiConsumerCreate+stream+".>", apiConsumerDelete+stream+".*") // to list it
+			p.Publish = append(p.Publish, apiMsgGet+stream, apiDirectGet+stream, apiDirectGet+stream+".>")
 		default:
 			p.Publish = append(p.Publish, apiMsgGet+stream, apiDirectGet+stream,
 				apiConsumerCreate+stream+".>", apiConsumerDelete+stream+".*", apiConsumerNext+stream+".*")

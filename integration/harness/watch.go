@@ -27,7 +27,6 @@ var scheme = compile(map[string]string{
 	"session events":        `umf\.v1\.evt\.session\.(opened|parked|resumed|expired|closed)\.[a-z2-7]\.` + sidForm,
 	"directory":             `\$KV\.UMF_SESSIONS\.` + sidForm,
 	"JetStream requests":    `\$JS\.API\.[A-Za-z0-9_.$-]+>?`,
-	"directory listing":     `\$JS\.API\.CONSUMER\.CREATE\.KV_UMF_SESSIONS\.[A-Za-z0-9]+\.\$KV\.UMF_SESSIONS\.>`,
 	"JetStream acks":        `\$JS\.ACK\.[A-Za-z0-9_.-]+`,
 	"JetStream advisories":  `\$JS\.EVENT\.(ADVISORY|METRIC)\.[A-Za-z0-9_.-]+`,
 	"NATS micro":            `\$SRV\.(PING|INFO|STATS)(\.[A-Za-z0-9_-]+){0,2}`,
