@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"hydrant/integration/harness"
 )
 
-// long asks for the full counts of the rows that say a thousand of something.
-var long = flag.Bool("long", os.Getenv("HYDRANT_LONG") != "", "run the long forms of the session tests")
+// long asks for the full figures of the rows that say a thousand of something,
+// or a minute.
+var long = flag.Bool("long", os.Getenv("HYDRANT_LONG") != "", "run the long forms of the tests that have one")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -40,4 +42,26 @@ func scaled(plain, full int) int {
 		return full
 	}
 	return plain
+}
+
+// lasting holds a fault for a while, in a long run: as long as its row says. In
+// a plain run it is over at once.
+type lasting struct {
+	end  time.Time
+	tick *time.Ticker
+}
+
+func lasts(t *testing.T, full time.Duration) *lasting {
+	tick := time.NewTicker(100 * time.Millisecond)
+	t.Cleanup(tick.Stop)
+	return &lasting{time.Now().Add(time.Duration(scaled(0, int(full)))), tick}
+}
+
+// more waits for the next tenth of a second, if the fault goes on until then.
+func (l *lasting) more() bool {
+	if time.Now().After(l.end) {
+		return false
+	}
+	<-l.tick.C
+	return true
 }

@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,7 +12,8 @@ import (
 	"hydrant/integration/harness"
 )
 
-// R5: a node that stood still while its session moved writes nothing more.
+// R5: a node that stood still, for a minute in a long run, while its session
+// moved writes nothing more.
 func TestFrozenNode(t *testing.T) {
 	t.Parallel()
 	w := own(t, harness.NATSOptions{})
@@ -27,6 +30,7 @@ func TestFrozenNode(t *testing.T) {
 	if err := frozen.Freeze(); err != nil {
 		t.Fatal(err)
 	}
+	fault := lasts(t, time.Minute)
 	w.pushNumbers(t, plain.ID, 5, 10)
 	w.pushNumbers(t, acked.ID, 5, 10)
 	movedPlain := plain.resume(other)
@@ -36,10 +40,17 @@ func TestFrozenNode(t *testing.T) {
 	}
 	movedAcked := acked.resumeAcked(other, messages[4].Seq())
 	wantChain(t, messages[4].Seq(), movedAcked.wantBodies(5, 10))
-	w.pushNumbers(t, plain.ID, 10, 12)
-	w.pushNumbers(t, acked.ID, 10, 12)
-	movedPlain.wantBodies(10, 12)
-	movedAcked.wantBodies(10, 12)
+	next := 10
+	for more := true; more; more = fault.more() {
+		for _, c := range []*client{movedPlain, movedAcked} {
+			w.pushNumbers(t, c.ID, next, next+1)
+			m := c.wantBodies(next, next+1)[0]
+			if c == movedAcked && c.Ack(m.Seq()) != nil {
+				t.Fatal("it cannot confirm")
+			}
+		}
+		next++
+	}
 	if err := frozen.Thaw(); err != nil {
 		t.Fatal(err)
 	}
@@ -53,28 +64,67 @@ func TestFrozenNode(t *testing.T) {
 	}
 	w.pushNumbers(t, stays.ID, 5, 8)
 	stays.wantBodies(5, 8)
-	w.pushNumbers(t, plain.ID, 12, 14)
-	movedPlain.wantBodies(12, 14)
+	w.pushNumbers(t, plain.ID, next, next+2)
+	movedPlain.wantBodies(next, next+2)
 	movedPlain.quiet()
 }
 
-// R24: a half-open client is noticed, and its messages are kept.
+// R24: a half-open client is noticed within two pings, which take a minute with
+// the usual interval of a long run, and its messages are kept.
 func TestHalfOpenClient(t *testing.T) {
 	t.Parallel()
 	w := shared(t)
-	proxy, err := harness.NewProxy(w.node(t, "tuned").Addr) // pings every 400 ms
+	interval := time.Duration(scaled(int(400*time.Millisecond), int(25*time.Second)))
+	node := w.start(t, "half-open", map[string]string{"EDGE_PING_INTERVAL": interval.String()})
+	proxy, err := harness.NewProxy(node.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer proxy.Close()
 	c := dialWith(t, "ws://"+proxy.Addr()+"/", harness.DialOptions{})
+	deaf, err := harness.DialRaw(node.Addr) // reads, and answers nothing
+	if err == nil {
+		defer deaf.Close()
+		err = errors.Join(deaf.SetDeadline(time.Time{}), deaf.Upgrade())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pings := make(chan int, 1)
+	go func() { pings <- pingsUntilTheEnd(deaf) }()
 	proxy.LoseClients()
 	w.pushNumbers(t, c.ID, 0, 5)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*interval+harness.Patience)
+	defer cancel()
+	if err := harness.Until(ctx, func() error {
+		if n := metrics(t, node)[`hydrant_closes_total{reason="ping_timeout"}`]; n < 2 {
+			return fmt.Errorf("%v of 2 clients were found dead", n)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-pings; n < 1 || n > 2 {
+		t.Errorf("given up after %d pings", n)
+	}
 	w.parked(t, c.ID)
 	w.pushNumbers(t, c.ID, 5, 10)
-	again := c.resume(w.node(t, "tuned"))
+	again := c.resume(node)
 	again.wantBodies(0, 10)
 	again.quiet()
+}
+
+// pingsUntilTheEnd counts the pings that come before the connection ends.
+func pingsUntilTheEnd(c *harness.Raw) (pings int) {
+	for {
+		frame, err := c.ReadFrame()
+		if err != nil {
+			return pings
+		}
+		if frame.Opcode == harness.OpPing {
+			pings++
+		}
+	}
 }
 
 // DESIGN §3.7: a client that answers pings and says nothing is alive; one that
@@ -134,11 +184,18 @@ func TestResumeAfterACrash(t *testing.T) {
 	back.fence()
 }
 
-// R27: a node with many sessions dies, and all of them come back at once.
+// requestsAtOnce is what a node may have under way at NATS for the sessions that
+// come to it (edge: poolWorkers), and one request of its own: the check of the
+// streams each half minute.
+const requestsAtOnce = 64 + 1
+
+// R27: a node with many sessions dies, and all of them come back at once. NATS
+// sees no more of them at a time than the other node's bound.
 func TestCrowdComesBack(t *testing.T) {
 	t.Parallel()
 	w := own(t, harness.NATSOptions{})
-	crashing, other := w.start(t, "crashing", nil), w.start(t, "other", nil)
+	way := newUplink(t, w.nats.Servers[0].Addr)
+	crashing, other := w.start(t, "crashing", nil), w.start(t, "other", map[string]string{"NATS_URL": "nats://" + way.addr()})
 	stays := bystander(t, other)
 	const each = 2
 	sids := make([]string, scaled(400, 10_000))
@@ -182,6 +239,14 @@ func TestCrowdComesBack(t *testing.T) {
 	slices.Sort(during)
 	t.Logf("%d sessions came back; meanwhile %d round trips of another client took %v in the middle, %v at the most",
 		len(sids), len(during), during[len(during)/2], during[len(during)-1])
+	asked, most := way.requests()
+	t.Logf("NATS was asked %d times, %d at once", asked, most)
+	if most > requestsAtOnce {
+		t.Errorf("%d requests were under way at once, want %d at the most", most, requestsAtOnce)
+	}
+	if asked < len(sids) {
+		t.Errorf("only %d requests were seen for %d sessions", asked, len(sids))
+	}
 	close(failures)
 	for err := range failures {
 		t.Error(err)
