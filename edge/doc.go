@@ -110,7 +110,9 @@
 //
 // # Early messages
 //
-// Messages that come before the session is ready, or while it moves, wait in a
-// small buffer of the client, so that the answer of a service reaches the
-// session that is then in place.
+// While a session opens or moves, its connection is not read. What the client
+// sends meanwhile so waits in TCP's buffers, in order and however much it is,
+// and the answer of a service reaches the session that is then in place. A
+// goodbye comes behind it. Rejected: a small queue of the client, which had to
+// close those that sent more, and was dropped with a client that left at once.
 package edge

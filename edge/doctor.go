@@ -14,7 +14,7 @@ import (
 // NATS, its permissions and streams, and this machine. It creates and changes
 // nothing.
 func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []bus.Check {
-	checks := append(checkDescriptors(cfg.MaxConnections), checkAdmin(&cfg)...)
+	checks := DiagnoseMachine(cfg)
 	ignore := func(*nats.Conn, *nats.Subscription, error) {} // CheckPermissions reports them
 	nc, err := bus.Connect(busCfg, "hydrant-doctor", nats.ErrorHandler(ignore))
 	if err != nil {
@@ -25,6 +25,11 @@ func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []bus.Check {
 	checks = append(checks, bus.Diagnose(ctx, nc, cfg.mailboxes(nc))...)
 	checks = append(checks, checkServers(nc, cfg.replicas(nc)), checkPayload(nc, int64(cfg.MaxMessage)))
 	return checks
+}
+
+// DiagnoseMachine is the part of Diagnose that needs no NATS.
+func DiagnoseMachine(cfg Config) []bus.Check {
+	return append(checkDescriptors(cfg.MaxConnections), checkAdmin(&cfg)...)
 }
 
 // checkServers compares the servers that the connected one tells of with the

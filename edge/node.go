@@ -170,7 +170,7 @@ func (n *Node) Run(ctx context.Context) error {
 // connect dials NATS and keeps dialling until it answers or ctx ends.
 func (n *Node) connect(ctx context.Context) error {
 	options := []nats.Option{
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { n.onDisconnect(err) }),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) { n.onDisconnect(nc, err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { n.onReconnect() }),
 		nats.ErrorHandler(n.onAsyncError),
 	}
@@ -293,7 +293,7 @@ func (n *Node) serveClients() error {
 	}
 	n.listener, err = net.Listen("tcp", n.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("edge: %w", err)
+		return fmt.Errorf("edge: EDGE_LISTEN: %w", err)
 	}
 	n.mu.Lock()
 	n.addr = n.listener.Addr().String()
@@ -385,7 +385,7 @@ func (n *Node) serveAdmin() error {
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {
-		return fmt.Errorf("edge: administrators' listener: %w", err)
+		return fmt.Errorf("edge: EDGE_ADMIN_LISTEN: %w", err)
 	}
 	n.log.Info("administration", "listen", listener.Addr().String())
 	n.background.Go(func() {

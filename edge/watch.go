@@ -13,10 +13,10 @@ import (
 	"hydrant/edge/internal/wire"
 )
 
-func (n *Node) onDisconnect(err error) {
+func (n *Node) onDisconnect(nc *nats.Conn, err error) {
 	n.m.natsEvents.with("disconnected").Inc()
 	n.setConnected(false)
-	if n.ctx.Err() == nil && !n.draining.Load() {
+	if !nc.IsClosed() && !n.draining.Load() {
 		n.log.Warn("NATS connection lost", "error", err)
 	}
 }

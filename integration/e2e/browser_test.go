@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,27 +26,6 @@ import (
 
 // browserPatience bounds the whole test; a run takes a few seconds.
 const browserPatience = 2 * time.Minute
-
-// readmeClient returns the browser's client as README.md has it.
-func readmeClient(t *testing.T) string {
-	t.Helper()
-	root, err := harness.ModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(text), "\n## A client in the browser\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	_, code, found := strings.Cut(section, "\n```js\n")
-	code, _, closed := strings.Cut(code, "\n```\n")
-	if !found || !closed {
-		t.Fatal("README.md has no client for the browser")
-	}
-	return code
-}
 
 // pageOf is a page with the README's client, which keeps what it prints. A
 // session in the query is one that the tab had before.
@@ -108,7 +85,11 @@ func newBrowserWorld(t *testing.T) *browserWorld {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), browserPatience)
 	t.Cleanup(cancel)
-	w := &browserWorld{t: t, ctx: ctx, page: httptest.NewServer(pageOf(readmeClient(t)))}
+	client, err := harness.ReadmeCode("A client in the browser", "js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &browserWorld{t: t, ctx: ctx, page: httptest.NewServer(pageOf(client))}
 	t.Cleanup(w.page.Close)
 	nats, err := harness.StartNATS(ctx, harness.NATSOptions{})
 	if err != nil {

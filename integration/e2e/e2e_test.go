@@ -5,12 +5,12 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,7 +40,7 @@ func installed(t *testing.T) {
 	}
 }
 
-// TestE2ENode: a service with a bare subscription and respond(), and a client
+// TestE2ENode: the README's service with a bare subscription and respond(), and a client
 // that is the npm ws package, across two nodes.
 func TestE2ENode(t *testing.T) {
 	installed(t)
@@ -60,7 +60,7 @@ func TestE2ENode(t *testing.T) {
 		defer node.Kill()
 		urls = append(urls, node.URL("/"))
 	}
-	startService(t, ctx, nats.URL())
+	startService(t, ctx, nats)
 	client := exec.CommandContext(ctx, "node", "client.mjs", urls[0], urls[1])
 	client.Stderr = os.Stderr
 	text, err := client.Output()
@@ -70,8 +70,8 @@ func TestE2ENode(t *testing.T) {
 	type message struct {
 		Frm, Rmid, Typ string
 		Bdy            struct {
-			ID, Hello, Session string
-			Resumed            bool
+			ID, Hello string
+			Resumed   bool
 		}
 	}
 	var saw struct {
@@ -82,7 +82,7 @@ func TestE2ENode(t *testing.T) {
 		t.Fatalf("%v: %s", err, text)
 	}
 	for mid, answer := range map[string]message{"ask-1": saw.Answer, "ask-2": saw.Second} {
-		if answer.Rmid != mid || answer.Frm != "greeter:/" || answer.Bdy.Hello != saw.ID+"@client:/" || answer.Bdy.Session != saw.ID {
+		if answer.Rmid != mid || answer.Frm != "greeter:/" || answer.Bdy.Hello != saw.ID+"@client:/" {
 			t.Errorf("%s is answered with %+v", mid, answer)
 		}
 	}
@@ -91,16 +91,22 @@ func TestE2ENode(t *testing.T) {
 	}
 }
 
-// startService runs service.mjs until the test ends, and waits until it listens.
-func startService(t *testing.T, ctx context.Context, natsURL string) {
+// startService runs the README's service in Node until the test ends, and
+// waits until it listens.
+func startService(t *testing.T, ctx context.Context, nats *harness.NATS) {
 	t.Helper()
-	service := exec.CommandContext(ctx, "node", "service.mjs")
-	service.Env = append(os.Environ(), "NATS_URL="+natsURL)
-	service.Stderr = os.Stderr
-	out, err := service.StdoutPipe()
+	code, err := harness.ReadmeCode("A service in Node", "js")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if code, err = harness.Replaced(code, `"localhost:4222"`, "process.env.NATS_URL"); err != nil {
+		t.Fatal(err)
+	}
+	// From standard input, so that node looks for its packages here.
+	service := exec.CommandContext(ctx, "node", "--input-type=module", "-")
+	service.Stdin = strings.NewReader(code)
+	service.Env = append(os.Environ(), "NATS_URL="+nats.URL())
+	service.Stdout, service.Stderr = os.Stderr, os.Stderr
 	if err := service.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +114,15 @@ func startService(t *testing.T, ctx context.Context, natsURL string) {
 		_ = service.Process.Kill() // it ends with the test
 		_ = service.Wait()
 	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("service says %q: %v", line, err)
+	nc, err := nats.Connect("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := harness.Until(ctx, func() error {
+		_, err := nc.Request("umf.v1.svc.greeter", []byte(`{"frm":"test:/","mid":"m","bdy":1}`), harness.Patience)
+		return err // "no responders" comes at once
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

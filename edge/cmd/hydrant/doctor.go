@@ -28,24 +28,28 @@ func runDoctor(ctx context.Context, args []string, out io.Writer) error {
 		natsConfig.URL = "nats://" + cfg.NatsListen
 		conn, err := net.DialTimeout("tcp", cfg.NatsListen, bus.BlockTimeout)
 		if err != nil {
-			fmt.Fprintln(out, bus.Check{Verdict: bus.Warn, What: "NATS",
+			return report(out, append(edge.DiagnoseMachine(cfg), bus.Check{Verdict: bus.Warn, What: "NATS",
 				Detail: "NATS_URL is empty, and no node with NATS inside runs at EDGE_NATS_LISTEN " + cfg.NatsListen + ", so there is nothing to look at",
-				Fix:    "start a node, or set NATS_URL"})
-			return nil
+				Fix:    "start a node, or set NATS_URL"}))
 		}
 		_ = conn.Close() // somebody listens
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
+	return report(out, edge.Diagnose(ctx, cfg, natsConfig))
+}
+
+// report prints the checks, and is an error if one has failed.
+func report(out io.Writer, checks []bus.Check) error {
 	failed := 0
-	for _, c := range edge.Diagnose(ctx, cfg, natsConfig) {
+	for _, c := range checks {
 		if c.Verdict == bus.Fail {
 			failed++
 		}
 		fmt.Fprintln(out, c)
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d checks failed", failed)
+		return fmt.Errorf("failed: %d of %d checks", failed, len(checks))
 	}
 	return nil
 }

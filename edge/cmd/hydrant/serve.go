@@ -47,7 +47,7 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 			return fmt.Errorf("%w; to join the node that has it, set NATS_URL to its EDGE_NATS_LISTEN (nats://127.0.0.1:4222 by default)", err)
 		}
 		if err != nil {
-			return fmt.Errorf("%w (set NATS_URL to use a server that runs already)", err)
+			return fmt.Errorf("%w (see EDGE_DATA_DIR and EDGE_NATS_LISTEN, or set NATS_URL to use a server that runs already)", err)
 		}
 		defer stopNATS(server, log)
 		natsConfig.URL = server.URL()

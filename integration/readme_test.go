@@ -1,0 +1,95 @@
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"hydrant/integration/harness"
+)
+
+// aroundReadme makes a program of the README's service in Go.
+const aroundReadme = `package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"hydrant/bus"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+`
+
+// The README's service in Go compiles, answers, and ends when it is told to.
+func TestReadmeServiceInGo(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	node := w.start(t, "a", nil)
+	code, err := harness.ReadmeCode("A service in Go", "go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, err = harness.Replaced(code, `"nats://localhost:4222"`, `os.Getenv("NATS_URL")`); err != nil {
+		t.Fatal(err)
+	}
+	log := &harness.Log{}
+	service, err := harness.StartProcess("greeter", buildInModule(t, aroundReadme+code+"}\n"), nil, []string{"NATS_URL=" + w.nats.URL()}, log, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(service.Kill)
+	if err := harness.Until(patient(t), func() error {
+		_, err := w.nc.Request("$SRV.PING.greeter", nil, harness.Patience)
+		return err // "no responders" comes at once
+	}); err != nil {
+		t.Fatalf("%v\n%s", err, log.Tail(4096))
+	}
+	c := dial(t, node)
+	if m := c.call(object{"to": "greeter:/", "bdy": "hello"}); m.At("bdy", "hello") != c.Address() {
+		t.Errorf("answer %s", m.Raw)
+	}
+	m := c.call(object{"to": "greeter:[GET]/v1/time", "bdy": object{}})
+	now, _ := m.At("bdy", "now").(string)
+	if _, err := time.Parse(time.RFC3339, now); err != nil {
+		t.Errorf("answer %s", m.Raw)
+	}
+	if err := service.Terminate(patient(t)); err != nil {
+		t.Errorf("told to stop: %v\n%s", err, log.Tail(4096))
+	}
+}
+
+// buildInModule builds a program as if its source lay in this module.
+func buildInModule(t *testing.T, source string) (binary string) {
+	t.Helper()
+	root, err := harness.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "main.go")
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, "readme", "main.go"): file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{file: []byte(source), filepath.Join(dir, "overlay.json"): overlay} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	binary = filepath.Join(dir, "service")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, "./readme")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, out, source)
+	}
+	return binary
+}
