@@ -20,7 +20,7 @@ func idle(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	warm, err := b.fleet(node.Addr, 200)
+	warm, err := b.fleet(node.Addr, 200, dial)
 	resetAll(warm)
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func idle(ctx context.Context, b *bench) error {
 	var sockets []*socket
 	defer func() { resetAll(sockets) }()
 	for _, n := range b.idle {
-		more, err := b.fleet(node.Addr, n-len(sockets))
+		more, err := b.fleet(node.Addr, n-len(sockets), dial)
 		sockets = append(sockets, more...)
 		if err != nil {
 			return err

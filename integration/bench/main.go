@@ -36,6 +36,8 @@ type settings struct {
 // queue is a resume measurement: sessions with messages that wait for each.
 type queue struct{ sessions, messages int }
 
+func (q queue) name() string { return fmt.Sprintf("resume %d × %d", q.sessions, q.messages) }
+
 func full() settings {
 	return settings{
 		rounds: 1, duration: 3 * time.Second, clients: 50, inFlight: 16, sessions: 1000, connects: 3000,
@@ -52,13 +54,15 @@ func quick() settings {
 
 // group is a set of measurements on servers of their own.
 type group struct {
-	name string
-	run  func(ctx context.Context, b *bench) error
+	name  string
+	run   func(ctx context.Context, b *bench) error
+	asked bool // only if -only names it
 }
 
 var groups = []group{
-	{"floor", floor}, {"relay", relayed}, {"ping", ping}, {"service", service}, {"client", clientToClient},
-	{"connect", connect}, {"push", push}, {"resume", resume}, {"idle", idle},
+	{"floor", floor, false}, {"relay", relayed, false}, {"ping", ping, false}, {"service", service, false},
+	{"client", clientToClient, false}, {"connect", connect, false}, {"push", push, false}, {"resume", resume, false},
+	{"idle", idle, false}, {"centrifugo", centrifugo, true},
 }
 
 func main() {
@@ -88,7 +92,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var errs []error
 	for range s.rounds {
 		for _, g := range groups {
-			if len(s.only) > 0 && !slices.Contains(s.only, g.name) {
+			if named := slices.Contains(s.only, g.name); !named && (g.asked || len(s.only) > 0) {
 				continue
 			}
 			if err := measure(ctx, g, s, r); err != nil {

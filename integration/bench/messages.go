@@ -11,7 +11,7 @@ import (
 )
 
 // fleet connects n clients, b.parallel at a time.
-func (b *bench) fleet(addr string, n int) ([]*socket, error) {
+func (b *bench) fleet(addr string, n int, dial func(addr string) (*socket, error)) ([]*socket, error) {
 	sockets := make([]*socket, n)
 	err := inParallel(n, b.parallel, func(i int) (err error) {
 		sockets[i], err = dial(addr)
@@ -136,7 +136,7 @@ func ping(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	sockets, err := b.fleet(node.Addr, b.clients)
+	sockets, err := b.fleet(node.Addr, b.clients, dial)
 	defer resetAll(sockets)
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func service(ctx context.Context, b *bench) error {
 	if err := b.service(ctx); err != nil {
 		return err
 	}
-	sockets, err := b.fleet(node.Addr, b.clients)
+	sockets, err := b.fleet(node.Addr, b.clients, dial)
 	defer resetAll(sockets)
 	if err != nil {
 		return err
@@ -195,12 +195,12 @@ func clientToClient(ctx context.Context, b *bench) error {
 }
 
 func (b *bench) pairs(ctx context.Context, name string, x, y *harness.Node) error {
-	from, err := b.fleet(x.Addr, b.clients)
+	from, err := b.fleet(x.Addr, b.clients, dial)
 	defer resetAll(from)
 	if err != nil {
 		return err
 	}
-	to, err := b.fleet(y.Addr, b.clients)
+	to, err := b.fleet(y.Addr, b.clients, dial)
 	defer resetAll(to)
 	if err != nil {
 		return err

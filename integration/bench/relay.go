@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -80,10 +80,18 @@ func (b *bench) startRelay(ctx context.Context) (*harness.Node, error) {
 	}
 	n := &harness.Node{Process: p, Addr: addr}
 	b.nodes[relayCommand] = n
-	return n, harness.Until(ctx, func() error {
+	return n, listening(ctx, p, addr)
+}
+
+// listening returns when something accepts connections on addr, as p is to do.
+func listening(ctx context.Context, p *harness.Process, addr string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	return harness.Until(ctx, func() error {
 		select {
 		case <-p.Exited():
-			return errors.Join(harness.ErrExited, errors.New(string(log.Tail(1024))))
+			cancel(harness.ErrExited)
+			return fmt.Errorf("%s: %w: %s", p.Name, errLog, p.Log.Tail(1024))
 		default:
 		}
 		conn, err := net.DialTimeout("tcp", addr, time.Second)
@@ -108,7 +116,7 @@ func relayed(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	sockets, err := b.fleet(relay.Addr, b.clients)
+	sockets, err := b.fleet(relay.Addr, b.clients, dial)
 	defer resetAll(sockets)
 	if err != nil {
 		return err

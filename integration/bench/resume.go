@@ -46,7 +46,7 @@ func resume(ctx context.Context, b *bench) error {
 // leave makes sessions, parks them, and stores messages for each. total is how
 // many sessions the node has parked by then.
 func (b *bench) leave(ctx context.Context, away *harness.Node, p *publisher, q queue, total int) ([]*comeback, error) {
-	sockets, err := b.fleet(away.Addr, q.sessions)
+	sockets, err := b.fleet(away.Addr, q.sessions, dial)
 	returns := make([]*comeback, len(sockets))
 	for i, s := range sockets {
 		if s != nil {
@@ -73,26 +73,14 @@ func (b *bench) leave(ctx context.Context, away *harness.Node, p *publisher, q q
 // comeBack resumes the sessions. What is repeated shows until one more message
 // for each has arrived, which is pushed when the measurement is over.
 func (b *bench) comeBack(ctx context.Context, home *harness.Node, p *publisher, q queue, returns []*comeback) error {
-	r := &row{name: "resume " + fmt.Sprintf("%d × %d", q.sessions, q.messages), count: q.sessions}
+	r := &row{name: q.name(), count: q.sessions}
 	last := uint64(q.messages + 1)
 	var readers sync.WaitGroup
-	err := b.profiled(home, r.name, q.sessions/500, func() error {
-		m, err := b.meter(home)
-		if err != nil {
-			return err
-		}
-		err = inParallel(q.sessions, b.parallel, func(i int) error {
-			c := returns[i]
-			complete := make(chan struct{})
-			readers.Go(func() { c.err = c.run(home.Addr, uint64(q.messages), last, complete) })
-			<-complete
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		r.usage, err = m.stop(1)
-		return err
+	err := b.returning(home, r, func(i int) {
+		c := returns[i]
+		complete := make(chan struct{})
+		readers.Go(func() { c.err = c.run(home.Addr, uint64(q.messages), last, complete) })
+		<-complete
 	})
 	for _, c := range returns {
 		err = errors.Join(err, p.push(ctx, c.sid, queued+strconv.FormatUint(last, 10)))
@@ -113,6 +101,25 @@ func (b *bench) comeBack(ctx context.Context, home *harness.Node, p *publisher, 
 	}
 	slices.Sort(r.delays)
 	return b.note(r, err)
+}
+
+// returning measures clients that return, each with come.
+func (b *bench) returning(home *harness.Node, r *row, come func(i int)) error {
+	return b.profiled(home, r.name, r.count/500, func() error {
+		m, err := b.meter(home)
+		if err != nil {
+			return err
+		}
+		err = inParallel(r.count, b.parallel, func(i int) error {
+			come(i)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		r.usage, err = m.stop(1)
+		return err
+	})
 }
 
 // comeback is one client that returns. Its goroutine owns it until it ends.

@@ -70,14 +70,19 @@ func connect(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	warm, err := b.fleet(node.Addr, b.connects/10)
+	return b.dials("connect", node, dial)
+}
+
+// dials measures what a new client costs the node.
+func (b *bench) dials(name string, node *harness.Node, dial func(addr string) (*socket, error)) error {
+	warm, err := b.fleet(node.Addr, b.connects/10, dial)
 	resetAll(warm)
 	if err != nil {
 		return err
 	}
 	sockets := make([]*socket, b.connects)
 	defer resetAll(sockets)
-	r := &row{name: "connect", count: b.connects, delays: make([]time.Duration, b.connects)}
+	r := &row{name: name, count: b.connects, delays: make([]time.Duration, b.connects)}
 	err = b.profiled(node, r.name, 1, func() error {
 		m, err := b.meter(node)
 		if err != nil {
@@ -164,7 +169,14 @@ func push(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	sockets, err := b.fleet(node.Addr, b.sessions)
+	return b.pushes(ctx, "push", node, dial, p.push, p.wait)
+}
+
+// pushes measures messages to one of many clients. send sends one, done returns
+// when all of them were taken.
+func (b *bench) pushes(ctx context.Context, name string, node *harness.Node, dial func(addr string) (*socket, error),
+	send func(ctx context.Context, id, mid string) error, done func() error) error {
+	sockets, err := b.fleet(node.Addr, b.sessions, dial)
 	defer resetAll(sockets)
 	if err != nil {
 		return err
@@ -175,8 +187,13 @@ func push(ctx context.Context, b *bench) error {
 		for _, s := range sockets {
 			t.streams = append(t.streams, &stream{to: s, mark: inMid(tag)})
 		}
-		feed := func(stop <-chan struct{}) error { return p.feed(ctx, t, tag, rate, stop) }
-		if err := b.note(b.observe(ctx, "push, "+thousands(rate)+"/s", t, feed, node)); err != nil {
+		feed := func(stop <-chan struct{}) error {
+			err := t.feed(rate, stop, func(s *stream) error {
+				return send(ctx, s.to.id, tag+strconv.FormatUint(s.number(), 10))
+			})
+			return errors.Join(err, done())
+		}
+		if err := b.note(b.observe(ctx, name+", "+thousands(rate)+"/s", t, feed, node)); err != nil {
 			return err
 		}
 	}
@@ -190,8 +207,9 @@ func thousands(n int) string {
 	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
 
-// feed keeps to the rate: each time it wakes it pushes what is due.
-func (p *publisher) feed(ctx context.Context, t *traffic, tag string, rate int, stop <-chan struct{}) error {
+// feed keeps to the rate: each time it wakes it sends what is due, to streams
+// at random.
+func (t *traffic) feed(rate int, stop <-chan struct{}, send func(s *stream) error) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	begun, done := time.Now(), 0
@@ -199,11 +217,10 @@ func (p *publisher) feed(ctx context.Context, t *traffic, tag string, rate int, 
 		select {
 		case <-tick.C:
 		case <-stop:
-			return p.wait()
+			return nil
 		}
 		for due := int(time.Since(begun).Seconds() * float64(rate)); done < due && !t.stopped.Load(); done++ {
-			s := t.streams[rand.IntN(len(t.streams))]
-			if err := p.push(ctx, s.to.id, tag+strconv.FormatUint(s.number(), 10)); err != nil {
+			if err := send(t.streams[rand.IntN(len(t.streams))]); err != nil {
 				return err
 			}
 		}

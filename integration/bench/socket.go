@@ -50,7 +50,7 @@ var sources atomic.Uint32
 
 // dial connects and reads the welcome.
 func dial(addr string) (*socket, error) {
-	s, err := upgrade(addr)
+	s, err := upgrade(addr, "/")
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +62,14 @@ func dial(addr string) (*socket, error) {
 }
 
 // upgrade connects as far as the WebSocket is open.
-func upgrade(addr string) (*socket, error) {
+func upgrade(addr, path string) (*socket, error) {
 	dialer := net.Dialer{Timeout: dialTimeout, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+sources.Add(1)%64))}}
 	conn, err := dialer.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	s := &socket{tcp: conn.(*net.TCPConn), in: bufio.NewReaderSize(conn, readBuffer)}
-	request := "GET / HTTP/1.1\r\nHost: " + addr + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	request := "GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n\r\n"
 	if err = conn.SetDeadline(time.Now().Add(dialTimeout)); err == nil {
 		_, err = io.WriteString(conn, request)

@@ -25,6 +25,7 @@ type bench struct {
 	report *report
 
 	nats  *harness.NATS
+	redis *harness.Process // counted in its place; nil: not started
 	nodes map[string]*harness.Node
 	echo  *harness.Process
 	conns []*nats.Conn
@@ -100,8 +101,10 @@ func (b *bench) close() error {
 	for _, n := range b.nodes {
 		n.Kill()
 	}
-	if b.echo != nil {
-		b.echo.Kill()
+	for _, p := range []*harness.Process{b.echo, b.redis} {
+		if p != nil {
+			p.Kill()
+		}
 	}
 	for _, nc := range b.conns {
 		nc.Close()
@@ -135,7 +138,11 @@ func (b *bench) meter(nodes ...*harness.Node) (*meter, error) {
 	for _, n := range nodes {
 		m.pids = append(m.pids, n.PID())
 	}
-	m.pids = append(m.pids, b.nats.Servers[0].PID(), os.Getpid())
+	broker := b.nats.Servers[0].Process
+	if b.redis != nil {
+		broker = b.redis
+	}
+	m.pids = append(m.pids, broker.PID(), os.Getpid())
 	if b.echo != nil {
 		m.pids = append(m.pids, b.echo.PID())
 	}
