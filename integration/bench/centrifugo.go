@@ -48,45 +48,37 @@ func (b *bench) startRedis(ctx context.Context) (addr string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if addr, err = harness.FreeAddr(); err != nil {
-		return "", err
-	}
-	_, port, _ := net.SplitHostPort(addr)
-	log := &harness.Log{}
-	p, err := harness.StartProcess("redis", path, []string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no"}, nil, log, log)
+	redis, err := b.startGateway(ctx, "redis", path, func(addr string) (args, env []string) {
+		host, port, _ := net.SplitHostPort(addr)
+		return []string{"--bind", host, "--port", port, "--save", "", "--appendonly", "no"}, nil
+	})
 	if err != nil {
 		return "", err
 	}
-	b.redis = p
-	return addr, listening(ctx, p, addr)
+	b.broker = redis.Process
+	return redis.Addr, nil
 }
 
 // startCentrifugo starts a node of it with settings in its environment.
-func (b *bench) startCentrifugo(ctx context.Context, name string, env ...string) (*harness.Node, error) {
+func (b *bench) startCentrifugo(ctx context.Context, name string, settings ...string) (*harness.Node, error) {
 	path, err := tool("centrifugo", "go install "+centrifugoModule)
 	if err != nil {
 		return nil, err
 	}
-	addr, err := harness.FreeAddr()
-	if err != nil {
-		return nil, err
-	}
-	host, port, _ := net.SplitHostPort(addr)
-	env = append(env, "CENTRIFUGO_HTTP_SERVER_ADDRESS="+host, "CENTRIFUGO_HTTP_SERVER_PORT="+port, "CENTRIFUGO_LOG_LEVEL=error",
-		"CENTRIFUGO_CLIENT_INSECURE=true", "CENTRIFUGO_HTTP_API_INSECURE=true", "CENTRIFUGO_CLIENT_PING_INTERVAL=1h") // pings are messages
-	log := &harness.Log{}
-	p, err := harness.StartProcess("centrifugo "+name, path, []string{"--config", noConfig}, env, log, log)
-	if err != nil {
-		return nil, err
-	}
-	n := &harness.Node{Process: p, Addr: addr}
-	b.nodes[name] = n
-	return n, listening(ctx, p, addr)
+	return b.startGateway(ctx, name, path, func(addr string) (args, env []string) {
+		host, port, _ := net.SplitHostPort(addr)
+		return []string{"--config", noConfig}, append(settings, "CENTRIFUGO_HTTP_SERVER_ADDRESS="+host, "CENTRIFUGO_HTTP_SERVER_PORT="+port,
+			"CENTRIFUGO_LOG_LEVEL=error", "CENTRIFUGO_CLIENT_INSECURE=true", "CENTRIFUGO_HTTP_API_INSECURE=true",
+			"CENTRIFUGO_CLIENT_PING_INTERVAL=1h") // its pings are messages
+	})
 }
 
-// centrifugo measures connects, pushes over NATS, and the return of clients
-// whose history is in Redis.
+// centrifugo measures requests, connects, idle clients, pushes over NATS, and
+// the return of clients whose history is in Redis.
 func centrifugo(ctx context.Context, b *bench) error {
+	if err := b.centrifugoRelay(ctx); err != nil {
+		return err
+	}
 	node, err := b.startCentrifugo(ctx, "centrifugo with NATS", "CENTRIFUGO_BROKER_ENABLED=true", "CENTRIFUGO_BROKER_TYPE=nats",
 		"CENTRIFUGO_BROKER_NATS_URL="+b.nats.URL(), "CENTRIFUGO_BROKER_NATS_RAW_MODE_ENABLED=true")
 	if err != nil {
@@ -95,6 +87,46 @@ func centrifugo(ctx context.Context, b *bench) error {
 	if err := b.dials(centrifugoPrefix+"connect", node, dialCentrifugo); err != nil {
 		return err
 	}
+	if err := b.centrifugoPush(ctx, node); err != nil {
+		return err
+	}
+	node.Kill()
+	if err := b.centrifugoResume(ctx); err != nil {
+		return err
+	}
+	return b.centrifugoIdle(ctx)
+}
+
+// centrifugoRelay measures its library as service does a node: each call of a
+// client becomes a NATS request.
+func (b *bench) centrifugoRelay(ctx context.Context) error {
+	path, err := tool("centrifuge-relay", "go install -C integration/bench/centrifuge-relay .")
+	if err != nil {
+		return err
+	}
+	relay, err := b.startGateway(ctx, "centrifuge-relay", path, func(addr string) (args, env []string) {
+		return []string{addr, b.nats.URL(), relaySubject}, nil
+	})
+	if err != nil {
+		return err
+	}
+	err = b.relays(ctx, centrifugoPrefix+"service, 2,000/s", relay, dialCentrifuge, func(s *socket, tag string) *stream {
+		calls := &stream{to: s, mark: inMid(tag)}
+		calls.send = func() error {
+			return s.send(func(dst []byte) []byte {
+				n := calls.number()
+				dst = append(strconv.AppendUint(append(dst, `{"id":`...), n+1, 10), `,"rpc":{"data":`...)
+				return append(appendPublication(dst, s.id, tag+strconv.FormatUint(n, 10)), "}}"...)
+			})
+		}
+		return calls
+	})
+	relay.Kill()
+	return err
+}
+
+// centrifugoPush measures messages that a service publishes on NATS.
+func (b *bench) centrifugoPush(ctx context.Context, node *harness.Node) error {
 	nc, err := b.connect("bench-publisher")
 	if err != nil {
 		return err
@@ -102,11 +134,28 @@ func centrifugo(ctx context.Context, b *bench) error {
 	send := func(_ context.Context, channel, mid string) error {
 		return nc.Publish(channel, appendPublication(nil, channel, mid))
 	}
-	if err := b.pushes(ctx, centrifugoPrefix+"push", node, dialCentrifugo, send, nc.Flush); err != nil {
+	return b.pushes(ctx, centrifugoPrefix+"push", node, dialCentrifugo, send, nc.Flush)
+}
+
+// centrifugoIdle measures clients that do nothing.
+func (b *bench) centrifugoIdle(ctx context.Context) error {
+	node, err := b.startCentrifugo(ctx, "centrifugo alone")
+	if err != nil {
 		return err
 	}
-	node.Kill()
-	return b.centrifugoResume(ctx)
+	warm, err := b.fleet(node.Addr, 200, dialCentrifugo)
+	resetAll(warm)
+	if err == nil {
+		err = pause(ctx, b.rest, nil)
+	}
+	if err != nil {
+		return err
+	}
+	empty, err := privateMemory(node.PID())
+	if err != nil {
+		return err
+	}
+	return b.rests(ctx, centrifugoPrefix+"idle", node, dialCentrifugo, float64(empty), nil)
 }
 
 // appendPublication appends a message that is as long as what a service of a
@@ -129,24 +178,37 @@ func dialCentrifugo(addr string) (*socket, error) {
 // channels numbers them.
 var channels atomic.Uint64
 
+// dialCentrifuge connects without a channel.
+func dialCentrifuge(addr string) (*socket, error) {
+	s, _, err := command(addr, `{"id":1,"connect":{}}`, `"id":1,"connect":`)
+	return s, err
+}
+
 // subscribe connects and subscribes to a channel, with further fields of the
 // subscription. It returns the answer.
 func subscribe(addr, channel, fields string) (*socket, []byte, error) {
+	s, answer, err := command(addr, `{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":"`+channel+`"`+fields+`}}`, `"id":2,"subscribe":`)
+	if err == nil {
+		s.id = channel
+	}
+	return s, answer, err
+}
+
+// command connects, sends commands, and reads until the message that holds the
+// mark of the last answer.
+func command(addr, commands, mark string) (*socket, []byte, error) {
 	s, err := upgrade(addr, centrifugoPath)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.id = channel
-	err = s.send(func(dst []byte) []byte {
-		return append(dst, `{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":"`+channel+`"`+fields+`}}`...)
-	})
+	err = s.send(func(dst []byte) []byte { return append(dst, commands...) })
 	for err == nil {
 		var text []byte
 		text, err = s.next()
 		if bytes.Contains(text, []byte(`"error":`)) {
 			err = fmt.Errorf("%w: %.300q", errAnswer, text)
 		}
-		if err == nil && bytes.Contains(text, []byte(`"id":2,"subscribe":`)) {
+		if err == nil && bytes.Contains(text, []byte(mark)) {
 			return s, text, nil
 		}
 	}
@@ -200,7 +262,7 @@ func (b *bench) recoveries(ctx context.Context, away, home *harness.Node, q queu
 			return err
 		}
 	}
-	r := &row{name: centrifugoPrefix + q.name(), count: q.sessions, delays: make([]time.Duration, q.sessions)}
+	r := &row{name: centrifugoPrefix + "resume " + q.String(), count: q.sessions, delays: make([]time.Duration, q.sessions)}
 	ledgers := make([]ledger, q.sessions)
 	failed := make([]error, q.sessions)
 	err = b.returning(home, r, func(i int) {

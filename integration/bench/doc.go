@@ -4,6 +4,15 @@
 //	go run ./integration/bench [-only floor,relay,ping,service,client,connect,push,resume,idle]
 //	                           [-quick] [-rounds 3] [-time 3s] [-profile DIR]
 //
+// The goals of the design are ratios to Centrifugo. It is measured in the same
+// run, with the same clients and loads, if -only names it; its programs and
+// Redis are not part of this module:
+//
+//	apt-get install redis-server
+//	go install github.com/centrifugal/centrifugo/v6@v6.9.1
+//	go install -C integration/bench/centrifuge-relay .
+//	go run ./integration/bench -only service,connect,push,resume,idle,centrifugo
+//
 // It prints one line for each measurement: the processor time that the nodes,
 // NATS and the echo service spent on one message (or connect, or session), the
 // rate, the delays, and what was lost, repeated or out of order. Beside it
@@ -23,7 +32,15 @@
 // What a message costs at a low rate is mostly waking up, which differs by a
 // factor of three with what else the machine does. So two floors are measured
 // in the same run: a NATS request without any gateway, and a relay as one would
-// write it with libraries.
+// write it with libraries. Beside a resume stands what reading the queues takes
+// without any gateway, with NATS' own library and a durable consumer for each.
+//
+// Centrifugo does not do the same work. It keeps no session: a client names the
+// channels and the places in them that it wants. Its pushes over NATS are not
+// stored, and what a client misses is lost (such losses are shown and fail
+// nothing); what waits for a client comes out of Redis' memory in one answer and
+// reaches it in one message, where a node reads a stream on disk message by
+// message.
 //
 // Every group of measurements gets new servers, so that none is slowed by the
 // streams that another has filled.

@@ -32,36 +32,43 @@ func idle(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	var sockets []*socket
-	defer func() { resetAll(sockets) }()
-	for _, n := range b.idle {
-		more, err := b.fleet(node.Addr, n-len(sockets), dial)
-		sockets = append(sockets, more...)
+	return b.rests(ctx, "idle", node, dial, empty.private, func(r *row) error {
+		now, err := b.settle(ctx, node)
 		if err != nil {
 			return err
 		}
-		for _, s := range more {
+		each := float64(r.count)
+		r.settled, r.heap, r.natsMemory = (now.private-empty.private)/each, (now.heap-empty.heap)/each, (now.nats-empty.nats)/each
+		return b.profiled(node, r.name, 1, func() error { return nil })
+	})
+}
+
+// rests measures the memory of clients that do nothing, beyond what the gateway
+// takes without any. more, which may be nil, adds to each row.
+func (b *bench) rests(ctx context.Context, name string, node *harness.Node, dial dialer, empty float64, more func(r *row) error) error {
+	var sockets []*socket
+	defer func() { resetAll(sockets) }()
+	for _, n := range b.idle {
+		come, err := b.fleet(node.Addr, n-len(sockets), dial)
+		sockets = append(sockets, come...)
+		if err != nil {
+			return err
+		}
+		for _, s := range come {
 			go func() { _, _ = s.next() }() // answers pings; ends with the socket
 		}
 		if err := pause(ctx, b.rest, nil); err != nil {
 			return err
 		}
-		asItIs, err := privateMemory(node.PID())
+		private, err := privateMemory(node.PID())
 		if err != nil {
 			return err
 		}
-		now, err := b.settle(ctx, node)
-		if err != nil {
-			return err
+		r := &row{name: name + ", " + strconv.Itoa(n), count: n, memory: (float64(private) - empty) / float64(n)}
+		if more != nil {
+			err = more(r)
 		}
-		each := float64(n)
-		r := &row{name: "idle, " + strconv.Itoa(n), count: n, memory: (float64(asItIs) - empty.private) / each,
-			settled: (now.private - empty.private) / each, heap: (now.heap - empty.heap) / each,
-			natsMemory: (now.nats - empty.nats) / each}
-		if err := b.profiled(node, r.name, 1, func() error { return nil }); err != nil {
-			return err
-		}
-		if err := b.note(r, nil); err != nil {
+		if err := b.note(r, err); err != nil {
 			return err
 		}
 	}

@@ -36,7 +36,7 @@ type settings struct {
 // queue is a resume measurement: sessions with messages that wait for each.
 type queue struct{ sessions, messages int }
 
-func (q queue) name() string { return fmt.Sprintf("resume %d × %d", q.sessions, q.messages) }
+func (q queue) String() string { return fmt.Sprintf("%d × %d", q.sessions, q.messages) }
 
 func full() settings {
 	return settings{

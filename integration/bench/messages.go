@@ -10,8 +10,11 @@ import (
 	"hydrant/integration/harness"
 )
 
+// A dialer connects a client to a gateway and gives the socket its id.
+type dialer func(addr string) (*socket, error)
+
 // fleet connects n clients, b.parallel at a time.
-func (b *bench) fleet(addr string, n int, dial func(addr string) (*socket, error)) ([]*socket, error) {
+func (b *bench) fleet(addr string, n int, dial dialer) ([]*socket, error) {
 	sockets := make([]*socket, n)
 	err := inParallel(n, b.parallel, func(i int) (err error) {
 		sockets[i], err = dial(addr)

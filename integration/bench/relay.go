@@ -62,36 +62,40 @@ func serveRelay(ctx context.Context, conn *websocket.Conn, nc *nats.Conn) error 
 	}
 }
 
-// startRelay runs this program as a relay, in the place of a node without an
-// administrators' listener, and returns when it listens.
+// startRelay runs this program as a relay.
 func (b *bench) startRelay(ctx context.Context) (*harness.Node, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
+	return b.startGateway(ctx, relayCommand, self, func(addr string) (args, env []string) {
+		return []string{relayCommand, addr, b.nats.URL()}, nil
+	})
+}
+
+// startGateway runs a program in the place of a node, without an
+// administrators' listener, and returns when it listens on the address that
+// options gives it.
+func (b *bench) startGateway(ctx context.Context, name, path string, options func(addr string) (args, env []string)) (*harness.Node, error) {
 	addr, err := harness.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
+	args, env := options(addr)
 	log := &harness.Log{}
-	p, err := harness.StartProcess("relay", self, []string{relayCommand, addr, b.nats.URL()}, nil, log, log)
+	p, err := harness.StartProcess(name, path, args, env, log, log)
 	if err != nil {
 		return nil, err
 	}
 	n := &harness.Node{Process: p, Addr: addr}
-	b.nodes[relayCommand] = n
-	return n, listening(ctx, p, addr)
-}
-
-// listening returns when something accepts connections on addr, as p is to do.
-func listening(ctx context.Context, p *harness.Process, addr string) error {
+	b.nodes[name] = n
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	return harness.Until(ctx, func() error {
+	return n, harness.Until(ctx, func() error {
 		select {
 		case <-p.Exited():
 			cancel(harness.ErrExited)
-			return fmt.Errorf("%s: %w: %s", p.Name, errLog, p.Log.Tail(1024))
+			return fmt.Errorf("%s: %w: %s", name, errLog, log.Tail(1024))
 		default:
 		}
 		conn, err := net.DialTimeout("tcp", addr, time.Second)
@@ -104,15 +108,25 @@ func listening(ctx context.Context, p *harness.Process, addr string) error {
 
 // relayed measures the relay as service does a node.
 func relayed(ctx context.Context, b *bench) error {
+	relay, err := b.startRelay(ctx)
+	if err != nil {
+		return err
+	}
+	return b.relays(ctx, "floor: relay, 2,000/s", relay, dial, func(s *socket, tag string) *stream {
+		return exchange(s, s, "relay:/", "bench", tag, inMid(tag))
+	})
+}
+
+// relays measures a gateway that turns each message into a request.
+func (b *bench) relays(ctx context.Context, name string, relay *harness.Node, dial dialer, calls func(s *socket, tag string) *stream) error {
 	answerer, err := b.connect("bench-answerer")
 	if err != nil {
 		return err
 	}
 	_, err = answerer.Subscribe(relaySubject, func(m *nats.Msg) { _ = m.Respond(m.Data) }) // a lost answer is counted
-	if err != nil {
-		return err
+	if err == nil {
+		err = answerer.Flush()
 	}
-	relay, err := b.startRelay(ctx)
 	if err != nil {
 		return err
 	}
@@ -123,9 +137,9 @@ func relayed(ctx context.Context, b *bench) error {
 	}
 	t, tag := &traffic{}, b.tag()
 	for _, s := range sockets {
-		t.streams = append(t.streams, exchange(s, s, "relay:/", "bench", tag, inMid(tag)))
+		t.streams = append(t.streams, calls(s, tag))
 	}
-	return b.note(b.observe(ctx, "floor: relay, 2,000/s", t, atRate(t, 2000), relay))
+	return b.note(b.observe(ctx, name, t, atRate(t, 2000), relay))
 }
 
 // relayProcess runs the relay if the arguments ask for it. A test binary calls

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
+	"hydrant/bus"
 	"hydrant/integration/harness"
 )
 
@@ -34,6 +38,9 @@ func resume(ctx context.Context, b *bench) error {
 		before += q.sessions
 		returns, err := b.leave(ctx, away, p, q, before)
 		if err != nil {
+			return err
+		}
+		if err := b.readBare(ctx, q, returns); err != nil {
 			return err
 		}
 		if err := b.comeBack(ctx, home, p, q, returns); err != nil {
@@ -70,10 +77,74 @@ func (b *bench) leave(ctx context.Context, away *harness.Node, p *publisher, q q
 	return returns, p.wait()
 }
 
+// readBare reads the queues with NATS' own library and nothing else: a durable
+// consumer for each, as many at a time as clients come back. It is what a resume
+// cannot take less than while a queue is a consumer.
+func (b *bench) readBare(ctx context.Context, q queue, returns []*comeback) error {
+	nc, err := b.connect("bench-reader")
+	if err != nil {
+		return err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	subjects, streams := make([]string, q.sessions), make([]string, q.sessions)
+	for i, c := range returns {
+		if subjects[i], err = bus.MailboxSubject(c.sid); err != nil {
+			return err
+		}
+		if streams[i], err = js.StreamNameBySubject(ctx, subjects[i]); err != nil {
+			return err
+		}
+	}
+	m, err := b.meter()
+	if err != nil {
+		return err
+	}
+	r := &row{name: "floor: read " + q.String(), count: q.sessions}
+	err = inParallel(q.sessions, b.parallel, func(i int) error {
+		return readQueue(ctx, js, streams[i], subjects[i], q.messages)
+	})
+	if err != nil {
+		return err
+	}
+	r.usage, err = m.stop(0)
+	return b.note(r, err)
+}
+
+var errQueue = errors.New("the queue is not what was stored")
+
+func readQueue(ctx context.Context, js jetstream.JetStream, stream, subject string, messages int) error {
+	const marker = 1 // every mailbox begins with one
+	name := "bench" + subject[strings.LastIndexByte(subject, '.')+1:]
+	consumer, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		Durable: name, FilterSubject: subject, AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,
+	})
+	if err != nil {
+		return err
+	}
+	batch, err := consumer.FetchNoWait(2 * (messages + marker))
+	if err != nil {
+		return err
+	}
+	n := 0
+	for range batch.Messages() {
+		n++
+	}
+	if err := batch.Error(); err != nil {
+		return err
+	}
+	if n != messages+marker {
+		return fmt.Errorf("%w: %d messages", errQueue, n)
+	}
+	return js.DeleteConsumer(ctx, stream, name)
+}
+
 // comeBack resumes the sessions. What is repeated shows until one more message
 // for each has arrived, which is pushed when the measurement is over.
 func (b *bench) comeBack(ctx context.Context, home *harness.Node, p *publisher, q queue, returns []*comeback) error {
-	r := &row{name: q.name(), count: q.sessions}
+	r := &row{name: "resume " + q.String(), count: q.sessions}
 	last := uint64(q.messages + 1)
 	var readers sync.WaitGroup
 	err := b.returning(home, r, func(i int) {

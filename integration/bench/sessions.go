@@ -74,7 +74,7 @@ func connect(ctx context.Context, b *bench) error {
 }
 
 // dials measures what a new client costs the node.
-func (b *bench) dials(name string, node *harness.Node, dial func(addr string) (*socket, error)) error {
+func (b *bench) dials(name string, node *harness.Node, dial dialer) error {
 	warm, err := b.fleet(node.Addr, b.connects/10, dial)
 	resetAll(warm)
 	if err != nil {
@@ -174,7 +174,7 @@ func push(ctx context.Context, b *bench) error {
 
 // pushes measures messages to one of many clients. send sends one, done returns
 // when all of them were taken.
-func (b *bench) pushes(ctx context.Context, name string, node *harness.Node, dial func(addr string) (*socket, error),
+func (b *bench) pushes(ctx context.Context, name string, node *harness.Node, dial dialer,
 	send func(ctx context.Context, id, mid string) error, done func() error) error {
 	sockets, err := b.fleet(node.Addr, b.sessions, dial)
 	defer resetAll(sockets)

@@ -24,19 +24,21 @@ type bench struct {
 	settings
 	report *report
 
-	nats  *harness.NATS
-	redis *harness.Process // counted in its place; nil: not started
-	nodes map[string]*harness.Node
-	echo  *harness.Process
-	conns []*nats.Conn
-	ends  []func() error // of what runs on the connections
-	tags  int            // that were used for mids
+	nats   *harness.NATS
+	broker *harness.Process         // what the meter counts as NATS
+	nodes  map[string]*harness.Node // and what stands in their place
+	echo   *harness.Process
+	conns  []*nats.Conn
+	ends   []func() error // of what runs on the connections
+	tags   int            // that were used for mids
 }
 
 func newBench(ctx context.Context, s settings, r *report) (*bench, error) {
 	b := &bench{settings: s, report: r, nodes: make(map[string]*harness.Node)}
 	var err error
-	b.nats, err = harness.StartNATS(ctx, harness.NATSOptions{})
+	if b.nats, err = harness.StartNATS(ctx, harness.NATSOptions{}); err == nil {
+		b.broker = b.nats.Servers[0].Process
+	}
 	return b, err
 }
 
@@ -101,10 +103,8 @@ func (b *bench) close() error {
 	for _, n := range b.nodes {
 		n.Kill()
 	}
-	for _, p := range []*harness.Process{b.echo, b.redis} {
-		if p != nil {
-			p.Kill()
-		}
+	if b.echo != nil {
+		b.echo.Kill()
 	}
 	for _, nc := range b.conns {
 		nc.Close()
@@ -138,11 +138,7 @@ func (b *bench) meter(nodes ...*harness.Node) (*meter, error) {
 	for _, n := range nodes {
 		m.pids = append(m.pids, n.PID())
 	}
-	broker := b.nats.Servers[0].Process
-	if b.redis != nil {
-		broker = b.redis
-	}
-	m.pids = append(m.pids, broker.PID(), os.Getpid())
+	m.pids = append(m.pids, b.broker.PID(), os.Getpid())
 	if b.echo != nil {
 		m.pids = append(m.pids, b.echo.PID())
 	}
