@@ -196,7 +196,9 @@
 // Rejected as well: to read a piece of a stream once for all sessions that come
 // back at the same time. It took a third of the servers' work for 10,000 queues
 // of 10 messages off them, and put it on the node, which read what it did not
-// need.
+// need. And one consumer with the subjects of several sessions: matching each
+// message against them took twice the server's work that a consumer for each
+// takes, with 4 sessions to a consumer as well as with 32.
 //
 // Why a consumer begins before what is asked of it: the server counts what is
 // pending for it, which is free where it begins with the first message that the
