@@ -116,7 +116,7 @@ func (b *bench) readBare(ctx context.Context, q queue, returns []*comeback) erro
 var errQueue = errors.New("the queue is not what was stored")
 
 func readQueue(ctx context.Context, js jetstream.JetStream, stream, subject string, messages int) error {
-	const marker = 1 // every mailbox begins with one
+	const marker = 1 // every mailbox begins with one, or with more where its answer was late
 	name := "bench" + subject[strings.LastIndexByte(subject, '.')+1:]
 	consumer, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		Durable: name, FilterSubject: subject, AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,
@@ -135,7 +135,7 @@ func readQueue(ctx context.Context, js jetstream.JetStream, stream, subject stri
 	if err := batch.Error(); err != nil {
 		return err
 	}
-	if n != messages+marker {
+	if n < messages+marker {
 		return fmt.Errorf("%w: %d messages", errQueue, n)
 	}
 	return js.DeleteConsumer(ctx, stream, name)
