@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -71,10 +72,15 @@ func countStreams(ctx context.Context, js jetstream.JetStream) (int, error) {
 			n++
 		}
 	}
-	if err := names.Err(); err != nil {
+	err := names.Err()
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return 0, errors.New("bus: JetStream is not enabled at this NATS server, so there are no sessions")
+	case err != nil:
 		return 0, fmt.Errorf("bus: streams: %w", err)
-	}
-	if !ValidStreams(n) {
+	case n == 0:
+		return 0, errors.New("bus: there are no mailboxes: no node has run with this NATS yet")
+	case !ValidStreams(n):
 		return 0, fmt.Errorf("bus: there are %d mailbox streams; a node makes 1, 2, 4, 8, 16 or 32", n)
 	}
 	return n, nil

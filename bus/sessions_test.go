@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,9 @@ func TestListSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
+	if _, err := ListSessions(ctx, nc, 10); err == nil || !strings.Contains(err.Error(), "no node has run") {
+		t.Errorf("before any node: %v", err)
+	}
 	store, err := OpenStore(ctx, nc, MailboxConfig{Streams: 2, Memory: true})
 	if err != nil {
 		t.Fatal(err)

@@ -263,3 +263,35 @@ func TestCommandLineResume(t *testing.T) {
 		at += next
 	}
 }
+
+// A client whose session is taken says so, with the node's words.
+func TestCommandLineTakenOver(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	bin, err := harness.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &harness.Log{}
+	listening, err := harness.StartProcess("send", bin.Hydrant, []string{"send", "-url", w.node(t, "a").URL("/"), "-count", "0", "-wait", "0"}, nil, log, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(listening.Kill)
+	connected := regexp.MustCompile(`connected as ([a-z2-7]{26})\n`)
+	if err := harness.Until(patient(t), func() error {
+		if !connected.Match(log.Since(0)) {
+			return errNobody
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	id := string(connected.FindSubmatch(log.Since(0))[1])
+	if out := mustRun(t, "", nil, "send", "-url", w.node(t, "b").URL("/"), "-resume", id, "-count", "0", "-wait", "10ms"); !strings.Contains(out, "resumed "+id) {
+		t.Errorf("printed %s", out)
+	}
+	if err := listening.Err(); err == nil || !bytes.Contains(log.Since(0), []byte("the node closed the connection: 4501 session taken over")) {
+		t.Errorf("the one before: %v\n%s", err, log.Since(0))
+	}
+}

@@ -77,6 +77,9 @@ func TestDoctorWithoutJetStream(t *testing.T) {
 	if said, status := doctor(t, "NATS_URL="+w.nats.URL()); status != 1 || !strings.Contains(said, "FAIL JetStream") || !strings.Contains(said, "-js") {
 		t.Errorf("status %d:\n%s", status, said)
 	}
+	if _, problems, err := hydrant(t, "", []string{"NATS_URL=" + w.nats.URL()}, "sessions"); err == nil || !strings.Contains(problems, "JetStream is not enabled") {
+		t.Errorf("sessions: %v, %s", err, problems)
+	}
 }
 
 // A configuration with NATS inside the process, while no node runs: there is

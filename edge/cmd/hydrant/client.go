@@ -198,5 +198,14 @@ func closedBy(err error) int {
 	return 0
 }
 
+// whyClosed is what the node said when it closed the connection, or else err.
+func whyClosed(err error) error {
+	var e websocket.CloseError
+	if errors.As(err, &e) {
+		return fmt.Errorf("the node closed the connection: %d %s", int(e.Code), e.Reason)
+	}
+	return fmt.Errorf("connection lost: %w", err)
+}
+
 // patience bounds a step that should take milliseconds.
 const patience = 10 * time.Second

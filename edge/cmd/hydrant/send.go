@@ -106,7 +106,7 @@ func (c *client) print(ctx context.Context, d time.Duration, out io.Writer) erro
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 			return nil
 		case err != nil:
-			return fmt.Errorf("connection closed: %w", err)
+			return whyClosed(err)
 		}
 		if err := show(out, "<", msg); err != nil {
 			return err
