@@ -1,9 +1,11 @@
 package edge
 
 import (
+	"crypto/sha256"
 	"errors"
 	"time"
 
+	"hydrant/bus"
 	"hydrant/umf"
 )
 
@@ -48,10 +50,19 @@ func (s *signatures) check(e *umf.Envelope, now time.Time) error {
 	if err != nil || at.Before(now.Add(-s.window)) || at.After(now.Add(s.window)) {
 		return errStale
 	}
-	if !s.seen.add(string(e.Raw(umf.Mid)), now, 2*s.window) {
+	if !s.seen.add(replayKey(e), now, 2*s.window) {
 		return errReplay
 	}
 	return nil
+}
+
+// replayKey stands for a mid in the form that was signed: who repeats a message
+// can spell its mid in other ways, which the signature covers as well. It is
+// short however long the mid is.
+func replayKey(e *umf.Envelope) string {
+	var buf [bus.MaxMid]byte
+	sum := sha256.Sum256(e.AppendCanonicalField(buf[:0], umf.Mid))
+	return string(sum[:])
 }
 
 func signatureProblem(err error) (text, code string) {

@@ -25,14 +25,21 @@ func (e *Envelope) AppendCanonical(dst []byte) []byte {
 		}
 		dst = append(dst, ',')
 		dst = append(dst, fieldNames[f].longMember...)
-		if isCanonical(raw) {
-			dst = append(dst, raw...)
-		} else {
-			dst = e.appendCanonicalField(dst, f, raw)
-		}
+		dst = e.AppendCanonicalField(dst, f)
 	}
 	dst[open] = '{' // in the place of the first comma
 	return append(dst, '}')
+}
+
+// AppendCanonicalField appends the value of one field as it stands in the
+// signed text: the same for all spellings that one signature covers. Nothing is
+// appended for a field that the message does not have.
+func (e *Envelope) AppendCanonicalField(dst []byte, f Field) []byte {
+	raw := e.Raw(f)
+	if len(raw) == 0 || isCanonical(raw) {
+		return append(dst, raw...)
+	}
+	return e.appendCanonicalField(dst, f, raw)
 }
 
 // appendCanonicalField appends the value of a field in canonical form, and
