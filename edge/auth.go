@@ -177,7 +177,11 @@ func loadTokenKey(cfg *Config) (any, error) {
 	}
 	switch {
 	case secrets == len(cfg.AuthAlgorithms):
-		return []byte(strings.TrimRight(string(text), "\r\n")), nil
+		secret := strings.TrimRight(string(text), "\r\n")
+		if secret == "" {
+			return nil, errors.New("the HMAC secret is empty: anybody could sign")
+		}
+		return []byte(secret), nil
 	case secrets > 0:
 		return nil, errors.New("HMAC and public-key algorithms cannot be allowed together")
 	}
