@@ -232,7 +232,9 @@ func (c *Config) readFiles() error {
 		if err != nil {
 			return fmt.Errorf("%w: EDGE_ADMIN_TOKEN_FILE: %w", ErrConfig, err)
 		}
-		c.AdminToken = strings.TrimSpace(string(text))
+		if c.AdminToken = strings.TrimSpace(string(text)); c.AdminToken == "" {
+			return fmt.Errorf("%w: EDGE_ADMIN_TOKEN_FILE: is empty: no token would be asked for", ErrConfig)
+		}
 	}
 	return nil
 }

@@ -71,8 +71,16 @@ func (e *settingErrors) origin(text string) {
 	}
 }
 
-// minTTL is the shortest life of a session: NATS counts in seconds.
-const minTTL = time.Second
+// Bounds of a session's life. NATS counts in seconds; and what is kept longer
+// than sessions live must be a duration, too.
+const (
+	minTTL = time.Second
+	maxTTL = 10 * 365 * 24 * time.Hour
+)
+
+// minRate is the slowest rate that means something: a message in a quarter of
+// an hour.
+const minRate = 0.001
 
 func (c *Config) check() error {
 	var e settingErrors
@@ -100,6 +108,9 @@ func (c *Config) checkStore(e *settingErrors) {
 	if c.SessionTTL < minTTL {
 		e.bad("SESSION_TTL", "%s is below %s", c.SessionTTL, minTTL)
 	}
+	if c.SessionTTL > maxTTL {
+		e.bad("SESSION_TTL", "%s is above ten years", c.SessionTTL)
+	}
 	if !bus.ValidStreams(c.MailboxStreams) {
 		e.bad("MAILBOX_STREAMS", "%d is none of 1, 2, 4, 8, 16, 32", c.MailboxStreams)
 	}
@@ -125,13 +136,13 @@ func (c *Config) checkLimits(e *settingErrors) {
 	if c.MaxMessage < 1024 || c.MaxMessage > 64<<20 {
 		e.bad("MAX_MESSAGE", "%d is not between 1KiB and 64MiB", c.MaxMessage)
 	}
-	if c.WriteBuffer < 4096 {
-		e.bad("WRITE_BUFFER", "%d is below 4KiB", c.WriteBuffer)
+	if c.WriteBuffer < 4096 || c.WriteBuffer > 1<<30 {
+		e.bad("WRITE_BUFFER", "%d is not between 4KiB and 1GiB", c.WriteBuffer)
 	}
 	e.between("MAX_CONNECTIONS", c.MaxConnections, 0, math.MaxInt32)
 	e.between("MAX_CONNECTIONS_PER_ADDRESS", c.MaxConnectionsPerAddress, 0, math.MaxInt32)
-	if !(c.RateMessages >= 0) || math.IsInf(c.RateMessages, 0) { // NaN is not >= 0
-		e.bad("RATE_MESSAGES", "%v is not a number of messages a second", c.RateMessages)
+	if c.RateMessages != 0 && !(c.RateMessages >= minRate) || math.IsInf(c.RateMessages, 0) { // NaN is not >= anything
+		e.bad("RATE_MESSAGES", "%v is neither 0 nor a number of messages a second from %v on", c.RateMessages, minRate)
 	}
 }
 
@@ -144,13 +155,14 @@ func (c *Config) checkAccess(e *settingErrors) {
 		e.bad("SIGNATURE_KEYS", "needed with EDGE_SIGNATURE=required")
 	}
 	for _, key := range c.SignatureKeys {
-		if key == sampleSecret {
+		switch key {
+		case sampleSecret:
 			e.bad("SIGNATURE_KEYS", "the published sample secret protects nothing")
+		case "":
+			e.bad("SIGNATURE_KEYS", "a secret is empty")
 		}
 	}
-	if c.Auth == "jwt" && c.AuthKeyFile == "" && c.AuthJwksUrl == "" {
-		e.bad("AUTH_KEY_FILE", "it or EDGE_AUTH_JWKS_URL is needed with EDGE_AUTH=jwt")
-	}
+	c.checkAuth(e)
 	for _, origin := range c.AllowedOrigins {
 		e.origin(origin)
 	}
@@ -164,5 +176,25 @@ func (c *Config) checkAccess(e *settingErrors) {
 		if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
 			e.bad("TLS_CERT", "%v", err)
 		}
+	}
+}
+
+// tokenAlgorithms are the signature algorithms that a token may have (RFC 7518
+// §3.1, RFC 8037).
+var tokenAlgorithms = []string{"EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "HS256", "HS384", "HS512"}
+
+// checkAuth refuses what would turn every client away.
+func (c *Config) checkAuth(e *settingErrors) {
+	if len(c.AuthAlgorithms) == 0 {
+		e.bad("AUTH_ALGORITHMS", "no token could have any")
+	}
+	for _, algorithm := range c.AuthAlgorithms {
+		e.oneOf("AUTH_ALGORITHMS", algorithm, tokenAlgorithms...)
+	}
+	if !bus.ValidService(c.AuthService) {
+		e.bad("AUTH_SERVICE", "%q is not a service name", c.AuthService)
+	}
+	if c.Auth == "jwt" && c.AuthKeyFile == "" && c.AuthJwksUrl == "" {
+		e.bad("AUTH_KEY_FILE", "it or EDGE_AUTH_JWKS_URL is needed with EDGE_AUTH=jwt")
 	}
 }

@@ -63,6 +63,16 @@ func TestLoadConfigErrors(t *testing.T) {
 		{"EDGE_ALLOWED_ORIGINS", "https://a.example,b.example", `"b.example" is no origin`},
 		{"EDGE_ALLOWED_ORIGINS", "https://a.example/", "nothing behind"},
 		{"EDGE_PROXY_PROTOCOL", "true", "EDGE_TRUSTED_PROXIES"},
+		{"EDGE_SIGNATURE_KEYS", "one,,two", "EDGE_SIGNATURE_KEYS: a secret is empty"},
+		{"EDGE_ADMIN_TOKEN_FILE", os.DevNull, "EDGE_ADMIN_TOKEN_FILE: is empty"},
+		{"EDGE_AUTH_ALGORITHMS", "", "EDGE_AUTH_ALGORITHMS"},
+		{"EDGE_AUTH_ALGORITHMS", "none", `"none" is none of`},
+		{"EDGE_AUTH_ALGORITHMS", "RS256,rs512", `"rs512" is none of`},
+		{"EDGE_AUTH_SERVICE", "auth.svcs", "EDGE_AUTH_SERVICE"},
+		{"EDGE_RATE_MESSAGES", "1e-12", "EDGE_RATE_MESSAGES"},
+		{"EDGE_WRITE_BUFFER", "4294967296GiB", "EDGE_WRITE_BUFFER"},
+		{"EDGE_WRITE_BUFFER", "2GiB", "EDGE_WRITE_BUFFER"},
+		{"EDGE_SESSION_TTL", "2000000h", "EDGE_SESSION_TTL"},
 	} {
 		t.Run(test.name+"="+test.value, func(t *testing.T) {
 			t.Setenv(test.name, test.value)
