@@ -94,7 +94,7 @@ type outbound struct {
 	buf  []byte
 	off  int // bytes of buf that have left
 	head int // bytes of buf that are an HTTP response, before the first frame
-	owed int // bytes of pongs among them
+	owed int // bytes of pongs among them, or more: who have left are found out at the bound
 }
 
 func (c *Conn) has(f flag) bool { return c.flags&f != 0 }

@@ -118,6 +118,18 @@ func (o *outbound) boundary() int {
 	return at
 }
 
+// pongs counts the bytes of pongs that have not left completely.
+func (o *outbound) pongs() (n int) {
+	for at := max(o.boundary(), o.head); at < len(o.buf); {
+		size := frameLen(o.buf[at:])
+		if o.buf[at] == 0x80|byte(ws.OpPong) {
+			n += size
+		}
+		at += size
+	}
+	return n
+}
+
 // Buffered is the number of bytes queued for the socket.
 func (c *Conn) Buffered() int {
 	n := 0
@@ -147,9 +159,11 @@ func (c *Conn) answer(p []byte) {
 	if c.state != stateOpen {
 		return
 	}
-	if c.out != nil && c.out.owed > pongBound {
-		c.fail(errSlow)
-		return
+	if o := c.out; o != nil && o.owed > pongBound {
+		if o.owed = o.pongs(); o.owed > pongBound {
+			c.fail(errSlow)
+			return
+		}
 	}
 	c.sendControl(ws.OpPong, p)
 	if c.out != nil {

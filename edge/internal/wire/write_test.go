@@ -413,3 +413,17 @@ func TestCompact(t *testing.T) {
 		t.Errorf("compact: off %d, %d bytes", o.off, len(o.buf))
 	}
 }
+
+// TestPongsRead: a client that always has something on its way, and reads it, may
+// ask as often as it likes.
+func TestPongsRead(t *testing.T) {
+	b := opened(t, Options{ControlRate: -1}, echoHandler{})
+	for i := range 1000 {
+		b.feed(clientFrame(ping, strings.Repeat("p", 125)))
+		if b.c.state != stateOpen {
+			t.Fatalf("closed at ping %d: %q", i, b.output())
+		}
+		b.c.Send(make([]byte, 1000))
+		b.c.out.off = len(b.c.out.buf) - 500 // all has left but half of the last message
+	}
+}
