@@ -30,6 +30,11 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 		c.refuse(http.StatusBadRequest, "", DropHandshakeInvalid)
 		return nil
 	}
+	c.locate(&h)
+	if !c.l.srv.countAddress(c) {
+		c.refuse(http.StatusTooManyRequests, "Retry-After: 5\r\n", DropAddressFull)
+		return nil
+	}
 	if !h.upgrade() {
 		c.plain(b)
 		return nil
@@ -68,14 +73,8 @@ func (c *Conn) hangUp() {
 // upgrade answers a request for an upgrade.
 func (c *Conn) upgrade(h *head, b []byte) {
 	l := c.l
-	s := l.srv
-	c.locate(h)
-	if s.full() {
+	if l.srv.full() {
 		c.refuse(http.StatusServiceUnavailable, "Retry-After: 5\r\n", DropNodeFull)
-		return
-	}
-	if !s.countAddress(c) {
-		c.refuse(http.StatusTooManyRequests, "Retry-After: 5\r\n", DropAddressFull)
 		return
 	}
 	o := c.room(512)

@@ -294,3 +294,25 @@ func TestPool(t *testing.T) {
 		t.Errorf("%d bytes are kept", got)
 	}
 }
+
+// TestAddressOfPlain: the bound holds for clients behind a proxy whatever they
+// ask for, as it does for those that connect themselves.
+func TestAddressOfPlain(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.MaxConnectionsPerAddress = 1
+		o.TrustedProxies = loopback
+		entered, leave := make(chan struct{}), make(chan struct{})
+		defer close(leave)
+		s := serve(t, o, newRecorder(t), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			entered <- struct{}{}
+			<-leave
+		}))
+		get := []byte("GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.1\r\n\r\n")
+		dialRaw(t, s).send(get)
+		receive(t, entered, "the handler is not called")
+		second := dialRaw(t, s)
+		second.send(get)
+		second.wantStatus(http.StatusTooManyRequests)
+		s.wantDrop(t, DropAddressFull, 1)
+	})
+}

@@ -28,20 +28,32 @@ func (c *Conn) readProxy(b []byte) (rest []byte) {
 		c.hold(b, false)
 		return nil
 	}
+	var client netip.AddrPort
+	var local bool
 	if err == nil {
-		var client netip.AddrPort
-		var local bool
-		if client, local, err = parseProxy(b[:n]); err == nil && !local {
-			c.setAddr(client)
-			c.setTrusted(c.l.srv.trusted(client.Addr()))
-		}
+		client, local, err = parseProxy(b[:n])
 	}
 	if err != nil {
 		c.drop(DropProxyHeader)
 		return nil
 	}
+	if !local && !c.proxied(client) {
+		return nil
+	}
 	c.state = stateHandshake
 	return b[n:]
+}
+
+// proxied takes in the address that a PROXY header tells, by which the client
+// counts from here on. False: it has too many connections, this one is dropped.
+func (c *Conn) proxied(client netip.AddrPort) bool {
+	c.setAddr(client)
+	c.setTrusted(c.l.srv.trusted(client.Addr()))
+	if !c.l.srv.countAddress(c) {
+		c.drop(DropAddressFull)
+		return false
+	}
+	return true
 }
 
 // proxyHeaderLen returns the length of the PROXY header at the start of b, 0

@@ -211,3 +211,27 @@ func FuzzProxyHeader(f *testing.F) {
 		}
 	})
 }
+
+// TestProxiedAddressFull: the PROXY header tells the address, so it counts from
+// there on, before a request is complete.
+func TestProxiedAddressFull(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.TrustedProxies, o.ProxyProtocol = loopback, true
+		o.MaxConnectionsPerAddress = 1
+		s := serve(t, o, newRecorder(t), nil)
+		header := proxyHeader(t, 2, "203.0.113.1:4711", false)
+		first := dialProxied(t, s, header, len(header))
+		first.send([]byte("GET / HT"))
+		eventually(t, "the first is counted", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.addresses) == 1
+		})
+		dialProxied(t, s, header, len(header)).wantGone()
+		s.wantDrop(t, DropAddressFull, 1)
+		header = proxyHeader(t, 2, "203.0.113.2:4711", false)
+		p := dialProxied(t, s, header, len(header))
+		p.send([]byte(upgradeRequest()))
+		p.wantUpgraded()
+	})
+}

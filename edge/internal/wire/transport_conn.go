@@ -147,11 +147,10 @@ func (t *readTask) run() {
 		return
 	}
 	if c.state == stateProxy && n.conf != nil {
-		c.state = stateHandshake
-		if n.client.IsValid() {
-			c.setAddr(n.client)
-			c.setTrusted(l.srv.trusted(n.client.Addr()))
+		if n.client.IsValid() && !c.proxied(n.client) {
+			return
 		}
+		c.state = stateHandshake
 	}
 	if len(n.got) > 0 {
 		l.count.reads++
