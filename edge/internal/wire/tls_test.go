@@ -163,3 +163,60 @@ func TestTLSState(t *testing.T) {
 		t.Errorf("TLS version %#x", v)
 	}
 }
+
+// heldConn keeps what is written until it is released, in one piece.
+type heldConn struct {
+	net.Conn
+	held []byte
+	hold bool
+}
+
+func (c *heldConn) Write(p []byte) (int, error) {
+	if !c.hold {
+		return c.Conn.Write(p)
+	}
+	c.held = append(c.held, p...)
+	return len(p), nil
+}
+
+// TestEndBehindMessages: what came before the end of the stream is handled, also
+// if both were read at once, which crypto/tls does with TLS 1.2.
+func TestEndBehindMessages(t *testing.T) {
+	got := make(chan string, 2)
+	h := newRecorder(t)
+	h.message = func(c *Conn, _ bool, p []byte) {
+		got <- string(p)
+		if string(p) == "first" {
+			c.Pause()
+			c.Loop().Post(c.Resume)
+		}
+	}
+	s := serve(t, Options{TLS: testCertificates(t).Config()}, h, nil)
+	nc, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	raw := &heldConn{Conn: nc}
+	client := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+	p := &peer{client, t, wrapReader(client)}
+	p.send([]byte(upgradeRequest()))
+	p.wantUpgraded()
+	raw.hold = true
+	p.send(join(clientFrame(text, "first"), clientFrame(text, "second")))
+	if err := client.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil { // CloseWrite has let it pass
+		t.Fatal(err)
+	}
+	if _, err := nc.Write(raw.held); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"first", "second"} {
+		if m := receive(t, got, want+" is not handled"); m != want {
+			t.Errorf("%q comes where %q is next", m, want)
+		}
+	}
+	h.wantClosed(DropEOF, CodeAbnormal)
+}

@@ -165,26 +165,26 @@ func (t *readTask) run() {
 		poison(b)
 		poison(n.got)
 	}
-	if err := n.err; err != nil && c.state != stateClosed {
-		if errors.Is(err, io.EOF) {
-			c.ended()
-		} else {
-			c.lost(DropReset)
-		}
-		return
-	}
 	n.more()
 }
 
-// more lets the reading goroutine go on, if nothing speaks against it.
+// more lets the reading goroutine go on, if nothing speaks against it. What
+// ended the stream counts only now: bytes that came with it come first.
 func (n *netConn) more() {
 	c := n.c
 	if n.reading || c.state == stateClosed || c.has(flagEOF) ||
 		c.has(flagPaused) && c.state <= stateClosing || c.in != nil && c.in.unparsed {
 		return
 	}
-	n.reading = true
-	n.next <- readOn
+	switch {
+	case n.err == nil:
+		n.reading = true
+		n.next <- readOn
+	case errors.Is(n.err, io.EOF):
+		c.ended()
+	default:
+		c.lost(DropReset)
+	}
 }
 
 // flush hands the queue to the writing goroutine; it reports whether nothing is
