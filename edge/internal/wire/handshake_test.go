@@ -314,3 +314,23 @@ func TestPlainFull(t *testing.T) {
 		}
 	})
 }
+
+// TestPlainNeverReads: who asks and does not read the answer does not keep its
+// place for ever.
+func TestPlainNeverReads(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.WriteTimeout = 200 * time.Millisecond
+		ended := make(chan error, 1)
+		s := serve(t, o, newRecorder(t), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			var err error
+			for b := make([]byte, 1<<20); err == nil; {
+				_, err = w.Write(b)
+			}
+			ended <- err
+		}))
+		p := dialRaw(t, s)
+		p.send([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+		receive(t, ended, "the handler still writes")
+		eventually(t, "the connection is closed", func() bool { return s.Stats().Plain == 0 })
+	})
+}

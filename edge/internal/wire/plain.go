@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // plainServer gives requests that are no upgrades to net/http. Each connection
@@ -74,9 +75,6 @@ func (c *Conn) plain(b []byte) {
 		c.refuse(http.StatusUpgradeRequired,
 			"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n", DropHandshakeInvalid)
 		return
-	}
-	if h, ok := parseHead(b[:headEnd(b)]); ok {
-		c.locate(&h)
 	}
 	if p.count.Add(1) > int64(l.o.MaxPlain) {
 		p.count.Add(-1)
@@ -181,6 +179,21 @@ func (c *prefixConn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return c.Conn.Read(p)
+}
+
+// Write gives up when the peer takes nothing for WriteTimeout. net/http has a
+// bound for the whole answer only, and the time until there is one counts in.
+func (c *prefixConn) Write(p []byte) (n int, err error) {
+	if c.plain == nil {
+		return c.Conn.Write(p)
+	}
+	for n < len(p) && err == nil {
+		var k int
+		_ = c.SetWriteDeadline(time.Now().Add(c.plain.srv.o.WriteTimeout)) // fails only with the write
+		k, err = c.Conn.Write(p[n:min(len(p), n+bigRead)])
+		n += k
+	}
+	return n, err
 }
 
 func (c *prefixConn) Close() error {
