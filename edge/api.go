@@ -79,11 +79,13 @@ func (c *client) routerAPI(e *umf.Envelope, to umf.Address) {
 		}
 		return json.Marshal(data)
 	}
-	submit(c.w, job, func(data json.RawMessage, err error) {
+	call(c, job, func(data json.RawMessage, err error) {
 		switch {
 		case c.closing || c.a == nil:
 		case err != nil:
-			n.log.Warn("router API", "path", path, "error", err)
+			if !errors.Is(err, errBusy) {
+				n.log.Warn("router API", "path", path, "error", err)
+			}
 			c.failCall(rmid, err)
 		default:
 			c.reply(outAPI, outgoing{to: c.a.sid + "@client:/", rmid: rmid, body: data})
@@ -286,7 +288,7 @@ func (c *client) locate(e *umf.Envelope) {
 		}
 		return entry.Node, nil
 	}
-	submit(c.w, job, func(node string, err error) {
+	call(c, job, func(node string, err error) {
 		switch {
 		case c.closing:
 		case err == nil, errors.Is(err, bus.ErrNoSession):

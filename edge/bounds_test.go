@@ -7,8 +7,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"hydrant/bus"
 	"hydrant/integration/harness"
+	"hydrant/umf"
 )
 
 // The bounds of a node (STYLE rule 4), each of them hit: who is at the bound is
@@ -293,4 +296,90 @@ func TestWindows(t *testing.T) {
 			t.Fatalf("after %d: %v", i, err)
 		}
 	}
+}
+
+// TestCallsOfOneClient: what one client asks of the router leaves room for what
+// others need from the pool.
+func TestCallsOfOneClient(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(2)
+	leave := r.holdPool(w)
+	ask := func(i int) harness.Object {
+		if i%2 == 0 {
+			return harness.Object{"to": "hydra-router:[GET]/v1/router/version", "bdy": 1}
+		}
+		return harness.Object{"to": "hydra-router:/", "typ": "wsdir.loc", "bdy": harness.Object{"clientID": here[1].ID}}
+	}
+	for i := range maxCallsPerClient {
+		r.send(here[0], ask(i))
+	}
+	for i := range 2 {
+		r.moves(`hydrant_dropped_total{reason="calls"}`, func() { r.refuses(here[0], codeOverload, ask(i)) })
+	}
+	if queued := len(r.pool.jobs); queued != maxCallsPerClient {
+		t.Errorf("%d calls wait", queued)
+	}
+	r.send(here[1], ask(0)) // has its own
+	leave()
+	for c, want := range map[*harness.Client]int{here[0]: maxCallsPerClient, here[1]: 1} {
+		for range want {
+			if m, err := c.Next(t.Context()); err != nil || m.Error() != "" {
+				t.Errorf("answered with %.300s, %v", m.Raw, err)
+			}
+		}
+	}
+	if m := r.call(here[0], ask(0)); m.Error() != "" {
+		t.Errorf("once there is room: %.300s", m.Raw)
+	}
+}
+
+// TestFinishedRequests: a request that was answered leaves nothing behind until
+// it would have timed out.
+func TestFinishedRequests(t *testing.T) {
+	r := run(t, func(*Config) {})
+	c := r.dial(harness.DialOptions{})
+	w := r.owner(c)
+	subject, err := bus.ServiceSubject("quick")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.nc.Subscribe(subject, func(m *nats.Msg) { _ = m.Respond([]byte(`{"result":1}`)) }); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if m := r.call(c, harness.Object{"to": "quick:[GET]/", "bdy": 1}); m.Error() != "" {
+			t.Fatalf("answered with %.300s", m.Raw)
+		}
+	}
+	left := make(chan int)
+	w.post(func() { left <- w.requests.queue.Len() })
+	if n := <-left; n != 0 {
+		t.Errorf("%d requests are kept", n)
+	}
+}
+
+// TestLongEnvelope: what is kept of a message until it is answered is bounded.
+func TestLongEnvelope(t *testing.T) {
+	r := run(t, func(*Config) {})
+	c := r.dial(harness.DialOptions{})
+	refused := func(message harness.Object) {
+		t.Helper()
+		if message["frm"] == nil {
+			message["frm"] = c.Address()
+		}
+		if err := c.Send(message); err != nil {
+			t.Fatal(err)
+		}
+		m, err := c.Next(context.WithoutCancel(t.Context()))
+		if err != nil || m.At("bdy", "code") != codeInvalid || m.Rmid() != message["mid"] {
+			t.Errorf("to %v: answered with %.300s, %v", message["to"], m.Raw, err)
+		}
+	}
+	long := strings.Repeat("m", bus.MaxMid)
+	for _, to := range []string{"none:[GET]/", "none:/", c.Address(), bus.NewSID() + "@client:/", "hydra-router:[GET]/v1/router/version"} {
+		refused(harness.Object{"to": to, "mid": long, "bdy": 1})
+	}
+	refused(harness.Object{"to": "hydra-router:/queue", "fwd": "none:/", "mid": long, "bdy": 1})
+	refused(harness.Object{"to": "none:[GET]/", "frm": strings.Repeat("f", umf.MaxAddress), "mid": "1", "bdy": 1})
+	r.serves(c)
 }

@@ -54,6 +54,7 @@ type client struct {
 	closing     bool
 	paused      bool // not read from, until the way to NATS is free
 	failures    uint8
+	calls       uint8  // blocking calls under way: see call
 	outstanding uint16 // [METHOD] requests
 	retireAt    uint32 // when its age ends it, see retirement; 0: never
 }

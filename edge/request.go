@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"container/list"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -24,12 +25,11 @@ const (
 // request is a [METHOD] request of a client, or one of the edge for a client,
 // that waits for its answer.
 type request struct {
-	client  *client
-	id      uint64
-	asked   time.Time
-	subject string
-	span    trace.Span             // nil: not traced
-	done    func(answer *nats.Msg) // nil answer: timeout
+	client *client
+	id     uint64
+	asked  time.Time
+	span   trace.Span             // nil: not traced
+	done   func(answer *nats.Msg) // nil answer: timeout
 }
 
 // requestTable holds the requests of one loop. All wait equally long, so the
@@ -37,13 +37,13 @@ type request struct {
 type requestTable struct {
 	prefix string
 	last   uint64
-	byID   map[uint64]*request
-	queue  []*request // oldest first
+	byID   map[uint64]*list.Element
+	queue  *list.List // of *request, oldest first
 	armed  bool
 }
 
 func newRequestTable(loop int) requestTable {
-	return requestTable{prefix: strconv.Itoa(loop) + "_", byID: make(map[uint64]*request)}
+	return requestTable{prefix: strconv.Itoa(loop) + "_", byID: make(map[uint64]*list.Element), queue: list.New()}
 }
 
 // ask publishes a request and calls done once on the loop: with the answer, or
@@ -57,16 +57,15 @@ func (w *worker) ask(c *client, subject string, header nats.Header, data []byte,
 		return false
 	}
 	t.last++
-	r := &request{client: c, id: t.last, asked: w.loop.Now(), subject: subject, span: span, done: done}
-	t.byID[r.id] = r
-	t.queue = append(t.queue, r)
+	r := &request{client: c, id: t.last, asked: w.loop.Now(), span: span, done: done}
+	t.byID[r.id] = t.queue.PushBack(r)
 	c.outstanding++
 	reply, err := bus.RequestSubject(w.node.id, t.prefix+strconv.FormatUint(r.id, 36))
 	if err != nil {
 		panic(err) // both parts are this node's own
 	}
 	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, at: w.clock(), done: func(uint64, error) {
-		w.post(func() { w.finish(r, nil, "failed") })
+		w.post(func() { w.finish(r.id, nil, "failed") })
 	}})
 	w.armRequests()
 	return true
@@ -74,34 +73,30 @@ func (w *worker) ask(c *client, subject string, header nats.Header, data []byte,
 
 func (w *worker) armRequests() {
 	t := &w.requests
-	if t.armed || len(t.queue) == 0 {
+	if t.armed || t.queue.Len() == 0 {
 		return
 	}
 	t.armed = true
-	wait := w.node.cfg.RequestTimeout - w.loop.Now().Sub(t.queue[0].asked)
-	w.loop.AfterFunc(max(wait, time.Millisecond), func() {
+	left := func() time.Duration {
+		return w.node.cfg.RequestTimeout - w.loop.Now().Sub(t.queue.Front().Value.(*request).asked)
+	}
+	w.loop.AfterFunc(max(left(), time.Millisecond), func() {
 		t.armed = false
-		for len(t.queue) > 0 {
-			r := t.queue[0]
-			if t.byID[r.id] == r {
-				if w.loop.Now().Sub(r.asked) < w.node.cfg.RequestTimeout {
-					break
-				}
-				w.finish(r, nil, "timeout")
-			}
-			t.queue[0] = nil
-			t.queue = t.queue[1:]
+		for t.queue.Len() > 0 && left() <= 0 {
+			w.finish(t.queue.Front().Value.(*request).id, nil, "timeout")
 		}
 		w.armRequests()
 	})
 }
 
-// finish ends a request once.
-func (w *worker) finish(r *request, answer *nats.Msg, result string) {
-	if w.requests.byID[r.id] != r {
+// finish ends a request, unless it has ended before.
+func (w *worker) finish(id uint64, answer *nats.Msg, result string) {
+	place := w.requests.byID[id]
+	if place == nil {
 		return
 	}
-	delete(w.requests.byID, r.id)
+	delete(w.requests.byID, id)
+	r := w.requests.queue.Remove(place).(*request)
 	r.client.outstanding--
 	w.node.m.requests.with(result).Inc()
 	w.node.m.requestTime.Observe(w.loop.Now().Sub(r.asked).Seconds())
@@ -122,11 +117,7 @@ func (n *Node) answers(batch []*nats.Msg) {
 			continue
 		}
 		w := n.workers[loop]
-		w.post(func() {
-			if r := w.requests.byID[id]; r != nil {
-				w.finish(r, msg, "answered")
-			}
-		})
+		w.post(func() { w.finish(id, msg, "answered") })
 	}
 }
 

@@ -37,6 +37,11 @@ func (c *client) route(p []byte) {
 	if !c.verify(e) {
 		return
 	}
+	if len(e.Raw(umf.Mid)) > bus.MaxMid || len(e.Raw(umf.From)) > umf.MaxAddress {
+		c.took(inInvalid)
+		c.fail(e.Raw(umf.Mid), codeInvalid, "mid or from is too long") // they are kept until there is an answer
+		return
+	}
 	var buf [128]byte
 	text, _ := e.Text(umf.To, buf[:0])
 	to, err := umf.ParseAddress(text)
@@ -200,13 +205,11 @@ func (c *client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	c.took(inService)
 	reply, err := bus.ReplySubject(n.id, c.a.sid, string(f.mid))
 	if err != nil {
-		c.fail(e.Raw(umf.Mid), codeInvalid, "mid is too long")
-		return
+		panic(err) // the names are this node's own, and mid was measured
 	}
-	sid, rmid := c.a.sid, f.mid
 	header, span := c.trace(inService, address.Service, e, c.a.serviceHeader())
 	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, span: span, at: w.clock(),
-		done: w.reportTo(sid, append([]byte(nil), rmid...))})
+		done: w.reportTo(c.a.sid, append([]byte(nil), f.mid...))})
 }
 
 // admit builds the text that goes to NATS, within the bounds of the way there.

@@ -201,6 +201,25 @@ func (w *worker) post(f func()) {
 	_ = w.loop.PostWait(context.Background(), f)
 }
 
+// maxCallsPerClient bounds what one client has the pool do at a time: half of
+// the workers stay for others.
+const maxCallsPerClient = poolWorkers / 2
+
+// call is submit for what a client asks of the router, as often as it likes.
+func call[T any](c *client, job func(context.Context) (T, error), done func(T, error)) {
+	if c.calls >= maxCallsPerClient {
+		c.w.node.m.dropped.with("calls").Inc()
+		var zero T
+		done(zero, errBusy)
+		return
+	}
+	c.calls++
+	submit(c.w, job, func(v T, err error) {
+		c.calls--
+		done(v, err)
+	})
+}
+
 // submit runs a blocking job on the pool and then done on the loop. A full
 // pool is reported to the caller at once.
 func submit[T any](w *worker, job func(context.Context) (T, error), done func(T, error)) {
