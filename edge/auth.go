@@ -240,6 +240,9 @@ func (c *client) authenticate(got *accepted) {
 		return
 	}
 	if !w.ask(c, subject, nil, msg.append(nil, w), nil, func(answer *nats.Msg) {
+		if c.closing {
+			return
+		}
 		if answer == nil || noResponders(answer) {
 			refuse()
 			return

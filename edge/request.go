@@ -29,7 +29,7 @@ type request struct {
 	id     uint64
 	asked  time.Time
 	span   trace.Span             // nil: not traced
-	done   func(answer *nats.Msg) // nil answer: timeout
+	done   func(answer *nats.Msg) // nil answer: timeout; also when the client is gone
 }
 
 // requestTable holds the requests of one loop. All wait equally long, so the
@@ -100,9 +100,7 @@ func (w *worker) finish(id uint64, answer *nats.Msg, result string) {
 	r.client.outstanding--
 	w.node.m.requests.with(result).Inc()
 	w.node.m.requestTime.Observe(w.loop.Now().Sub(r.asked).Seconds())
-	if !r.client.closing {
-		r.done(answer)
-	}
+	r.done(answer)
 	if r.span != nil {
 		r.span.SetAttributes(attribute.String("hydrant.result", result))
 		r.span.End()
@@ -141,9 +139,10 @@ func noResponders(msg *nats.Msg) bool {
 }
 
 // request sends a [METHOD] request of a client to a service: the answer goes
-// back as HYDRA.md shows it.
+// back as HYDRA.md shows it. If the connection has ended meanwhile, the answer
+// is for the session that asked, wherever it is by then.
 func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, data []byte) {
-	w := c.w
+	w, sid := c.w, c.a.sid
 	rmid := append([]byte(nil), mid...)
 	to := append([]byte(nil), e.Raw(umf.From)...)
 	from := append([]byte(nil), e.Raw(umf.To)...)
@@ -162,12 +161,27 @@ func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, d
 			msg.body = answerBody(&w.inner, answer.Data)
 			parent = w.node.tracing.traceOf(answer.Header)
 		}
+		if c.closing {
+			w.storeAnswer(sid, msg)
+			return
+		}
 		w.buf = msg.append(w.buf[:0], w)
 		c.sendTraced(outAnswer, parent, w.buf)
 	})
 	if !ok {
 		c.fail(mid, codeOverload, "Too many requests wait for an answer")
 	}
+}
+
+// storeAnswer puts the answer to a request into the mailbox of the session.
+func (w *worker) storeAnswer(sid string, msg outgoing) {
+	// The message id is the question's, and lets the store be asked again.
+	w.out.push(op{kind: opStore, sid: sid, data: msg.append(nil, w), mid: string(msg.rmid), from: "answer", at: w.clock(), done: func(_ uint64, err error) {
+		if err != nil {
+			w.node.m.dropped.with("late_answer").Inc()
+			w.node.log.Warn("the answer to a request is lost: its client was gone, and it was not stored", "sid", sid, "error", err)
+		}
+	}})
 }
 
 // answerBody is what of a service's answer the client gets: the body of a UMF

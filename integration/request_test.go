@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"hydrant/bus"
+	"hydrant/integration/harness"
 )
 
 // HYDRA "to svc:[GET]/p": reply to = frm and frm = to of the request, rmid.
@@ -99,4 +102,46 @@ func TestRequestAnsweredWithJunk(t *testing.T) {
 		want(t, c.answer(mid), "to", c.Address(), "frm", s.name+":[GET]/p")
 	}
 	c.quiet()
+}
+
+// R36 for requests: the answer, or that there was none in time, reaches the
+// session that asked, where it has moved to or when it comes back.
+func TestRequestAnsweredAfterTheClientMoved(t *testing.T) {
+	eachWay(t, func(t *testing.T, w *world, first, second *harness.Node) {
+		s := w.serve(t, unique(t))
+		ask := func(c *client) (*nats.Msg, string) {
+			mid := c.send(object{"to": s.name + ":[GET]/late", "bdy": object{}})
+			request, _ := s.next()
+			return request, mid
+		}
+		asked := dial(t, first)
+		request, mid := ask(asked)
+		moved := asked.resume(second)
+		asked.closed()
+		s.respond(request, `{"result":"late"}`)
+		if m := moved.answer(mid); m.Body() != `"late"` || m.To() != asked.Address() {
+			t.Errorf("where it moved to: %s", m.Raw)
+		}
+		request, mid = ask(moved)
+		moved.Close()
+		w.parked(t, moved.ID)
+		s.respond(request, `{"result":"later"}`)
+		back := moved.resume(first)
+		if m := back.answer(mid); m.Body() != `"later"` {
+			t.Errorf("when it came back: %s", m.Raw)
+		}
+		back.quiet()
+	})
+	t.Run("no answer", func(t *testing.T) {
+		t.Parallel()
+		w := shared(t)
+		node := w.node(t, "tuned") // waits 300 ms
+		s := w.serve(t, unique(t))
+		c := dial(t, node)
+		mid := c.send(object{"to": s.name + ":[GET]/never", "bdy": object{}})
+		s.next()
+		if m := c.resume(w.node(t, "b")).answer(mid); m.At("bdy", "code") != "timeout" {
+			t.Errorf("answer %s", m.Raw)
+		}
+	})
 }
