@@ -6,8 +6,8 @@ package session
 // fresh: the session is new, and its mailbox empty; floor and seen are ignored.
 // Otherwise they are what Floor and Seen returned, or the directory has. An
 // acked client that says which sequence it handled last gives floor; seen then
-// is the directory's if that sequence is not below the directory's floor, else
-// 0, which replays.
+// is the directory's if that sequence is not below the directory's floor, else,
+// to replay, the session's first marker, or 0 if that is unknown.
 func (s *Session) Attach(floor, seen uint64, fresh bool, fx Effects) {
 	if s.state != Idle {
 		return
@@ -36,8 +36,9 @@ func (s *Session) Reattach(fx Effects) {
 }
 
 // Refresh stores a marker without TTL in the mailbox, which becomes the anchor
-// when it has come back and all before it is delivered. Called each half TTL,
-// so that something that a resume can rely on outlives the directory entry.
+// when it has come back and all before it is delivered. Called each quarter of
+// a TTL, so that something that a resume can rely on outlives the directory
+// entry, whatever has been delivered meanwhile.
 func (s *Session) Refresh(fx Effects) {
 	if s.state == Live || s.state == Behind && !s.fresh {
 		fx.Mark(fx.NextMark(), true)

@@ -152,8 +152,9 @@
 //     trusted (unsure) until the store shows a message of this mailbox there. A
 //     position before the directory's floor replays; one in the future or in
 //     another mailbox is told as a gap.
-//   - The anchor expires while a session is quiet for long: Refresh stores a
-//     marker without a time to live each half of the session's time to live.
+//   - The anchor expires while nothing comes that could replace it: Refresh
+//     stores a marker without a time to live each quarter of the session's time
+//     to live, and soon after a resume.
 //   - Two owners: not decided here. The directory's revision fences writers, and
 //     the owner calls Stop, after which no event has an effect.
 //

@@ -83,14 +83,9 @@ func (s *Session) Stop() {
 func (s *Session) Floor() uint64 { return s.floor }
 
 // Seen returns a second position to store with Floor: a message of the mailbox
-// such that nothing up to it needs to be sent again, which lasts longer than
-// the one at Floor, or spares the next attach from reading markers.
-func (s *Session) Seen() uint64 {
-	if s.safe == s.floor && s.floor == s.written && s.anchor != 0 {
-		return s.cursor // only markers since
-	}
-	return s.safe
-}
+// such that nothing up to it needs to be sent again, and that lasts longer than
+// the one at Floor may.
+func (s *Session) Seen() uint64 { return s.safe }
 
 // State returns where the session stands.
 func (s *Session) State() State { return s.state }

@@ -48,8 +48,10 @@ type host struct {
 	class Class
 
 	entryFloor, entrySeen uint64
+	entryStart            uint64 // the first marker; 0: unknown, or of another log
 	entryLog              int
 	known                 bool // the entry exists
+	entering              bool // … when the first marker is back
 	born                  bool // the first marker left before anybody knew the session's id: stored or lost
 
 	s        *Session
@@ -121,6 +123,9 @@ func (h *host) Write(m Out) bool {
 func (h *host) Gap(g Gap) bool {
 	h.step()
 	h.w.gap(h, g)
+	if g.Why == Rollback {
+		h.entryStart = 0
+	}
 	if h.class == Plain {
 		h.told(g) // counted at once; the frame only marks the place
 		h.sock = append(h.sock, frame{gap: &g})
@@ -215,6 +220,10 @@ func (h *host) check(name string) {
 	if (s.state == Behind || s.state == Live) && !s.unsure && !s.verify {
 		h.posLog = h.markLog
 	}
+	if h.entering && s.floor != 0 {
+		h.entering, h.entryStart = false, s.floor
+		h.store()
+	}
 	if s.floor > s.written {
 		h.w.fail(h, "after %s: floor %d, written %d", name, s.floor, s.written)
 	}
@@ -254,14 +263,16 @@ func (h *host) up() {
 	h.s = New(h.class, &h.opts)
 	h.connect()
 	if !h.known {
-		h.known = true
+		h.known, h.entering = true, true
 		h.event("attach fresh", func() { h.s.Attach(0, 0, true, h) })
 		return
 	}
 	floor, seen, log := h.entryFloor, h.entrySeen, h.entryLog
 	if h.class == Acked && h.hasSeq {
 		if h.lastSeq < floor {
-			seen = 0
+			if seen = h.entryStart; seen > h.lastSeq {
+				seen = 0
+			}
 		}
 		floor = h.lastSeq
 		log = min(log, h.seqLog)
@@ -270,8 +281,9 @@ func (h *host) up() {
 	if h.w.st.log != log {
 		h.blind(max(floor, seen), log)
 	}
-	if floor == 0 && seen == 0 {
-		h.w.st.lossy[h.box] = true // it does not know where it was
+	h.entering = false
+	if seen == 0 {
+		h.w.st.lossy[h.box] = true // it has nothing to rely on
 	}
 	h.event(fmt.Sprintf("attach %d %d", floor, seen), func() { h.s.Attach(floor, seen, false, h) })
 }
