@@ -35,7 +35,7 @@ type Entry struct {
 	// tells one socket's ownership from another's, also on the same node.
 	Fence uint64
 	// Start is the sequence of the session's first marker: all of its messages
-	// are above.
+	// are above. 0: the log has gone back since.
 	Start uint64
 	// Floor is the sequence of the last message that was delivered.
 	Floor uint64

@@ -30,9 +30,9 @@ type attachment struct {
 	core       session.Session
 	timer      *wire.Timer
 	reader     *mailboxReader
-	start      uint64        // sequence of the session's first marker
+	start      uint64        // sequence of the session's first marker; 0: the log has gone back since
 	rev        uint64        // revision of the directory entry: the fence
-	saved      time.Duration // age of the node when the entry was written
+	renewed    time.Duration // age of the node when its anchor and its entry were renewed
 	dirtySince uint32        // … and when the floor moved, in milliseconds
 	class      session.Class // immutable
 	fresh      bool
@@ -57,6 +57,7 @@ type attachment struct {
 type waiting struct {
 	releases []func(released)  // nodes that have asked for the session, and wait for the last pong
 	late     [numEvents]func() // events that wait while the session is suspended
+	queued   bool              // something waited for the socket when the process stalled
 }
 
 // releasing reports that others have asked for the session.
@@ -83,6 +84,7 @@ func (w *worker) open(c *client, token string) *attachment {
 		class:     c.class,
 		client:    c,
 		fresh:     true,
+		renewed:   w.age(),
 	}
 	w.attach(a, 0, 0)
 	return a
@@ -90,6 +92,9 @@ func (w *worker) open(c *client, token string) *attachment {
 
 // attach subscribes and lets the machine run: DESIGN §5 "Attach".
 func (w *worker) attach(a *attachment, floor, seen uint64) {
+	if before := w.attachments[a.sid]; before != nil {
+		before.lost() // to a node that did not reach this one, where the session is from now
+	}
 	a.listening = true
 	a.core.Init(a.class, &w.node.sessionOptions)
 	w.attachments[a.sid] = a
@@ -127,9 +132,13 @@ func (a *attachment) stopListening() {
 	a.w.out.push(op{kind: opUnsubscribe, subject: a.liveSubject(), a: a})
 }
 
-// enter writes the first directory entry of a fresh session. The welcome
-// follows when it is acknowledged.
+// enter writes the first directory entry of a fresh session, when the machine
+// has its floor: the marker that is back need not be the first that was stored.
+// The welcome follows when the entry is acknowledged.
 func (a *attachment) enter() {
+	if !a.entering || a.core.Floor() == 0 {
+		return
+	}
 	a.entering = false
 	a.start = a.core.Floor()
 	a.save()

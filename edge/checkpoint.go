@@ -56,21 +56,38 @@ func (w *worker) tick() {
 // Sweeps over all sessions of a loop.
 const (
 	sweepEvery    = time.Minute // the longest a lost last copy goes unnoticed
+	mendEvery     = time.Second // … if NATS has said that it dropped some
 	sweepBatch    = 1024        // sessions of one multi_last request
 	reattachBatch = 200         // sessions re-attached by one step
 )
 
-// refresh rewrites the entries of live sessions before they expire, and renews
-// the anchors of quiet ones.
-func (w *worker) refresh() {
-	half := w.node.cfg.SessionTTL / 2
+// renewal is how often a session's anchor and its entry are renewed. A resumed
+// session's is due at once. So an anchor is a quarter of a TTL old when its
+// session is parked, at the most, waits for one, and is replaced soon after:
+// well within the age that mailboxes keep messages for, one and a half.
+func (n *Node) renewal() time.Duration { return n.cfg.SessionTTL / 4 }
+
+// renewals is how often a loop looks for those that are due.
+func (n *Node) renewals() time.Duration { return min(time.Minute, n.cfg.SessionTTL/16) }
+
+// renew stores what resumes can rely on, and rewrites the entries of live
+// sessions before they expire, in steps. Checkpoints are no substitute: what
+// they tell of may have had a time to live.
+func (w *worker) renew() {
+	var list []*attachment
 	for _, a := range w.attachments {
-		if a.welcomed && !a.parking && w.age()-a.saved >= half {
-			a.saved = w.age()
-			a.whenActive(checked, func() { a.core.Refresh(a) })
-			a.save()
+		if a.welcomed && a.listening && !a.suspended && w.age()-a.renewed >= w.node.renewal() {
+			a.renewed = w.age()
+			list = append(list, a)
 		}
 	}
+	w.step(list, func(a *attachment) {
+		if a.parking {
+			return
+		}
+		a.whenActive(checked, func() { a.core.Refresh(a) })
+		a.save()
+	})
 }
 
 // sweep compares the cursors of quiet sessions with the mailboxes: a stream
@@ -103,12 +120,20 @@ func (w *worker) compare(sids []string) {
 			w.node.log.Debug("sweep failed; the next one tries again", "error", err)
 			return
 		}
-		for sid, seq := range last {
+		for _, sid := range sids {
 			if a := w.attachments[sid]; a != nil && !a.suspended {
-				a.whenActive(checked, func() { a.core.Swept(seq, a) })
+				a.whenActive(checked, func() { a.core.Swept(last[sid], a) })
 			}
 		}
 	})
+}
+
+// mend sweeps when copies have been dropped and the rush is over: where none
+// follows, nothing else would show before the next sweep that one is missing.
+func (w *worker) mend() {
+	if len(w.live) == 0 && w.missed.Swap(false) {
+		w.sweep()
+	}
 }
 
 // reconnected suspends every session after a new connection to NATS, has the
@@ -123,6 +148,8 @@ func (w *worker) reconnected(epoch uint64) {
 	for _, a := range w.attachments {
 		if a.pause(false) {
 			list = append(list, a)
+		} else if a.listening && a.rev == 0 {
+			a.core.Reattach(a) // nobody can have taken it, but its subscription is new
 		}
 	}
 	w.step(list, (*attachment).verify)
@@ -133,7 +160,7 @@ func (w *worker) reconnected(epoch uint64) {
 func (w *worker) reattach(of func(*attachment) bool) {
 	var list []*attachment
 	for _, a := range w.attachments {
-		if a.listening && a.welcomed && of(a) {
+		if a.listening && of(a) {
 			list = append(list, a)
 		}
 	}

@@ -31,7 +31,10 @@ func (a *attachment) Read(from, anchor uint64, most int) {
 	room := max(int(w.node.cfg.WriteBuffer)/2, 16<<10)
 	job := func(ctx context.Context) (bus.Batch, error) { return reader.read(ctx, from, anchor, most, room) }
 	submit(w, job, func(batch bus.Batch, err error) {
-		a.whenActive(answered, func() { a.core.Batch(a.convert(batch, err), a) })
+		a.whenActive(answered, func() {
+			a.core.Batch(a.convert(batch, err), a)
+			a.enter()
+		})
 	})
 }
 
@@ -133,6 +136,9 @@ func (a *attachment) Gap(g session.Gap) bool {
 	w := a.w
 	w.node.m.gaps.with(g.Why.String()).Inc()
 	w.node.log.Warn("messages lost to a session", "sid", a.sid, "from", g.From, "to", g.To, "why", g.Why.String())
+	if g.Why == session.Rollback {
+		a.start = 0
+	}
 	if a.class != session.Acked {
 		return a.client.conn.Buffered() < int(w.node.cfg.WriteBuffer)
 	}
@@ -181,7 +187,7 @@ func (a *attachment) Attached() {
 	switch {
 	case a.welcomed:
 	case a.fresh:
-		a.entering = true // once the machine has taken the marker as its floor
+		a.entering = true // when the machine has its floor
 	default:
 		a.client.welcome(a)
 	}

@@ -281,7 +281,8 @@ func (n *Node) serveClients() error {
 			w.every(checkpointEvery, w.checkpoint)
 			w.every(sweepEvery, w.sweep)
 			w.every(surveyEvery, w.survey)
-			w.every(min(time.Minute, n.cfg.SessionTTL/8), w.refresh)
+			w.every(mendEvery, w.mend)
+			w.every(n.renewals(), w.renew)
 			if n.cfg.MaxConnectionAge > 0 {
 				w.every(n.sweepAge(), w.retire)
 			}

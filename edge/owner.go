@@ -50,6 +50,7 @@ func (a *attachment) onSaved(rev uint64, err error) {
 		return // released meanwhile: the new owner has taken the entry over
 	case errors.Is(err, bus.ErrFenced):
 		w.node.m.saves.with("fenced").Inc()
+		a.pause(false)
 		a.verify()
 		return
 	case err != nil:
@@ -60,7 +61,6 @@ func (a *attachment) onSaved(rev uint64, err error) {
 	}
 	w.node.m.saves.with("ok").Inc()
 	a.rev, a.retries = rev, 0
-	a.saved = w.age()
 	switch {
 	case a.saveAgain:
 		a.save()
@@ -96,7 +96,7 @@ func (a *attachment) retrySave(err error) {
 // verify asks the directory who owns the session, after a lost compare-and-
 // swap or a stall of the process. Until the answer nothing is written.
 func (a *attachment) verify() {
-	w := a.w
+	w, stalls := a.w, a.w.stalls
 	job := func(ctx context.Context) (ownership, error) {
 		entry, rev, err := w.node.dir.GetLatest(ctx, a.sid)
 		return ownership{entry, rev}, err
@@ -106,16 +106,18 @@ func (a *attachment) verify() {
 			return
 		}
 		switch {
+		case stalls != w.stalls: // it is an answer from before
+			a.verify()
 		case err == nil && o.entry.Fence == a.fence:
 			a.rev = o.rev
 			a.save()
 			a.reactivate()
-		case err == nil, errors.Is(err, bus.ErrNoSession):
+		case err == nil:
 			a.lost()
+		case errors.Is(err, bus.ErrNoSession):
+			a.expired()
 		default:
-			if a.client != nil {
-				a.client.conn.Release()
-			}
+			a.unverified()
 			w.loop.AfterFunc(250*time.Millisecond, func() {
 				if w.attachments[a.sid] == a {
 					a.verify()
@@ -141,7 +143,7 @@ func (a *attachment) reactivate() {
 	}
 	if w := a.waiting; w != nil {
 		late := w.late
-		w.late = [numEvents]func(){}
+		w.late, w.queued = [numEvents]func(){}, false
 		for e, f := range late {
 			if f != nil {
 				a.whenActive(event(e), f)
@@ -153,8 +155,7 @@ func (a *attachment) reactivate() {
 
 // suspend keeps the session's messages from the socket until verify has settled
 // whose it is. hold keeps everything from it, as is due after a stall: what was
-// on its way then may be another's to send. If the directory does not answer,
-// only the session goes on waiting: the client is to be told that much.
+// on its way then may be another's to send.
 func (a *attachment) suspend(hold bool) {
 	if a.pause(hold) {
 		a.verify()
@@ -164,21 +165,48 @@ func (a *attachment) suspend(hold bool) {
 // pause is the first half of suspend. False: it is so already, or there is
 // nothing yet that somebody could have taken.
 func (a *attachment) pause(hold bool) bool {
-	if !a.listening || a.rev == 0 || a.suspended {
+	if !a.listening || a.rev == 0 {
 		return false
 	}
-	a.suspended = true
 	if hold && a.client != nil {
 		a.client.conn.Hold()
+		if a.client.conn.Buffered() > 0 {
+			a.wait().queued = true
+		}
 	}
-	return true
+	before := a.suspended
+	a.suspended = true
+	return !before
+}
+
+// unverified goes on without an answer of the directory: the session waits, but
+// the client is to be told that much. Where something was queued at a stall,
+// that must not leave, and what is queued behind it cannot.
+func (a *attachment) unverified() {
+	switch {
+	case a.client == nil:
+	case a.waiting != nil && a.waiting.queued:
+		a.client.discard(closeOverload, "session could not be verified in time")
+	default:
+		a.client.conn.Release()
+	}
 }
 
 // lost ends an attachment whose session belongs to somebody else.
 func (a *attachment) lost() {
 	a.w.node.m.lifecycle.with("lost").Inc()
-	a.w.node.log.Info("session lost to another owner, or expired", "sid", a.sid)
-	a.letGo()
+	a.w.node.log.Info("session lost to another owner", "sid", a.sid)
+	a.letGo(closeTakenOver, takenOver)
+}
+
+// expired ends an attachment whose entry is gone: the node was cut off for as
+// long as an entry lives, or the store has lost what it had. Nobody else has the
+// session, so the client is to come back, for a new one, and everybody's does.
+func (a *attachment) expired() {
+	a.w.node.m.lifecycle.with("expired").Inc()
+	a.w.node.log.Warn("the directory has lost a session", "sid", a.sid)
+	a.event(bus.SessionExpired, "")
+	a.letGo(closeRestart, retryHint())
 }
 
 // releasePatience is how long a session that was asked for waits for the pong
@@ -203,7 +231,7 @@ func (a *attachment) release(answer func(released)) {
 // released ends the wait: the answers go out when nothing is written any more.
 func (a *attachment) released() {
 	a.w.node.m.lifecycle.with("released").Inc()
-	a.letGo()
+	a.letGo(closeTakenOver, takenOver)
 }
 
 // answerReleases says how far delivery got, as is known now.
@@ -219,15 +247,17 @@ func (a *attachment) answerReleases() {
 	a.waiting.releases = nil
 }
 
-// letGo closes the socket of a session that another connection has: nothing
-// that is queued for it leaves any more.
-func (a *attachment) letGo() {
+const takenOver = "session taken over by another connection"
+
+// letGo closes the socket of a session that is not this node's any more: nothing
+// that is queued for it leaves.
+func (a *attachment) letGo(code int, reason string) {
 	c := a.client
 	a.client = nil
 	a.detach()
 	if c != nil {
 		c.a = nil
-		c.discard(closeTakenOver, "session taken over by another connection")
+		c.discard(code, reason)
 	}
 	a.answerReleases()
 }

@@ -262,14 +262,21 @@ func (c *client) takeOver(r resumeRequest, cl claim) {
 	}
 	floor, seen := cl.floor, cl.seen
 	if c.class == session.Acked && r.hasSeq {
-		floor = max(r.seq, cl.entry.Start)
-		if r.seq < cl.floor {
-			seen = 0 // the client asks for what it once confirmed
+		floor = r.seq
+		if floor == 0 {
+			floor = cl.entry.Start // it has had nothing
+		}
+		if floor < cl.floor { // it asks for what it once confirmed
+			seen = cl.entry.Start
+			if seen > floor {
+				seen = 0
+			}
 		}
 	}
 	a := &attachment{
 		w: w, sid: r.id, fence: cl.fence, identity: cl.entry.Identity,
-		opened: cl.entry.Opened.Unix(), class: c.class, client: c, start: cl.entry.Start, rev: cl.rev, saved: w.age(),
+		opened: cl.entry.Opened.Unix(), class: c.class, client: c, start: cl.entry.Start, rev: cl.rev,
+		renewed: w.age() - w.node.renewal(), // its anchor may be as old as the session was away
 	}
 	copy(a.tokenHash[:], cl.entry.TokenHash)
 	c.a = a

@@ -42,10 +42,16 @@ func (n *Node) epoch() uint64 { return n.nc.Stats().Reconnects }
 
 func (n *Node) onAsyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	n.m.natsEvents.with("error").Inc()
-	if errors.Is(err, nats.ErrSlowConsumer) {
-		n.m.dropped.with("live_queue").Inc()
+	n.log.Warn("NATS", "error", err)
+	if !errors.Is(err, nats.ErrSlowConsumer) {
+		return
 	}
-	n.log.Warn("NATS", "error", err) // a slow consumer: the sessions notice the hole
+	n.m.dropped.with("live_queue").Inc()
+	if n.serving.Load() {
+		for _, w := range n.workers {
+			w.missed.Store(true)
+		}
+	}
 }
 
 // leaderChanged re-attaches the sessions of a stream with a new leader: the old
@@ -95,6 +101,7 @@ func (n *Node) watchContract() {
 // that a session is still this node's, nothing is written for it (FAILURES R5).
 func (n *Node) Stalled(l *wire.Loop, gap time.Duration) {
 	w := n.workerOf(l)
+	w.stalls++
 	if len(w.attachments) == 0 {
 		return
 	}

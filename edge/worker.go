@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,8 +14,8 @@ import (
 )
 
 // liveQueue bounds the live copies that wait between NATS and one loop. A copy
-// that does not fit is dropped by nats.go; it is stored, and its session
-// notices the hole and reads it.
+// that does not fit is dropped by nats.go; it is stored, and read when the next
+// copy shows the hole, or mend finds it.
 const liveQueue = 1 << 15
 
 // liveBatch bounds the copies that one post to the loop carries.
@@ -29,7 +30,8 @@ type worker struct {
 	out  *outbox
 	live chan *nats.Msg
 
-	tally tally // atomics
+	tally  tally       // atomics
+	missed atomic.Bool // NATS has dropped copies; set by its goroutines, taken by the loop
 
 	// Owned by the loop.
 	attachments map[string]*attachment // by session id; those this loop serves
@@ -41,6 +43,7 @@ type worker struct {
 	epoch       uint64       // connections to NATS before the one that copies come from
 	paused      []*client    // held back until the outbox has room
 	ticked      time.Time    // when checkpoint ran last
+	stalls      uint64       // times that the process did not run: what is known from before may be wrong
 	size        int          // bytes of the message being handled
 	envelope    umf.Envelope // of the message being handled
 	inner       umf.Envelope // of a part of it
@@ -109,9 +112,7 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 			w.tally.stored.observe(time.Duration(w.loop.Now().UnixNano() - live.Time))
 		}
 		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, Time: live.Time, TTL: live.TTL, Payload: payload, Trace: w.node.tracing.traceOf(msg.Header)}, a)
-		if a.entering {
-			a.enter()
-		}
+		a.enter()
 	}
 }
 

@@ -1,0 +1,386 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"hydrant/bus"
+	"hydrant/edge/internal/session"
+	"hydrant/integration/harness"
+)
+
+// What a node does about a session that it lost without having been asked for
+// it: the other node could not reach it, or the store has lost the entry.
+
+// steal makes another node the owner of a session, as one does that gets no
+// answer from this one.
+func (r *running) steal(sid string, state bus.State) {
+	r.t.Helper()
+	ctx := context.WithoutCancel(r.t.Context())
+	r.until(func() error {
+		entry, rev, err := r.dir.GetLatest(ctx, sid)
+		if err != nil {
+			return err
+		}
+		entry.Node, entry.Fence, entry.State = bus.NewNodeID(), randomUint64(), state
+		_, err = r.dir.Update(ctx, sid, entry, rev)
+		return err
+	})
+}
+
+// closed expects the end of a connection and returns its code.
+func (r *running) closed(c *harness.Client) int {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), harness.Patience)
+	defer cancel()
+	code, _, err := c.Closed(ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return code
+}
+
+// passed returns when what was stored before for sessions of c's loop has
+// passed through the loop: a push goes behind it.
+func (r *running) passed(c *harness.Client) {
+	r.t.Helper()
+	subject, err := bus.LiveSubject(c.ID)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	text, err := harness.Encode(harness.Object{"to": c.Address(), "frm": "test:/", "mid": "passed", "bdy": 1})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.nc.Publish(subject, text); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := c.Find(r.t.Context(), func(m harness.Message) bool { return m.Mid() == "passed" }); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// TestSessionComesBackToItsLoop: a session went to another node that could not
+// reach this one, and is resumed here before this node has noticed. The socket
+// that had it is closed all the same.
+func TestSessionComesBackToItsLoop(t *testing.T) {
+	r := run(t, func(*Config) {})
+	_, here, _ := r.crowd(2)
+	old, again := here[0], here[1]
+	id := old.ID
+	r.steal(id, bus.StateParked)
+	if m, err := again.Resume(t.Context(), "reconnect", harness.Object{"id": id}); err != nil || again.ID != id {
+		t.Fatalf("not resumed: %s, %v", m.Raw, err)
+	}
+	if code := r.closed(old); code != closeTakenOver {
+		t.Errorf("the old socket is closed with %d", code)
+	}
+	r.store(id, 0, 3, 1)
+	r.gets(again, 0, 3)
+}
+
+// TestDoubtStopsTheSession: a checkpoint that is refused says that the session
+// may be another node's. Until the directory has told, nothing is written.
+func TestDoubtStopsTheSession(t *testing.T) {
+	r := run(t, func(*Config) {})
+	_, here, _ := r.crowd(2)
+	old, witness := here[0], here[1]
+	r.steal(old.ID, bus.StateLive)
+	leave := r.holdPool(nil)
+	r.moves(`hydrant_directory_writes_total{result="fenced"}`, func() {
+		r.store(old.ID, 0, 1, 1) // its delivery is to be written down
+		r.gets(old, 0, 1)
+	})
+	r.store(old.ID, 1, 2, 1)
+	r.passed(witness)
+	leave()
+	if code := r.closed(old); code != closeTakenOver {
+		t.Errorf("the socket is closed with %d", code)
+	}
+	if late := old.Inbox(); len(late) > 0 {
+		t.Errorf("the socket got %s", late[0].Raw)
+	}
+}
+
+// TestSessionWithoutEntry: the store has forgotten a session that is connected.
+// Nobody else has it, so its client is to come back, for a new one.
+func TestSessionWithoutEntry(t *testing.T) {
+	r := run(t, func(*Config) {})
+	c := r.dial(harness.DialOptions{})
+	r.until(func() error {
+		_, rev, err := r.dir.GetLatest(t.Context(), c.ID)
+		if err != nil {
+			return err
+		}
+		return r.dir.Delete(t.Context(), c.ID, rev)
+	})
+	r.store(c.ID, 0, 1, 1) // its delivery is to be written down
+	if code := r.closed(c); code != closeRestart {
+		t.Errorf("the socket is closed with %d", code)
+	}
+}
+
+// TestStallWithoutNATS: what was queued when the process stopped may be another
+// node's to send by the time that it goes on. If the directory cannot be asked,
+// it does not leave; a client for whom nothing was queued keeps its connection.
+func TestStallWithoutNATS(t *testing.T) {
+	r := run(t, func(cfg *Config) { cfg.RequestTimeout = 100 * time.Millisecond })
+	w, here, _ := r.crowd(2)
+	busy, quiet := here[0], here[1]
+	r.network.Set(harness.Weather{Blackhole: true})
+	defer r.network.Set(harness.Weather{})
+	w.post(func() {
+		a := w.attachments[busy.ID]
+		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, busy.ID))
+		r.Stalled(w.loop, time.Minute)
+	})
+	if code := r.closed(busy); code == closeTakenOver {
+		t.Errorf("the socket is closed with %d", code)
+	}
+	if late := busy.Inbox(); len(late) > 0 {
+		t.Errorf("the socket got %s", late[0].Raw)
+	}
+	r.serves(quiet)
+}
+
+// TestDroppedCopies: nothing shows that copies are missing if no other follows.
+// The node looks when NATS says that it has dropped some.
+func TestDroppedCopies(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(2)
+	leave := r.hold(w)
+	r.fill(w)
+	noise, err := bus.LiveSubject(here[1].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range liveQueue + 2*liveBatch {
+		if err := r.nc.Publish(noise, []byte("pushed past the mailbox, and junk")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.moves(`hydrant_dropped_total{reason="live_queue"}`, func() { r.store(here[0].ID, 0, 1, 1) })
+	leave()
+	r.gets(here[0], 0, 1)
+}
+
+// TestStallWhileVerifying: what the directory said before a stall proves
+// nothing after it.
+func TestStallWhileVerifying(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(1)
+	c := here[0]
+	entered, left := make(chan struct{}), make(chan struct{})
+	w.post(func() {
+		a := w.attachments[c.ID]
+		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
+		r.Stalled(w.loop, time.Minute)
+		close(entered)
+		<-left
+		r.Stalled(w.loop, time.Minute)
+	})
+	<-entered
+	r.until(func() error { // the answer is there, and waits for the loop
+		if r.metric("hydrant_loop_inbox") == 0 || r.pool.busy.Load() > 0 {
+			return errNotYet
+		}
+		return nil
+	})
+	r.steal(c.ID, bus.StateLive)
+	close(left)
+	if code := r.closed(c); code != closeTakenOver {
+		t.Errorf("the socket is closed with %d", code)
+	}
+	if late := c.Inbox(); len(late) > 0 {
+		t.Errorf("the socket got %s", late[0].Raw)
+	}
+}
+
+// onLoop runs f on a worker's loop and waits for it.
+func (r *running) onLoop(w *worker, f func()) {
+	r.t.Helper()
+	done := make(chan struct{})
+	w.post(func() { defer close(done); f() })
+	<-done
+}
+
+// TestReconnectedWhileEntering: a session that is not in the directory yet is
+// nobody else's, but its subscription is a new one as well.
+func TestReconnectedWhileEntering(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(1)
+	r.onLoop(w, func() {
+		a := w.attachments[here[0].ID]
+		rev := a.rev
+		a.rev = 0 // as before the first entry is acknowledged
+		w.reconnected(w.epoch + 1)
+		a.rev = rev
+		if state := a.core.State(); state != session.Attaching {
+			t.Errorf("the session is %v", state)
+		}
+	})
+	r.store(here[0].ID, 0, 3, 1)
+	r.gets(here[0], 0, 3)
+}
+
+// mailboxes is the stream that holds all mailboxes of the node.
+func (r *running) mailboxes() (jetstream.JetStream, jetstream.Stream) {
+	r.t.Helper()
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	stream, err := js.Stream(r.t.Context(), bus.OutStreamPrefix+"0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return js, stream
+}
+
+// TestFirstMarkerLost: the copy of a session's first marker does not come back,
+// but that of the next one. The entry is written when the first is known.
+func TestFirstMarkerLost(t *testing.T) {
+	r := run(t, func(*Config) {})
+	leave := make([]func(), len(r.workers))
+	for i, w := range r.workers {
+		leave[i] = r.holdOutbox(w)
+	}
+	dialled := make(chan *harness.Client, 1)
+	go func() {
+		c, err := harness.Dial(context.WithoutCancel(t.Context()), r.url, harness.DialOptions{})
+		if err != nil {
+			t.Error(err)
+		}
+		dialled <- c
+	}()
+	sid := ""
+	r.until(func() error {
+		for _, w := range r.workers {
+			r.onLoop(w, func() {
+				for id := range w.attachments {
+					sid = id
+				}
+			})
+		}
+		if sid == "" {
+			return errNotYet
+		}
+		return nil
+	})
+	if err := r.Node.store.PublishMarker(sid, 1, true); err != nil { // nobody has subscribed
+		t.Fatal(err)
+	}
+	first := uint64(0)
+	r.until(func() error {
+		last, err := r.Node.store.LastSeqs(t.Context(), []string{sid})
+		if first = last[sid]; err == nil && first == 0 {
+			return errNotYet
+		}
+		return err
+	})
+	for _, f := range leave {
+		f()
+	}
+	c := <-dialled
+	if c == nil {
+		return
+	}
+	defer c.Drop()
+	if entry, _, err := r.dir.GetLatest(t.Context(), c.ID); err != nil || entry.Start != first || entry.Floor < first {
+		t.Errorf("the entry has start %d and floor %d, the first marker is %d, %v", entry.Start, entry.Floor, first, err)
+	}
+}
+
+// TestResumeInANewLog: a log begins anew at lower sequences, and the client has
+// been told. When it names one of these, that is where it goes on.
+func TestResumeInANewLog(t *testing.T) {
+	r := run(t, func(*Config) {})
+	r.store(bus.NewSID(), 0, 100, 1) // somebody else's
+	c := r.dial(harness.DialOptions{Acked: true})
+	js, stream := r.mailboxes()
+	if err := js.DeleteStream(t.Context(), stream.CachedInfo().Config.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), stream.CachedInfo().Config); err != nil {
+		t.Fatal(err)
+	}
+	r.store(c.ID, 0, 2, 1)
+	if m, err := c.Next(t.Context()); err != nil || m.Type() != "gap" || m.At("bdy", "why") != "rollback" {
+		t.Fatalf("told %s, %v", m.Raw, err)
+	}
+	r.gets(c, 0, 1)
+	second, err := c.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Drop()
+	again := r.dial(harness.DialOptions{Acked: true})
+	body := harness.Object{"id": c.ID, "token": c.Token, "seq": strconv.FormatUint(second.Seq(), 10)}
+	if m, err := again.Resume(t.Context(), "reconnect", body); err != nil || again.ID != c.ID {
+		t.Fatalf("not resumed: %s, %v", m.Raw, err)
+	}
+	r.store(c.ID, 2, 3, 1)
+	r.gets(again, 2, 3)
+}
+
+// TestAnchorIsRenewed: a session that is sent only messages with a time to live
+// has nothing of them to rely on.
+func TestAnchorIsRenewed(t *testing.T) {
+	r := run(t, func(cfg *Config) { cfg.SessionTTL = 8 * time.Second })
+	c := r.dial(harness.DialOptions{})
+	_, stream := r.mailboxes()
+	subject, err := bus.MailboxSubject(c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, err := stream.GetLastMsgForSubject(t.Context(), subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq, n := start.Sequence+1, 0
+	r.until(func() error {
+		text := fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"stored-%d","bdy":1}`, c.ID, n)
+		last, err := r.Node.store.Publish(t.Context(), c.ID, bus.Outgoing{Payload: text, TTL: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.gets(c, n, n+1)
+		for ; seq <= last; seq++ {
+			m, err := stream.GetMsg(t.Context(), seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Header.Get(bus.HeaderMark) != "" && m.Header.Get("Nats-TTL") == "" {
+				return nil
+			}
+		}
+		n++
+		return errors.New("there is no marker that stays")
+	})
+}
+
+// TestSweepFindsNothing: a mailbox that has lost all it had is found as well.
+func TestSweepFindsNothing(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(1)
+	r.store(here[0].ID, 0, 3, 1)
+	r.gets(here[0], 0, 3)
+	_, stream := r.mailboxes()
+	subject, err := bus.MailboxSubject(here[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject(subject)); err != nil {
+		t.Fatal(err)
+	}
+	r.store(bus.NewSID(), 0, 1, 1) // somebody else's: what was between, nobody can tell
+	r.moves(`hydrant_gaps_total{why="expired"}`, func() { r.onLoop(w, w.sweep) })
+	r.store(here[0].ID, 3, 6, 1)
+	r.gets(here[0], 3, 6)
+}
