@@ -96,11 +96,7 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 // password, and so is not repeated.
 func checkURL(addresses string) error {
 	for i, address := range strings.Split(addresses, ",") {
-		address = strings.TrimSpace(address)
-		if !strings.Contains(address, "://") {
-			address = "nats://" + address
-		}
-		u, err := url.Parse(address)
+		u, err := parseAddress(address)
 		if err != nil || u.Hostname() == "" {
 			return fmt.Errorf("%w: NATS_URL: address %d is not of the form nats://host:4222", ErrConfig, i+1)
 		}
@@ -111,6 +107,34 @@ func checkURL(addresses string) error {
 		}
 	}
 	return nil
+}
+
+// parseAddress reads one address as nats.go does.
+func parseAddress(address string) (*url.URL, error) {
+	address = strings.TrimSpace(address)
+	if !strings.Contains(address, "://") {
+		address = "nats://" + address
+	}
+	return url.Parse(address)
+}
+
+// Redacted is NATS_URL, or the address of a connection, for logs: without
+// passwords, and without tokens, which stand where a user's name does and which
+// nats.go's own redaction leaves in.
+func Redacted(addresses string) string {
+	list := strings.Split(addresses, ",")
+	for i, address := range list {
+		u, err := parseAddress(address)
+		if err != nil {
+			list[i] = fmt.Sprintf("address %d", i+1)
+			continue
+		}
+		if _, password := u.User.Password(); u.User != nil && !password {
+			u.User = url.User("xxxxx")
+		}
+		list[i] = u.Redacted()
+	}
+	return strings.Join(list, ",")
 }
 
 // options turns the settings into nats.go's. What is missing or contradictory

@@ -102,3 +102,20 @@ func TestConnectWithPasswordFile(t *testing.T) {
 		t.Error("connected to nothing")
 	}
 }
+
+// TestRedacted: no secret is told, in whatever form of address nats.go takes.
+func TestRedacted(t *testing.T) {
+	for url, want := range map[string]string{
+		"nats://a:4222":                     "nats://a:4222",
+		"a:4222, b":                         "nats://a:4222,nats://b",
+		"nats://u:secret@a:4222":            "nats://u:xxxxx@a:4222",
+		"u:secret@a:4222,tls://u:secret@b":  "nats://u:xxxxx@a:4222,tls://u:xxxxx@b",
+		"secret@a":                          "nats://xxxxx@a",
+		"nats://secret@a:4222":              "nats://xxxxx@a:4222",
+		"nats://u:se#cret@a:4222,nats://ok": "address 1,nats://ok",
+	} {
+		if got := Redacted(url); got != want {
+			t.Errorf("%q: %q, want %q", url, got, want)
+		}
+	}
+}

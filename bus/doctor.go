@@ -77,7 +77,7 @@ func Diagnose(ctx context.Context, nc *nats.Conn, cfg MailboxConfig) []Check {
 // checkServer judges the server that the connection has found.
 func checkServer(nc *nats.Conn) Check {
 	version := nc.ConnectedServerVersion()
-	c := Check{OK, "NATS", "nats-server " + version + " at " + nc.ConnectedUrlRedacted(), ""}
+	c := Check{OK, "NATS", "nats-server " + version + " at " + Redacted(nc.ConnectedUrl()), ""}
 	if cluster := nc.ConnectedClusterName(); cluster != "" {
 		c.Detail += ", cluster " + cluster
 	}

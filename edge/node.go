@@ -155,7 +155,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- n.server.Serve(n.listener) }()
-	n.log.Info("ready", "listen", n.listener.Addr().String(), "nats", n.nc.ConnectedUrlRedacted(), "version", Version)
+	n.log.Info("ready", "listen", n.listener.Addr().String(), "nats", bus.Redacted(n.nc.ConnectedUrl()), "version", Version)
 	select {
 	case err := <-stopped:
 		return fmt.Errorf("edge: listener: %w", err)

@@ -29,7 +29,7 @@ func (n *Node) onReconnect() {
 	if !n.serving.Load() {
 		return // there are no sessions yet
 	}
-	n.log.Info("NATS connection is back", "url", n.nc.ConnectedUrlRedacted())
+	n.log.Info("NATS connection is back", "url", bus.Redacted(n.nc.ConnectedUrl()))
 	epoch := n.epoch()
 	for _, w := range n.workers {
 		w.post(func() { w.reconnected(epoch) })

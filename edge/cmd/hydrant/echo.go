@@ -40,7 +40,7 @@ func runEcho(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s answers on %s; stop with Ctrl-C\n", *name, nc.ConnectedUrlRedacted())
+	fmt.Fprintf(out, "%s answers on %s; stop with Ctrl-C\n", *name, bus.Redacted(nc.ConnectedUrl()))
 	<-ctx.Done()
 	return stop()
 }
@@ -59,7 +59,7 @@ func awaitNATS(ctx context.Context, name string, out io.Writer) (*nats.Conn, err
 		}
 	})
 	back := nats.ReconnectHandler(func(nc *nats.Conn) {
-		fmt.Fprintln(out, "NATS connection is back:", nc.ConnectedUrlRedacted())
+		fmt.Fprintln(out, "NATS connection is back:", bus.Redacted(nc.ConnectedUrl()))
 	})
 	said := ""
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {

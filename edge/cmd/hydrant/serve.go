@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -116,18 +114,12 @@ func connectNATS(name string) (*nats.Conn, error) {
 	return nc, err
 }
 
-// urlOf names the servers, without the passwords that their addresses may hold.
+// urlOf names the servers, without the secrets that their addresses may hold.
 func urlOf(cfg bus.Config) string {
 	if cfg.URL == "" {
 		return nats.DefaultURL
 	}
-	addresses := strings.Split(cfg.URL, ",")
-	for i, address := range addresses {
-		if u, err := url.Parse(strings.TrimSpace(address)); err == nil {
-			addresses[i] = u.Redacted()
-		}
-	}
-	return strings.Join(addresses, ",")
+	return bus.Redacted(cfg.URL)
 }
 
 // readable writes durations as 25s: JSON would have nanoseconds.
