@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"hydrant/edge/internal/wire"
 )
 
 // recent remembers keys for a while: a bounded set. Safe for concurrent use.
@@ -66,6 +68,7 @@ func newGuessLimiter() *guessLimiter {
 // allow counts one failed guess and reports whether the address may go on.
 // When the table is full it starts anew: the bound on memory comes first.
 func (g *guessLimiter) allow(addr netip.Addr, now time.Time) bool {
+	addr = wire.AddressKey(addr)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	limiter := g.addresses[addr]

@@ -34,7 +34,7 @@ func (s *Server) countAddress(c *Conn) bool {
 	if s.o.MaxConnectionsPerAddress <= 0 || c.has(flagCounted|flagTrusted) {
 		return true
 	}
-	key := addressKey(c.RemoteAddr().Addr())
+	key := AddressKey(c.RemoteAddr().Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if int(s.addresses[key]) >= s.o.MaxConnectionsPerAddress {
@@ -45,9 +45,9 @@ func (s *Server) countAddress(c *Conn) bool {
 	return true
 }
 
-// addressKey is what counts as one address: a /64 is what one IPv6 subscriber
+// AddressKey is what counts as one address: a /64 is what one IPv6 subscriber
 // has.
-func addressKey(a netip.Addr) netip.Addr {
+func AddressKey(a netip.Addr) netip.Addr {
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
 			return p.Addr()
@@ -66,7 +66,7 @@ func (c *Conn) ticket() ticket {
 	if !c.has(flagCounted) {
 		return ticket{}
 	}
-	return ticket{addressKey(c.RemoteAddr().Addr())}
+	return ticket{AddressKey(c.RemoteAddr().Addr())}
 }
 
 // release counts a socket out.

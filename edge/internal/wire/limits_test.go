@@ -112,7 +112,7 @@ func TestAddressKey(t *testing.T) {
 	for in, want := range map[string]string{
 		"203.0.113.1": "203.0.113.1", "2001:db8:1:2:3::4": "2001:db8:1:2::",
 	} {
-		if got := addressKey(netip.MustParseAddr(in)).String(); got != want {
+		if got := AddressKey(netip.MustParseAddr(in)).String(); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}
