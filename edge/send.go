@@ -21,6 +21,11 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 		writeEnvelope(w, http.StatusUnauthorized, "Authorization needed", nil)
 		return nil, false
 	}
+	if n.short.Load() {
+		n.m.shed.with("refused").Inc()
+		writeEnvelope(w, http.StatusServiceUnavailable, "Node is short of memory", nil)
+		return nil, false
+	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(n.cfg.MaxMessage)))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
