@@ -11,8 +11,9 @@ import (
 // With EDGE_ADMIN_TOKEN the token decides. Without one, whoever reaches the
 // listener is an administrator; a page in an administrator's browser, which
 // reaches it as well, is not. Browsers name the origin of every request that
-// is not a GET (Fetch Standard, "append a request `Origin` header"), so none
-// of theirs passes, whatever host it names.
+// is not a GET (Fetch Standard, "append a request `Origin` header"), and where it
+// comes from with those to this machine (Fetch Metadata), so none of theirs
+// passes, whatever host it names.
 func (n *Node) administer(serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {

@@ -17,8 +17,9 @@ const apiPrefix = "/v1/router/"
 
 // apiRoute is one route of the router API.
 type apiRoute struct {
-	admin bool // names sessions, or changes something
-	serve func(n *Node, ctx context.Context) (any, error)
+	admin   bool // names sessions, or changes something
+	changes bool // something
+	serve   func(n *Node, ctx context.Context) (any, error)
 }
 
 // apiRoutes are the routes that answer with data, over WebSocket and HTTP. A
@@ -33,7 +34,7 @@ var apiRoutes = map[string]apiRoute{
 	"list/wsdir":    {admin: true, serve: (*Node).apiSessions},
 	"log":           {admin: true, serve: (*Node).apiLog},
 	"refresh":       {admin: true, serve: (*Node).apiRefresh},
-	"clear":         {admin: true, serve: (*Node).apiClear},
+	"clear":         {admin: true, changes: true, serve: (*Node).apiClear},
 }
 
 // openRoutes are the edge's own routes in list/routes.

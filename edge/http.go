@@ -52,7 +52,7 @@ func (n *Node) adminHTTP() http.Handler {
 	mux.HandleFunc("GET /healthz", n.serveHealthz)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { n.serveReadyz(w, true) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.m.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET "+apiPrefix, func(w http.ResponseWriter, r *http.Request) { n.serveRoute(w, r, true) })
+	mux.HandleFunc("GET "+apiPrefix, n.serveAdminAPI)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -97,6 +97,16 @@ func (n *Node) serveReadyz(w http.ResponseWriter, admin bool) {
 
 func (n *Node) serveAPI(w http.ResponseWriter, r *http.Request) {
 	n.serveRoute(w, r, n.isAdmin(r.Header.Get("Authorization")))
+}
+
+// serveAdminAPI is serveAPI for administrators. What changes something is
+// guarded as if it were no GET, which only the original makes of it.
+func (n *Node) serveAdminAPI(w http.ResponseWriter, r *http.Request) {
+	serve := func(w http.ResponseWriter, r *http.Request) { n.serveRoute(w, r, true) }
+	if route, ok := n.lookupRoute(r.URL.Path, true); ok && route.changes {
+		serve = n.administer(serve)
+	}
+	serve(w, r)
 }
 
 func (n *Node) serveRoute(w http.ResponseWriter, r *http.Request, admin bool) {
