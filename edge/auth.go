@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ const subprotocolAuth = "umf.auth."
 
 // accepted is what the handshake found out about a client.
 type accepted struct {
+	acked    bool // umf.ack.v1 was agreed
 	identity string
 	expires  time.Time // zero: never
 	refusal  string    // not empty: the connection is closed 4401 with it
@@ -65,21 +67,16 @@ func (n *Node) Upgrade(r *wire.Request) (wire.Accept, error) {
 			got.refusal = "authentication failed"
 		}
 	}
-	return wire.Accept{Protocol: chooseProtocol(r.Protocols()), Data: got}, nil
-}
-
-// chooseProtocol selects umf.ack.v1 where it is offered. Otherwise the first
-// offer stands, as in the original: browsers fail where none is selected.
-func chooseProtocol(offered []string) string {
-	for _, p := range offered {
-		if p == subprotocolAck {
-			return p
-		}
+	// The first offer stands, as in the original, where umf.ack.v1 is not among
+	// them: browsers fail where none is selected.
+	protocol := ""
+	offered := r.Protocols()
+	if got.acked = slices.Contains(offered, subprotocolAck); got.acked {
+		protocol = subprotocolAck
+	} else if len(offered) > 0 {
+		protocol = offered[0]
 	}
-	if len(offered) > 0 {
-		return offered[0]
-	}
-	return ""
+	return wire.Accept{Protocol: protocol, Data: got}, nil
 }
 
 // originAllowed implements the Origin check of RFC 6455 §10.2: browsers may

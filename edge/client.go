@@ -83,7 +83,7 @@ func (n *Node) Open(conn *wire.Conn) {
 	w := n.workerOf(conn.Loop())
 	accepted := conn.Data().(*accepted)
 	c := &client{w: w, conn: conn, identity: accepted.identity, retireAt: n.retirement(w.loop.Now())}
-	if conn.Protocol() == subprotocolAck {
+	if accepted.acked {
 		c.class = session.Acked
 	}
 	conn.SetData(c)

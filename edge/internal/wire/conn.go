@@ -54,7 +54,6 @@ type Conn struct {
 	in       *inbound  // nil: between messages
 	out      *outbound // nil: nothing queued
 	data     any
-	protocol string
 	messages bucket
 	bytes    bucket
 	controls bucket
@@ -109,9 +108,6 @@ func (c *Conn) Data() any { return c.data }
 
 // SetData attaches the caller's state to the connection.
 func (c *Conn) SetData(v any) { c.data = v }
-
-// Protocol is the agreed subprotocol.
-func (c *Conn) Protocol() string { return c.protocol }
 
 // RemoteAddr is the client's address: the peer's, or what trusted proxies say
 // it is. The port is 0 where a proxy did not tell.

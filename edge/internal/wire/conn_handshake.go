@@ -136,7 +136,7 @@ func (u *upgrader) upgrade(c *Conn, h *head, b []byte, o *outbound) (cause Drop)
 	if err != nil {
 		return u.cause
 	}
-	c.protocol, c.data = accept.Protocol, accept.Data
+	c.data = accept.Data
 	if params.agreed {
 		c.set(flagDeflate)
 		c.window = params.serverBits
@@ -226,8 +226,5 @@ func (u *response) WriteTo(w io.Writer) (int64, error) {
 		b = append(u.params.appendTo(append(b, "Sec-WebSocket-Extensions: "...)), "\r\n"...)
 	}
 	n, err := w.Write(b)
-	if err == nil && len(u.accept.Header) > 0 {
-		err = u.accept.Header.Write(w)
-	}
 	return int64(n), err
 }

@@ -39,9 +39,8 @@ type Handler interface {
 
 // Accept is a handler's consent to an upgrade.
 type Accept struct {
-	Protocol string      // subprotocol, one of those offered, or none
-	Header   http.Header // added to the response
-	Data     any         // Conn.Data at Open
+	Protocol string // subprotocol, one of those offered, or none
+	Data     any    // Conn.Data at Open
 }
 
 // Rejection refuses an upgrade: an HTTP answer instead of a connection.

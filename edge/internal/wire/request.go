@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"crypto/tls"
-	"iter"
 	"net/netip"
 	"slices"
 )
@@ -27,17 +25,6 @@ func (r *Request) Header(name string) string {
 	return string(v)
 }
 
-// Values yields all values of a field, as they were sent.
-func (r *Request) Values(name string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for v := range r.head.all(name) {
-			if !yield(string(v)) {
-				return
-			}
-		}
-	}
-}
-
 // Protocols are the subprotocols offered, in the client's order of preference.
 func (r *Request) Protocols() []string {
 	var list []string
@@ -47,29 +34,11 @@ func (r *Request) Protocols() []string {
 	return list
 }
 
-// Offers reports whether the client offers the subprotocol.
-func (r *Request) Offers(protocol string) bool {
-	for p := range r.head.list("Sec-WebSocket-Protocol") {
-		if string(p) == protocol {
-			return true
-		}
-	}
-	return false
-}
-
 // RemoteAddr is the client's address, see Conn.RemoteAddr.
 func (r *Request) RemoteAddr() netip.AddrPort { return r.conn.RemoteAddr() }
 
 // Loop is the loop that the connection will stay on.
 func (r *Request) Loop() *Loop { return r.conn.l }
-
-// TLS is the state of the TLS connection, nil without TLS.
-func (r *Request) TLS() *tls.ConnectionState {
-	if r.conn.nc == nil {
-		return nil
-	}
-	return r.conn.nc.tlsState()
-}
 
 // forwarded returns the client's address that trusted proxies report in
 // X-Forwarded-For: the last one that is not itself a trusted proxy. Each proxy

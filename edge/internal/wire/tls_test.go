@@ -150,20 +150,6 @@ func TestTLSHandshakeFails(t *testing.T) {
 	s.wantDrop(t, DropTLS, 1)
 }
 
-func TestTLSState(t *testing.T) {
-	h := newRecorder(t)
-	versions := make(chan uint16, 1)
-	h.upgrade = func(r *Request) (Accept, error) {
-		versions <- r.TLS().Version
-		return Accept{}, nil
-	}
-	s := serve(t, Options{TLS: testCertificates(t).Config()}, h, nil)
-	dial(t, s)
-	if v := receive(t, versions, "no upgrade"); v != tls.VersionTLS13 {
-		t.Errorf("TLS version %#x", v)
-	}
-}
-
 // heldConn keeps what is written until it is released, in one piece.
 type heldConn struct {
 	net.Conn

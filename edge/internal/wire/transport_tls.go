@@ -54,11 +54,3 @@ func (n *netConn) readProxy() (rest []byte, err error) {
 		}
 	}
 }
-
-func (n *netConn) tlsState() *tls.ConnectionState {
-	if t, ok := n.nc.(*tls.Conn); ok {
-		s := t.ConnectionState()
-		return &s
-	}
-	return nil
-}
