@@ -267,23 +267,20 @@ func (c *client) pong(e *umf.Envelope) {
 // locate answers wsdir.loc: which node holds a session's socket.
 func (c *client) locate(e *umf.Envelope) {
 	n := c.w.node
-	var body struct {
-		ClientID string `json:"clientID"`
-	}
-	_ = json.Unmarshal(e.Raw(umf.Body), &body) // no such member is the same as an unknown client
+	sid, _ := umf.MemberText(e.Raw(umf.Body), "clientID") // none is the same as an unknown client
 	to := append([]byte(nil), e.Raw(umf.From)...)
 	rmid := append([]byte(nil), e.Raw(umf.Mid)...)
 	answer := func(node string) {
 		text := umf.AppendString([]byte(`{"routerID":`), node)
-		text = umf.AppendString(append(text, `,"clientID":`...), body.ClientID)
+		text = umf.AppendString(append(text, `,"clientID":`...), sid)
 		c.reply(outWsdir, outgoing{toRaw: to, rmid: rmid, typ: "wsdir.loc", body: append(text, '}')})
 	}
-	if !bus.ValidSID(body.ClientID) {
+	if !bus.ValidSID(sid) {
 		answer("")
 		return
 	}
 	job := func(ctx context.Context) (string, error) {
-		entry, _, err := n.dir.Get(ctx, body.ClientID)
+		entry, _, err := n.dir.Get(ctx, sid)
 		if err != nil || entry.State != bus.StateLive {
 			return "", err
 		}

@@ -69,11 +69,43 @@ func TestAnswerBody(t *testing.T) {
 		{`{"to":"a:/","frm":"b:/","bdy":{"x":1}}`, `{"x":1}`},
 		{`{"statusCode":200,"result":{"x":1}}`, `{"x":1}`},
 		{`{"x":1}`, `"{\"x\":1}"`},
+		{`{"result":1,"Result":2}`, `1`},
+		{`{"Result":1}`, `"{\"Result\":1}"`},
 		{"plain text", `"plain text"`},
 		{"\xff\xfe", "{}"},
 	} {
 		if got := string(answerBody(&e, []byte(test.data))); got != test.want {
 			t.Errorf("answerBody(%q) = %s, want %s", test.data, got, test.want)
+		}
+	}
+}
+
+// TestParseResume: keys are read as JavaScript reads them (FAILURES P18).
+func TestParseResume(t *testing.T) {
+	for _, test := range []struct {
+		body, id, token string
+		seq             uint64
+		bad             bool
+	}{
+		{body: `{"id":"a"}`, id: "a"},
+		{body: `{"id":"a","token":"t","seq":"7"}`, id: "a", token: "t", seq: 7},
+		{body: `{"id":"a","ID":"b","Token":"t","SEQ":9}`, id: "a"},
+		{body: `{"id":"a","\u0069d":"\u0062","seq":7,"seq":null}`, id: "b"},
+		{body: `{"id":"a","token":7}`, id: "a"},
+		{body: `{"ID":"a"}`, bad: true},
+		{body: `{"id":""}`, bad: true},
+		{body: `{"id":7}`, bad: true},
+		{body: `["id"]`, bad: true},
+		{body: `{"id":"a","seq":-1}`, bad: true},
+		{body: `{"id":"a","seq":"x"}`, bad: true},
+	} {
+		var e umf.Envelope
+		if err := umf.Scan([]byte(`{"to":"x:/","frm":"y:/","bdy":`+test.body+`}`), &e); err != nil {
+			t.Fatal(err)
+		}
+		r, err := parseResume(&e)
+		if (err != nil) != test.bad || err == nil && (r.id != test.id || r.token != test.token || r.seq != test.seq || r.hasSeq != (test.seq > 0)) {
+			t.Errorf("%s: %+v, %v", test.body, r, err)
 		}
 	}
 }

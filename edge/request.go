@@ -2,7 +2,6 @@ package edge
 
 import (
 	"container/list"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -190,14 +189,13 @@ func answerBody(e *umf.Envelope, data []byte) []byte {
 	if len(data) == 0 {
 		return []byte("{}")
 	}
-	if umf.Scan(data, e) == nil && e.Check() == nil {
-		return e.Raw(umf.Body)
-	}
-	var envelope struct {
-		Result json.RawMessage `json:"result"`
-	}
-	if json.Unmarshal(data, &envelope) == nil && len(envelope.Result) > 0 {
-		return envelope.Result
+	if umf.Scan(data, e) == nil {
+		if e.Check() == nil {
+			return e.Raw(umf.Body)
+		}
+		if result := umf.Member(data, "result"); result != nil {
+			return result
+		}
 	}
 	if !utf8.Valid(data) {
 		return []byte("{}")

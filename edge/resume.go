@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"sync"
@@ -27,7 +26,6 @@ type resumeRequest struct {
 	token  string
 	seq    uint64
 	hasSeq bool
-	rmid   []byte
 }
 
 // claim is a session that was taken over, ready to be attached.
@@ -141,21 +139,15 @@ func (c *client) resume(e *umf.Envelope) {
 var errMissingID = errors.New("edge: reconnect without an id")
 
 func parseResume(e *umf.Envelope) (resumeRequest, error) {
-	var body struct {
-		ID    any             `json:"id"`
-		Token string          `json:"token"`
-		Seq   json.RawMessage `json:"seq"`
-	}
-	if json.Unmarshal(e.Raw(umf.Body), &body) != nil && body.ID == nil {
+	body := e.Raw(umf.Body)
+	id, _ := umf.MemberText(body, "id")
+	if id == "" {
 		return resumeRequest{}, errMissingID
 	}
-	id, ok := body.ID.(string)
-	if !ok || id == "" {
-		return resumeRequest{}, errMissingID
-	}
-	r := resumeRequest{id: id, token: body.Token, rmid: append([]byte(nil), e.Raw(umf.Mid)...)}
-	if len(body.Seq) > 0 && string(body.Seq) != "null" {
-		seq, err := parseSequence(body.Seq)
+	token, _ := umf.MemberText(body, "token")
+	r := resumeRequest{id: id, token: token}
+	if raw := umf.Member(body, "seq"); len(raw) > 0 && string(raw) != "null" {
+		seq, err := parseSequence(raw)
 		if err != nil {
 			return r, err
 		}
@@ -332,14 +324,7 @@ func (c *client) acknowledge(e *umf.Envelope) {
 		c.fail(e.Raw(umf.Mid), codeAck, "ack without "+subprotocolAck)
 		return
 	}
-	var body struct {
-		Seq json.RawMessage `json:"seq"`
-	}
-	err := json.Unmarshal(e.Raw(umf.Body), &body)
-	var seq uint64
-	if err == nil {
-		seq, err = parseSequence(body.Seq)
-	}
+	seq, err := parseSequence(umf.Member(e.Raw(umf.Body), "seq"))
 	if err != nil {
 		c.fail(e.Raw(umf.Mid), codeAck, "ack needs a sequence number in bdy.seq")
 		return
