@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -240,7 +241,7 @@ func (c *client) authenticate(got *accepted) {
 		if c.closing {
 			return
 		}
-		if answer == nil || noResponders(answer) {
+		if answer == nil || noResponders(answer) || failed(answer.Data) {
 			refuse()
 			return
 		}
@@ -250,7 +251,7 @@ func (c *client) authenticate(got *accepted) {
 			Identity string          `json:"identity"`
 			Expires  float64         `json:"exp"`
 		}
-		if umf.Scan(result, &w.inner) != nil || json.Unmarshal(result, &verdict) != nil || len(verdict.Error) > 0 {
+		if umf.Scan(result, &w.inner) != nil || failed(result) || json.Unmarshal(result, &verdict) != nil || len(verdict.Error) > 0 {
 			refuse()
 			return
 		}
@@ -262,4 +263,15 @@ func (c *client) authenticate(got *accepted) {
 	}) {
 		refuse()
 	}
+}
+
+// failed reports whether an answer has a statusCode, as answers over HTTP do in
+// the original, and it is not one of success.
+func failed(answer []byte) bool {
+	code := umf.Member(answer, "statusCode")
+	if code == nil {
+		return false
+	}
+	status, err := strconv.Atoi(string(code))
+	return err != nil || status < 200 || status > 299
 }
