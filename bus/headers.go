@@ -149,8 +149,12 @@ func plainID(s string) bool {
 	return true
 }
 
+// maxTTL is longer than any mailbox lives. The server adds a message's time to
+// live to the time of the day, in nanoseconds.
+const maxTTL = 365 * 24 * time.Hour
+
 // ttlSeconds is a Nats-TTL: whole seconds, rounded up, at least one (the
 // server refuses less).
 func ttlSeconds(d time.Duration) string {
-	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
+	return strconv.FormatInt(max(1, int64((min(d, maxTTL)+time.Second-1)/time.Second)), 10)
 }

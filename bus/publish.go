@@ -22,7 +22,8 @@ type Outgoing struct {
 	// Sender separates the mids of different senders; empty if mids are
 	// unique by themselves. A session id or an instance id.
 	Sender string
-	// TTL, if positive, makes the message vanish after it (whole seconds).
+	// TTL, if positive, makes the message vanish after it: whole seconds, rounded
+	// up, a year at the most.
 	TTL time.Duration
 	// Header is added to the message; it is not modified.
 	Header nats.Header

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -426,6 +428,30 @@ func TestMessageID(t *testing.T) {
 		seen[id] = fmt.Sprint(c)
 		if len(id) > 200 || strings.ContainsAny(id, " \r\n\x7f") {
 			t.Errorf("%q", id)
+		}
+	}
+}
+
+// TestTTLWithoutEnd: a time to live that no clock reaches is a long one. Added to
+// the time of the day in nanoseconds it would be in the past.
+func TestTTLWithoutEnd(t *testing.T) {
+	s := newStore(t, MailboxConfig{Streams: 1})
+	for _, ttl := range []time.Duration{math.MaxInt64, math.MaxInt64 - time.Second} {
+		sid := NewSID()
+		seq, err := s.Publish(testContext(t), sid, Outgoing{Payload: []byte("{}"), TTL: ttl})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := s.js.Stream(testContext(t), outStream(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := st.GetMsg(testContext(t), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Header.Get(headerTTL); got != strconv.Itoa(int(maxTTL/time.Second)) {
+			t.Errorf("%v is stored as %s s", ttl, got)
 		}
 	}
 }

@@ -127,8 +127,8 @@ type Reader struct {
 	closed bool
 }
 
-// NewReader prepares a reader; it does no I/O. fence is the revision of the
-// directory entry under which the caller owns the session: it keeps the
+// NewReader prepares a reader; it does no I/O. fence is the one in the directory
+// entry under which the caller owns the session (Entry.Fence): it keeps the
 // consumers of a former owner and of this one apart. A malformed sid is
 // reported by Read.
 func (s *Store) NewReader(sid string, fence uint64) *Reader {

@@ -68,10 +68,20 @@ type workQueue struct {
 
 	// Written by start.
 	svc      *Service
-	consume  jetstream.ConsumeContext
+	js       jetstream.JetStream
 	slots    chan struct{} // a full buffer is full concurrency
+	doubt    chan struct{} // the consumer may be gone; its buffer is one
+	ctx      context.Context
+	leave    context.CancelFunc
+	keeping  sync.WaitGroup
 	handlers sync.WaitGroup
+
+	// Owned by keep, and then by whoever has waited for its end; nil: not started.
+	consume jetstream.ConsumeContext
 }
+
+// minAckWait leaves time for three signs of life.
+const minAckWait = 10 * time.Millisecond
 
 // HandleWork registers the handler for the service's work queue. All instances
 // share it. A message is done when the handler returns nil, or a *[Failure],
@@ -86,7 +96,7 @@ func (s *Service) HandleWork(h Handler, o WorkOptions) error {
 	set(&o.MaxDeliver, 10)
 	set(&o.Backoff, time.Second)
 	set(&o.StartTimeout, 10*time.Second)
-	if s.work != nil || o.Concurrency < 1 || o.MaxDeliver < 1 {
+	if s.work != nil || o.Concurrency < 1 || o.MaxDeliver < 1 || o.AckWait < minAckWait || o.Backoff < 0 || o.StartTimeout < 0 {
 		return fmt.Errorf("%w: work queue", ErrServiceConfig)
 	}
 	s.work = &workQueue{handler: h, opts: o}
@@ -96,18 +106,27 @@ func (s *Service) HandleWork(h Handler, o WorkOptions) error {
 // start makes the consumer and begins to take messages.
 func (w *workQueue) start(s *Service) error {
 	w.svc = s
-	w.slots = make(chan struct{}, w.opts.Concurrency)
-	js, err := jetstream.New(s.nc)
-	if err != nil {
+	w.slots, w.doubt = make(chan struct{}, w.opts.Concurrency), make(chan struct{}, 1)
+	w.ctx, w.leave = context.WithCancel(s.ctx)
+	var err error
+	if w.js, err = jetstream.New(s.nc); err != nil {
 		return sendError(err)
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, w.opts.StartTimeout)
+	ctx, cancel := context.WithTimeout(w.ctx, w.opts.StartTimeout)
 	defer cancel()
-	var c jetstream.Consumer
+	if w.consume, err = w.begin(ctx); err != nil {
+		return fmt.Errorf("bus: work queue: %w", err)
+	}
+	w.keeping.Go(w.keep)
+	return nil
+}
+
+// consumer makes the service's consumer, or finds it as it should be.
+func (w *workQueue) consumer(ctx context.Context) (c jetstream.Consumer, err error) {
 	err = retry(ctx, func(ctx context.Context) (err error) {
-		c, err = js.CreateOrUpdateConsumer(ctx, WorkStream, jetstream.ConsumerConfig{
-			Durable:       s.cfg.Name,
-			FilterSubject: prefixWork + s.cfg.Name,
+		c, err = w.js.CreateOrUpdateConsumer(ctx, WorkStream, jetstream.ConsumerConfig{
+			Durable:       w.svc.cfg.Name,
+			FilterSubject: prefixWork + w.svc.cfg.Name,
 			AckPolicy:     jetstream.AckExplicitPolicy,
 			AckWait:       w.opts.AckWait,
 			MaxDeliver:    -1, // counted here: the server would leave the message in the queue for ever
@@ -118,17 +137,56 @@ func (w *workQueue) start(s *Service) error {
 		}
 		return jsError(err)
 	})
+	return c, err
+}
+
+// begin makes the consumer and consumes it.
+func (w *workQueue) begin(ctx context.Context) (jetstream.ConsumeContext, error) {
+	c, err := w.consumer(ctx)
 	if err != nil {
-		return fmt.Errorf("bus: work queue: %w", err)
+		return nil, err
 	}
-	w.consume, err = c.Consume(w.take, jetstream.PullMaxMessages(w.opts.Concurrency),
+	consume, err := c.Consume(w.take, jetstream.PullMaxMessages(w.opts.Concurrency),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			s.cfg.Logger.Warn("work queue", slog.String("service", s.cfg.Name), slog.Any("error", err))
+			w.warn(err)
+			select {
+			case w.doubt <- struct{}{}:
+			default:
+			}
 		}))
-	if err != nil {
-		return fmt.Errorf("bus: work queue: %w", jsError(err))
+	return consume, jsError(err)
+}
+
+// keep makes the consumer again when it is gone: somebody has deleted it, or
+// the store has lost it. It ends with the service.
+func (w *workQueue) keep() {
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-w.consume.Closed(): // the server has said that it is gone
+			consume, err := w.begin(w.ctx)
+			if err == nil {
+				w.consume = consume
+				continue
+			}
+			w.warn(err)
+		case <-w.doubt: // nothing comes; if there is a consumer, it is asked again
+			if _, err := w.consumer(w.ctx); err != nil {
+				w.warn(err)
+			}
+		}
+		select { // what was refused is not asked for all the time
+		case <-time.After(w.opts.Backoff):
+		case <-w.ctx.Done():
+		}
 	}
-	return nil
+}
+
+func (w *workQueue) warn(err error) {
+	if w.ctx.Err() == nil {
+		w.svc.cfg.Logger.Warn("work queue", slog.String("service", w.svc.cfg.Name), slog.Any("error", err))
+	}
 }
 
 // take is jetstream's callback. It waits for a free handler: the queue is the
@@ -219,7 +277,7 @@ func (w *workQueue) settle(m jetstream.Msg, err, sent error) {
 
 // drain takes nothing new and waits for the handlers.
 func (w *workQueue) drain(ctx context.Context) error {
-	if w.consume == nil {
+	if !w.left() {
 		return nil
 	}
 	w.consume.Drain()
@@ -239,7 +297,17 @@ func (w *workQueue) drain(ctx context.Context) error {
 
 // abandon stops without waiting; the handlers' contexts have ended.
 func (w *workQueue) abandon() {
-	if w.consume != nil {
+	if w.left() {
 		w.consume.Stop()
 	}
+}
+
+// left ends keep; false: the queue was not started.
+func (w *workQueue) left() bool {
+	if w.leave == nil {
+		return false
+	}
+	w.leave()
+	w.keeping.Wait()
+	return w.consume != nil
 }

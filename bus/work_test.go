@@ -222,3 +222,61 @@ func TestWorkConsumer(t *testing.T) {
 		t.Errorf("%+v", cfg)
 	}
 }
+
+// TestWorkConsumerGone: the consumer is deleted, or lost with the stream. The
+// service makes it again.
+func TestWorkConsumerGone(t *testing.T) {
+	seen := make(chan string, 100)
+	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
+		return s.HandleWork(func(ctx context.Context, r *Request) error {
+			seen <- r.Message.Mid
+			return nil
+		}, WorkOptions{Backoff: time.Millisecond})
+	})
+	handles := func(mid string) {
+		t.Helper()
+		f.enqueue(t, "", mid)
+		select {
+		case got := <-seen:
+			if got != mid {
+				t.Errorf("%q comes", got)
+			}
+		case <-testContext(t).Done():
+			t.Fatalf("%q is not handled", mid)
+		}
+	}
+	handles("before")
+	if err := f.store.js.DeleteConsumer(testContext(t), WorkStream, "echo-svcs"); err != nil {
+		t.Fatal(err)
+	}
+	handles("deleted")
+	st, err := f.store.js.Stream(testContext(t), WorkStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.js.DeleteStream(testContext(t), WorkStream); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.store.js.CreateStream(testContext(t), st.CachedInfo().Config); err != nil {
+		t.Fatal(err)
+	}
+	handles("lost")
+}
+
+// TestWorkOptions: what cannot work is refused where it is set.
+func TestWorkOptions(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	svc, err := NewService(nc, ServiceConfig{Name: "a", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = svc.Stop(testContext(t)) }()
+	for _, o := range []WorkOptions{{Concurrency: -1}, {MaxDeliver: -1}, {AckWait: -time.Second}, {AckWait: 1}, {Backoff: -1}, {StartTimeout: -1}} {
+		if err := svc.HandleWork(echo, o); !errors.Is(err, ErrServiceConfig) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	if err := svc.HandleWork(echo, WorkOptions{}); err != nil {
+		t.Error(err)
+	}
+}

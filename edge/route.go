@@ -360,7 +360,7 @@ func ttlOf(e *umf.Envelope) time.Duration {
 	if !ok {
 		return 0
 	}
-	return min(ttl, 365*24*time.Hour)
+	return ttl
 }
 
 // lookup asks the directory whether a session exists; what is for it waits.
