@@ -115,9 +115,12 @@
 // # The directory
 //
 // The key-value bucket UMF_SESSIONS has one [Entry] for each session, key sid.
-// Its revision is the fence: whoever writes names the revision that he has read,
-// and the server refuses him (ErrFenced) if it is not the last any more. So of
-// two nodes that take a session over, one wins. Reads may come from a replica
+// Whoever writes names the revision that he has read, and the server refuses him
+// (ErrFenced) if it is not the last any more. So of two nodes that take a session
+// over, one wins. The entry's fence, a random number for each attachment to a
+// socket, says whose it is: by it a writer that was refused knows whether it was
+// his own write, it is in the names of consumers, and who asks for the session
+// names it (package edge documents how). Reads may come from a replica
 // that lags: an old entry is harmless, since its revision fails; an absent one
 // is believed only from the leader ([Directory.Get]). If the answer to a write
 // is lost, its repetition meets its own first copy as a conflict; every write

@@ -25,8 +25,8 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
-// Entry is what the directory knows of a session. The revision under which it
-// was read or written is the fence: every write compares and swaps it.
+// Entry is what the directory knows of a session. Every write compares and swaps
+// the revision under which it was read or written.
 type Entry struct {
 	// Node that has, or had last, the session's socket.
 	Node  string
@@ -48,8 +48,6 @@ type Entry struct {
 	Identity string
 	// Acked: the client confirms messages itself.
 	Acked bool
-	// Addr is the client's address when it last connected.
-	Addr string
 	// Opened is when the session was made; it is kept to the second.
 	Opened time.Time
 }
@@ -66,7 +64,6 @@ type entryJSON struct {
 	Token    []byte  `json:"t,omitempty"`
 	Identity string  `json:"i,omitempty"`
 	Acked    bool    `json:"k,omitempty"`
-	Addr     string  `json:"a,omitempty"`
 	Opened   int64   `json:"o,omitempty"`
 }
 
@@ -74,7 +71,7 @@ type entryJSON struct {
 func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
 		Node: e.Node, State: e.State, Fence: e.Fence, Start: e.Start, Floor: e.Floor, Token: e.TokenHash,
-		Identity: e.Identity, Acked: e.Acked, Addr: e.Addr,
+		Identity: e.Identity, Acked: e.Acked,
 	}
 	if e.Seen != e.Floor {
 		j.Seen = &e.Seen
@@ -99,7 +96,7 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 	}
 	*e = Entry{
 		Node: j.Node, State: j.State, Fence: j.Fence, Start: j.Start, Floor: j.Floor, Seen: j.Floor, TokenHash: j.Token,
-		Identity: j.Identity, Acked: j.Acked, Addr: j.Addr,
+		Identity: j.Identity, Acked: j.Acked,
 	}
 	if j.Seen != nil {
 		e.Seen = *j.Seen

@@ -83,9 +83,10 @@ const openTimeout = time.Minute
 const minSessionTTL = time.Second
 
 // mailboxAge is how long a mailbox keeps a message. It is longer than the
-// session's TTL by half: the message at the floor, whose presence proves that
-// nothing was dropped, may be TTL/2 old when the session is parked, and must
-// outlive the directory entry.
+// session's TTL by half: the message whose presence proves that nothing was
+// dropped may be a quarter of a TTL old when the session is parked, must outlive
+// the directory entry, and must be there until a resumed session has stored
+// another.
 func (c *MailboxConfig) mailboxAge() time.Duration { return c.TTL + c.TTL/2 }
 
 // Store is the mailboxes of all sessions. All methods may be called

@@ -15,11 +15,6 @@ type NodeInfo struct {
 	// same for all nodes.
 	Service string
 	Version string
-	// Metadata is shown by discovery, beside what the kit adds.
-	Metadata map[string]string
-	// Stats, if set, is asked for figures to show in NATS' statistics; it must
-	// be quick and safe for concurrent use.
-	Stats func() any
 }
 
 // Node is a node's registration with NATS' service discovery.
@@ -36,20 +31,10 @@ func RegisterNode(nc *nats.Conn, info NodeInfo, orders func(m micro.Request)) (*
 	if !ValidService(info.Service) {
 		return nil, badName(ErrBadService, info.Service)
 	}
-	meta := map[string]string{MetaKind: KindNode, MetaInstance: info.ID, MetaHost: hostname()}
-	for k, v := range info.Metadata {
-		if _, own := meta[k]; !own {
-			meta[k] = v
-		}
-	}
-	cfg := micro.Config{
-		Name: info.Service, Version: info.Version,
-		Description: "Hydrant edge node", Metadata: meta,
-	}
-	if info.Stats != nil {
-		cfg.StatsHandler = func(*micro.Endpoint) any { return info.Stats() }
-	}
-	m, err := micro.AddService(nc, cfg)
+	m, err := micro.AddService(nc, micro.Config{
+		Name: info.Service, Version: info.Version, Description: "Hydrant edge node",
+		Metadata: map[string]string{MetaKind: KindNode, MetaInstance: info.ID, MetaHost: hostname()},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("bus: node: %w", err)
 	}

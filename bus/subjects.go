@@ -192,8 +192,12 @@ const (
 	SessionOpened  SessionEvent = "opened"
 	SessionParked  SessionEvent = "parked"
 	SessionResumed SessionEvent = "resumed"
+	// SessionExpired: the entry was gone while the client was connected. Nobody
+	// watches a parked session end.
 	SessionExpired SessionEvent = "expired"
-	SessionClosed  SessionEvent = "closed"
+	// SessionClosed is of the scheme, but nodes have no occasion to publish it: a
+	// client that leaves for good looks like one that comes back.
+	SessionClosed SessionEvent = "closed"
 )
 
 // Valid reports whether e is one of the session events.

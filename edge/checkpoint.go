@@ -146,7 +146,7 @@ func (w *worker) reconnected(epoch uint64) {
 	w.epoch = epoch
 	list := make([]*attachment, 0, len(w.attachments))
 	for _, a := range w.attachments {
-		if a.pause(false) {
+		if a.suspend(false) {
 			list = append(list, a)
 		} else if a.listening && a.rev == 0 {
 			a.core.Reattach(a) // nobody can have taken it, but its subscription is new

@@ -38,9 +38,26 @@
 // attachment, and every write compares the entry's revision. A write that
 // fails is followed by a read: with our fence in it, an acknowledgement was
 // lost and the write is repeated; with another, the session is somebody
-// else's, and its socket is closed with 4501. The same read is made, before
-// anything is written to a socket, after the process did not run for a while
-// (SIGSTOP, a suspended machine): a session can have moved in one second.
+// else's, and its socket is closed with 4501; with no entry at all, it is
+// nobody's, and the client is to come back (1012). Until the answer nothing of
+// the mailbox is written. The same read is made for every session after a new
+// connection to NATS, and after the process did not run for a while (SIGSTOP, a
+// suspended machine): a session can have moved in one second. In the latter case
+// nothing at all leaves before the answer, since what was queued may be another
+// node's to send by then.
+//
+// A node that wants a session which is live elsewhere sends a request to
+// umf.v1.node.<that node>, which says
+//
+//	{"do":"release","sid":"…","fence":"…"}    the fence that it has read in the entry
+//	{"found":true,"floor":…,"seen":…}         how far delivery got
+//
+// and then compares and swaps the entry. No answer in a second, or "found":false,
+// means that the entry's own positions have to do. Each loop subscribes to the
+// node's subject with the channel that live copies come on as well, so that what
+// was stored after the session has gone elsewhere is behind the request. A claim
+// that no loop holds yet can be asked for like a session (claims), and an answer
+// is kept for some seconds, since it may be lost (givenAway).
 //
 // A node that is asked to release a session stops writing at once. To an old
 // client that has not confirmed everything it sends a last barrier, and answers

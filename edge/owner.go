@@ -50,7 +50,7 @@ func (a *attachment) onSaved(rev uint64, err error) {
 		return // released meanwhile: the new owner has taken the entry over
 	case errors.Is(err, bus.ErrFenced):
 		w.node.m.saves.with("fenced").Inc()
-		a.pause(false)
+		a.suspend(false)
 		a.verify()
 		return
 	case err != nil:
@@ -112,7 +112,7 @@ func (a *attachment) verify() {
 			a.rev = o.rev
 			a.save()
 			a.reactivate()
-		case err == nil:
+		case err == nil, errors.Is(err, bus.ErrBadEntry): // of another node, perhaps of another version
 			a.lost()
 		case errors.Is(err, bus.ErrNoSession):
 			a.expired()
@@ -153,18 +153,11 @@ func (a *attachment) reactivate() {
 	a.whenActive(checked, func() { a.core.Reattach(a) })
 }
 
-// suspend keeps the session's messages from the socket until verify has settled
-// whose it is. hold keeps everything from it, as is due after a stall: what was
-// on its way then may be another's to send.
-func (a *attachment) suspend(hold bool) {
-	if a.pause(hold) {
-		a.verify()
-	}
-}
-
-// pause is the first half of suspend. False: it is so already, or there is
-// nothing yet that somebody could have taken.
-func (a *attachment) pause(hold bool) bool {
+// suspend keeps the session's messages from the socket until verify, which has
+// to follow, has settled whose it is. hold keeps everything from it, as is due
+// after a stall: what was on its way then may be another's to send. False: it is
+// suspended already, or there is nothing yet that somebody could have taken.
+func (a *attachment) suspend(hold bool) bool {
 	if !a.listening || a.rev == 0 {
 		return false
 	}

@@ -108,6 +108,24 @@ func TestDoubtStopsTheSession(t *testing.T) {
 	}
 }
 
+// TestUnreadableEntry: what this node cannot read it has not written.
+func TestUnreadableEntry(t *testing.T) {
+	r := run(t, func(*Config) {})
+	c := r.dial(harness.DialOptions{})
+	js, _ := r.mailboxes()
+	kv, err := js.KeyValue(t.Context(), bus.SessionBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.PutString(t.Context(), c.ID, "of a later version"); err != nil {
+		t.Fatal(err)
+	}
+	r.store(c.ID, 0, 1, 1) // its delivery is to be written down
+	if code := r.closed(c); code != closeTakenOver {
+		t.Errorf("the socket is closed with %d", code)
+	}
+}
+
 // TestSessionWithoutEntry: the store has forgotten a session that is connected.
 // Nobody else has it, so its client is to come back, for a new one.
 func TestSessionWithoutEntry(t *testing.T) {

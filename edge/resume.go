@@ -276,8 +276,8 @@ func (c *client) takeOver(r resumeRequest, cl claim) {
 		c.close(closeOverload, "session could not be resumed in time")
 	})
 	w.attach(a, floor, seen)
-	if cl.epoch < w.epoch {
-		a.suspend(false) // who asked for it while there was no connection was not heard
+	if cl.epoch < w.epoch && a.suspend(false) {
+		a.verify() // who asked for it while there was no connection was not heard
 	}
 }
 

@@ -106,9 +106,13 @@ func (n *Node) Stalled(l *wire.Loop, gap time.Duration) {
 		return
 	}
 	n.log.Warn("the process did not run; verifying its sessions", "gap", gap, "sessions", len(w.attachments))
+	list := make([]*attachment, 0, len(w.attachments))
 	for _, a := range w.attachments {
-		a.suspend(true)
+		if a.suspend(true) {
+			list = append(list, a)
+		}
 	}
+	w.step(list, (*attachment).verify)
 }
 
 // event publishes a session event, at most once.
