@@ -231,7 +231,7 @@ func (n *Node) mayResume(entry bus.Entry, r resumeRequest, identity string, acke
 
 // abandon parks a session that was claimed for a socket that is gone.
 func (n *Node) abandon(sid string, cl claim) {
-	n.pool.submit(func() {
+	if !n.pool.submit(func() {
 		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
 		defer cancel()
 		entry := cl.entry
@@ -239,7 +239,9 @@ func (n *Node) abandon(sid string, cl claim) {
 		if _, err := n.dir.Update(ctx, sid, entry, cl.rev); err != nil {
 			n.log.Debug("claimed session not parked; a resume finds it as it is", "sid", sid, "error", err)
 		}
-	})
+	}) {
+		n.m.dropped.with("directory_cleanup").Inc()
+	}
 }
 
 // takeOver replaces the socket's session by the claimed one and attaches it.

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -235,6 +234,3 @@ func (r *running) gets(c *harness.Client, from, to int) {
 		}
 	}
 }
-
-// errNotYet is what a condition returns that has nothing else to say.
-var errNotYet = errors.New("not yet")

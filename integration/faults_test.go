@@ -134,4 +134,9 @@ func TestJunkOnTheNodesSubjects(t *testing.T) {
 	if err := node.Ready(); err != nil {
 		t.Error(err)
 	}
+	for _, counted := range []string{`hydrant_dropped_total{reason="bad_order"}`, "hydrant_mailbox_junk_total"} {
+		if metrics(t, node)[counted] == 0 {
+			t.Errorf("%s is 0", counted)
+		}
+	}
 }

@@ -156,6 +156,9 @@ func TestGuessingSessions(t *testing.T) {
 	if code, reason := stranger.closed(); code != 1008 {
 		t.Errorf("closed with %d %s, want 1008", code, reason)
 	}
+	if metrics(t, node)[`hydrant_dropped_total{reason="guesses"}`] == 0 {
+		t.Error("nobody has counted that")
+	}
 	owner.Drop()
 	owner.resume(node).fence()
 }

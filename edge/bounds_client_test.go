@@ -1,0 +1,134 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus"
+	"hydrant/integration/harness"
+)
+
+// The bounds of one client (STYLE rule 4), each of them hit.
+
+// closes expects the end of a connection, with this code and a reason.
+func (r *running) closes(c *harness.Client, code int) {
+	r.t.Helper()
+	got, reason, err := c.Closed(context.WithoutCancel(r.t.Context()))
+	if got != code || reason == "" || err != nil {
+		r.t.Errorf("closed with %d %q, %v, want %d", got, reason, err, code)
+	}
+}
+
+// TestRequestsFull: as many requests of a client as may wait for an answer.
+func TestRequestsFull(t *testing.T) {
+	r := run(t, func(*Config) {})
+	c, other := r.dial(harness.DialOptions{}), r.dial(harness.DialOptions{})
+	subject, err := bus.ServiceSubject("busy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan *nats.Msg, 2*maxRequestsPerClient)
+	if _, err := r.nc.ChanSubscribe(subject, asked); err != nil {
+		t.Fatal(err)
+	}
+	question := func() harness.Object { return harness.Object{"to": "busy:[GET]/", "bdy": 1} }
+	for range maxRequestsPerClient {
+		r.send(c, question())
+	}
+	r.moves(`hydrant_requests_total{result="refused"}`, func() { r.refuses(c, codeOverload, question()) })
+	r.serves(c)
+	r.send(other, question()) // is asked
+	answered := 0
+	r.moves(`hydrant_requests_total{result="answered"}`, func() {
+		for range maxRequestsPerClient + 1 {
+			if err := (<-asked).Respond([]byte(`"answer"`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	for ; answered < maxRequestsPerClient; answered++ {
+		if m, err := c.Next(context.WithoutCancel(t.Context())); err != nil || m.Body() != `"\"answer\""` {
+			t.Fatalf("answer %d is %s, %v", answered, m.Raw, err)
+		}
+	}
+	if m, err := other.Next(context.WithoutCancel(t.Context())); err != nil || m.Rmid() == "" {
+		t.Errorf("the other client's answer is %s, %v", m.Raw, err)
+	}
+}
+
+// TestOpenTimeout: a session that cannot be opened in time.
+func TestOpenTimeout(t *testing.T) {
+	r := run(t, func(cfg *Config) { cfg.HandshakeTimeout = 100 * time.Millisecond })
+	r.network.Set(harness.Weather{Blackhole: true})
+	defer r.network.Set(harness.Weather{})
+	r.moves(`hydrant_dropped_total{reason="open_timeout"}`, func() {
+		_, err := harness.Dial(t.Context(), r.url, harness.DialOptions{})
+		if code, reason := harness.CloseCode(err); code != closeOverload {
+			t.Errorf("closed with %d %s", code, reason)
+		}
+	})
+}
+
+// TestAnswersNotRead: a client that asks and does not read what it is told.
+func TestAnswersNotRead(t *testing.T) {
+	r := run(t, func(*Config) {})
+	deaf, other := r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096}), r.dial(harness.DialOptions{})
+	long := strings.Repeat("x", 200<<10) // comes back in the answer
+	r.moves(`hydrant_dropped_total{reason="slow"}`, func() {
+		for range 200 {
+			if deaf.Send(harness.Object{"to": "hydra-router:/", "frm": deaf.Address(), "mid": "m", "typ": "wsdir.loc", "bdy": harness.Object{"clientID": long}}) != nil {
+				break // it has been closed
+			}
+		}
+	})
+	r.closes(deaf, closeSlow)
+	r.serves(other)
+}
+
+// TestPushesNotRead: at-most-once pushes to a client that does not read. What is
+// in its mailbox waits.
+func TestPushesNotRead(t *testing.T) {
+	r := run(t, func(*Config) {})
+	deaf, other := r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096}), r.dial(harness.DialOptions{})
+	live, err := bus.LiveSubject(deaf.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	push := []byte(`{"to":"` + deaf.Address() + `","frm":"test:/","mid":"pushed","bdy":"` + strings.Repeat("x", 200<<10) + `"}`)
+	r.moves(`hydrant_dropped_total{reason="push_slow"}`, func() {
+		for range 100 {
+			if err := r.nc.Publish(live, push); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	r.store(deaf.ID, 0, 3, 1)
+	r.serves(other)
+	for i := range 3 {
+		m, err := deaf.Find(context.WithoutCancel(t.Context()), func(m harness.Message) bool { return m.Mid() != "pushed" })
+		if want := fmt.Sprint("stored-", i); err != nil || m.Mid() != want {
+			t.Fatalf("%.200s comes where %s is next, %v", m.Raw, want, err)
+		}
+	}
+}
+
+// TestSessionListFull: more sessions than one list shows.
+func TestSessionListFull(t *testing.T) {
+	r := run(t, func(*Config) {})
+	for range maxListedSessions + 1 {
+		if _, err := r.dir.Create(t.Context(), bus.NewSID(), bus.Entry{Node: r.id, State: bus.StateParked}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.moves(`hydrant_dropped_total{reason="session_list"}`, func() {
+		list, err := r.apiSessions(t.Context())
+		if rows, ok := list.([]directoryRow); !ok || len(rows) != maxListedSessions || err != nil {
+			t.Errorf("%d sessions are listed, %v", len(rows), err)
+		}
+	})
+}
