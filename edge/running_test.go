@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -234,3 +235,6 @@ func (r *running) gets(c *harness.Client, from, to int) {
 		}
 	}
 }
+
+// errNotYet is what a condition returns that has nothing else to say.
+var errNotYet = errors.New("not yet")
