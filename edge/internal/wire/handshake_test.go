@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -326,5 +328,26 @@ func TestPlainNeverReads(t *testing.T) {
 		p.send([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 		receive(t, ended, "the handler still writes")
 		eventually(t, "the connection is closed", func() bool { return s.Stats().Plain == 0 })
+	})
+}
+
+// TestShutdownWithPlain: a request that does not come to its end does not keep
+// the server from its own.
+func TestShutdownWithPlain(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.WriteTimeout, o.CloseTimeout = time.Hour, 50*time.Millisecond
+		entered := make(chan struct{})
+		s := serve(t, o, newRecorder(t), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			close(entered)
+			_, _ = io.ReadAll(r.Body)
+		}))
+		p := dialRaw(t, s)
+		p.send([]byte("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbod"))
+		receive(t, entered, "the handler is not called")
+		ended := make(chan error, 1)
+		go func() { ended <- s.Shutdown(context.Background()) }()
+		if err := receive(t, ended, "the server does not end"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown: %v", err)
+		}
 	})
 }

@@ -54,7 +54,8 @@ type Options struct {
 	// WriteTimeout bounds how long a peer may receive nothing of what is on its
 	// way: 30 s.
 	WriteTimeout time.Duration
-	// CloseTimeout bounds a close handshake, drain included: 5 s.
+	// CloseTimeout bounds a close handshake, drain included, and what plain HTTP
+	// is given at a shutdown: 5 s.
 	CloseTimeout time.Duration
 	// StallLimit is how long a loop may not have run before the handler is
 	// told: 750 ms.

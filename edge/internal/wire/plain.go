@@ -145,11 +145,14 @@ func (p *plainServer) Close() error {
 // Addr is net.Listener's.
 func (p *plainServer) Addr() net.Addr { return &net.TCPAddr{} }
 
-// shutdown waits for requests under way until ctx ends.
+// shutdown waits for requests under way, for CloseTimeout at the most: what its
+// peer does not send would hold up the end of everything else.
 func (p *plainServer) shutdown(ctx context.Context) error {
 	if p.http == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, p.srv.o.CloseTimeout)
+	defer cancel()
 	err := p.http.Shutdown(ctx)
 	if err != nil {
 		_ = p.http.Close()

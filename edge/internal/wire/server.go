@@ -146,8 +146,8 @@ func (s *Server) StopAccepting() {
 }
 
 // Shutdown stops accepting, closes all connections with 1001 and waits until
-// they are gone; what is left when ctx ends is aborted. Then the loops end.
-// Its error is ctx's.
+// they are gone; what is left when ctx ends, and plain HTTP after CloseTimeout,
+// is aborted. Then the loops end. Its error is that of such an end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.StopAccepting()
 	err := s.plain.shutdown(ctx)
