@@ -389,3 +389,28 @@ func TestLongEnvelope(t *testing.T) {
 	refused(harness.Object{"to": "none:[GET]/", "frm": strings.Repeat("f", umf.MaxAddress), "mid": "1", "bdy": 1})
 	r.serves(c)
 }
+
+// TestLateAnswersFull: answers for clients that are gone wait within the same
+// bound as what clients send.
+func TestLateAnswersFull(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(1)
+	leave := r.holdOutbox(w)
+	const size = 1 << 20
+	body := []byte(`"` + strings.Repeat("x", size-2) + `"`)
+	r.moves(`hydrant_dropped_total{reason="late_answer"}`, func() {
+		stored := make(chan struct{})
+		w.post(func() {
+			defer close(stored)
+			for i := range outboxMaxBytes/size + 1 {
+				w.storeAnswer(here[0].ID, outgoing{to: here[0].Address(), rmid: fmt.Append(nil, i), body: body})
+			}
+		})
+		<-stored
+	})
+	if waiting := r.metric("hydrant_outbox_bytes"); waiting > outboxMaxBytes {
+		t.Errorf("%v bytes wait", waiting)
+	}
+	leave()
+	r.serves(here[0])
+}

@@ -174,13 +174,19 @@ func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, d
 
 // storeAnswer puts the answer to a request into the mailbox of the session.
 func (w *worker) storeAnswer(sid string, msg outgoing) {
-	// The message id is the question's, and lets the store be asked again.
-	w.out.push(op{kind: opStore, sid: sid, data: msg.append(nil, w), mid: string(msg.rmid), from: "answer", at: w.clock(), done: func(_ uint64, err error) {
+	done := func(_ uint64, err error) {
 		if err != nil {
 			w.node.m.dropped.with("late_answer").Inc()
 			w.node.log.Warn("the answer to a request is lost: its client was gone, and it was not stored", "sid", sid, "error", err)
 		}
-	}})
+	}
+	data := msg.append(nil, w)
+	if !w.out.room(len(data)) {
+		done(0, bus.ErrOverload)
+		return
+	}
+	// The message id is the question's, and lets the store be asked again.
+	w.out.push(op{kind: opStore, sid: sid, data: data, mid: string(msg.rmid), from: "answer", at: w.clock(), done: done})
 }
 
 // answerBody is what of a service's answer the client gets: the body of a UMF
