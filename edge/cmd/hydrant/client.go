@@ -154,7 +154,7 @@ func (c *client) resume(ctx context.Context, id, token string) (welcome, error) 
 	return c.welcomed(ctx)
 }
 
-// answer waits for the message that answers mid, or for one that await accepts.
+// await waits for a message that accept takes, and drops those before it.
 func (c *client) await(ctx context.Context, accept func(*umf.Message) bool) (*umf.Message, error) {
 	for {
 		msg, err := c.next(ctx)
