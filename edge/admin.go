@@ -1,11 +1,38 @@
 package edge
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
 )
+
+// serveAdmin opens the administrators' listener. Where the default port is
+// taken, as with a second node on one machine, any free one does.
+func (n *Node) serveAdmin() error {
+	n.admin = n.httpServer(n.adminHTTP())
+	if n.cfg.AdminListen == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", n.cfg.AdminListen)
+	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.AdminListen == defaultAdminListen {
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return fmt.Errorf("edge: EDGE_ADMIN_LISTEN: %w", err)
+	}
+	n.log.Info("administration", "listen", listener.Addr().String())
+	n.background.Go(func() {
+		if err := n.admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			n.log.Error("administrators' listener ended", "error", err)
+		}
+	})
+	return nil
+}
 
 // administer guards what changes something on the administrators' listener.
 // With EDGE_ADMIN_TOKEN the token decides. Without one, whoever reaches the
