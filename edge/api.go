@@ -19,6 +19,7 @@ const apiPrefix = "/v1/router/"
 type apiRoute struct {
 	admin   bool // names sessions, or changes something
 	changes bool // something
+	nats    bool // asks others, or the directory
 	serve   func(n *Node, ctx context.Context) (any, error)
 }
 
@@ -28,10 +29,10 @@ var apiRoutes = map[string]apiRoute{
 	"version":       {serve: (*Node).apiVersion},
 	"health":        {serve: (*Node).apiHealth},
 	"stats":         {serve: (*Node).apiStats},
-	"list/nodes":    {serve: (*Node).apiNodes},
-	"list/services": {serve: (*Node).apiServices},
-	"list/routes":   {serve: (*Node).apiRoutes},
-	"list/wsdir":    {admin: true, serve: (*Node).apiSessions},
+	"list/nodes":    {nats: true, serve: (*Node).apiNodes},
+	"list/services": {nats: true, serve: (*Node).apiServices},
+	"list/routes":   {nats: true, serve: (*Node).apiRoutes},
+	"list/wsdir":    {admin: true, nats: true, serve: (*Node).apiSessions},
 	"log":           {admin: true, serve: (*Node).apiLog},
 	"refresh":       {admin: true, serve: (*Node).apiRefresh},
 	"clear":         {admin: true, changes: true, serve: (*Node).apiClear},

@@ -24,7 +24,7 @@ func (n *Node) connect(ctx context.Context) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		nc, err := bus.Connect(n.busCfg, "hydrant-edge-"+n.id, options...)
 		if err == nil {
-			n.nc = nc
+			n.nc, n.discovery = nc, bus.NewDiscovery(nc)
 			n.setConnected(true)
 			return nil
 		}
@@ -132,7 +132,6 @@ func (n *Node) subscribe() error {
 			return fmt.Errorf("edge: subscribe %s: %w", orders, err)
 		}
 	}
-	n.discovery = bus.NewDiscovery(n.nc)
 	n.registry, err = bus.RegisterNode(n.nc, bus.NodeInfo{ID: n.id, Service: n.cfg.ServiceName, Version: SemanticVersion()}, n.orders)
 	if err != nil {
 		return fmt.Errorf("edge: register: %w", err)

@@ -115,6 +115,10 @@ func (n *Node) serveRoute(w http.ResponseWriter, r *http.Request, admin bool) {
 		notFound(w, r)
 		return
 	}
+	if route.nats && !n.serving.Load() {
+		writeEnvelope(w, http.StatusServiceUnavailable, "Not available yet", nil)
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), n.cfg.RequestTimeout)
 	defer cancel()
 	data, err := route.serve(n, ctx)

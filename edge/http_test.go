@@ -78,3 +78,21 @@ func TestShortOfMemory(t *testing.T) {
 		t.Errorf("GET /healthz: %d", got)
 	}
 }
+
+// TestRoutesBeforeNATS: an administrator who looks at a node that still waits
+// for NATS is told so.
+func TestRoutesBeforeNATS(t *testing.T) {
+	n := idle(t, func(*Config) {})
+	for path := range apiRoutes {
+		want := http.StatusOK
+		switch path {
+		case "list/nodes", "list/services", "list/routes", "list/wsdir":
+			want = http.StatusServiceUnavailable
+		case "clear":
+			want = http.StatusFound
+		}
+		if got := answerOf(n.adminHTTP(), "GET", apiPrefix+path, "", nil); got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
+}

@@ -58,7 +58,7 @@ type Node struct {
 
 	// Shared.
 	connected   atomic.Bool
-	serving     atomic.Bool // the workers are there
+	serving     atomic.Bool // what is immutable after start is there
 	fit         atomic.Bool // there is no reason against being ready, but perhaps a drain
 	draining    atomic.Bool // not ready any more
 	short       atomic.Bool // of memory
