@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
 
 	"hydrant/bus"
 	"hydrant/edge/internal/wire"
@@ -126,13 +128,20 @@ func (n *Node) isAdmin(authorization string) bool {
 		subtle.ConstantTimeCompare([]byte(token), []byte(n.cfg.AdminToken)) == 1
 }
 
+// keysEvery is how often a JSON Web Key Set is read again: how soon a new key
+// is known, and how long one that was withdrawn still counts.
+const keysEvery = time.Minute
+
+// keysTimeout bounds one reading of it.
+const keysTimeout = 10 * time.Second
+
 // tokenChecker verifies JSON Web Tokens (RFC 7519). Safe for concurrent use.
 type tokenChecker struct {
 	parser *jwt.Parser
 	key    jwt.Keyfunc
 }
 
-func newTokenChecker(ctx context.Context, cfg *Config) (*tokenChecker, error) {
+func newTokenChecker(ctx context.Context, cfg *Config, log *slog.Logger, every time.Duration) (*tokenChecker, error) {
 	if cfg.Auth != "jwt" {
 		return nil, nil
 	}
@@ -145,7 +154,17 @@ func newTokenChecker(ctx context.Context, cfg *Config) (*tokenChecker, error) {
 	}
 	t := &tokenChecker{parser: jwt.NewParser(options...)}
 	if cfg.AuthJwksUrl != "" {
-		set, err := keyfunc.NewDefaultCtx(ctx, []string{cfg.AuthJwksUrl})
+		// Loops check tokens, so nobody may make a check read the set by naming a
+		// key that is not in it, as keyfunc does by default.
+		never := rate.NewLimiter(0, 0)
+		set, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{cfg.AuthJwksUrl}, keyfunc.Override{
+			RefreshUnknownKID: never, RefreshInterval: every, HTTPTimeout: keysTimeout,
+			RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
+				return func(_ context.Context, err error) {
+					log.Warn("keys of tokens not read; those of before count", "error", err)
+				}
+			},
+		})
 		if err != nil {
 			return nil, fmt.Errorf("%w: EDGE_AUTH_JWKS_URL: %w", ErrConfig, err)
 		}

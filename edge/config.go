@@ -59,7 +59,7 @@ type Config struct {
 	AuthService     string   `split_words:"true" default:"auth-svcs" desc:"service that is asked with EDGE_AUTH=service"`
 	AuthAlgorithms  []string `split_words:"true" default:"EdDSA,ES256,RS256" desc:"signature algorithms that a token may use"`
 	AuthKeyFile     string   `split_words:"true" desc:"key of the tokens: PEM public key, or the HMAC secret for HS256/384/512"`
-	AuthJwksUrl     string   `split_words:"true" desc:"address of the JSON Web Key Set, instead of a key file"`
+	AuthJwksUrl     string   `split_words:"true" desc:"address of the JSON Web Key Set, instead of a key file; read again every minute"`
 	AuthIssuer      string   `split_words:"true" desc:"required iss of a token; empty: any"`
 	AuthAudience    string   `split_words:"true" desc:"required aud of a token; empty: any"`
 	AuthCookie      string   `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`

@@ -101,7 +101,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.fromRouter = umf.AppendString(nil, n.id+"@"+cfg.ServiceName+":/")
 	n.sessionOptions = session.Options{Window: cfg.Window}
 	n.signatures = newSignatures(&cfg, n.m)
-	tokens, err := newTokenChecker(ctx, &cfg)
+	tokens, err := newTokenChecker(ctx, &cfg, n.log, keysEvery)
 	if err != nil {
 		cancel()
 		return nil, err
