@@ -106,13 +106,17 @@ type Prefix netip.Prefix
 // Decode implements envconfig.Decoder.
 func (p *Prefix) Decode(text string) error {
 	text = strings.TrimSpace(text)
-	if addr, err := netip.ParseAddr(text); err == nil {
-		*p = Prefix(netip.PrefixFrom(addr, addr.BitLen()))
-		return nil
-	}
 	prefix, err := netip.ParsePrefix(text)
+	if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
+		prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
 	if err != nil {
 		return fmt.Errorf("%q is neither an address nor a network", text)
+	}
+	// Peers' addresses are IPv4 however they come, and would not be in ::ffff:0:0/96.
+	const mapped = 96
+	if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= mapped {
+		prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-mapped)
 	}
 	*p = Prefix(prefix.Masked())
 	return nil

@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,6 +147,25 @@ func TestVariablesAreDocumented(t *testing.T) {
 		}
 		if !strings.Contains(string(readme), "`"+v.Name+"`") {
 			t.Errorf("%s is missing in the README", v.Name)
+		}
+	}
+}
+
+// TestPrefixDecode: an address is the same one however it is written.
+func TestPrefixDecode(t *testing.T) {
+	for text, holds := range map[string]string{
+		"10.1.2.3": "10.1.2.3", "10.1.2.3/8": "10.9.9.9", "::ffff:10.1.2.3": "10.1.2.3", "::ffff:10.0.0.0/104": "10.1.2.3",
+		"2001:db8::/32": "2001:db8::1", " fd00::1 ": "fd00::1",
+	} {
+		var got Prefix
+		if err := got.Decode(text); err != nil || !netip.Prefix(got).Contains(netip.MustParseAddr(holds)) {
+			t.Errorf("%q: %v, %v, without %s", text, netip.Prefix(got), err, holds)
+		}
+	}
+	for _, text := range []string{"", "proxy", "10.0.0.0/33"} {
+		var got Prefix
+		if err := got.Decode(text); err == nil {
+			t.Errorf("%q: %v, want an error", text, netip.Prefix(got))
 		}
 	}
 }
