@@ -96,3 +96,26 @@ func TestRoutesBeforeNATS(t *testing.T) {
 		}
 	}
 }
+
+// TestPostOrigin (FAILURES S1): what a foreign page may not send over a
+// WebSocket it may not post either. Programs send no Origin.
+func TestPostOrigin(t *testing.T) {
+	n := idle(t, func(cfg *Config) { cfg.AllowedOrigins = []string{"https://app.example"} })
+	for origin, want := range map[string]int{
+		"":                     http.StatusBadRequest, // of what is posted here
+		"http://example.com":   http.StatusBadRequest, // httptest's own host
+		"https://app.example":  http.StatusBadRequest,
+		"https://evil.example": http.StatusForbidden,
+		"null":                 http.StatusForbidden,
+	} {
+		header := http.Header{}
+		if origin != "" {
+			header.Set("Origin", origin)
+		}
+		for _, path := range []string{"send", "queue", "message"} {
+			if got := answerOf(n.publicHTTP(), "POST", apiPrefix+path, "{}", header); got != want {
+				t.Errorf("POST %s from %q: %d, want %d", path, origin, got, want)
+			}
+		}
+	}
+}

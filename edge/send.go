@@ -21,6 +21,11 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 		writeEnvelope(w, http.StatusUnauthorized, "Authorization needed", nil)
 		return nil, false
 	}
+	if !n.originAllowed(r.Header.Get("Origin"), r.Host) {
+		n.m.dropped.with("origin").Inc()
+		writeEnvelope(w, http.StatusForbidden, "Origin is not allowed", nil)
+		return nil, false
+	}
 	if n.short.Load() {
 		n.m.shed.with("refused").Inc()
 		writeEnvelope(w, http.StatusServiceUnavailable, "Node is short of memory", nil)
