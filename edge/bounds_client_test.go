@@ -90,6 +90,45 @@ func TestAnswersNotRead(t *testing.T) {
 	r.serves(other)
 }
 
+// TestAskingBehindLargeMessages: a client that is busy with messages larger than
+// the bound of its queue may ask meanwhile, and is answered. Nor does it matter
+// that word of room was kept until there was none.
+func TestAskingBehindLargeMessages(t *testing.T) {
+	r := run(t, func(*Config) {})
+	const messages = 12
+	clients := make([]*harness.Client, 6)
+	for i := range clients { // what stays in the queue is a matter of luck
+		clients[i] = r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096})
+		r.store(clients[i].ID, 0, messages, 500<<10+i*80<<10)
+	}
+	r.until(func() error {
+		if n := r.metric(`hydrant_sessions{state="behind"}`); n < float64(len(clients)) {
+			return fmt.Errorf("%v sessions are behind", n)
+		}
+		return nil
+	})
+	for _, c := range clients {
+		w := r.owner(c)
+		w.post(func() { r.Writable(w.attachments[c.ID].client.conn) })
+		r.send(c, harness.Object{"to": "hydra-router:/", "mid": "asked", "typ": "ping", "bdy": 1})
+	}
+	for _, c := range clients {
+		for stored, answered := 0, false; stored < messages || !answered; {
+			m, err := c.Next(context.WithoutCancel(t.Context()))
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case m.Rmid() == "asked":
+				answered = true
+			case m.Mid() == fmt.Sprint("stored-", stored):
+				stored++
+			default:
+				t.Fatalf("%.200s comes", m.Raw)
+			}
+		}
+	}
+}
+
 // TestPushesNotRead: at-most-once pushes to a client that does not read. What is
 // in its mailbox waits.
 func TestPushesNotRead(t *testing.T) {

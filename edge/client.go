@@ -177,7 +177,12 @@ func (c *client) barrier(token uint64) {
 func (n *Node) Writable(conn *wire.Conn) {
 	if c, ok := conn.Data().(*client); ok && c.a != nil {
 		a := c.a
-		a.whenActive(writable, func() { a.core.Writable(a) })
+		a.whenActive(writable, func() {
+			// What was kept during a suspension may have been filled up since.
+			if !conn.Full() {
+				a.core.Writable(a)
+			}
+		})
 	}
 }
 

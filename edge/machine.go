@@ -140,7 +140,7 @@ func (a *attachment) Gap(g session.Gap) bool {
 		a.start = 0
 	}
 	if a.class != session.Acked {
-		return a.client.conn.Buffered() < int(w.node.cfg.WriteBuffer)
+		return !a.client.conn.Full()
 	}
 	body := make([]byte, 0, 96)
 	body = append(body, `{"from":"`...)

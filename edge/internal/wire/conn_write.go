@@ -20,8 +20,9 @@ const (
 // Send queues the concatenation of parts as one text frame, which must be
 // UTF-8; the bytes are copied. room is false if WriteBuffer bytes or more are
 // queued: the caller should stop until Writable is called. queued is false if
-// twice that were queued already, which leaves room for what a caller has in
-// hand, or the connection is not open: the frame is not sent.
+// twice that were queued already, beside the frame with which the room ran out,
+// which may be a large one; so there is room for what a caller has in hand. It is
+// also false if the connection is not open. The frame is not sent then.
 func (c *Conn) Send(parts ...[]byte) (queued, room bool) {
 	return c.send(ws.OpText, parts)
 }
@@ -37,7 +38,7 @@ func (c *Conn) send(op ws.OpCode, parts [][]byte) (queued, room bool) {
 	}
 	l := c.l
 	before := c.Buffered()
-	if before >= 2*l.o.WriteBuffer {
+	if before >= 2*l.o.WriteBuffer+int(c.over) {
 		c.set(flagNoRoom)
 		return false, false
 	}
@@ -63,11 +64,17 @@ func (c *Conn) send(op ws.OpCode, parts [][]byte) (queued, room bool) {
 	}
 	l.count.messagesOut++
 	if before+n >= l.o.WriteBuffer {
+		if before < l.o.WriteBuffer {
+			c.over = uint32(min(n, math.MaxUint32))
+		}
 		c.set(flagNoRoom)
 		return true, false
 	}
 	return true, true
 }
+
+// Full reports that Send has found no room, and Writable is due.
+func (c *Conn) Full() bool { return c.has(flagNoRoom) }
 
 // room returns the queue with room for n bytes, which are written in this
 // iteration; nil if there is no memory.

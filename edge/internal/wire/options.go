@@ -38,7 +38,8 @@ type Options struct {
 	// MaxHandshake bounds the bytes of a request head: 8 KiB.
 	MaxHandshake int
 	// WriteBuffer is how many bytes may be queued for a socket before Send
-	// says that there is no room; beyond twice that it refuses. 256 KiB.
+	// says that there is no room; beyond twice that, and the frame with which
+	// it was exceeded, Send refuses. 256 KiB.
 	WriteBuffer int
 	// BufferMemory bounds the bytes of all partial messages and queued output
 	// of the server; who would need more is closed with 1013. 0: no bound.

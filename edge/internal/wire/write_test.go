@@ -414,6 +414,39 @@ func TestCompact(t *testing.T) {
 	}
 }
 
+// TestRoomBehindLargeFrame: however large the frame is with which the room runs
+// out, as much again is taken behind it as behind a small one.
+func TestRoomBehindLargeFrame(t *testing.T) {
+	const buffer, answer = 16 << 10, 1 << 10
+	for _, size := range []int{answer, 1 << 20} {
+		b := opened(t, Options{WriteBuffer: buffer}, echoHandler{})
+		b.c.Send(make([]byte, buffer/2))
+		for room := true; room; {
+			queued := false
+			if queued, room = b.c.Send(make([]byte, size)); !queued {
+				t.Fatal("a frame is refused where there is room")
+			}
+		}
+		if !b.c.Full() {
+			t.Error("without room and not full")
+		}
+		taken := 0
+		for {
+			queued, room := b.c.Send(make([]byte, answer))
+			if room {
+				t.Fatal("room in a full queue")
+			}
+			if !queued {
+				break
+			}
+			taken += answer
+		}
+		if taken < buffer || taken > 2*buffer {
+			t.Errorf("%d bytes are taken behind frames of %d", taken, size)
+		}
+	}
+}
+
 // TestPongsRead: a client that always has something on its way, and reads it, may
 // ask as often as it likes.
 func TestPongsRead(t *testing.T) {
