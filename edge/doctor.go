@@ -68,10 +68,6 @@ func checkAdmin(cfg *Config) []bus.Check {
 	return []bus.Check{c}
 }
 
-// spareDescriptors are for what is not a client: NATS, loops, files, and the
-// connections that are let in to be refused.
-const spareDescriptors = 512
-
 // fewDescriptors is a limit that looks like nobody thought of it.
 const fewDescriptors = 10_000
 
@@ -81,13 +77,13 @@ func checkDescriptors(clients int) []bus.Check {
 	if !ok {
 		return nil
 	}
-	c := bus.Check{What: "descriptors", Detail: fmt.Sprintf("limit %d, one for each client", limit)}
+	most := mostConnections(limit)
+	c := bus.Check{What: "descriptors", Detail: fmt.Sprintf("limit %d, room for %d clients", limit, most)}
 	const fix = "raise the limit: LimitNOFILE= of systemd, ulimits: of compose, ulimit -n"
 	switch {
-	case clients > 0 && uint64(clients)+spareDescriptors > limit:
-		c.Verdict = bus.Fail
-		c.Detail += fmt.Sprintf("; EDGE_MAX_CONNECTIONS is %d, and %d more are needed", clients, spareDescriptors)
-		c.Fix = fix
+	case clients > most:
+		c.Verdict, c.Fix = bus.Fail, fix
+		c.Detail += fmt.Sprintf("; EDGE_MAX_CONNECTIONS is %d", clients)
 	case clients == 0 && limit < fewDescriptors:
 		c.Verdict, c.Fix = bus.Warn, fix
 	}

@@ -3,10 +3,12 @@ package edge
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net"
 	"testing"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/wire"
 )
 
 // TestStopBeforeNATSAnswers: a node that is told to stop while it still waits
@@ -36,5 +38,34 @@ func TestStopBeforeNATSAnswers(t *testing.T) {
 	}
 	if ready, reasons := node.readiness(true); ready || len(reasons) == 0 {
 		t.Errorf("ready %v, reasons %v", ready, reasons)
+	}
+}
+
+// TestConnectionsWithinDescriptors (FAILURES P14): without a bound of its own a
+// node takes no more sockets than leave descriptors for NATS, and for telling
+// how it is.
+func TestConnectionsWithinDescriptors(t *testing.T) {
+	o, err := idle(t, func(*Config) {}).wireOptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit, ok := descriptorLimit()
+	if ok != (o.MaxConnections > 0) {
+		t.Errorf("%d connections, with a limit of %d descriptors, %v", o.MaxConnections, limit, ok)
+	}
+	for _, limit := range []uint64{1, 64, 256, 576, 577, 1024, 4096, 1 << 20, 1 << 40, math.MaxUint64} {
+		n := mostConnections(limit)
+		if n < 1 || n > math.MaxInt32 || uint64(n) > limit {
+			t.Errorf("limit %d: %d connections", limit, n)
+		}
+		if sockets := uint64(n + wire.Reserve(n)); limit >= 1024 && sockets+spareDescriptors > limit {
+			t.Errorf("limit %d: %d sockets", limit, sockets)
+		}
+		if limit >= 4096 && limit < 1<<30 && uint64(n) < limit*3/4 {
+			t.Errorf("limit %d: no more than %d connections", limit, n)
+		}
+	}
+	if o, err := idle(t, func(cfg *Config) { cfg.MaxConnections = 7 }).wireOptions(); err != nil || o.MaxConnections != 7 {
+		t.Errorf("%d connections where 7 are set, %v", o.MaxConnections, err)
 	}
 }

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 
 	"hydrant/edge/internal/wire"
@@ -16,6 +17,9 @@ func (n *Node) wireOptions() (wire.Options, error) {
 		MessageRate: n.cfg.RateMessages, ByteRate: float64(n.cfg.RateBytes),
 		BufferMemory: memoryLimit() / memoryBuffers, Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
 	}
+	if limit, ok := descriptorLimit(); ok && o.MaxConnections == 0 {
+		o.MaxConnections = mostConnections(limit)
+	}
 	for _, p := range n.cfg.TrustedProxies {
 		o.TrustedProxies = append(o.TrustedProxies, netip.Prefix(p))
 	}
@@ -27,4 +31,14 @@ func (n *Node) wireOptions() (wire.Options, error) {
 		o.TLS = certificates.Config()
 	}
 	return o, nil
+}
+
+// spareDescriptors are for what is not a socket of a client: NATS, loops, files.
+const spareDescriptors = 512
+
+// mostConnections is how many connections leave descriptors for everything
+// else: without any, a node could neither reach NATS nor say how it is.
+func mostConnections(limit uint64) int {
+	sockets := int(min(limit, math.MaxInt32)) - spareDescriptors - wire.Reserve(0)
+	return max(sockets-sockets/64, int(min(limit, spareDescriptors)+1)/2) // the reserve grows by a 64th
 }

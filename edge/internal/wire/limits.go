@@ -5,7 +5,7 @@ import "net/netip"
 // admit counts a socket in, unless there are too many; 0: it may stay.
 func (s *Server) admit(c *Conn) Drop {
 	n := s.sockets.Add(1)
-	if limit := int64(s.o.MaxConnections); limit > 0 && n > limit+s.reserve() {
+	if limit := int64(s.o.MaxConnections); limit > 0 && n > limit+int64(Reserve(s.o.MaxConnections)) {
 		s.sockets.Add(-1)
 		return DropNodeFull
 	}
@@ -16,10 +16,10 @@ func (s *Server) admit(c *Conn) Drop {
 	return 0
 }
 
-// reserve is how many sockets more than MaxConnections are let in, to be
+// Reserve is how many sockets more than MaxConnections are let in, to be
 // answered 503, or to be served if they want plain HTTP: a health check must
 // get through when the node is full.
-func (s *Server) reserve() int64 { return 64 + int64(s.o.MaxConnections)/64 }
+func Reserve(maxConnections int) int { return 64 + maxConnections/64 }
 
 // full reports whether one more WebSocket would be too many. The connection
 // that asks is counted already.

@@ -53,7 +53,7 @@ func TestReserve(t *testing.T) {
 	for s.admit(&Conn{}) == 0 {
 		n++
 	}
-	if want := 2 + int(s.reserve()); n != want {
+	if want := 2 + Reserve(2); n != want {
 		t.Errorf("%d sockets were admitted, want %d", n, want)
 	}
 	if got := s.sockets.Load(); got != int64(n) {
