@@ -108,17 +108,24 @@ func (n *Node) findToken(r *wire.Request) string {
 			return token
 		}
 	}
-	if cookies, err := http.ParseCookie(r.Header("Cookie")); err == nil {
-		for _, cookie := range cookies {
-			if cookie.Name == n.cfg.AuthCookie {
-				return cookie.Value
-			}
-		}
+	if token := cookieOf(r.Header("Cookie"), n.cfg.AuthCookie); token != "" {
+		return token
 	}
 	if u, err := url.ParseRequestURI(r.URI()); err == nil {
 		return u.Query().Get("access_token")
 	}
 	return ""
+}
+
+// cookieOf is the value of a cookie; "" if there is none. Malformed ones of
+// other applications are passed over, where http.ParseCookie gives up.
+func cookieOf(header, name string) string {
+	r := http.Request{Header: http.Header{"Cookie": {header}}}
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
 }
 
 // isAdmin checks the bearer token of administrators in constant time.

@@ -188,3 +188,19 @@ func TestNewKey(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCookieOf: cookies of others do not hide the one with the token.
+func TestCookieOf(t *testing.T) {
+	for header, want := range map[string]string{
+		"":                                    "",
+		"access_token=t":                      "t",
+		"a=b; access_token=t; access_token=u": "t",
+		`prefs={"x":1}; access_token=t`:       "t",
+		"flag; access_token=t":                "t",
+		"Access_Token=t":                      "",
+	} {
+		if got := cookieOf(header, "access_token"); got != want {
+			t.Errorf("%q: %q, want %q", header, got, want)
+		}
+	}
+}
