@@ -53,7 +53,7 @@ type Config struct {
 	Signature         string        `default:"off" desc:"off, or required: every message must carry a valid signature"`
 	SignatureKeys     []string      `split_words:"true" secret:"true" desc:"secrets of the signatures, separated by commas; the first signs, all verify"`
 	SignatureKeysFile string        `split_words:"true" desc:"file with the secrets, one a line"`
-	SignatureWindow   time.Duration `split_words:"true" default:"0s" desc:"refuse signed messages older or newer than this, and repeated mids; 0: off"`
+	SignatureWindow   time.Duration `split_words:"true" default:"0s" desc:"refuse signed messages older or newer than this, and repeated mids, of which a node remembers 262144 for twice as long; 0: off"`
 
 	Auth            string   `default:"none" desc:"who may connect: none, jwt or service"`
 	AuthService     string   `split_words:"true" default:"auth-svcs" desc:"service that is asked with EDGE_AUTH=service"`

@@ -127,13 +127,13 @@ func TestRecentIsBounded(t *testing.T) {
 	refused := 0
 	r := newRecent(2, func() { refused++ })
 	now := time.Unix(1000, 0)
-	if !r.add("a", now, time.Minute) || r.add("a", now, time.Minute) || !r.add("b", now, time.Minute) {
+	if r.add("a", now, time.Minute) != nil || r.add("a", now, time.Minute) != errReplay || r.add("b", now, time.Minute) != nil {
 		t.Fatal("a repeated key must be refused, a new one taken")
 	}
-	if r.add("c", now, time.Minute) || refused != 1 {
+	if r.add("c", now, time.Minute) != errReplayFull || refused != 1 {
 		t.Error("taken beyond the bound, or not counted")
 	}
-	if !r.add("c", now.Add(time.Minute), time.Minute) {
+	if r.add("c", now.Add(time.Minute), time.Minute) != nil {
 		t.Error("not taken after the others had their time")
 	}
 }

@@ -25,9 +25,9 @@ func newRecent(limit int, full func()) *recent {
 	return &recent{limit: limit, full: full, until: make(map[string]time.Time)}
 }
 
-// add reports whether key was not there yet, and keeps it for d. At the bound
-// the key is refused as if it had been there: the check fails safe.
-func (r *recent) add(key string, now time.Time, d time.Duration) bool {
+// add keeps a key for d. It returns errReplay if it is there already, and
+// errReplayFull at the bound, where nobody can tell: the check fails safe.
+func (r *recent) add(key string, now time.Time, d time.Duration) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(r.order) > 0 && !r.until[r.order[0]].After(now) {
@@ -35,15 +35,15 @@ func (r *recent) add(key string, now time.Time, d time.Duration) bool {
 		r.order = r.order[1:]
 	}
 	if _, there := r.until[key]; there {
-		return false
+		return errReplay
 	}
 	if len(r.order) >= r.limit {
 		r.full()
-		return false
+		return errReplayFull
 	}
 	r.until[key] = now.Add(d)
 	r.order = append(r.order, key)
-	return true
+	return nil
 }
 
 // Failed resumes of one address: a burst, which a crowd behind one address

@@ -73,8 +73,11 @@ func (c *client) verify(e *umf.Envelope) bool {
 		return true
 	}
 	c.took(inBadSignature)
-	text, code := signatureProblem(err)
-	c.refuse(e.Raw(umf.Mid), code, text)
+	text, code, closes := signatureProblem(err)
+	c.fail(e.Raw(umf.Mid), code, text)
+	if closes {
+		c.close(closePolicy, code)
+	}
 	return false
 }
 

@@ -48,8 +48,12 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 	}
 	if n.signatures != nil {
 		if err := n.signatures.check(e, time.Now()); err != nil {
-			text, _ := signatureProblem(err)
-			writeEnvelope(w, http.StatusBadRequest, text, nil)
+			text, code, _ := signatureProblem(err)
+			status := http.StatusBadRequest
+			if code == codeOverload {
+				status = http.StatusServiceUnavailable
+			}
+			writeEnvelope(w, status, text, nil)
 			return nil, false
 		}
 	}

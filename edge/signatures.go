@@ -11,8 +11,9 @@ import (
 
 // Conditions of the replay window.
 var (
-	errStale  = errors.New("edge: signed message outside the time window")
-	errReplay = errors.New("edge: signed message repeated")
+	errStale      = errors.New("edge: signed message outside the time window")
+	errReplay     = errors.New("edge: signed message repeated")
+	errReplayFull = errors.New("edge: too many signed messages to tell which are repeated")
 )
 
 // maxReplayMids bounds the mids that the replay window remembers on a node.
@@ -50,10 +51,7 @@ func (s *signatures) check(e *umf.Envelope, now time.Time) error {
 	if err != nil || at.Before(now.Add(-s.window)) || at.After(now.Add(s.window)) {
 		return errStale
 	}
-	if !s.seen.add(replayKey(e), now, 2*s.window) {
-		return errReplay
-	}
-	return nil
+	return s.seen.add(replayKey(e), now, 2*s.window)
 }
 
 // replayKey stands for a mid in the form that was signed: who repeats a message
@@ -65,14 +63,18 @@ func replayKey(e *umf.Envelope) string {
 	return string(sum[:])
 }
 
-func signatureProblem(err error) (text, code string) {
+// signatureProblem is what the sender is told, and whether the connection ends
+// with it: not if nothing is wrong with the message.
+func signatureProblem(err error) (text, code string, closes bool) {
 	switch {
 	case errors.Is(err, umf.ErrUnsigned):
-		return "Not a signed UMF message", codeUnsigned
+		return "Not a signed UMF message", codeUnsigned, true
 	case errors.Is(err, errStale):
-		return "Signed UMF message is outside the time window", codeSignature
+		return "Signed UMF message is outside the time window", codeSignature, true
 	case errors.Is(err, errReplay):
-		return "Signed UMF message was sent before", codeSignature
+		return "Signed UMF message was sent before", codeSignature, true
+	case errors.Is(err, errReplayFull):
+		return "Too many signed UMF messages within the time window", codeOverload, false
 	}
-	return "Invalid signed UMF message", codeSignature
+	return "Invalid signed UMF message", codeSignature, true
 }

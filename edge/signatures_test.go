@@ -9,6 +9,32 @@ import (
 	"hydrant/umf"
 )
 
+// TestReplayTableFull: who finds no room is told so, and not that somebody has
+// sent the message before.
+func TestReplayTableFull(t *testing.T) {
+	keys, now := umf.NewKeys("secret"), time.Now()
+	s := newSignatures(&Config{Signature: "required", SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, newMetrics())
+	s.seen.limit = 1
+	for i, want := range []error{nil, errReplayFull} {
+		e := new(umf.Envelope)
+		for _, signature := range []string{"", "signed"} {
+			if signature != "" {
+				signature = keys.Sign(e)
+			}
+			text := fmt.Sprintf(`{"to":"a:/","frm":"b:/","mid":"%d","sig":"%s","ts":"%s","bdy":1}`, i, signature, umf.AppendTimestamp(nil, now))
+			if err := umf.Scan([]byte(text), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.check(e, now); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("message %d: %v, want %v", i, err, want)
+		}
+	}
+	if _, code, closes := signatureProblem(errReplayFull); code != codeOverload || closes {
+		t.Errorf("told as %s, closing: %v", code, closes)
+	}
+}
+
 // TestReplay: a message counts as sent before however its mid is spelt, since
 // its signature does not depend on that (HYDRA.md, "Signed messages" 5 and 6).
 func TestReplay(t *testing.T) {
