@@ -138,7 +138,7 @@ func (c *client) ready() {
 
 // readOn reads again unless something still speaks against it.
 func (c *client) readOn() {
-	if !c.busy && !c.paused && !c.closing {
+	if !c.busy && !c.paused && !c.closing && c.calls < maxCallsPerClient {
 		c.conn.Resume()
 	}
 }

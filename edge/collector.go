@@ -174,7 +174,7 @@ func (c *collector) queues() {
 		func(s *snapshot) float64 { return s.sum(func(w *worker) int64 { return w.out.bytes.Load() }) })
 	c.gauge("outbox_unacknowledged", "Publishes to mailboxes and work queues that the store has not acknowledged.",
 		func(s *snapshot) float64 { return s.sum(func(w *worker) int64 { return w.out.flying.Load() }) })
-	c.counter("held_back_total", "Times a client was not read from because the queue to NATS was half full.",
+	c.counter("held_back_total", "Times a client was not read from for a while, because the queue to NATS was half full or it had asked for much.",
 		func(s *snapshot) float64 {
 			return s.sum(func(w *worker) int64 { return int64(w.tally.heldBack.Load()) })
 		})

@@ -206,17 +206,17 @@ func (w *worker) post(f func()) {
 // the workers stay for others.
 const maxCallsPerClient = poolWorkers / 2
 
-// call is submit for what a client asks of the router, as often as it likes.
+// call is submit for what a client asks of the router, as often as it likes: at
+// the bound it is not read from until one of its calls has ended.
 func call[T any](c *client, job func(context.Context) (T, error), done func(T, error)) {
-	if c.calls >= maxCallsPerClient {
-		c.w.node.m.dropped.with("calls").Inc()
-		var zero T
-		done(zero, errBusy)
-		return
-	}
 	c.calls++
+	if c.calls == maxCallsPerClient {
+		c.w.tally.heldBack.Add(1)
+		c.conn.Pause()
+	}
 	submit(c.w, job, func(v T, err error) {
 		c.calls--
+		c.readOn()
 		done(v, err)
 	})
 }
