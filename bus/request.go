@@ -144,5 +144,5 @@ func (r *Request) refuse(f *Failure) error {
 	if err != nil {
 		return err
 	}
-	return r.svc.acks.publish(nm, func(uint64, error) {})
+	return r.svc.refusals.publish(nm, func(uint64, error) {})
 }

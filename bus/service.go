@@ -22,11 +22,12 @@ type Handler func(ctx context.Context, r *Request) error
 // methods may be called concurrently.
 type Service struct {
 	// Immutable after NewService.
-	cfg     ServiceConfig
-	nc      *nats.Conn
-	acks    *acks
-	slots   chan struct{} // a full buffer is a full window of PushAsync
-	tracing tracing
+	cfg      ServiceConfig
+	nc       *nats.Conn
+	acks     *acks         // of PushAsync
+	slots    chan struct{} // a full buffer is a full window of them
+	refusals *acks         // apart, so that neither takes the other's room
+	tracing  tracing
 
 	// Written before Start, immutable after it.
 	byType map[string]Handler
@@ -75,13 +76,17 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	// Refusals are sent past the window of PushAsync, in an equal one.
-	a, err := newAcks(nc, 2*cfg.Window, cfg.ReplyTimeout)
+	pushes, err := newAcks(nc, cfg.Window, cfg.ReplyTimeout)
 	if err != nil {
 		return nil, err
 	}
+	refusals, err := newAcks(nc, cfg.Window, cfg.ReplyTimeout)
+	if err != nil {
+		pushes.close()
+		return nil, err
+	}
 	s := &Service{
-		cfg: cfg, nc: nc, acks: a, tracing: cfg.tracing(),
+		cfg: cfg, nc: nc, acks: pushes, refusals: refusals, tracing: cfg.tracing(),
 		byType:  make(map[string]Handler),
 		events:  make(map[SessionEvent]func(context.Context, Event)),
 		slots:   make(chan struct{}, cfg.Window),
@@ -92,7 +97,9 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	s.watch.Go(func() {
 		for range s.status {
-			a.fail(fmt.Errorf("%w: %w", ErrUnconfirmed, nats.ErrDisconnected))
+			err := fmt.Errorf("%w: %w", ErrUnconfirmed, nats.ErrDisconnected)
+			pushes.fail(err)
+			refusals.fail(err)
 		}
 	})
 	return s, nil

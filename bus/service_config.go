@@ -51,7 +51,8 @@ type ServiceConfig struct {
 	// Queue bounds the messages that wait for a handler. What comes above is
 	// answered with an error at once. Default 32,768.
 	Queue int
-	// Window bounds the publishes in flight. Default 1024.
+	// Window bounds the asynchronous pushes in flight, and the refusals of an
+	// overloaded service as well. Default 1024.
 	Window int
 	// HandlerTimeout bounds a handler's context; the sender's own timeout, if
 	// shorter, does as well. Default 30 s.
@@ -156,6 +157,6 @@ func (s *Service) statsData(*micro.Endpoint) any {
 		"invalid":  s.stats.Invalid.Load(),
 		"retried":  s.stats.Retried.Load(),
 		"waiting":  int64(s.pool.waiting()),
-		"inflight": int64(s.acks.pending()),
+		"inflight": int64(s.acks.pending() + s.refusals.pending()),
 	}
 }

@@ -105,6 +105,7 @@ func (s *Service) finish() {
 		s.work.abandon()
 	}
 	s.acks.close()
+	s.refusals.close()
 	s.nc.RemoveStatusListener(s.status)
 	s.watch.Wait()
 }

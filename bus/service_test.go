@@ -332,6 +332,59 @@ func TestServiceOverload(t *testing.T) {
 	}
 }
 
+// TestServiceRefusalsAreApart: as many refusals wait for the store as may. That
+// is no reason to refuse a push.
+func TestServiceRefusalsAreApart(t *testing.T) {
+	s := startNATS(t)
+	silent := connect(t, s) // a store that takes its time
+	svc, err := NewService(connect(t, s), ServiceConfig{Name: "a", Window: 2, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sid := NewSID()
+	subject, _ := MailboxSubject(sid)
+	stored := make(chan *nats.Msg, 10)
+	if _, err := silent.ChanSubscribe(subject, stored); err != nil {
+		t.Fatal(err)
+	}
+	if err := silent.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	data := []byte(`{"to":"a:/","frm":"` + sid + `@client:/","mid":"1","bdy":{}}`)
+	r, err := svc.request(incoming{data: data, header: nats.Header{HeaderMailbox: {subject}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	for err == nil {
+		if err = r.refuse(failOverload); err == nil {
+			refused++
+		}
+	}
+	if !errors.Is(err, ErrOverload) || refused != 2 {
+		t.Fatalf("after %d refusals: %v", refused, err)
+	}
+	m, err := svc.NewMessage(sid+"@client:/", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	if err := svc.PushAsync(testContext(t), sid, m, func(err error) { done <- err }); err != nil {
+		t.Fatal(err)
+	}
+	for range refused + 1 {
+		if err := (<-stored).Respond([]byte(`{"stream":"x","seq":1}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := svc.Stop(testContext(t)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestServiceReplyWays: who did not come through a node is answered on NATS;
 // who cannot be answered is an error; a mailbox header that is no mailbox is
 // not published to.

@@ -241,6 +241,81 @@ func TestOutboxFull(t *testing.T) {
 	}
 }
 
+// TestSentIsWhatWasQueued: what a socket did not take was not sent.
+func TestSentIsWhatWasQueued(t *testing.T) {
+	r := run(t, func(cfg *Config) { cfg.WriteBuffer = 16 << 10 })
+	c := r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096})
+	const sent = `hydrant_messages_sent_total{kind="pong"}`
+	before := r.metric(sent)
+	r.moves(`hydrant_dropped_total{reason="slow"}`, func() {
+		for r.metric(`hydrant_dropped_total{reason="slow"}`) == 0 {
+			for range 500 {
+				if c.Send(harness.Object{"to": "hydra-router:/", "frm": c.Address(), "typ": "ping", "bdy": 1}) != nil {
+					break // closed
+				}
+			}
+		}
+	})
+	after, got := r.metric(sent), 0.0
+	for {
+		m, err := c.Next(t.Context())
+		if err != nil {
+			break
+		}
+		if m.Type() == "pong" {
+			got++
+		}
+	}
+	if got != after-before {
+		t.Errorf("%v pongs are counted, %v arrive", after-before, got)
+	}
+}
+
+// TestQueueFullAtAMessage: what a client asked for and does not read has filled
+// its queue when a message comes. That one is not sent, and not taken for
+// delivered by what the client answers then.
+func TestQueueFullAtAMessage(t *testing.T) {
+	r := run(t, func(cfg *Config) { cfg.WriteBuffer = 16 << 10 })
+	w, here, _ := r.crowd(1)
+	c := here[0]
+	r.store(c.ID, 0, 1, 1)
+	r.gets(c, 0, 1)
+	leave := r.hold(w)
+	filler := fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"filler","bdy":1}`, c.ID)
+	w.post(func() {
+		for a := w.attachments[c.ID]; a.client.conn.Buffered() < 2*int(r.cfg.WriteBuffer); {
+			a.client.send(outAnswer, filler)
+		}
+	})
+	r.store(c.ID, 1, 2, 1)
+	r.until(func() error {
+		if r.metric("hydrant_loop_inbox") < 2 {
+			return errNotYet
+		}
+		return nil
+	})
+	leave()
+	if code, reason, err := c.Closed(t.Context()); code != closeSlow || err != nil {
+		t.Fatalf("closed with %d %s, %v", code, reason, err)
+	}
+	for _, m := range c.Inbox() {
+		if m.Mid() != "filler" {
+			t.Fatalf("%s comes", m.Raw)
+		}
+	}
+	r.until(func() error {
+		if entry, _, err := r.dir.GetLatest(t.Context(), c.ID); err != nil || entry.State != bus.StateParked {
+			return errNotYet
+		}
+		return nil
+	})
+	again := r.dial(harness.DialOptions{})
+	if _, err := again.Resume(t.Context(), "reconnect", harness.Object{"id": c.ID}); err != nil || again.ID != c.ID {
+		t.Fatalf("the session is not given back: %v", err)
+	}
+	r.gets(again, 1, 2)
+}
+
 // holdOutbox keeps what a loop has for NATS from it.
 func (r *running) holdOutbox(w *worker) (leave func()) {
 	entered, left := make(chan struct{}), make(chan struct{})

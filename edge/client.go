@@ -207,9 +207,11 @@ func (n *Node) Flush(l *wire.Loop) { n.workerOf(l).out.flush() }
 
 // send queues one text frame and reports whether there is room for more.
 func (c *client) send(kind sent, payload []byte) bool {
-	c.w.tally.out[kind].add(len(payload))
 	queued, room := c.conn.Send(payload)
-	if !queued && !c.closing {
+	switch {
+	case queued:
+		c.w.tally.out[kind].add(len(payload))
+	case !c.closing:
 		// Nothing else bounds what a client asks for and does not read. What
 		// its mailbox holds comes again when it resumes.
 		c.w.node.m.dropped.with("slow").Inc()
@@ -232,8 +234,11 @@ func (c *client) close(code int, reason string) {
 	}
 	c.closing = true
 	c.stopTimers()
-	if a := c.a; a != nil && a.listening && !a.suspended {
-		a.core.Release(a) // a last barrier before the close frame: its pong still counts
+	// A last barrier before the close frame: its pong still counts. Not if the
+	// queue is what ends it: the machine is in the middle of a message that was
+	// not taken, and the barrier would be behind that.
+	if a := c.a; a != nil && a.listening && !a.suspended && code != closeSlow {
+		a.core.Release(a)
 	}
 	c.w.node.m.closeFrames.with(strconv.Itoa(code)).Inc()
 	c.conn.Close(code, reason)

@@ -21,7 +21,9 @@ func (a *attachment) Mark(id uint64, keep bool) {
 // NextMark returns a new marker id.
 func (a *attachment) NextMark() uint64 { return a.w.nextMark() }
 
-// Read asks the pool for the next batch of the mailbox.
+// Read asks the pool for the next batch of the mailbox. A full pool answers from
+// within, which the machine can take: to read is the last thing that it does in
+// an event.
 func (a *attachment) Read(from, anchor uint64, most int) {
 	w := a.w
 	if a.reader == nil {

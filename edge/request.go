@@ -63,7 +63,7 @@ func (w *worker) ask(c *client, subject string, header nats.Header, data []byte,
 	if err != nil {
 		panic(err) // both parts are this node's own
 	}
-	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, at: w.clock(), done: func(uint64, error) {
+	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, at: w.age(), done: func(uint64, error) {
 		w.post(func() { w.finish(r.id, nil, "failed") })
 	}})
 	w.armRequests()
@@ -186,7 +186,7 @@ func (w *worker) storeAnswer(sid string, msg outgoing) {
 		return
 	}
 	// The message id is the question's, and lets the store be asked again.
-	w.out.push(op{kind: opStore, sid: sid, data: data, mid: string(msg.rmid), from: "answer", at: w.clock(), done: done})
+	w.out.push(op{kind: opStore, sid: sid, data: data, mid: string(msg.rmid), from: "answer", at: w.age(), done: done})
 }
 
 // answerBody is what of a service's answer the client gets: the body of a UMF

@@ -211,7 +211,7 @@ func (c *client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 		panic(err) // the names are this node's own, and mid was measured
 	}
 	header, span := c.trace(inService, address.Service, e, c.a.serviceHeader())
-	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, span: span, at: w.clock(),
+	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, span: span, at: w.age(),
 		done: w.reportTo(c.a.sid, append([]byte(nil), f.mid...))})
 }
 
@@ -279,7 +279,7 @@ func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
 		return
 	}
 	header, span := c.trace(inWork, target.Service, e, c.a.serviceHeader())
-	w.out.push(op{kind: opWork, subject: target.Service, data: data, header: header, span: span, at: w.clock(),
+	w.out.push(op{kind: opWork, subject: target.Service, data: data, header: header, span: span, at: w.age(),
 		mid: string(f.mid), from: c.a.sid, done: w.reportTo(c.a.sid, append([]byte(nil), f.mid...))})
 }
 
@@ -304,7 +304,7 @@ func (c *client) deliver(e *umf.Envelope, to []byte, sid string, forwarded bool)
 	if !ok {
 		return
 	}
-	d := delivery{from: c.a.sid, to: sid, mid: append([]byte(nil), f.mid...), data: data, ttl: ttlOf(e), at: w.clock()}
+	d := delivery{from: c.a.sid, to: sid, mid: append([]byte(nil), f.mid...), data: data, ttl: ttlOf(e), at: w.age()}
 	d.header, d.span = c.trace(inClient, "", e, nil)
 	if waiting, ok := w.lookups[sid]; ok {
 		c.await(sid, waiting, d)

@@ -68,10 +68,6 @@ func newWorker(n *Node, loop *wire.Loop) *worker {
 	return w
 }
 
-// clock is the time at which this iteration began, on a clock that only goes
-// forward. To be used on the loop.
-func (w *worker) clock() time.Duration { return w.loop.Now().Sub(w.node.started) }
-
 // bridge hands live copies, and what other nodes ask for, from NATS to the
 // loop, in batches, until the context ends. It blocks while the loop's inbox is
 // full.
@@ -116,7 +112,8 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 	}
 }
 
-// age is how long the node has run, by the loop's clock, which runs evenly.
+// age is how long the node had run when this iteration of the loop began, on a
+// clock that only goes forward. To be used on the loop.
 func (w *worker) age() time.Duration { return w.loop.Now().Sub(w.node.started) }
 
 // junkMark makes the session machine pass over an entry as it does over a
