@@ -30,7 +30,7 @@ func TestPoolFull(t *testing.T) {
 		return nil
 	})
 	// A session whose client does not read is behind: it will need the pool.
-	const behind, size = 48, 200 << 10
+	const behind, size = 64, 200 << 10 // more than the kernel takes
 	slow, leaves := r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096}), r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096})
 	r.store(slow.ID, 0, behind, size)
 	r.store(leaves.ID, 0, behind, size)
@@ -40,10 +40,20 @@ func TestPoolFull(t *testing.T) {
 		}
 		return nil
 	})
-
 	r.moves(`hydrant_mailbox_reads_total{result="ok"}`, func() { r.gets(leaves, 0, 4) }) // so that there is something to clean up
 
-	release := r.holdPool(nil)
+	var release func()
+	r.until(func() error {
+		release = r.holdPool(nil)
+		for _, w := range r.workers {
+			r.onLoop(w, func() {}) // what has been read is answered
+		}
+		if len(r.pool.jobs) == 0 {
+			return nil // their queues are full: they ask for nothing
+		}
+		release()
+		return errNotYet
+	})
 	for r.pool.submit(func() {}) {
 	}
 	if busy, queued := r.metric("hydrant_pool_busy"), r.metric("hydrant_pool_queue"); busy != poolWorkers || queued != poolQueue {

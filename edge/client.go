@@ -147,23 +147,18 @@ func (c *client) readOn() {
 // before it arrived (RFC 6455 §5.5.3).
 func (n *Node) Pong(conn *wire.Conn, p []byte) {
 	c, ok := conn.Data().(*client)
-	if !ok || c.a == nil {
+	if !ok || c.a == nil || !c.a.listening {
 		return
 	}
 	token := uint64(0) // of a keepalive
 	if len(p) == 8 {
 		token = binary.BigEndian.Uint64(p)
 	}
-	a, e := c.a, ponged
-	if token == 0 {
-		e = alive
+	a := c.a
+	a.core.Pong(token, a) // also while it is suspended: what the client has read is so, whoever owns the session
+	if a.releasing() && a.core.Released() {
+		a.released()
 	}
-	a.whenActive(e, func() {
-		a.core.Pong(token, a)
-		if a.releasing() && a.core.Released() {
-			a.released()
-		}
-	})
 }
 
 // barrier sends the Ping whose Pong confirms delivery.

@@ -195,7 +195,7 @@ func (a *attachment) Attached() {
 	}
 }
 
-// event names what can happen to the machine. Of each kind the last one is kept
+// event names what can make the machine write. Of each kind the last one is kept
 // while the session is suspended, however long that is and whatever the client
 // sends: confirmations are cumulative, and of the others one says it all.
 type event uint8
@@ -203,8 +203,6 @@ type event uint8
 const (
 	answered  event = iota // a read
 	timedOut               // the timer
-	ponged                 // a barrier
-	alive                  // a pong that was none of ours
 	confirmed              // by an acked client
 	writable               // there is room
 	checked                // refresh, sweep, re-attach

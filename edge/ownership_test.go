@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -245,6 +246,33 @@ func TestReconnectedWhileEntering(t *testing.T) {
 	})
 	r.store(here[0].ID, 0, 3, 1)
 	r.gets(here[0], 0, 3)
+}
+
+// TestPongWhileVerifying: what the client has read it has read, whoever owns the
+// session. Its socket may be gone before that is known.
+func TestPongWhileVerifying(t *testing.T) {
+	r := run(t, func(*Config) {})
+	c := r.dial(harness.DialOptions{NoPong: true})
+	w := r.owner(c)
+	r.store(c.ID, 0, 1, 1)
+	r.gets(c, 0, 1)
+	last, err := r.Node.store.LastSeqs(t.Context(), []string{c.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq := last[c.ID]
+	defer r.holdPool(nil)()
+	r.onLoop(w, func() {
+		a := w.attachments[c.ID]
+		w.reconnected(w.epoch + 1)
+		if !a.suspended || a.core.Floor() >= seq {
+			t.Errorf("suspended %v, floor %d before the pong for %d", a.suspended, a.core.Floor(), seq)
+		}
+		r.Pong(a.client.conn, binary.BigEndian.AppendUint64(nil, seq))
+		if floor := a.core.Floor(); floor != seq {
+			t.Errorf("floor %d after the pong for %d", floor, seq)
+		}
+	})
 }
 
 // mailboxes is the stream that holds all mailboxes of the node.
