@@ -290,21 +290,27 @@ func TestQueueFullAtAMessage(t *testing.T) {
 	c := here[0]
 	r.store(c.ID, 0, 1, 1)
 	r.gets(c, 0, 1)
-	leave := r.hold(w)
+	subject, err := bus.LiveSubject(c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies, err := r.nc.SubscribeSync(subject)
+	if err != nil {
+		t.Fatal(err)
+	}
 	filler := fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"filler","bdy":1}`, c.ID)
-	w.post(func() {
-		for a := w.attachments[c.ID]; a.client.conn.Buffered() < 2*int(r.cfg.WriteBuffer); {
-			a.client.send(outAnswer, filler)
+	r.onLoop(w, func() {
+		r.store(c.ID, 1, 2, 1)
+		m, err := copies.NextMsgWithContext(t.Context())
+		if err != nil {
+			t.Error(err)
+			return
 		}
-	})
-	r.store(c.ID, 1, 2, 1)
-	r.until(func() error {
-		if r.metric("hydrant_loop_inbox") < 2 {
-			return errNotYet
+		for queued := true; queued; {
+			queued, _ = w.attachments[c.ID].client.conn.Send(filler)
 		}
-		return nil
+		w.deliver([]*nats.Msg{m}, w.epoch) // before anything leaves
 	})
-	leave()
 	if code, reason, err := c.Closed(t.Context()); code != closeSlow || err != nil {
 		t.Fatalf("closed with %d %s, %v", code, reason, err)
 	}
