@@ -103,6 +103,8 @@ func checkStream(have, want jetstream.StreamConfig) (found []Finding) {
 		fmt.Sprintf("at least %d, and explicit", minConsumers), have.MaxConsumers, update)
 	check(have.AllowDirect, "allow_direct", true, false, update)
 	check(have.AllowMsgTTL, "allow_msg_ttl", true, false, update)
+	check(have.SubjectDeleteMarkerTTL == want.SubjectDeleteMarkerTTL, "subject_delete_marker_ttl",
+		want.SubjectDeleteMarkerTTL, have.SubjectDeleteMarkerTTL, update)
 	check(!have.Sealed, "sealed", false, true, rebuild)
 	check(!have.NoAck, "no_ack", false, true, update)
 	check(samePtr(have.SubjectTransform, want.SubjectTransform), "subject_transform",

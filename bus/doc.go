@@ -28,6 +28,8 @@
 //	umf.v1.node.<node>                      node → node
 //	umf.v1.work.<service>                   work queue of a service
 //	umf.v1.evt.session.<what>.<c>.<sid>     what happened to a session
+//	umf.v1.expiry.<c>.<sid>                 message that grows as old as the session may, see "Expiry"
+//	umf.v1.gone.<c>.<sid>                   copy of the server's word that it has
 //
 // <m> is the mid of the client's message, as JSON text: "m" and the string, if
 // it is one of [A-Za-z0-9_-]{1,64}; else "x" and the unpadded base64url of the
@@ -125,6 +127,20 @@
 // is believed only from the leader ([Directory.Get]). If the answer to a write
 // is lost, its repetition meets its own first copy as a conflict; every write
 // carries a name (Umf-Write) by which the writer recognises it.
+//
+// # Expiry
+//
+// The directory forgets a session by itself and tells nobody. So who has parked
+// or renewed one also publishes an empty message to umf.v1.expiry.<c>.<sid>,
+// which the stream UMF_EXPIRY keeps, one for each session, for a session's time
+// to live. When it is too old the server puts a delete marker in its place
+// (subject_delete_marker_ttl, ADR-43), which is republished, and one of the nodes
+// gets the copy. It asks the directory's leader: if there is no such session any
+// more, it says so on umf.v1.evt.session.expired; if there is, since somebody has
+// used it, it leaves a new message. Nothing is remembered by a node, so the
+// sessions of one that died end in the same way; but those that it had for less
+// than a quarter of their time end without a word, for a message at each connect
+// would cost all for the sake of few.
 //
 // # A full store
 //

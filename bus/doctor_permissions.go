@@ -52,6 +52,8 @@ func probes(streams int) []probe {
 	subscribe("copies of what mailboxes store", prefixLive+tail)
 	subscribe("answers, and what nobody took", prefixReply+node+".>", prefixRequest+node+".>")
 	publish("session directory", refused, "", sessionKeyPrefix+sid)
+	publish("expiry of sessions", refused, "", prefixExpiry+tail)
+	subscribe("expiry of sessions", prefixGone+tail)
 	publish("orders to other nodes", nil, "", prefixNode+node)
 	subscribe("orders of other nodes", prefixNode+node)
 	publish("session events", nil, nothing, prefixEvent+string(SessionClosed)+"."+tail) // of no session, and no event
@@ -66,7 +68,7 @@ func probes(streams int) []probe {
 		subscribe("new leaders of streams", advisoryLeader+stream)
 		publish("look at streams", nil, "", apiStreamInfo+stream)
 		publish("create and update streams", nil, otherStream, apiPrefix+"STREAM.CREATE."+stream, apiPrefix+"STREAM.UPDATE."+stream)
-		if stream == WorkStream {
+		if stream == WorkStream || stream == expiryStream {
 			continue
 		}
 		publish("read mailboxes and directory", nil, nothing, apiMsgGet+stream, apiDirectGet+stream)

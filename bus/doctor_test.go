@@ -114,7 +114,7 @@ func TestDoctorChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	checks := examine()
-	if v, lines := verdict(checks, "streams"); v != OK || !strings.Contains(lines, "4 of 4 hold") {
+	if v, lines := verdict(checks, "streams"); v != OK || !strings.Contains(lines, "5 of 5 hold") {
 		t.Errorf("%v: %s", v, lines)
 	}
 	for _, what := range []string{"NATS", "JetStream", "clock", "permissions", "answer other nodes"} {

@@ -20,12 +20,12 @@ func NodePermissions(streams int) Permissions {
 			prefixService + "*", prefixInst + "*.*", prefixOut + "*.*", prefixWork + "*",
 			prefixNode + "*", prefixEvent + "*.*.*",
 			prefixReply + "*.*.*.*", // Verify's probe
-			sessionKeyPrefix + "*",
+			sessionKeyPrefix + "*", prefixExpiry + "*.*",
 			"$SRV.INFO",
 			apiPrefix + "INFO",
 		},
 		Subscribe: []string{
-			prefixLive + "*.*", prefixReply + "*.>", prefixRequest + "*.>", prefixNode + "*",
+			prefixLive + "*.*", prefixGone + "*.*", prefixReply + "*.>", prefixRequest + "*.>", prefixNode + "*",
 			"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>",
 			"_INBOX.>", advisoryLeader + "*",
 		},
@@ -35,7 +35,7 @@ func NodePermissions(streams int) Permissions {
 		p.Publish = append(p.Publish,
 			apiStreamInfo+stream, apiPrefix+"STREAM.CREATE."+stream, apiPrefix+"STREAM.UPDATE."+stream)
 		switch stream {
-		case WorkStream: // nodes only write to it
+		case WorkStream, expiryStream: // nodes only write to them
 		case sessionStream:
 			p.Publish = append(p.Publish, apiMsgGet+stream, apiDirectGet+stream, apiDirectGet+stream+".>")
 		default:
@@ -72,5 +72,5 @@ func streamNames(streams int) []string {
 	for i := range streams {
 		names = append(names, outStream(i))
 	}
-	return append(names, sessionStream, WorkStream)
+	return append(names, sessionStream, expiryStream, WorkStream)
 }

@@ -123,11 +123,11 @@ func (c *MailboxConfig) common(name string) jetstream.StreamConfig {
 
 // configs are all streams of the store.
 func (c *MailboxConfig) configs() []jetstream.StreamConfig {
-	all := make([]jetstream.StreamConfig, 0, c.Streams+2)
+	all := make([]jetstream.StreamConfig, 0, c.Streams+3)
 	for i := range c.Streams {
 		all = append(all, c.outConfig(i))
 	}
-	return append(all, c.sessionConfig(), c.workConfig())
+	return append(all, c.sessionConfig(), c.expiryConfig(), c.workConfig())
 }
 
 // merge is the configuration to update a stream to: what the store decides
@@ -149,6 +149,7 @@ func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	next.AllowDirect = true
 	next.AllowMsgTTL = true
 	next.AllowRollup = want.AllowRollup || have.AllowRollup
+	next.SubjectDeleteMarkerTTL = want.SubjectDeleteMarkerTTL
 	next.SubjectTransform = want.SubjectTransform
 	next.RePublish = want.RePublish
 	next.Replicas = max(have.Replicas, want.Replicas)
@@ -178,6 +179,7 @@ func sameConfig(a, b jetstream.StreamConfig) bool {
 		a.AllowDirect == b.AllowDirect &&
 		a.AllowMsgTTL == b.AllowMsgTTL &&
 		a.AllowRollup == b.AllowRollup &&
+		a.SubjectDeleteMarkerTTL == b.SubjectDeleteMarkerTTL &&
 		samePtr(a.SubjectTransform, b.SubjectTransform) &&
 		samePtr(a.RePublish, b.RePublish) &&
 		a.Replicas == b.Replicas &&

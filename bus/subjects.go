@@ -20,6 +20,8 @@ const (
 	prefixNode    = root + "node."
 	prefixWork    = root + "work."
 	prefixEvent   = root + "evt.session."
+	prefixExpiry  = root + "expiry."
+	prefixGone    = root + "gone."
 )
 
 // Stream, bucket and consumer names on the server.
@@ -32,6 +34,7 @@ const (
 	SessionBucket = "UMF_SESSIONS"
 
 	sessionStream    = "KV_" + SessionBucket
+	expiryStream     = "UMF_EXPIRY"
 	sessionKeyPrefix = "$KV." + SessionBucket + "."
 )
 
@@ -192,11 +195,12 @@ const (
 	SessionOpened  SessionEvent = "opened"
 	SessionParked  SessionEvent = "parked"
 	SessionResumed SessionEvent = "resumed"
-	// SessionExpired: the entry was gone while the client was connected. Nobody
-	// watches a parked session end.
+	// SessionExpired: nobody came back in time, or the store has lost the session.
+	// One whose node died before it was parked or renewed for the first time, a
+	// quarter of its time to live, ends without a word.
 	SessionExpired SessionEvent = "expired"
-	// SessionClosed is of the scheme, but nodes have no occasion to publish it: a
-	// client that leaves for good looks like one that comes back.
+	// SessionClosed: the client resumed another session instead, before anybody
+	// could hear of this one.
 	SessionClosed SessionEvent = "closed"
 )
 

@@ -87,6 +87,7 @@ func (w *worker) renew() {
 		}
 		a.whenActive(checked, func() { a.core.Refresh(a) })
 		a.save()
+		a.expireLater()
 	})
 }
 

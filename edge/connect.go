@@ -123,6 +123,9 @@ func (n *Node) subscribe() error {
 	if _, err := n.store.WatchLeaders(n.leaderChanged); err != nil { // ends with the connection
 		return fmt.Errorf("edge: %w", err)
 	}
+	if _, err := n.store.WatchExpiries(n.onExpiry); err != nil { // the same
+		return fmt.Errorf("edge: %w", err)
+	}
 	orders, err := bus.NodeSubject(n.id)
 	if err != nil {
 		return err

@@ -274,13 +274,48 @@ func (a *attachment) park() {
 func (a *attachment) parked() {
 	a.w.node.m.lifecycle.with("parked").Inc()
 	a.event(bus.SessionParked, "")
+	a.expireLater()
 	a.detach()
+}
+
+// expireLater has a node told when the directory's entry, which was just
+// written, may be gone.
+func (a *attachment) expireLater() {
+	subject, err := bus.ExpirySubject(a.sid)
+	if err != nil {
+		panic(err) // see liveSubject
+	}
+	a.w.out.push(op{kind: opPublish, subject: subject})
+}
+
+// onExpiry is called on one of all nodes when a session's time is over, as far
+// as parking and renewals tell: it may have been in use since.
+func (n *Node) onExpiry(sid string) {
+	if !n.pool.submit(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
+		defer cancel()
+		_, _, err := n.dir.GetLatest(ctx, sid)
+		switch {
+		case errors.Is(err, bus.ErrNoSession):
+			n.m.lifecycle.with("expired").Inc()
+			err = bus.PublishEvent(n.nc, bus.Event{What: bus.SessionExpired, Session: sid, Node: n.id})
+		case err == nil:
+			err = n.store.ExpireLater(sid)
+		}
+		if err != nil {
+			n.m.dropped.with("expiry").Inc()
+			n.log.Debug("not known whether a session has expired", "sid", sid, "error", err)
+		}
+	}) {
+		n.m.dropped.with("expiry").Inc()
+	}
 }
 
 // discard ends a fresh session whose socket resumed an older one, before
 // anybody could hear of it.
 func (a *attachment) discard() {
 	a.client = nil
+	a.event(bus.SessionClosed, "")
 	a.detach()
 	sid, rev, n := a.sid, a.rev, a.w.node
 	n.dir.Forget(sid) // what comes for it must not be stored while it is deleted

@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -228,25 +230,48 @@ func TestSameMidTwice(t *testing.T) {
 // DESIGN §2: what services can subscribe to.
 func TestSessionEvents(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := own(t, harness.NATSOptions{})
+	brief := map[string]string{"EDGE_SESSION_TTL": "2s"}
+	a, b := w.start(t, "a", brief), w.start(t, "b", brief)
 	events := w.subscribe(t, "events", "umf.v1.evt.session.>", "")
-	c := dial(t, w.node(t, "a"))
-	c.Close()
-	w.parked(t, c.ID)
-	c.resume(w.node(t, "b"))
-	ctx := patient(t)
-	var seen []string
-	for len(seen) < 3 {
-		select {
-		case m := <-events.requests:
-			if strings.HasSuffix(m.Subject, "."+c.ID) {
-				seen = append(seen, strings.Split(m.Subject, ".")[4])
+	seen := make(map[string]string) // of each session
+	until := func(sid, want string) {
+		t.Helper()
+		ctx := patient(t)
+		for seen[sid] != want {
+			select {
+			case m := <-events.requests:
+				token := strings.Split(m.Subject, ".")
+				if before := seen[token[6]]; before != "" {
+					token[4] = before + " " + token[4]
+				}
+				seen[token[6]] = token[4]
+			case <-ctx.Done():
+				t.Fatalf("events of %s: %s, want %s", sid, seen[sid], want)
 			}
-		case <-ctx.Done():
-			t.Fatalf("events %v", seen)
 		}
 	}
-	if got := strings.Join(seen, " "); got != "opened parked resumed" {
-		t.Errorf("events %s", got)
+	gone, back := dial(t, a), dial(t, a)
+	gone.Close()
+	back.Close()
+	w.parked(t, back.ID)
+	fresh := dial(t, b)
+	resumed, err := fresh.Resume(t.Context(), "reconnect", object{"id": back.ID})
+	if err != nil || resumed.At("bdy", "resumed") != true {
+		t.Fatalf("answered with %s, %v", resumed.Raw, err)
 	}
+	until(gone.ID, "opened parked expired") // once, though two nodes could tell
+	stays := dial(t, a)
+	stays.Close()
+	until(stays.ID, "opened parked expired")
+	for sid, want := range map[string]string{gone.ID: "opened parked expired", back.ID: "opened parked resumed"} {
+		if seen[sid] != want {
+			t.Errorf("events of %s: %s, want %s", sid, seen[sid], want)
+		}
+	}
+	if n := slices.Collect(maps.Values(seen)); !slices.Contains(n, "opened closed") || len(n) != 4 {
+		t.Errorf("events of the session that was replaced: %v", n)
+	}
+	b.Kill() // which had renewed it
+	until(back.ID, "opened parked resumed expired")
 }

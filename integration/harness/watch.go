@@ -25,6 +25,7 @@ var scheme = compile(map[string]string{
 	"node to node":          `umf\.v1\.node\.[0-9a-f]{32}`,
 	"work queue":            `umf\.v1\.work\.[A-Za-z0-9_-]{1,64}`,
 	"session events":        `umf\.v1\.evt\.session\.(opened|parked|resumed|expired|closed)\.[a-z2-7]\.` + sidForm,
+	"expiry":                `umf\.v1\.(expiry|gone)\.[a-z2-7]\.` + sidForm,
 	"directory":             `\$KV\.UMF_SESSIONS\.` + sidForm,
 	"JetStream requests":    `\$JS\.API\.[A-Za-z0-9_.$-]+>?`,
 	"JetStream acks":        `\$JS\.ACK\.[A-Za-z0-9_.-]+`,
@@ -34,7 +35,7 @@ var scheme = compile(map[string]string{
 })
 
 // assets are the only streams that requests to JetStream may name.
-var assets = regexp.MustCompile(`^(UMF_OUT_[0-9]{1,2}|UMF_WORK|KV_UMF_SESSIONS)$`)
+var assets = regexp.MustCompile(`^(UMF_OUT_[0-9]{1,2}|UMF_WORK|UMF_EXPIRY|KV_UMF_SESSIONS)$`)
 
 func compile(forms map[string]string) *regexp.Regexp {
 	var all []string
