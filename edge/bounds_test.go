@@ -77,6 +77,7 @@ func TestPoolFull(t *testing.T) {
 		}
 	})
 	r.moves(`hydrant_dropped_total{reason="consumer_cleanup"}`, leaves.Drop)
+	r.moves(`hydrant_dropped_total{reason="expiry"}`, func() { r.onExpiry(away.ID) })
 	r.moves(full, func() { r.gets(slow, 0, 2) }) // there is room: the next ones are asked for
 	// Others are served, and new ones too.
 	r.serves(old)
