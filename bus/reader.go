@@ -115,7 +115,8 @@ type Reader struct {
 	sid     string
 	fence   uint64
 
-	// Owned by the caller of Read and Close.
+	// Owned by the caller of Toward, Read and Close.
+	aim    uint64 // see Toward
 	long   bool   // there may be more than the first few: a consumer goes on
 	early  uint64 // where the first consumer begins, before what is asked of it; 0: it was made
 	skip   int    // messages that it delivers before those
@@ -140,8 +141,13 @@ func (s *Store) NewReader(sid string, fence uint64) *Reader {
 	return r
 }
 
+// Toward tells how far the next Reads are to come, as far as is known: to a
+// message at seq, about. It decides how they are done, not what they return.
+func (r *Reader) Toward(seq uint64) { r.aim = seq }
+
 // Read returns up to limit messages, of about maxBytes, from sequence from on
-// (0 and 1 both mean the mailbox's start). The first one returns a few at most.
+// (0 and 1 both mean the mailbox's start). The first one returns a few at most,
+// or a queue that is likely to be short.
 // If it does not reach the end, a consumer serves those after it as long as each
 // goes on where the one before ended; otherwise it is made anew.
 //

@@ -7,8 +7,19 @@ import (
 )
 
 // fewMessages is how many messages a reader asks for one by one before it makes
-// a consumer. Queues that are longer pay for both, so it is not many.
-const fewMessages = 4
+// a consumer. Queues that are longer pay for both, so it is not many. Where those
+// few have brought it so far that the whole queue is likely to have no more than
+// shortQueue, it goes on asking.
+const (
+	fewMessages = 4
+	shortQueue  = 16
+)
+
+// short reports whether the queue is likely to be short: n of its messages lie
+// between from and next, and its last one is at aim.
+func short(n int, from, next, aim uint64) bool {
+	return next > from && aim >= from && float64(n)*float64(aim+1-from) <= shortQueue*float64(next-from)
+}
 
 // few asks any replica of the stream for the first messages of a queue, up to
 // the bounds, without a consumer. It sets r.long if the queue may go on behind
@@ -19,7 +30,10 @@ func (r *Reader) few(ctx context.Context, from uint64, limit, maxBytes int) ([]S
 		r.early, r.skip = from-1, 1
 	}
 	var msgs []Stored
-	for next, bytes := from, 0; len(msgs) < min(limit, fewMessages) && bytes < maxBytes; {
+	for next, bytes := from, 0; len(msgs) < min(limit, shortQueue) && bytes < maxBytes; {
+		if n := len(msgs); n >= fewMessages && !short(n, from, next, r.aim) {
+			break
+		}
 		s, found, err := r.directGet(ctx, next)
 		if err != nil || !found {
 			return msgs, keepWhatCame(msgs, err)
@@ -27,6 +41,9 @@ func (r *Reader) few(ctx context.Context, from uint64, limit, maxBytes int) ([]S
 		msgs = append(msgs, s)
 		r.skip++
 		next, bytes = s.Seq+1, bytes+len(s.Payload)
+		if r.aim != 0 && s.Seq >= r.aim {
+			return msgs, nil // more may have come, which is for another Read
+		}
 	}
 	r.long = true
 	return msgs, nil

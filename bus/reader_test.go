@@ -399,6 +399,33 @@ func TestReadFew(t *testing.T) {
 	}
 }
 
+// TestReadToward: who knows where a queue ends reads a short one without a
+// consumer, and no further; of a long one as many messages as ever.
+func TestReadToward(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	for count, want := range map[int]int{2: 2, fewMessages: fewMessages, shortQueue / 2: shortQueue / 2, shortQueue: shortQueue, shortQueue + 1: fewMessages, 100: fewMessages} {
+		t.Run(strconv.Itoa(count), func(t *testing.T) {
+			ctx, sid := testContext(t), NewSID()
+			seqs := fill(t, s, sid, count+1)
+			r := s.NewReader(sid, 1)
+			closeReader(t, r)
+			r.Toward(seqs[count-1])
+			b, err := r.Read(ctx, seqs[0], 0, 1000, 0)
+			if err != nil || len(b.Msgs) != want || r.long != (want < count) {
+				t.Errorf("%d messages are read at first, long %v, %v; want %d", len(b.Msgs), r.long, err, want)
+			}
+			for next := b.Next; next <= seqs[count]; next = b.Next {
+				if b, err = r.Read(ctx, next, 0, 1000, 0); err != nil || len(b.Msgs) == 0 || b.Msgs[0].Seq != next {
+					t.Fatalf("from %d: %q, %v", next, texts(b), err)
+				}
+			}
+			if n := consumers(t, s, sid); n != 0 && want == count {
+				t.Errorf("%d consumers", n)
+			}
+		})
+	}
+}
+
 // TestReadFewDropped: what the consumer was to skip is gone when it begins.
 func TestReadFewDropped(t *testing.T) {
 	s := newStore(t, MailboxConfig{})

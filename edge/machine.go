@@ -30,8 +30,10 @@ func (a *attachment) Read(from, anchor uint64, most int) {
 		a.reader = &mailboxReader{r: w.node.store.NewReader(a.sid, a.fence)}
 	}
 	reader := a.reader
-	room := max(int(w.node.cfg.WriteBuffer)/2, 16<<10)
-	job := func(ctx context.Context) (bus.Batch, error) { return reader.read(ctx, from, anchor, most, room) }
+	room, aim := max(int(w.node.cfg.WriteBuffer)/2, 16<<10), a.core.Aim()
+	job := func(ctx context.Context) (bus.Batch, error) {
+		return reader.read(ctx, from, anchor, aim, most, room)
+	}
 	submit(w, job, func(batch bus.Batch, err error) {
 		a.whenActive(answered, func() {
 			a.core.Batch(a.convert(batch, err), a)
@@ -66,9 +68,10 @@ type mailboxReader struct {
 	r  *bus.Reader // guarded by mu
 }
 
-func (m *mailboxReader) read(ctx context.Context, from, anchor uint64, most, maxBytes int) (bus.Batch, error) {
+func (m *mailboxReader) read(ctx context.Context, from, anchor, aim uint64, most, maxBytes int) (bus.Batch, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.r.Toward(aim)
 	return m.r.Read(ctx, from, anchor, most, maxBytes)
 }
 

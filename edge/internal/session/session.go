@@ -96,6 +96,10 @@ func (s *Session) Class() Class { return s.class }
 // Cursor returns the sequence up to which the mailbox is accounted for.
 func (s *Session) Cursor() uint64 { return s.cursor }
 
+// Aim returns the sequence that the outstanding read should reach; 0: it asks for
+// the presence of a message only.
+func (s *Session) Aim() uint64 { return s.aim }
+
 // Unconfirmed returns how many messages and gaps an acked client has not
 // confirmed yet.
 func (s *Session) Unconfirmed() int { return s.sent.len() }
