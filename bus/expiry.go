@@ -20,15 +20,12 @@ const expiryGroup = "hydrant"
 // expiryConfig is the stream that tells when sessions expire: see the package's
 // documentation, "Expiry".
 func (c *MailboxConfig) expiryConfig() jetstream.StreamConfig {
-	cfg := c.common(expiryStream)
+	cfg := c.common(expiryStream, c.TTL)
 	cfg.Description = "Hydrant: when sessions expire"
 	cfg.Subjects = []string{prefixExpiry + "*.*"}
 	cfg.Retention = jetstream.LimitsPolicy
 	cfg.Discard = jetstream.DiscardOld
 	cfg.MaxMsgsPerSubject = 1
-	cfg.MaxAge = c.TTL
-	cfg.MaxBytes = -1
-	cfg.Duplicates = min(dupWindow, cfg.MaxAge)
 	cfg.AllowRollup = true // delete markers need it
 	cfg.SubjectDeleteMarkerTTL = expiryNotice
 	cfg.Compression = jetstream.NoCompression // nothing to compress

@@ -44,19 +44,16 @@ func (c *MailboxConfig) outConfig(i int) jetstream.StreamConfig {
 			fmt.Sprintf(prefixOut+"%c.*", ch),
 			fmt.Sprintf(prefixReply+"*.%c.*.*", ch))
 	}
-	cfg := c.common(outStream(i))
+	cfg := c.common(outStream(i), c.mailboxAge())
 	cfg.Description = "Hydrant: mailboxes of sessions"
 	cfg.Subjects = subjects
 	cfg.Retention = jetstream.LimitsPolicy
 	cfg.Discard = jetstream.DiscardOld
 	// More than wait: the message at the floor, and markers.
 	cfg.MaxMsgsPerSubject = int64(c.QueueLimit) + 2 + int64(c.QueueLimit)/markerShare
-	cfg.MaxAge = c.mailboxAge()
-	cfg.MaxBytes = -1
 	if c.MaxBytes > 0 {
 		cfg.MaxBytes = max(1, c.MaxBytes/int64(c.Streams))
 	}
-	cfg.Duplicates = min(dupWindow, cfg.MaxAge)
 	cfg.SubjectTransform = &jetstream.SubjectTransformConfig{
 		Source:      prefixReply + "*.*.*.*",
 		Destination: prefixOut + "{{wildcard(2)}}.{{wildcard(3)}}",
@@ -71,15 +68,12 @@ func (c *MailboxConfig) outConfig(i int) jetstream.StreamConfig {
 // sessionConfig is the stream under the key-value bucket of the directory, as
 // NATS' key-value tools make and expect it, with message TTLs besides.
 func (c *MailboxConfig) sessionConfig() jetstream.StreamConfig {
-	cfg := c.common(sessionStream)
+	cfg := c.common(sessionStream, c.TTL)
 	cfg.Description = "Hydrant: directory of sessions"
 	cfg.Subjects = []string{sessionKeyPrefix + ">"}
 	cfg.Retention = jetstream.LimitsPolicy
 	cfg.Discard = jetstream.DiscardNew
 	cfg.MaxMsgsPerSubject = 1
-	cfg.MaxAge = c.TTL
-	cfg.MaxBytes = -1
-	cfg.Duplicates = min(dupWindow, c.TTL)
 	cfg.AllowRollup = true
 	cfg.DenyDelete = true
 	cfg.Compression = jetstream.NoCompression // entries are too small
@@ -89,20 +83,18 @@ func (c *MailboxConfig) sessionConfig() jetstream.StreamConfig {
 // workConfig is the stream of the services' work queues. A queue that is full
 // refuses new work: unlike a client, a sender of work can be told.
 func (c *MailboxConfig) workConfig() jetstream.StreamConfig {
-	cfg := c.common(WorkStream)
+	cfg := c.common(WorkStream, c.WorkTTL)
 	cfg.Description = "Hydrant: work queues of services"
 	cfg.Subjects = []string{prefixWork + "*"}
 	cfg.Retention = jetstream.WorkQueuePolicy
 	cfg.Discard = jetstream.DiscardNew
 	cfg.DiscardNewPerSubject = true
 	cfg.MaxMsgsPerSubject = int64(c.WorkLimit)
-	cfg.MaxAge = c.WorkTTL
-	cfg.MaxBytes = -1
-	cfg.Duplicates = min(dupWindow, cfg.MaxAge)
 	return cfg
 }
 
-func (c *MailboxConfig) common(name string) jetstream.StreamConfig {
+// common is what all streams have; age is how long they keep a message.
+func (c *MailboxConfig) common(name string, age time.Duration) jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{
 		Name:         name,
 		Storage:      jetstream.FileStorage,
@@ -110,6 +102,9 @@ func (c *MailboxConfig) common(name string) jetstream.StreamConfig {
 		Replicas:     c.Replicas,
 		MaxConsumers: maxConsumers,
 		MaxMsgs:      -1,
+		MaxBytes:     -1,
+		MaxAge:       age,
+		Duplicates:   min(dupWindow, age),
 		MaxMsgSize:   -1,
 		AllowDirect:  true,
 		AllowMsgTTL:  true,
