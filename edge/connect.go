@@ -42,6 +42,9 @@ func (n *Node) connect(ctx context.Context) error {
 }
 
 func (n *Node) setConnected(up bool) {
+	if up { // asked now, since a loop must not: nats.go holds its lock while it writes
+		n.maxPayload.Store(n.nc.MaxPayload() - headerRoom)
+	}
 	n.connected.Store(up)
 	if up {
 		n.m.natsState.Set(1)
@@ -170,6 +173,3 @@ func gather(first *nats.Msg, ch <-chan *nats.Msg) []*nats.Msg {
 
 // headerRoom is what the headers of a message may take of NATS' maximum.
 const headerRoom = 1024
-
-// maxPayload is the largest message that NATS takes, less room for headers.
-func (n *Node) maxPayload() int { return int(n.nc.MaxPayload()) - headerRoom }

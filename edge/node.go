@@ -64,6 +64,7 @@ type Node struct {
 	short       atomic.Bool // of memory
 	leaving     atomic.Bool // no new clients any more: the grace time is over
 	connections atomic.Int64
+	maxPayload  atomic.Int64 // the largest message that NATS takes, less room for headers
 	background  sync.WaitGroup
 
 	// Guarded by mu.

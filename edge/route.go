@@ -224,7 +224,7 @@ func (c *client) admit(e *umf.Envelope, f *completion) ([]byte, bool) {
 		return nil, false
 	}
 	w.buf = e.AppendShort(w.buf[:0], f.sets[:f.n]...)
-	if len(w.buf) > n.maxPayload() {
+	if int64(len(w.buf)) > n.maxPayload.Load() {
 		c.fail(f.mid, codeTooLarge, "Message is too large")
 		return nil, false
 	}
