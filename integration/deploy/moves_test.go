@@ -133,6 +133,28 @@ func (w *moving) moves(ctx context.Context, t *testing.T, metrics ...string) {
 	}
 }
 
+// drained returns when the node is ready and nothing waits in it for NATS. A
+// machine that has much else to do may have lost it the connection.
+func (w *moving) drained(ctx context.Context, t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
+	defer cancel()
+	if err := harness.Until(ctx, func() error {
+		if err := w.take(); err != nil {
+			return err
+		}
+		if err := w.node.Ready(); err != nil {
+			return err
+		}
+		if n := w.last.series["hydrant_outbox_operations"] + w.last.series["hydrant_outbox_unacknowledged"]; n > 0 {
+			return fmt.Errorf("%v operations wait for NATS", n)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (w *moving) dial(ctx context.Context, t *testing.T, o harness.DialOptions) *harness.Client {
 	t.Helper()
 	c, err := harness.Dial(ctx, w.node.URL("/"), o)
@@ -272,6 +294,7 @@ func (w *moving) slowNATS(ctx context.Context, t *testing.T) {
 // had enough of it, gives the connection up, and finds NATS again.
 func (w *moving) frozenNATS(ctx context.Context, t *testing.T) {
 	t.Helper()
+	w.drained(ctx, t) // or what is sent now would wait behind it until the connection is given up
 	c := w.dial(ctx, t, harness.DialOptions{})
 	defer c.Drop()
 	if err := w.servers.Servers[0].Freeze(); err != nil {
