@@ -64,7 +64,8 @@ func newAcks(nc *nats.Conn, window int, timeout time.Duration) (*acks, error) {
 
 // publish sends m and calls done when it is known what became of it, unless
 // it returns an error: then nothing was sent and done is not called. m.Reply
-// is set.
+// is set. m is given away, also when done has been called: a publish that was
+// given up may still be on its way into the socket.
 func (a *acks) publish(m *nats.Msg, done func(seq uint64, err error)) error {
 	w := &ackWait{done: done}
 	a.mu.Lock()
@@ -79,10 +80,10 @@ func (a *acks) publish(m *nats.Msg, done func(seq uint64, err error)) error {
 	a.nextID++
 	w.id = a.nextID
 	w.deadline = time.Now().Add(a.timeout)
+	m.Reply = a.prefix + strconv.FormatUint(w.id, 36)
 	a.push(w)
 	a.mu.Unlock()
 
-	m.Reply = a.prefix + strconv.FormatUint(w.id, 36)
 	if err := a.nc.PublishMsg(m); err != nil {
 		// Whoever takes w out of the window completes it: if that was another
 		// (the connection broke meanwhile), done has been called already.

@@ -192,12 +192,12 @@ func sessionOf(address string) (sid string, err error) {
 type push struct {
 	// Immutable.
 	svc  *Service
-	msg  *nats.Msg
 	span trace.Span
 	done func(err error)
 	end  time.Time
 
 	// Owned by whoever completes the attempt that is under way.
+	msg  *nats.Msg
 	wait time.Duration
 }
 
@@ -212,6 +212,8 @@ func (p *push) acked(_ uint64, err error) {
 		p.finish(err)
 		return
 	}
+	again := *p.msg // see acks.publish
+	p.msg = &again
 	time.AfterFunc(p.wait, func() {
 		p.svc.stats.Retried.Add(1)
 		if err := p.svc.acks.publish(p.msg, p.acked); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/umf"
 )
@@ -597,6 +599,50 @@ func TestServicePushRetries(t *testing.T) {
 	st, err = f.store.js.Stream(ctx, cfg.Name)
 	if err != nil || st.CachedInfo().State.LastSeq != 1 {
 		t.Errorf("%d messages, %v", st.CachedInfo().State.LastSeq, err)
+	}
+}
+
+// TestPushGivenUpWhileItIsSent: the connection may be lost while a push is being
+// written to it. What repeats it leaves alone what is on its way.
+func TestPushGivenUpWhileItIsSent(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	sub, err := nc.SubscribeSync("silent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := NewService(nc, ServiceConfig{Name: "echo-svcs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := svc.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	var lost sync.WaitGroup
+	defer lost.Wait()
+	lost.Go(func() {
+		for svc.acks.pending() == 0 {
+			runtime.Gosched()
+		}
+		svc.acks.fail(ErrUnconfirmed)
+	})
+	done := make(chan error, 1)
+	p := &push{svc: svc, msg: &nats.Msg{Subject: "silent"}, span: trace.SpanFromContext(t.Context()), done: func(err error) { done <- err }, end: time.Now().Add(time.Minute)}
+	if err := svc.pushAsync(testContext(t), p); err != nil {
+		t.Fatal(err)
+	}
+	var m *nats.Msg
+	for range 2 {
+		if m, err = sub.NextMsgWithContext(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Respond([]byte(`{"stream":"S","seq":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
