@@ -79,7 +79,7 @@ func TestAnswersNotRead(t *testing.T) {
 	r := run(t, func(*Config) {})
 	deaf, other := r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096}), r.dial(harness.DialOptions{})
 	long := strings.Repeat("x", 200<<10) // comes back in the answer
-	r.until(func() error { // and no longer: what it sends after its close frame is due is read for CloseTimeout only
+	r.until(func() error {               // and no longer: what it sends after its close frame is due is read for CloseTimeout only
 		if r.metric(`hydrant_dropped_total{reason="slow"}`) > 0 {
 			return nil
 		}
