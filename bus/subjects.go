@@ -196,8 +196,7 @@ const (
 	SessionParked  SessionEvent = "parked"
 	SessionResumed SessionEvent = "resumed"
 	// SessionExpired: nobody came back in time, or the store has lost the session.
-	// One whose node died before it was parked or renewed for the first time, a
-	// quarter of its time to live, ends without a word.
+	// One whose node died in the session's first minute ends without a word.
 	SessionExpired SessionEvent = "expired"
 	// SessionClosed: the client resumed another session instead, before anybody
 	// could hear of this one.

@@ -72,16 +72,23 @@ func (n *Node) renewals() time.Duration { return min(time.Minute, n.cfg.SessionT
 
 // renew stores what resumes can rely on, and rewrites the entries of live
 // sessions before they expire, in steps. Checkpoints are no substitute: what
-// they tell of may have had a time to live.
+// they tell of may have had a time to live. For new sessions it only sees to it
+// that their expiry is told, though this node should die.
 func (w *worker) renew() {
-	var list []*attachment
+	var due, young []*attachment
 	for _, a := range w.attachments {
-		if a.welcomed && a.listening && !a.suspended && w.age()-a.renewed >= w.node.renewal() {
+		switch {
+		case !a.welcomed || !a.listening || a.suspended:
+		case w.age()-a.renewed >= w.node.renewal():
 			a.renewed = w.age()
-			list = append(list, a)
+			due = append(due, a)
+		case a.fresh && a.renewed > w.looked: // opened since the last time
+			young = append(young, a)
 		}
 	}
-	w.step(list, func(a *attachment) {
+	w.looked = w.age()
+	w.step(young, (*attachment).expireLater)
+	w.step(due, func(a *attachment) {
 		if a.parking {
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -409,6 +410,34 @@ func TestAnchorIsRenewed(t *testing.T) {
 		n++
 		return errors.New("there is no marker that stays")
 	})
+}
+
+// TestYoungSession: a node may die before it has had to renew a session. So that
+// others tell of its expiry, word is left when it is looked at for the first time.
+func TestYoungSession(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(1)
+	words, err := r.nc.SubscribeSync("umf.v1.expiry.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := bus.NewSID()
+	subject, err := bus.ExpirySubject(end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.onLoop(w, w.renew)
+	r.onLoop(w, w.renew)
+	r.onLoop(w, func() { w.out.push(op{kind: opPublish, subject: subject}) })
+	for _, sid := range []string{here[0].ID, end} {
+		m, err := words.NextMsg(harness.Patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(m.Subject, "."+sid) {
+			t.Errorf("word on %s, want one for %s", m.Subject, sid)
+		}
+	}
 }
 
 // TestSweepFindsNothing: a mailbox that has lost all it had is found as well.

@@ -40,15 +40,16 @@ type worker struct {
 	lookups     map[string][]delivery  // session ids being looked up, with what waits for them
 	requests    requestTable
 	given       givenAway
-	epoch       uint64       // connections to NATS before the one that copies come from
-	paused      []*client    // held back until the outbox has room
-	ticked      time.Time    // when checkpoint ran last
-	stalls      uint64       // times that the process did not run: what is known from before may be wrong
-	size        int          // bytes of the message being handled
-	envelope    umf.Envelope // of the message being handled
-	inner       umf.Envelope // of a part of it
-	buf         []byte       // scratch for one message
-	text        []byte       // scratch for decoded strings
+	epoch       uint64        // connections to NATS before the one that copies come from
+	paused      []*client     // held back until the outbox has room
+	ticked      time.Time     // when checkpoint ran last
+	looked      time.Duration // age of the node when renew ran last
+	stalls      uint64        // times that the process did not run: what is known from before may be wrong
+	size        int           // bytes of the message being handled
+	envelope    umf.Envelope  // of the message being handled
+	inner       umf.Envelope  // of a part of it
+	buf         []byte        // scratch for one message
+	text        []byte        // scratch for decoded strings
 }
 
 func newWorker(n *Node, loop *wire.Loop) *worker {
