@@ -115,8 +115,8 @@ func (w *moving) take() error {
 	return nil
 }
 
-// moves returns when each of the metrics has changed at least once.
-func (w *moving) moves(ctx context.Context, t *testing.T, metrics ...string) {
+// until looks at the node until a condition holds.
+func (w *moving) until(ctx context.Context, t *testing.T, condition func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
 	defer cancel()
@@ -124,35 +124,33 @@ func (w *moving) moves(ctx context.Context, t *testing.T, metrics ...string) {
 		if err := w.take(); err != nil {
 			return err
 		}
+		return condition()
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// moves returns when each of the metrics has changed at least once.
+func (w *moving) moves(ctx context.Context, t *testing.T, metrics ...string) {
+	t.Helper()
+	w.until(ctx, t, func() error {
 		if still := slices.DeleteFunc(slices.Clone(metrics), func(m string) bool { return w.moved[m] }); len(still) > 0 {
 			return fmt.Errorf("%v do not change", still)
 		}
 		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	})
 }
 
 // drained returns when the node is ready and nothing waits in it for NATS. A
 // machine that has much else to do may have lost it the connection.
 func (w *moving) drained(ctx context.Context, t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
-	defer cancel()
-	if err := harness.Until(ctx, func() error {
-		if err := w.take(); err != nil {
-			return err
-		}
-		if err := w.node.Ready(); err != nil {
-			return err
-		}
+	w.until(ctx, t, func() error {
 		if n := w.last.series["hydrant_outbox_operations"] + w.last.series["hydrant_outbox_unacknowledged"]; n > 0 {
 			return fmt.Errorf("%v operations wait for NATS", n)
 		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+		return w.node.Ready()
+	})
 }
 
 func (w *moving) dial(ctx context.Context, t *testing.T, o harness.DialOptions) *harness.Client {
