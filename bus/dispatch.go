@@ -186,9 +186,7 @@ func (s *Service) subscribeEvents() error {
 		if err != nil {
 			return sendError(err)
 		}
-		s.mu.Lock()
 		s.subs = append(s.subs, sub)
-		s.mu.Unlock()
 	}
 	return nil
 }

@@ -44,11 +44,14 @@ type Service struct {
 
 	stats serviceStats // atomics
 
+	// Written by Start until it closes started.
+	micro   micro.Service
+	subs    []*nats.Subscription
+	started chan struct{}
+
 	// Guarded by mu.
 	mu      sync.Mutex
 	state   serviceState
-	micro   micro.Service
-	subs    []*nats.Subscription
 	stopped chan struct{} // closed when Stop has finished
 	stopErr error         // written before stopped is closed
 }
@@ -91,6 +94,7 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 		events:  make(map[SessionEvent]func(context.Context, Event)),
 		slots:   make(chan struct{}, cfg.Window),
 		pool:    newPool(cfg.Queue),
+		started: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -204,7 +208,9 @@ func (s *Service) Start() error {
 	s.state = serviceRunning
 	s.mu.Unlock()
 	s.pool.start(s.cfg.Concurrency)
-	if err := s.subscribe(); err != nil {
+	err := s.subscribe()
+	close(s.started)
+	if err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		return errors.Join(err, s.Stop(ctx))
@@ -233,9 +239,7 @@ func (s *Service) subscribe() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrServiceConfig, err)
 	}
-	s.mu.Lock()
 	s.micro = m
-	s.mu.Unlock()
 	// The endpoints' limits are the connection's: enqueue takes what comes
 	// without waiting, so nothing piles up before it.
 	take := micro.HandlerFunc(s.enqueue)
@@ -256,7 +260,9 @@ func (s *Service) subscribe() error {
 	}
 	// When Start returns, messages reach this instance: at least through the
 	// server that it is connected to.
-	if err := s.nc.FlushTimeout(s.cfg.ReplyTimeout); err != nil {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.ReplyTimeout)
+	defer cancel()
+	if err := s.nc.FlushWithContext(ctx); err != nil {
 		return requestError(err)
 	}
 	return nil

@@ -11,14 +11,14 @@ import (
 // Stop ends the service gracefully: it leaves the queue group, handles what
 // has arrived, waits for its acknowledgements, and returns. When ctx (at most
 // DrainTimeout, if it has no end) ends before, the handlers' contexts end and
-// Stop returns ErrDrain. It does not
-// close the NATS connection. Later calls wait for the first and return the
-// same.
+// Stop returns ErrDrain. It does not close the NATS connection. Later calls wait
+// for the first and return the same. A Start that is under way is waited for,
+// and what it made is undone. A service that was never started is to be stopped
+// as well.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	was := s.state
 	s.state = serviceStopping
-	m := s.micro
 	s.mu.Unlock()
 	if was == serviceStopping {
 		select {
@@ -32,8 +32,9 @@ func (s *Service) Stop(ctx context.Context) error {
 	defer cancel()
 	var err error
 	if was == serviceRunning {
-		if m != nil {
-			err = m.Stop()
+		s.begun(ctx)
+		if s.micro != nil {
+			err = s.micro.Stop()
 		}
 		err = errors.Join(err, s.drain(ctx))
 	}
@@ -43,13 +44,22 @@ func (s *Service) Stop(ctx context.Context) error {
 	return err
 }
 
+// begun waits until Start has made all that is to be undone. When ctx ends
+// before, so does what Start waits for.
+func (s *Service) begun(ctx context.Context) {
+	select {
+	case <-s.started:
+	case <-ctx.Done():
+		s.cancel()
+		<-s.started
+	}
+}
+
 // drain receives nothing new and waits until what was received is done.
 func (s *Service) drain(ctx context.Context) error {
-	s.mu.Lock()
 	for _, sub := range s.subs {
 		_ = sub.Drain() // fails only if the connection is closed: then nothing comes either
 	}
-	s.mu.Unlock()
 	if s.work != nil {
 		if err := s.work.drain(ctx); err != nil {
 			return err

@@ -725,6 +725,62 @@ func TestServiceStopTimeout(t *testing.T) {
 	<-f.svc.pool.idle
 }
 
+// TestServiceStopWhileItStarts: a service that is stopped while it starts takes
+// nothing afterwards.
+func TestServiceStopWhileItStarts(t *testing.T) {
+	nc := newStore(t, MailboxConfig{Streams: 1}).nc
+	for i := range 100 {
+		svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = errors.Join(svc.HandleAny(echo), svc.HandleWork(echo, WorkOptions{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var starts sync.WaitGroup
+		starts.Go(func() { _ = svc.Start() }) // it may come too late
+		for range i {
+			runtime.Gosched()
+		}
+		if err := svc.Stop(testContext(t)); err != nil {
+			t.Error(err)
+		}
+		starts.Wait()
+		_, err = nc.RequestWithContext(testContext(t), "umf.v1.svc.echo", []byte(`{"to":"echo:/","frm":"x:/","bdy":1}`))
+		if !errors.Is(err, nats.ErrNoResponders) {
+			t.Fatalf("round %d: somebody took a message: %v", i, err)
+		}
+	}
+}
+
+// TestServiceStopHasNoTime: what Start waits for does not hold up a Stop that
+// has no time.
+func TestServiceStopHasNoTime(t *testing.T) {
+	nc := connect(t, startNATS(t))
+	svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := svc.HandleWork(echo, WorkOptions{StartTimeout: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() { started <- svc.Start() }() // nobody has made the stream
+	waitFor(t, func() bool {
+		_, err := nc.Request("umf.v1.svc.echo", []byte(`{"to":"echo:/","frm":"x:/","bdy":1}`), time.Second)
+		return err == nil
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := svc.Stop(ctx); !errors.Is(err, ErrDrain) {
+		t.Error(err)
+	}
+	if err := <-started; err == nil {
+		t.Error("started without its stream")
+	}
+}
+
 func TestServiceRun(t *testing.T) {
 	ns := startNATS(t)
 	svc, err := NewService(connect(t, ns), ServiceConfig{Name: "echo", Logger: quiet()})
