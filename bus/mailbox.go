@@ -193,24 +193,34 @@ func withDefaultTimeout(ctx context.Context, d time.Duration) (context.Context, 
 // stream is the name of the stream that holds a session's mailbox.
 func (s *Store) stream(sid string) (string, error) { return StreamOf(sid, s.cfg.Streams) }
 
-// retry calls f until it succeeds, fails for good, or ctx ends; then it
-// returns f's last error. Each attempt gets its own, shorter time, since an
-// answer that was lost with its connection never comes.
+// attemptTimeout bounds one of several attempts: an answer that was lost, with
+// its connection or with the server that was to give it, never comes.
+const attemptTimeout = 3 * time.Second
+
+// retry calls f until it succeeds, fails for good, or ctx ends; then it returns
+// f's last error, or the last ErrUnconfirmed if there was one: that attempt may
+// have done what later ones were told cannot be done. Each has attemptTimeout.
 func retry(ctx context.Context, f func(ctx context.Context) error) error {
-	const attempt = 3 * time.Second
 	wait := 10 * time.Millisecond
+	var doubt error
 	for {
-		actx, cancel := context.WithTimeout(ctx, attempt)
+		actx, cancel := context.WithTimeout(ctx, attemptTimeout)
 		err := f(actx)
 		cancel()
 		if err == nil || !temporary(err) {
 			return err
+		}
+		if errors.Is(err, ErrUnconfirmed) {
+			doubt = err
 		}
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
+			if doubt != nil {
+				err = doubt
+			}
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return fmt.Errorf("%w (%w)", err, context.Canceled)
 			}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,10 +49,11 @@ func (s *Service) PushVia(ctx context.Context, via string, m *umf.Message) error
 }
 
 // PushAsync is Push without the wait: done is called exactly once, in general
-// on another goroutine, when the message is stored or given up after
-// ReplyTimeout, and must only enqueue. It waits for room in the window until ctx ends; if it
-// returns an error, nothing was sent and done is not called. Messages to one
-// session keep their order unless one has to be repeated.
+// on another goroutine, when the message is stored or given up, at most
+// twice ReplyTimeout later, and must only enqueue. PushAsync waits for room in
+// the window until ctx ends; if it returns an error, nothing was sent and done is
+// not called. Messages to one session keep their order unless one has to be
+// repeated.
 func (s *Service) PushAsync(ctx context.Context, sid string, m *umf.Message, done func(err error)) error {
 	out, err := s.outgoing(m)
 	if err != nil {
@@ -116,7 +118,7 @@ func (s *Service) PushAll(ctx context.Context, pushes []Push) []error {
 		waiting++
 	}
 	for ; waiting > 0; waiting-- {
-		r := <-results // comes: every push ends within ReplyTimeout
+		r := <-results // comes: every push ends, see PushAsync
 		errs[r.i] = r.err
 	}
 	return errs
@@ -197,8 +199,9 @@ type push struct {
 	end  time.Time
 
 	// Owned by whoever completes the attempt that is under way.
-	msg  *nats.Msg
-	wait time.Duration
+	msg   *nats.Msg
+	wait  time.Duration
+	doubt error // see retry
 }
 
 // acked ends an attempt: it succeeded, or it is repeated, or it is given up.
@@ -207,9 +210,12 @@ func (p *push) acked(_ uint64, err error) {
 		p.finish(err)
 		return
 	}
+	if errors.Is(err, ErrUnconfirmed) {
+		p.doubt = err
+	}
 	p.wait = min(max(2*p.wait, 20*time.Millisecond), time.Second)
 	if time.Now().Add(p.wait).After(p.end) {
-		p.finish(err)
+		p.finish(cmp.Or(p.doubt, err))
 		return
 	}
 	again := *p.msg // see acks.publish
@@ -222,8 +228,10 @@ func (p *push) acked(_ uint64, err error) {
 	})
 }
 
+// finish completes a push. It leaves the window last: who finds that empty, as
+// Stop does, may rely on done having returned.
 func (p *push) finish(err error) {
-	<-p.svc.slots
 	EndSpan(p.span, err)
 	p.done(err)
+	<-p.svc.slots
 }

@@ -646,6 +646,48 @@ func TestPushGivenUpWhileItIsSent(t *testing.T) {
 	}
 }
 
+// TestPushInDoubt: one attempt may have stored the message, and nobody can be
+// asked again. Who sent it must not take it for not stored.
+func TestPushInDoubt(t *testing.T) {
+	nc := connect(t, startNATS(t)) // without the stream
+	svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := svc.Stop(testContext(t)); err != nil {
+			t.Error(err)
+		}
+	}()
+	const patience = 200 * time.Millisecond
+	done := make(chan error, 1)
+	svc.slots <- struct{}{}
+	p := &push{svc: svc, msg: &nats.Msg{Subject: "nobody"}, span: trace.SpanFromContext(t.Context()), done: func(err error) {
+		if len(svc.slots) != 1 {
+			t.Error("Stop does not wait for done")
+		}
+		done <- err
+	}, end: time.Now().Add(patience)}
+	p.acked(0, ErrUnconfirmed)
+	if err := <-done; !errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrUnavailable) {
+		t.Errorf("PushAsync: %v", err)
+	}
+	if svc.stats.Retried.Load() == 0 {
+		t.Error("it was not repeated")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	answers := []error{ErrUnconfirmed, ErrUnavailable}
+	err = retry(ctx, func(context.Context) error {
+		err := answers[0]
+		answers = answers[len(answers)-1:]
+		return err
+	})
+	if !errors.Is(err, ErrUnconfirmed) {
+		t.Errorf("Push: %v", err)
+	}
+}
+
 // TestServiceStop: what has arrived is handled and acknowledged, what comes
 // later goes elsewhere.
 func TestServiceStop(t *testing.T) {
