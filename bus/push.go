@@ -49,8 +49,8 @@ func (s *Service) PushVia(ctx context.Context, via string, m *umf.Message) error
 }
 
 // PushAsync is Push without the wait: done is called exactly once, in general
-// on another goroutine, when the message is stored or given up, at most
-// twice ReplyTimeout later, and must only enqueue. PushAsync waits for room in
+// on another goroutine, when the message is stored or given up, at most three
+// seconds after ReplyTimeout, and must only enqueue. PushAsync waits for room in
 // the window until ctx ends; if it returns an error, nothing was sent and done is
 // not called. Messages to one session keep their order unless one has to be
 // repeated.

@@ -79,7 +79,7 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	pushes, err := newAcks(nc, cfg.Window, cfg.ReplyTimeout)
+	pushes, err := newAcks(nc, cfg.Window, min(cfg.ReplyTimeout, attemptTimeout))
 	if err != nil {
 		return nil, err
 	}

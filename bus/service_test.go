@@ -646,6 +646,44 @@ func TestPushGivenUpWhileItIsSent(t *testing.T) {
 	}
 }
 
+// TestPushUnanswered: a push whose acknowledgement is lost is repeated.
+func TestPushUnanswered(t *testing.T) {
+	t.Parallel() // it waits for an answer that does not come
+	nc := connect(t, startNATS(t))
+	svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := svc.Stop(testContext(t)); err != nil {
+			t.Error(err)
+		}
+	}()
+	var asked sync.Map
+	if _, err := nc.Subscribe(prefixOut+">", func(m *nats.Msg) {
+		if _, again := asked.LoadOrStore(m.Subject, true); again {
+			_ = m.Respond([]byte(`{"stream":"S","seq":1}`)) // then the push fails
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := svc.NewMessage("x:/", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 2)
+	ctx := testContext(t)
+	if err := svc.PushAsync(ctx, NewSID(), m, func(err error) { done <- err }); err != nil {
+		t.Fatal(err)
+	}
+	go func() { done <- svc.Push(ctx, NewSID(), m) }()
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestPushInDoubt: one attempt may have stored the message, and nobody can be
 // asked again. Who sent it must not take it for not stored.
 func TestPushInDoubt(t *testing.T) {
