@@ -95,6 +95,10 @@
 // Rejected: publishing from the loop with a short write deadline, which turns a
 // slow server into lost connections.
 //
+// For the same reason the binary writes its log on a goroutine, from a bounded
+// queue. A pipe that nobody reads any more holds 64 KiB: some 300 refused tokens,
+// after which every loop waited to tell of the next one.
+//
 // The welcome of a fresh session is sent when its first marker has come back
 // and its directory entry is acknowledged. Earlier, a message that somebody
 // sends to the new id could lie before the session's first floor, or find no

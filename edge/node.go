@@ -76,10 +76,12 @@ type Node struct {
 
 // Options are what a program sets beside the configuration.
 type Options struct {
-	Logger   *slog.Logger   // nil: slog.Default()
+	// Logger; nil: slog.Default(). Loops log: a handler that waits for who reads
+	// the log stops them.
+	Logger   *slog.Logger
 	LogLevel *slog.LevelVar // of Logger, for administrators to change; nil: they cannot
-	// TracerProvider makes the spans of messages; nil: there are none, at no
-	// cost.
+	// TracerProvider makes the spans of messages, on loops: what exports them must
+	// not be waited for. nil: there are none, at no cost.
 	TracerProvider trace.TracerProvider
 	// Collectors are served on /metrics beside the node's own.
 	Collectors []prometheus.Collector

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"slices"
 )
 
@@ -14,6 +16,7 @@ type NodeOptions struct {
 	Binary string            // hydrant itself; "": the one of [Build]
 	NATS   string            // NATS_URL
 	Env    map[string]string // further variables; EDGE_LISTEN and EDGE_ADMIN_LISTEN are given ones
+	Output *os.File          // of the process, instead of its log
 }
 
 // Node is one edge node: the process `hydrant serve`. It keeps its addresses
@@ -74,7 +77,11 @@ func (n *Node) Start() error {
 		}
 		binary = bin.Hydrant
 	}
-	p, err := StartProcess(n.o.Name, binary, []string{"serve"}, n.environment(), n.log, n.log)
+	var output io.Writer = n.log
+	if n.o.Output != nil {
+		output = n.o.Output
+	}
+	p, err := StartProcess(n.o.Name, binary, []string{"serve"}, n.environment(), n.log, output)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,8 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	}
 	level := new(slog.LevelVar)
 	level.Set(cfg.Level())
-	log := newLogger(&cfg, level)
+	log, lines := newLogger(&cfg, level, os.Stderr)
+	defer lines.close()
 	limitMemory(log)
 	spans, err := startTracing(ctx, "hydrant", log)
 	if err != nil {
@@ -51,7 +52,7 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 		natsConfig.URL = server.URL()
 		log.Info("embedded NATS", "url", server.URL(), "data", cfg.DataDir)
 	}
-	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log, LogLevel: level, TracerProvider: spans.provider(), Collectors: spans.collectors()})
+	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log, LogLevel: level, TracerProvider: spans.provider(), Collectors: append(spans.collectors(), lines.lost)})
 	if err != nil {
 		return err
 	}
@@ -120,26 +121,4 @@ func urlOf(cfg bus.Config) string {
 		return nats.DefaultURL
 	}
 	return bus.Redacted(cfg.URL)
-}
-
-// readable writes durations as 25s: JSON would have nanoseconds.
-func readable(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
-	}
-	return a
-}
-
-// newLogger logs text to a terminal and JSON otherwise.
-func newLogger(cfg *edge.Config, level slog.Leveler) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
-	text := cfg.LogFormat == "text"
-	if cfg.LogFormat == "auto" {
-		info, err := os.Stderr.Stat()
-		text = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	if text {
-		return slog.New(slog.NewTextHandler(os.Stderr, options))
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, options))
 }

@@ -1,0 +1,66 @@
+package integration
+
+import (
+	"bufio"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// Nobody reads what a node logs, and the pipe is full: the node serves its
+// clients, also after it has logged something about one. What it said is there
+// when somebody reads again.
+func TestLogIsNotRead(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	log, full, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	raw, err := full.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var filled error
+	if err := raw.Write(func(fd uintptr) bool {
+		for filled == nil {
+			_, filled = syscall.Write(int(fd), []byte("nobody reads\n"))
+		}
+		return true
+	}); err != nil || !errors.Is(filled, syscall.EAGAIN) {
+		t.Fatal(err, filled)
+	}
+	const secret = "a-secret-for-the-tests-0123456789"
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "unread", NATS: w.nats.URL(), Output: full, Env: map[string]string{
+		"EDGE_MAILBOX_STREAMS": "2", "EDGE_AUTH": "jwt", "EDGE_AUTH_ALGORITHMS": "HS256", "EDGE_AUTH_KEY_FILE": file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Kill()
+	if err := full.Close(); err != nil {
+		t.Fatal(err)
+	}
+	token := jwt(t, secret, object{"alg": "HS256", "typ": "JWT"}, object{"sub": "ann"})
+	for range 20 { // on each loop
+		if _, err := harness.Dial(t.Context(), node.URL("/"), harness.DialOptions{}); err == nil || !strings.Contains(err.Error(), "4401") {
+			t.Fatalf("without a token: %v", err)
+		}
+		dialWith(t, node.URL("/"), harness.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}})
+	}
+	for lines := bufio.NewScanner(log); !strings.Contains(lines.Text(), "token refused"); {
+		if !lines.Scan() {
+			t.Fatalf("the log ends: %v", lines.Err())
+		}
+	}
+}
