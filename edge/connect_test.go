@@ -1,10 +1,17 @@
 package edge
 
 import (
+	"context"
+	"fmt"
+	"maps"
 	"net"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"hydrant/bus"
 	"hydrant/integration/harness"
 )
 
@@ -36,17 +43,10 @@ func (c *stuckConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestNATSStopsReading: nats.go holds the lock that nearly all of its calls take
-// while it writes to a server that does not read. A loop takes no such call: its
-// clients are served meanwhile, whatever they send, and so is everybody else.
-func TestNATSStopsReading(t *testing.T) {
-	r := run(t, func(*Config) {})
-	_, here, elsewhere := r.crowd(2)
-	c, to := here[0], here[1]
-	r.send(c, harness.Object{"to": to.Address(), "mid": "known", "bdy": 1}) // its session is looked up
-	if _, err := to.Find(t.Context(), func(m harness.Message) bool { return m.Mid() == "known" }); err != nil {
-		t.Fatal(err)
-	}
+// stopsReading makes NATS read no more of what the node sends, and returns when
+// nats.go has come to that: it holds its lock until the test ends.
+func (r *running) stopsReading(c *harness.Client) {
+	r.t.Helper()
 	d := &stuckDialer{writing: make(chan struct{}, 1), free: make(chan struct{})}
 	r.nc.Opts.CustomDialer = d
 	before := r.epoch() // takes the lock, so that the dialer is seen
@@ -58,12 +58,114 @@ func TestNATSStopsReading(t *testing.T) {
 		return nil
 	})
 	d.stuck.Store(true)
-	defer close(d.free)
+	r.t.Cleanup(func() { close(d.free) })
 	r.send(c, harness.Object{"to": "svc:[GET]/p", "bdy": 1})
 	<-d.writing
-	for _, address := range []string{"svc:[GET]/p", to.Address(), "svc:/queue", "hydra-router:[GET]/v1/router/list/nodes"} {
-		r.send(c, harness.Object{"to": address, "bdy": 1})
-		r.serves(c)
+}
+
+// goOn: no loop waits for anything.
+func (r *running) goOn(after string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), harness.Patience)
+	defer cancel()
+	for _, w := range r.workers {
+		ran := make(chan struct{})
+		w.loop.Post(func() { close(ran) })
+		select {
+		case <-ran:
+		case <-ctx.Done():
+			r.t.Fatalf("loop %d stands still after %s", w.loop.Index(), after)
+		}
 	}
-	r.serves(elsewhere)
+}
+
+// TestNATSStopsReading: nats.go holds the lock that nearly all of its calls take
+// while it writes to a server that does not read. A loop takes no such call:
+// whatever clients send or do meanwhile, and whatever is due, all are served.
+func TestNATSStopsReading(t *testing.T) {
+	r := run(t, func(*Config) {})
+	_, here, elsewhere := r.crowd(4)
+	c, to, resumes, leaves := here[0], here[1], here[2], here[3]
+	acked := r.dial(harness.DialOptions{Acked: true})
+	away, awayToo := r.dial(harness.DialOptions{}), r.dial(harness.DialOptions{})
+	away.Close()
+	awayToo.Close()
+	r.send(c, harness.Object{"to": to.Address(), "mid": "known", "bdy": 1}) // its session is looked up
+	if _, err := to.Find(t.Context(), func(m harness.Message) bool { return m.Mid() == "known" }); err != nil {
+		t.Fatal(err)
+	}
+	r.store(acked.ID, 0, 1, 1)
+	stored, err := acked.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.stopsReading(c)
+
+	router := func(typ string, body any) harness.Object {
+		return harness.Object{"to": "hydra-router:/", "typ": typ, "bdy": body}
+	}
+	forward := func(path, to string) harness.Object {
+		return harness.Object{"to": "hydra-router:" + path, "fwd": to, "bdy": 1}
+	}
+	for _, test := range []struct {
+		from    *harness.Client
+		kind    received
+		message harness.Object
+	}{
+		{c, inService, harness.Object{"to": "svc:/", "bdy": 1}},
+		{c, inService, harness.Object{"to": "one@svc:/", "bdy": 1}},
+		{c, inRequest, harness.Object{"to": "svc:[GET]/p", "bdy": 1}},
+		{c, inClient, harness.Object{"to": to.Address(), "bdy": 1}},
+		{c, inClient, harness.Object{"to": elsewhere.Address(), "ttl": 5, "bdy": 1}},
+		{c, inClient, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "nobody knows it"}},
+		{c, inClient, harness.Object{"to": r.id + "-" + to.ID + "@hydra-router:/", "bdy": 1}},
+		{c, inService, forward("/", "svc:/")},
+		{c, inClient, forward("/", to.Address())},
+		{c, inWork, forward("/queue", "svc:/")},
+		{c, inAPI, harness.Object{"to": "hydra-router:[GET]/v1/router/list/nodes", "bdy": 1}},
+		{c, inAPI, harness.Object{"to": "hydra-router:[GET]/v1/router/health", "bdy": 1}},
+		{c, inWsdir, router("wsdir.loc", harness.Object{"clientID": to.ID})},
+		{c, inLog, router("log", "a line")},
+		{acked, inAck, router("ack", harness.Object{"seq": strconv.FormatUint(stored.Seq(), 10)})},
+		{resumes, inResume, router("reconnect", harness.Object{"id": away.ID})},
+		{acked, inResume, router("reconnect", harness.Object{"id": awayToo.ID, "token": awayToo.Token, "seq": "1"})},
+		{leaves, inUnrecognized, router("nonsense", 1)}, // closes it
+	} {
+		r.moves(`hydrant_messages_received_total{kind="`+test.kind.String()+`"}`, func() { r.send(test.from, test.message) })
+		r.goOn(fmt.Sprint(test.message))
+	}
+	for what, do := range map[string]func(*worker){
+		"a checkpoint":      (*worker).checkpoint,
+		"a sweep":           (*worker).sweep,
+		"the renewal":       func(w *worker) { w.step(slices.Collect(maps.Values(w.attachments)), (*attachment).save) },
+		"a new leader":      func(w *worker) { w.reattach(func(*attachment) bool { return true }) },
+		"a lost connection": func(w *worker) { w.reconnected(w.epoch + 1) },
+		"a request to let go": func(w *worker) {
+			if a := w.attachments[elsewhere.ID]; a != nil {
+				w.release(claimKey{a.sid, a.fence}, func(released) {})
+			}
+		},
+	} {
+		for _, w := range r.workers {
+			w.post(func() { do(w) })
+		}
+		r.goOn(what)
+	}
+	addr := strings.TrimSuffix(strings.TrimPrefix(r.url, "ws://"), "/")
+	if _, err := harness.Get("http://" + addr + "/readyz"); err != nil {
+		t.Error(err)
+	}
+	r.moves("hydrant_connects_total", func() {
+		raw, err := harness.DialRaw(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { raw.Close() })
+		if err := raw.Upgrade(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r.moves(`hydrant_closes_total{reason="peer"}`, to.Close)
+	r.goOn("the end of a client")
+	r.serves(c)
 }
