@@ -160,10 +160,11 @@ func pump(ctx context.Context, ch <-chan *nats.Msg, handle func([]*nats.Msg)) {
 // gather takes what is waiting in ch behind the first message, bounded.
 func gather(first *nats.Msg, ch <-chan *nats.Msg) []*nats.Msg {
 	batch := append(make([]*nats.Msg, 0, 8), first)
-	for len(batch) < liveBatch {
+	for size := len(first.Data); len(batch) < liveBatch && size < liveBytes; {
 		select {
 		case msg := <-ch:
 			batch = append(batch, msg)
+			size += len(msg.Data)
 		default:
 			return batch
 		}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"hydrant/bus"
 	"hydrant/integration/harness"
 )
@@ -168,4 +170,18 @@ func TestNATSStopsReading(t *testing.T) {
 	r.moves(`hydrant_closes_total{reason="peer"}`, to.Close)
 	r.goOn("the end of a client")
 	r.serves(c)
+}
+
+// TestBatchOfLargeCopies: what is posted to a loop at once is bounded in bytes,
+// too, or the loop takes longer than a stall of the process.
+func TestBatchOfLargeCopies(t *testing.T) {
+	for size, want := range map[int]int{1: liveBatch, liveBytes/2 - 1: 3, liveBytes: 1, 8 * liveBytes: 1} {
+		ch, data := make(chan *nats.Msg, liveQueue), make([]byte, size)
+		for range 2 * liveBatch {
+			ch <- &nats.Msg{Data: data}
+		}
+		if batch := gather(<-ch, ch); len(batch) != want {
+			t.Errorf("%d copies of %d bytes at once, want %d", len(batch), size, want)
+		}
+	}
 }

@@ -18,8 +18,12 @@ import (
 // copy shows the hole, or mend finds it.
 const liveQueue = 1 << 15
 
-// liveBatch bounds the copies that one post to the loop carries.
-const liveBatch = 256
+// Bounds of the copies that one post to the loop carries. A MiB takes some
+// milliseconds; 256 of them would look as if the process had not run.
+const (
+	liveBatch = 256
+	liveBytes = 1 << 20 // with the last one, more
+)
 
 // worker is the part of a node that one wire loop owns: the sessions of the
 // loop's sockets and all that is needed to serve them without a lock.
