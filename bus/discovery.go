@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -45,6 +46,8 @@ type Discovery struct {
 	// Immutable.
 	nc *nats.Conn
 
+	cut atomic.Uint64 // see Cut
+
 	// Guarded by mu.
 	mu      sync.Mutex
 	latest  *round // finished or on its way; nil: none yet
@@ -69,6 +72,10 @@ func (d *Discovery) Services(ctx context.Context) ([]Instance, error) {
 
 // Nodes lists the edge nodes, by id.
 func (d *Discovery) Nodes(ctx context.Context) ([]Instance, error) { return d.list(ctx, KindNode) }
+
+// Cut is how many results lack somebody: there were more answers than one
+// result holds, or they still came when its time was over.
+func (d *Discovery) Cut() uint64 { return d.cut.Load() }
 
 func (d *Discovery) list(ctx context.Context, kind string) ([]Instance, error) {
 	r := d.join()
@@ -99,7 +106,7 @@ func (d *Discovery) join() *round {
 	r := &round{done: make(chan struct{})}
 	d.latest, d.expires = r, time.Now().Add(discoveryMost+discoveryFresh)
 	go func() {
-		r.list, r.err = ask(d.nc)
+		r.list, r.err = d.ask()
 		d.mu.Lock()
 		if d.latest == r {
 			d.expires = time.Now().Add(discoveryFresh)
@@ -113,10 +120,10 @@ func (d *Discovery) join() *round {
 	return r
 }
 
-// ask sends the question and collects the answers until they pause.
-func ask(nc *nats.Conn) ([]Instance, error) {
-	inbox := nc.NewInbox()
-	sub, err := nc.SubscribeSync(inbox)
+// ask sends the question and collects the answers.
+func (d *Discovery) ask() ([]Instance, error) {
+	inbox := d.nc.NewInbox()
+	sub, err := d.nc.SubscribeSync(inbox)
 	if err != nil {
 		return nil, sendError(err)
 	}
@@ -124,30 +131,48 @@ func ask(nc *nats.Conn) ([]Instance, error) {
 	if err := sub.SetPendingLimits(discoveryLimit, -1); err != nil {
 		return nil, sendError(err)
 	}
-	if err := nc.PublishRequest(micro.APIPrefix+"."+micro.InfoVerb.String(), inbox, nil); err != nil {
+	if err := d.nc.PublishRequest(micro.APIPrefix+"."+micro.InfoVerb.String(), inbox, nil); err != nil {
 		return nil, sendError(err)
 	}
-	var list []Instance
-	end := time.Now().Add(discoveryMost)
-	for wait := discoveryMost; len(list) < discoveryLimit; wait = min(discoveryQuiet, time.Until(end)) {
-		if wait <= 0 {
-			break
-		}
-		m, err := sub.NextMsg(wait)
-		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("bus: discovery: %w", requestError(err))
-		}
-		if in, ok := parseInstance(m.Data); ok {
-			list = append(list, in)
-		}
+	list, cut, err := collect(sub)
+	if err != nil {
+		return nil, fmt.Errorf("bus: discovery: %w", requestError(err))
+	}
+	if cut {
+		d.cut.Add(1)
 	}
 	slices.SortFunc(list, func(a, b Instance) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID))
 	})
 	return list, nil
+}
+
+// collect takes answers until they pause. cut: not all of them.
+func collect(sub *nats.Subscription) (list []Instance, cut bool, err error) {
+	end := time.Now().Add(discoveryMost)
+	for wait := discoveryMost; ; wait = min(discoveryQuiet, time.Until(end)) {
+		if wait <= 0 {
+			return list, true, nil
+		}
+		m, err := sub.NextMsg(wait)
+		switch {
+		case errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders):
+			return list, cut, nil
+		case errors.Is(err, nats.ErrSlowConsumer):
+			cut = true // some found no room; those that did are good
+			continue
+		case err != nil:
+			return nil, false, err
+		}
+		in, ok := parseInstance(m.Data)
+		switch {
+		case !ok:
+		case len(list) == discoveryLimit:
+			return list, true, nil
+		default:
+			list = append(list, in)
+		}
+	}
 }
 
 // parseInstance reads one answer. Services of others, that take nothing on

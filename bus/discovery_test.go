@@ -3,9 +3,11 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 )
 
@@ -116,6 +118,69 @@ func TestDiscoveryShares(t *testing.T) {
 	if _, err := d.Nodes(context.Background()); err != nil { // the question goes on for others
 		t.Error(err)
 	}
+}
+
+// TestDiscoveryLimit: more instances than one result holds. It holds as many as
+// it can, and that it lacks some is counted.
+func TestDiscoveryLimit(t *testing.T) {
+	nc := connect(t, startNATS(t), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	answer := func(i int) []byte {
+		return fmt.Appendf(nil, `{"name":"a","id":"i%d","endpoints":[{"subject":"umf.v1.svc.a"}]}`, i)
+	}
+	for name, waiting := range map[string]int{
+		"all of them wait":  discoveryLimit + 1,
+		"one found no room": discoveryLimit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			sub, err := nc.SubscribeSync(nc.NewInbox())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = sub.Unsubscribe() }()
+			if err := sub.SetPendingLimits(waiting, -1); err != nil {
+				t.Fatal(err)
+			}
+			for i := range discoveryLimit + 1 {
+				if err := nc.Publish(sub.Subject, answer(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			waitFor(t, func() bool {
+				n, _, err := sub.Pending()
+				dropped, _ := sub.Dropped()
+				return err == nil && n+dropped == discoveryLimit+1
+			})
+			// As many as could be read in time: that is a bound as well.
+			list, cut, err := collect(sub)
+			if len(list) == 0 || len(list) > discoveryLimit || !cut || err != nil {
+				t.Errorf("%d instances, cut %v, %v", len(list), cut, err)
+			}
+		})
+	}
+
+	// All the way: everybody answers twice, so to speak.
+	crowd, err := nc.Subscribe("$SRV.INFO", func(m *nats.Msg) {
+		for i := range 2 * discoveryLimit {
+			if err := m.Respond(answer(i)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = crowd.Unsubscribe() }()
+	d := NewDiscovery(nc)
+	waitFor(t, func() bool { // who pauses has answered, as far as anybody can tell
+		d.mu.Lock()
+		d.latest = nil
+		d.mu.Unlock()
+		list, err := d.Services(testContext(t))
+		if len(list) == 0 || len(list) > discoveryLimit || err != nil {
+			t.Fatalf("%d instances, %v", len(list), err)
+		}
+		return d.Cut() > 0
+	})
 }
 
 func TestRegisterNodeRefuses(t *testing.T) {
