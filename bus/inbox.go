@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 )
@@ -31,6 +32,8 @@ type inbox struct {
 	nc     *nats.Conn
 	prefix string
 	sub    *nats.Subscription
+
+	unasked atomic.Uint64 // see Store.Unasked
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -112,6 +115,7 @@ func (b *inbox) receive(m *nats.Msg) {
 	select {
 	case c.msgs <- m:
 	default:
+		b.unasked.Add(1)
 	}
 }
 

@@ -178,6 +178,10 @@ func (s *Store) Config() MailboxConfig { return s.cfg }
 // acknowledgement.
 func (s *Store) InFlight() int { return s.acks.pending() }
 
+// Unasked is how many messages that NATS has sent were dropped, because a read
+// had not asked for so many.
+func (s *Store) Unasked() uint64 { return s.inbox.unasked.Load() }
+
 // bounded gives a context that has no deadline the default one.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return withDefaultTimeout(ctx, s.cfg.Timeout)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -250,6 +251,92 @@ func TestOutboxFull(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOutboxOperations: as many messages as may wait for NATS, however small they
+// TestOtherQueueFull: what NATS drops of others than the loops has nothing to do
+// with live copies.
+func TestOtherQueueFull(t *testing.T) {
+	r := run(t, func(*Config) {})
+	left := make(chan struct{})
+	defer close(left)
+	sub, err := r.nc.Subscribe("full", func(*nats.Msg) { <-left })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sub.SetPendingLimits(1, -1); err != nil {
+		t.Fatal(err)
+	}
+	const live = `hydrant_dropped_total{reason="live_queue"}`
+	before := r.metric(live)
+	r.moves(`hydrant_dropped_total{reason="nats_queue"}`, func() {
+		for range 3 {
+			if err := r.nc.Publish(sub.Subject, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if n := r.metric(live) - before; n != 0 {
+		t.Errorf("%v live copies are said to be dropped", n)
+	}
+}
+
+// TestMoreThanAsked: a server sends more messages of a stream than a read asks
+// for.
+func TestMoreThanAsked(t *testing.T) {
+	r := run(t, func(*Config) {})
+	js, stream := r.mailboxes()
+	if err := js.DeleteStream(t.Context(), stream.CachedInfo().Config.Name); err != nil {
+		t.Fatal(err)
+	}
+	sid := bus.NewSID()
+	subject, err := bus.MailboxSubject(sid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := &nats.Msg{Header: nats.Header{"Nats-Subject": {subject}, "Nats-Sequence": {"1"}}}
+	if _, err := r.nc.Subscribe("$JS.API.DIRECT.GET."+stream.CachedInfo().Config.Name, func(m *nats.Msg) {
+		for range 1000 {
+			if err := m.RespondMsg(answer); err != nil {
+				t.Error(err)
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.until(func() error { // a read may take them as fast as they come
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := r.Node.store.LastSeqs(ctx, []string{sid}); r.metric("hydrant_reader_inbox_full_total") == 0 {
+			return fmt.Errorf("none was too many: %w", err)
+		}
+		return nil
+	})
+}
+
+// TestTooLargeForAFrame: what a service stores may be larger than what a client
+// TestInstancesFull: more services and nodes than one list holds.
+func TestInstancesFull(t *testing.T) {
+	r := run(t, func(*Config) {})
+	c := r.dial(harness.DialOptions{})
+	if _, err := r.nc.Subscribe("$SRV.INFO", func(m *nats.Msg) {
+		for range 10_000 {
+			if err := m.Respond([]byte(`{"name":"many","id":"i","endpoints":[{"subject":"umf.v1.svc.many"}]}`)); err != nil {
+				t.Error(err)
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.until(func() error { // if they pause, that is all of them
+		if m := r.call(c, harness.Object{"to": "hydra-router:[GET]/v1/router/list/routes", "bdy": 1}); m.Error() != "" {
+			t.Fatalf("answered with %.300s", m.Raw)
+		}
+		if r.metric("hydrant_discovery_full_total") == 0 {
+			return errNotYet
+		}
+		return nil
+	})
 }
 
 // TestSentIsWhatWasQueued: what a socket did not take was not sent.

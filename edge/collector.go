@@ -27,6 +27,8 @@ type snapshot struct {
 	node    *Node
 	wire    wire.Stats
 	workers []*worker // none before the node serves
+	unasked uint64    // of the store
+	cut     uint64    // of discovery
 }
 
 // sum adds up a number of each loop.
@@ -94,6 +96,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s := &snapshot{node: c.node}
 	if c.node.serving.Load() {
 		s.workers, s.wire = c.node.workers, c.node.server.Stats()
+		s.unasked, s.cut = c.node.store.Unasked(), c.node.discovery.Cut()
 	}
 	for _, m := range c.list {
 		m.emit(m.desc, s, ch)
@@ -178,6 +181,10 @@ func (c *collector) queues() {
 		func(s *snapshot) float64 {
 			return s.sum(func(w *worker) int64 { return int64(w.tally.heldBack.Load()) })
 		})
+	c.counter("reader_inbox_full_total", "Messages of mailboxes and the directory that were dropped because a read had not asked for so many.",
+		func(s *snapshot) float64 { return float64(s.unasked) })
+	c.counter("discovery_full_total", "Lists of services and nodes that lack some, because there were too many answers.",
+		func(s *snapshot) float64 { return float64(s.cut) })
 	c.gauge("pool_queue", "Blocking NATS calls waiting for a worker.",
 		func(s *snapshot) float64 { return float64(len(s.node.pool.jobs)) })
 	c.gauge("pool_busy", "Workers of the pool that are in a blocking NATS call.",

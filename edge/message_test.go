@@ -139,7 +139,7 @@ func TestRecentIsBounded(t *testing.T) {
 }
 
 func TestGuessLimiter(t *testing.T) {
-	g := newGuessLimiter()
+	g := newGuessLimiter(func() {})
 	now := time.Unix(1000, 0)
 	addr := netip.MustParseAddr("192.0.2.1")
 	for i := range guessBurst {

@@ -112,7 +112,7 @@ func newMetrics() *metrics {
 	m.closeFrames = familyOf("close_frames_total", "Connections that the node itself closed, by close code.", "code", closeCodeNames()...)
 	m.gaps = familyOf("gaps_total", "Gaps in mailboxes, by cause.", "why", "overflow", "expired", "rollback")
 	m.dropped = familyOf("dropped_total", "What was dropped or refused, by a bound or a rule, by reason.", "reason", "bad_order", "client_log", "consumer_cleanup", "directory_cleanup", "expiry",
-		"guesses", "late_answer", "live_queue", "look_up", "open_timeout", "origin", "push_slow", "replay_table", "session_list", "slow")
+		"given_away", "guess_table", "guesses", "late_answer", "live_queue", "look_up", "nats_queue", "open_timeout", "origin", "push_slow", "replay_table", "session_list", "slow")
 	m.junk = counter("mailbox_junk_total", "Mailbox entries that are no UMF message or too large for a frame.")
 	m.requests = familyOf("requests_total", "[METHOD] requests, by result.", "result", "answered", "timeout", "failed", "refused")
 	m.requestTime = histogram("request_seconds", "Time from a [METHOD] request to its answer.")

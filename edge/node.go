@@ -95,7 +95,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Node{
 		cfg: cfg, busCfg: busCfg, id: bus.NewNodeID(), m: newMetrics(), started: time.Now(),
-		ctx: ctx, cancel: cancel, guesses: newGuessLimiter(), claims: newClaims(),
+		ctx: ctx, cancel: cancel, claims: newClaims(),
 		reasons: map[string]string{"nats": "not connected yet", "listener": "not open yet"}, addrSet: make(chan struct{}),
 	}
 	n.log, n.logLevel = o.Logger.With("node", n.id), o.LogLevel
@@ -112,6 +112,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.tokens = tokens
 	n.pool = newPool(n.m)
 	n.m.registry.MustRegister(append(o.Collectors, newCollector(n))...)
+	n.guesses = newGuessLimiter(n.m.dropped.with("guess_table").Inc)
 	n.clientLog.full = n.m.dropped.with("client_log").Inc
 	return n, nil
 }

@@ -160,6 +160,7 @@ const (
 // givenAway is what a loop answered when sessions were asked for. Each request
 // comes to it on two ways, and its answer may be lost. Owned by the loop.
 type givenAway struct {
+	full    func() // called for each answer that goes for a new one
 	answers map[claimKey]released
 	order   []givenAt // oldest first
 }
@@ -169,10 +170,15 @@ type givenAt struct {
 	at  time.Time
 }
 
-func newGivenAway() givenAway { return givenAway{answers: make(map[claimKey]released)} }
+func newGivenAway(full func()) givenAway {
+	return givenAway{full: full, answers: make(map[claimKey]released)}
+}
 
 func (g *givenAway) put(key claimKey, r released, now time.Time) {
 	for len(g.order) > 0 && (len(g.order) >= givenMax || now.Sub(g.order[0].at) > givenFor) {
+		if now.Sub(g.order[0].at) <= givenFor {
+			g.full()
+		}
 		delete(g.answers, g.order[0].key)
 		g.order = g.order[1:]
 	}

@@ -57,12 +57,15 @@ const (
 // guessLimiter bounds the session ids that one address may try (FAILURES S5).
 // Safe for concurrent use.
 type guessLimiter struct {
+	full func() // called when the table starts anew
+
+	// Guarded by mu.
 	mu        sync.Mutex
 	addresses map[netip.Addr]*rate.Limiter
 }
 
-func newGuessLimiter() *guessLimiter {
-	return &guessLimiter{addresses: make(map[netip.Addr]*rate.Limiter)}
+func newGuessLimiter(full func()) *guessLimiter {
+	return &guessLimiter{full: full, addresses: make(map[netip.Addr]*rate.Limiter)}
 }
 
 // allow counts one failed guess and reports whether the address may go on.
@@ -74,6 +77,7 @@ func (g *guessLimiter) allow(addr netip.Addr, now time.Time) bool {
 	limiter := g.addresses[addr]
 	if limiter == nil {
 		if len(g.addresses) >= guessAddresses {
+			g.full()
 			clear(g.addresses)
 		}
 		limiter = rate.NewLimiter(rate.Every(guessRefill), guessBurst)

@@ -40,10 +40,14 @@ func (n *Node) onReconnect() {
 // comes over the next one.
 func (n *Node) epoch() uint64 { return n.nc.Stats().Reconnects }
 
-func (n *Node) onAsyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
+func (n *Node) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	n.m.natsEvents.with("error").Inc()
 	n.log.Warn("NATS", "error", err)
 	if !errors.Is(err, nats.ErrSlowConsumer) {
+		return
+	}
+	if sub.Type() != nats.ChanSubscription { // not a queue of this node's own
+		n.m.dropped.with("nats_queue").Inc()
 		return
 	}
 	n.m.dropped.with("live_queue").Inc()

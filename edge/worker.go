@@ -65,7 +65,7 @@ func newWorker(n *Node, loop *wire.Loop) *worker {
 		marks:       randomUint64() >> 1, // markers of a former owner must not look like ours
 		lookups:     make(map[string][]delivery),
 		requests:    newRequestTable(loop.Index()),
-		given:       newGivenAway(),
+		given:       newGivenAway(n.m.dropped.with("given_away").Inc),
 		epoch:       n.epoch(),
 	}
 	w.out = newOutbox(n, &w.tally)
