@@ -61,6 +61,54 @@ func TestRequestsFull(t *testing.T) {
 	}
 }
 
+// TestLoopRequestsFull: as many requests of all clients of a loop as may wait for
+// an answer.
+func TestLoopRequestsFull(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, elsewhere := r.crowd(1)
+	subject, err := bus.ServiceSubject("busy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan *nats.Msg, maxRequests+2)
+	if _, err := r.nc.ChanSubscribe(subject, asked); err != nil {
+		t.Fatal(err)
+	}
+	r.onLoop(w, func() { // a crowd of clients, each with one
+		for i := range maxRequests {
+			if !w.ask(&client{w: w}, subject, nil, []byte("1"), nil, func(*nats.Msg) {}) {
+				t.Errorf("refused after %d", i)
+				return
+			}
+		}
+	})
+	question := func() harness.Object { return harness.Object{"to": "busy:[GET]/", "bdy": 1} }
+	r.moves(`hydrant_requests_total{result="refused"}`, func() { r.refuses(here[0], codeOverload, question()) })
+	r.serves(here[0])
+	answers := func(c *harness.Client) {
+		t.Helper()
+		r.moves(`hydrant_requests_total{result="answered"}`, func() {
+			r.send(c, question())
+			for {
+				m := <-asked
+				if string(m.Data) == "1" {
+					continue // of the crowd
+				}
+				if err := m.Respond([]byte(`"answer"`)); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+		})
+		if m, err := c.Next(context.WithoutCancel(t.Context())); err != nil || m.Body() != `"\"answer\""` {
+			t.Errorf("answered with %s, %v", m.Raw, err)
+		}
+	}
+	answers(elsewhere)
+	r.onLoop(w, func() { w.finish(w.requests.last, nil, "timeout") })
+	answers(here[0]) // there is room again
+}
+
 // TestOpenTimeout: a session that cannot be opened in time.
 func TestOpenTimeout(t *testing.T) {
 	r := run(t, func(cfg *Config) { cfg.HandshakeTimeout = 100 * time.Millisecond })

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -254,6 +255,28 @@ func TestOutboxFull(t *testing.T) {
 }
 
 // TestOutboxOperations: as many messages as may wait for NATS, however small they
+// are.
+func TestOutboxOperations(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, elsewhere := r.crowd(1)
+	r.onLoop(w, func() {
+		for range outboxMaxOps {
+			w.out.keep(0)
+		}
+	})
+	r.moves("hydrant_outbox_full_total", func() {
+		r.refuses(here[0], codeOverload, harness.Object{"to": elsewhere.Address(), "bdy": 1})
+	})
+	r.serves(here[0])
+	r.onLoop(w, func() {
+		for range outboxMaxOps {
+			w.out.drop(0)
+		}
+	})
+	r.send(here[0], harness.Object{"to": elsewhere.Address(), "mid": "stored-0", "bdy": "there is room again"})
+	r.gets(elsewhere, 0, 1)
+}
+
 // TestOtherQueueFull: what NATS drops of others than the loops has nothing to do
 // with live copies.
 func TestOtherQueueFull(t *testing.T) {
@@ -315,6 +338,26 @@ func TestMoreThanAsked(t *testing.T) {
 }
 
 // TestTooLargeForAFrame: what a service stores may be larger than what a client
+// is sent.
+func TestTooLargeForAFrame(t *testing.T) {
+	r := run(t, func(*Config) {})
+	c := r.dial(harness.DialOptions{})
+	w := r.owner(c)
+	text := func(size int64) []byte {
+		p := fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","bdy":"`, c.ID)
+		return append(append(p, bytes.Repeat([]byte("x"), int(size)-len(p)-2)...), `"}`...)
+	}
+	r.moves("hydrant_mailbox_junk_total", func() {
+		r.onLoop(w, func() {
+			for size, want := range map[int64]bool{r.maxDelivery(): true, r.maxDelivery() + 1: false} {
+				if _, ok := w.inspect(w.attachments[c.ID], 1, false, text(size)); ok != want {
+					t.Errorf("%d bytes: taken %v", size, ok)
+				}
+			}
+		})
+	})
+}
+
 // TestInstancesFull: more services and nodes than one list holds.
 func TestInstancesFull(t *testing.T) {
 	r := run(t, func(*Config) {})

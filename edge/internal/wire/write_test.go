@@ -265,8 +265,8 @@ func TestPongFlood(t *testing.T) {
 			t.Fatal("unbounded")
 		}
 	}
-	if !bytes.Contains(b.output(), []byte(errSlow.text)) || len(b.output()) > pongBound+1000 {
-		t.Errorf("%d bytes after %d pings", len(b.output()), n)
+	if b.l.count.drops[DropSlow] != 1 || !bytes.Contains(b.output(), []byte(errSlow.text)) || len(b.output()) > pongBound+1000 {
+		t.Errorf("%d bytes after %d pings, %d slow", len(b.output()), n, b.l.count.drops[DropSlow])
 	}
 }
 
