@@ -163,10 +163,13 @@ func process(cfg *Config) error {
 		}
 		errs = append(errs, describe(err))
 		var parse *envconfig.ParseError
-		if !errors.As(err, &parse) || os.Getenv(parse.KeyName) == "" {
+		if !errors.As(err, &parse) {
 			return errors.Join(errs...)
 		}
-		value := os.Getenv(parse.KeyName)
+		value, set := os.LookupEnv(parse.KeyName)
+		if !set { // the default itself
+			return errors.Join(errs...)
+		}
 		if err := os.Unsetenv(parse.KeyName); err != nil {
 			return errors.Join(append(errs, err)...)
 		}

@@ -103,6 +103,15 @@ func TestLoadConfigNamesAllErrors(t *testing.T) {
 	}
 }
 
+// A variable that is there but empty, as compose files make it, is one mistake.
+func TestLoadConfigEmptyValue(t *testing.T) {
+	t.Setenv("EDGE_QUEUE_LIMIT", "")
+	_, err := LoadConfig()
+	if want := `edge: configuration: EDGE_QUEUE_LIMIT: "" is not a whole number`; fmt.Sprint(err) != want {
+		t.Errorf("error\n%v\nwant\n%s", err, want)
+	}
+}
+
 func TestLoadConfigReadsSecretsFromFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(file, []byte("first\r\nsecond\n\n"), 0o600); err != nil {
