@@ -147,7 +147,8 @@ func (d *Discovery) ask() ([]Instance, error) {
 	return list, nil
 }
 
-// collect takes answers until they pause. cut: not all of them.
+// collect takes answers until they pause. cut: not all of them. Silence from the
+// beginning proves nothing: where nobody is there, the server says so.
 func collect(sub *nats.Subscription) (list []Instance, cut bool, err error) {
 	end := time.Now().Add(discoveryMost)
 	for wait := discoveryMost; ; wait = min(discoveryQuiet, time.Until(end)) {
@@ -156,7 +157,7 @@ func collect(sub *nats.Subscription) (list []Instance, cut bool, err error) {
 		}
 		m, err := sub.NextMsg(wait)
 		switch {
-		case errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders):
+		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout) && wait < discoveryMost:
 			return list, cut, nil
 		case errors.Is(err, nats.ErrSlowConsumer):
 			cut = true // some found no room; those that did are good

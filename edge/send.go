@@ -79,6 +79,10 @@ func (n *Node) receive(w http.ResponseWriter, r *http.Request) (posted, bool) {
 	if !ok {
 		return posted{}, false
 	}
+	if !n.connected.Load() { // nats.go would keep it for later, and nobody would know whether it went
+		writeEnvelope(w, http.StatusServiceUnavailable, "Messaging is unavailable", nil)
+		return posted{}, false
+	}
 	var f completion
 	f.complete(e, time.Now())
 	f.set(umf.Via, n.fromRouter)

@@ -36,6 +36,19 @@ func TestNATSKilledAndRestarted(t *testing.T) {
 	if pong.Type() != "pong" {
 		t.Errorf("while NATS is away: %s", pong.Raw)
 	}
+	// Over HTTP as well the node says so, once it knows: it takes nothing for
+	// later, and no silence for an empty list.
+	for method, path := range map[string]string{"POST": "send", "GET": "list/services"} {
+		if err := harness.Until(patient(t), func() error {
+			status, e, _ := fetch(t, method, a.HTTP("/v1/router/"+path), `{"to":"svc:/","frm":"web:/","bdy":1}`, nil)
+			if status != http.StatusServiceUnavailable {
+				return fmt.Errorf("status %d, %s", status, e.Result)
+			}
+			return nil
+		}); err != nil {
+			t.Errorf("%s %s while NATS is away: %v", method, path, err)
+		}
+	}
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
