@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,11 +26,23 @@ func (f Finding) String() string {
 type ContractError struct{ Findings []Finding }
 
 func (e *ContractError) Error() string {
-	lines := make([]string, len(e.Findings))
+	text := "bus: the store does not hold the contract: "
 	for i, f := range e.Findings {
-		lines[i] = f.String()
+		last := i+1 == len(e.Findings)
+		if !last {
+			next := e.Findings[i+1]
+			next.What = f.What
+			if next == f { // all streams, for one reason: it stands behind the last
+				text += f.What + ", "
+				continue
+			}
+		}
+		text += f.String()
+		if !last {
+			text += "; "
+		}
 	}
-	return "bus: the store does not hold the contract: " + strings.Join(lines, "; ")
+	return text
 }
 
 func contractError(f []Finding) error {

@@ -161,8 +161,20 @@ func TestContractPartition(t *testing.T) {
 
 func TestContractReplicas(t *testing.T) {
 	found := findings(t, connect(t, startNATS(t)), MailboxConfig{Streams: 1, Replicas: 3})
-	if !strings.Contains(found[0].Have, "replicas > 1 not supported") {
+	const reason = "replicas > 1 not supported"
+	if !strings.Contains(found[0].Have, reason) {
 		t.Error(found[0])
+	}
+	// It is the same for all streams, and said once.
+	if text := (&ContractError{Findings: found}).Error(); len(found) < 2 || strings.Count(text, reason) != 1 {
+		t.Error(text)
+	}
+}
+
+func TestContractErrorText(t *testing.T) {
+	err := ContractError{Findings: []Finding{{"a", "x", "y", "z"}, {"b", "x", "y", "z"}, {"c", "x", "w", "z"}}}
+	if want := "bus: the store does not hold the contract: a, b: want x, have y (z); c: want x, have w (z)"; err.Error() != want {
+		t.Errorf("%q, want %q", err.Error(), want)
 	}
 }
 
