@@ -87,7 +87,7 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(addresses, all...)
 	if err != nil {
-		return nil, fmt.Errorf("bus: connect to NATS: %w", err)
+		return nil, fmt.Errorf("bus: connect to NATS at %s: %w", Redacted(addresses), err)
 	}
 	return nc, nil
 }

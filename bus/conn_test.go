@@ -98,8 +98,9 @@ func TestConnectWithPasswordFile(t *testing.T) {
 	if _, err := Connect(Config{URL: ns.ClientURL(), User: "u", Password: "wrong"}, "test"); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("wrong password: %v", err)
 	}
-	if _, err := Connect(Config{URL: "nats://127.0.0.1:1"}, "test"); err == nil {
-		t.Error("connected to nothing")
+	if _, err := Connect(Config{URL: "nats://u:s3cret@127.0.0.1:1"}, "test"); err == nil ||
+		!strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("connecting to nothing: %v", err)
 	}
 }
 

@@ -132,7 +132,7 @@ func TestEchoWaitsForNATS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	says("waiting for NATS at " + w.nats.URL())
+	says("connect to NATS at " + w.nats.URL() + ":")
 	restart := func() {
 		t.Helper()
 		if err := w.nats.Servers[0].Start(); err != nil {

@@ -69,7 +69,7 @@ func awaitNATS(ctx context.Context, name string, out io.Writer) (*nats.Conn, err
 		}
 		if said != err.Error() {
 			said = err.Error()
-			fmt.Fprintf(out, "waiting for NATS at %s (start a node with `hydrant serve`, or set NATS_URL): %v\n", urlOf(cfg), err)
+			fmt.Fprintf(out, "waiting for NATS; start a node with `hydrant serve`, or set NATS_URL: %v\n", err)
 		}
 		select {
 		case <-ctx.Done():

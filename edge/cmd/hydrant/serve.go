@@ -110,15 +110,7 @@ func connectNATS(name string) (*nats.Conn, error) {
 	}
 	nc, err := bus.Connect(cfg, name)
 	if errors.Is(err, nats.ErrNoServers) {
-		return nil, fmt.Errorf("no NATS server at %s; start a node (`hydrant serve`) or set NATS_URL: %w", urlOf(cfg), err)
+		return nil, fmt.Errorf("%w; start a node (`hydrant serve`), or set NATS_URL", err)
 	}
 	return nc, err
-}
-
-// urlOf names the servers, without the secrets that their addresses may hold.
-func urlOf(cfg bus.Config) string {
-	if cfg.URL == "" {
-		return nats.DefaultURL
-	}
-	return bus.Redacted(cfg.URL)
 }
