@@ -18,7 +18,7 @@ func TestEmbeddedNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := map[string]string{"EDGE_DATA_DIR": t.TempDir(), "EDGE_NATS_LISTEN": listen, "EDGE_MAILBOX_STREAMS": "2"}
+	env := map[string]string{"EDGE_DATA_DIR": t.TempDir(), "EDGE_NATS_LISTEN": listen, "EDGE_MAILBOX_STREAMS": "2", "EDGE_MAX_MESSAGE": "3MiB"}
 	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "embedded", Env: env})
 	if err != nil {
 		t.Fatal(err)
@@ -58,4 +58,10 @@ func TestEmbeddedNode(t *testing.T) {
 		}
 	}
 	again.quiet()
+	// NATS inside takes what the node takes.
+	large := strings.Repeat("x", 3<<20-1024)
+	again.send(object{"to": again.ID + "@client:/", "mid": "large", "bdy": large})
+	if m := again.next(); m.Mid() != "large" || len(m.Body()) != len(large)+2 {
+		t.Errorf("the largest message came as %.300s", m.Raw)
+	}
 }

@@ -19,9 +19,12 @@ import (
 // server told.
 var ErrStart = errors.New("embedded: NATS did not start")
 
-// DefaultMaxPayload lets a message of 1 MiB through with the envelope's
-// routing fields and the headers that are added to it.
-const DefaultMaxPayload = 1<<20 + 64<<10
+// Room is for what is added to a client's message: the envelope's routing
+// fields, and headers.
+const Room = 64 << 10
+
+// DefaultMaxPayload lets a message of 1 MiB through.
+const DefaultMaxPayload = 1<<20 + Room
 
 // Options of a server. The zero value needs only DataDir.
 type Options struct {
@@ -156,6 +159,7 @@ func (o *Options) serverOptions() (*server.Options, error) {
 	if so.MaxPayload <= 0 {
 		so.MaxPayload = DefaultMaxPayload
 	}
+	so.MaxPending = max(server.MAX_PENDING_SIZE, int64(so.MaxPayload)) // less is refused
 	if c := o.Cluster; c != nil {
 		so.ServerName = c.Server
 		so.Cluster.Name = c.Name

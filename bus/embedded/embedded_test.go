@@ -70,6 +70,15 @@ func TestMaxPayload(t *testing.T) {
 	}
 }
 
+// TestLargestMaxPayload: as large as EDGE_MAX_MESSAGE may be.
+func TestLargestMaxPayload(t *testing.T) {
+	const most = 64<<20 + Room
+	nc := connect(t, start(t, Options{DataDir: t.TempDir(), MaxPayload: most}))
+	if got := nc.MaxPayload(); got != most {
+		t.Errorf("%d bytes, want %d", got, most)
+	}
+}
+
 // TestRestart: what was stored is there again after a graceful shutdown.
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()

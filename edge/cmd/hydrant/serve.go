@@ -41,7 +41,10 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	}
 	defer spans.stop()
 	if natsConfig.URL == "" {
-		server, err := embedded.Start(embedded.Options{DataDir: cfg.DataDir, Listen: cfg.NatsListen, Logger: log})
+		server, err := embedded.Start(embedded.Options{
+			DataDir: cfg.DataDir, Listen: cfg.NatsListen, Logger: log,
+			MaxPayload: max(embedded.DefaultMaxPayload, int32(cfg.MaxMessage)+embedded.Room), // cfg has checked it
+		})
 		if errors.Is(err, embedded.ErrDataDirInUse) {
 			return fmt.Errorf("%w; to join the node that has it, set NATS_URL to its EDGE_NATS_LISTEN (nats://127.0.0.1:4222 by default)", err)
 		}
