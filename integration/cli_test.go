@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -86,6 +87,8 @@ func TestCommandLineMistakesAreShort(t *testing.T) {
 		{"send -url localhost:5353", "ws://"},
 		{"send -url ws://127.0.0.1:1", "no node at ws://127.0.0.1:1"},
 		{"send -count -1", "-count"},
+		{"send -body null", "-body"},
+		{"sessions -limit 0", "-limit"},
 	} {
 		out, problems, err := hydrant(t, "", nil, strings.Fields(test.args)...)
 		if err == nil || out != "" || strings.Count(problems, "\n") != 1 || !strings.Contains(problems, test.says) {
@@ -262,6 +265,53 @@ func TestCommandLineResume(t *testing.T) {
 		}
 		at += next
 	}
+}
+
+// Who is asked for the resume secret of a session has read it when the session
+// was opened.
+func TestCommandLineResumeSecret(t *testing.T) {
+	t.Parallel()
+	url := shared(t).node(t, "guarded").URL("/")
+	out := mustRun(t, "", nil, "send", "-url", url, "-count", "0", "-wait", "10ms")
+	opened := regexp.MustCompile(`^connected as (\S+)\nresume secret (\S+)\n$`).FindStringSubmatch(out)
+	if opened == nil {
+		t.Fatalf("printed %s", out)
+	}
+	again := func(args ...string) string {
+		t.Helper()
+		return mustRun(t, "", nil, append([]string{"send", "-url", url, "-count", "0", "-wait", "10ms", "-resume", opened[1]}, args...)...)
+	}
+	if out := again(); !strings.Contains(out, "not resumed (token)") {
+		t.Errorf("without the secret: %s", out)
+	}
+	if out := again("-token", opened[2]); !strings.Contains(out, "\nresumed "+opened[1]) {
+		t.Errorf("with the secret: %s", out)
+	}
+}
+
+// A client that a node turns away says why, with the node's words, whether that
+// is an answer over HTTP or a close.
+func TestCommandLineRefused(t *testing.T) {
+	t.Parallel()
+	w := own(t, harness.NATSOptions{})
+	node := w.start(t, "node", map[string]string{"EDGE_AUTH": "service", "EDGE_AUTH_SERVICE": unique(t)}) // nobody to ask
+	refused := func(says string) {
+		t.Helper()
+		if out, problems, err := hydrant(t, "", nil, "send", "-url", node.URL("/")); err == nil || out != "" || !strings.HasSuffix(problems, says) {
+			t.Errorf("%v\n%s%s", err, out, problems)
+		}
+	}
+	refused("the node closed the connection: 4401 authentication failed\n")
+	w.nats.Servers[0].Kill()
+	if err := harness.Until(patient(t), func() error {
+		if status, _, _ := fetch(t, "GET", node.HTTP("/readyz"), "", nil); status != http.StatusServiceUnavailable {
+			return fmt.Errorf("status %d", status)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	refused("refuses: 503 Service Unavailable: node is not ready\n")
 }
 
 // A client whose session is taken says so, with the node's words.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/coder/websocket"
@@ -38,7 +40,11 @@ type welcome struct {
 
 // dial connects and waits for the welcome.
 func dial(ctx context.Context, url, secret string) (*client, error) {
-	conn, _, err := websocket.Dial(ctx, url, nil)
+	conn, refusal, err := websocket.Dial(ctx, url, nil)
+	if err != nil && refusal != nil {
+		text, _ := io.ReadAll(refusal.Body) // the library has read it, up to 1 KiB
+		return nil, fmt.Errorf("%s refuses: %s: %s", url, refusal.Status, bytes.TrimSpace(text))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("no node at %s: %w", url, err)
 	}
@@ -90,6 +96,9 @@ func (c *client) next(ctx context.Context) (*umf.Message, error) {
 func (c *client) welcomed(ctx context.Context) (welcome, error) {
 	var w welcome
 	msg, err := c.next(ctx)
+	if err != nil && ctx.Err() == nil {
+		return w, whyClosed(err)
+	}
 	if err != nil {
 		return w, err
 	}

@@ -384,7 +384,8 @@ func (t *tour) failover(ctx context.Context) (string, error) {
 func (d *demo) invite(natsURL string) {
 	url := d.nodes[0].url
 	fmt.Fprintf(d.out, `
-Both nodes stay up, on %[1]s and %[4]s. Try, in another terminal:
+Both nodes stay up, on %[1]s and %[4]s. Try, in another terminal
+(where hydrant is not built: go run ./edge/cmd/hydrant):
 
   hydrant send -url %[1]s -to echo:/ -count 3
   NATS_URL=%[2]s hydrant echo -service hello

@@ -43,6 +43,8 @@ func runSend(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("%w: -body is not JSON", errUsage)
 	case o.count < 0:
 		return fmt.Errorf("%w: -count is below 0", errUsage)
+	case o.count > 0 && !o.sendable():
+		return fmt.Errorf("%w: -to and -body must not be empty, null, false or 0", errUsage)
 	case !strings.HasPrefix(o.url, "ws://") && !strings.HasPrefix(o.url, "wss://"):
 		return fmt.Errorf("%w: -url: %q does not begin with ws:// or wss://", errUsage, o.url)
 	}
@@ -56,7 +58,9 @@ func (o *sendOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	defer c.close()
 	fmt.Fprintf(out, "connected as %s\n", c.id)
-	if o.resume != "" {
+	if o.resume == "" {
+		fmt.Fprintf(out, "resume secret %s\n", c.token)
+	} else {
 		w, err := c.resume(ctx, o.resume, o.token)
 		if err != nil {
 			return err
@@ -80,12 +84,22 @@ func (o *sendOptions) run(ctx context.Context, out io.Writer) error {
 	return c.print(ctx, o.wait, out)
 }
 
-func (o *sendOptions) sendOne(ctx context.Context, c *client, n int, out io.Writer) error {
-	var body any = map[string]int{"n": n}
+// payload is the body of the nth message.
+func (o *sendOptions) payload(n int) any {
 	if o.body != "" {
-		body = json.RawMessage(o.body)
+		return json.RawMessage(o.body)
 	}
-	msg, err := c.post(ctx, o.to, body)
+	return map[string]int{"n": n}
+}
+
+// sendable reports whether address and body can be those of a message.
+func (o *sendOptions) sendable() bool {
+	_, err := umf.New(o.to, "client:/", o.payload(1))
+	return err == nil
+}
+
+func (o *sendOptions) sendOne(ctx context.Context, c *client, n int, out io.Writer) error {
+	msg, err := c.post(ctx, o.to, o.payload(n))
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,9 @@ func runSessions(ctx context.Context, args []string, out io.Writer) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
+	if *limit < 1 {
+		return fmt.Errorf("%w: -limit is below 1", errUsage)
+	}
 	nc, err := connectNATS("hydrant-sessions")
 	if err != nil {
 		return err
