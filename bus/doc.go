@@ -160,9 +160,9 @@
 // # Work queues
 //
 // The stream UMF_WORK with work-queue retention: what a client forwards to a
-// service's queue is acknowledged by the store, waits for the service, is
-// handled by one instance at a time and at least once, and is removed when it
-// has been. A queue that is full refuses.
+// service's queue is acknowledged by the store, waits for the service, a week at
+// the most, is handled by one instance at a time and at least once, and is
+// removed when it has been. A queue that is full (100,000 messages) refuses.
 //
 // # Discovery
 //

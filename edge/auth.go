@@ -168,7 +168,7 @@ func newTokenChecker(ctx context.Context, cfg *Config, log *slog.Logger, every t
 			RefreshUnknownKID: never, RefreshInterval: every, HTTPTimeout: keysTimeout,
 			RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
 				return func(_ context.Context, err error) {
-					log.Warn("keys of tokens not read; those of before count", "error", err)
+					log.Warn("keys of tokens not read; those of before, if any, count", "error", err)
 				}
 			},
 		})

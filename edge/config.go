@@ -42,7 +42,7 @@ type Config struct {
 	HandshakeTimeout         time.Duration `split_words:"true" default:"10s" desc:"time for the upgrade request, and for the session to open"`
 	WriteTimeout             time.Duration `split_words:"true" default:"30s" desc:"a socket that takes no byte for this long is closed"`
 	RequestTimeout           time.Duration `split_words:"true" default:"5s" desc:"time for the answer to a [METHOD] request"`
-	DrainGrace               time.Duration `split_words:"true" default:"0s" desc:"time before that in which a stopping node is not ready but takes new clients: as long as the load balancer needs to notice"`
+	DrainGrace               time.Duration `split_words:"true" default:"0s" desc:"time before EDGE_DRAIN_TIMEOUT in which a stopping node is not ready but takes new clients: as long as the load balancer needs to notice"`
 	DrainTimeout             time.Duration `split_words:"true" default:"30s" desc:"time over which a stopping node spreads the closes of its clients; fewer than ten a second take less"`
 	TrustedProxies           []Prefix      `split_words:"true" desc:"addresses or networks whose X-Forwarded-For is believed, separated by commas"`
 	ProxyProtocol            bool          `split_words:"true" default:"false" desc:"expect PROXY protocol v1 or v2 from the trusted proxies"`
