@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,16 @@ func TestAdministrators(t *testing.T) {
 	rows, err := bus.ListSessions(ctx, admin, 10)
 	if err != nil || len(rows) != 1 || rows[0].SID != client.ID {
 		t.Errorf("sessions %v, %v, want %s", rows, err, client.ID)
+	}
+	// Who runs the tool as a node's user is told, and does not wait.
+	bin, err := harness.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := exec.CommandContext(ctx, bin.Hydrant, "sessions")
+	list.Env = []string{"NATS_URL=" + url, "NATS_USER=edge", "NATS_PASSWORD=secret-edge"}
+	if text, err := list.CombinedOutput(); err == nil || !strings.Contains(string(text), "a node's user may not list sessions") {
+		t.Errorf("sessions as a node's user: %v\n%s", err, text)
 	}
 	js, err := jetstream.New(admin)
 	if err != nil {

@@ -106,12 +106,12 @@ func loadNATS() (bus.Config, error) {
 }
 
 // connectNATS connects a tool. Unlike a node it does not wait for a server.
-func connectNATS(name string) (*nats.Conn, error) {
+func connectNATS(name string, opts ...nats.Option) (*nats.Conn, error) {
 	cfg, err := loadNATS()
 	if err != nil {
 		return nil, err
 	}
-	nc, err := bus.Connect(cfg, name)
+	nc, err := bus.Connect(cfg, name, opts...)
 	if errors.Is(err, nats.ErrNoServers) {
 		return nil, fmt.Errorf("%w; start a node (`hydrant serve`), or set NATS_URL", err)
 	}

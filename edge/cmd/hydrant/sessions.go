@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
 )
@@ -23,14 +26,23 @@ func runSessions(ctx context.Context, args []string, out io.Writer) error {
 	if *limit < 1 {
 		return fmt.Errorf("%w: -limit is below 1", errUsage)
 	}
-	nc, err := connectNATS("hydrant-sessions")
+	ctx, cancel := context.WithTimeout(ctx, sessionsTimeout)
+	defer cancel()
+	ctx, denied := context.WithCancelCause(ctx)
+	defer denied(nil)
+	nc, err := connectNATS("hydrant-sessions", nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) { // what is denied is not answered
+			denied(fmt.Errorf("%w; a node's user may not list sessions: take another, such as admin of deploy/nats", err))
+		}
+	}))
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	ctx, cancel := context.WithTimeout(ctx, sessionsTimeout)
-	defer cancel()
 	rows, err := bus.ListSessions(ctx, nc, *limit)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, nats.ErrPermissionViolation) {
+		return cause
+	}
 	if err != nil {
 		return err
 	}
