@@ -55,6 +55,9 @@ func TestDiscovery(t *testing.T) {
 		}
 	})
 
+	if err := nc.Flush(); err != nil { // or the question is there before the node
+		t.Fatal(err)
+	}
 	d := NewDiscovery(connect(t, ns))
 	ctx := testContext(t)
 	list, err := d.Services(ctx)
