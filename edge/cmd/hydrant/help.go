@@ -30,9 +30,9 @@ func runHelp(ctx context.Context, args []string, out io.Writer) error {
 Each command prints its flags with -h. Start with `+"`hydrant demo`"+`.
 
 A node leaves in order on SIGTERM, SIGINT (Ctrl-C), SIGUSR1, or POST /drain on
-its admin listener: it is not ready at once, closes its clients over
-EDGE_DRAIN_TIMEOUT, and ends with status 0. A second SIGTERM or SIGINT ends it
-at once.
+its admin listener: /readyz fails at once, clients are closed over
+EDGE_DRAIN_TIMEOUT, and it ends with status 0. A second SIGTERM or SIGINT ends
+it at once.
 `)
 	return err
 }
