@@ -390,6 +390,28 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// TestLookupOvertaken: what this node has learned meanwhile is newer than an
+// answer that was on its way.
+func TestLookupOvertaken(t *testing.T) {
+	l := newLookups()
+	for _, exists := range []bool{true, false} {
+		sid := NewSID()
+		q, _, err := l.ask(sid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.put(sid, exists)
+		answer := ErrNoSession
+		if !exists {
+			answer = nil // there is one
+		}
+		l.answer(sid, q, answer)
+		if got, cached := l.get(sid); got != exists || !cached {
+			t.Errorf("exists %v, cached %v; want %v", got, cached, exists)
+		}
+	}
+}
+
 // TestLookupBounds: neither made-up sessions nor real ones fill the memory, and
 // the ones do not displace the others.
 func TestLookupBounds(t *testing.T) {

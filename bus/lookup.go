@@ -74,6 +74,7 @@ type lookup struct {
 	done   chan struct{}
 	exists bool
 	err    error
+	stale  bool // guarded by the cache's mu: put has said something newer
 }
 
 func newLookups() *lookups { return &lookups{asking: make(map[string]*lookup)} }
@@ -92,6 +93,9 @@ func (l *lookups) put(sid string, exists bool) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if q := l.asking[sid]; q != nil {
+		q.stale = true
+	}
 	l.set(sid, exists, now)
 }
 
@@ -126,14 +130,12 @@ func (l *lookups) answer(sid string, q *lookup, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.asking, sid)
+	q.exists = err == nil || errors.Is(err, ErrBadEntry)
 	switch {
-	case err == nil, errors.Is(err, ErrBadEntry):
-		q.exists = true
-		l.set(sid, true, time.Now())
-	case errors.Is(err, ErrNoSession):
-		l.set(sid, false, time.Now())
-	default:
+	case !q.exists && !errors.Is(err, ErrNoSession):
 		q.err = err
+	case !q.stale:
+		l.set(sid, q.exists, time.Now())
 	}
 	close(q.done)
 }
