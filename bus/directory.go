@@ -46,7 +46,9 @@ func (d *Directory) Get(ctx context.Context, sid string) (Entry, uint64, error) 
 	}
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
-	m, err := d.store.nc.RequestWithContext(ctx, apiDirectGet+sessionStream+"."+sessionKeyPrefix+sid, nil)
+	actx, stop := context.WithTimeout(ctx, attemptTimeout)
+	m, err := d.store.nc.RequestWithContext(actx, apiDirectGet+sessionStream+"."+sessionKeyPrefix+sid, nil)
+	stop()
 	if err != nil || statusOf(m) != "" || one(m.Header, headerKVOp) != "" {
 		return d.GetLatest(ctx, sid)
 	}

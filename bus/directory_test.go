@@ -412,6 +412,20 @@ func TestLookupOvertaken(t *testing.T) {
 	}
 }
 
+// TestDirectoryGetUnanswered: a replica that does not answer, since its server
+// is frozen, is not waited for until the end: the leader is asked.
+func TestDirectoryGetUnanswered(t *testing.T) {
+	t.Parallel()                   // it waits for an answer that does not come
+	nc := connect(t, startNATS(t)) // without the stream
+	if _, err := nc.SubscribeSync(apiDirectGet + sessionStream + ".>"); err != nil {
+		t.Fatal(err)
+	}
+	d := &Directory{store: &Store{nc: nc, cfg: MailboxConfig{Timeout: 2 * attemptTimeout}}}
+	if _, _, err := d.Get(context.Background(), NewSID()); !hasCode(err, codeStreamNotFound) {
+		t.Error(err)
+	}
+}
+
 // TestLookupBounds: neither made-up sessions nor real ones fill the memory, and
 // the ones do not displace the others.
 func TestLookupBounds(t *testing.T) {
