@@ -47,7 +47,9 @@ type WorkOptions struct {
 	// Concurrency bounds the messages in work in this instance. Default 16.
 	Concurrency int
 	// AckWait is after how long without a sign of life of this instance
-	// another gets the message. Default 30 s. A handler may take longer.
+	// another gets the message. Default 30 s. A handler may take longer; while
+	// all of them do, what was taken ahead, fewer than Concurrency messages,
+	// goes to another instance as well, which counts as an attempt.
 	AckWait time.Duration
 	// MaxDeliver bounds the attempts at one message; then it is dropped and
 	// logged. Default 10.
@@ -190,17 +192,37 @@ func (w *workQueue) warn(err error) {
 }
 
 // take is jetstream's callback. It waits for a free handler: the queue is the
-// place to wait in, and what was pulled ahead is bounded.
+// place to wait in, and what was pulled ahead is bounded. The message in hand is
+// kept alive meanwhile.
 func (w *workQueue) take(m jetstream.Msg) {
 	select {
 	case w.slots <- struct{}{}:
-	case <-w.svc.ctx.Done():
-		return // not acknowledged: another instance gets it after AckWait
+	default:
+		if !w.wait(m) {
+			return // not acknowledged: another instance gets it after AckWait
+		}
 	}
 	w.handlers.Go(func() {
 		defer func() { <-w.slots }()
 		w.handle(m)
 	})
+}
+
+// wait waits for a free handler, and tells the server so. False: the service
+// ends.
+func (w *workQueue) wait(m jetstream.Msg) bool {
+	t := time.NewTicker(w.opts.AckWait / 3)
+	defer t.Stop()
+	for {
+		select {
+		case w.slots <- struct{}{}:
+			return true
+		case <-t.C:
+			_ = m.InProgress() // see keepAlive
+		case <-w.svc.ctx.Done():
+			return false
+		}
+	}
 }
 
 // handle runs the handler and settles the message.

@@ -116,6 +116,45 @@ func TestWorkKeepsAlive(t *testing.T) {
 	}
 }
 
+// TestWorkWaitsAlive: a message that waits for a free handler is kept for it,
+// however long the handlers take.
+func TestWorkWaitsAlive(t *testing.T) {
+	busy, release := context.WithCancel(context.Background())
+	defer release()
+	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
+		return s.HandleWork(func(context.Context, *Request) error {
+			<-busy.Done()
+			return nil
+		}, WorkOptions{Concurrency: 1, AckWait: 200 * time.Millisecond})
+	})
+	signs, err := f.store.nc.SubscribeSync("$JS.ACK." + WorkStream + ".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		f.enqueue(t, "", fmt.Sprint(i))
+	}
+	ctx := testContext(t)
+	for seq := uint64(0); seq != 2; { // the first is being handled
+		m, err := signs.NextMsgWithContext(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, ok := parseDelivery(m.Subject); ok && string(m.Data) == "+WPI" {
+			seq = d.seq
+		}
+	}
+	c, err := f.store.js.Consumer(ctx, WorkStream, "echo-svcs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := c.CachedInfo().NumAckPending; n != 2 {
+		t.Errorf("%d messages were taken", n)
+	}
+	release()
+	waitFor(t, func() bool { return queued(t, f.store) == 0 })
+}
+
 // TestWorkStop: a stop finishes what is in work; the rest stays for others.
 func TestWorkStop(t *testing.T) {
 	started, release := make(chan struct{}, 10), make(chan struct{})
