@@ -122,7 +122,7 @@ func statusOf(m *nats.Msg) string {
 	return one(m.Header, headerStatus)
 }
 
-// errNotFound: a deletion of what was not there is a success.
+// ignoreNotFound: a deletion of what was not there is a success.
 func ignoreNotFound(err error) error {
 	if hasCode(err, codeConsumerNotFound, codeStreamNotFound) {
 		return nil

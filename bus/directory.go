@@ -126,7 +126,8 @@ func (d *Directory) write(ctx context.Context, sid string, e *Entry, rev uint64)
 	return seq, err
 }
 
-// Delete removes the entry if its revision still is rev.
+// Delete removes the entry if its revision still is rev; errors are those of
+// Update.
 func (d *Directory) Delete(ctx context.Context, sid string, rev uint64) error {
 	if !ValidSID(sid) {
 		return badName(ErrBadSID, sid)

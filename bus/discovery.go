@@ -41,7 +41,8 @@ type Instance struct {
 
 // Discovery finds the services and nodes that are connected to NATS. All
 // methods may be called concurrently; a result is used again for two seconds,
-// and those who ask at the same time wait for the same answer.
+// and those who ask at the same time wait for the same answer. So Routes and
+// Metadata of an Instance belong to all of them and must not be modified.
 type Discovery struct {
 	// Immutable.
 	nc *nats.Conn

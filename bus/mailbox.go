@@ -156,8 +156,10 @@ func (s *Store) watch() {
 	}
 }
 
-// Close ends the store; it does not close the NATS connection. Everything in
-// flight is completed with ErrUnconfirmed.
+// Close ends the store; it does not close the NATS connection. Asynchronous
+// publishes in flight are completed with ErrUnconfirmed, and reads end with
+// ErrClosed; calls that wait for one answer go on until it comes or their
+// contexts end.
 func (s *Store) Close() {
 	s.once.Do(func() {
 		s.nc.RemoveStatusListener(s.status)

@@ -55,7 +55,7 @@ type ServiceConfig struct {
 	// overloaded service as well. Default 1024.
 	Window int
 	// HandlerTimeout bounds a handler's context; the sender's own timeout, if
-	// shorter, does as well. Default 30 s.
+	// shorter, does as well. Work from the queue has no bound. Default 30 s.
 	HandlerTimeout time.Duration
 	// ReplyTimeout bounds a reply or push, with its repetitions, whose context
 	// has no deadline. Default 10 s.
