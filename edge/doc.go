@@ -114,7 +114,11 @@
 // and then compares and swaps the entry. No answer in a second, or "found":false,
 // means that the entry's own positions have to do. Each loop subscribes to the
 // node's subject with the channel that live copies come on as well, so that what
-// was stored after the session has gone elsewhere is behind the request. A claim
+// was stored after the session has gone elsewhere is behind the request. Not so
+// in a cluster whose servers stand still for a while: request and copies come
+// over different routes. But whoever takes a session attaches, so that his marker
+// comes before all that is stored from then on. A marker that is not this loop's
+// stops the writing until the directory has told whose the session is. A claim
 // that no loop holds yet can be asked for like a session (claims), and an answer
 // is kept for some seconds, since it may be lost (givenAway).
 //

@@ -106,7 +106,7 @@ func newMetrics() *metrics {
 	registry.MustRegister(m.sessions)
 	m.transitions = counterVec("session_transitions_total", "State changes of sessions.", "from", "to")
 	m.machine = familyOf("session_machine_total", "What sessions met that is worth counting, by event.", "event", machineEvents()...)
-	m.lifecycle = familyOf("session_events_total", "Sessions opened, parked, resumed, released, lost, expired.", "what", "opened", "parked", "park_failed", "resumed", "released", "lost", "expired")
+	m.lifecycle = familyOf("session_events_total", "Sessions opened, parked, resumed, released, doubted (another node's marker was seen), lost, expired.", "what", "opened", "parked", "park_failed", "resumed", "released", "doubted", "lost", "expired")
 	m.resumes = familyOf("resumes_total", "Resume requests, by result.", "result", "ok", "expired", "token", "identity", "lost", "error")
 	m.errors = familyOf("client_errors_total", "Errors reported to clients, by code.", "code", problemCodes[:]...)
 	m.closeFrames = familyOf("close_frames_total", "Connections that the node itself closed, by close code.", "code", closeCodeNames()...)

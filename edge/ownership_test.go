@@ -110,6 +110,28 @@ func TestDoubtStopsTheSession(t *testing.T) {
 	}
 }
 
+// TestAnothersMarker: a session goes to a node that could not reach this one.
+// What is stored after that node has attached comes behind its marker.
+func TestAnothersMarker(t *testing.T) {
+	r := run(t, func(*Config) {})
+	_, here, _ := r.crowd(2)
+	moved, kept := here[0], here[1]
+	r.steal(moved.ID, bus.StateLive)
+	for _, c := range here {
+		r.moves(`hydrant_session_events_total{what="doubted"}`, func() {
+			if err := r.Node.store.PublishMarker(c.ID, 1, false); err != nil {
+				t.Fatal(err)
+			}
+			r.store(c.ID, 0, 3, 1)
+		})
+	}
+	r.closes(moved, closeTakenOver)
+	if late := moved.Inbox(); len(late) > 0 {
+		t.Errorf("the socket got %s", late[0].Raw)
+	}
+	r.gets(kept, 0, 3)
+}
+
 // TestUnreadableEntry: what this node cannot read it has not written.
 func TestUnreadableEntry(t *testing.T) {
 	r := run(t, func(*Config) {})

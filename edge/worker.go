@@ -39,6 +39,7 @@ type worker struct {
 
 	// Owned by the loop.
 	attachments map[string]*attachment // by session id; those this loop serves
+	firstMark   uint64                 // the ids of this worker's markers are above
 	marks       uint64                 // last marker id
 	dirty       []*attachment          // moved floors, oldest first
 	lookups     map[string][]delivery  // session ids being looked up, with what waits for them
@@ -62,12 +63,13 @@ func newWorker(n *Node, loop *wire.Loop) *worker {
 		loop:        loop,
 		live:        make(chan *nats.Msg, liveQueue),
 		attachments: make(map[string]*attachment),
-		marks:       randomUint64() >> 1, // markers of a former owner must not look like ours
+		firstMark:   randomUint64() >> 1, // others' markers must not look like ours
 		lookups:     make(map[string][]delivery),
 		requests:    newRequestTable(loop.Index()),
 		given:       newGivenAway(n.m.dropped.with("given_away").Inc),
 		epoch:       n.epoch(),
 	}
+	w.marks = w.firstMark
 	w.out = newOutbox(n, &w.tally)
 	w.out.relieve = func() { w.post(w.relieve) }
 	return w
@@ -103,6 +105,11 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 			if !a.releasing() {
 				a.pushLive(live.Payload, w.node.tracing.traceOf(msg.Header))
 			}
+			continue
+		}
+		if live.Mark != 0 && !w.marked(live.Mark) && a.suspend(false) {
+			w.node.m.lifecycle.with("doubted").Inc() // somebody else has attached: what follows may be his
+			a.verify()
 			continue
 		}
 		payload, ok := w.inspect(a, live.Seq, live.Mark != 0, live.Payload)
@@ -175,6 +182,9 @@ func (w *worker) nextMark() uint64 {
 	w.marks++
 	return w.marks
 }
+
+// marked reports whether a marker is one of this worker's.
+func (w *worker) marked(id uint64) bool { return w.firstMark < id && id <= w.marks }
 
 // holdBack stops reading from a client until the way to NATS is free again.
 func (w *worker) holdBack(c *client) {
