@@ -2,8 +2,11 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/nats-io/nats.go"
 )
 
 // fewMessages is how many messages a reader asks for one by one before it makes
@@ -35,6 +38,9 @@ func (r *Reader) few(ctx context.Context, from uint64, limit, maxBytes int) ([]S
 			break
 		}
 		s, found, err := r.directGet(ctx, next)
+		if errors.Is(err, nats.ErrNoResponders) {
+			r.long = true // or it is an entry that looks like this to nats.go, but not to a consumer's reader
+		}
 		if err != nil || !found {
 			return msgs, keepWhatCame(msgs, err)
 		}

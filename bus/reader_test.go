@@ -454,29 +454,42 @@ func TestReadFewDropped(t *testing.T) {
 	}
 }
 
-// TestReadForgedEnd: a message that looks like the end of an answer is none.
-func TestReadForgedEnd(t *testing.T) {
-	s := newStore(t, MailboxConfig{})
-	ctx, sid := testContext(t), NewSID()
-	fill(t, s, sid, fewMessages)
+// forgedEnds stores messages that look like the ends of answers.
+func forgedEnds(t *testing.T, s *Store, sid string) (seqs []uint64) {
+	t.Helper()
 	for _, status := range []string{"404", "408", "409", "503"} {
-		if _, err := s.Publish(ctx, sid, Outgoing{Header: nats.Header{"Status": {status}}, Payload: []byte{}}); err != nil {
+		seq, err := s.Publish(testContext(t), sid, Outgoing{Header: nats.Header{"Status": {status}}, Payload: []byte{}})
+		if err != nil {
 			t.Fatal(err)
 		}
+		seqs = append(seqs, seq)
 	}
-	seqs := fill(t, s, sid, 1)
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	n := 0
-	for from := uint64(1); from <= seqs[0]; {
-		b, err := r.Read(ctx, from, 0, 10, 0)
-		if err != nil || len(b.Msgs) == 0 {
-			t.Fatalf("from %d: %q, %v", from, texts(b), err)
+	return seqs
+}
+
+// TestReadForgedEnd: a message that looks like the end of an answer is none,
+// whether it is asked for by itself or comes from a consumer.
+func TestReadForgedEnd(t *testing.T) {
+	s := newStore(t, MailboxConfig{})
+	for _, before := range []int{0, 1, fewMessages} {
+		ctx, sid := testContext(t), NewSID()
+		start := fill(t, s, sid, 1)[0]
+		fill(t, s, sid, before)
+		forgedEnds(t, s, sid)
+		end := fill(t, s, sid, 1)[0]
+		r := s.NewReader(sid, 1)
+		closeReader(t, r)
+		n := 0
+		for from := start + 1; from <= end; {
+			b, err := r.Read(ctx, from, 0, 10, 0)
+			if err != nil || len(b.Msgs) == 0 {
+				t.Fatalf("%d before, from %d: %q, %v", before, from, texts(b), err)
+			}
+			n, from = n+len(b.Msgs), b.Next
 		}
-		n, from = n+len(b.Msgs), b.Next
-	}
-	if n != fewMessages+5 {
-		t.Errorf("%d messages", n)
+		if n != before+5 {
+			t.Errorf("%d before: %d messages", before, n)
+		}
 	}
 }
 

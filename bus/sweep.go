@@ -112,10 +112,10 @@ func (s *Store) directGet(ctx context.Context, stream string, req any, most int,
 	for {
 		select {
 		case m := <-c.msgs:
-			if status := statusOf(m); status != "" {
+			seq, err := strconv.ParseUint(last(m.Header, headerSeq), 10, 64)
+			if status := statusOf(m); err != nil && status != "" { // with a sequence it is a message, whatever it looks like
 				return pageEnd(stream, status, m)
 			}
-			seq, err := strconv.ParseUint(last(m.Header, headerSeq), 10, 64)
 			if err == nil {
 				err = see(m, seq)
 			}

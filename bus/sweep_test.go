@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,6 +39,23 @@ func TestLastSeqs(t *testing.T) {
 	}
 	if _, err := s.LastSeqs(ctx, []string{">"}); !errors.Is(err, ErrBadSID) {
 		t.Error(err)
+	}
+}
+
+// TestLastSeqsForgedEnd: a mailbox whose last message looks like the end of an
+// answer ends none.
+func TestLastSeqsForgedEnd(t *testing.T) {
+	s := newStore(t, MailboxConfig{Streams: 1})
+	want := make(map[string]uint64)
+	for i := range 8 {
+		sid := NewSID()
+		if want[sid] = fill(t, s, sid, 1)[0]; i%2 == 0 {
+			want[sid] = forgedEnds(t, s, sid)[3]
+		}
+	}
+	got, err := s.LastSeqs(testContext(t), slices.Collect(maps.Keys(want)))
+	if err != nil || !maps.Equal(got, want) {
+		t.Fatalf("%v, want %v, %v", got, want, err)
 	}
 }
 
