@@ -107,7 +107,7 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 			}
 			continue
 		}
-		if live.Mark != 0 && !w.marked(live.Mark) && a.suspend(false) {
+		if w.anothers(live.Mark) && a.suspend(false) {
 			w.node.m.lifecycle.with("doubted").Inc() // somebody else has attached: what follows may be his
 			a.verify()
 			continue
@@ -129,7 +129,8 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 func (w *worker) age() time.Duration { return w.loop.Now().Sub(w.node.started) }
 
 // junkMark makes the session machine pass over an entry as it does over a
-// marker, so that junk in a mailbox cannot stop the queue (FAILURES R39).
+// marker, so that junk in a mailbox cannot stop the queue (FAILURES R39). It is
+// also what bus makes of a marker that cannot be read.
 const junkMark = ^uint64(0)
 
 // inspect checks a mailbox entry and returns it in short form. Entries that no
@@ -183,8 +184,10 @@ func (w *worker) nextMark() uint64 {
 	return w.marks
 }
 
-// marked reports whether a marker is one of this worker's.
-func (w *worker) marked(id uint64) bool { return w.firstMark < id && id <= w.marks }
+// anothers reports whether a marker is one of another node's, or loop's.
+func (w *worker) anothers(mark uint64) bool {
+	return mark != 0 && mark != junkMark && (mark <= w.firstMark || mark > w.marks)
+}
 
 // holdBack stops reading from a client until the way to NATS is free again.
 func (w *worker) holdBack(c *client) {
