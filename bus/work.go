@@ -192,59 +192,36 @@ func (w *workQueue) warn(err error) {
 }
 
 // take is jetstream's callback. It waits for a free handler: the queue is the
-// place to wait in, and what was pulled ahead is bounded. The message in hand is
-// kept alive meanwhile.
+// place to wait in, and what was pulled ahead is bounded.
 func (w *workQueue) take(m jetstream.Msg) {
+	ctx, stop := w.keepAlive(m)
 	select {
 	case w.slots <- struct{}{}:
-	default:
-		if !w.wait(m) {
-			return // not acknowledged: another instance gets it after AckWait
-		}
+	case <-ctx.Done(): // with the service
+		stop()
+		return // not acknowledged: another instance gets it after AckWait
 	}
 	w.handlers.Go(func() {
 		defer func() { <-w.slots }()
-		w.handle(m)
+		w.handle(ctx, stop, m)
 	})
 }
 
-// wait waits for a free handler, and tells the server so. False: the service
-// ends.
-func (w *workQueue) wait(m jetstream.Msg) bool {
-	t := time.NewTicker(w.opts.AckWait / 3)
-	defer t.Stop()
-	for {
-		select {
-		case w.slots <- struct{}{}:
-			return true
-		case <-t.C:
-			_ = m.InProgress() // see keepAlive
-		case <-w.svc.ctx.Done():
-			return false
-		}
-	}
-}
-
-// handle runs the handler and settles the message.
-func (w *workQueue) handle(m jetstream.Msg) {
+// handle runs the handler and settles the message, which stop has ended being
+// kept alive by then.
+func (w *workQueue) handle(ctx context.Context, stop func(), m jetstream.Msg) {
 	s := w.svc
 	r, err := s.request(incoming{data: m.Data(), header: m.Headers()})
 	if err != nil {
+		stop()
 		s.stats.Invalid.Add(1)
 		w.settle(m, err, m.TermWithReason("not a UMF message"))
 		return
 	}
-	ctx, cancel := context.WithCancel(s.ctx)
-	alive := make(chan struct{})
-	go func() {
-		defer close(alive)
-		w.keepAlive(ctx, m)
-	}()
 	traced, span := s.receiving(ctx, r.Header)
 	err = s.call(traced, w.handler, r)
 	EndSpan(span, err)
-	cancel()
-	<-alive
+	stop()
 
 	var f *Failure
 	switch attempts := attempts(m); {
@@ -261,18 +238,26 @@ func (w *workQueue) handle(m jetstream.Msg) {
 	}
 }
 
-// keepAlive tells the server that the message is still being handled.
-func (w *workQueue) keepAlive(ctx context.Context, m jetstream.Msg) {
-	t := time.NewTicker(w.opts.AckWait / 3)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-			_ = m.InProgress() // if it is lost, the message is handled twice
-		case <-ctx.Done():
-			return
+// keepAlive tells the server that the message is waiting for a handler or being
+// handled, until stop, after which it says nothing more. The context is the
+// handler's: it ends with stop, or with the service.
+func (w *workQueue) keepAlive(m jetstream.Msg) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(w.svc.ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(w.opts.AckWait / 3)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				_ = m.InProgress() // if it is lost, the message is handled twice
+			case <-ctx.Done():
+				return
+			}
 		}
-	}
+	}()
+	return ctx, func() { cancel(); <-ended }
 }
 
 // backoff is the pause after the nth attempt.
