@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,23 +27,20 @@ func (f Finding) String() string {
 type ContractError struct{ Findings []Finding }
 
 func (e *ContractError) Error() string {
-	text := "bus: the store does not hold the contract: "
+	var lines []string
+	what := "" // those that are said together with the next one
 	for i, f := range e.Findings {
-		last := i+1 == len(e.Findings)
-		if !last {
+		if i+1 < len(e.Findings) {
 			next := e.Findings[i+1]
-			next.What = f.What
-			if next == f { // all streams, for one reason: it stands behind the last
-				text += f.What + ", "
+			if next.What = f.What; next == f { // all streams, for one reason
+				what += f.What + ", "
 				continue
 			}
 		}
-		text += f.String()
-		if !last {
-			text += "; "
-		}
+		f.What = what + f.What
+		lines, what = append(lines, f.String()), ""
 	}
-	return text
+	return "bus: the store does not hold the contract: " + strings.Join(lines, "; ")
 }
 
 func contractError(f []Finding) error {

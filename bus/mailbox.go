@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -224,9 +225,7 @@ func retry(ctx context.Context, f func(ctx context.Context) error) error {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			if doubt != nil {
-				err = doubt
-			}
+			err = cmp.Or(doubt, err)
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return fmt.Errorf("%w (%w)", err, context.Canceled)
 			}
