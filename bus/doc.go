@@ -131,16 +131,17 @@
 // # Expiry
 //
 // The directory forgets a session by itself and tells nobody. So who has parked
-// or renewed one, or has had it for a minute, also publishes an empty message to umf.v1.expiry.<c>.<sid>,
-// which the stream UMF_EXPIRY keeps, one for each session, for a session's time
-// to live. When it is too old the server puts a delete marker in its place
-// (subject_delete_marker_ttl, ADR-43), which is republished, and one of the nodes
-// gets the copy. It asks the directory's leader: if there is no such session any
-// more, it says so on umf.v1.evt.session.expired; if there is, since somebody has
-// used it, it leaves a new message. Nothing is remembered by a node, so the
-// sessions of one that died end in the same way; but those that were less than a
-// minute old end without a word, for a message at each connect would cost all for
-// the sake of few.
+// or renewed one, or has had it for a minute, also publishes an empty message to
+// umf.v1.expiry.<c>.<sid>, which the stream UMF_EXPIRY keeps, one for each
+// session, for a session's time to live. When it is too old the server puts a
+// delete marker in its place (subject_delete_marker_ttl, ADR-43), which is
+// republished, and one of the nodes gets the copy. It asks the directory's
+// leader: if there is no such session any more, it says so on
+// umf.v1.evt.session.expired; if there is, since somebody has used it, it leaves
+// a new message. Nothing is remembered by a node, so the sessions of one that
+// died end in the same way; but those that were less than a minute old end
+// without a word, for a message at each connect would cost all for the sake of
+// few.
 //
 // # A full store
 //

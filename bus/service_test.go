@@ -602,6 +602,21 @@ func TestServicePushRetries(t *testing.T) {
 	}
 }
 
+// pusher is a service that handles nothing and is not started.
+func pusher(t *testing.T, nc *nats.Conn) *Service {
+	t.Helper()
+	svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := svc.Stop(testContext(t)); err != nil {
+			t.Error(err)
+		}
+	})
+	return svc
+}
+
 // TestPushGivenUpWhileItIsSent: the connection may be lost while a push is being
 // written to it. What repeats it leaves alone what is on its way.
 func TestPushGivenUpWhileItIsSent(t *testing.T) {
@@ -610,15 +625,7 @@ func TestPushGivenUpWhileItIsSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := NewService(nc, ServiceConfig{Name: "echo-svcs"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := svc.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
+	svc := pusher(t, nc)
 	var lost sync.WaitGroup
 	defer lost.Wait()
 	lost.Go(func() {
@@ -650,15 +657,7 @@ func TestPushGivenUpWhileItIsSent(t *testing.T) {
 func TestPushUnanswered(t *testing.T) {
 	t.Parallel() // it waits for an answer that does not come
 	nc := connect(t, startNATS(t))
-	svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := svc.Stop(testContext(t)); err != nil {
-			t.Error(err)
-		}
-	}()
+	svc := pusher(t, nc)
 	var asked sync.Map
 	if _, err := nc.Subscribe(prefixOut+">", func(m *nats.Msg) {
 		if _, again := asked.LoadOrStore(m.Subject, true); again {
@@ -688,15 +687,7 @@ func TestPushUnanswered(t *testing.T) {
 // asked again. Who sent it must not take it for not stored.
 func TestPushInDoubt(t *testing.T) {
 	nc := connect(t, startNATS(t)) // without the stream
-	svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := svc.Stop(testContext(t)); err != nil {
-			t.Error(err)
-		}
-	}()
+	svc := pusher(t, nc)
 	const patience = 200 * time.Millisecond
 	done := make(chan error, 1)
 	svc.slots <- struct{}{}
@@ -716,7 +707,7 @@ func TestPushInDoubt(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	answers := []error{ErrUnconfirmed, ErrUnavailable}
-	err = retry(ctx, func(context.Context) error {
+	err := retry(ctx, func(context.Context) error {
 		err := answers[0]
 		answers = answers[len(answers)-1:]
 		return err

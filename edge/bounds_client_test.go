@@ -127,7 +127,9 @@ func TestAnswersNotRead(t *testing.T) {
 	r := run(t, func(*Config) {})
 	deaf, other := r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096}), r.dial(harness.DialOptions{})
 	long := strings.Repeat("x", 200<<10) // comes back in the answer
-	r.until(func() error {               // and no longer: what it sends after its close frame is due is read for CloseTimeout only
+	// No longer than that: what it sends when its close frame is due is read for
+	// CloseTimeout only.
+	r.until(func() error {
 		if r.metric(`hydrant_dropped_total{reason="slow"}`) > 0 {
 			return nil
 		}
