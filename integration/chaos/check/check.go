@@ -35,6 +35,11 @@
 // as repeated, since the client has said already what it has. To an old client
 // it is delivered: its WebSocket answers the old socket's pings, and what came
 // before a pong does not come again. For I5 and I8 it counts in both cases.
+//
+// Where mailboxes overflow, such a message may have been dropped before the new
+// socket came to it. The client then gets it from the old socket alone, behind
+// messages that are younger. That order is what two sockets make of it, and not
+// judged; what comes over each of them is in order.
 package check
 
 import (
@@ -167,6 +172,8 @@ type session struct {
 type delivery struct {
 	mid  string
 	line int
+	conn int
+	late bool // another socket had the session by then, or may have had it
 }
 
 type span struct{ from, to uint64 }
