@@ -188,6 +188,7 @@ func (n *Node) serveClients() error {
 	for _, loop := range n.server.Loops() {
 		n.workers = append(n.workers, newWorker(n, loop))
 	}
+	n.server.Start()
 	n.serving.Store(true)
 	if err := n.subscribe(); err != nil {
 		return err

@@ -164,6 +164,33 @@ func TestStalled(t *testing.T) {
 	})
 }
 
+// TestNothingIsCalledBeforeStart: a process that does not run while it starts
+// finds its handler complete when it goes on. The race detector sees a call that
+// comes too early, whenever that was.
+func TestNothingIsCalledBeforeStart(t *testing.T) {
+	h := newRecorder(t)
+	var complete bool
+	stalled := make(chan bool, 1)
+	h.stalled = func(*Loop, time.Duration) {
+		select {
+		case stalled <- complete:
+		default:
+		}
+	}
+	s, err := NewServer(Options{Loops: 1, StallLimit: 1}, h, nil) // each iteration is a stall
+	if err != nil {
+		t.Fatal(err)
+	}
+	complete = true
+	s.Start()
+	if !receive(t, stalled, "no stall") {
+		t.Error("the handler was called before Start")
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWallClock: a suspended machine shows as a wall clock that ran ahead of
 // the monotonic one. One that was set back means nothing.
 func TestWallClock(t *testing.T) {

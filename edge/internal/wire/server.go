@@ -40,8 +40,8 @@ type Server struct {
 // listener is what Serve waits on.
 type listener interface{ Close() error }
 
-// NewServer starts the loops. plain gets the requests that are no WebSocket
-// upgrades; nil: they are answered 426. The server must be shut down.
+// NewServer makes a server, to be started. plain gets the requests that are no
+// WebSocket upgrades; nil: they are answered 426.
 func NewServer(o Options, h Handler, plain http.Handler) (*Server, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
@@ -63,11 +63,17 @@ func NewServer(o Options, h Handler, plain http.Handler) (*Server, error) {
 		}
 		s.loops = append(s.loops, newLoop(s, i, p))
 	}
+	return s, nil
+}
+
+// Start starts the loops. From here on the handler is called, whether there are
+// connections or not (Handler.Stalled). Once started, the server must be shut
+// down.
+func (s *Server) Start() {
 	s.plain.start()
 	for _, l := range s.loops {
 		go l.run()
 	}
-	return s, nil
 }
 
 // Loops returns the server's loops, by Loop.Index.

@@ -215,6 +215,7 @@ func serveOn(t testing.TB, lc net.ListenConfig, o Options, h Handler, plain http
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Start()
 	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

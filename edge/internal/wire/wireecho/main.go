@@ -64,6 +64,7 @@ func run() error {
 		return err
 	}
 	pushes.srv = srv
+	srv.Start()
 	ln, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
