@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,31 @@ func TestProxyCutResets(t *testing.T) {
 	proxy.Cut()
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("read after a cut: %v", err)
+	}
+}
+
+// A port is given once, and its block is no other process's: whoever tries to
+// take the block finds its first port taken.
+func TestFreeAddr(t *testing.T) {
+	given := make(map[string]bool)
+	for range 2*blockPorts + 1 {
+		addr, err := FreeAddr()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if given[addr] {
+			t.Fatalf("%s was given twice", addr)
+		}
+		given[addr] = true
+		port, err := strconv.Atoi(portOf(addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := localAddr(port - (port-lowestPort)%blockPorts)
+		if ln, err := net.Listen("tcp", first); err == nil {
+			_ = ln.Close()
+			t.Fatalf("%s was given, and nobody holds %s", addr, first)
+		}
 	}
 }
 

@@ -32,41 +32,63 @@ func Until(ctx context.Context, condition func() error) error {
 }
 
 // Ports are taken from below the ephemeral range (32768 on Linux, 49152
-// elsewhere), and above what services commonly use.
+// elsewhere), and above what services commonly use, a block at a time.
 const (
-	lowestPort  = 20000
-	highestPort = 32000
+	lowestPort = 20000
+	blockPorts = 100
+	portBlocks = 120
 )
 
-var taken struct {
+// ports are the blocks of this process. It holds the first port of each as long
+// as it lives, so that no other process of tests takes the port of a node that
+// has ended and is to start again.
+var ports struct {
 	sync.Mutex
-	ports map[int]bool
+	held []net.Listener
+	free []int // of the last block
 }
 
-// FreeAddr returns an address of 127.0.0.1 that nothing listens on and that
-// this process has not been given before. Another process may still take it
-// before it is used: [StartNode] and [StartNATS] then try again.
+// FreeAddr returns an address of 127.0.0.1 that nothing listens on, and that
+// neither this process nor another one that uses this package is given again.
+// Some other program may still take it: [StartNode] and [StartNATS] then try
+// again.
 func FreeAddr() (string, error) {
-	taken.Lock()
-	defer taken.Unlock()
-	if taken.ports == nil {
-		taken.ports = make(map[int]bool)
-	}
-	for range 1000 {
-		port := lowestPort + portSource.IntN(highestPort-lowestPort)
-		if taken.ports[port] {
-			continue
+	ports.Lock()
+	defer ports.Unlock()
+	for range 10 * blockPorts {
+		if len(ports.free) == 0 {
+			if err := takeBlock(); err != nil {
+				return "", err
+			}
 		}
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		addr := localAddr(ports.free[0])
+		ports.free = ports.free[1:]
 		ln, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue
 		}
-		if err := ln.Close(); err != nil {
-			return "", err
-		}
-		taken.ports[port] = true
-		return addr, nil
+		return addr, ln.Close()
 	}
-	return "", fmt.Errorf("harness: no free port between %d and %d", lowestPort, highestPort)
+	return "", errPorts
+}
+
+var errPorts = fmt.Errorf("harness: no free port between %d and %d", lowestPort, lowestPort+portBlocks*blockPorts)
+
+func localAddr(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// takeBlock finds a block that no process has. ports is locked.
+func takeBlock() error {
+	for _, block := range portSource.Perm(portBlocks) {
+		first := lowestPort + block*blockPorts
+		ln, err := net.Listen("tcp", localAddr(first))
+		if err != nil {
+			continue
+		}
+		ports.held = append(ports.held, ln)
+		for port := first + 1; port < first+blockPorts; port++ {
+			ports.free = append(ports.free, port)
+		}
+		return nil
+	}
+	return errPorts
 }
