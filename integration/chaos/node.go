@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"hydrant/integration/harness"
 )
@@ -34,6 +35,10 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 		n.uplinks = append(n.uplinks, uplink)
 		urls = append(urls, "nats://"+uplink.Addr())
 	}
+	pings := 2 * time.Second // a run is too short for the default
+	if i == 0 {
+		pings *= 5 // the calm clients must not lose their sockets where the machine is slow
+	}
 	var err error
 	n.process, err = harness.StartNode(ctx, harness.NodeOptions{
 		Name: n.name, NATS: strings.Join(urls, ","),
@@ -41,8 +46,8 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 			"EDGE_QUEUE_LIMIT":     fmt.Sprint(r.cfg.Queue),
 			"EDGE_MAILBOX_STREAMS": "4",
 			"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),
-			"EDGE_PING_INTERVAL":   "2s",    // a run is too short for the default
-			"EDGE_DRAIN_TIMEOUT":   "2s",    // likewise
+			"EDGE_PING_INTERVAL":   pings.String(),
+			"EDGE_DRAIN_TIMEOUT":   "2s",    // a run is too short for the default
 			"EDGE_WRITE_BUFFER":    "32KiB", // so that slow clients fall behind
 			"EDGE_WINDOW":          "64",
 		},
