@@ -252,7 +252,9 @@
 // Why a message id names receiver, sender and mid: streams deduplicate over all
 // their subjects. A bare mid would let one sender suppress another's message,
 // or the second of two messages to different sessions. Ids are remembered for a
-// minute, in the leader's memory.
+// minute, in the servers' memory. A server that has started anew knows those of
+// messages that it still holds, so a repetition of one that the mailbox has
+// dropped meanwhile is stored again, with another sequence.
 //
 // Why nats.go's asynchronous publisher is not used: it waits for room in its
 // window, reports through one callback for all publishes, and makes a goroutine

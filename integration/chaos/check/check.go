@@ -27,6 +27,10 @@
 // nobody knows at which sequence it was stored (the SDK does not say), and the
 // store does not hold it any more, that cannot be judged.
 //
+// A server of NATS that has started anew knows the ids of those messages only
+// that it still holds. What a mailbox has dropped, and its sender repeats for want
+// of an answer, may so be stored again: it is another message then.
+//
 // # Late deliveries
 //
 // A client that takes its session over keeps reading the old socket. From the
