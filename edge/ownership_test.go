@@ -244,6 +244,46 @@ func TestStallWhileVerifying(t *testing.T) {
 	}
 }
 
+// TestStallWhileResuming: the process stops while a socket's next session is
+// being claimed. The socket is held for the one that it had, and goes on with the
+// other.
+func TestStallWhileResuming(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(2)
+	away, c := here[0], here[1]
+	old := away.ID
+	away.Close()
+	r.parked(old)
+	goOn := r.holdPool(nil)
+	r.send(c, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": old}})
+	r.until(func() error {
+		if len(r.pool.jobs) == 0 {
+			return errNotYet
+		}
+		return nil
+	})
+	entered, left := make(chan struct{}), make(chan struct{})
+	w.post(func() {
+		close(entered)
+		<-left
+		r.Stalled(w.loop, time.Minute)
+	})
+	<-entered
+	goOn()
+	r.until(func() error { // the session is claimed, and that waits for the loop
+		if entry, _, err := r.dir.GetLatest(t.Context(), old); err != nil || entry.State != bus.StateLive || r.pool.busy.Load() > 0 {
+			return fmt.Errorf("%v, %v", entry.State, err)
+		}
+		return nil
+	})
+	close(left)
+	if m, err := c.Find(t.Context(), func(m harness.Message) bool { return m.Type() == "connection" }); err != nil || m.At("bdy", "id") != old {
+		t.Fatalf("not resumed: %s, %v", m.Raw, err)
+	}
+	r.store(old, 0, 3, 1)
+	r.gets(c, 0, 3)
+}
+
 // onLoop runs f on a worker's loop and waits for it.
 func (r *running) onLoop(w *worker, f func()) {
 	r.t.Helper()

@@ -115,7 +115,7 @@ func (c *client) resume(e *umf.Envelope) {
 	c.wait()
 	w, n := c.w, c.w.node
 	fence := randomUint64()
-	identity, acked := c.identity, c.class == session.Acked
+	identity, acked, stalls := c.identity, c.class == session.Acked, w.stalls
 	job := func(ctx context.Context) (claim, error) { return n.claim(ctx, r, identity, acked, fence) }
 	submit(w, job, func(cl claim, err error) {
 		switch {
@@ -127,7 +127,7 @@ func (c *client) resume(e *umf.Envelope) {
 				n.abandon(r.id, cl)
 			}
 		case err == nil:
-			c.takeOver(r, cl)
+			c.takeOver(r, cl, stalls != w.stalls)
 		default:
 			c.busy = false
 			c.notResumed(err)
@@ -245,7 +245,8 @@ func (n *Node) abandon(sid string, cl claim) {
 }
 
 // takeOver replaces the socket's session by the claimed one and attaches it.
-func (c *client) takeOver(r resumeRequest, cl claim) {
+// stalled: the process did not run for a while since it was asked for.
+func (c *client) takeOver(r resumeRequest, cl claim, stalled bool) {
 	w := c.w
 	switch before := c.a; {
 	case before == nil:
@@ -278,8 +279,11 @@ func (c *client) takeOver(r resumeRequest, cl claim) {
 		c.close(closeOverload, "session could not be resumed in time")
 	})
 	w.attach(a, floor, seen)
-	if cl.epoch < w.epoch && a.suspend(false) {
-		a.verify() // who asked for it while there was no connection was not heard
+	// Who asked for it while there was no connection was not heard, nor in time
+	// where the process stood still. Then the socket is held, for the session
+	// that it had, and the new one's answer lets it go on.
+	if (stalled || cl.epoch < w.epoch) && a.suspend(stalled) {
+		a.verify()
 	}
 }
 
