@@ -43,7 +43,9 @@
 // Where mailboxes overflow, such a message may have been dropped before the new
 // socket came to it. The client then gets it from the old socket alone, behind
 // messages that are younger. That order is what two sockets make of it, and not
-// judged; what comes over each of them is in order.
+// judged; what comes over each of them is in order. A client that confirms sees
+// the same when two sockets asked at the same moment, and has been told of the
+// gap by one of them.
 package check
 
 import (

@@ -309,7 +309,7 @@ func (c *checker) order(sid string, s *session) {
 		}
 		seq := m.seqs[0]
 		before := last
-		if c.limit > 0 && s.class == history.Plain && d.late && !m.kept {
+		if c.limit > 0 && d.late && !m.kept && (s.class == history.Plain || s.covered(m.seqs)) {
 			before = socket[d.conn] // dropped before another socket came to it, perhaps
 		}
 		if seq < before {
