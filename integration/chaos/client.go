@@ -297,8 +297,11 @@ func (c *client) took(s *socket, m harness.Message) {
 		return // a pong, or an answer of the router
 	}
 	c.run.h.Add(e)
-	c.run.seen.add(e.Mid)
-	if (c.current == s || c.rival == s) && e.Seq != 0 {
+	owner := c.current == s || c.rival == s
+	if owner || c.class == history.Plain { // else it is late, and comes again
+		c.run.seen.add(e.Mid)
+	}
+	if owner && e.Seq != 0 {
 		s.handled.Store(e.Seq)
 		c.handled = max(c.handled, e.Seq)
 	}

@@ -31,7 +31,8 @@ const roomyQueue = 100_000
 // would hang; a run that needs it is broken (L).
 const drainPatience = 90 * time.Second
 
-// settlePatience is for what a service had to send again: it gives up sooner.
+// settlePatience is for what clients had on its way to other clients when the
+// faults ended: a node gives it up sooner.
 const settlePatience = 30 * time.Second
 
 // bounds are what a node must stay within (I6), if all clients are on it. At

@@ -46,8 +46,8 @@ func (r *run) drain(ctx context.Context) {
 	}
 }
 
-// settle waits for what was stored after a session's last message: an answer
-// that had to be sent again. If something does not come, the checker says so.
+// settle waits for what was stored after a session's last message: another
+// client's that was on its way. If something does not come, the checker says so.
 func (r *run) settle(ctx context.Context, held []string) {
 	ctx, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
@@ -99,6 +99,7 @@ func (r *run) dumpStream(ctx context.Context, name string, mids *[]string) error
 		return err
 	}
 	for left > 0 {
+		taken := 0
 		// What is asked for is there, but for markers that have just expired.
 		// Each fetch of an ordered consumer makes a new one: few large ones.
 		batch, err := consumer.Fetch(int(min(left, 20_000)), jetstream.FetchMaxWait(10*time.Second))
@@ -110,7 +111,7 @@ func (r *run) dumpStream(ctx context.Context, name string, mids *[]string) error
 			if err != nil {
 				return err
 			}
-			left = meta.NumPending
+			taken, left = taken+1, meta.NumPending
 			if m.Headers().Get("Umf-Mark") != "" {
 				continue
 			}
@@ -127,6 +128,9 @@ func (r *run) dumpStream(ctx context.Context, name string, mids *[]string) error
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if taken == 0 && left > 0 { // markers, that have expired since: look again how much there is
+			return fmt.Errorf("chaos: %s does not hold the %d messages more that it told of", name, left)
 		}
 	}
 	return nil

@@ -141,6 +141,10 @@ func (r *run) play(ctx context.Context) error {
 	for _, c := range r.clients {
 		c.quiet.Store(true)
 	}
+	// An answer that has to be sent again may be stored seconds from now.
+	if err := r.stopService(); err != nil {
+		return err
+	}
 	r.h.Add(history.Event{Kind: history.Heal})
 	r.drain(ctx)
 	held, err := r.dump(ctx)
@@ -170,9 +174,7 @@ func (r *run) waitForSessions(ctx context.Context) error {
 func (r *run) stop() error {
 	var errs []error
 	if r.service != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		errs = append(errs, r.service.Stop(ctx))
+		errs = append(errs, r.stopService())
 	}
 	if r.nc != nil {
 		r.nc.Close()
@@ -184,6 +186,13 @@ func (r *run) stop() error {
 		errs = append(errs, r.servers.Stop())
 	}
 	return errors.Join(errs...)
+}
+
+// stopService returns when the store has taken all that the service answers.
+func (r *run) stopService() error {
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+	defer cancel()
+	return r.service.Stop(ctx)
 }
 
 // newMid makes a message id; the prefix says who sent it.
