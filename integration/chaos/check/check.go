@@ -194,6 +194,7 @@ type message struct {
 	failed bool
 	stored bool
 	kept   bool     // the store holds it at the end
+	came   int      // times
 	seqs   []uint64 // as far as anybody knows
 }
 

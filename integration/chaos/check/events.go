@@ -175,6 +175,7 @@ func (c *checker) follow(line int, k *conn, e history.Event) {
 // deliver tells first deliveries from repeats.
 func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.Event) {
 	before, again := s.first[e.Mid]
+	m.came++
 	switch {
 	case c.storedAgain(s, k, m, e):
 		return
@@ -202,10 +203,11 @@ func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.E
 // have, since the first was dropped (see Small mailboxes). What an old client
 // gets has no sequence, so that a second one over the same socket has to do.
 func (c *checker) storedAgain(s *session, k *conn, m *message, e history.Event) bool {
-	if c.limit == 0 || m.source == history.ByNATS || m.source == history.ByRespond { // nobody repeats those
-		return false
-	}
-	return len(m.seqs) > 1 || s.class == history.Plain && k.seen[e.Mid]
+	return c.repeatable(m) && (len(m.seqs) > 1 || s.class == history.Plain && k.seen[e.Mid])
+}
+
+func (c *checker) repeatable(m *message) bool {
+	return c.limit > 0 && m.source != history.ByNATS && m.source != history.ByRespond // nobody repeats those
 }
 
 func (c *checker) gap(line int, e history.Event) error {
@@ -304,7 +306,7 @@ func (c *checker) order(sid string, s *session) {
 	socket := make(map[int]uint64) // the last of each
 	for _, d := range s.firsts {
 		m := c.messages[d.mid]
-		if len(m.seqs) != 1 {
+		if len(m.seqs) != 1 || s.class == history.Plain && m.came > 1 && c.repeatable(m) { // stored again, perhaps
 			continue
 		}
 		seq := m.seqs[0]
