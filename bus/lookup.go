@@ -27,6 +27,9 @@ func (d *Directory) Lookup(ctx context.Context, sid string) (bool, error) {
 	if exists, ok := d.known.get(sid); ok {
 		return exists, nil
 	}
+	if err := ctx.Err(); err != nil {
+		return false, requestError(err)
+	}
 	ask, first, err := d.known.ask(sid)
 	if err != nil {
 		return false, err

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"hydrant/bus"
 	"hydrant/bus/embedded"
@@ -55,6 +56,7 @@ func runLoops(t *testing.T, loops int, change func(*Config)) *running {
 	}
 	cfg.Listen, cfg.AdminListen, cfg.MailboxStreams, cfg.DrainTimeout = "127.0.0.1:0", "", 1, 0
 	cfg.RequestTimeout, cfg.HandshakeTimeout = harness.Patience, harness.Patience
+	cfg.PingInterval, cfg.WriteTimeout = time.Hour, time.Hour // clients that do not read are not to be closed for it
 	change(&cfg)
 	n, err := New(cfg, bus.Config{URL: network.Addr()}, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
