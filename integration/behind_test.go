@@ -19,7 +19,9 @@ import (
 func TestSlowClient(t *testing.T) {
 	t.Parallel()
 	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "slow", map[string]string{"EDGE_QUEUE_LIMIT": "20000"})
+	// Segments of loopback are 64 KiB, so that a client that reads 1 KiB a second
+	// shows a sign of life once a minute.
+	node := w.start(t, "slow", map[string]string{"EDGE_QUEUE_LIMIT": "20000", "EDGE_WRITE_TIMEOUT": "10m", "EDGE_PING_INTERVAL": "10m"})
 	proxy, err := harness.NewProxy(node.Addr)
 	if err != nil {
 		t.Fatal(err)
