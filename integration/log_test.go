@@ -64,3 +64,30 @@ func TestLogIsNotRead(t *testing.T) {
 		}
 	}
 }
+
+// Who reads the log ends before the node, as at Ctrl-C for `hydrant serve 2>&1 |
+// tee`: the node serves its clients, and drains when it is told to.
+func TestLogReaderEnds(t *testing.T) {
+	t.Parallel()
+	w := shared(t)
+	log, output, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "unheard", NATS: w.nats.URL(), Output: output, Env: map[string]string{
+		"EDGE_MAILBOX_STREAMS": "2", "EDGE_DRAIN_TIMEOUT": "100ms"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(node.Kill)
+	if err := errors.Join(output.Close(), log.Close()); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, node)
+	if err := node.Terminate(patient(t)); err != nil {
+		t.Errorf("the node ends with %v", err)
+	}
+	if code, reason := c.closed(); code != 1012 {
+		t.Errorf("closed with %d %q", code, reason)
+	}
+}

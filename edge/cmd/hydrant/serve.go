@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -30,6 +32,9 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// Who reads the log may end first, as at Ctrl-C for `hydrant serve 2>&1 | tee`.
+	// A write to it is then to fail, and not to end the node without a drain.
+	signal.Ignore(syscall.SIGPIPE)
 	level := new(slog.LevelVar)
 	level.Set(cfg.Level())
 	log, lines := newLogger(&cfg, level, os.Stderr)
