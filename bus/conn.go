@@ -49,14 +49,15 @@ const (
 )
 
 // Connect connects to NATS and keeps the connection for ever: it reconnects
-// without limit, spread by jitter, and notices a silent server in at most
-// about 15 s. name is shown in the server's connection list. opts come last
-// and so override what Connect sets; nats.RetryOnFailedConnect(true) makes it
-// return although no server is there yet.
+// without limit, spread by jitter, also to a server that refuses it for now, and
+// notices a silent server in at most about 15 s. name is shown in the server's
+// connection list. opts come last and so override what Connect sets;
+// nats.RetryOnFailedConnect(true) makes it return although no server is there yet.
 func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 	all := []nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // or the second refusal in a row closes it for good
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectJit, reconnectJit),
 		nats.Timeout(BlockTimeout),

@@ -2,10 +2,12 @@ package bus
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kelseyhightower/envconfig"
 	"github.com/nats-io/nats-server/v2/server"
@@ -102,6 +104,62 @@ func TestConnectWithPasswordFile(t *testing.T) {
 		!strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("connecting to nothing: %v", err)
 	}
+}
+
+// TestConnectionOutlivesRefusals: a server that refuses a connection it has had
+// before, as one does that is restarted with yesterday's passwords or before its
+// account resolver, is asked again until it takes it.
+func TestConnectionOutlivesRefusals(t *testing.T) {
+	port := server.RANDOM_PORT
+	start := func(password string) *server.Server {
+		t.Helper()
+		ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, Username: "u", Password: password})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ns.Start()
+		if !ns.ReadyForConnections(30 * time.Second) {
+			t.Fatal("the server does not start")
+		}
+		port = ns.Addr().(*net.TCPAddr).Port
+		return ns
+	}
+	stop := func(ns *server.Server) {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	}
+	ns := start("s3cret")
+	refused, back, closed := make(chan error, 100), make(chan struct{}, 1), make(chan struct{})
+	nc, err := Connect(Config{URL: ns.ClientURL(), User: "u", Password: "s3cret"}, "test",
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			select {
+			case refused <- err:
+			default: // more than enough
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { back <- struct{}{} }),
+		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(ns)
+	ns = start("another")
+	for range 3 {
+		select {
+		case err := <-refused:
+			if !errors.Is(err, nats.ErrAuthorization) {
+				t.Errorf("refused with %v", err)
+			}
+		case <-closed:
+			t.Fatal("the connection is given up")
+		}
+	}
+	stop(ns)
+	ns = start("s3cret")
+	<-back
+	nc.Close()
+	<-closed
+	stop(ns)
 }
 
 // TestRedacted: no secret is told, in whatever form of address nats.go takes.
