@@ -17,15 +17,15 @@ import (
 // connect dials NATS and keeps dialling until it answers or ctx ends.
 func (n *Node) connect(ctx context.Context) error {
 	options := []nats.Option{
-		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) { n.onDisconnect(nc, err) }),
-		nats.ReconnectHandler(func(*nats.Conn) { n.onReconnect() }),
+		nats.DisconnectErrHandler(n.onDisconnect),
+		nats.ReconnectHandler(n.onReconnect),
 		nats.ErrorHandler(n.onAsyncError),
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		nc, err := bus.Connect(n.busCfg, "hydrant-edge-"+n.id, options...)
 		if err == nil {
 			n.nc, n.discovery = nc, bus.NewDiscovery(nc)
-			n.setConnected(true)
+			n.setConnected(nc, true)
 			return nil
 		}
 		if errors.Is(err, bus.ErrConfig) {
@@ -41,9 +41,11 @@ func (n *Node) connect(ctx context.Context) error {
 	}
 }
 
-func (n *Node) setConnected(up bool) {
+// setConnected notes whether there is a connection. nats.go may call it before
+// n.nc is there.
+func (n *Node) setConnected(nc *nats.Conn, up bool) {
 	if up { // asked now, since a loop must not: nats.go holds its lock while it writes
-		n.maxPayload.Store(n.nc.MaxPayload() - headerRoom)
+		n.maxPayload.Store(nc.MaxPayload() - headerRoom)
 	}
 	n.connected.Store(up)
 	if up {
@@ -66,6 +68,9 @@ func (n *Node) openStore(ctx context.Context) error {
 			n.store, n.dir = store, store.Directory()
 			n.nowReady("store")
 			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		n.notReady("store", err.Error())
 		n.log.Error("NATS cannot hold the sessions; trying again", "error", err)

@@ -1,13 +1,18 @@
 package edge
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"net"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"hydrant/bus"
+	"hydrant/bus/embedded"
 	"hydrant/edge/internal/wire"
 )
 
@@ -38,6 +43,59 @@ func TestStopBeforeNATSAnswers(t *testing.T) {
 	}
 	if ready, reasons := node.readiness(true); ready || len(reasons) == 0 {
 		t.Errorf("ready %v, reasons %v", ready, reasons)
+	}
+}
+
+// connected connects to a NATS server of the test's own.
+func connected(t *testing.T) *nats.Conn {
+	t.Helper()
+	server, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	nc, err := bus.Connect(bus.Config{URL: server.URL()}, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// TestStopWhileTheStoreOpens: to be told to stop is no fault of NATS, and nothing
+// is tried again.
+func TestStopWhileTheStoreOpens(t *testing.T) {
+	cfg, err := DefaultConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	node, err := New(cfg, bus.Config{}, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(node.cancel)
+	t.Cleanup(node.pool.stop)
+	node.nc = connected(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := node.openStore(ctx); !errors.Is(err, context.Canceled) || log.Len() > 0 {
+		t.Errorf("%v, and in the log:\n%s", err, &log)
+	}
+}
+
+// TestReconnectWhileItConnects: nats.go may tell of the second connection before
+// the node has taken the first from it, as when the process is frozen between.
+func TestReconnectWhileItConnects(t *testing.T) {
+	n, nc := idle(t, func(*Config) {}), connected(t)
+	n.onDisconnect(nc, nats.ErrStaleConnection)
+	n.onReconnect(nc)
+	if !n.connected.Load() || n.maxPayload.Load() != nc.MaxPayload()-headerRoom {
+		t.Errorf("connected %v, largest message %d", n.connected.Load(), n.maxPayload.Load())
 	}
 }
 

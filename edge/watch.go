@@ -15,7 +15,7 @@ import (
 
 func (n *Node) onDisconnect(nc *nats.Conn, err error) {
 	n.m.natsEvents.with("disconnected").Inc()
-	n.setConnected(false)
+	n.setConnected(nc, false)
 	if !nc.IsClosed() && !n.draining.Load() {
 		n.log.Warn("NATS connection lost", "error", err)
 	}
@@ -23,13 +23,13 @@ func (n *Node) onDisconnect(nc *nats.Conn, err error) {
 
 // onReconnect: copies were missed meanwhile, and sessions may have moved. What
 // is still this node's re-attaches from its cursor.
-func (n *Node) onReconnect() {
+func (n *Node) onReconnect(nc *nats.Conn) {
 	n.m.natsEvents.with("reconnected").Inc()
-	n.setConnected(true)
+	n.setConnected(nc, true)
 	if !n.serving.Load() {
 		return // there are no sessions yet
 	}
-	n.log.Info("NATS connection is back", "url", bus.Redacted(n.nc.ConnectedUrl()))
+	n.log.Info("NATS connection is back", "url", bus.Redacted(nc.ConnectedUrl()))
 	epoch := n.epoch()
 	for _, w := range n.workers {
 		w.post(func() { w.reconnected(epoch) })
