@@ -21,7 +21,9 @@ const (
 func (n *Node) Drain(why string) {
 	if n.draining.CompareAndSwap(false, true) {
 		n.log.Info("draining", "why", why, "connections", n.connections.Load(), "grace", n.cfg.DrainGrace, "timeout", n.cfg.DrainTimeout)
+		n.mu.Lock()
 		n.showReady()
+		n.mu.Unlock()
 	}
 	n.leave()
 }

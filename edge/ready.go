@@ -21,7 +21,7 @@ func (n *Node) nowReady(part string) {
 	n.showReady()
 }
 
-// showReady sets the metric to what readiness says.
+// showReady sets the metric to what readiness says. Caller holds mu.
 func (n *Node) showReady() {
 	if n.fit.Load() && !n.draining.Load() {
 		n.m.ready.Set(1)

@@ -1,0 +1,32 @@
+package edge
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// TestReadyMetricOfADrain: a part that becomes fit while a drain begins does not
+// bring hydrant_ready back.
+func TestReadyMetricOfADrain(t *testing.T) {
+	n := idle(t, func(*Config) {})
+	n.nowReady("nats")
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(n.m.ready)
+	for i := range 20_000 {
+		n.draining.Store(false)
+		n.notReady("listener", "not open yet")
+		var both sync.WaitGroup
+		both.Go(func() { n.nowReady("listener") })
+		both.Go(func() { n.Drain("test") })
+		both.Wait()
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := families[0].GetMetric()[0].GetGauge().GetValue(); got != 0 {
+			t.Fatalf("round %d: hydrant_ready is %v in a drain", i, got)
+		}
+	}
+}
