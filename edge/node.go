@@ -150,7 +150,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.openStore(ctx); err != nil {
 		return unlessStopped(ctx, err)
 	}
+	defer n.store.Close()
 	if err := n.serveClients(); err != nil {
+		n.giveUp()
 		return err
 	}
 	stopped := make(chan error, 1)
@@ -221,6 +223,17 @@ func (n *Node) serveClients() error {
 	close(n.addrSet)
 	n.nowReady("listener")
 	return nil
+}
+
+// giveUp ends the loops of a node that has no listener.
+func (n *Node) giveUp() {
+	if n.server == nil {
+		return
+	}
+	_ = n.server.Shutdown(context.Background()) // nobody has connected
+	for _, w := range n.workers {
+		w.out.close()
+	}
 }
 
 func (n *Node) workerOf(l *wire.Loop) *worker { return n.workers[l.Index()] }

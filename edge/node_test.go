@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"syscall"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -96,6 +97,32 @@ func TestReconnectWhileItConnects(t *testing.T) {
 	n.onReconnect(nc)
 	if !n.connected.Load() || n.maxPayload.Load() != nc.MaxPayload()-headerRoom {
 		t.Errorf("connected %v, largest message %d", n.connected.Load(), n.maxPayload.Load())
+	}
+}
+
+// TestListenAddressInUse: a node that cannot listen leaves nothing running.
+func TestListenAddressInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	cfg, err := DefaultConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Listen, cfg.AdminListen, cfg.MailboxStreams = taken.Addr().String(), "", 1
+	n, err := New(cfg, bus.Config{URL: connected(t).ConnectedUrl()}, Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Run(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("Run returned %v", err)
+	}
+	for _, w := range n.workers {
+		if w.loop.Post(func() {}) {
+			t.Error("a loop runs")
+		}
 	}
 }
 
