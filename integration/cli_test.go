@@ -1,14 +1,19 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"hydrant/integration/harness"
@@ -344,4 +349,83 @@ func TestCommandLineTakenOver(t *testing.T) {
 	if err := listening.Err(); err == nil || !bytes.Contains(log.Since(0), []byte("the node closed the connection: 4501 session taken over")) {
 		t.Errorf("the one before: %v\n%s", err, log.Since(0))
 	}
+}
+
+// The demo's nodes do not outlive it, whether its terminal goes away or who reads
+// what it prints.
+func TestDemoTakesItsNodesAlong(t *testing.T) {
+	t.Parallel()
+	bin, err := harness.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, end := range map[string]func(*harness.Process, *os.File) error{
+		"terminal closed": func(demo *harness.Process, _ *os.File) error { return demo.Signal(syscall.SIGHUP) },
+		"output closed":   func(_ *harness.Process, out *os.File) error { return out.Close() },
+	} {
+		t.Run(name, func(t *testing.T) { // one after the other: they look for the same ports
+			out, output, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			demo, err := harness.StartProcess("demo", bin.Hydrant, []string{"demo"}, nil, &harness.Log{}, output)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(demo.Kill)
+			if err := output.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(line, "nodes on ") {
+				t.Fatalf("%q, %v", line, err)
+			}
+			nodes := childrenOf(t, demo.PID())
+			if len(nodes) != 2 {
+				t.Errorf("%d nodes", len(nodes))
+			}
+			t.Cleanup(func() {
+				for _, pid := range nodes {
+					_ = syscall.Kill(pid, syscall.SIGKILL) // gone, as is right
+				}
+			})
+			if err := end(demo, out); err != nil {
+				t.Fatal(err)
+			}
+			if err := harness.Until(patient(t), func() error {
+				for _, pid := range nodes {
+					if syscall.Kill(pid, 0) == nil {
+						return fmt.Errorf("node %d runs", pid)
+					}
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+			<-demo.Exited()
+		})
+	}
+}
+
+// childrenOf lists the processes that a process has started.
+func childrenOf(t *testing.T, pid int) (children []int) {
+	t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, field := range strings.Fields(string(text)) {
+			child, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			children = append(children, child)
+		}
+	}
+	return children
 }
