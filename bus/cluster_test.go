@@ -73,7 +73,7 @@ func TestCluster(t *testing.T) {
 	t.Parallel() // it waits for elections
 	servers := startCluster(t)
 	cfg := MailboxConfig{Streams: 1, Replicas: 3, Memory: true}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	stores := make([]*Store, len(servers))
 	for i, ns := range servers {
@@ -181,7 +181,7 @@ func TestClusterServerLost(t *testing.T) {
 	t.Parallel()
 	servers := startCluster(t)
 	cfg := MailboxConfig{Streams: 1, Replicas: 3, Memory: true}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	nc, err := Connect(Config{URL: servers[0].URL() + "," + servers[1].URL() + "," + servers[2].URL()}, t.Name(), nats.DontRandomize())
 	if err != nil {

@@ -226,9 +226,12 @@ func connectTo(t testing.TB, url string, opts ...nats.Option) *nats.Conn {
 func TestContractWithoutJetStream(t *testing.T) {
 	ns := startServer(t, server.Options{})
 	nc := connectTo(t, ns.ClientURL())
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
-	defer cancel()
-	_, err := OpenStore(ctx, nc, MailboxConfig{})
+	err := patiently(func(wait time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		_, err := OpenStore(ctx, nc, MailboxConfig{})
+		return err
+	})
 	var c *ContractError
 	if !errors.As(err, &c) || c.Findings[0].What != "JetStream" {
 		t.Fatal(err)

@@ -67,8 +67,12 @@ func newStore(t testing.TB, cfg MailboxConfig) *Store {
 	return openStore(t, connect(t, startNATS(t)), cfg)
 }
 
+// patience bounds what a test waits for, and all that it does with one context.
+// What goes well takes a small part of it.
+const patience = 2 * time.Minute
+
 func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }

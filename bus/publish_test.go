@@ -113,9 +113,13 @@ func TestPublishWithoutStream(t *testing.T) {
 	if err := <-result; !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-	defer cancel()
-	if _, err := s.Publish(ctx, NewSID(), Outgoing{Mid: "m"}); !errors.Is(err, ErrUnavailable) {
+	err := patiently(func(wait time.Duration) error {
+		ctx, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		_, err := s.Publish(ctx, NewSID(), Outgoing{Mid: "m"})
+		return err
+	})
+	if !errors.Is(err, ErrUnavailable) {
 		t.Error("with a mid, repeated until the context ended:", err)
 	}
 }
@@ -228,10 +232,12 @@ func (p *proxy) forward(from, to net.Conn) {
 func TestPublishFrozen(t *testing.T) {
 	ns := startNATS(t)
 	p := newProxy(t, ns.URL())
-	nc, err := Connect(Config{URL: p.url()}, t.Name(), nats.FlusherTimeout(200*time.Millisecond), nats.Timeout(200*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
+	var nc *nats.Conn
+	waitFor(t, func() (connected bool) { // in so short a time, which is what it takes to come back, too
+		var err error
+		nc, err = Connect(Config{URL: p.url()}, t.Name(), nats.FlusherTimeout(200*time.Millisecond), nats.Timeout(200*time.Millisecond))
+		return err == nil
+	})
 	closed := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
 	defer func() {

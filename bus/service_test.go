@@ -289,12 +289,22 @@ func waitFor(t testing.TB, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	end := time.After(20 * time.Second)
+	end := time.After(patience)
 	for !cond() {
 		select {
 		case <-tick.C:
 		case <-end:
 			t.Fatal("the condition did not come true")
+		}
+	}
+}
+
+// patiently calls f with a time in which the server is to say no. One that has no
+// time to answer has not said so: then f has to wait longer.
+func patiently(f func(wait time.Duration) error) error {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		if err := f(wait); !errors.Is(err, ErrUnconfirmed) || wait > time.Minute {
+			return err
 		}
 	}
 }

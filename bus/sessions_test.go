@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +10,7 @@ import (
 
 // TestListSessions: node, state, and how many messages wait.
 func TestListSessions(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
+	ctx := testContext(t)
 	server, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
