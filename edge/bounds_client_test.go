@@ -115,10 +115,13 @@ func TestOpenTimeout(t *testing.T) {
 	r.network.Set(harness.Weather{Blackhole: true})
 	defer r.network.Set(harness.Weather{})
 	r.moves(`hydrant_dropped_total{reason="open_timeout"}`, func() {
-		_, err := harness.Dial(t.Context(), r.url, harness.DialOptions{})
-		if code, reason := harness.CloseCode(err); code != closeOverload {
-			t.Errorf("closed with %d %s", code, reason)
-		}
+		r.until(func() error { // the upgrade before it has no more time
+			_, err := harness.Dial(t.Context(), r.url, harness.DialOptions{})
+			if code, reason := harness.CloseCode(err); code != closeOverload {
+				return fmt.Errorf("closed with %d %s", code, reason)
+			}
+			return nil
+		})
 	})
 }
 

@@ -195,8 +195,10 @@ func TestHandshakeTooBig(t *testing.T) {
 // TestSlowHandshakes: FAILURES P8, P13: neither silence nor a byte now and
 // then keeps a socket, and others are accepted meanwhile.
 func TestSlowHandshakes(t *testing.T) {
+	t.Parallel() // it waits for time to pass
 	transports(t, func(t *testing.T, o Options) {
-		o.HandshakeTimeout = 800 * time.Millisecond
+		t.Parallel()
+		o.HandshakeTimeout = 3 * time.Second // a good one among them must not take that long
 		h := newRecorder(t)
 		s := serve(t, o, h, nil)
 		const slow = 60

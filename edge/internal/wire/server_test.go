@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every wait of the tests; what goes well does not take it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // recorder is a handler for tests: an echo that can be told otherwise, and
 // that keeps account of the calls.

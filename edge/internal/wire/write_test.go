@@ -210,9 +210,12 @@ func TestNeverReads(t *testing.T) {
 // reads in many ping intervals is alive as long as it goes on reading; one that
 // stops is not.
 func TestSlowReader(t *testing.T) {
+	t.Parallel() // it waits for time to pass
 	transports(t, func(t *testing.T, o Options) {
-		// Longer than TCP takes to probe a window that was closed (RFC 9293 §3.8.6.1).
-		o.PingInterval, o.WriteTimeout = 500*time.Millisecond, 800*time.Millisecond
+		t.Parallel()
+		// Longer than TCP takes to probe a window that was closed (RFC 9293 §3.8.6.1),
+		// and than the reader may not run for.
+		o.PingInterval, o.WriteTimeout = 1500*time.Millisecond, 2400*time.Millisecond
 		h := newRecorder(t)
 		s := serve(t, o, h, nil)
 		p := dial(t, s)
@@ -223,9 +226,9 @@ func TestSlowReader(t *testing.T) {
 				queued, _ = c.Send(make([]byte, 8<<10))
 			}
 		})
-		// A line of 160 KiB a second, for some intervals. It goes by the clock, so
+		// A line of 50 KiB a second, for some intervals. It goes by the clock, so
 		// that a busy machine does not make it one that stands still.
-		const rate = 160 << 10
+		const rate = 50 << 10
 		begin, end := time.Now(), 5*o.PingInterval
 		pace := time.NewTicker(10 * time.Millisecond)
 		defer pace.Stop()
