@@ -226,8 +226,11 @@ func TestMessageTTL(t *testing.T) {
 		first := c.wantBodies(0, 1)[0]
 		c.fence()
 		c.Drop()
+		sent := w.subscribe(t, "mailbox", mailbox(c.ID), "")
 		from.send(object{"to": c.Address(), "ttl": 1, "bdy": "short"})
-		w.stored(t, c.ID, 2)
+		if request, _ := sent.next(); request.Header.Get("Nats-TTL") == "" {
+			t.Errorf("%s: stored with the headers %v", name, request.Header)
+		}
 		w.pushWith(t, c.ID, pushed(c.ID, "short-2", "short"), nats.Header{"Nats-TTL": {"1s"}})
 		w.pushNumbers(t, c.ID, 1, 2)
 		w.stored(t, c.ID, 2) // both have expired
@@ -253,11 +256,15 @@ func TestMessageTTL(t *testing.T) {
 	from.quiet()
 }
 
+// briefTTL is short enough to be waited for, and long enough for a client to come
+// back, and a node to renew what it has, where neither runs for a while.
+const briefTTL = "5s"
+
 // R20: a session's end. Its mailbox goes, its id means nothing any more.
 func TestSessionExpiry(t *testing.T) {
 	t.Parallel()
 	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "brief sessions", map[string]string{"EDGE_SESSION_TTL": "2s"})
+	node := w.start(t, "brief sessions", map[string]string{"EDGE_SESSION_TTL": briefTTL})
 	stays := dial(t, node)
 	c := dial(t, node)
 	c.Drop()

@@ -230,11 +230,11 @@ func TestCommandLineSend(t *testing.T) {
 	t.Parallel()
 	w := shared(t)
 	echo := w.echoService(t)
-	out := mustRun(t, "", nil, "send", "-url", w.node(t, "a").URL("/"), "-to", echo+":/", "-count", "2", "-interval", "10ms", "-wait", "500ms")
+	out := mustRun(t, "", nil, "send", "-url", w.node(t, "a").URL("/"), "-to", echo+":/", "-count", "2", "-interval", "10ms", "-wait", "5s")
 	if strings.Count(out, "\n> ") != 2 || strings.Count(out, "\n< ") != 2 {
 		t.Errorf("printed %s", out)
 	}
-	out = mustRun(t, "", nil, "send", "-url", w.node(t, "signed").URL("/"), "-to", echo+":/", "-secret", signingKey, "-wait", "500ms")
+	out = mustRun(t, "", nil, "send", "-url", w.node(t, "signed").URL("/"), "-to", echo+":/", "-secret", signingKey, "-wait", "5s")
 	if strings.Count(out, "\n< ") != 1 || strings.Contains(out, "error") {
 		t.Errorf("with a signature: printed %s", out)
 	}
@@ -258,7 +258,7 @@ func TestCommandLineResume(t *testing.T) {
 	if few := mustRun(t, "", []string{"NATS_URL=" + w.nats.URL()}, "sessions", "-limit", "1"); !strings.Contains(few, "there may be more") {
 		t.Errorf("a list that was cut does not say so: %s", few)
 	}
-	out := mustRun(t, "", nil, "send", "-url", w.node(t, "b").URL("/"), "-resume", c.ID, "-count", "0", "-wait", "500ms")
+	out := mustRun(t, "", nil, "send", "-url", w.node(t, "b").URL("/"), "-resume", c.ID, "-count", "0", "-wait", "5s")
 	if !strings.Contains(out, "resumed "+c.ID) {
 		t.Errorf("printed %s", out)
 	}

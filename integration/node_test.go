@@ -74,7 +74,7 @@ func TestFrozenNode(t *testing.T) {
 func TestHalfOpenClient(t *testing.T) {
 	t.Parallel()
 	w := shared(t)
-	interval := time.Duration(scaled(int(400*time.Millisecond), int(25*time.Second)))
+	interval := time.Duration(scaled(int(2*time.Second), int(25*time.Second)))
 	node := w.start(t, "half-open", map[string]string{"EDGE_PING_INTERVAL": interval.String()})
 	proxy, err := harness.NewProxy(node.Addr)
 	if err != nil {

@@ -231,7 +231,7 @@ func TestSameMidTwice(t *testing.T) {
 func TestSessionEvents(t *testing.T) {
 	t.Parallel()
 	w := own(t, harness.NATSOptions{})
-	brief := map[string]string{"EDGE_SESSION_TTL": "2s"}
+	brief := map[string]string{"EDGE_SESSION_TTL": briefTTL}
 	a, b := w.start(t, "a", brief), w.start(t, "b", brief)
 	events := w.subscribe(t, "events", "umf.v1.evt.session.>", "")
 	seen := make(map[string]string) // of each session

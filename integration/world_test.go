@@ -133,11 +133,10 @@ var settings = map[string]map[string]string{
 	"b": {},
 	// Everything that a test wants to be shorter, smaller or known.
 	"tuned": {
-		"EDGE_REQUEST_TIMEOUT":   "300ms",
-		"EDGE_HANDSHAKE_TIMEOUT": "3s",
-		"EDGE_PING_INTERVAL":     "400ms",
-		"EDGE_TRUSTED_PROXIES":   "127.0.0.0/8",
-		"EDGE_ALLOWED_ORIGINS":   "https://app.example",
+		"EDGE_REQUEST_TIMEOUT": "300ms",
+		"EDGE_PING_INTERVAL":   "2s", // in which a client answers, also where it does not run for a while
+		"EDGE_TRUSTED_PROXIES": "127.0.0.0/8",
+		"EDGE_ALLOWED_ORIGINS": "https://app.example",
 	},
 	// Its times are the usual ones: what administrators ask for may take a while.
 	"administered": {"EDGE_ADMIN_TOKEN": adminToken},
