@@ -24,8 +24,9 @@ import (
 // wants a Node newer than the one that the other tests get by with, and would
 // need a protocol of its own towards the test.
 
-// browserPatience bounds the whole test; a run takes a few seconds.
-const browserPatience = 2 * time.Minute
+// testPatience bounds a whole test, with the building of the programs; a run
+// takes a few seconds.
+const testPatience = 5 * time.Minute
 
 // pageOf is a page with the README's client, which keeps what it prints. A
 // session in the query is one that the tab had before.
@@ -83,7 +84,7 @@ type browserWorld struct {
 
 func newBrowserWorld(t *testing.T) *browserWorld {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), browserPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
 	t.Cleanup(cancel)
 	client, err := harness.ReadmeCode("A client in the browser", "js")
 	if err != nil {
@@ -102,8 +103,9 @@ func newBrowserWorld(t *testing.T) *browserWorld {
 	})
 	var rules []string
 	for i := range w.nodes {
-		// A lost network is noticed after two intervals of silence, on both sides.
-		env := map[string]string{"EDGE_ALLOWED_ORIGINS": w.page.URL, "EDGE_PING_INTERVAL": "500ms", "EDGE_MAILBOX_STREAMS": "2"}
+		// A lost network is noticed after two intervals of silence, on both sides:
+		// so long a page or a node may not run, too.
+		env := map[string]string{"EDGE_ALLOWED_ORIGINS": w.page.URL, "EDGE_PING_INTERVAL": "2s", "EDGE_MAILBOX_STREAMS": "2"}
 		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: fmt.Sprint("node ", i), NATS: nats.URL(), Env: env})
 		if err != nil {
 			t.Fatal(err)
@@ -150,7 +152,8 @@ func startBrowser(t *testing.T, ctx context.Context, hostRules string) context.C
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
-		chromedp.NoSandbox, // containers seldom have what it needs, and the only page is the test's
+		chromedp.WSURLReadTimeout(testPatience), // of its start
+		chromedp.NoSandbox,                      // containers seldom have what it needs, and the only page is the test's
 		chromedp.Flag("host-resolver-rules", hostRules))
 	allocator, stop := chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(stop)

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"hydrant/integration/harness"
 )
@@ -44,7 +43,7 @@ func installed(t *testing.T) {
 // that is the npm ws package, across two nodes.
 func TestE2ENode(t *testing.T) {
 	installed(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
 	defer cancel()
 	nats, err := harness.StartNATS(ctx, harness.NATSOptions{})
 	if err != nil {
