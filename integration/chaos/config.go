@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hydrant/integration/chaos/history"
+	"hydrant/integration/harness"
 )
 
 // Config says what is run. Zero values mean the defaults.
@@ -29,11 +30,11 @@ const roomyQueue = 100_000
 
 // drainPatience is how long everything may take to drain. It ends a run that
 // would hang; a run that needs it is broken (L).
-const drainPatience = 90 * time.Second
+const drainPatience = 3 * harness.Patience
 
 // settlePatience is for what clients had on its way to other clients when the
 // faults ended: a node gives it up sooner.
-const settlePatience = 30 * time.Second
+const settlePatience = harness.Patience
 
 // bounds are what a node must stay within (I6), if all clients are on it. At
 // rest it has 30 to 40 MiB and a hundred descriptors.

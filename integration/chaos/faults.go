@@ -211,7 +211,7 @@ func (s *schedule) terminate() {
 
 // terminatePatience is much longer than the nodes' time for a drain, since NATS
 // may be away meanwhile.
-const terminatePatience = 30 * time.Second
+const terminatePatience = harness.Patience
 
 func (s *schedule) freeze() {
 	d := s.between(300*time.Millisecond, 4*time.Second)
