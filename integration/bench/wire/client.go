@@ -54,6 +54,11 @@ func client() error {
 	if err != nil {
 		return err
 	}
+	if j.Work == "push" {
+		if err := awaitOpen(conns); err != nil {
+			return err
+		}
+	}
 	fmt.Println("ready")
 	if _, err := in.ReadByte(); err != nil {
 		return err
@@ -214,6 +219,32 @@ func pushAll(j *job, conns []net.Conn) (result, error) {
 	}
 	wg.Wait()
 	return result{Messages: int64(len(conns) * j.Count)}, first(errs)
+}
+
+// awaitOpen returns when the server pushes to all connections. Some take note
+// of one after they have answered its handshake, but before they echo.
+func awaitOpen(conns []net.Conn) error {
+	for _, c := range conns {
+		if err := echoOne(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func echoOne(c net.Conn) error {
+	if _, err := c.Write(frame([]byte{'x'})); err != nil {
+		return err
+	}
+	want := append(header(0, 1), 'x')
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("%w: %.20q…", errEcho, got)
+	}
+	return nil
 }
 
 // histogram counts durations by their logarithm, 16 steps to a doubling.
