@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"hydrant/integration/harness"
 )
@@ -59,7 +60,8 @@ func TestMemoryLimit(t *testing.T) {
 	roomy.Kill()
 	const room = 8 << 20
 	limit := int64((idle + room) / 0.85) // where it refuses
-	node := w.start(t, "small", map[string]string{"GOMEMLIMIT": strconv.FormatInt(limit, 10)})
+	node := w.start(t, "small", map[string]string{"GOMEMLIMIT": strconv.FormatInt(limit, 10),
+		"EDGE_PING_INTERVAL": "10m"}) // the crowd does not answer, and is not to go for that
 	bystander := dial(t, node)
 	crowd := crowdIn(t, node)
 	t.Logf("limit %d MiB, %d clients", limit>>20, len(crowd))
@@ -75,6 +77,9 @@ func TestMemoryLimit(t *testing.T) {
 	var codes [5000]atomic.Int32
 	var reading sync.WaitGroup
 	for _, c := range crowd {
+		if err := c.SetDeadline(time.Now().Add(harness.Patience)); err != nil { // the first have waited for the last
+			t.Fatal(err)
+		}
 		reading.Go(func() { codes[endOf(c)].Add(1) })
 	}
 	for _, more := range []struct {
