@@ -284,6 +284,59 @@ func TestStallWhileResuming(t *testing.T) {
 	r.gets(c, 0, 3)
 }
 
+// TestResumeWhileHeld: a socket that is held since a stall leaves its session for
+// another one before the directory was asked about it.
+func TestResumeWhileHeld(t *testing.T) {
+	for name, used := range map[string]bool{"a fresh session": false, "a session in use": true} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, func(*Config) {})
+			w, here, _ := r.crowd(2)
+			away, c := here[0], here[1]
+			old := away.ID
+			away.Close()
+			r.parked(old)
+			r.onLoop(w, func() {
+				a := w.attachments[c.ID]
+				a.used = used
+				a.suspend(true) // with many sessions, its turn to be verified comes later
+			})
+			if m, err := c.Resume(t.Context(), "reconnect", harness.Object{"id": old}); err != nil || c.ID != old {
+				t.Fatalf("not resumed: %s, %v", m.Raw, err)
+			}
+			r.store(old, 0, 3, 1)
+			r.gets(c, 0, 3)
+		})
+	}
+}
+
+// TestResumeWithQueue: what was queued for a session when the process stopped may
+// be another node's to send by then, also when its socket leaves it for another
+// session.
+func TestResumeWithQueue(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(2)
+	away, c := here[0], here[1]
+	old := away.ID
+	away.Close()
+	r.parked(old)
+	r.onLoop(w, func() {
+		a := w.attachments[c.ID]
+		a.used = true
+		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
+		a.suspend(true) // with many sessions, its turn to be verified comes later
+	})
+	r.steal(c.ID, bus.StateLive)
+	r.send(c, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": old}})
+	if code := r.closed(c); code != closeOverload {
+		t.Errorf("the socket is closed with %d", code)
+	}
+	if late := c.Inbox(); len(late) > 0 {
+		t.Errorf("the socket got %s", late[0].Raw)
+	}
+	r.store(old, 0, 3, 1)
+	r.gets(r.resumes(old), 0, 3)
+}
+
 // onLoop runs f on a worker's loop and waits for it.
 func (r *running) onLoop(w *worker, f func()) {
 	r.t.Helper()

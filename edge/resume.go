@@ -252,6 +252,10 @@ func (c *client) takeOver(r resumeRequest, cl claim, stalled bool) {
 	case before == nil:
 	case before.fresh && !before.used:
 		before.discard()
+	case before.waiting != nil && before.waiting.queued: // since a stall: it must not leave, nor what would be behind it
+		w.node.abandon(r.id, cl)
+		c.discard(closeOverload, "session could not be verified in time")
+		return
 	default: // its messages wait like those of any client that went away
 		before.park()
 	}
@@ -279,9 +283,9 @@ func (c *client) takeOver(r resumeRequest, cl claim, stalled bool) {
 		c.close(closeOverload, "session could not be resumed in time")
 	})
 	w.attach(a, floor, seen)
+	c.conn.Release() // it may be held for the session that it had, of which nothing is queued
 	// Who asked for it while there was no connection was not heard, nor in time
-	// where the process stood still. Then the socket is held, for the session
-	// that it had, and the new one's answer lets it go on.
+	// where the process stood still.
 	if (stalled || cl.epoch < w.epoch) && a.suspend(stalled) {
 		a.verify()
 	}
