@@ -243,6 +243,7 @@ func (c *client) close(code int, reason string) {
 // are another connection's to deliver.
 func (c *client) discard(code int, reason string) {
 	if c.closing {
+		c.conn.Discard(code, reason) // it may be held since before it was closed
 		return
 	}
 	c.closing = true

@@ -337,6 +337,27 @@ func TestResumeWithQueue(t *testing.T) {
 	r.gets(r.resumes(old), 0, 3)
 }
 
+// TestKickWhileHeld: a client is closed while its socket is held since a stall, and
+// then its session proves to be another's. It is told why it was closed, and
+// nothing of what was queued.
+func TestKickWhileHeld(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, here, _ := r.crowd(1)
+	c := here[0]
+	r.onLoop(w, func() {
+		a := w.attachments[c.ID]
+		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
+		a.suspend(true) // with many sessions, its turn to be verified comes later
+	})
+	r.kick(c.ID)
+	r.steal(c.ID, bus.StateLive)
+	r.onLoop(w, func() { w.attachments[c.ID].verify() })
+	r.closes(c, closeKicked)
+	if late := c.Inbox(); len(late) > 0 {
+		t.Errorf("the socket got %s", late[0].Raw)
+	}
+}
+
 // onLoop runs f on a worker's loop and waits for it.
 func (r *running) onLoop(w *worker, f func()) {
 	r.t.Helper()

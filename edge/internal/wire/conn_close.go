@@ -37,9 +37,10 @@ func (c *Conn) close(code uint16, reason string, cause Drop) {
 // Discard is Close for a connection whose session is held elsewhere: of what
 // is queued nothing more leaves, only the close frame. If a frame is half
 // written, the close frame could not be told from its payload, and the
-// connection is aborted.
+// connection is aborted. Of one that is closing already, while it is held, the
+// close frame that it was closed with leaves.
 func (c *Conn) Discard(code int, reason string) {
-	if c.state != stateOpen {
+	if c.state != stateOpen && (c.state != stateClosing || !c.has(flagHeld)) {
 		return
 	}
 	if c.nc != nil && !c.nc.discard() {
@@ -49,6 +50,12 @@ func (c *Conn) Discard(code int, reason string) {
 	if o := c.out; o != nil {
 		if o.boundary() != o.off || o.off < o.head {
 			c.abort(CloseReason{Code: code, Cause: DropStuck})
+			return
+		}
+		if c.state == stateClosing {
+			n := copy(o.buf, o.buf[o.last():])
+			o.buf, o.off, o.head = o.buf[:n], 0, 0
+			c.Release()
 			return
 		}
 		o.buf, o.off, o.head = o.buf[:0], 0, 0

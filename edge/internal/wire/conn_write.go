@@ -125,6 +125,18 @@ func (o *outbound) boundary() int {
 	return at
 }
 
+// last is the start of the last frame, where none is half written.
+func (o *outbound) last() int {
+	at := o.off
+	for {
+		n := frameLen(o.buf[at:])
+		if at+n == len(o.buf) {
+			return at
+		}
+		at += n
+	}
+}
+
 // pongs counts the bytes of pongs that have not left completely.
 func (o *outbound) pongs() (n int) {
 	for at := max(o.boundary(), o.head); at < len(o.buf); {

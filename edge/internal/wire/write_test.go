@@ -379,6 +379,32 @@ func TestDiscard(t *testing.T) {
 	})
 }
 
+// TestDiscardClosing: a connection that is held is closed, and then its session
+// proves to be elsewhere. The peer is told why it was closed, and nothing else.
+func TestDiscardClosing(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		c := h.conn()
+		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		on(t, c, func() {
+			c.Hold()
+			c.Send([]byte("not ours"))
+			c.Send(make([]byte, 70000))
+			c.Close(4503, "kicked")
+			c.Discard(4501, "taken over")
+		})
+		f, err := p.frame()
+		if err != nil || f.first != 0x88 || string(f.payload) != "\x11\x97kicked" {
+			t.Fatalf("%v %v", f, err)
+		}
+		p.send(clientClose(4503, ""))
+		p.wantEnd()
+		h.wantClosed(DropLocal, 4503)
+	})
+}
+
 // TestDiscardHalfWritten: a close frame in the middle of another frame would
 // be taken for its payload.
 func TestDiscardHalfWritten(t *testing.T) {
