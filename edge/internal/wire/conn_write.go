@@ -201,8 +201,15 @@ func (c *Conn) sendControl(op ws.OpCode, p []byte) {
 
 // Hold keeps everything that is queued, or is sent from now on, from being
 // written; reading goes on. It is for Stalled: until it is known whether the
-// session is still ours, nothing may leave.
-func (c *Conn) Hold() { c.set(flagHeld) }
+// session is still ours, nothing may leave. A connection that drains already is
+// nobody's to release, and is ended.
+func (c *Conn) Hold() {
+	if c.state == stateDraining {
+		c.abort(CloseReason{Cause: DropAborted})
+		return
+	}
+	c.set(flagHeld)
+}
 
 // Release undoes Hold.
 func (c *Conn) Release() {

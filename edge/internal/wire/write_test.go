@@ -357,6 +357,29 @@ func TestHoldThenPeerCloses(t *testing.T) {
 	})
 }
 
+// TestHoldWhileDraining: the process stops just after the peer's close frame has
+// been read. Nobody has the connection any more who could release it.
+func TestHoldWhileDraining(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.CloseTimeout = time.Hour
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		c := h.conn()
+		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		on(t, c, func() {
+			c.Send([]byte("perhaps not ours"))
+			c.peerClosed(nil)
+			c.Hold()
+		})
+		h.wantClosed(DropPeer, 1005)
+		eventually(t, "the connection has ended", func() bool { return s.Stats().Connections == 0 })
+		if b, err := p.r.ReadByte(); err == nil {
+			t.Errorf("byte %02x was written", b)
+		}
+	})
+}
+
 func TestDiscard(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		h := newRecorder(t)
