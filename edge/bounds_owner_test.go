@@ -106,19 +106,9 @@ func TestNothingIsTidied(t *testing.T) {
 	for name, gone := range map[string]bool{"a fresh session": false, "a claim whose socket is gone": true} {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, func(*Config) {})
-			w, here, _ := r.crowd(2)
-			away, c := here[0], here[1]
-			old, fresh := away.ID, c.ID
-			away.Close()
-			r.parked(old)
-			goOn := r.holdPool(nil)
-			r.send(c, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": old}})
-			r.until(func() error {
-				if len(r.pool.jobs) == 0 {
-					return errNotYet
-				}
-				return nil
-			})
+			w, c, old := r.crowdWithout()
+			fresh := c.ID
+			goOn := r.asksInVain(c, old)
 			if gone {
 				r.kick(fresh)
 				if code := r.closed(c); code != closeKicked {

@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
-	"hydrant/bus/embedded"
 	"hydrant/edge/internal/wire"
 )
 
@@ -50,16 +49,7 @@ func TestStopBeforeNATSAnswers(t *testing.T) {
 // connected connects to a NATS server of the test's own.
 func connected(t *testing.T) *nats.Conn {
 	t.Helper()
-	server, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	nc, err := bus.Connect(bus.Config{URL: server.URL()}, t.Name())
+	nc, err := bus.Connect(bus.Config{URL: startNATS(t).URL()}, t.Name())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -249,19 +249,8 @@ func TestStallWhileVerifying(t *testing.T) {
 // other.
 func TestStallWhileResuming(t *testing.T) {
 	r := run(t, func(*Config) {})
-	w, here, _ := r.crowd(2)
-	away, c := here[0], here[1]
-	old := away.ID
-	away.Close()
-	r.parked(old)
-	goOn := r.holdPool(nil)
-	r.send(c, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": old}})
-	r.until(func() error {
-		if len(r.pool.jobs) == 0 {
-			return errNotYet
-		}
-		return nil
-	})
+	w, c, old := r.crowdWithout()
+	goOn := r.asksInVain(c, old)
 	entered, left := make(chan struct{}), make(chan struct{})
 	w.post(func() {
 		close(entered)
@@ -290,11 +279,7 @@ func TestResumeWhileHeld(t *testing.T) {
 	for name, used := range map[string]bool{"a fresh session": false, "a session in use": true} {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, func(*Config) {})
-			w, here, _ := r.crowd(2)
-			away, c := here[0], here[1]
-			old := away.ID
-			away.Close()
-			r.parked(old)
+			w, c, old := r.crowdWithout()
 			r.onLoop(w, func() {
 				a := w.attachments[c.ID]
 				a.used = used
@@ -309,16 +294,25 @@ func TestResumeWhileHeld(t *testing.T) {
 	}
 }
 
+// TestResumeLate: a session that had been open for a while when its socket went
+// back to an older one ends like any other, since word of that is on its way.
+func TestResumeLate(t *testing.T) {
+	r := run(t, func(*Config) {})
+	w, c, old := r.crowdWithout()
+	fresh := c.ID
+	r.onLoop(w, w.renew)
+	if m, err := c.Resume(t.Context(), "reconnect", harness.Object{"id": old}); err != nil || c.ID != old {
+		t.Fatalf("not resumed: %s, %v", m.Raw, err)
+	}
+	r.parked(fresh)
+}
+
 // TestResumeWithQueue: what was queued for a session when the process stopped may
 // be another node's to send by then, also when its socket leaves it for another
 // session.
 func TestResumeWithQueue(t *testing.T) {
 	r := run(t, func(*Config) {})
-	w, here, _ := r.crowd(2)
-	away, c := here[0], here[1]
-	old := away.ID
-	away.Close()
-	r.parked(old)
+	w, c, old := r.crowdWithout()
 	r.onLoop(w, func() {
 		a := w.attachments[c.ID]
 		a.used = true
@@ -356,6 +350,32 @@ func TestKickWhileHeld(t *testing.T) {
 	if late := c.Inbox(); len(late) > 0 {
 		t.Errorf("the socket got %s", late[0].Raw)
 	}
+}
+
+// crowdWithout is a client, the loop of its socket, and a session whose client
+// has gone away from there.
+func (r *running) crowdWithout() (w *worker, c *harness.Client, parked string) {
+	r.t.Helper()
+	w, here, _ := r.crowd(2)
+	parked = here[0].ID
+	here[0].Close()
+	r.parked(parked)
+	return w, here[1], parked
+}
+
+// asksInVain has a client ask for a session while the directory is asked nothing,
+// until goOn is called.
+func (r *running) asksInVain(c *harness.Client, sid string) (goOn func()) {
+	r.t.Helper()
+	goOn = r.holdPool(nil)
+	r.send(c, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": sid}})
+	r.until(func() error {
+		if len(r.pool.jobs) == 0 {
+			return errNotYet
+		}
+		return nil
+	})
+	return goOn
 }
 
 // onLoop runs f on a worker's loop and waits for it.

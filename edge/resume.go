@@ -250,7 +250,7 @@ func (c *client) takeOver(r resumeRequest, cl claim, stalled bool) {
 	w := c.w
 	switch before := c.a; {
 	case before == nil:
-	case before.fresh && !before.used:
+	case before.fresh && !before.used && before.renewed > w.looked: // or word of its end has been left, which cannot be taken back
 		before.discard()
 	case before.waiting != nil && before.waiting.queued: // since a stall: it must not leave, nor what would be behind it
 		w.node.abandon(r.id, cl)

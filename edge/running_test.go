@@ -24,6 +24,21 @@ type running struct {
 	network *harness.Proxy // between the node and NATS
 }
 
+// startNATS starts a NATS server of the test's own.
+func startNATS(t *testing.T) *embedded.Server {
+	t.Helper()
+	server, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}
+
 // run starts a node with two loops at least: one to be held up, and one to be
 // left alone.
 func run(t *testing.T, change func(*Config)) *running {
@@ -36,15 +51,7 @@ func runLoops(t *testing.T, loops int, change func(*Config)) *running {
 	before := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(max(loops, before))
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
-	server, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	server := startNATS(t)
 	network, err := harness.NewProxy(strings.TrimPrefix(server.URL(), "nats://"))
 	if err != nil {
 		t.Fatal(err)

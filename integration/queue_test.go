@@ -269,7 +269,8 @@ func TestSessionEvents(t *testing.T) {
 			t.Errorf("events of %s: %s, want %s", sid, seen[sid], want)
 		}
 	}
-	if n := slices.Collect(maps.Values(seen)); !slices.Contains(n, "opened closed") || len(n) != 4 {
+	// One that was replaced at once is closed; on a slow machine it ends like others.
+	if n := slices.Sorted(maps.Values(seen)); len(n) != 4 || n[0] != "opened closed" && !strings.HasPrefix(n[0], "opened parked") {
 		t.Errorf("events of the session that was replaced: %v", n)
 	}
 	b.Kill() // which had renewed it
