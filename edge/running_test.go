@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +85,9 @@ func runLoops(t *testing.T, loops int, change func(*Config)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &running{Node: n, t: t, url: "ws://" + addr + "/", network: network}
+	r := &running{Node: n, t: t, url: "ws://" + addr + "/", network: network}
+	t.Cleanup(r.tell)
+	return r
 }
 
 // until waits for a condition.
@@ -100,27 +104,44 @@ func (r *running) until(condition func() error) {
 // name{label="value"}.
 func (r *running) metric(series string) float64 {
 	r.t.Helper()
+	value, ok := r.metrics()[series]
+	if !ok {
+		r.t.Fatalf("no metric %s", series)
+	}
+	return value
+}
+
+// metrics are all counters and gauges, as metric names them.
+func (r *running) metrics() map[string]float64 {
+	r.t.Helper()
 	families, err := r.m.registry.Gather()
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	name, _, _ := strings.Cut(series, "{")
+	all := make(map[string]float64)
 	for _, family := range families {
-		if family.GetName() != name {
-			continue
-		}
 		for _, m := range family.GetMetric() {
-			text := name
+			text := family.GetName()
 			for _, l := range m.GetLabel() {
 				text += fmt.Sprintf("{%s=%q}", l.GetName(), l.GetValue())
 			}
-			if text == series {
-				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
-			}
+			all[text] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
 		}
 	}
-	r.t.Fatalf("no metric %s", series)
-	return 0
+	return all
+}
+
+// tell says what a node has counted, where its test has failed.
+func (r *running) tell() {
+	if !r.t.Failed() {
+		return
+	}
+	all := r.metrics()
+	for _, series := range slices.Sorted(maps.Keys(all)) {
+		if value := all[series]; value != 0 && strings.HasPrefix(series, "hydrant_") {
+			r.t.Log(series, value)
+		}
+	}
 }
 
 // moves runs f and waits until the metric has grown.
