@@ -166,6 +166,14 @@ func TestLiveQueueFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	subject, err := bus.LiveSubject(here[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies, err := r.nc.SubscribeSync(subject)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.moves(`hydrant_dropped_total{reason="live_queue"}`, func() {
 		for range liveQueue + 2*liveBatch {
 			if err := r.nc.Publish(noise, []byte("pushed past the mailbox, and junk")); err != nil {
@@ -174,7 +182,13 @@ func TestLiveQueueFull(t *testing.T) {
 		}
 	})
 	const count = 10
-	r.store(here[0].ID, 0, count, 1) // their copies are dropped
+	r.store(here[0].ID, 0, count, 1)
+	for range count { // that they are stored is known before they are copied
+		if _, err := copies.NextMsgWithContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Now they have been dropped.
 	r.serves(elsewhere)
 	r.moves(`hydrant_mailbox_reads_total{result="ok"}`, func() {
 		leave()
