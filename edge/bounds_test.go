@@ -155,6 +155,38 @@ func TestInboxFull(t *testing.T) {
 	}
 }
 
+// dropsCopies has copies for a session come until the queue of its loop, which is
+// held, is full, then stores messages for another one there and returns when
+// their copies have been dropped.
+func (r *running) dropsCopies(crowded, sid string, count int) {
+	r.t.Helper()
+	noise, err := bus.LiveSubject(crowded)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	subject, err := bus.LiveSubject(sid)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	copies, err := r.nc.SubscribeSync(subject)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.moves(`hydrant_dropped_total{reason="live_queue"}`, func() {
+		for range liveQueue + 2*liveBatch {
+			if err := r.nc.Publish(noise, []byte("pushed past the mailbox, and junk")); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	})
+	r.store(sid, 0, count, 1)
+	for range count { // that they are stored is known before they are copied
+		if _, err := copies.NextMsgWithContext(r.t.Context()); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
 // TestLiveQueueFull: as many live copies wait for a loop as may. Those beyond
 // are dropped; what is stored is read instead.
 func TestLiveQueueFull(t *testing.T) {
@@ -162,33 +194,8 @@ func TestLiveQueueFull(t *testing.T) {
 	w, here, elsewhere := r.crowd(2)
 	leave := r.hold(w)
 	r.fill(w)
-	noise, err := bus.LiveSubject(here[1].ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	subject, err := bus.LiveSubject(here[0].ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	copies, err := r.nc.SubscribeSync(subject)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.moves(`hydrant_dropped_total{reason="live_queue"}`, func() {
-		for range liveQueue + 2*liveBatch {
-			if err := r.nc.Publish(noise, []byte("pushed past the mailbox, and junk")); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
 	const count = 10
-	r.store(here[0].ID, 0, count, 1)
-	for range count { // that they are stored is known before they are copied
-		if _, err := copies.NextMsgWithContext(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// Now they have been dropped.
+	r.dropsCopies(here[1].ID, here[0].ID, count)
 	r.serves(elsewhere)
 	r.moves(`hydrant_mailbox_reads_total{result="ok"}`, func() {
 		leave()

@@ -198,16 +198,7 @@ func TestDroppedCopies(t *testing.T) {
 	w, here, _ := r.crowd(2)
 	leave := r.hold(w)
 	r.fill(w)
-	noise, err := bus.LiveSubject(here[1].ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range liveQueue + 2*liveBatch {
-		if err := r.nc.Publish(noise, []byte("pushed past the mailbox, and junk")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.moves(`hydrant_dropped_total{reason="live_queue"}`, func() { r.store(here[0].ID, 0, 1, 1) })
+	r.dropsCopies(here[1].ID, here[0].ID, 1)
 	leave()
 	r.gets(here[0], 0, 1)
 }
