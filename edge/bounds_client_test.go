@@ -220,7 +220,9 @@ func TestSessionListFull(t *testing.T) {
 		}
 	}
 	r.moves(`hydrant_dropped_total{reason="session_list"}`, func() {
-		list, err := r.apiSessions(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience) // or the store's own time, which a slow machine exceeds
+		defer cancel()
+		list, err := r.apiSessions(ctx)
 		if rows, ok := list.([]directoryRow); !ok || len(rows) != maxListedSessions || err != nil {
 			t.Errorf("%d sessions are listed, %v", len(rows), err)
 		}
