@@ -254,7 +254,7 @@ func (c *client) takeOver(r resumeRequest, cl claim, stalled bool) {
 		before.discard()
 	case before.waiting != nil && before.waiting.queued: // since a stall: it must not leave, nor what would be behind it
 		w.node.abandon(r.id, cl)
-		c.discard(closeOverload, "session could not be verified in time")
+		before.unverified()
 		return
 	default: // its messages wait like those of any client that went away
 		before.park()
