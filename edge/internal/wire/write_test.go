@@ -10,11 +10,7 @@ import (
 // TestOneWrite: what is queued in one iteration leaves in one write.
 func TestOneWrite(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
-		h := newRecorder(t)
-		s := serve(t, o, h, nil)
-		p := dial(t, s)
-		c := h.conn()
-		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		_, s, p, c := openedConn(t, o)
 		on(t, c, func() {
 			for range 8 {
 				c.Send([]byte("a"), nil, []byte("b"))
@@ -309,15 +305,23 @@ func TestPauseResume(t *testing.T) {
 	})
 }
 
+// openedConn is a connection whose handshake has been written: the next write is of
+// a frame.
+func openedConn(t *testing.T, o Options) (*recorder, *testServer, *peer, *Conn) {
+	t.Helper()
+	h := newRecorder(t)
+	s := serve(t, o, h, nil)
+	p := dial(t, s)
+	c := h.conn()
+	eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+	return h, s, p, c
+}
+
 // TestHold: nothing leaves a held connection, and everything once it is
 // released.
 func TestHold(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
-		h := newRecorder(t)
-		s := serve(t, o, h, nil)
-		p := dial(t, s)
-		c := h.conn()
-		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		_, s, p, c := openedConn(t, o)
 		on(t, c, func() {
 			c.Hold()
 			c.Send([]byte("held"))
@@ -340,11 +344,7 @@ func TestHold(t *testing.T) {
 // TestHoldThenPeerCloses: what is queued is not ours to write any more.
 func TestHoldThenPeerCloses(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
-		h := newRecorder(t)
-		s := serve(t, o, h, nil)
-		p := dial(t, s)
-		c := h.conn()
-		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		h, _, p, c := openedConn(t, o)
 		on(t, c, func() {
 			c.Hold()
 			c.Send([]byte("held"))
@@ -362,11 +362,7 @@ func TestHoldThenPeerCloses(t *testing.T) {
 func TestHoldWhileDraining(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		o.CloseTimeout = time.Hour
-		h := newRecorder(t)
-		s := serve(t, o, h, nil)
-		p := dial(t, s)
-		c := h.conn()
-		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		h, s, p, c := openedConn(t, o)
 		on(t, c, func() {
 			c.Send([]byte("perhaps not ours"))
 			c.peerClosed(nil)
@@ -382,11 +378,7 @@ func TestHoldWhileDraining(t *testing.T) {
 
 func TestDiscard(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
-		h := newRecorder(t)
-		s := serve(t, o, h, nil)
-		p := dial(t, s)
-		c := h.conn()
-		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		h, _, p, c := openedConn(t, o)
 		on(t, c, func() {
 			c.Hold()
 			c.Send([]byte("not ours"))
@@ -406,11 +398,7 @@ func TestDiscard(t *testing.T) {
 // proves to be elsewhere. The peer is told why it was closed, and nothing else.
 func TestDiscardClosing(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
-		h := newRecorder(t)
-		s := serve(t, o, h, nil)
-		p := dial(t, s)
-		c := h.conn()
-		eventually(t, "the response is written", func() bool { return s.Stats().Writes == 1 })
+		h, _, p, c := openedConn(t, o)
 		on(t, c, func() {
 			c.Hold()
 			c.Send([]byte("not ours"))
