@@ -159,6 +159,21 @@ func header(masked byte, n int) []byte {
 
 var errEcho = errors.New("the echo is not what was sent")
 
+// echo sends a frame and reads what comes back, into buf, which is as long as
+// what is wanted.
+func echo(c net.Conn, out, want, buf []byte) error {
+	if _, err := c.Write(out); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(c, buf); err != nil {
+		return err
+	}
+	if !bytes.Equal(buf, want) {
+		return fmt.Errorf("%w: %.20q…", errEcho, buf)
+	}
+	return nil
+}
+
 // echoAll sends and awaits one message after the other on each connection.
 func echoAll(j *job, conns []net.Conn) (result, error) {
 	out := frame(bytes.Repeat([]byte{'x'}, j.Size))
@@ -178,14 +193,7 @@ func echoAll(j *job, conns []net.Conn) (result, error) {
 			buf := make([]byte, len(want))
 			n := int64(0)
 			for now := time.Now(); now.Before(end); n++ {
-				if _, errs[i] = c.Write(out); errs[i] != nil {
-					return
-				}
-				if _, errs[i] = io.ReadFull(c, buf); errs[i] != nil {
-					return
-				}
-				if !bytes.Equal(buf, want) {
-					errs[i] = fmt.Errorf("%w: %.20q…", errEcho, buf)
+				if errs[i] = echo(c, out, want, buf); errs[i] != nil {
 					return
 				}
 				then := now
@@ -224,25 +232,12 @@ func pushAll(j *job, conns []net.Conn) (result, error) {
 // awaitOpen returns when the server pushes to all connections. Some take note
 // of one after they have answered its handshake, but before they echo.
 func awaitOpen(conns []net.Conn) error {
+	want := append(header(0, 1), 'x')
+	buf := make([]byte, len(want))
 	for _, c := range conns {
-		if err := echoOne(c); err != nil {
+		if err := echo(c, frame([]byte{'x'}), want, buf); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func echoOne(c net.Conn) error {
-	if _, err := c.Write(frame([]byte{'x'})); err != nil {
-		return err
-	}
-	want := append(header(0, 1), 'x')
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(c, got); err != nil {
-		return err
-	}
-	if !bytes.Equal(got, want) {
-		return fmt.Errorf("%w: %.20q…", errEcho, got)
 	}
 	return nil
 }
