@@ -86,7 +86,7 @@ func (c *checker) resumed(line int, e history.Event) {
 	}
 	s := c.session(e.SID)
 	switch {
-	case s.owner != e.Conn && s.rival != e.Conn:
+	case !s.has(e.Conn):
 	case s.resumed == 0:
 		s.resumed = line
 	case s.rival != 0:
@@ -135,7 +135,7 @@ func (c *checker) receive(line int, e history.Event) error {
 		return nil
 	}
 	s := c.session(e.SID)
-	if s.both != 0 && m.sent > s.both && (s.owner == e.Conn || s.rival == e.Conn) {
+	if s.both != 0 && m.sent > s.both && s.has(e.Conn) {
 		if s.won == 0 {
 			s.won = e.Conn
 		}
@@ -144,7 +144,7 @@ func (c *checker) receive(line int, e history.Event) error {
 				s.won, e.Conn, e.SID, s.both)
 		}
 	}
-	if s.owner != e.Conn && s.rival != e.Conn {
+	if !s.has(e.Conn) {
 		if s.resumed != 0 && m.sent > s.resumed {
 			c.violate("I5", line, "socket %d got message %s of session %s, sent (line %d) after socket %d was given the session (line %d)",
 				e.Conn, e.Mid, e.SID, m.sent, s.owner, s.resumed)
@@ -189,7 +189,7 @@ func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.E
 		c.report.Repeated[c.conns[s.owner].after]++ // k may be the old one
 	default:
 		s.first[e.Mid] = line
-		late := k.twin || s.owner != e.Conn && s.rival != e.Conn
+		late := k.twin || !s.has(e.Conn)
 		s.firsts = append(s.firsts, delivery{e.Mid, line, e.Conn, late})
 		c.report.Delivered++
 	}
@@ -220,7 +220,7 @@ func (c *checker) gap(line int, e history.Event) error {
 		return nil
 	}
 	s := c.session(e.SID)
-	if s.owner != e.Conn && s.rival != e.Conn {
+	if !s.has(e.Conn) {
 		return nil
 	}
 	c.report.Gaps++
@@ -238,7 +238,7 @@ func (c *checker) close(line int, e history.Event) {
 		return
 	}
 	k.closed, k.at = true, e.At
-	if s := c.session(k.sid); s.rival != 0 && (s.owner == e.Conn || s.rival == e.Conn) {
+	if s := c.session(k.sid); s.rival != 0 && s.has(e.Conn) {
 		s.owner, s.rival = s.owner+s.rival-e.Conn, 0 // the other one
 		s.both, s.won = 0, 0
 	}
@@ -321,6 +321,9 @@ func (c *checker) order(sid string, s *session) {
 		socket[d.conn] = max(socket[d.conn], seq)
 	}
 }
+
+// has reports whether a socket has the session, alone or as one of two.
+func (s *session) has(conn int) bool { return s.owner == conn || s.rival == conn }
 
 func (s *session) covered(seqs []uint64) bool {
 	for _, seq := range seqs {
