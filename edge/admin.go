@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"syscall"
+
+	"hydrant/edge/internal/config"
 )
 
 // serveAdmin opens the administrators' listener. Where the default port is
@@ -19,7 +20,7 @@ func (n *Node) serveAdmin() error {
 		return nil
 	}
 	listener, err := net.Listen("tcp", n.cfg.AdminListen)
-	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.AdminListen == defaultAdminListen {
+	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.AdminListen == config.DefaultAdminListen {
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
 	}
 	if err != nil {
@@ -90,23 +91,13 @@ func (n *Node) setLogLevel(w http.ResponseWriter, r *http.Request) {
 	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, 64))
 	name := strings.Trim(strings.TrimSpace(string(text)), `"`)
-	level, ok := parseLevel(name)
-	if err != nil || !ok {
+	var level config.Level
+	if err != nil || level.Decode(name) != nil {
 		writeEnvelope(w, http.StatusBadRequest, "The body must be debug, info, warn or error", nil)
 		return
 	}
 	before := n.logLevel.Level()
-	n.logLevel.Set(level)
-	n.log.Warn("log level changed", "from", before, "to", level) // shown by all levels but one
+	n.logLevel.Set(level.Level())
+	n.log.Warn("log level changed", "from", before, "to", level.Level()) // shown by all levels but one
 	n.serveLogLevel(w, r)
-}
-
-// parseLevel knows the values of EDGE_LOG_LEVEL.
-func parseLevel(name string) (slog.Level, bool) {
-	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		if name == strings.ToLower(level.String()) {
-			return level, true
-		}
-	}
-	return 0, false
 }

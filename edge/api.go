@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 	"hydrant/umf"
 )
 
@@ -55,7 +56,7 @@ func (n *Node) lookupRoute(path string, admin bool) (apiRoute, bool) {
 		name = "refresh"
 	}
 	route, ok := apiRoutes[name]
-	if !ok || (!admin && (route.admin || n.cfg.RouterAPI == "admin")) {
+	if !ok || (!admin && (route.admin || n.cfg.RouterAPI == config.RouterAPIAdmin)) {
 		return apiRoute{}, false
 	}
 	return route, true

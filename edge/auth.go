@@ -22,6 +22,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/wire"
 	"hydrant/umf"
 )
@@ -58,11 +59,11 @@ func (n *Node) Upgrade(r *wire.Request) (wire.Accept, error) {
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusForbidden, Reason: "origin is not allowed"}
 	}
 	got := &accepted{}
-	if n.cfg.Auth != "none" {
+	if n.cfg.Auth != config.AuthNone {
 		got.token = n.findToken(r)
 		got.origin, got.uri = r.Header("Origin"), r.URI()
 	}
-	if n.cfg.Auth == "jwt" {
+	if n.cfg.Auth == config.AuthJWT {
 		identity, expires, err := n.tokens.check(got.token)
 		got.identity, got.expires, got.token = identity, expires, ""
 		if err != nil {
@@ -149,7 +150,7 @@ type tokenChecker struct {
 }
 
 func newTokenChecker(ctx context.Context, cfg *Config, log *slog.Logger, every time.Duration) (*tokenChecker, error) {
-	if cfg.Auth != "jwt" {
+	if cfg.Auth != config.AuthJWT {
 		return nil, nil
 	}
 	options := []jwt.ParserOption{jwt.WithValidMethods(cfg.AuthAlgorithms)}

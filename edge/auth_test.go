@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 	"hydrant/integration/harness"
 )
 
@@ -48,7 +49,7 @@ func TestTokenKey(t *testing.T) {
 func TestAuthServiceRefuses(t *testing.T) {
 	var mu sync.Mutex
 	var text string
-	r := run(t, func(cfg *Config) { cfg.Auth = "service" })
+	r := run(t, func(cfg *Config) { cfg.Auth = config.AuthService })
 	subject, err := bus.ServiceSubject(r.cfg.AuthService)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +145,7 @@ func (s *keySet) add(t *testing.T, kid string) (token string) {
 func TestUnknownKey(t *testing.T) {
 	keys := newKeySet(t)
 	known := keys.add(t, "a")
-	cfg := &Config{Auth: "jwt", AuthAlgorithms: []string{"EdDSA"}, AuthJwksUrl: keys.URL}
+	cfg := &Config{Auth: config.AuthJWT, AuthAlgorithms: []string{"EdDSA"}, AuthJwksUrl: keys.URL}
 	checker, err := newTokenChecker(t.Context(), cfg, slog.New(slog.DiscardHandler), keysEvery)
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +177,7 @@ func TestUnknownKey(t *testing.T) {
 func TestNewKey(t *testing.T) {
 	keys := newKeySet(t)
 	keys.add(t, "a")
-	cfg := &Config{Auth: "jwt", AuthAlgorithms: []string{"EdDSA"}, AuthJwksUrl: keys.URL}
+	cfg := &Config{Auth: config.AuthJWT, AuthAlgorithms: []string{"EdDSA"}, AuthJwksUrl: keys.URL}
 	checker, err := newTokenChecker(t.Context(), cfg, slog.New(slog.DiscardHandler), time.Millisecond)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/wire"
 )
@@ -97,7 +98,7 @@ func (n *Node) Open(conn *wire.Conn) {
 		n.m.dropped.with("open_timeout").Inc()
 		c.close(closeOverload, "session could not be opened in time")
 	})
-	if n.cfg.Auth == "service" {
+	if n.cfg.Auth == config.AuthService {
 		c.authenticate(accepted)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 )
 
 // What a node has of NATS: the connection, the store, its own subscriptions.
@@ -59,7 +60,7 @@ func (n *Node) setConnected(nc *nats.Conn, up bool) {
 
 // openStore creates or checks streams and bucket until they hold the contract.
 func (n *Node) openStore(ctx context.Context) error {
-	cfg := n.cfg.mailboxes(n.nc)
+	cfg := mailboxes(&n.cfg, n.nc)
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		attempt, cancel := context.WithTimeout(ctx, 20*time.Second)
 		store, err := bus.OpenStore(attempt, n.nc, cfg)
@@ -83,9 +84,9 @@ func (n *Node) openStore(ctx context.Context) error {
 }
 
 // mailboxes is what NATS has to hold for this configuration.
-func (c *Config) mailboxes(nc *nats.Conn) bus.MailboxConfig {
+func mailboxes(c *config.Config, nc *nats.Conn) bus.MailboxConfig {
 	return bus.MailboxConfig{
-		Streams: c.MailboxStreams, Replicas: c.replicas(nc), QueueLimit: c.QueueLimit,
+		Streams: c.MailboxStreams, Replicas: replicas(c, nc), QueueLimit: c.QueueLimit,
 		TTL: c.SessionTTL, MaxBytes: int64(c.MailboxMaxBytes),
 		Window: storeWindow * runtime.GOMAXPROCS(0), // a loop each: those have a window of their own, and wait where this one refuses
 	}
@@ -94,7 +95,7 @@ func (c *Config) mailboxes(nc *nats.Conn) bus.MailboxConfig {
 // replicas is how many copies of the mailboxes there are to be: by default
 // three where NATS is a cluster, since fewer lose what was acknowledged with
 // one server.
-func (c *Config) replicas(nc *nats.Conn) int {
+func replicas(c *config.Config, nc *nats.Conn) int {
 	switch {
 	case c.StreamReplicas > 0:
 		return c.StreamReplicas
@@ -143,7 +144,7 @@ func (n *Node) subscribe() error {
 			return fmt.Errorf("edge: subscribe %s: %w", orders, err)
 		}
 	}
-	n.registry, err = bus.RegisterNode(n.nc, bus.NodeInfo{ID: n.id, Service: n.cfg.ServiceName, Version: SemanticVersion()}, n.orders)
+	n.registry, err = bus.RegisterNode(n.nc, bus.NodeInfo{ID: n.id, Service: n.cfg.ServiceName, Version: config.SemanticVersion(Version)}, n.orders)
 	if err != nil {
 		return fmt.Errorf("edge: register: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 )
 
 // Diagnose checks whether a node of this configuration would run well here:
@@ -22,8 +23,8 @@ func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []bus.Check {
 	}
 	defer nc.Close()
 	checks = append(checks, bus.CheckPermissions(ctx, busCfg, cfg.MailboxStreams)...) // first: it explains the rest
-	checks = append(checks, bus.Diagnose(ctx, nc, cfg.mailboxes(nc))...)
-	checks = append(checks, checkServers(nc, cfg.replicas(nc)), checkPayload(nc, int64(cfg.MaxMessage)))
+	checks = append(checks, bus.Diagnose(ctx, nc, mailboxes(&cfg, nc))...)
+	checks = append(checks, checkServers(nc, replicas(&cfg, nc)), checkPayload(nc, int64(cfg.MaxMessage)))
 	return checks
 }
 
@@ -73,7 +74,7 @@ const fewDescriptors = 10_000
 
 // checkDescriptors compares the descriptor limit with the clients.
 func checkDescriptors(clients int) []bus.Check {
-	limit, ok := descriptorLimit()
+	limit, ok := config.DescriptorLimit()
 	if !ok {
 		return nil
 	}

@@ -2,19 +2,17 @@ package edge
 
 import (
 	"fmt"
-	"math"
 	"runtime"
-	"runtime/debug"
 	rtm "runtime/metrics"
 	"time"
 )
 
 // Shedding, by share of the process's memory limit (GOMEMLIMIT, which the
-// binary derives from the container or machine): FAILURES R6. Above memoryFull
-// new clients are refused with 503 and the node is not ready, so that the
-// balancer takes another; that ends below memoryRoom. Above memoryCritical
-// clients are closed with 1013, those first whose buffers are large. Their
-// sessions are parked and go on elsewhere.
+// binary derives from the container or machine). Above memoryFull the node
+// refuses new clients with 503 and is not ready, so that the balancer takes
+// another; that ends below memoryRoom. Above memoryCritical it closes clients
+// with 1013, those first whose buffers are large. Their sessions are parked and
+// go on elsewhere.
 const (
 	memoryFull     = 0.85
 	memoryRoom     = 0.80
@@ -31,15 +29,6 @@ const (
 	// output of all clients may take; a client that needs more is closed 1013.
 	memoryBuffers = 4
 )
-
-// memoryLimit is the limit of this process in bytes; 0: none.
-func memoryLimit() int64 {
-	limit := debug.SetMemoryLimit(-1) // asks
-	if limit == math.MaxInt64 {
-		return 0
-	}
-	return limit
-}
 
 // gauge reads how much memory the process needs. Not for concurrent use.
 type memoryGauge struct{ samples []rtm.Sample }

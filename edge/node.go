@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/wire"
 	"hydrant/umf"
@@ -210,7 +211,7 @@ func (n *Node) serveClients() error {
 		})
 	}
 	n.background.Go(n.watchContract)
-	if limit := memoryLimit(); limit > 0 {
+	if limit := config.MemoryLimit(); limit > 0 {
 		n.background.Go(func() { n.watchMemory(limit) })
 	}
 	n.listener, err = net.Listen("tcp", n.cfg.Listen)

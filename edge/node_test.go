@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/wire"
 )
 
@@ -124,7 +125,7 @@ func TestConnectionsWithinDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit, ok := descriptorLimit()
+	limit, ok := config.DescriptorLimit()
 	if ok != (o.MaxConnections > 0) {
 		t.Errorf("%d connections, with a limit of %d descriptors, %v", o.MaxConnections, limit, ok)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/session"
 	"hydrant/umf"
 )
@@ -222,7 +223,7 @@ func (n *Node) mayResume(entry bus.Entry, r resumeRequest, identity string, acke
 	if entry.Identity != identity {
 		return errResumeIdentity
 	}
-	needed := entry.Acked || acked || n.cfg.Resume == "token"
+	needed := entry.Acked || acked || n.cfg.Resume == config.ResumeToken
 	if (needed || r.token != "") && !tokenMatches(r.token, entry.TokenHash) {
 		return errResumeToken
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 	"hydrant/umf"
 )
 
 // readPost takes a UMF message from the body of a POST. It has answered where
 // it returns false.
 func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, bool) {
-	if n.cfg.Auth != "none" && !n.isAdmin(r.Header.Get("Authorization")) {
+	if n.cfg.Auth != config.AuthNone && !n.isAdmin(r.Header.Get("Authorization")) {
 		writeEnvelope(w, http.StatusUnauthorized, "Authorization needed", nil)
 		return nil, false
 	}

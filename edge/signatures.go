@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/config"
 	"hydrant/umf"
 )
 
@@ -27,7 +28,7 @@ type signatures struct {
 }
 
 func newSignatures(cfg *Config, m *metrics) *signatures {
-	if cfg.Signature != "required" {
+	if cfg.Signature != config.SignatureRequired {
 		return nil
 	}
 	s := &signatures{keys: umf.NewKeys(cfg.SignatureKeys...), window: cfg.SignatureWindow}

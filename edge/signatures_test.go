@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hydrant/edge/internal/config"
 	"hydrant/umf"
 )
 
@@ -13,7 +14,7 @@ import (
 // sent the message before.
 func TestReplayTableFull(t *testing.T) {
 	keys, now := umf.NewKeys("secret"), time.Now()
-	s := newSignatures(&Config{Signature: "required", SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, newMetrics())
+	s := newSignatures(&Config{Signature: config.SignatureRequired, SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, newMetrics())
 	s.seen.limit = 1
 	for i, want := range []error{nil, errReplayFull} {
 		e := new(umf.Envelope)
@@ -39,7 +40,7 @@ func TestReplayTableFull(t *testing.T) {
 // its signature does not depend on that (HYDRA.md, "Signed messages" 5 and 6).
 func TestReplay(t *testing.T) {
 	keys, now := umf.NewKeys("secret"), time.Now()
-	s := newSignatures(&Config{Signature: "required", SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, newMetrics())
+	s := newSignatures(&Config{Signature: config.SignatureRequired, SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, newMetrics())
 	ts := umf.AppendTimestamp(nil, now)
 	message := func(mid, signature string) *umf.Envelope {
 		t.Helper()

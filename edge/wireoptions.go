@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 
+	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/wire"
 )
 
@@ -15,9 +16,9 @@ func (n *Node) wireOptions() (wire.Options, error) {
 		HandshakeTimeout: n.cfg.HandshakeTimeout, PingInterval: n.cfg.PingInterval, WriteTimeout: n.cfg.WriteTimeout,
 		MaxConnections: n.cfg.MaxConnections, MaxConnectionsPerAddress: n.cfg.MaxConnectionsPerAddress,
 		MessageRate: n.cfg.RateMessages, ByteRate: float64(n.cfg.RateBytes),
-		BufferMemory: memoryLimit() / memoryBuffers, Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
+		BufferMemory: config.MemoryLimit() / memoryBuffers, Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
 	}
-	if limit, ok := descriptorLimit(); ok && o.MaxConnections == 0 {
+	if limit, ok := config.DescriptorLimit(); ok && o.MaxConnections == 0 {
 		o.MaxConnections = mostConnections(limit)
 	}
 	for _, p := range n.cfg.TrustedProxies {

@@ -62,6 +62,12 @@ var layers = []layer{
 		why: "session is pure: events in, effects out, no net, no NATS, no clock, no goroutine",
 	},
 	{
+		path:  "hydrant/edge/internal/config",
+		allow: []string{"hydrant/bus", "github.com/kelseyhightower/envconfig"},
+		tests: []string{"github.com/nats-io/nats.go/micro"},
+		why:   "config reads and checks settings, and needs of bus only the names and numbers that NATS takes",
+	},
+	{
 		path: "hydrant/edge/internal/...",
 		allow: []string{"hydrant/umf", "hydrant/bus", "github.com/nats-io/nats.go/...", "github.com/prometheus/client_golang/...",
 			"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3", "golang.org/x/time/rate", "go.opentelemetry.io/otel/..."},
@@ -70,15 +76,15 @@ var layers = []layer{
 	{
 		path: "hydrant/edge",
 		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/edge/internal/...", "github.com/nats-io/nats.go/...",
-			"github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/go", "github.com/kelseyhightower/envconfig",
+			"github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/go",
 			"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3", "golang.org/x/time/rate", "go.opentelemetry.io/otel/..."},
 		tests: []string{"hydrant/bus/embedded", "hydrant/integration/harness"},
 		why:   "a node joins wire, session and bus; gobwas is wire's, the embedded server the binary's",
 	},
 	{
 		path: "hydrant/edge/cmd/hydrant",
-		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/bus/embedded", "hydrant/edge", "github.com/coder/websocket/...",
-			"github.com/nats-io/nats.go/...", "github.com/kelseyhightower/envconfig", "github.com/prometheus/client_golang/...", "go.opentelemetry.io/otel/...",
+		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/bus/embedded", "hydrant/edge", "hydrant/edge/internal/config",
+			"github.com/coder/websocket/...", "github.com/nats-io/nats.go/...", "github.com/kelseyhightower/envconfig", "github.com/prometheus/client_golang/...", "go.opentelemetry.io/otel/...",
 			"github.com/KimMachineGun/automemlimit/memlimit"},
 		why: "the binary is subcommands and wiring only",
 	},

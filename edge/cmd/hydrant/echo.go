@@ -12,6 +12,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge"
+	"hydrant/edge/internal/config"
 )
 
 // stopService bounds how long a service may take over what it has begun.
@@ -82,7 +83,7 @@ func awaitNATS(ctx context.Context, name string, out io.Writer) (*nats.Conn, err
 // startEcho registers the example service. stop drains it.
 func startEcho(nc *nats.Conn, name string) (stop func() error, err error) {
 	service, err := bus.NewService(nc, bus.ServiceConfig{
-		Name: name, Version: edge.SemanticVersion(), Description: "replies to every message with its body",
+		Name: name, Version: config.SemanticVersion(edge.Version), Description: "replies to every message with its body",
 	})
 	if err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"hydrant/edge"
+	"hydrant/edge/internal/config"
 )
 
 // healthTimeout is less than what container engines wait for a check.
@@ -26,7 +26,7 @@ func runHealthcheck(ctx context.Context, args []string, out io.Writer) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	cfg, err := edge.LoadConfig()
+	cfg, err := config.Load()
 	if err != nil {
 		return err
 	}

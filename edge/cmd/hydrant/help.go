@@ -9,6 +9,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge"
+	"hydrant/edge/internal/config"
 )
 
 func runHelp(ctx context.Context, args []string, out io.Writer) error {
@@ -51,7 +52,7 @@ func helpCommand(ctx context.Context, args []string, out io.Writer) error {
 func helpConfig(out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "VARIABLE\tDEFAULT\tUNIT\tMEANING")
-	for _, v := range append(edge.Variables(), edge.Describe("", &bus.Config{})...) {
+	for _, v := range append(config.Variables(), config.Describe("", &bus.Config{})...) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", v.Name, v.Default, v.Unit, v.Text)
 	}
 	if err := table.Flush(); err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hydrant/edge"
+	"hydrant/edge/internal/config"
 )
 
 const (
@@ -118,10 +118,10 @@ func readable(_ []string, a slog.Attr) slog.Attr {
 
 // newLogger logs text to a terminal and JSON otherwise. The writer is to be
 // closed.
-func newLogger(cfg *edge.Config, level slog.Leveler, to *os.File) (*slog.Logger, *logWriter) {
+func newLogger(cfg *config.Config, level slog.Leveler, to *os.File) (*slog.Logger, *logWriter) {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
-	text := cfg.LogFormat == "text"
-	if cfg.LogFormat == "auto" {
+	text := cfg.LogFormat == config.LogText
+	if cfg.LogFormat == config.LogAuto {
 		info, err := to.Stat()
 		text = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}

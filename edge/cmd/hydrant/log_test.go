@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"hydrant/edge"
+	"hydrant/edge/internal/config"
 )
 
 // TestLogIsNotRead: whoever logs does not wait for who reads the log. Lines that
@@ -22,7 +22,7 @@ func TestLogIsNotRead(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	log, lines := newLogger(&edge.Config{LogFormat: "json"}, slog.LevelInfo, w)
+	log, lines := newLogger(&config.Config{LogFormat: config.LogJSON}, slog.LevelInfo, w)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(lines.lost)
 	lost := func() int {

@@ -18,6 +18,7 @@ import (
 	"hydrant/bus"
 	"hydrant/bus/embedded"
 	"hydrant/edge"
+	"hydrant/edge/internal/config"
 )
 
 // natsShutdown bounds how long the embedded NATS may take to stop.
@@ -36,7 +37,7 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	// A write to it is then to fail, and not to end the node without a drain.
 	signal.Ignore(syscall.SIGPIPE)
 	level := new(slog.LevelVar)
-	level.Set(cfg.Level())
+	level.Set(cfg.LogLevel.Level())
 	log, lines := newLogger(&cfg, level, os.Stderr)
 	defer lines.close()
 	limitMemory(log)
@@ -92,8 +93,8 @@ func stopNATS(server *embedded.Server, log *slog.Logger) {
 }
 
 // loadNode reads all settings of a node.
-func loadNode() (edge.Config, bus.Config, error) {
-	cfg, err := edge.LoadConfig()
+func loadNode() (config.Config, bus.Config, error) {
+	cfg, err := config.Load()
 	if err != nil {
 		return cfg, bus.Config{}, err
 	}

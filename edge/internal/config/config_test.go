@@ -1,4 +1,4 @@
-package edge
+package config
 
 import (
 	"errors"
@@ -6,32 +6,29 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"hydrant/edge/internal/wire"
 )
 
-func TestLoadConfigDefaults(t *testing.T) {
-	cfg, err := LoadConfig()
+func TestLoadDefaults(t *testing.T) {
+	cfg, err := Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if cfg.Listen != ":5353" || cfg.SessionTTL != 24*time.Hour || cfg.MaxMessage != 1<<20 || cfg.MailboxStreams != 16 {
 		t.Errorf("defaults %+v", cfg)
 	}
-	fromTags, err := DefaultConfig()
+	fromTags, err := Default()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fromTags.Listen != cfg.Listen || fromTags.AdminListen != defaultAdminListen {
-		t.Errorf("DefaultConfig %+v", fromTags)
+	if fromTags.Listen != cfg.Listen || fromTags.AdminListen != DefaultAdminListen {
+		t.Errorf("Default %+v", fromTags)
 	}
 }
 
-func TestLoadConfigErrors(t *testing.T) {
+func TestLoadErrors(t *testing.T) {
 	for _, test := range []struct{ name, value, want string }{
 		{"EDGE_LISTNE", ":1", "EDGE_LISTNE is not a setting"},
 		{"EDGE_SESSION_TTL", "soon", "EDGE_SESSION_TTL"},
@@ -80,7 +77,7 @@ func TestLoadConfigErrors(t *testing.T) {
 	} {
 		t.Run(test.name+"="+test.value, func(t *testing.T) {
 			t.Setenv(test.name, test.value)
-			_, err := LoadConfig()
+			_, err := Load()
 			if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
@@ -89,13 +86,13 @@ func TestLoadConfigErrors(t *testing.T) {
 }
 
 // Every mistake is named at once, each on a line of its own.
-func TestLoadConfigNamesAllErrors(t *testing.T) {
+func TestLoadNamesAllErrors(t *testing.T) {
 	t.Setenv("EDGE_LISTNE", ":1")
 	t.Setenv("EDGE_QUEUE_LIMIT", "x")
 	t.Setenv("EDGE_LISTEN", "x")
 	t.Setenv("EDGE_TLS_CERT", "none.pem")
 	t.Setenv("EDGE_TLS_KEY", "none.pem")
-	_, err := LoadConfig()
+	_, err := Load()
 	for _, name := range []string{"EDGE_LISTNE", "EDGE_QUEUE_LIMIT", "EDGE_LISTEN:", "EDGE_TLS_CERT"} {
 		if strings.Count(fmt.Sprint(err), name) != 1 {
 			t.Errorf("%s is not named once in:\n%v", name, err)
@@ -107,15 +104,15 @@ func TestLoadConfigNamesAllErrors(t *testing.T) {
 }
 
 // A variable that is there but empty, as compose files make it, is one mistake.
-func TestLoadConfigEmptyValue(t *testing.T) {
+func TestLoadEmptyValue(t *testing.T) {
 	t.Setenv("EDGE_QUEUE_LIMIT", "")
-	_, err := LoadConfig()
+	_, err := Load()
 	if want := `edge: configuration: EDGE_QUEUE_LIMIT: "" is not a whole number`; fmt.Sprint(err) != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
 	}
 }
 
-func TestLoadConfigReadsSecretsFromFiles(t *testing.T) {
+func TestLoadReadsSecretsFromFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(file, []byte("first\r\nsecond\n\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -123,7 +120,7 @@ func TestLoadConfigReadsSecretsFromFiles(t *testing.T) {
 	t.Setenv("EDGE_SIGNATURE", "required")
 	t.Setenv("EDGE_SIGNATURE_KEYS_FILE", file)
 	t.Setenv("EDGE_ADMIN_TOKEN_FILE", file)
-	cfg, err := LoadConfig()
+	cfg, err := Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +146,7 @@ func TestSizeDecode(t *testing.T) {
 
 // TestVariablesAreDocumented keeps every setting in the tables.
 func TestVariablesAreDocumented(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	readme, err := os.ReadFile("../../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,26 +156,6 @@ func TestVariablesAreDocumented(t *testing.T) {
 		}
 		if !strings.Contains(string(readme), "`"+v.Name+"`") {
 			t.Errorf("%s is missing in the README", v.Name)
-		}
-	}
-}
-
-// TestCodesAreDocumented keeps every code that a client may get in the package's
-// documentation.
-func TestCodesAreDocumented(t *testing.T) {
-	text, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, clients, _ := strings.Cut(string(text), "// # Clients\n")
-	clients, _, _ = strings.Cut(clients, "// # ")
-	codes := append(closeCodeNames(), problemCodes[:]...)
-	for _, code := range []int{wire.CodeProtocolError, wire.CodeInvalidData, wire.CodeTooBig, wire.CodeRate, wire.CodeSlow} {
-		codes = append(codes, strconv.Itoa(code))
-	}
-	for _, code := range codes {
-		if !strings.Contains(clients, code) {
-			t.Errorf("%s is missing", code)
 		}
 	}
 }

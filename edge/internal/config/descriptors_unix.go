@@ -1,12 +1,12 @@
 //go:build unix
 
-package edge
+package config
 
 import "syscall"
 
-// descriptorLimit is how many files and sockets this process may have open.
+// DescriptorLimit is how many files and sockets this process may have open.
 // Go has raised it to what the system allows when the process started.
-func descriptorLimit() (uint64, bool) {
+func DescriptorLimit() (uint64, bool) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, false
