@@ -83,7 +83,7 @@ func (c *client) addr() netip.Addr { return c.conn.RemoteAddr().Addr() }
 func (n *Node) Open(conn *wire.Conn) {
 	w := n.workerOf(conn.Loop())
 	accepted := conn.Data().(*accepted)
-	c := &client{w: w, conn: conn, identity: accepted.identity, retireAt: n.retirement(w.loop.Now())}
+	c := &client{w: w, conn: conn, identity: accepted.identity.Name, retireAt: n.retirement(w.loop.Now())}
 	if accepted.acked {
 		c.class = session.Acked
 	}
@@ -102,7 +102,7 @@ func (n *Node) Open(conn *wire.Conn) {
 		c.authenticate(accepted)
 		return
 	}
-	c.expireAt(accepted.expires)
+	c.expireAt(accepted.identity.Expires)
 	c.start()
 }
 

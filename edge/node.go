@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/wire"
@@ -35,9 +36,9 @@ type Node struct {
 	tracing        *tracing // nil: off
 	started        time.Time
 	sessionOptions session.Options
-	signatures     *signatures
-	tokens         *tokenChecker
-	guesses        *guessLimiter
+	signatures     *access.Signatures // nil: off
+	tokens         *access.Tokens     // nil: no JWT
+	guesses        *access.Guesses
 	clientLog      clientLog
 	ctx            context.Context // ends when the node has stopped
 	cancel         context.CancelFunc
@@ -105,7 +106,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.fromRouter = umf.AppendString(nil, n.id+"@"+cfg.ServiceName+":/")
 	n.sessionOptions = session.Options{Window: cfg.Window}
 	n.signatures = newSignatures(&cfg, n.m)
-	tokens, err := newTokenChecker(ctx, &cfg, n.log, keysEvery)
+	tokens, err := newTokens(ctx, &cfg, n.log)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -113,7 +114,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.tokens = tokens
 	n.pool = newPool(n.m)
 	n.m.registry.MustRegister(append(o.Collectors, newCollector(n))...)
-	n.guesses = newGuessLimiter(n.m.dropped.with("guess_table").Inc)
+	n.guesses = access.NewGuesses(n.m.dropped.with("guess_table").Inc)
 	n.clientLog.full = n.m.dropped.with("client_log").Inc
 	return n, nil
 }

@@ -117,9 +117,8 @@ func TestListenAddressInUse(t *testing.T) {
 	}
 }
 
-// TestConnectionsWithinDescriptors (FAILURES P14): without a bound of its own a
-// node takes no more sockets than leave descriptors for NATS, and for telling
-// how it is.
+// TestConnectionsWithinDescriptors: without a bound of its own a node takes no
+// more sockets than leave descriptors for NATS, and for telling how it is.
 func TestConnectionsWithinDescriptors(t *testing.T) {
 	o, err := idle(t, func(*Config) {}).wireOptions()
 	if err != nil {

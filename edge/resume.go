@@ -217,8 +217,8 @@ func (n *Node) claim(ctx context.Context, r resumeRequest, identity string, acke
 	return claim{}, errResumeLost
 }
 
-// mayResume applies DESIGN §8: the same identity, and the token where the
-// session or the configuration asks for it.
+// mayResume asks for the same identity, and for the token where the session or
+// the configuration needs it.
 func (n *Node) mayResume(entry bus.Entry, r resumeRequest, identity string, acked bool) error {
 	if entry.Identity != identity {
 		return errResumeIdentity
@@ -316,7 +316,7 @@ func (c *client) notResumed(err error) {
 	n.m.resumes.with(label).Inc()
 	c.failures++
 	c.welcomeBack(result, c.a.sid)
-	if c.failures > maxFailedResumes || !n.guesses.allow(c.addr(), c.w.loop.Now()) {
+	if c.failures > maxFailedResumes || !n.guesses.Allow(c.addr(), c.w.loop.Now()) {
 		n.m.dropped.with("guesses").Inc()
 		c.close(closePolicy, "too many failed resumes")
 	}

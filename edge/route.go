@@ -34,7 +34,7 @@ func (c *client) route(p []byte) {
 		c.refuse(nil, codeInvalid, fmt.Sprintf("HR: Invalid UMF message: %s closing connection", sanitize(p)))
 		return
 	}
-	if !c.verify(e) {
+	if !c.checkSignature(e) {
 		return
 	}
 	if len(e.Raw(umf.Mid)) > bus.MaxMid || len(e.Raw(umf.From)) > umf.MaxAddress {
@@ -62,13 +62,13 @@ func (c *client) route(p []byte) {
 	}
 }
 
-// verify checks the signature of what came in, before anything is changed.
-func (c *client) verify(e *umf.Envelope) bool {
+// checkSignature checks what came in, before anything is changed.
+func (c *client) checkSignature(e *umf.Envelope) bool {
 	n := c.w.node
 	if n.signatures == nil {
 		return true
 	}
-	err := n.signatures.check(e, c.w.loop.Now())
+	err := n.signatures.Check(e, c.w.loop.Now())
 	if err == nil {
 		return true
 	}

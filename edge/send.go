@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
 	"hydrant/umf"
 )
@@ -22,7 +23,7 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 		writeEnvelope(w, http.StatusUnauthorized, "Authorization needed", nil)
 		return nil, false
 	}
-	if !n.originAllowed(r.Header.Get("Origin"), r.Host) {
+	if !access.Origins(n.cfg.AllowedOrigins).Allow(r.Header.Get("Origin"), r.Host) {
 		n.m.dropped.with("origin").Inc()
 		writeEnvelope(w, http.StatusForbidden, "Origin is not allowed", nil)
 		return nil, false
@@ -48,7 +49,7 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 		return nil, false
 	}
 	if n.signatures != nil {
-		if err := n.signatures.check(e, time.Now()); err != nil {
+		if err := n.signatures.Check(e, time.Now()); err != nil {
 			text, code, _ := signatureProblem(err)
 			status := http.StatusBadRequest
 			if code == codeOverload {

@@ -62,6 +62,13 @@ var layers = []layer{
 		why: "session is pure: events in, effects out, no net, no NATS, no clock, no goroutine",
 	},
 	{
+		path: "hydrant/edge/internal/access",
+		allow: []string{"hydrant/umf", "hydrant/edge/internal/wire", "github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3",
+			"golang.org/x/time/rate"},
+		tests: []string{"hydrant/integration/harness"},
+		why:   "access decides who may connect from a few strings: of wire it needs what counts as one address, and of NATS nothing",
+	},
+	{
 		path:  "hydrant/edge/internal/config",
 		allow: []string{"hydrant/bus", "github.com/kelseyhightower/envconfig"},
 		tests: []string{"github.com/nats-io/nats.go/micro"},
@@ -70,14 +77,13 @@ var layers = []layer{
 	{
 		path: "hydrant/edge/internal/...",
 		allow: []string{"hydrant/umf", "hydrant/bus", "github.com/nats-io/nats.go/...", "github.com/prometheus/client_golang/...",
-			"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3", "golang.org/x/time/rate", "go.opentelemetry.io/otel/..."},
+			"go.opentelemetry.io/otel/..."},
 		why: "a part of the edge that is neither wire nor session",
 	},
 	{
 		path: "hydrant/edge",
 		allow: []string{"hydrant/umf", "hydrant/bus", "hydrant/edge/internal/...", "github.com/nats-io/nats.go/...",
-			"github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/go",
-			"github.com/golang-jwt/jwt/v5", "github.com/MicahParks/keyfunc/v3", "golang.org/x/time/rate", "go.opentelemetry.io/otel/..."},
+			"github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/go", "go.opentelemetry.io/otel/..."},
 		tests: []string{"hydrant/bus/embedded", "hydrant/integration/harness"},
 		why:   "a node joins wire, session and bus; gobwas is wire's, the embedded server the binary's",
 	},

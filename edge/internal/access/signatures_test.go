@@ -1,4 +1,4 @@
-package edge
+package access
 
 import (
 	"errors"
@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"hydrant/edge/internal/config"
 	"hydrant/umf"
 )
 
@@ -14,9 +13,9 @@ import (
 // sent the message before.
 func TestReplayTableFull(t *testing.T) {
 	keys, now := umf.NewKeys("secret"), time.Now()
-	s := newSignatures(&Config{Signature: config.SignatureRequired, SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, newMetrics())
+	s := NewSignatures([]string{"secret"}, time.Minute, func() {})
 	s.seen.limit = 1
-	for i, want := range []error{nil, errReplayFull} {
+	for i, want := range []error{nil, ErrReplayFull} {
 		e := new(umf.Envelope)
 		for _, signature := range []string{"", "signed"} {
 			if signature != "" {
@@ -27,20 +26,17 @@ func TestReplayTableFull(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := s.check(e, now); !errors.Is(err, want) || want == nil && err != nil {
+		if err := s.Check(e, now); !errors.Is(err, want) || want == nil && err != nil {
 			t.Errorf("message %d: %v, want %v", i, err, want)
 		}
-	}
-	if _, code, closes := signatureProblem(errReplayFull); code != codeOverload || closes {
-		t.Errorf("told as %s, closing: %v", code, closes)
 	}
 }
 
 // TestReplay: a message counts as sent before however its mid is spelt, since
-// its signature does not depend on that (HYDRA.md, "Signed messages" 5 and 6).
+// its signature does not depend on that.
 func TestReplay(t *testing.T) {
 	keys, now := umf.NewKeys("secret"), time.Now()
-	s := newSignatures(&Config{Signature: config.SignatureRequired, SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, newMetrics())
+	s := NewSignatures([]string{"secret"}, time.Minute, func() {})
 	ts := umf.AppendTimestamp(nil, now)
 	message := func(mid, signature string) *umf.Envelope {
 		t.Helper()
@@ -60,11 +56,11 @@ func TestReplay(t *testing.T) {
 		{`{"b":1,"1":2}`, []string{`{"b":1,"1":2}`, `{"1":2,"b":1}`, `{"b":3,"1":2,"b":1}`, `{ "b" : 1 , "1" : 2 }`}},
 	} {
 		signature := keys.Sign(message(test.mid, ""))
-		if err := s.check(message(test.mid, signature), now); err != nil {
+		if err := s.Check(message(test.mid, signature), now); err != nil {
 			t.Errorf("mid %s: %v", test.mid, err)
 		}
 		for _, mid := range test.as {
-			if err := s.check(message(mid, signature), now); !errors.Is(err, errReplay) {
+			if err := s.Check(message(mid, signature), now); !errors.Is(err, ErrReplay) {
 				t.Errorf("mid %s again as %s: %v", test.mid, mid, err)
 			}
 		}

@@ -1,0 +1,62 @@
+package access
+
+import (
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"hydrant/umf"
+)
+
+// ErrStale: a signed message is older or newer than the window, or has no
+// timestamp to tell by.
+var ErrStale = errors.New("access: signed message outside the time window")
+
+// maxReplayMids bounds the mids that one [Signatures] remembers.
+const maxReplayMids = 1 << 18
+
+// Signatures checks signed messages. Safe for concurrent use.
+type Signatures struct {
+	keys   *umf.Keys
+	window time.Duration
+	seen   *Replay // nil: there is no window
+}
+
+// NewSignatures takes messages that any of the secrets has signed. With a window
+// above zero it refuses those that are older or newer, and repeated ones; full is
+// called for each that finds no room to be remembered.
+func NewSignatures(secrets []string, window time.Duration, full func()) *Signatures {
+	s := &Signatures{keys: umf.NewKeys(secrets...), window: window}
+	if window > 0 {
+		s.seen = NewReplay(maxReplayMids, full)
+	}
+	return s
+}
+
+// Check verifies a message as it came in, before anything of it is changed. It
+// fails with an error of [umf.Keys.Verify], [ErrStale], [ErrReplay] or
+// [ErrReplayFull].
+func (s *Signatures) Check(e *umf.Envelope, now time.Time) error {
+	if err := s.keys.Verify(e); err != nil {
+		return err
+	}
+	if s.window <= 0 {
+		return nil
+	}
+	var buf [64]byte
+	text, _ := e.Text(umf.Timestamp, buf[:0])
+	at, err := time.Parse(time.RFC3339Nano, string(text))
+	if err != nil || at.Before(now.Add(-s.window)) || at.After(now.Add(s.window)) {
+		return ErrStale
+	}
+	return s.seen.Add(replayKey(e), now, 2*s.window)
+}
+
+// replayKey stands for a mid in the form that was signed: whoever repeats a
+// message can spell its mid in other ways, which the signature covers as well. It
+// is short however long the mid is.
+func replayKey(e *umf.Envelope) string {
+	var buf [128]byte // for any mid that a node lets through
+	sum := sha256.Sum256(e.AppendCanonicalField(buf[:0], umf.Mid))
+	return string(sum[:])
+}
