@@ -1,22 +1,22 @@
-package edge
+package egress
 
 import (
 	"sync"
 	"sync/atomic"
 )
 
-// poolWorkers bounds the blocking NATS calls (directory reads, mailbox reads)
+// Workers bounds the blocking NATS calls (directory reads, mailbox reads)
 // that a node has under way at once, and with it the load that a mass
 // reconnect puts on NATS.
-const poolWorkers = 64
+const Workers = 64
 
-// poolQueue bounds the calls that wait for a worker.
-const poolQueue = 1 << 16
+// queueLimit bounds the calls that wait for a worker.
+const queueLimit = 1 << 16
 
-// pool runs blocking calls for the loops. A job ends by posting its result to
+// Pool runs blocking calls for the loops. A job ends by posting its result to
 // the loop that asked.
-type pool struct {
-	m    *metrics
+type Pool struct {
+	m    *stats.Metrics
 	jobs chan func()
 	busy atomic.Int64 // workers in a call
 	wg   sync.WaitGroup
@@ -26,9 +26,9 @@ type pool struct {
 	closed bool
 }
 
-func newPool(m *metrics) *pool {
-	p := &pool{m: m, jobs: make(chan func(), poolQueue)}
-	for range poolWorkers {
+func NewPool(m *stats.Metrics) *Pool {
+	p := &Pool{m: m, jobs: make(chan func(), queueLimit)}
+	for range Workers {
 		p.wg.Go(func() {
 			for job := range p.jobs {
 				p.busy.Add(1)
@@ -40,9 +40,9 @@ func newPool(m *metrics) *pool {
 	return p
 }
 
-// submit queues a job and reports false when the queue is at its bound or the
+// Submit queues a job and reports false when the queue is at its bound or the
 // pool is stopping. It never blocks.
-func (p *pool) submit(job func()) bool {
+func (p *Pool) Submit(job func()) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.closed {
@@ -52,13 +52,13 @@ func (p *pool) submit(job func()) bool {
 	case p.jobs <- job:
 		return true
 	default:
-		p.m.poolFull.Inc()
+		p.m.PoolFull.Inc()
 		return false
 	}
 }
 
-// stop lets the queued jobs finish and ends the workers.
-func (p *pool) stop() {
+// Stop lets the queued jobs finish and ends the workers.
+func (p *Pool) Stop() {
 	p.mu.Lock()
 	if !p.closed {
 		p.closed = true

@@ -1,0 +1,53 @@
+package egress
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/stats"
+)
+
+// Op is one NATS operation that a loop asks for. Which fields count depends on
+// the kind.
+type Op struct {
+	Kind stats.Operation
+
+	Subject string // Publish, Subscribe, Unsubscribe
+	Reply   string // Publish
+	Header  nats.Header
+	Data    []byte
+
+	SID     scheme.SID     // Store, Mark, Save
+	Service scheme.Service // Work
+
+	// Store and Work. With both of Mid and From the store drops a repetition.
+	Mid  string
+	From string
+	TTL  time.Duration
+
+	Mark    uint64 // Mark: its id
+	Lasting bool   // Mark: it has no time to live
+
+	Entry scheme.Entry // Save
+	Rev   uint64       // Save: the revision to compare with; 0: there must be none
+
+	Event scheme.Event // Event
+
+	Subscription *Subscription  // Subscribe, Unsubscribe
+	Channel      chan *nats.Msg // Subscribe: where copies go
+
+	// Done is called once from another goroutine, and must only enqueue: for Store,
+	// Work and Save with what the store answered, for Publish only on an error.
+	Done func(seq uint64, err error)
+	Span trace.Span    // ends with the operation; nil: none
+	At   time.Duration // when the client's frame came, as a time since the node's start; 0: there was none
+}
+
+// Subscription belongs to the goroutine of the outbox that made it.
+type Subscription struct{ sub *nats.Subscription }
+
+// windowed reports whether the operation takes a place in the window.
+func (p *Op) windowed() bool { return p.Kind == stats.OpStore || p.Kind == stats.OpWork }
