@@ -1,0 +1,244 @@
+package shard
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
+)
+
+// maxFailedResumes bounds the session ids that one connection may guess.
+const maxFailedResumes = 5
+
+// Client is one WebSocket connection. All methods must be called on the loop of
+// its socket. Client and session part when the socket is gone (the session is
+// parked), when another socket takes the session, or when the directory names
+// another holder.
+type Client struct {
+	s    *Shard
+	conn Socket
+	has  *held // the session it has; nil before the first and after the last
+	want *held // the session that it claims; nil: none
+
+	identity    string
+	expiry      Timer    // of the token
+	arrival     *arrival // nil: the session is ready
+	class       session.Class
+	busy        bool // authentication, opening or a resume is under way: not read from
+	closing     bool
+	paused      bool // not read from, until the way to NATS is free
+	failures    uint8
+	calls       uint8  // blocking calls under way: see call
+	outstanding uint16 // [METHOD] requests
+	retireAt    uint32 // when its age ends it, see retirement; 0: never
+}
+
+// arrival is what a client needs only until its session is ready, so that an
+// idle one does not pay for it.
+type arrival struct {
+	deadline Timer
+	auth     []byte           // authResponse for the welcome
+	token    string           // resume secret for the welcome
+	resume   *protocol.Resume // what it asks for
+}
+
+// arriving returns what the client needs until its session is ready.
+func (c *Client) arriving() *arrival {
+	if c.arrival == nil {
+		c.arrival = new(arrival)
+	}
+	return c.arrival
+}
+
+// Arrival is what the handshake has found out about a client.
+type Arrival struct {
+	Acked    bool // umf.ack.v1 was agreed
+	Identity Identity
+	Refusal  string // not empty: the connection is closed 4401 with it
+	Token    string // as received, for EDGE_AUTH=service
+	Origin   string
+	URI      string
+}
+
+// Open begins with a connection. Its session is opened, or its authentication
+// begins.
+func (s *Shard) Open(conn Socket, a *Arrival) *Client {
+	n := s.node
+	c := &Client{s: s, conn: conn, identity: a.Identity.Name, retireAt: s.retirement()}
+	if a.Acked {
+		c.class = session.Acked
+	}
+	if a.Refusal != "" {
+		c.close(protocol.CloseUnauthentic, a.Refusal)
+		return c
+	}
+	c.wait()
+	c.arriving().deadline = s.loop.AfterFunc(n.Config.HandshakeTimeout, func() {
+		n.Metrics.Dropped.Inc(stats.DropOpenTimeout)
+		c.close(protocol.CloseOverload, "session could not be opened in time")
+	})
+	if n.Config.Auth == config.AuthService {
+		c.authenticate(a)
+		return c
+	}
+	c.expireAt(a.Identity.Expires)
+	c.start()
+	return c
+}
+
+// addr is the client's address, as far as proxies are trusted.
+func (c *Client) addr() netip.Addr { return c.conn.RemoteAddr().Addr() }
+
+// Message takes one message of the client. p is borrowed until it returns.
+func (c *Client) Message(p []byte) {
+	if !c.closing {
+		c.route(p)
+	}
+}
+
+// wait stops reading until the session is there that messages are for. What the
+// client sends meanwhile, and then perhaps its goodbye, lies in TCP's buffers, so
+// that all of it is handled, in order, and the client is held back.
+func (c *Client) wait() {
+	c.busy = true
+	c.conn.Pause()
+}
+
+// ready lets the client go on after wait.
+func (c *Client) ready() {
+	c.busy = false
+	c.arrival = nil
+	c.readOn()
+}
+
+// readOn reads again unless something still speaks against it.
+func (c *Client) readOn() {
+	if !c.busy && !c.paused && !c.closing && c.calls < maxCallsPerClient {
+		c.conn.Resume()
+	}
+}
+
+// Pong takes a pong. The answer to a barrier proves that all before it arrived
+// (RFC 6455 §5.5.3).
+func (c *Client) Pong(p []byte) {
+	h := c.has
+	if h == nil || !h.listening() {
+		return
+	}
+	token := uint64(0) // of a keepalive
+	if len(p) == 8 {
+		token = binary.BigEndian.Uint64(p)
+	}
+	h.core.Pong(token, h.session()) // also in doubt: what the client has read is so, whoever owns the session
+	if h.core.Settled() {
+		h.owner.Quiet(h.ownership())
+	}
+}
+
+// barrier sends the Ping whose Pong confirms delivery.
+func (c *Client) barrier(token uint64) {
+	p := &c.s.ping
+	binary.BigEndian.PutUint64(p[:], token)
+	c.conn.Ping(p[:])
+}
+
+// Writable reports that the socket takes messages again.
+func (c *Client) Writable() {
+	if h := c.has; h != nil {
+		h.whenServed(writable, func() {
+			// What was kept in doubt may have been filled up since.
+			if !c.conn.Full() {
+				h.core.Writable(h.session())
+			}
+		})
+	}
+}
+
+// Closed reports that the connection has ended.
+func (c *Client) Closed() {
+	c.closing = true
+	c.stopTimers()
+	c.arrival = nil
+	now := c.s.uptime()
+	for _, h := range []*held{c.want, c.has} {
+		if h != nil {
+			h.client = nil
+			h.owner.Closed(now, h.ownership())
+		}
+	}
+	c.want, c.has = nil, nil
+}
+
+// send queues one text frame and reports whether there is room for more.
+func (c *Client) send(kind stats.Sent, payload []byte) bool {
+	queued, room := c.conn.Send(payload)
+	switch {
+	case queued:
+		c.s.tally.Out[kind].Add(len(payload))
+	case !c.closing:
+		// Nothing else bounds what a client asks for and does not read. What
+		// its mailbox holds comes again when it resumes.
+		c.s.node.Metrics.Dropped.Inc(stats.DropSlow)
+		c.close(protocol.CloseSlow, "client does not read")
+	}
+	return room
+}
+
+// reply sends a message of the edge itself.
+func (c *Client) reply(kind stats.Sent, m protocol.Message) bool {
+	s := c.s
+	s.buf = m.Append(s.buf[:0], s.node.Router, s.loop.Now())
+	return c.send(kind, s.buf)
+}
+
+// toSelf addresses a message to the session that the client has.
+func (c *Client) toSelf(sid scheme.SID) string { return protocol.ClientAddress(string(sid)) }
+
+// close ends the connection after what is pending.
+func (c *Client) close(code protocol.Close, reason string) {
+	if c.closing {
+		return
+	}
+	c.closing = true
+	c.stopTimers()
+	// A last barrier before the close frame: its pong still counts. Not if the
+	// queue is what ends it: the session is in the middle of a message that was
+	// not taken, and the barrier would be behind that.
+	if h := c.has; h != nil && h.served() && code != protocol.CloseSlow {
+		h.core.Settle(h.session())
+	}
+	c.s.node.Metrics.CloseFrames.Inc(code)
+	c.conn.Close(code.Number(), reason)
+}
+
+// discard ends the connection without what is pending: the session's messages
+// are another connection's to deliver.
+func (c *Client) discard(code protocol.Close, reason string) {
+	if c.closing {
+		c.conn.Discard(code.Number(), reason) // it may be frozen since before it was closed
+		return
+	}
+	c.closing = true
+	c.stopTimers()
+	c.s.node.Metrics.CloseFrames.Inc(code)
+	c.conn.Discard(code.Number(), reason)
+}
+
+func (c *Client) stopDeadline() {
+	if r := c.arrival; r != nil && r.deadline != nil {
+		r.deadline.Stop()
+		r.deadline = nil
+	}
+}
+
+func (c *Client) stopTimers() {
+	c.stopDeadline()
+	if c.expiry != nil {
+		c.expiry.Stop()
+		c.expiry = nil
+	}
+}

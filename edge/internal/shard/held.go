@@ -1,0 +1,212 @@
+package shard
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/ownership"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/takeover"
+)
+
+// held is one session that a socket of this shard has, or claims. Two machines
+// decide about it: core delivers its mailbox (package session), owner keeps it
+// this shard's (package ownership). held performs what they ask for, as
+// sessionEffects and ownershipEffects.
+type held struct {
+	// Immutable after open or claim.
+	s       *Shard
+	sid     scheme.SID
+	class   session.Class
+	resumed bool // it was claimed, and is not fresh
+
+	// Owned by the loop.
+	client     *Client // nil once the socket is gone
+	owner      ownership.Machine
+	core       session.Session
+	deliver    Timer // the core's
+	patience   Timer // the owner's
+	reader     *mailboxReader
+	renewed    time.Duration // uptime when its anchor and its entry were renewed
+	dirtySince uint32        // uptime when the positions moved, in milliseconds; 0: they are written
+	used       bool          // the client has sent, or was sent, a message: others may know the session
+	waiting    *waiting      // nil: nothing waits
+	header     nats.Header   // of messages to services; made with the first one
+
+	// Owned by the outbox.
+	subscription egress.Subscription
+}
+
+// waiting is what a held session has only in rare moments.
+type waiting struct {
+	answers []func(takeover.Answer) // to nodes that have asked for the session
+	late    [numEvents]func()       // events that wait while the session is in doubt
+	queued  bool                    // something waited for the socket when the process stalled
+}
+
+// wait returns what to put into that others, or events, wait.
+func (h *held) wait() *waiting {
+	if h.waiting == nil {
+		h.waiting = new(waiting)
+	}
+	return h.waiting
+}
+
+// session returns the effects of the core.
+func (h *held) session() session.Effects { return (*sessionEffects)(h) }
+
+// ownership returns the effects of the owner.
+func (h *held) ownership() ownership.Effects { return (*ownershipEffects)(h) }
+
+// open starts a fresh session for a socket.
+func (s *Shard) open(c *Client, token string) *held {
+	h := &held{s: s, sid: scheme.NewSID(), class: c.class, client: c, renewed: s.uptime()}
+	h.owner.Open(scheme.Entry{
+		Node: s.node.ID, Holder: randomUint64(), TokenHash: hashToken(token), Identity: c.identity,
+		Acked: c.class == session.Acked, Opened: s.loop.Now().UTC().Truncate(time.Second),
+	}, h.ownership())
+	return h
+}
+
+// listening reports whether the mailbox is read for the session.
+func (h *held) listening() bool {
+	state := h.core.State()
+	return state != session.Idle && state != session.Stopped
+}
+
+// served reports whether the core may write to the client.
+func (h *held) served() bool { return h.listening() && h.owner.Phase() != ownership.Doubted }
+
+// welcomed reports whether the client knows that it has the session.
+func (h *held) welcomed() bool {
+	return h.owner.Phase() == ownership.Served || h.owner.Phase() == ownership.Doubted
+}
+
+// event names what can make the core write. Of each kind the last one is kept
+// while the session is in doubt, however long that is and whatever the client
+// sends: confirmations are cumulative, and of the others one says it all.
+type event uint8
+
+const (
+	answered  event = iota // a read
+	timedOut               // the timer
+	confirmed              // by an acked client
+	writable               // there is room
+	checked                // refresh, sweep, re-attach
+	numEvents
+)
+
+// whenServed runs an event of the core, now or when the doubt has ended.
+func (h *held) whenServed(e event, f func()) {
+	switch {
+	case !h.listening():
+	case h.owner.Phase() != ownership.Doubted:
+		f()
+	default:
+		h.wait().late[e] = f
+	}
+}
+
+// attach subscribes and lets the core run.
+func (h *held) attach(floor, seen uint64, lasting bool) {
+	s := h.s
+	if before := s.held[h.sid]; before != nil && before != h {
+		before.owner.Replaced(before.ownership())
+	}
+	s.held[h.sid] = h
+	h.core.Init(h.class, sessionOptions(s.node.Config))
+	s.out.Push(egress.Op{Kind: stats.OpSubscribe, Subject: scheme.LiveSubject(h.sid), Subscription: &h.subscription, Channel: s.live})
+	h.core.Attach(floor, seen, !h.resumed, lasting, h.session())
+}
+
+// stopListening ends the delivery.
+func (h *held) stopListening() {
+	if !h.listening() {
+		return
+	}
+	h.s.node.Metrics.Sessions.Dec(h.core.State())
+	h.core.Stop()
+	stop(&h.deliver)
+	h.stopReading()
+	h.s.out.Push(egress.Op{Kind: stats.OpUnsubscribe, Subject: scheme.LiveSubject(h.sid), Subscription: &h.subscription})
+}
+
+// forget lets go of a session that is not this shard's any more.
+func (h *held) forget() {
+	h.stopListening()
+	stop(&h.patience)
+	if h.s.held[h.sid] == h {
+		delete(h.s.held, h.sid)
+	}
+	delete(h.s.claims, h.key())
+}
+
+// key names this holder.
+func (h *held) key() takeover.Key { return takeover.Key{SID: h.sid, Holder: h.owner.Holder()} }
+
+// stop ends a timer, if there is one.
+func stop(t *Timer) {
+	if *t != nil {
+		(*t).Stop()
+		*t = nil
+	}
+}
+
+// placed tells the owner of a fresh session's first position, once there is one.
+func (h *held) placed() {
+	if h.owner.Phase() == ownership.Opening && h.core.State() > session.Attaching && h.core.Floor() != 0 {
+		h.owner.Placed(h.s.uptime(), h.ownership())
+	}
+}
+
+// event publishes a session event, at most once.
+func (h *held) event(what scheme.SessionEvent) {
+	s := h.s
+	s.out.Push(egress.Op{Kind: stats.OpEvent, Event: scheme.Event{
+		What: what, Session: h.sid, Node: s.node.ID, Identity: h.owner.Entry().Identity, Time: s.loop.Now(),
+	}})
+}
+
+// expireLater has a node told when the directory's entry, which was just written,
+// may be gone.
+func (h *held) expireLater() {
+	h.s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: scheme.ExpirySubject(h.sid)})
+}
+
+// welcome tells the client that it has the session.
+func (c *Client) welcome(h *held) {
+	if c.closing {
+		return
+	}
+	n := c.s.node
+	c.stopDeadline()
+	r := c.arriving()
+	body := c.greeting(h.sid)
+	body.Auth = r.auth
+	var text []byte
+	if h.resumed {
+		text = body.AppendAnswer(nil, protocol.Resumed)
+		h.event(scheme.SessionResumed)
+		n.Metrics.Lifecycle.Inc(stats.Resumed)
+		n.Metrics.Resumes.Inc(protocol.Resumed)
+		h.session().Dirty()
+	} else {
+		body.Token = r.token
+		text = body.Append(nil)
+		h.event(scheme.SessionOpened)
+		n.Metrics.Lifecycle.Inc(stats.Opened)
+	}
+	c.reply(stats.SentConnection, protocol.Message{To: c.toSelf(h.sid), Type: protocol.TypeConnection, Body: text})
+	c.ready()
+}
+
+// greeting is the body of a connection message.
+func (c *Client) greeting(sid scheme.SID) protocol.Welcome {
+	cfg := c.s.node.Config
+	return protocol.Welcome{ID: string(sid), IP: c.addr().String(), TTL: cfg.SessionTTL, Heartbeat: cfg.PingInterval, Window: cfg.Window}
+}

@@ -1,0 +1,302 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
+	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/ownership"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/takeover"
+)
+
+// ownershipEffects is a held session as its owner sees it.
+type ownershipEffects held
+
+func (x *ownershipEffects) held() *held { return (*held)(x) }
+
+// found is the answer to a read of the directory.
+type found struct {
+	entry scheme.Entry
+	rev   uint64
+}
+
+// Read asks the pool to read the entry. A full pool answers from within, which
+// the owner can take.
+func (x *ownershipEffects) Read(number uint32, _ bool) {
+	h, s := x.held(), x.s
+	job := func(ctx context.Context) (found, error) {
+		entry, rev, err := s.node.Directory.GetLatest(ctx, h.sid)
+		return found{entry, rev}, err
+	}
+	submit(s, job, func(f found, err error) {
+		fx := h.ownership()
+		switch {
+		case err == nil:
+			h.owner.Found(number, &f.entry, f.rev, s.uptime(), fx)
+		case errors.Is(err, store.ErrNoSession):
+			h.owner.Absent(number, fx)
+		case errors.Is(err, store.ErrBadEntry): // of another version, perhaps
+			h.owner.Garbled(number, fx)
+		default:
+			h.owner.Unread(number, fx)
+		}
+	})
+}
+
+// Write compares and swaps the entry.
+func (x *ownershipEffects) Write(number uint32, e *scheme.Entry, rev uint64) {
+	h, s := x.held(), x.s
+	s.out.Push(egress.Op{Kind: stats.OpSave, SID: h.sid, Entry: *e, Rev: rev, Done: func(rev uint64, err error) {
+		s.post(func() { h.wrote(number, rev, err) })
+	}})
+}
+
+// wrote takes the outcome of a write.
+func (h *held) wrote(number uint32, rev uint64, err error) {
+	s, fx, now := h.s, h.ownership(), h.s.uptime()
+	switch {
+	case err == nil:
+		s.node.Metrics.Writes.Inc(stats.WriteDone)
+		h.owner.Stored(number, rev, now, fx)
+	case errors.Is(err, store.ErrFenced):
+		s.node.Metrics.Writes.Inc(stats.WriteFenced)
+		h.owner.Refused(number, now, fx)
+	default:
+		s.node.Metrics.Writes.Inc(stats.WriteFailed)
+		s.node.Metrics.NATSErrors.Inc(stats.OpSave)
+		h.owner.Unsettled(number, now, fx)
+	}
+}
+
+// reply is what came of asking another node.
+type reply struct {
+	kind   ownership.Reply
+	answer ownership.Answer
+}
+
+// Ask asks the holder's node on the pool.
+func (x *ownershipEffects) Ask(number uint32, e *scheme.Entry, attempt uint64) {
+	h, s := x.held(), x.s
+	node, request := e.Node, takeover.NewRequest(takeover.Key{SID: h.sid, Holder: e.Holder}, attempt)
+	job := func(ctx context.Context) (reply, error) {
+		kind, answer, err := s.node.Peers.Ask(ctx, node, request)
+		if err != nil {
+			s.node.Log.Info("the holder of a session does not answer; taking over", "sid", h.sid, "node", node, "error", err)
+		}
+		return reply{kind, answer}, nil
+	}
+	submit(s, job, func(r reply, err error) {
+		if err != nil { // too many are under way
+			r.kind = ownership.Silence
+		}
+		h.owner.HandedOver(number, r.kind, r.answer, s.uptime(), h.ownership())
+	})
+}
+
+// Timer arms the owner's one timer.
+func (x *ownershipEffects) Timer(number uint32, d time.Duration) {
+	h := x.held()
+	stop(&h.patience)
+	h.patience = h.s.loop.AfterFunc(d, func() {
+		h.patience = nil
+		h.owner.TimedOut(number, h.s.uptime(), h.ownership())
+	})
+}
+
+// Attach listens to the mailbox.
+func (x *ownershipEffects) Attach(floor, seen uint64, lasting bool) {
+	h := x.held()
+	if h.resumed {
+		floor, seen = h.position(floor, seen)
+	}
+	h.attach(floor, seen, lasting)
+}
+
+// Reattach sends another marker.
+func (x *ownershipEffects) Reattach() {
+	h := x.held()
+	if h.listening() {
+		h.core.Reattach(h.session())
+	}
+}
+
+// Position returns how far delivery has got.
+func (x *ownershipEffects) Position() ownership.Answer {
+	return ownership.Answer{Floor: x.core.Floor(), Seen: x.core.Seen()}
+}
+
+// Freeze keeps the session's messages from the socket: served is false from now
+// on. With hold, everything is kept from it, as is due after a stall: what was on
+// its way then may be another's to send.
+func (x *ownershipEffects) Freeze(hold bool) {
+	h := x.held()
+	if !hold || h.client == nil {
+		return
+	}
+	h.client.conn.Freeze()
+	if h.client.conn.Buffered() > 0 {
+		h.wait().queued = true
+	}
+}
+
+// Unsettled goes on without an answer of the directory: the session waits, but
+// the client is to be told that much. Where something was queued at a stall, that
+// must not leave, and what is queued behind it cannot.
+func (x *ownershipEffects) Unsettled() { x.held().unsettled() }
+
+func (h *held) unsettled() {
+	switch {
+	case h.client == nil:
+	case h.waiting != nil && h.waiting.queued:
+		h.client.discard(protocol.CloseOverload, "session could not be verified in time")
+	default:
+		h.client.conn.Thaw()
+	}
+}
+
+// Thaw ends a doubt: copies that passed meanwhile are read again.
+func (x *ownershipEffects) Thaw() {
+	h := x.held()
+	if h.client != nil {
+		h.client.conn.Thaw()
+	}
+	if w := h.waiting; w != nil {
+		late := w.late
+		w.late, w.queued = [numEvents]func(){}, false
+		for e, f := range late {
+			if f != nil {
+				h.whenServed(event(e), f)
+			}
+		}
+	}
+	h.whenServed(checked, func() { h.core.Reattach(h.session()) })
+}
+
+// Settle sends a last barrier.
+func (x *ownershipEffects) Settle() bool {
+	h := x.held()
+	return h.client != nil && h.listening() && h.core.Settle(h.session())
+}
+
+// Welcome tells the client that it has its session, and lets the core write.
+func (x *ownershipEffects) Welcome() {
+	h := x.held()
+	if h.client != nil {
+		h.client.welcome(h)
+		if !h.client.conn.Full() {
+			h.core.Writable(h.session())
+		}
+	}
+}
+
+// HandOver answers those who have asked for the session.
+func (x *ownershipEffects) HandOver(a ownership.Answer) {
+	h := x.held()
+	given := takeover.Answer{Found: true, Floor: a.Floor, Seen: a.Seen}
+	h.s.given.Put(h.key(), given, h.s.loop.Now())
+	if w := h.waiting; w != nil {
+		list := w.answers
+		w.answers = nil
+		for _, answer := range list {
+			answer(given)
+		}
+	}
+}
+
+const takenOver = "session taken over by another connection"
+
+// Ended lets go of the session.
+func (x *ownershipEffects) Ended(end ownership.End, rev uint64) {
+	h, n := x.held(), x.s.node
+	h.forget()
+	switch end {
+	case ownership.Parked:
+		n.Metrics.Lifecycle.Inc(stats.Parked)
+		h.event(scheme.SessionParked)
+		h.expireLater()
+	case ownership.Unparked:
+		n.Log.Warn("session not parked; its last checkpoint stands", "sid", h.sid)
+		n.Metrics.Lifecycle.Inc(stats.ParkFailed)
+	case ownership.HandedOver:
+		n.Metrics.Lifecycle.Inc(stats.Released)
+		h.letGo(protocol.CloseTakenOver, takenOver)
+	case ownership.TakenOver, ownership.Disputed:
+		n.Metrics.Lifecycle.Inc(stats.Lost)
+		n.Log.Info("session lost to another holder", "sid", h.sid)
+		if end == ownership.Disputed {
+			h.letGo(protocol.CloseOverload, "session could not be kept; come back")
+			return
+		}
+		h.letGo(protocol.CloseTakenOver, takenOver)
+	case ownership.Expired:
+		n.Metrics.Lifecycle.Inc(stats.Expired)
+		n.Log.Warn("the directory has lost a session", "sid", h.sid)
+		h.event(scheme.SessionExpired)
+		h.letGo(protocol.CloseRestart, retryHint())
+	case ownership.Discarded:
+		h.erase(rev)
+	}
+}
+
+// letGo closes the socket of a session that is not this shard's any more: nothing
+// that is queued for it leaves.
+func (h *held) letGo(code protocol.Close, reason string) {
+	c := h.client
+	h.client = nil
+	if c == nil {
+		return
+	}
+	if c.has == h {
+		c.has = nil
+	}
+	c.discard(code, reason)
+}
+
+// erase removes the entry of a fresh session whose socket resumed an older one.
+func (h *held) erase(rev uint64) {
+	h.client = nil
+	h.event(scheme.SessionClosed)
+	dir := h.s.node.Directory
+	dir.Forget(h.sid) // what comes for it must not be stored while it is deleted
+	h.s.tidy(stats.DropDirectoryCleanup, "fresh session not removed; it expires", func(ctx context.Context) error {
+		return dir.Delete(ctx, h.sid, rev)
+	})
+}
+
+// HandOver gives a session to another node, if this shard has it, or says that it
+// has not. answer is called on the loop, at once or a little later.
+func (s *Shard) HandOver(r *takeover.Request, answer func(takeover.Answer)) {
+	key := r.Key()
+	h := s.claims[key]
+	if h == nil {
+		if h = s.held[key.SID]; h == nil || h.key() != key {
+			answer(s.given.Get(key))
+			return
+		}
+	}
+	w := h.wait()
+	w.answers = append(w.answers, answer)
+	if !h.owner.Asked(r.Attempt, h.ownership()) {
+		w.answers = w.answers[:len(w.answers)-1]
+		answer(takeover.Answer{Found: true, Declined: true})
+	}
+}
+
+// rival notes another holder's marker, and reports whether that puts the session
+// in doubt: what follows may be that holder's to deliver.
+func (h *held) rival() bool {
+	before := h.owner.Phase()
+	h.owner.Rival(h.s.uptime(), h.ownership())
+	if after := h.owner.Phase(); after == ownership.Doubted {
+		if before != after {
+			h.s.node.Metrics.Lifecycle.Inc(stats.Doubted)
+		}
+		return true
+	}
+	return false
+}

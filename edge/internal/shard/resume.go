@@ -1,0 +1,227 @@
+package shard
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/ownership"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
+	"hydrant/umf"
+)
+
+// start opens the session of an admitted client.
+func (c *Client) start() {
+	token := newToken()
+	c.arriving().token = token
+	c.has = c.s.open(c, token)
+}
+
+// resume moves an older session to this socket.
+func (c *Client) resume(e *umf.Envelope) {
+	r, err := protocol.ParseResume(e.Raw(umf.Body))
+	switch {
+	case errors.Is(err, protocol.ErrNoID):
+		c.refuse(e.Raw(umf.Mid), protocol.CodeResume, "reconnect message missing reconnect id")
+		return
+	case err != nil:
+		c.fail(e.Raw(umf.Mid), protocol.CodeResume, "seq is not a sequence number")
+		return
+	case r.ID == string(c.has.sid):
+		c.answerResume(protocol.Resumed)
+		return
+	}
+	sid, err := scheme.ParseSID(r.ID)
+	if err != nil {
+		c.notResumed(protocol.ResumeExpired)
+		return
+	}
+	c.wait()
+	c.arriving().resume = &r
+	s := c.s
+	h := &held{s: s, sid: sid, class: c.class, client: c, resumed: true}
+	c.want = h
+	holder := randomUint64()
+	h.owner.Claim(s.node.ID, holder, r.Attempt, c.class == session.Acked, h.ownership())
+	if c.want == h { // a full pool may have ended it
+		s.claims[h.key()] = h
+	}
+}
+
+// Admit reports whether a claimant may have a session: the same identity, and the
+// token where the session or the configuration asks for it.
+func (x *ownershipEffects) Admit(e *scheme.Entry) ownership.Refusal {
+	c := x.client
+	if e.Identity != c.identity {
+		return ownership.WrongIdentity
+	}
+	token := c.arriving().resume.Token
+	needed := e.Acked || x.class == session.Acked || x.s.node.Config.Resume == config.ResumeToken
+	if (needed || token != "") && !tokenMatches(token, e.TokenHash) {
+		return ownership.WrongToken
+	}
+	return ownership.Allowed
+}
+
+// Claimed replaces the session that the socket had by the claimed one.
+func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
+	h, s := x.held(), x.s
+	c := h.client
+	delete(s.claims, h.key())
+	c.want = nil
+	if c.closing {
+		h.client = nil
+		return false
+	}
+	switch before := c.has; {
+	case before == nil:
+	case before.waiting != nil && before.waiting.queued: // since a stall: it must not leave, nor what would be behind it
+		h.client = nil
+		before.unsettled()
+		return false
+	default:
+		before.client = nil
+		if before.unheardOf() {
+			before.owner.Discard(before.ownership())
+		} else { // its messages wait like those of any client that went away
+			before.owner.Closed(s.uptime(), before.ownership())
+		}
+	}
+	c.has = h
+	h.renewed = s.uptime() - s.renewal() // its anchor may be as old as the session was away
+	c.arriving().deadline = s.loop.AfterFunc(s.node.Config.HandshakeTimeout, func() {
+		c.close(protocol.CloseOverload, "session could not be resumed in time")
+	})
+	c.conn.Thaw() // it may be frozen for the session that it had, of which nothing is queued
+	return true
+}
+
+// unheardOf reports whether nobody but the client knows a session, and no word of
+// its end has been left, which could not be taken back.
+func (h *held) unheardOf() bool {
+	return !h.resumed && !h.used && h.renewed > h.s.looked && h.owner.Phase() == ownership.Served
+}
+
+// position is where delivery begins: what the directory says, or what an acked
+// client says that it has handled.
+func (h *held) position(floor, seen uint64) (uint64, uint64) {
+	r := h.client.arriving().resume
+	if h.class != session.Acked || !r.HasSeq {
+		return floor, seen
+	}
+	start := h.owner.Entry().Start
+	own := r.Seq
+	if own == 0 {
+		own = start // it has had nothing
+	}
+	if own < floor { // it asks for what it once confirmed
+		seen = start
+		if seen > own {
+			seen = 0
+		}
+	}
+	return own, seen
+}
+
+// Refuse tells the client that it keeps its fresh session, and why.
+func (x *ownershipEffects) Refuse(r ownership.Refusal) {
+	c := x.client
+	delete(x.s.claims, x.held().key())
+	c.want = nil
+	if c.closing {
+		return
+	}
+	c.busy = false
+	switch r {
+	case ownership.Missing:
+		c.notResumed(protocol.ResumeExpired)
+	case ownership.WrongToken:
+		c.notResumed(protocol.ResumeToken)
+	case ownership.WrongIdentity:
+		c.notResumed(protocol.ResumeIdentity)
+	case ownership.Overtaken, ownership.Contested:
+		c.s.node.Metrics.Resumes.Inc(protocol.ResumeLost)
+		code := protocol.CloseOverload
+		if r == ownership.Overtaken {
+			code = protocol.CloseTakenOver
+		}
+		c.close(code, "another connection resumed the session first")
+		return
+	default:
+		c.s.node.Metrics.Resumes.Inc(protocol.ResumeFailed)
+		c.s.node.Log.Warn("resume failed: the entry of the session cannot be read", "sid", x.sid)
+		c.close(protocol.CloseOverload, "session could not be resumed now")
+		return
+	}
+	c.ready()
+}
+
+// notResumed tells the client that it keeps its fresh session, and counts the
+// guess.
+func (c *Client) notResumed(o protocol.Outcome) {
+	n := c.s.node
+	n.Metrics.Resumes.Inc(o)
+	c.failures++
+	c.answerResume(o)
+	if c.failures > maxFailedResumes || !n.Guesses.Allow(c.addr(), c.s.loop.Now()) {
+		n.Metrics.Dropped.Inc(stats.DropGuesses)
+		c.close(protocol.ClosePolicy, "too many failed resumes")
+	}
+}
+
+// answerResume answers a resume that changed nothing.
+func (c *Client) answerResume(o protocol.Outcome) {
+	sid := c.has.sid
+	body := c.greeting(sid)
+	c.reply(stats.SentConnection, protocol.Message{To: c.toSelf(sid), Type: protocol.TypeConnection, Body: body.AppendAnswer(nil, o)})
+}
+
+// acknowledge handles the confirmation of an acked client.
+func (c *Client) acknowledge(e *umf.Envelope) {
+	if c.class != session.Acked {
+		c.fail(e.Raw(umf.Mid), protocol.CodeAck, "ack without "+protocol.SubprotocolAck)
+		return
+	}
+	seq, err := protocol.ParseSequence(e.Raw(umf.Body))
+	if err != nil {
+		c.fail(e.Raw(umf.Mid), protocol.CodeAck, "ack needs a sequence number in bdy.seq")
+		return
+	}
+	h, rmid := c.has, append([]byte(nil), e.Raw(umf.Mid)...)
+	h.whenServed(confirmed, func() {
+		if err := h.core.Ack(seq, h.session()); err != nil {
+			c.fail(rmid, protocol.CodeAck, "ack beyond what was sent")
+		}
+	})
+}
+
+// newToken returns a resume secret of 256 random bits.
+func newToken() string {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // never fails, see crypto/rand
+	return base64.RawURLEncoding.EncodeToString(secret[:])
+}
+
+// hashToken is what the directory keeps of a token.
+func hashToken(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}
+
+func tokenMatches(token string, hash []byte) bool {
+	return len(hash) > 0 && subtle.ConstantTimeCompare(hashToken(token), hash) == 1
+}
+
+func randomUint64() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return binary.LittleEndian.Uint64(b[:])
+}
+

@@ -1,0 +1,316 @@
+package shard
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
+	"hydrant/edge/internal/access"
+	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/ownership"
+	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/takeover"
+	"hydrant/umf"
+)
+
+// Node is what a shard needs of the node that it is part of. All shards share it,
+// and nothing of it changes.
+type Node struct {
+	ID      scheme.NodeID
+	Router  []byte // the address of the router on this node, as JSON
+	Config  *config.Config
+	Log     *slog.Logger
+	Metrics *stats.Metrics
+	Tracing *Tracing  // nil: off
+	Started time.Time // what durations since the start count from
+	Shards  int
+
+	Stopped    context.Context    // ends when the node has stopped
+	Signatures *access.Signatures // nil: off
+	Guesses    *access.Guesses
+	ClientLog  *stats.ClientLog
+
+	Connected  *atomic.Bool  // to NATS
+	MaxPayload *atomic.Int64 // the largest message that NATS takes, less room for headers
+	Epoch      func() uint64 // connections to NATS that were lost
+
+	Calls     Calls
+	Directory Directory
+	Mailboxes Mailboxes
+	Peers     Peers
+	API       API
+}
+
+// Calls runs what has to be waited for on other goroutines; see [egress.Pool].
+type Calls interface{ Submit(job func()) bool }
+
+// Directory is what a shard asks of [store.Directory].
+type Directory interface {
+	Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
+	GetLatest(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
+	Lookup(ctx context.Context, sid scheme.SID) (bool, error)
+	Known(sid scheme.SID) (exists, cached bool)
+	Forget(sid scheme.SID)
+	Delete(ctx context.Context, sid scheme.SID, rev uint64) error
+}
+
+// Mailboxes is what a shard asks of [store.Store].
+type Mailboxes interface {
+	NewReader(sid scheme.SID, holder uint64) Reader
+	LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error)
+	PartitionOf(sid scheme.SID) int
+}
+
+// Reader is a [store.Reader].
+type Reader interface {
+	Toward(seq uint64)
+	Read(ctx context.Context, from, anchor uint64, limit, maxBytes int) (store.Batch, error)
+	Close(ctx context.Context) error
+}
+
+// Peers asks other nodes for sessions; see [takeover.Ask].
+type Peers interface {
+	Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, ownership.Answer, error)
+}
+
+// API finds a route of the router API for a client. A route that it may not use
+// is not found. call is made on another goroutine.
+type API func(path, authorization string) (call func(context.Context) ([]byte, error), ok bool)
+
+// Outbox takes what the loop asks of NATS; see [egress.Outbox].
+type Outbox interface {
+	Push(op egress.Op)
+	Room(bytes int) bool
+	Strained() bool
+	Keep(bytes int)
+	Drop(bytes int)
+	Pause()
+	Flush()
+}
+
+// Loop is the event loop that a shard runs on. [wire.Loop] is one.
+type Loop interface {
+	Now() time.Time
+	AfterFunc(d time.Duration, f func()) Timer
+	// PostWait runs f on the loop. Any goroutine may call it. It waits for room in
+	// the loop's inbox, and fails when ctx ends or the loop has stopped.
+	PostWait(ctx context.Context, f func()) error
+	// Clients are those whose connection is open.
+	Clients() iter.Seq[*Client]
+}
+
+// Timer calls a function later.
+type Timer interface{ Stop() bool }
+
+// Socket is a WebSocket connection. [wire.Conn] is one, and documents the methods.
+type Socket interface {
+	Send(p []byte) (queued, room bool)
+	Ping(p []byte)
+	Close(code int, reason string)
+	Discard(code int, reason string)
+	Pause()
+	Resume()
+	Freeze()
+	Thaw()
+	Full() bool
+	Buffered() int
+	Footprint() int
+	RemoteAddr() netip.AddrPort
+}
+
+// Bounds of the live copies between NATS and one loop.
+const (
+	// liveQueue bounds those that wait. A copy that does not fit is dropped by
+	// nats.go; it is stored, and read when the next copy shows the hole, or mend
+	// finds it.
+	liveQueue = 1 << 15
+	// A batch is what one post to the loop carries. A MiB takes some milliseconds;
+	// 256 of them would look as if the process had not run.
+	liveBatch = 256
+	liveBytes = 1 << 20 // with the last one, more
+)
+
+// Shard is the part of a node that one event loop owns: the clients of its
+// sockets, the sessions that these hold, and all that is needed to serve them
+// without a lock. All methods must be called on the loop: other goroutines have a
+// [Door].
+type Shard struct {
+	// Immutable after New.
+	node  *Node
+	loop  Loop
+	out   Outbox
+	live  chan *nats.Msg
+	index int // among the node's shards
+	tally *stats.Tally
+	first uint64 // the ids of this shard's markers are above
+
+	missed *atomic.Bool // NATS has dropped copies; set by its goroutines
+
+	// Owned by the loop.
+	held     map[scheme.SID]*held
+	claims   map[takeover.Key]*held // on their way to a session
+	dirty    []*held                // moved positions, oldest first
+	lookups  map[scheme.SID][]delivery
+	requests requestTable
+	given    takeover.Given
+	marks    uint64        // id of the last marker
+	epoch    uint64        // connections to NATS before the one that copies come from
+	paused   []*Client     // held back until the outbox has room
+	ticked   time.Time     // when checkpoint ran last
+	looked   time.Duration // uptime when renew ran last
+
+	// Owned by the loop, for the message being handled.
+	size     int          // its bytes
+	envelope umf.Envelope // of it
+	inner    umf.Envelope // of a part of it
+	buf      []byte       // scratch for one message
+	text     []byte       // scratch for decoded strings
+	ping     [8]byte      // scratch for a barrier's token
+}
+
+// sessionOptions are those of all sessions of a node.
+func sessionOptions(c *config.Config) *session.Options { return &session.Options{Window: c.Window} }
+
+// New returns the shard of a loop. index counts the node's loops from 0.
+func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
+	s := &Shard{
+		node: n, loop: loop, out: out, index: index, tally: tally,
+		live:     make(chan *nats.Msg, liveQueue),
+		missed:   new(atomic.Bool),
+		first:    rand.Uint64() >> 1, // others' markers must not look like these
+		held:     make(map[scheme.SID]*held),
+		claims:   make(map[takeover.Key]*held),
+		lookups:  make(map[scheme.SID][]delivery),
+		requests: newRequestTable(index),
+		given:    takeover.NewGiven(func() { n.Metrics.Dropped.Inc(stats.DropGivenAway) }),
+		epoch:    n.Epoch(),
+	}
+	s.marks = s.first
+	return s
+}
+
+// uptime is how long the node had run when this iteration of the loop began, on a
+// clock that only goes forward.
+func (s *Shard) uptime() time.Duration { return s.loop.Now().Sub(s.node.Started) }
+
+// post runs f on the loop, from any goroutine. It waits for room in the inbox and
+// gives up only when the loop has stopped.
+func (s *Shard) post(f func()) { _ = s.loop.PostWait(context.Background(), f) }
+
+// Flush hands over what this iteration of the loop asked of NATS.
+func (s *Shard) Flush() { s.out.Flush() }
+
+// nextMark returns an id that no marker ever had.
+func (s *Shard) nextMark() uint64 {
+	s.marks++
+	return s.marks
+}
+
+// foreign reports whether a marker is another node's, or another shard's.
+func (s *Shard) foreign(mark uint64) bool {
+	return mark != 0 && mark != junkMark && (mark <= s.first || mark > s.marks)
+}
+
+// holdBack stops reading from a client until the way to NATS is free again.
+func (s *Shard) holdBack(c *Client) {
+	if c.paused {
+		return
+	}
+	c.paused = true
+	s.tally.HeldBack.Add(1)
+	c.conn.Pause()
+	s.paused = append(s.paused, c)
+	s.out.Pause()
+}
+
+// Relieve lets the clients that were held back go on.
+func (s *Shard) Relieve() {
+	list := s.paused
+	s.paused = nil
+	for _, c := range list {
+		c.paused = false
+		c.readOn()
+	}
+}
+
+// submit runs a job that waits on the pool, and then done on the loop. A full
+// pool is reported to done at once.
+func submit[T any](s *Shard, job func(context.Context) (T, error), done func(T, error)) {
+	n := s.node
+	ok := n.Calls.Submit(func() {
+		ctx, cancel := context.WithTimeout(n.Stopped, n.Config.RequestTimeout)
+		v, err := job(ctx)
+		cancel()
+		s.post(func() { done(v, err) })
+	})
+	if !ok {
+		var zero T
+		done(zero, errBusy)
+	}
+}
+
+// tidy runs a job on the pool whose failure costs time or room only.
+func (s *Shard) tidy(reason stats.Drop, what string, job func(context.Context) error) {
+	n := s.node
+	if !n.Calls.Submit(func() {
+		ctx, cancel := context.WithTimeout(n.Stopped, n.Config.RequestTimeout)
+		defer cancel()
+		if err := job(ctx); err != nil {
+			n.Log.Debug(what, "error", err)
+		}
+	}) {
+		n.Metrics.Dropped.Inc(reason)
+	}
+}
+
+// maxCallsPerClient bounds what one client has the pool do at a time: half of the
+// workers stay for others.
+const maxCallsPerClient = egress.Workers / 2
+
+// call is submit for what a client asks of the router, as often as it likes: at
+// the bound it is not read from until one of its calls has ended.
+func call[T any](c *Client, job func(context.Context) (T, error), done func(T, error)) {
+	c.calls++
+	if c.calls == maxCallsPerClient {
+		c.s.tally.HeldBack.Add(1)
+		c.conn.Pause()
+	}
+	submit(c.s, job, func(v T, err error) {
+		c.calls--
+		c.readOn()
+		done(v, err)
+	})
+}
+
+// every runs f on the loop again and again until the node stops.
+func (s *Shard) every(d time.Duration, f func()) {
+	s.loop.AfterFunc(d, func() {
+		if s.node.Stopped.Err() != nil {
+			return
+		}
+		f()
+		s.every(d, f)
+	})
+}
+
+// Begin starts what happens again and again.
+func (s *Shard) Begin() {
+	s.every(checkpointEvery, s.checkpoint)
+	s.every(sweepEvery, s.sweep)
+	s.every(surveyEvery, s.survey)
+	s.every(mendEvery, s.mend)
+	s.every(s.renewals(), s.renew)
+	if age := s.node.Config.MaxConnectionAge; age > 0 {
+		s.every(sweepAge(age), s.retire)
+	}
+}

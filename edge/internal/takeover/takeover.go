@@ -1,0 +1,159 @@
+// Package takeover is how one node asks another for a session: what is sent, and
+// what is remembered of the answers. Which socket has a session is decided by
+// package ownership.
+//
+// A node that wants a session which is live elsewhere sends a [Request] to
+// umf.v1.node.<that node>:
+//
+//	{"do":"release","sid":"…","fence":"…"}    fence: the holder id that it has read in the entry
+//	{"found":true,"floor":…,"seen":…}         how far delivery got
+//
+// The request is for one holder, so that a late one for a former holder does not
+// end its successor. It comes to the loops twice: as a request, to be answered,
+// and in its place among the live copies, because what was stored after the session
+// has gone elsewhere comes behind it, and must not be written any more.
+package takeover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/ownership"
+)
+
+// Key names one holder of one session.
+type Key struct {
+	SID    scheme.SID
+	Holder uint64
+}
+
+// Request asks a node to hand a session over.
+type Request struct {
+	Do     string     `json:"do"` // release
+	SID    scheme.SID `json:"sid,omitempty"`
+	Holder uint64     `json:"fence,string,omitempty"`
+	// Attempt is the number of the claimant's socket; 0: its client does not say.
+	Attempt uint64 `json:"attempt,omitempty"`
+}
+
+// doHandOver is the one request that there is.
+const doHandOver = "release"
+
+// ErrRequest: what came is no request that this node knows.
+var ErrRequest = errors.New("takeover: not a request")
+
+// NewRequest asks for a session.
+func NewRequest(k Key, attempt uint64) Request {
+	return Request{Do: doHandOver, SID: k.SID, Holder: k.Holder, Attempt: attempt}
+}
+
+// ParseRequest reads a request. The error is [ErrRequest].
+func ParseRequest(data []byte) (Request, error) {
+	var r Request
+	if err := json.Unmarshal(data, &r); err != nil {
+		return r, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	if r.Do != doHandOver {
+		return r, ErrRequest
+	}
+	return r, nil
+}
+
+// Key names the holder that the request is for.
+func (r *Request) Key() Key { return Key{r.SID, r.Holder} }
+
+// Answer says what came of a request. Found is false where no loop of the node
+// knows the holder.
+type Answer struct {
+	Found bool   `json:"found"`
+	Floor uint64 `json:"floor"`
+	Seen  uint64 `json:"seen"`
+	// Declined: the holder is the newer socket of the same client.
+	Declined bool `json:"declined,omitempty"`
+}
+
+// Append appends the answer as JSON.
+func (a Answer) Append(dst []byte) []byte {
+	text, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // of numbers and booleans
+	}
+	return append(dst, text...)
+}
+
+// Ask sends a request to a node and waits for its answer, at most
+// [ownership.Patience]. It fails only by its result: [ownership.Nobody] and
+// [ownership.Silence] are what a claim has to reckon with. err says why there was
+// silence, for the log.
+func Ask(ctx context.Context, nc *nats.Conn, node scheme.NodeID, r Request) (reply ownership.Reply, a ownership.Answer, err error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return ownership.Silence, a, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, ownership.Patience)
+	defer cancel()
+	msg, err := nc.RequestWithContext(ctx, scheme.NodeSubject(node), text)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return ownership.Nobody, a, nil
+	case err != nil:
+		return ownership.Silence, a, err
+	}
+	var got Answer
+	if err := json.Unmarshal(msg.Data, &got); err != nil {
+		return ownership.Silence, a, err
+	}
+	switch {
+	case got.Declined:
+		return ownership.Declined, a, nil
+	case !got.Found:
+		return ownership.Stranger, a, nil
+	}
+	return ownership.Given, ownership.Answer{Floor: got.Floor, Seen: got.Seen}, nil
+}
+
+// Bounds of what a loop remembers of the sessions that it has given away.
+const (
+	givenFor = 5 * time.Second // much longer than a claim waits for an answer
+	givenMax = 4096
+)
+
+// Given is what a loop has answered lately. Each request comes to it twice, and an
+// answer may be lost. For one goroutine.
+type Given struct {
+	full    func() // called for each answer that goes for a new one
+	answers map[Key]Answer
+	order   []givenAt // oldest first
+}
+
+type givenAt struct {
+	key Key
+	at  time.Time
+}
+
+// NewGiven returns an empty memory.
+func NewGiven(full func()) Given { return Given{full: full, answers: make(map[Key]Answer)} }
+
+// Put remembers an answer.
+func (g *Given) Put(k Key, a Answer, now time.Time) {
+	for len(g.order) > 0 && (len(g.order) >= givenMax || now.Sub(g.order[0].at) > givenFor) {
+		if now.Sub(g.order[0].at) <= givenFor {
+			g.full()
+		}
+		delete(g.answers, g.order[0].key)
+		g.order = g.order[1:]
+	}
+	if _, known := g.answers[k]; !known {
+		g.order = append(g.order, givenAt{k, now})
+	}
+	g.answers[k] = a
+}
+
+// Get returns the answer that was given, or that the holder is not known.
+func (g *Given) Get(k Key) Answer { return g.answers[k] }
