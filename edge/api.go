@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
 
@@ -24,7 +25,7 @@ type apiRoute struct {
 }
 
 // apiRoutes are the routes that answer with data, over WebSocket and HTTP. A
-// longer path is another path (HYDRA.md).
+// longer path is another path.
 var apiRoutes = map[string]apiRoute{
 	"version":       {serve: (*Node).apiVersion},
 	"health":        {serve: (*Node).apiHealth},
@@ -70,8 +71,8 @@ func (c *client) routerAPI(e *umf.Envelope, to umf.Address) {
 	path, _, _ := strings.Cut(to.Path, "?")
 	route, ok := n.lookupRoute(path, n.isAdmin(string(authorization)))
 	if !ok {
-		text := "Route " + sanitize([]byte(path[:min(len(path), quoteLimit)])) + " is not routable."
-		c.fail(rmid, codeNotRoutable, text)
+		text := "Route " + protocol.Quote([]byte(path)) + " is not routable."
+		c.fail(rmid, protocol.CodeNotRoutable, text)
 		return
 	}
 	job := func(ctx context.Context) (json.RawMessage, error) {
@@ -90,7 +91,7 @@ func (c *client) routerAPI(e *umf.Envelope, to umf.Address) {
 			}
 			c.failCall(rmid, err)
 		default:
-			c.reply(outAPI, outgoing{to: c.a.sid + "@client:/", rmid: rmid, body: data})
+			c.reply(outAPI, protocol.Message{To: protocol.ClientAddress(c.a.sid), RMid: rmid, Body: data})
 		}
 	})
 }
@@ -260,9 +261,9 @@ func (n *Node) apiClear(context.Context) (any, error) {
 	return map[string]any{}, nil
 }
 
-// pong answers a ping to the router: HYDRA.md.
+// pong answers a ping to the router.
 func (c *client) pong(e *umf.Envelope) {
-	c.reply(outPong, outgoing{toRaw: e.Raw(umf.From), from: noSender, rmid: e.Raw(umf.Mid), typ: "pong", body: []byte(`{"typ":"pong"}`)})
+	c.reply(outPong, protocol.Message{ToRaw: e.Raw(umf.From), From: protocol.NoSender, RMid: e.Raw(umf.Mid), Type: protocol.TypePong, Body: []byte(protocol.PongBody)})
 }
 
 // locate answers wsdir.loc: which node holds a session's socket.
@@ -272,9 +273,7 @@ func (c *client) locate(e *umf.Envelope) {
 	to := append([]byte(nil), e.Raw(umf.From)...)
 	rmid := append([]byte(nil), e.Raw(umf.Mid)...)
 	answer := func(node string) {
-		text := umf.AppendString([]byte(`{"routerID":`), node)
-		text = umf.AppendString(append(text, `,"clientID":`...), sid)
-		c.reply(outWsdir, outgoing{toRaw: to, rmid: rmid, typ: "wsdir.loc", body: append(text, '}')})
+		c.reply(outWsdir, protocol.Message{ToRaw: to, RMid: rmid, Type: protocol.TypeLocate, Body: protocol.AppendLocation(nil, node, sid)})
 	}
 	if !bus.ValidSID(sid) {
 		answer("")

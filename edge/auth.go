@@ -22,12 +22,10 @@ import (
 	"golang.org/x/time/rate"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/wire"
 	"hydrant/umf"
 )
-
-// subprotocolAuth carries a token where a browser can set no header.
-const subprotocolAuth = "umf.auth."
 
 // accepted is what the handshake found out about a client.
 type accepted struct {
@@ -72,14 +70,14 @@ func (n *Node) Upgrade(r *wire.Request) (wire.Accept, error) {
 	}
 	// The first offer stands, as in the original, where umf.ack.v1 is not among
 	// them: browsers fail where none is selected.
-	protocol := ""
+	chosen := ""
 	offered := r.Protocols()
-	if got.acked = slices.Contains(offered, subprotocolAck); got.acked {
-		protocol = subprotocolAck
+	if got.acked = slices.Contains(offered, protocol.SubprotocolAck); got.acked {
+		chosen = protocol.SubprotocolAck
 	} else if len(offered) > 0 {
-		protocol = offered[0]
+		chosen = offered[0]
 	}
-	return wire.Accept{Protocol: protocol, Data: got}, nil
+	return wire.Accept{Protocol: chosen, Data: got}, nil
 }
 
 // originAllowed implements the Origin check of RFC 6455 §10.2: browsers may
@@ -104,7 +102,7 @@ func (n *Node) findToken(r *wire.Request) string {
 		return strings.TrimSpace(token)
 	}
 	for _, p := range r.Protocols() {
-		if token, ok := strings.CutPrefix(p, subprotocolAuth); ok {
+		if token, ok := strings.CutPrefix(p, protocol.SubprotocolAuth); ok {
 			return token
 		}
 	}
@@ -243,7 +241,7 @@ func (c *client) expireAt(at time.Time) {
 		return
 	}
 	left := max(at.Sub(c.w.loop.Now()), time.Millisecond)
-	c.expiry = c.w.loop.AfterFunc(left, func() { c.close(closeUnauthentic, "token expired") })
+	c.expiry = c.w.loop.AfterFunc(left, func() { c.close(protocol.CloseUnauthentic, "token expired") })
 }
 
 // authenticate asks EDGE_AUTH_SERVICE about a client. What the client sends
@@ -251,19 +249,19 @@ func (c *client) expireAt(at time.Time) {
 func (c *client) authenticate(got *accepted) {
 	w := c.w
 	n := w.node
-	refuse := func() { c.close(closeUnauthentic, "authentication failed") }
+	refuse := func() { c.close(protocol.CloseUnauthentic, "authentication failed") }
 	body, err := json.Marshal(map[string]string{"token": got.token, "ip": c.addr().String(), "origin": got.origin, "url": got.uri})
 	if err != nil {
 		refuse()
 		return
 	}
-	msg := outgoing{to: n.cfg.AuthService + ":[POST]/v1/auth", typ: "auth", body: body}
+	msg := protocol.Message{To: n.cfg.AuthService + ":[POST]/v1/auth", Type: "auth", Body: body}
 	subject, err := bus.ServiceSubject(n.cfg.AuthService)
 	if err != nil {
 		refuse()
 		return
 	}
-	if !w.ask(c, subject, nil, msg.append(nil, w), nil, func(answer *nats.Msg) {
+	if !w.ask(c, subject, nil, w.encode(nil, msg), nil, func(answer *nats.Msg) {
 		if c.closing {
 			return
 		}
@@ -271,7 +269,7 @@ func (c *client) authenticate(got *accepted) {
 			refuse()
 			return
 		}
-		result := append([]byte(nil), answerBody(&w.inner, answer.Data)...)
+		result := append([]byte(nil), protocol.AnswerBody(&w.inner, answer.Data)...)
 		var verdict struct {
 			Error    json.RawMessage `json:"error"`
 			Identity string          `json:"identity"`

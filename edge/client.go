@@ -3,40 +3,15 @@ package edge
 import (
 	"encoding/binary"
 	"net/netip"
-	"strconv"
+	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/wire"
 )
 
-// Close codes of DESIGN §3.6.
-const (
-	closeGoingAway   = 1001
-	closePolicy      = 1008
-	closeRestart     = 1012
-	closeOverload    = 1013
-	closeUnauthentic = 4401
-	closeSlow        = 4409
-	closeTakenOver   = 4501
-	closeKicked      = 4503
-)
-
-// closeCodes lists all of them, for the metric's label.
-var closeCodes = [...]int{closeGoingAway, closePolicy, closeRestart, closeOverload, closeUnauthentic, closeSlow, closeTakenOver, closeKicked}
-
-func closeCodeNames() []string {
-	names := make([]string, len(closeCodes))
-	for i, code := range closeCodes {
-		names[i] = strconv.Itoa(code)
-	}
-	return names
-}
-
-// subprotocolAck is what a client offers that confirms messages itself.
-const subprotocolAck = "umf.ack.v1"
-
-// maxFailedResumes bounds the ids that one connection may guess (S5).
+// maxFailedResumes bounds the ids that one connection may guess.
 const maxFailedResumes = 5
 
 // client is one WebSocket connection. All of it is owned by the loop of its
@@ -89,13 +64,13 @@ func (n *Node) Open(conn *wire.Conn) {
 	conn.SetData(c)
 	n.connections.Add(1)
 	if accepted.refusal != "" {
-		c.close(closeUnauthentic, accepted.refusal)
+		c.close(protocol.CloseUnauthentic, accepted.refusal)
 		return
 	}
 	c.wait()
 	c.arriving().deadline = w.loop.AfterFunc(n.cfg.HandshakeTimeout, func() {
 		n.m.dropped.with("open_timeout").Inc()
-		c.close(closeOverload, "session could not be opened in time")
+		c.close(protocol.CloseOverload, "session could not be opened in time")
 	})
 	if n.cfg.Auth == "service" {
 		c.authenticate(accepted)
@@ -210,20 +185,25 @@ func (c *client) send(kind sent, payload []byte) bool {
 		// Nothing else bounds what a client asks for and does not read. What
 		// its mailbox holds comes again when it resumes.
 		c.w.node.m.dropped.with("slow").Inc()
-		c.close(closeSlow, "client does not read")
+		c.close(protocol.CloseSlow, "client does not read")
 	}
 	return room
 }
 
 // reply sends a message of the edge itself.
-func (c *client) reply(kind sent, msg outgoing) bool {
+func (c *client) reply(kind sent, msg protocol.Message) bool {
 	w := c.w
-	w.buf = msg.append(w.buf[:0], w)
+	w.buf = w.encode(w.buf[:0], msg)
 	return c.send(kind, w.buf)
 }
 
+// encode writes a message of the edge itself.
+func (w *worker) encode(dst []byte, msg protocol.Message) []byte {
+	return msg.Append(dst, w.node.fromRouter, time.Now())
+}
+
 // close ends the connection after what is pending.
-func (c *client) close(code int, reason string) {
+func (c *client) close(code protocol.Close, reason string) {
 	if c.closing {
 		return
 	}
@@ -232,24 +212,24 @@ func (c *client) close(code int, reason string) {
 	// A last barrier before the close frame: its pong still counts. Not if the
 	// queue is what ends it: the machine is in the middle of a message that was
 	// not taken, and the barrier would be behind that.
-	if a := c.a; a != nil && a.listening && !a.suspended && code != closeSlow {
+	if a := c.a; a != nil && a.listening && !a.suspended && code != protocol.CloseSlow {
 		a.core.Release(a)
 	}
-	c.w.node.m.closeFrames.with(strconv.Itoa(code)).Inc()
-	c.conn.Close(code, reason)
+	c.w.node.m.closeFrames.with(code.String()).Inc()
+	c.conn.Close(code.Number(), reason)
 }
 
 // discard ends the connection without what is pending: the session's messages
 // are another connection's to deliver.
-func (c *client) discard(code int, reason string) {
+func (c *client) discard(code protocol.Close, reason string) {
 	if c.closing {
-		c.conn.Discard(code, reason) // it may be held since before it was closed
+		c.conn.Discard(code.Number(), reason) // it may be held since before it was closed
 		return
 	}
 	c.closing = true
 	c.stopTimers()
-	c.w.node.m.closeFrames.with(strconv.Itoa(code)).Inc()
-	c.conn.Discard(code, reason)
+	c.w.node.m.closeFrames.with(code.String()).Inc()
+	c.conn.Discard(code.Number(), reason)
 }
 
 func (c *client) stopDeadline() {
@@ -267,7 +247,7 @@ func (c *client) stopTimers() {
 	}
 }
 
-// welcome sends the connection message: DESIGN §3.1.
+// welcome sends the connection message of a session that has just got here.
 func (c *client) welcome(a *attachment) {
 	if c.closing {
 		return
@@ -276,18 +256,33 @@ func (c *client) welcome(a *attachment) {
 	a.welcomed = true
 	c.stopDeadline()
 	r := c.arriving()
-	body := welcomeBody{ID: a.sid, IP: c.addr().String(), Auth: r.auth, Token: r.token, TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window}
+	welcome := c.greeting(a.sid)
+	welcome.Auth = r.auth
+	var body []byte
 	if a.fresh {
+		welcome.Token = r.token
+		body = welcome.Append(nil)
 		a.event(bus.SessionOpened, "")
 		n.m.lifecycle.with("opened").Inc()
 	} else {
-		body.Resume, body.Token = resumed, ""
+		body = welcome.AppendAnswer(nil, protocol.Resumed)
 		a.event(bus.SessionResumed, "")
 		n.m.lifecycle.with("resumed").Inc()
 		n.m.resumes.with("ok").Inc()
 		a.Dirty()
 	}
 	r.auth, r.token = nil, ""
-	c.reply(outConnection, outgoing{to: a.sid + "@client:/", typ: "connection", body: body.append(nil)})
+	c.greet(a.sid, body)
 	c.ready()
+}
+
+// greeting is the body of a connection message, but for what differs.
+func (c *client) greeting(sid string) protocol.Welcome {
+	cfg := &c.w.node.cfg
+	return protocol.Welcome{ID: sid, IP: c.addr().String(), TTL: cfg.SessionTTL, Heartbeat: cfg.PingInterval, Window: cfg.Window}
+}
+
+// greet sends a connection message.
+func (c *client) greet(sid string, body []byte) {
+	c.reply(outConnection, protocol.Message{To: protocol.ClientAddress(sid), Type: protocol.TypeConnection, Body: body})
 }

@@ -9,6 +9,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 )
 
 // newTestNode is a node that was never started.
@@ -48,7 +49,7 @@ func TestMetricsAreThereFromTheStart(t *testing.T) {
 	for name, series := range map[string]int{
 		"hydrant_messages_received_total": int(numReceived), "hydrant_sent_bytes_total": int(numSent),
 		"hydrant_closes_total": 28, "hydrant_loop_lag_seconds": 1, "hydrant_connections": 1,
-		"hydrant_close_frames_total": len(closeCodes), "hydrant_nats_errors_total": len(natsOperations),
+		"hydrant_close_frames_total": protocol.NumCloses, "hydrant_nats_errors_total": len(natsOperations),
 	} {
 		if found[name] < series {
 			t.Errorf("%s has %d series, want %d", name, found[name], series)

@@ -6,12 +6,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"hydrant/edge/internal/wire"
 )
 
 func TestLoadConfigDefaults(t *testing.T) {
@@ -159,26 +156,6 @@ func TestVariablesAreDocumented(t *testing.T) {
 		}
 		if !strings.Contains(string(readme), "`"+v.Name+"`") {
 			t.Errorf("%s is missing in the README", v.Name)
-		}
-	}
-}
-
-// TestCodesAreDocumented keeps every code that a client may get in the package's
-// documentation.
-func TestCodesAreDocumented(t *testing.T) {
-	text, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, clients, _ := strings.Cut(string(text), "// # Clients\n")
-	clients, _, _ = strings.Cut(clients, "// # ")
-	codes := append(closeCodeNames(), problemCodes[:]...)
-	for _, code := range []int{wire.CodeProtocolError, wire.CodeInvalidData, wire.CodeTooBig, wire.CodeRate, wire.CodeSlow} {
-		codes = append(codes, strconv.Itoa(code))
-	}
-	for _, code := range codes {
-		if !strings.Contains(clients, code) {
-			t.Errorf("%s is missing", code)
 		}
 	}
 }

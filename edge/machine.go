@@ -2,11 +2,11 @@ package edge
 
 import (
 	"context"
-	"strconv"
 	"sync"
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 	"hydrant/umf"
 )
@@ -131,7 +131,7 @@ func (a *attachment) Write(m session.Out) bool {
 	if err := umf.Scan(m.Payload, e); err != nil {
 		panic("edge: a message that passed inspect does not scan: " + err.Error())
 	}
-	w.text = appendSequenceHeader(w.text[:0], e.Raw(umf.Headers), m.Seq, m.Prev)
+	w.text = protocol.AppendSequence(w.text[:0], e.Raw(umf.Headers), m.Seq, m.Prev)
 	w.buf = e.AppendShort(w.buf[:0], umf.Set{Field: umf.Headers, Raw: w.text})
 	return a.client.sendTraced(outMailbox, m.Trace, w.buf)
 }
@@ -147,17 +147,11 @@ func (a *attachment) Gap(g session.Gap) bool {
 	if a.class != session.Acked {
 		return !a.client.conn.Full()
 	}
-	body := make([]byte, 0, 96)
-	body = append(body, `{"from":"`...)
-	body = strconv.AppendUint(body, g.From, 10)
-	body = append(body, `","to":"`...)
-	body = strconv.AppendUint(body, g.To, 10)
-	body = append(body, `","why":"`...)
-	body = append(body, g.Why.String()...)
-	body = append(body, `"}`...)
-	msg := outgoing{to: a.sid + "@client:/", typ: "gap", body: body,
-		headers: appendSequenceHeader(nil, nil, g.Seq, g.Prev)}
-	return a.client.reply(outGap, msg)
+	return a.client.reply(outGap, protocol.Message{
+		To: protocol.ClientAddress(a.sid), Type: protocol.TypeGap,
+		Headers: protocol.AppendSequence(nil, nil, g.Seq, g.Prev),
+		Body:    protocol.AppendGap(make([]byte, 0, 96), g.From, g.To, g.Why.String()),
+	})
 }
 
 // Ping sends the barrier that proves delivery.

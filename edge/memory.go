@@ -7,10 +7,12 @@ import (
 	"runtime/debug"
 	rtm "runtime/metrics"
 	"time"
+
+	"hydrant/edge/internal/protocol"
 )
 
 // Shedding, by share of the process's memory limit (GOMEMLIMIT, which the
-// binary derives from the container or machine): FAILURES R6. Above memoryFull
+// binary derives from the container or machine). Above memoryFull
 // new clients are refused with 503 and the node is not ready, so that the
 // balancer takes another; that ends below memoryRoom. Above memoryCritical
 // clients are closed with 1013, those first whose buffers are large. Their
@@ -125,7 +127,7 @@ func (w *worker) shed() {
 			if c := conn.Data().(*client); !c.closing && conn.Holds() >= least {
 				closed++
 				w.node.m.shed.with("closed").Inc()
-				c.discard(closeOverload, retryHint()) // its queue would stay until the peer has read it
+				c.discard(protocol.CloseOverload, retryHint()) // its queue would stay until the peer has read it
 			}
 		}
 	}

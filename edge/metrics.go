@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 )
 
@@ -65,11 +66,14 @@ func (f family) with(value string) prometheus.Counter {
 	return c
 }
 
-// machineEvents lists what the session machine counts.
-func machineEvents() []string {
-	var list []string
-	for e := range session.NumEvents {
-		list = append(list, session.Event(e).String())
+// wordsOf lists the words of an enum of n values.
+func wordsOf[L interface {
+	~uint8
+	String() string
+}](n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = L(i).String()
 	}
 	return list
 }
@@ -105,11 +109,11 @@ func newMetrics() *metrics {
 		Help: "Sessions held by this node, by state."}, []string{"state"})
 	registry.MustRegister(m.sessions)
 	m.transitions = counterVec("session_transitions_total", "State changes of sessions.", "from", "to")
-	m.machine = familyOf("session_machine_total", "What sessions met that is worth counting, by event.", "event", machineEvents()...)
+	m.machine = familyOf("session_machine_total", "What sessions met that is worth counting, by event.", "event", wordsOf[session.Event](int(session.NumEvents))...)
 	m.lifecycle = familyOf("session_events_total", "Sessions opened, parked, resumed, released, doubted (another node's marker was seen), lost, expired.", "what", "opened", "parked", "park_failed", "resumed", "released", "doubted", "lost", "expired")
-	m.resumes = familyOf("resumes_total", "Resume requests, by result.", "result", "ok", "expired", "token", "identity", "lost", "error")
-	m.errors = familyOf("client_errors_total", "Errors reported to clients, by code.", "code", problemCodes[:]...)
-	m.closeFrames = familyOf("close_frames_total", "Connections that the node itself closed, by close code.", "code", closeCodeNames()...)
+	m.resumes = familyOf("resumes_total", "Resume requests, by result.", "result", wordsOf[protocol.Outcome](protocol.NumOutcomes)...)
+	m.errors = familyOf("client_errors_total", "Errors reported to clients, by code.", "code", wordsOf[protocol.Code](protocol.NumCodes)...)
+	m.closeFrames = familyOf("close_frames_total", "Connections that the node itself closed, by close code.", "code", wordsOf[protocol.Close](protocol.NumCloses)...)
 	m.gaps = familyOf("gaps_total", "Gaps in mailboxes, by cause.", "why", "overflow", "expired", "rollback")
 	m.dropped = familyOf("dropped_total", "What was dropped or refused, by a bound or a rule, by reason.", "reason", "bad_order", "client_log", "consumer_cleanup", "directory_cleanup", "expiry",
 		"given_away", "guess_table", "guesses", "late_answer", "live_queue", "look_up", "nats_queue", "open_timeout", "origin", "push_slow", "replay_table", "session_list", "slow")

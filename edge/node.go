@@ -15,9 +15,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/wire"
-	"hydrant/umf"
 )
 
 // Node is one edge node. Create it with [New], run it with [Node.Run]. Its
@@ -101,7 +101,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.log, n.logLevel = o.Logger.With("node", n.id), o.LogLevel
 	n.asked, n.leave = context.WithCancel(ctx)
 	n.tracing = newTracing(o.TracerProvider, n.id)
-	n.fromRouter = umf.AppendString(nil, n.id+"@"+cfg.ServiceName+":/")
+	n.fromRouter = protocol.AppendRouter(nil, n.id, cfg.ServiceName)
 	n.sessionOptions = session.Options{Window: cfg.Window}
 	n.signatures = newSignatures(&cfg, n.m)
 	tokens, err := newTokenChecker(ctx, &cfg, n.log, keysEvery)
@@ -131,8 +131,8 @@ func (n *Node) Addr(ctx context.Context) (string, error) {
 	}
 }
 
-// Run serves clients until ctx ends or [Node.Drain] is called, then drains:
-// DESIGN §3.6. It returns nil after a drain.
+// Run serves clients until ctx ends or [Node.Drain] is called, then drains. It
+// returns nil after a drain.
 func (n *Node) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 )
 
@@ -179,7 +180,7 @@ func (a *attachment) unverified() {
 	switch {
 	case a.client == nil:
 	case a.waiting != nil && a.waiting.queued:
-		a.client.discard(closeOverload, "session could not be verified in time")
+		a.client.discard(protocol.CloseOverload, "session could not be verified in time")
 	default:
 		a.client.conn.Release()
 	}
@@ -189,7 +190,7 @@ func (a *attachment) unverified() {
 func (a *attachment) lost() {
 	a.w.node.m.lifecycle.with("lost").Inc()
 	a.w.node.log.Info("session lost to another owner", "sid", a.sid)
-	a.letGo(closeTakenOver, takenOver)
+	a.letGo(protocol.CloseTakenOver, takenOver)
 }
 
 // expired ends an attachment whose entry is gone: the node was cut off for as
@@ -199,7 +200,7 @@ func (a *attachment) expired() {
 	a.w.node.m.lifecycle.with("expired").Inc()
 	a.w.node.log.Warn("the directory has lost a session", "sid", a.sid)
 	a.event(bus.SessionExpired, "")
-	a.letGo(closeRestart, retryHint())
+	a.letGo(protocol.CloseRestart, retryHint())
 }
 
 // releasePatience is how long a session that was asked for waits for the pong
@@ -224,7 +225,7 @@ func (a *attachment) release(answer func(released)) {
 // released ends the wait: the answers go out when nothing is written any more.
 func (a *attachment) released() {
 	a.w.node.m.lifecycle.with("released").Inc()
-	a.letGo(closeTakenOver, takenOver)
+	a.letGo(protocol.CloseTakenOver, takenOver)
 }
 
 // answerReleases says how far delivery got, as is known now.
@@ -244,7 +245,7 @@ const takenOver = "session taken over by another connection"
 
 // letGo closes the socket of a session that is not this node's any more: nothing
 // that is queued for it leaves.
-func (a *attachment) letGo(code int, reason string) {
+func (a *attachment) letGo(code protocol.Close, reason string) {
 	c := a.client
 	a.client = nil
 	a.detach()
@@ -255,7 +256,7 @@ func (a *attachment) letGo(code int, reason string) {
 	a.answerReleases()
 }
 
-// park keeps the session for a client that is away: DESIGN §5 "Park".
+// park keeps the session for a client that is away.
 func (a *attachment) park() {
 	a.client = nil
 	if a.releasing() {

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 )
 
 // order is what one node asks of another on umf.v1.node.<node>.
@@ -195,7 +196,7 @@ func (n *Node) kick(sid string) {
 	for _, w := range n.workers {
 		w.post(func() {
 			if a := w.attachments[sid]; a != nil && a.client != nil {
-				a.client.close(closeKicked, "closed by an administrator")
+				a.client.close(protocol.CloseKicked, "closed by an administrator")
 			}
 		})
 	}

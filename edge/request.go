@@ -5,13 +5,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
 
@@ -138,8 +138,8 @@ func noResponders(msg *nats.Msg) bool {
 }
 
 // request sends a [METHOD] request of a client to a service: the answer goes
-// back as HYDRA.md shows it. If the connection has ended meanwhile, the answer
-// is for the session that asked, wherever it is by then.
+// back with to and from exchanged. If the connection has ended meanwhile, the
+// answer is for the session that asked, wherever it is by then.
 func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, data []byte) {
 	w, sid := c.w, c.a.sid
 	rmid := append([]byte(nil), mid...)
@@ -147,66 +147,46 @@ func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, d
 	from := append([]byte(nil), e.Raw(umf.To)...)
 	header, span := c.trace(inRequest, service, e, c.a.serviceHeader())
 	ok := w.ask(c, subject, header, data, span, func(answer *nats.Msg) {
-		msg := outgoing{toRaw: to, from: from, rmid: rmid}
+		msg := protocol.Message{ToRaw: to, From: from, RMid: rmid}
 		parent := ""
 		switch {
 		case answer == nil:
-			w.node.m.errors.with(codeTimeout).Inc()
-			msg.body = []byte(`{"error":"No answer in time","code":"` + codeTimeout + `"}`)
+			w.node.m.errors.with(protocol.CodeTimeout.String()).Inc()
+			msg.Body = protocol.AppendError(nil, protocol.CodeTimeout, "No answer in time")
 		case noResponders(answer):
-			w.node.m.errors.with(codeNoInstances).Inc()
-			msg.body = append(umf.AppendString([]byte(`{"reason":`), "Unavailable "+service+" instances"), '}')
+			w.node.m.errors.with(protocol.CodeNoInstances.String()).Inc()
+			msg.Body = protocol.AppendNoInstances(nil, service)
 		default:
-			msg.body = answerBody(&w.inner, answer.Data)
+			msg.Body = protocol.AnswerBody(&w.inner, answer.Data)
 			parent = w.node.tracing.traceOf(answer.Header)
 		}
 		if c.closing {
 			w.storeAnswer(sid, msg)
 			return
 		}
-		w.buf = msg.append(w.buf[:0], w)
+		w.buf = w.encode(w.buf[:0], msg)
 		c.sendTraced(outAnswer, parent, w.buf)
 	})
 	if !ok {
-		c.fail(mid, codeOverload, "Too many requests wait for an answer")
+		c.fail(mid, protocol.CodeOverload, "Too many requests wait for an answer")
 	}
 }
 
 // storeAnswer puts the answer to a request into the mailbox of the session.
-func (w *worker) storeAnswer(sid string, msg outgoing) {
+func (w *worker) storeAnswer(sid string, msg protocol.Message) {
 	done := func(_ uint64, err error) {
 		if err != nil {
 			w.node.m.dropped.with("late_answer").Inc()
 			w.node.log.Warn("the answer to a request is lost: its client was gone, and it was not stored", "sid", sid, "error", err)
 		}
 	}
-	data := msg.append(nil, w)
+	data := w.encode(nil, msg)
 	if !w.out.room(len(data)) {
 		done(0, bus.ErrOverload)
 		return
 	}
 	// The message id is the question's, and lets the store be asked again.
-	w.out.push(op{kind: opStore, sid: sid, data: data, mid: string(msg.rmid), from: "answer", at: w.age(), done: done})
-}
-
-// answerBody is what of a service's answer the client gets: the body of a UMF
-// message; else the `result` of a JSON object; else the text; else {}.
-func answerBody(e *umf.Envelope, data []byte) []byte {
-	if len(data) == 0 {
-		return []byte("{}")
-	}
-	if umf.Scan(data, e) == nil {
-		if e.Check() == nil {
-			return e.Raw(umf.Body)
-		}
-		if result := umf.Member(data, "result"); result != nil {
-			return result
-		}
-	}
-	if !utf8.Valid(data) {
-		return []byte("{}")
-	}
-	return umf.AppendString(nil, string(data))
+	w.out.push(op{kind: opStore, sid: sid, data: data, mid: string(msg.RMid), from: "answer", at: w.age(), done: done})
 }
 
 // undeliverable handles what arrives on this node's reply subjects: of all of
@@ -224,7 +204,7 @@ func (n *Node) undeliverable(batch []*nats.Msg) {
 		for _, w := range n.workers {
 			w.post(func() {
 				if a := w.attachments[sid]; a != nil && a.client != nil {
-					a.client.fail([]byte(mid), codeNoInstances, "No "+service+" instances available")
+					a.client.fail([]byte(mid), protocol.CodeNoInstances, "No "+service+" instances available")
 				}
 			})
 		}

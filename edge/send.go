@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
 
@@ -50,7 +51,7 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 		if err := n.signatures.check(e, time.Now()); err != nil {
 			text, code, _ := signatureProblem(err)
 			status := http.StatusBadRequest
-			if code == codeOverload {
+			if code == protocol.CodeOverload {
 				status = http.StatusServiceUnavailable
 			}
 			writeEnvelope(w, status, text, nil)
@@ -83,11 +84,10 @@ func (n *Node) receive(w http.ResponseWriter, r *http.Request) (posted, bool) {
 		writeEnvelope(w, http.StatusServiceUnavailable, "Messaging is unavailable", nil)
 		return posted{}, false
 	}
-	var f completion
-	f.complete(e, time.Now())
-	f.set(umf.Via, n.fromRouter)
-	f.set(umf.To, to)
-	return posted{address, e.AppendShort(nil, f.sets[:f.n]...), append(json.RawMessage(nil), f.mid...), ttlOf(e)}, true
+	f := protocol.Complete(e, time.Now())
+	f.Set(umf.Via, n.fromRouter)
+	f.Set(umf.To, to)
+	return posted{address, e.AppendShort(nil, f.Sets()...), append(json.RawMessage(nil), f.Mid...), protocol.TTL(e)}, true
 }
 
 // target is where a posted message goes: its forward address, or its to.
@@ -194,6 +194,6 @@ func (n *Node) serveMessage(w http.ResponseWriter, r *http.Request) {
 		n.log.Warn("posted request failed", "error", err)
 		writeEnvelope(w, http.StatusServiceUnavailable, "Messaging is unavailable", nil)
 	default:
-		writeEnvelope(w, http.StatusOK, "Request succeeded without error", json.RawMessage(answerBody(new(umf.Envelope), answer.Data)))
+		writeEnvelope(w, http.StatusOK, "Request succeeded without error", json.RawMessage(protocol.AnswerBody(new(umf.Envelope), answer.Data)))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
 
@@ -65,16 +66,16 @@ func replayKey(e *umf.Envelope) string {
 
 // signatureProblem is what the sender is told, and whether the connection ends
 // with it: not if nothing is wrong with the message.
-func signatureProblem(err error) (text, code string, closes bool) {
+func signatureProblem(err error) (text string, code protocol.Code, closes bool) {
 	switch {
 	case errors.Is(err, umf.ErrUnsigned):
-		return "Not a signed UMF message", codeUnsigned, true
+		return "Not a signed UMF message", protocol.CodeUnsigned, true
 	case errors.Is(err, errStale):
-		return "Signed UMF message is outside the time window", codeSignature, true
+		return "Signed UMF message is outside the time window", protocol.CodeSignature, true
 	case errors.Is(err, errReplay):
-		return "Signed UMF message was sent before", codeSignature, true
+		return "Signed UMF message was sent before", protocol.CodeSignature, true
 	case errors.Is(err, errReplayFull):
-		return "Too many signed UMF messages within the time window", codeOverload, false
+		return "Too many signed UMF messages within the time window", protocol.CodeOverload, false
 	}
-	return "Invalid signed UMF message", codeSignature, true
+	return "Invalid signed UMF message", protocol.CodeSignature, true
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
 
@@ -30,7 +31,7 @@ func TestReplayTableFull(t *testing.T) {
 			t.Errorf("message %d: %v, want %v", i, err, want)
 		}
 	}
-	if _, code, closes := signatureProblem(errReplayFull); code != codeOverload || closes {
+	if _, code, closes := signatureProblem(errReplayFull); code != protocol.CodeOverload || closes {
 		t.Errorf("told as %s, closing: %v", code, closes)
 	}
 }
