@@ -253,7 +253,7 @@ func TestOutboxFull(t *testing.T) {
 				r.serves(c)
 				accepted[c.ID] = true
 				for _, m := range c.Inbox() {
-					if code := m.At("bdy", "code"); code != protocol.CodeOverload || m.Rmid() != c.ID {
+					if code := m.At("bdy", "code"); code != protocol.CodeOverload.String() || m.Rmid() != c.ID {
 						t.Errorf("a sender gets %.300s", m.Raw)
 					}
 					delete(accepted, c.ID)
@@ -618,7 +618,7 @@ func TestLongEnvelope(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, err := c.Next(context.WithoutCancel(t.Context()))
-		if err != nil || m.At("bdy", "code") != protocol.CodeInvalid || m.Rmid() != message["mid"] {
+		if err != nil || m.At("bdy", "code") != protocol.CodeInvalid.String() || m.Rmid() != message["mid"] {
 			t.Errorf("to %v: answered with %.300s, %v", message["to"], m.Raw, err)
 		}
 	}
