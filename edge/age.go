@@ -43,7 +43,7 @@ func (w *worker) retire() {
 		c.retireAt = 0
 		w.loop.AfterFunc(max(left, 0), func() {
 			if !c.closing {
-				w.node.m.retired.Inc()
+				w.node.m.Retired.Inc()
 				c.close(protocol.CloseRestart, retryHint())
 			}
 		})

@@ -11,6 +11,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -91,7 +92,7 @@ func (c *client) routerAPI(e *umf.Envelope, to umf.Address) {
 			}
 			c.failCall(rmid, err)
 		default:
-			c.reply(outAPI, protocol.Message{To: protocol.ClientAddress(c.a.sid), RMid: rmid, Body: data})
+			c.reply(stats.OutAPI, protocol.Message{To: protocol.ClientAddress(c.a.sid), RMid: rmid, Body: data})
 		}
 	})
 }
@@ -145,7 +146,7 @@ type nodeStats struct {
 }
 
 func (n *Node) apiStats(context.Context) (any, error) {
-	sums, err := n.m.sums()
+	sums, err := n.m.Sums()
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +243,7 @@ func (n *Node) apiSessions(ctx context.Context) (any, error) {
 			row.RouterID = entry.Node
 		}
 		if len(list) == maxListedSessions {
-			n.m.dropped.with("session_list").Inc()
+			n.m.Dropped.Inc(stats.DropSessionList)
 			return false
 		}
 		list = append(list, row)
@@ -251,19 +252,19 @@ func (n *Node) apiSessions(ctx context.Context) (any, error) {
 	return list, err
 }
 
-func (n *Node) apiLog(context.Context) (any, error) { return n.clientLog.list(), nil }
+func (n *Node) apiLog(context.Context) (any, error) { return n.clientLog.List(), nil }
 
 // apiRefresh has nothing to do: routes are asked of the services each time.
 func (n *Node) apiRefresh(context.Context) (any, error) { return map[string]any{}, nil }
 
 func (n *Node) apiClear(context.Context) (any, error) {
-	n.clientLog.clear()
+	n.clientLog.Clear()
 	return map[string]any{}, nil
 }
 
 // pong answers a ping to the router.
 func (c *client) pong(e *umf.Envelope) {
-	c.reply(outPong, protocol.Message{ToRaw: e.Raw(umf.From), From: protocol.NoSender, RMid: e.Raw(umf.Mid), Type: protocol.TypePong, Body: []byte(protocol.PongBody)})
+	c.reply(stats.OutPong, protocol.Message{ToRaw: e.Raw(umf.From), From: protocol.NoSender, RMid: e.Raw(umf.Mid), Type: protocol.TypePong, Body: []byte(protocol.PongBody)})
 }
 
 // locate answers wsdir.loc: which node holds a session's socket.
@@ -273,7 +274,7 @@ func (c *client) locate(e *umf.Envelope) {
 	to := append([]byte(nil), e.Raw(umf.From)...)
 	rmid := append([]byte(nil), e.Raw(umf.Mid)...)
 	answer := func(node string) {
-		c.reply(outWsdir, protocol.Message{ToRaw: to, RMid: rmid, Type: protocol.TypeLocate, Body: protocol.AppendLocation(nil, node, sid)})
+		c.reply(stats.OutWsdir, protocol.Message{ToRaw: to, RMid: rmid, Type: protocol.TypeLocate, Body: protocol.AppendLocation(nil, node, sid)})
 	}
 	if !bus.ValidSID(sid) {
 		answer("")

@@ -23,6 +23,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
 	"hydrant/umf"
 )
@@ -47,12 +48,12 @@ func (n *Node) Upgrade(r *wire.Request) (wire.Accept, error) {
 	case n.leaving.Load():
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is stopping", Header: retryLater}
 	case n.short.Load():
-		n.m.shed.with("refused").Inc()
+		n.m.Shed.Inc(stats.ShedRefused)
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is short of memory", Header: retryLater}
 	case !n.fit.Load():
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is not ready", Header: retryLater}
 	case !n.originAllowed(r.Header("Origin"), r.Host()):
-		n.m.dropped.with("origin").Inc()
+		n.m.Dropped.Inc(stats.DropOrigin)
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusForbidden, Reason: "origin is not allowed"}
 	}
 	got := &accepted{}

@@ -11,10 +11,11 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
 )
 
-// The bounds of one client (STYLE rule 4), each of them hit.
+// The bounds of one client, each of them hit.
 
 // closes expects the end of a connection, with this code and a reason.
 func (r *running) closes(c *harness.Client, code protocol.Close) {
@@ -106,7 +107,7 @@ func TestLoopRequestsFull(t *testing.T) {
 		}
 	}
 	answers(elsewhere)
-	r.onLoop(w, func() { w.finish(w.requests.last, nil, "timeout") })
+	r.onLoop(w, func() { w.finish(w.requests.last, nil, stats.RequestTimeout) })
 	answers(here[0]) // there is room again
 }
 

@@ -14,7 +14,7 @@ import (
 	"hydrant/integration/harness"
 )
 
-// The bounds of how sessions come and go (STYLE rule 4), each of them hit.
+// The bounds of how sessions come and go, each of them hit.
 
 // parked waits until the directory says that a session is parked.
 func (r *running) parked(sid string) {

@@ -13,11 +13,12 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
 	"hydrant/umf"
 )
 
-// The bounds of a node (STYLE rule 4), each of them hit: who is at the bound is
+// The bounds of a node, each of them hit: who is at the bound is
 // told so, others notice nothing, what was accepted arrives, and the metric with
 // the bound's name moves.
 
@@ -489,7 +490,7 @@ func TestQueueFullAtAMessage(t *testing.T) {
 func (r *running) holdOutbox(w *worker) (leave func()) {
 	entered, left := make(chan struct{}), make(chan struct{})
 	w.post(func() { // without a subject it fails, and tells
-		w.out.push(op{kind: opPublish, done: func(uint64, error) { close(entered); <-left }})
+		w.out.push(op{kind: stats.OpPublish, done: func(uint64, error) { close(entered); <-left }})
 	})
 	<-entered
 	leave = sync.OnceFunc(func() { close(left) })

@@ -2,12 +2,14 @@ package edge
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"time"
 
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
 )
 
@@ -69,7 +71,7 @@ func (n *Node) Open(conn *wire.Conn) {
 	}
 	c.wait()
 	c.arriving().deadline = w.loop.AfterFunc(n.cfg.HandshakeTimeout, func() {
-		n.m.dropped.with("open_timeout").Inc()
+		n.m.Dropped.Inc(stats.DropOpenTimeout)
 		c.close(protocol.CloseOverload, "session could not be opened in time")
 	})
 	if n.cfg.Auth == "service" {
@@ -176,22 +178,40 @@ func (n *Node) Closed(conn *wire.Conn, _ wire.CloseReason) {
 func (n *Node) Flush(l *wire.Loop) { n.workerOf(l).out.flush() }
 
 // send queues one text frame and reports whether there is room for more.
-func (c *client) send(kind sent, payload []byte) bool {
+func (c *client) send(kind stats.Sent, payload []byte) bool {
 	queued, room := c.conn.Send(payload)
 	switch {
 	case queued:
-		c.w.tally.out[kind].add(len(payload))
+		c.w.tally.Out[kind].Add(len(payload))
 	case !c.closing:
 		// Nothing else bounds what a client asks for and does not read. What
 		// its mailbox holds comes again when it resumes.
-		c.w.node.m.dropped.with("slow").Inc()
+		c.w.node.m.Dropped.Inc(stats.DropSlow)
 		c.close(protocol.CloseSlow, "client does not read")
 	}
 	return room
 }
 
+// errNotQueued marks the span of a message that its socket did not take.
+var errNotQueued = errors.New("edge: client does not read")
+
+// sendTraced is send for a message that may be part of a trace. Its span ends
+// when the frame is queued, which is written at the end of the loop's iteration.
+func (c *client) sendTraced(kind stats.Sent, parent string, payload []byte) bool {
+	span := c.w.tracing.delivery(parent, kind)
+	room := c.send(kind, payload)
+	if span != nil {
+		var err error
+		if c.closing {
+			err = errNotQueued
+		}
+		endSpan(span, err)
+	}
+	return room
+}
+
 // reply sends a message of the edge itself.
-func (c *client) reply(kind sent, msg protocol.Message) bool {
+func (c *client) reply(kind stats.Sent, msg protocol.Message) bool {
 	w := c.w
 	w.buf = w.encode(w.buf[:0], msg)
 	return c.send(kind, w.buf)
@@ -215,7 +235,7 @@ func (c *client) close(code protocol.Close, reason string) {
 	if a := c.a; a != nil && a.listening && !a.suspended && code != protocol.CloseSlow {
 		a.core.Release(a)
 	}
-	c.w.node.m.closeFrames.with(code.String()).Inc()
+	c.w.node.m.Closes.Inc(code)
 	c.conn.Close(code.Number(), reason)
 }
 
@@ -228,7 +248,7 @@ func (c *client) discard(code protocol.Close, reason string) {
 	}
 	c.closing = true
 	c.stopTimers()
-	c.w.node.m.closeFrames.with(code.String()).Inc()
+	c.w.node.m.Closes.Inc(code)
 	c.conn.Discard(code.Number(), reason)
 }
 
@@ -263,12 +283,12 @@ func (c *client) welcome(a *attachment) {
 		welcome.Token = r.token
 		body = welcome.Append(nil)
 		a.event(bus.SessionOpened, "")
-		n.m.lifecycle.with("opened").Inc()
+		n.m.Lifecycle.Inc(stats.Opened)
 	} else {
 		body = welcome.AppendAnswer(nil, protocol.Resumed)
 		a.event(bus.SessionResumed, "")
-		n.m.lifecycle.with("resumed").Inc()
-		n.m.resumes.with("ok").Inc()
+		n.m.Lifecycle.Inc(stats.Resumed)
+		n.m.Resumes.Inc(protocol.Resumed)
 		a.Dirty()
 	}
 	r.auth, r.token = nil, ""
@@ -284,5 +304,5 @@ func (c *client) greeting(sid string) protocol.Welcome {
 
 // greet sends a connection message.
 func (c *client) greet(sid string, body []byte) {
-	c.reply(outConnection, protocol.Message{To: protocol.ClientAddress(sid), Type: protocol.TypeConnection, Body: body})
+	c.reply(stats.OutConnection, protocol.Message{To: protocol.ClientAddress(sid), Type: protocol.TypeConnection, Body: body})
 }

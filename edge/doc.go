@@ -93,11 +93,6 @@
 //
 // # Design
 //
-// Counting a message is an addition to a number of its loop's own (tally), which
-// a scrape adds up (collector). Rejected: Prometheus' instruments for what
-// happens with each message. All loops would write the same cache lines, and a
-// histogram of theirs costs more than the rest of the counting.
-//
 // Loops never call nats.go. It holds its lock while it writes to its socket, so
 // that a server that stopped reading would stop the loop and all its clients.
 // The outbox costs one copy and one wake-up for each iteration of a loop.

@@ -40,23 +40,3 @@ func TestGuessLimiter(t *testing.T) {
 		t.Error("not refilled")
 	}
 }
-
-func TestClientLogIsBounded(t *testing.T) {
-	gone := 0
-	l := clientLog{full: func() { gone++ }}
-	for range clientLogEntries + 3 {
-		l.add("sid", netip.MustParseAddr("192.0.2.1"), []byte(`{"n":1}`))
-	}
-	l.add("last", netip.MustParseAddr("192.0.2.1"), make([]byte, clientLogBytes+1))
-	entries := l.list()
-	if len(entries) != clientLogEntries || gone != 4 || entries[len(entries)-1].ClientID != "last" {
-		t.Errorf("%d entries, %d gone, last %+v", len(entries), gone, entries[len(entries)-1])
-	}
-	if string(entries[len(entries)-1].Body) != `"(too long)"` {
-		t.Errorf("kept a long body")
-	}
-	l.clear()
-	if len(l.list()) != 0 {
-		t.Error("not cleared")
-	}
-}

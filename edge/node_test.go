@@ -116,7 +116,7 @@ func TestListenAddressInUse(t *testing.T) {
 	}
 }
 
-// TestConnectionsWithinDescriptors (FAILURES P14): without a bound of its own a
+// TestConnectionsWithinDescriptors: without a bound of its own a
 // node takes no more sockets than leave descriptors for NATS, and for telling
 // how it is.
 func TestConnectionsWithinDescriptors(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
 )
 
@@ -180,7 +181,7 @@ func TestStallWithoutNATS(t *testing.T) {
 	defer r.network.Set(harness.Weather{})
 	w.post(func() {
 		a := w.attachments[busy.ID]
-		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, busy.ID))
+		a.client.send(stats.OutMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, busy.ID))
 		r.Stalled(w.loop, time.Minute)
 	})
 	if code := r.closed(busy); code == protocol.CloseTakenOver.Number() {
@@ -213,7 +214,7 @@ func TestStallWhileVerifying(t *testing.T) {
 	entered, left := make(chan struct{}), make(chan struct{})
 	w.post(func() {
 		a := w.attachments[c.ID]
-		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
+		a.client.send(stats.OutMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
 		r.Stalled(w.loop, time.Minute)
 		close(entered)
 		<-left
@@ -308,7 +309,7 @@ func TestResumeWithQueue(t *testing.T) {
 	r.onLoop(w, func() {
 		a := w.attachments[c.ID]
 		a.used = true
-		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
+		a.client.send(stats.OutMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
 		a.suspend(true) // with many sessions, its turn to be verified comes later
 	})
 	r.steal(c.ID, bus.StateLive)
@@ -332,7 +333,7 @@ func TestKickWhileHeld(t *testing.T) {
 	c := here[0]
 	r.onLoop(w, func() {
 		a := w.attachments[c.ID]
-		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
+		a.client.send(stats.OutMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
 		a.suspend(true) // with many sessions, its turn to be verified comes later
 	})
 	r.kick(c.ID)
@@ -576,7 +577,7 @@ func TestYoungSession(t *testing.T) {
 	}
 	r.onLoop(w, w.renew)
 	r.onLoop(w, w.renew)
-	r.onLoop(w, func() { w.out.push(op{kind: opPublish, subject: subject}) })
+	r.onLoop(w, func() { w.out.push(op{kind: stats.OpPublish, subject: subject}) })
 	for _, sid := range []string{here[0].ID, end} {
 		m, err := words.NextMsg(harness.Patience)
 		if err != nil {

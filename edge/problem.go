@@ -8,6 +8,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 )
 
 // Conditions that clients are told about; protocol.Code has their words.
@@ -19,9 +20,9 @@ var (
 
 // fail tells a client that one message was not taken. The connection stays.
 func (c *client) fail(rmid []byte, code protocol.Code, text string) {
-	c.w.node.m.errors.with(code.String()).Inc()
+	c.w.node.m.Errors.Inc(code)
 	body := protocol.AppendError(make([]byte, 0, len(text)+64), code, text)
-	c.reply(outError, protocol.Message{To: protocol.AnyClient, RMid: rmid, Type: protocol.TypeError, Body: body})
+	c.reply(stats.OutError, protocol.Message{To: protocol.AnyClient, RMid: rmid, Type: protocol.TypeError, Body: body})
 }
 
 // refuse tells a client what is wrong and closes the connection.

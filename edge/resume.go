@@ -9,6 +9,7 @@ import (
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -200,7 +201,7 @@ func (n *Node) abandon(sid string, cl claim) {
 			n.log.Debug("claimed session not parked; a resume finds it as it is", "sid", sid, "error", err)
 		}
 	}) {
-		n.m.dropped.with("directory_cleanup").Inc()
+		n.m.Dropped.Inc(stats.DropDirectoryCleanup)
 	}
 }
 
@@ -255,7 +256,7 @@ func (c *client) takeOver(r protocol.Resume, cl claim, stalled bool) {
 func (c *client) notResumed(err error) {
 	n := c.w.node
 	outcome := outcomeOf(err)
-	n.m.resumes.with(outcome.String()).Inc()
+	n.m.Resumes.Inc(outcome)
 	switch outcome {
 	case protocol.ResumeLost:
 		c.close(protocol.CloseTakenOver, "another connection resumed the session first")
@@ -268,7 +269,7 @@ func (c *client) notResumed(err error) {
 	c.failures++
 	c.welcomeBack(outcome, c.a.sid)
 	if c.failures > maxFailedResumes || !n.guesses.allow(c.addr(), c.w.loop.Now()) {
-		n.m.dropped.with("guesses").Inc()
+		n.m.Dropped.Inc(stats.DropGuesses)
 		c.close(protocol.ClosePolicy, "too many failed resumes")
 	}
 }

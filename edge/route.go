@@ -10,6 +10,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -25,7 +26,7 @@ func (c *client) route(p []byte) {
 		err = e.Check()
 	}
 	if err != nil {
-		c.took(inInvalid)
+		c.took(stats.InInvalid)
 		c.refuse(nil, protocol.CodeInvalid, fmt.Sprintf("HR: Invalid UMF message: %s closing connection", protocol.Quote(p)))
 		return
 	}
@@ -33,7 +34,7 @@ func (c *client) route(p []byte) {
 		return
 	}
 	if len(e.Raw(umf.Mid)) > bus.MaxMid || len(e.Raw(umf.From)) > umf.MaxAddress {
-		c.took(inInvalid)
+		c.took(stats.InInvalid)
 		c.fail(e.Raw(umf.Mid), protocol.CodeInvalid, "mid or from is too long") // they are kept until there is an answer
 		return
 	}
@@ -41,7 +42,7 @@ func (c *client) route(p []byte) {
 	text, _ := e.Text(umf.To, buf[:0])
 	to, err := umf.ParseAddress(text)
 	if err != nil {
-		c.took(inBadAddress)
+		c.took(stats.InBadAddress)
 		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid to address")
 		return
 	}
@@ -57,6 +58,9 @@ func (c *client) route(p []byte) {
 	}
 }
 
+// took counts the message that is being handled.
+func (c *client) took(kind stats.Received) { c.w.tally.In[kind].Add(c.w.size) }
+
 // verify checks the signature of what came in, before anything is changed.
 func (c *client) verify(e *umf.Envelope) bool {
 	n := c.w.node
@@ -67,7 +71,7 @@ func (c *client) verify(e *umf.Envelope) bool {
 	if err == nil {
 		return true
 	}
-	c.took(inBadSignature)
+	c.took(stats.InBadSignature)
 	text, code, closes := signatureProblem(err)
 	c.fail(e.Raw(umf.Mid), code, text)
 	if closes {
@@ -85,7 +89,7 @@ func (c *client) routeRouter(e *umf.Envelope, to umf.Address) {
 		return
 	}
 	if to.Method != "" {
-		c.took(inAPI)
+		c.took(stats.InAPI)
 		c.routerAPI(e, to)
 		return
 	}
@@ -93,23 +97,23 @@ func (c *client) routeRouter(e *umf.Envelope, to umf.Address) {
 	typ, _ := e.Text(umf.Type, buf[:0])
 	switch string(typ) {
 	case protocol.TypeAck:
-		c.took(inAck)
+		c.took(stats.InAck)
 		c.acknowledge(e)
 	case protocol.TypePing:
-		c.took(inPing)
+		c.took(stats.InPing)
 		c.pong(e)
 	case protocol.TypeLog:
-		c.took(inLog)
-		n.clientLog.add(c.a.sid, c.addr(), e.Raw(umf.Body))
+		c.took(stats.InLog)
+		n.clientLog.Add(c.a.sid, c.addr(), e.Raw(umf.Body))
 	case protocol.TypeLocate:
-		c.took(inWsdir)
+		c.took(stats.InWsdir)
 		c.locate(e)
 	case protocol.TypeReconnect, protocol.TypeReconnection:
-		c.took(inResume)
+		c.took(stats.InResume)
 		c.resume(e)
 	default:
 		if e.Falsy(umf.Forward) {
-			c.took(inUnrecognized)
+			c.took(stats.InUnrecognized)
 			c.refuse(e.Raw(umf.Mid), protocol.CodeUnrecognized, "Unrecognized Hydra Router request")
 			return
 		}
@@ -145,7 +149,7 @@ func (c *client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	n := w.node
 	subject, err := serviceSubject(address)
 	if err != nil {
-		c.took(inBadAddress)
+		c.took(stats.InBadAddress)
 		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid to address")
 		return
 	}
@@ -160,17 +164,17 @@ func (c *client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 		return
 	}
 	if address.Method != "" {
-		c.took(inRequest)
+		c.took(stats.InRequest)
 		c.request(e, f.Mid, subject, address.Service, data)
 		return
 	}
-	c.took(inService)
+	c.took(stats.InService)
 	reply, err := bus.ReplySubject(n.id, c.a.sid, string(f.Mid))
 	if err != nil {
 		panic(err) // the names are this node's own, and mid was measured
 	}
-	header, span := c.trace(inService, address.Service, e, c.a.serviceHeader())
-	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, span: span, at: w.age(),
+	header, span := w.tracing.frame(stats.InService, address.Service, e, c.a.serviceHeader())
+	w.out.push(op{kind: stats.OpPublish, subject: subject, reply: reply, header: header, data: data, span: span, at: w.age(),
 		done: w.reportTo(c.a.sid, append([]byte(nil), f.Mid...))})
 }
 
@@ -188,7 +192,7 @@ func (c *client) admit(e *umf.Envelope, f *protocol.Completion) ([]byte, bool) {
 		return nil, false
 	}
 	if !w.out.room(len(w.buf)) {
-		n.m.outboxFull.Inc()
+		n.m.OutboxFull.Inc()
 		c.fail(f.Mid, protocol.CodeOverload, "Messaging is overloaded")
 		return nil, false
 	}
@@ -227,7 +231,7 @@ func (w *worker) report(sid string, rmid []byte, err error) {
 // enqueue stores work for a service.
 func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
 	w := c.w
-	c.took(inWork)
+	c.took(stats.InWork)
 	f := protocol.Complete(e, w.loop.Now())
 	w.text = c.a.appendVia(w.text[:0])
 	f.Set(umf.Via, w.text)
@@ -236,8 +240,8 @@ func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
 	if !ok {
 		return
 	}
-	header, span := c.trace(inWork, target.Service, e, c.a.serviceHeader())
-	w.out.push(op{kind: opWork, subject: target.Service, data: data, header: header, span: span, at: w.age(),
+	header, span := w.tracing.frame(stats.InWork, target.Service, e, c.a.serviceHeader())
+	w.out.push(op{kind: stats.OpWork, subject: target.Service, data: data, header: header, span: span, at: w.age(),
 		mid: string(f.Mid), from: c.a.sid, done: w.reportTo(c.a.sid, append([]byte(nil), f.Mid...))})
 }
 
@@ -246,7 +250,7 @@ func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
 func (c *client) deliver(e *umf.Envelope, to []byte, sid string, forwarded bool) {
 	w := c.w
 	n := w.node
-	c.took(inClient)
+	c.took(stats.InClient)
 	if !bus.ValidSID(sid) {
 		c.fail(e.Raw(umf.Mid), protocol.CodeUnknownSession, "No such client")
 		if forwarded {
@@ -262,7 +266,7 @@ func (c *client) deliver(e *umf.Envelope, to []byte, sid string, forwarded bool)
 		return
 	}
 	d := delivery{from: c.a.sid, to: sid, mid: append([]byte(nil), f.Mid...), data: data, ttl: protocol.TTL(e), at: w.age()}
-	d.header, d.span = c.trace(inClient, "", e, nil)
+	d.header, d.span = w.tracing.frame(stats.InClient, "", e, nil)
 	if waiting, ok := w.lookups[sid]; ok {
 		c.await(sid, waiting, d)
 		return
@@ -298,7 +302,7 @@ const maxWaiting = 1024
 // await keeps the order of messages to a session that is being looked up.
 func (c *client) await(sid string, waiting []delivery, d delivery) {
 	if len(waiting) >= maxWaiting {
-		c.w.node.m.dropped.with("look_up").Inc()
+		c.w.node.m.Dropped.Inc(stats.DropLookUp)
 		endSpan(d.span, errBusy)
 		c.fail(d.mid, protocol.CodeOverload, "Too many messages wait for a look-up")
 		return
@@ -310,7 +314,7 @@ func (c *client) await(sid string, waiting []delivery, d delivery) {
 // store hands a message to the mailbox. The message id lets a client repeat a
 // message without doubling it, and only its own.
 func (w *worker) store(d delivery) {
-	w.out.push(op{kind: opStore, sid: d.to, data: d.data, ttl: d.ttl, header: d.header, span: d.span, at: d.at,
+	w.out.push(op{kind: stats.OpStore, sid: d.to, data: d.data, ttl: d.ttl, header: d.header, span: d.span, at: d.at,
 		mid: string(d.mid), from: d.from, done: w.reportTo(d.from, d.mid)})
 }
 
@@ -328,7 +332,7 @@ func (w *worker) lookup(sid string, d delivery) {
 			case exists:
 				w.store(d)
 			case err != nil:
-				w.node.m.natsErrors.with("look_up").Inc()
+				w.node.m.NATSErrors.Inc(stats.OpLookUp)
 				endSpan(d.span, err)
 				w.report(d.from, d.mid, err)
 			default:

@@ -115,7 +115,7 @@ func (r *running) metric(series string) float64 {
 // metrics are all counters and gauges, as metric names them.
 func (r *running) metrics() map[string]float64 {
 	r.t.Helper()
-	families, err := r.m.registry.Gather()
+	families, err := r.m.Registry.Gather()
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -23,12 +24,12 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 		return nil, false
 	}
 	if !n.originAllowed(r.Header.Get("Origin"), r.Host) {
-		n.m.dropped.with("origin").Inc()
+		n.m.Dropped.Inc(stats.DropOrigin)
 		writeEnvelope(w, http.StatusForbidden, "Origin is not allowed", nil)
 		return nil, false
 	}
 	if n.short.Load() {
-		n.m.shed.with("refused").Inc()
+		n.m.Shed.Inc(stats.ShedRefused)
 		writeEnvelope(w, http.StatusServiceUnavailable, "Node is short of memory", nil)
 		return nil, false
 	}

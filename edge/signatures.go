@@ -7,6 +7,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -27,13 +28,13 @@ type signatures struct {
 	seen   *recent
 }
 
-func newSignatures(cfg *Config, m *metrics) *signatures {
+func newSignatures(cfg *Config, m *stats.Metrics) *signatures {
 	if cfg.Signature != "required" {
 		return nil
 	}
 	s := &signatures{keys: umf.NewKeys(cfg.SignatureKeys...), window: cfg.SignatureWindow}
 	if s.window > 0 {
-		s.seen = newRecent(maxReplayMids, m.dropped.with("replay_table").Inc)
+		s.seen = newRecent(maxReplayMids, m.Dropped.Counting(stats.DropReplayTable))
 	}
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -14,7 +15,7 @@ import (
 // sent the message before.
 func TestReplayTableFull(t *testing.T) {
 	keys, now := umf.NewKeys("secret"), time.Now()
-	s := newSignatures(&Config{Signature: "required", SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, newMetrics())
+	s := newSignatures(&Config{Signature: "required", SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, stats.New())
 	s.seen.limit = 1
 	for i, want := range []error{nil, errReplayFull} {
 		e := new(umf.Envelope)
@@ -40,7 +41,7 @@ func TestReplayTableFull(t *testing.T) {
 // its signature does not depend on that (HYDRA.md, "Signed messages" 5 and 6).
 func TestReplay(t *testing.T) {
 	keys, now := umf.NewKeys("secret"), time.Now()
-	s := newSignatures(&Config{Signature: "required", SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, newMetrics())
+	s := newSignatures(&Config{Signature: "required", SignatureKeys: []string{"secret"}, SignatureWindow: time.Minute}, stats.New())
 	ts := umf.AppendTimestamp(nil, now)
 	message := func(mid, signature string) *umf.Envelope {
 		t.Helper()
