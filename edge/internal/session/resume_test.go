@@ -72,7 +72,7 @@ func TestResumeVerdicts(t *testing.T) {
 		{0, 20, []AnchorState{f}, "[20 0]", "rollback 1-11", 12},
 	} {
 		t.Run(fmt.Sprintf("%d,%d,%v", c.floor, c.seen, c.answers), func(t *testing.T) {
-			s, fx := New(Acked, &Options{}), &outcome{}
+			s, fx := newSession(Acked, &Options{}), &outcome{}
 			s.Attach(c.floor, c.seen, false, fx)
 			s.Live(Copy{Seq: 40, Prev: 39, Mark: fx.marks, TTL: true}, fx)
 			for i := 0; i < len(fx.asked); i++ {
