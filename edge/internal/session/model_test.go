@@ -70,7 +70,7 @@ func (w *world) step() {
 	}
 }
 
-// progress does what is next in an undisturbed course.
+// progress takes the next step of an undisturbed course.
 func (h *host) progress() {
 	r := h.w.rng
 	switch {
@@ -92,11 +92,11 @@ func (w *world) publish(h *host) {
 	r := w.rng
 	box, n := h.box, 1
 	if !h.born {
-		return // nobody knows the session's id
+		return // no sender knows the session's id yet
 	}
 	switch r.IntN(6) {
 	case 0:
-		box = 1000 // somebody else's
+		box = 1000 // another mailbox
 	case 1:
 		n = 1 + r.IntN(6)
 	}
@@ -109,7 +109,7 @@ func (w *world) publish(h *host) {
 	}
 }
 
-// socket moves what is on its way between node and client.
+// socket moves a message on its way between node and client.
 func (h *host) socket() {
 	r := h.w.rng
 	switch {
@@ -187,7 +187,7 @@ func (w *world) fault(h *host, n int) {
 				}
 			}
 		}
-	case 12: // somebody else's marker, of a former or a next owner
+	case 12: // a marker of a former or a next owner
 		if h.born {
 			w.marks++
 			w.st.put(h.box, w.marks, 3)

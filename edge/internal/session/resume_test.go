@@ -29,9 +29,10 @@ func (o *outcome) Write(m Out) bool {
 	return true
 }
 
-// TestResumeVerdicts goes through what the leader can say about the positions
-// of a resume while 37 and 39 are in the mailbox: which are asked for, what is
-// declared, and where reading goes on. In another log 12 is there as well.
+// TestResumeVerdicts goes through the answers that the leader can give about the
+// positions of a resume while 37 and 39 are in the mailbox: which positions the
+// session asks for, which gap it declares, and where it reads on. In another
+// log 12 is there as well.
 func TestResumeVerdicts(t *testing.T) {
 	const p, g, f = Present, Gone, Foreign
 	for _, c := range []struct {

@@ -52,7 +52,7 @@ type host struct {
 	entryLog              int
 	known                 bool // the entry exists
 	entering              bool // … when the first marker is back
-	born                  bool // the first marker left before anybody knew the session's id: stored or lost
+	born                  bool // the first marker left before any sender knew the session's id: stored or lost
 
 	s        *Session
 	opts     Options
@@ -288,7 +288,7 @@ func (h *host) up() {
 	h.event(fmt.Sprintf("attach %d %d", floor, seen), func() { h.s.Attach(floor, seen, false, h) })
 }
 
-// blind excuses what nobody can notice: while only sequences were known of the
+// blind excuses a loss that cannot be noticed: while only sequences were known of the
 // session's position, the store went back and then stored another message of
 // the same mailbox under one of them, or lost what was there.
 func (h *host) blind(pos uint64, log int) {
