@@ -114,7 +114,7 @@ func (w *worker) shed() {
 			if closed == most {
 				return
 			}
-			if c := conn.Data().(*client); !c.closing && conn.Holds() >= least {
+			if c := conn.Data().(*client); !c.closing && conn.Footprint() >= least {
 				closed++
 				w.node.m.Shed.Inc(stats.ShedClosed)
 				c.discard(protocol.CloseOverload, retryHint()) // its queue would stay until the peer has read it

@@ -141,7 +141,7 @@ func (a *attachment) reactivate() {
 	}
 	a.suspended = false
 	if a.client != nil {
-		a.client.conn.Release()
+		a.client.conn.Thaw()
 	}
 	if w := a.waiting; w != nil {
 		late := w.late
@@ -164,7 +164,7 @@ func (a *attachment) suspend(hold bool) bool {
 		return false
 	}
 	if hold && a.client != nil {
-		a.client.conn.Hold()
+		a.client.conn.Freeze()
 		if a.client.conn.Buffered() > 0 {
 			a.wait().queued = true
 		}
@@ -183,7 +183,7 @@ func (a *attachment) unverified() {
 	case a.waiting != nil && a.waiting.queued:
 		a.client.discard(protocol.CloseOverload, "session could not be verified in time")
 	default:
-		a.client.conn.Release()
+		a.client.conn.Thaw()
 	}
 }
 

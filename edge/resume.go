@@ -245,7 +245,7 @@ func (c *client) takeOver(r protocol.Resume, cl claim, stalled bool) {
 		c.close(protocol.CloseOverload, "session could not be resumed in time")
 	})
 	w.attach(a, floor, seen)
-	c.conn.Release() // it may be held for the session that it had, of which nothing is queued
+	c.conn.Thaw() // it may be frozen for the session that it had, of which nothing is queued
 	// Who asked for it while there was no connection was not heard, nor in time
 	// where the process stood still.
 	if (stalled || cl.epoch < w.epoch) && a.suspend(stalled) {
