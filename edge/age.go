@@ -3,6 +3,8 @@ package edge
 import (
 	"math/rand/v2"
 	"time"
+
+	"hydrant/edge/internal/protocol"
 )
 
 // Connections live for hours, so a node that has just joined would stay empty.
@@ -41,8 +43,8 @@ func (w *worker) retire() {
 		c.retireAt = 0
 		w.loop.AfterFunc(max(left, 0), func() {
 			if !c.closing {
-				w.node.m.retired.Inc()
-				c.close(closeRestart, retryHint())
+				w.node.m.Retired.Inc()
+				c.close(protocol.CloseRestart, retryHint())
 			}
 		})
 	}

@@ -11,6 +11,8 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -25,7 +27,7 @@ type apiRoute struct {
 }
 
 // apiRoutes are the routes that answer with data, over WebSocket and HTTP. A
-// longer path is another path (HYDRA.md).
+// longer path is another path.
 var apiRoutes = map[string]apiRoute{
 	"version":       {serve: (*Node).apiVersion},
 	"health":        {serve: (*Node).apiHealth},
@@ -71,8 +73,8 @@ func (c *client) routerAPI(e *umf.Envelope, to umf.Address) {
 	path, _, _ := strings.Cut(to.Path, "?")
 	route, ok := n.lookupRoute(path, n.isAdmin(string(authorization)))
 	if !ok {
-		text := "Route " + sanitize([]byte(path[:min(len(path), quoteLimit)])) + " is not routable."
-		c.fail(rmid, codeNotRoutable, text)
+		text := "Route " + protocol.Quote([]byte(path)) + " is not routable."
+		c.fail(rmid, protocol.CodeNotRoutable, text)
 		return
 	}
 	job := func(ctx context.Context) (json.RawMessage, error) {
@@ -91,7 +93,7 @@ func (c *client) routerAPI(e *umf.Envelope, to umf.Address) {
 			}
 			c.failCall(rmid, err)
 		default:
-			c.reply(outAPI, outgoing{to: c.a.sid + "@client:/", rmid: rmid, body: data})
+			c.reply(stats.OutAPI, protocol.Message{To: protocol.ClientAddress(c.a.sid), RMid: rmid, Body: data})
 		}
 	})
 }
@@ -145,7 +147,7 @@ type nodeStats struct {
 }
 
 func (n *Node) apiStats(context.Context) (any, error) {
-	sums, err := n.m.sums()
+	sums, err := n.m.Sums()
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +244,7 @@ func (n *Node) apiSessions(ctx context.Context) (any, error) {
 			row.RouterID = entry.Node
 		}
 		if len(list) == maxListedSessions {
-			n.m.dropped.with("session_list").Inc()
+			n.m.Dropped.Inc(stats.DropSessionList)
 			return false
 		}
 		list = append(list, row)
@@ -251,19 +253,19 @@ func (n *Node) apiSessions(ctx context.Context) (any, error) {
 	return list, err
 }
 
-func (n *Node) apiLog(context.Context) (any, error) { return n.clientLog.list(), nil }
+func (n *Node) apiLog(context.Context) (any, error) { return n.clientLog.List(), nil }
 
 // apiRefresh has nothing to do: routes are asked of the services each time.
 func (n *Node) apiRefresh(context.Context) (any, error) { return map[string]any{}, nil }
 
 func (n *Node) apiClear(context.Context) (any, error) {
-	n.clientLog.clear()
+	n.clientLog.Clear()
 	return map[string]any{}, nil
 }
 
-// pong answers a ping to the router: HYDRA.md.
+// pong answers a ping to the router.
 func (c *client) pong(e *umf.Envelope) {
-	c.reply(outPong, outgoing{toRaw: e.Raw(umf.From), from: noSender, rmid: e.Raw(umf.Mid), typ: "pong", body: []byte(`{"typ":"pong"}`)})
+	c.reply(stats.OutPong, protocol.Message{ToRaw: e.Raw(umf.From), From: protocol.NoSender, RMid: e.Raw(umf.Mid), Type: protocol.TypePong, Body: []byte(protocol.PongBody)})
 }
 
 // locate answers wsdir.loc: which node holds a session's socket.
@@ -273,9 +275,7 @@ func (c *client) locate(e *umf.Envelope) {
 	to := append([]byte(nil), e.Raw(umf.From)...)
 	rmid := append([]byte(nil), e.Raw(umf.Mid)...)
 	answer := func(node string) {
-		text := umf.AppendString([]byte(`{"routerID":`), node)
-		text = umf.AppendString(append(text, `,"clientID":`...), sid)
-		c.reply(outWsdir, outgoing{toRaw: to, rmid: rmid, typ: "wsdir.loc", body: append(text, '}')})
+		c.reply(stats.OutWsdir, protocol.Message{ToRaw: to, RMid: rmid, Type: protocol.TypeLocate, Body: protocol.AppendLocation(nil, node, sid)})
 	}
 	if !bus.ValidSID(sid) {
 		answer("")

@@ -8,6 +8,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
 )
 
@@ -90,7 +91,7 @@ func (w *worker) open(c *client, token string) *attachment {
 	return a
 }
 
-// attach subscribes and lets the machine run: DESIGN §5 "Attach".
+// attach subscribes and lets the machine run.
 func (w *worker) attach(a *attachment, floor, seen uint64) {
 	if before := w.attachments[a.sid]; before != nil {
 		before.lost() // to a node that did not reach this one, where the session is from now
@@ -98,7 +99,7 @@ func (w *worker) attach(a *attachment, floor, seen uint64) {
 	a.listening = true
 	a.core.Init(a.class, &w.node.sessionOptions)
 	w.attachments[a.sid] = a
-	w.out.push(op{kind: opSubscribe, subject: a.liveSubject(), a: a})
+	w.out.push(op{kind: stats.OpSubscribe, subject: a.liveSubject(), a: a})
 	a.core.Attach(floor, seen, a.fresh, a)
 }
 
@@ -125,11 +126,11 @@ func (a *attachment) stopListening() {
 		return
 	}
 	a.listening = false
-	a.w.node.m.sessions.WithLabelValues(a.core.State().String()).Dec()
+	a.w.node.m.Sessions.End(a.core.State())
 	a.core.Stop()
 	a.setTimer(0)
 	a.StopReading()
-	a.w.out.push(op{kind: opUnsubscribe, subject: a.liveSubject(), a: a})
+	a.w.out.push(op{kind: stats.OpUnsubscribe, subject: a.liveSubject(), a: a})
 }
 
 // enter writes the first directory entry of a fresh session, when the machine

@@ -14,6 +14,8 @@ import (
 	"hydrant/bus"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
 )
 
@@ -36,12 +38,12 @@ func (n *Node) Upgrade(r *wire.Request) (wire.Accept, error) {
 	case n.leaving.Load():
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is stopping", Header: retryLater}
 	case n.short.Load():
-		n.m.shed.with("refused").Inc()
+		n.m.Shed.Inc(stats.ShedRefused)
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is short of memory", Header: retryLater}
 	case !n.fit.Load():
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: "node is not ready", Header: retryLater}
 	case !access.Origins(n.cfg.AllowedOrigins).Allow(r.Header("Origin"), r.Host()):
-		n.m.dropped.with("origin").Inc()
+		n.m.Dropped.Inc(stats.DropOrigin)
 		return wire.Accept{}, &wire.Rejection{Status: http.StatusForbidden, Reason: "origin is not allowed"}
 	}
 	got := &accepted{}
@@ -60,14 +62,14 @@ func (n *Node) Upgrade(r *wire.Request) (wire.Accept, error) {
 	}
 	// The first offer stands, as in the original, where umf.ack.v1 is not among
 	// them: browsers fail where none is selected.
-	protocol := ""
+	chosen := ""
 	offered := r.Protocols()
-	if got.acked = slices.Contains(offered, subprotocolAck); got.acked {
-		protocol = subprotocolAck
+	if got.acked = slices.Contains(offered, protocol.SubprotocolAck); got.acked {
+		chosen = protocol.SubprotocolAck
 	} else if len(offered) > 0 {
-		protocol = offered[0]
+		chosen = offered[0]
 	}
-	return wire.Accept{Protocol: protocol, Data: got}, nil
+	return wire.Accept{Protocol: chosen, Data: got}, nil
 }
 
 // isAdmin checks the bearer token of administrators.
@@ -107,7 +109,7 @@ func (c *client) expireAt(at time.Time) {
 		return
 	}
 	left := max(at.Sub(c.w.loop.Now()), time.Millisecond)
-	c.expiry = c.w.loop.AfterFunc(left, func() { c.close(closeUnauthentic, "token expired") })
+	c.expiry = c.w.loop.AfterFunc(left, func() { c.close(protocol.CloseUnauthentic, "token expired") })
 }
 
 // authenticate asks EDGE_AUTH_SERVICE about a client. What the client sends
@@ -115,19 +117,19 @@ func (c *client) expireAt(at time.Time) {
 func (c *client) authenticate(got *accepted) {
 	w := c.w
 	n := w.node
-	refuse := func() { c.close(closeUnauthentic, "authentication failed") }
+	refuse := func() { c.close(protocol.CloseUnauthentic, "authentication failed") }
 	body, err := json.Marshal(access.Question{IP: c.addr().String(), Origin: got.origin, Token: got.token, URL: got.uri})
 	if err != nil {
 		refuse()
 		return
 	}
-	msg := outgoing{to: n.cfg.AuthService + ":[POST]/v1/auth", typ: "auth", body: body}
+	msg := protocol.Message{To: n.cfg.AuthService + ":[POST]/v1/auth", Type: "auth", Body: body}
 	subject, err := bus.ServiceSubject(n.cfg.AuthService)
 	if err != nil {
 		refuse()
 		return
 	}
-	if !w.ask(c, subject, nil, msg.append(nil, w), nil, func(answer *nats.Msg) {
+	if !w.ask(c, subject, nil, w.encode(nil, msg), nil, func(answer *nats.Msg) {
 		if c.closing {
 			return
 		}
@@ -135,7 +137,7 @@ func (c *client) authenticate(got *accepted) {
 			refuse()
 			return
 		}
-		verdict := append([]byte(nil), answerBody(&w.inner, answer.Data)...)
+		verdict := append([]byte(nil), protocol.AnswerBody(&w.inner, answer.Data)...)
 		identity, err := access.ReadVerdict(answer.Data, verdict)
 		if err != nil {
 			refuse()

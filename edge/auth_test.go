@@ -10,6 +10,7 @@ import (
 	"hydrant/bus"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
 	"hydrant/integration/harness"
 )
 
@@ -63,7 +64,7 @@ func TestAuthServiceRefuses(t *testing.T) {
 // TestReplayFullKeepsTheConnection: nothing is wrong with a message that found no
 // room to be remembered, so its sender is told of an overload.
 func TestReplayFullKeepsTheConnection(t *testing.T) {
-	if _, code, closes := signatureProblem(access.ErrReplayFull); code != codeOverload || closes {
+	if _, code, closes := signatureProblem(access.ErrReplayFull); code != protocol.CodeOverload || closes {
 		t.Errorf("told as %s, closing: %v", code, closes)
 	}
 }

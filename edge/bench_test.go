@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
 
@@ -35,12 +36,11 @@ func BenchmarkFrameToSubject(b *testing.B) {
 		if _, err := serviceSubject(address); err != nil {
 			b.Fatal(err)
 		}
-		var f completion
-		f.complete(&e, time.Time{})
+		f := protocol.Complete(&e, time.Time{})
 		via = a.appendVia(via[:0])
-		f.set(umf.Via, via)
-		text = e.AppendShort(text[:0], f.sets[:f.n]...)
-		if _, err := bus.ReplySubject(n.id, a.sid, string(f.mid)); err != nil {
+		f.Set(umf.Via, via)
+		text = e.AppendShort(text[:0], f.Sets()...)
+		if _, err := bus.ReplySubject(n.id, a.sid, string(f.Mid)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -10,17 +10,19 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
 )
 
-// The bounds of one client (STYLE rule 4), each of them hit.
+// The bounds of one client, each of them hit.
 
 // closes expects the end of a connection, with this code and a reason.
-func (r *running) closes(c *harness.Client, code int) {
+func (r *running) closes(c *harness.Client, code protocol.Close) {
 	r.t.Helper()
 	got, reason, err := c.Closed(context.WithoutCancel(r.t.Context()))
-	if got != code || reason == "" || err != nil {
-		r.t.Errorf("closed with %d %q, %v, want %d", got, reason, err, code)
+	if got != code.Number() || reason == "" || err != nil {
+		r.t.Errorf("closed with %d %q, %v, want %s", got, reason, err, code)
 	}
 }
 
@@ -40,7 +42,7 @@ func TestRequestsFull(t *testing.T) {
 	for range maxRequestsPerClient {
 		r.send(c, question())
 	}
-	r.moves(`hydrant_requests_total{result="refused"}`, func() { r.refuses(c, codeOverload, question()) })
+	r.moves(`hydrant_requests_total{result="refused"}`, func() { r.refuses(c, protocol.CodeOverload, question()) })
 	r.serves(c)
 	r.send(other, question()) // is asked
 	answered := 0
@@ -83,7 +85,7 @@ func TestLoopRequestsFull(t *testing.T) {
 		}
 	})
 	question := func() harness.Object { return harness.Object{"to": "busy:[GET]/", "bdy": 1} }
-	r.moves(`hydrant_requests_total{result="refused"}`, func() { r.refuses(here[0], codeOverload, question()) })
+	r.moves(`hydrant_requests_total{result="refused"}`, func() { r.refuses(here[0], protocol.CodeOverload, question()) })
 	r.serves(here[0])
 	answers := func(c *harness.Client) {
 		t.Helper()
@@ -105,7 +107,7 @@ func TestLoopRequestsFull(t *testing.T) {
 		}
 	}
 	answers(elsewhere)
-	r.onLoop(w, func() { w.finish(w.requests.last, nil, "timeout") })
+	r.onLoop(w, func() { w.finish(w.requests.last, nil, stats.RequestTimeout) })
 	answers(here[0]) // there is room again
 }
 
@@ -117,7 +119,7 @@ func TestOpenTimeout(t *testing.T) {
 	r.moves(`hydrant_dropped_total{reason="open_timeout"}`, func() {
 		r.until(func() error { // the upgrade before it has no more time
 			_, err := harness.Dial(t.Context(), r.url, harness.DialOptions{})
-			if code, reason := harness.CloseCode(err); code != closeOverload {
+			if code, reason := harness.CloseCode(err); code != protocol.CloseOverload.Number() {
 				return fmt.Errorf("closed with %d %s", code, reason)
 			}
 			return nil
@@ -141,7 +143,7 @@ func TestAnswersNotRead(t *testing.T) {
 		}
 		return errNotYet
 	})
-	r.closes(deaf, closeSlow)
+	r.closes(deaf, protocol.CloseSlow)
 	r.serves(other)
 }
 

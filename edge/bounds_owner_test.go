@@ -10,10 +10,11 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/integration/harness"
 )
 
-// The bounds of how sessions come and go (STYLE rule 4), each of them hit.
+// The bounds of how sessions come and go, each of them hit.
 
 // parked waits until the directory says that a session is parked.
 func (r *running) parked(sid string) {
@@ -111,7 +112,7 @@ func TestNothingIsTidied(t *testing.T) {
 			goOn := r.asksInVain(c, old)
 			if gone {
 				r.kick(fresh)
-				if code := r.closed(c); code != closeKicked {
+				if code := r.closed(c); code != protocol.CloseKicked.Number() {
 					t.Errorf("closed with %d", code)
 				}
 			}
@@ -179,7 +180,7 @@ func TestGivenAwayFull(t *testing.T) {
 		return answer
 	}
 	first := ask()
-	if code := r.closed(c); code != closeTakenOver || !first.Found || first.Floor != entry.Floor {
+	if code := r.closed(c); code != protocol.CloseTakenOver.Number() || !first.Found || first.Floor != entry.Floor {
 		t.Fatalf("closed with %d, answered %+v", code, first)
 	}
 	if again := ask(); again != first {
@@ -242,7 +243,7 @@ func TestClaimAttempts(t *testing.T) {
 	c := r.dial(harness.DialOptions{})
 	r.moves(`hydrant_resumes_total{result="lost"}`, func() {
 		r.send(c, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": sid}})
-		r.closes(c, closeTakenOver)
+		r.closes(c, protocol.CloseTakenOver)
 	})
 	if n := len(asked); n != claimAttempts {
 		t.Errorf("%d attempts", n)

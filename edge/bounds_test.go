@@ -12,11 +12,13 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
 	"hydrant/umf"
 )
 
-// The bounds of a node (STYLE rule 4), each of them hit: who is at the bound is
+// The bounds of a node, each of them hit: who is at the bound is
 // told so, others notice nothing, what was accepted arrives, and the metric with
 // the bound's name moves.
 
@@ -63,18 +65,18 @@ func TestPoolFull(t *testing.T) {
 	}
 	const full = "hydrant_pool_full_total"
 	r.moves(full, func() {
-		r.refuses(old, codeOverload, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "to one that has to be looked up"})
+		r.refuses(old, protocol.CodeOverload, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "to one that has to be looked up"})
 	})
 	r.moves(full, func() {
-		r.refuses(old, codeOverload, harness.Object{"to": "hydra-router:[GET]/v1/router/version", "bdy": 1})
+		r.refuses(old, protocol.CodeOverload, harness.Object{"to": "hydra-router:[GET]/v1/router/version", "bdy": 1})
 	})
 	r.moves(full, func() {
-		r.refuses(old, codeOverload, harness.Object{"to": "hydra-router:/", "typ": "wsdir.loc", "bdy": harness.Object{"clientID": away.ID}})
+		r.refuses(old, protocol.CodeOverload, harness.Object{"to": "hydra-router:/", "typ": "wsdir.loc", "bdy": harness.Object{"clientID": away.ID}})
 	})
 	r.moves(full, func() { // closed with a code that says: later
 		again := r.dial(harness.DialOptions{})
 		r.send(again, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": away.ID}})
-		if code, reason, err := again.Closed(t.Context()); code != closeOverload || err != nil {
+		if code, reason, err := again.Closed(t.Context()); code != protocol.CloseOverload.Number() || err != nil {
 			t.Errorf("a resume ends with %d %s, %v", code, reason, err)
 		}
 	})
@@ -252,7 +254,7 @@ func TestOutboxFull(t *testing.T) {
 				r.serves(c)
 				accepted[c.ID] = true
 				for _, m := range c.Inbox() {
-					if code := m.At("bdy", "code"); code != codeOverload || m.Rmid() != c.ID {
+					if code := m.At("bdy", "code"); code != protocol.CodeOverload.String() || m.Rmid() != c.ID {
 						t.Errorf("a sender gets %.300s", m.Raw)
 					}
 					delete(accepted, c.ID)
@@ -286,7 +288,7 @@ func TestOutboxOperations(t *testing.T) {
 		}
 	})
 	r.moves("hydrant_outbox_full_total", func() {
-		r.refuses(here[0], codeOverload, harness.Object{"to": elsewhere.Address(), "bdy": 1})
+		r.refuses(here[0], protocol.CodeOverload, harness.Object{"to": elsewhere.Address(), "bdy": 1})
 	})
 	r.serves(here[0])
 	r.onLoop(w, func() {
@@ -463,7 +465,7 @@ func TestQueueFullAtAMessage(t *testing.T) {
 		}
 		w.deliver([]*nats.Msg{m}, w.epoch) // before anything leaves
 	})
-	if code, reason, err := c.Closed(t.Context()); code != closeSlow || err != nil {
+	if code, reason, err := c.Closed(t.Context()); code != protocol.CloseSlow.Number() || err != nil {
 		t.Fatalf("closed with %d %s, %v", code, reason, err)
 	}
 	for _, m := range c.Inbox() {
@@ -488,7 +490,7 @@ func TestQueueFullAtAMessage(t *testing.T) {
 func (r *running) holdOutbox(w *worker) (leave func()) {
 	entered, left := make(chan struct{}), make(chan struct{})
 	w.post(func() { // without a subject it fails, and tells
-		w.out.push(op{kind: opPublish, done: func(uint64, error) { close(entered); <-left }})
+		w.out.push(op{kind: stats.OpPublish, done: func(uint64, error) { close(entered); <-left }})
 	})
 	<-entered
 	leave = sync.OnceFunc(func() { close(left) })
@@ -522,7 +524,7 @@ func TestLookUpFull(t *testing.T) {
 	}
 	r.serves(here[0])
 	r.moves(`hydrant_dropped_total{reason="look_up"}`, func() {
-		r.refuses(here[0], codeOverload, harness.Object{"to": elsewhere.Address(), "bdy": 1})
+		r.refuses(here[0], protocol.CodeOverload, harness.Object{"to": elsewhere.Address(), "bdy": 1})
 	})
 	r.send(here[1], harness.Object{"to": here[0].Address(), "mid": "stored-0", "bdy": "needs no look-up"})
 	r.gets(here[0], 0, 1)
@@ -617,7 +619,7 @@ func TestLongEnvelope(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, err := c.Next(context.WithoutCancel(t.Context()))
-		if err != nil || m.At("bdy", "code") != codeInvalid || m.Rmid() != message["mid"] {
+		if err != nil || m.At("bdy", "code") != protocol.CodeInvalid.String() || m.Rmid() != message["mid"] {
 			t.Errorf("to %v: answered with %.300s, %v", message["to"], m.Raw, err)
 		}
 	}
@@ -643,7 +645,7 @@ func TestLateAnswersFull(t *testing.T) {
 		w.post(func() {
 			defer close(stored)
 			for i := range outboxMaxBytes/size + 1 {
-				w.storeAnswer(here[0].ID, outgoing{to: here[0].Address(), rmid: fmt.Append(nil, i), body: body})
+				w.storeAnswer(here[0].ID, protocol.Message{To: here[0].Address(), RMid: fmt.Append(nil, i), Body: body})
 			}
 		})
 		<-stored

@@ -3,9 +3,12 @@ package edge
 import (
 	"context"
 	"time"
+
+	"hydrant/edge/internal/stats"
 )
 
-// Checkpoints of moved floors: DESIGN §5 "Delivered → floor".
+// Checkpoints of moved floors, so that another node knows about where delivery
+// got, though this one should die.
 const (
 	checkpointEvery = 100 * time.Millisecond
 	checkpointAge   = 500 * time.Millisecond // a floor moves this long before it is written
@@ -26,7 +29,7 @@ func (w *worker) checkpoint() {
 		done++
 		a.isDirty = false
 		if w.attachments[a.sid] == a && !a.parking && !a.releasing() {
-			w.node.m.saveAge.Observe(age.Seconds())
+			w.node.m.FloorAge.Observe(age.Seconds())
 			a.save()
 			budget--
 		}
@@ -41,14 +44,14 @@ func (w *worker) checkpoint() {
 		age := time.Duration(now-w.dirty[0].dirtySince) * time.Millisecond
 		oldest = w.loop.Now().Add(-age).UnixNano()
 	}
-	w.tally.dirtyFrom.Store(oldest)
+	w.tally.DirtyFrom.Store(oldest)
 }
 
 // tick measures how late the checkpoint's timer is.
 func (w *worker) tick() {
 	now := time.Now()
 	if !w.ticked.IsZero() {
-		w.tally.lag.observe(now.Sub(w.ticked) - checkpointEvery)
+		w.tally.Lag.Observe(now.Sub(w.ticked) - checkpointEvery)
 	}
 	w.ticked = now
 }
@@ -124,7 +127,7 @@ func (w *worker) compare(sids []string) {
 	job := func(ctx context.Context) (map[string]uint64, error) { return w.node.store.LastSeqs(ctx, sids) }
 	submit(w, job, func(last map[string]uint64, err error) {
 		if err != nil {
-			w.node.m.natsErrors.with("sweep").Inc()
+			w.node.m.NATSErrors.Inc(stats.OpSweep)
 			w.node.log.Debug("sweep failed; the next one tries again", "error", err)
 			return
 		}

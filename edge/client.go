@@ -2,42 +2,19 @@ package edge
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
-	"strconv"
+	"time"
 
 	"hydrant/bus"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
 )
 
-// Close codes of DESIGN §3.6.
-const (
-	closeGoingAway   = 1001
-	closePolicy      = 1008
-	closeRestart     = 1012
-	closeOverload    = 1013
-	closeUnauthentic = 4401
-	closeSlow        = 4409
-	closeTakenOver   = 4501
-	closeKicked      = 4503
-)
-
-// closeCodes lists all of them, for the metric's label.
-var closeCodes = [...]int{closeGoingAway, closePolicy, closeRestart, closeOverload, closeUnauthentic, closeSlow, closeTakenOver, closeKicked}
-
-func closeCodeNames() []string {
-	names := make([]string, len(closeCodes))
-	for i, code := range closeCodes {
-		names[i] = strconv.Itoa(code)
-	}
-	return names
-}
-
-// subprotocolAck is what a client offers that confirms messages itself.
-const subprotocolAck = "umf.ack.v1"
-
-// maxFailedResumes bounds the ids that one connection may guess (S5).
+// maxFailedResumes bounds the ids that one connection may guess.
 const maxFailedResumes = 5
 
 // client is one WebSocket connection. All of it is owned by the loop of its
@@ -90,13 +67,13 @@ func (n *Node) Open(conn *wire.Conn) {
 	conn.SetData(c)
 	n.connections.Add(1)
 	if accepted.refusal != "" {
-		c.close(closeUnauthentic, accepted.refusal)
+		c.close(protocol.CloseUnauthentic, accepted.refusal)
 		return
 	}
 	c.wait()
 	c.arriving().deadline = w.loop.AfterFunc(n.cfg.HandshakeTimeout, func() {
-		n.m.dropped.with("open_timeout").Inc()
-		c.close(closeOverload, "session could not be opened in time")
+		n.m.Dropped.Inc(stats.DropOpenTimeout)
+		c.close(protocol.CloseOverload, "session could not be opened in time")
 	})
 	if n.cfg.Auth == config.AuthService {
 		c.authenticate(accepted)
@@ -202,29 +179,52 @@ func (n *Node) Closed(conn *wire.Conn, _ wire.CloseReason) {
 func (n *Node) Flush(l *wire.Loop) { n.workerOf(l).out.flush() }
 
 // send queues one text frame and reports whether there is room for more.
-func (c *client) send(kind sent, payload []byte) bool {
+func (c *client) send(kind stats.Sent, payload []byte) bool {
 	queued, room := c.conn.Send(payload)
 	switch {
 	case queued:
-		c.w.tally.out[kind].add(len(payload))
+		c.w.tally.Out[kind].Add(len(payload))
 	case !c.closing:
 		// Nothing else bounds what a client asks for and does not read. What
 		// its mailbox holds comes again when it resumes.
-		c.w.node.m.dropped.with("slow").Inc()
-		c.close(closeSlow, "client does not read")
+		c.w.node.m.Dropped.Inc(stats.DropSlow)
+		c.close(protocol.CloseSlow, "client does not read")
+	}
+	return room
+}
+
+// errNotQueued marks the span of a message that its socket did not take.
+var errNotQueued = errors.New("edge: client does not read")
+
+// sendTraced is send for a message that may be part of a trace. Its span ends
+// when the frame is queued, which is written at the end of the loop's iteration.
+func (c *client) sendTraced(kind stats.Sent, parent string, payload []byte) bool {
+	span := c.w.tracing.delivery(parent, kind)
+	room := c.send(kind, payload)
+	if span != nil {
+		var err error
+		if c.closing {
+			err = errNotQueued
+		}
+		endSpan(span, err)
 	}
 	return room
 }
 
 // reply sends a message of the edge itself.
-func (c *client) reply(kind sent, msg outgoing) bool {
+func (c *client) reply(kind stats.Sent, msg protocol.Message) bool {
 	w := c.w
-	w.buf = msg.append(w.buf[:0], w)
+	w.buf = w.encode(w.buf[:0], msg)
 	return c.send(kind, w.buf)
 }
 
+// encode writes a message of the edge itself.
+func (w *worker) encode(dst []byte, msg protocol.Message) []byte {
+	return msg.Append(dst, w.node.fromRouter, time.Now())
+}
+
 // close ends the connection after what is pending.
-func (c *client) close(code int, reason string) {
+func (c *client) close(code protocol.Close, reason string) {
 	if c.closing {
 		return
 	}
@@ -233,24 +233,24 @@ func (c *client) close(code int, reason string) {
 	// A last barrier before the close frame: its pong still counts. Not if the
 	// queue is what ends it: the machine is in the middle of a message that was
 	// not taken, and the barrier would be behind that.
-	if a := c.a; a != nil && a.listening && !a.suspended && code != closeSlow {
+	if a := c.a; a != nil && a.listening && !a.suspended && code != protocol.CloseSlow {
 		a.core.Release(a)
 	}
-	c.w.node.m.closeFrames.with(strconv.Itoa(code)).Inc()
-	c.conn.Close(code, reason)
+	c.w.node.m.Closes.Inc(code)
+	c.conn.Close(code.Number(), reason)
 }
 
 // discard ends the connection without what is pending: the session's messages
 // are another connection's to deliver.
-func (c *client) discard(code int, reason string) {
+func (c *client) discard(code protocol.Close, reason string) {
 	if c.closing {
-		c.conn.Discard(code, reason) // it may be held since before it was closed
+		c.conn.Discard(code.Number(), reason) // it may be held since before it was closed
 		return
 	}
 	c.closing = true
 	c.stopTimers()
-	c.w.node.m.closeFrames.with(strconv.Itoa(code)).Inc()
-	c.conn.Discard(code, reason)
+	c.w.node.m.Closes.Inc(code)
+	c.conn.Discard(code.Number(), reason)
 }
 
 func (c *client) stopDeadline() {
@@ -268,7 +268,7 @@ func (c *client) stopTimers() {
 	}
 }
 
-// welcome sends the connection message: DESIGN §3.1.
+// welcome sends the connection message of a session that has just got here.
 func (c *client) welcome(a *attachment) {
 	if c.closing {
 		return
@@ -277,18 +277,33 @@ func (c *client) welcome(a *attachment) {
 	a.welcomed = true
 	c.stopDeadline()
 	r := c.arriving()
-	body := welcomeBody{ID: a.sid, IP: c.addr().String(), Auth: r.auth, Token: r.token, TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window}
+	welcome := c.greeting(a.sid)
+	welcome.Auth = r.auth
+	var body []byte
 	if a.fresh {
+		welcome.Token = r.token
+		body = welcome.Append(nil)
 		a.event(bus.SessionOpened, "")
-		n.m.lifecycle.with("opened").Inc()
+		n.m.Lifecycle.Inc(stats.Opened)
 	} else {
-		body.Resume, body.Token = resumed, ""
+		body = welcome.AppendAnswer(nil, protocol.Resumed)
 		a.event(bus.SessionResumed, "")
-		n.m.lifecycle.with("resumed").Inc()
-		n.m.resumes.with("ok").Inc()
+		n.m.Lifecycle.Inc(stats.Resumed)
+		n.m.Resumes.Inc(protocol.Resumed)
 		a.Dirty()
 	}
 	r.auth, r.token = nil, ""
-	c.reply(outConnection, outgoing{to: a.sid + "@client:/", typ: "connection", body: body.append(nil)})
+	c.greet(a.sid, body)
 	c.ready()
+}
+
+// greeting is the body of a connection message, but for what differs.
+func (c *client) greeting(sid string) protocol.Welcome {
+	cfg := &c.w.node.cfg
+	return protocol.Welcome{ID: sid, IP: c.addr().String(), TTL: cfg.SessionTTL, Heartbeat: cfg.PingInterval, Window: cfg.Window}
+}
+
+// greet sends a connection message.
+func (c *client) greet(sid string, body []byte) {
+	c.reply(stats.OutConnection, protocol.Message{To: protocol.ClientAddress(sid), Type: protocol.TypeConnection, Body: body})
 }

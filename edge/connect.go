@@ -50,11 +50,11 @@ func (n *Node) setConnected(nc *nats.Conn, up bool) {
 	}
 	n.connected.Store(up)
 	if up {
-		n.m.natsState.Set(1)
+		n.m.Connected.Set(1)
 		n.nowReady("nats")
 		return
 	}
-	n.m.natsState.Set(0)
+	n.m.Connected.Set(0)
 	n.notReady("nats", "not connected")
 }
 

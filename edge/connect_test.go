@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
 )
 
@@ -111,27 +112,27 @@ func TestNATSStopsReading(t *testing.T) {
 	}
 	for _, test := range []struct {
 		from    *harness.Client
-		kind    received
+		kind    stats.Received
 		message harness.Object
 	}{
-		{c, inService, harness.Object{"to": "svc:/", "bdy": 1}},
-		{c, inService, harness.Object{"to": "one@svc:/", "bdy": 1}},
-		{c, inRequest, harness.Object{"to": "svc:[GET]/p", "bdy": 1}},
-		{c, inClient, harness.Object{"to": to.Address(), "bdy": 1}},
-		{c, inClient, harness.Object{"to": elsewhere.Address(), "ttl": 5, "bdy": 1}},
-		{c, inClient, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "nobody knows it"}},
-		{c, inClient, harness.Object{"to": r.id + "-" + to.ID + "@hydra-router:/", "bdy": 1}},
-		{c, inService, forward("/", "svc:/")},
-		{c, inClient, forward("/", to.Address())},
-		{c, inWork, forward("/queue", "svc:/")},
-		{c, inAPI, harness.Object{"to": "hydra-router:[GET]/v1/router/list/nodes", "bdy": 1}},
-		{c, inAPI, harness.Object{"to": "hydra-router:[GET]/v1/router/health", "bdy": 1}},
-		{c, inWsdir, router("wsdir.loc", harness.Object{"clientID": to.ID})},
-		{c, inLog, router("log", "a line")},
-		{acked, inAck, router("ack", harness.Object{"seq": strconv.FormatUint(stored.Seq(), 10)})},
-		{resumes, inResume, router("reconnect", harness.Object{"id": away.ID})},
-		{acked, inResume, router("reconnect", harness.Object{"id": awayToo.ID, "token": awayToo.Token, "seq": "1"})},
-		{leaves, inUnrecognized, router("nonsense", 1)}, // closes it
+		{c, stats.InService, harness.Object{"to": "svc:/", "bdy": 1}},
+		{c, stats.InService, harness.Object{"to": "one@svc:/", "bdy": 1}},
+		{c, stats.InRequest, harness.Object{"to": "svc:[GET]/p", "bdy": 1}},
+		{c, stats.InClient, harness.Object{"to": to.Address(), "bdy": 1}},
+		{c, stats.InClient, harness.Object{"to": elsewhere.Address(), "ttl": 5, "bdy": 1}},
+		{c, stats.InClient, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "nobody knows it"}},
+		{c, stats.InClient, harness.Object{"to": r.id + "-" + to.ID + "@hydra-router:/", "bdy": 1}},
+		{c, stats.InService, forward("/", "svc:/")},
+		{c, stats.InClient, forward("/", to.Address())},
+		{c, stats.InWork, forward("/queue", "svc:/")},
+		{c, stats.InAPI, harness.Object{"to": "hydra-router:[GET]/v1/router/list/nodes", "bdy": 1}},
+		{c, stats.InAPI, harness.Object{"to": "hydra-router:[GET]/v1/router/health", "bdy": 1}},
+		{c, stats.InWsdir, router("wsdir.loc", harness.Object{"clientID": to.ID})},
+		{c, stats.InLog, router("log", "a line")},
+		{acked, stats.InAck, router("ack", harness.Object{"seq": strconv.FormatUint(stored.Seq(), 10)})},
+		{resumes, stats.InResume, router("reconnect", harness.Object{"id": away.ID})},
+		{acked, stats.InResume, router("reconnect", harness.Object{"id": awayToo.ID, "token": awayToo.Token, "seq": "1"})},
+		{leaves, stats.InUnrecognized, router("nonsense", 1)}, // closes it
 	} {
 		r.moves(`hydrant_messages_received_total{kind="`+test.kind.String()+`"}`, func() { r.send(test.from, test.message) })
 		r.goOn(fmt.Sprint(test.message))

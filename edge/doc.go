@@ -26,62 +26,8 @@
 //
 // # Clients
 //
-// A client connects to any path and exchanges UMF messages (package umf), one a
-// frame. With EDGE_AUTH it brings a token: as "Authorization: Bearer", or as
-// subprotocol umf.auth.<token>, in the cookie EDGE_AUTH_COOKIE, or as
-// ?access_token=, the first of these that is there. EDGE_AUTH=jwt takes the claim
-// sub as the client's identity and ends the connection at exp. EDGE_AUTH=service
-// asks the service for [POST]/v1/auth, with the body {"token","ip","origin","url"}.
-// Of the answer, the body of a UMF message counts, or the result of
-// {"statusCode":200,"result":…}: its members identity and exp (in seconds) are
-// the client's. A member error, another statusCode than 2xx, or no answer turns
-// the client away.
-//
-// The first message has the type connection and in its body
-//
-//	id, ip          the session, and the client's address
-//	token           the session's resume secret, told once
-//	authResponse    the answer to EDGE_AUTH=service
-//	caps            what this node can: resume, ack
-//	ttl, hb         seconds for which the session outlives its socket; of silence before a ping
-//	win             messages of a client of umf.ack.v1 that may be unconfirmed
-//	resumed, why    in the answer to reconnect: if not, because of expired, token or identity
-//
-// A client goes back to a session with a message of type reconnect to the router.
-// Its body has the id; the token, without which a session of umf.ack.v1, and
-// with EDGE_RESUME=token any, is not given; and of umf.ack.v1 seq, the last one
-// that the client has handled. Where resumed is false it keeps the session that
-// it was connected with. The identity must be the same.
-//
-// With the subprotocol umf.ack.v1 messages carry hdr.x-seq, and in hdr.x-prev
-// the x-seq of the one before; both are decimal strings. A message of type ack
-// to the router with {"seq":"412"} in its body confirms everything up to that
-// one. What is gone is told in its place by a message of type gap, which is
-// confirmed like others: {"from":"13","to":"31","why":…}, both ends included;
-// why is overflow (EDGE_QUEUE_LIMIT), expired (a ttl) or rollback (of NATS).
-//
-// A mid is used for one message. The same one again, from the same session to
-// the same session or work queue, is a repetition for a minute: it is taken and
-// not stored.
-//
-// An error is a message of type error with the rmid of what it is about and the
-// body {"error":text,"code":code}; the code is one of
-//
-//	invalid_message, unrecognized    no UMF; nothing that the router knows (closes)
-//	unsigned, bad_signature          EDGE_SIGNATURE=required (closes)
-//	bad_address, not_routable        no address; no route of the router API
-//	no_instances, unknown_session    nobody listens; no such session
-//	unavailable, overload            NATS is away; too much is under way
-//	timeout                          no answer: it may have happened
-//	too_large                        NATS takes no message of that size
-//	bad_resume, bad_ack              of reconnect (closes without an id), of ack
-//
-// A connection is closed with 1001 or 1012 (the node stops, or its age is up: come
-// back, after the time in the reason), 1002 and 1007 (RFC 6455 is violated), 1008
-// (an error that closes, too many failed resumes), 1009 (EDGE_MAX_MESSAGE), 1013
-// (this node has no room), 4401 (no or no longer a valid token), 4408 (too fast),
-// 4409 (does not read). After those a client may come back; not by itself after
-// 4501 (another connection has the session) and 4503 (an administrator closed it).
+// What clients send and get, with all codes of errors and closes, is in the
+// documentation of package protocol (go doc ./edge/internal/protocol).
 //
 // # Who owns what
 //
@@ -146,11 +92,6 @@
 // it hours later. No span has a session's id, which is enough to resume some.
 //
 // # Design
-//
-// Counting a message is an addition to a number of its loop's own (tally), which
-// a scrape adds up (collector). Rejected: Prometheus' instruments for what
-// happens with each message. All loops would write the same cache lines, and a
-// histogram of theirs costs more than the rest of the counting.
 //
 // Loops never call nats.go. It holds its lock while it writes to its socket, so
 // that a server that stopped reading would stop the loop and all its clients.

@@ -3,12 +3,13 @@ package edge
 import (
 	"context"
 	"math/rand/v2"
-	"strconv"
 	"time"
+
+	"hydrant/edge/internal/protocol"
 )
 
-// Draining: DESIGN §3.6. The whole takes EDGE_DRAIN_GRACE, then
-// EDGE_DRAIN_TIMEOUT, then closeGrace at the most.
+// A drain takes EDGE_DRAIN_GRACE, then EDGE_DRAIN_TIMEOUT, then closeGrace at
+// the most: see the package's documentation, "Leaving, ages, memory".
 const (
 	drainTick      = 50 * time.Millisecond
 	drainPerClient = 100 * time.Millisecond // a node with few clients need not take the whole time
@@ -90,7 +91,7 @@ func (w *worker) drain(spread time.Duration, done func()) {
 			due = int(int64(total) * int64(passed) / int64(spread))
 		}
 		for ; closed < due; closed++ {
-			list[closed].close(closeRestart, retryHint()) // nothing, if it is closed already
+			list[closed].close(protocol.CloseRestart, retryHint()) // nothing, if it is closed already
 			list[closed] = nil
 		}
 		if closed == total && len(w.attachments) == 0 {
@@ -102,10 +103,8 @@ func (w *worker) drain(spread time.Duration, done func()) {
 	step()
 }
 
-// retryHint is the reason of a 1012 close: when to come back.
-func retryHint() string {
-	return "retry after " + strconv.FormatInt(rand.Int64N(retrySpread.Milliseconds()), 10) + " ms"
-}
+// retryHint is the reason of a close that asks a client to come back: when.
+func retryHint() string { return protocol.RetryAfter(rand.N(retrySpread)) }
 
 // stopOutboxes lets what is queued reach NATS.
 func (n *Node) stopOutboxes(ctx context.Context) {

@@ -97,7 +97,7 @@ func TestRoutesBeforeNATS(t *testing.T) {
 	}
 }
 
-// TestPostOrigin (FAILURES S1): what a foreign page may not send over a
+// TestPostOrigin: what a foreign page may not send over a
 // WebSocket it may not post either. Programs send no Origin.
 func TestPostOrigin(t *testing.T) {
 	n := idle(t, func(cfg *Config) { cfg.AllowedOrigins = []string{"https://app.example"} })

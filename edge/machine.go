@@ -2,12 +2,13 @@ package edge
 
 import (
 	"context"
-	"strconv"
 	"sync"
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -15,7 +16,7 @@ import (
 
 // Mark publishes a marker into the mailbox.
 func (a *attachment) Mark(id uint64, keep bool) {
-	a.w.out.push(op{kind: opMark, sid: a.sid, mark: id, keep: keep})
+	a.w.out.push(op{kind: stats.OpMark, sid: a.sid, mark: id, keep: keep})
 }
 
 // NextMark returns a new marker id.
@@ -47,12 +48,12 @@ func (a *attachment) convert(batch bus.Batch, err error) session.Batch {
 	out := session.Batch{Next: batch.Next, Last: batch.Last, Oldest: batch.Oldest, Err: err,
 		Anchor: session.AnchorState(batch.Anchor), AnchorTime: batch.AnchorTime}
 	if err != nil {
-		w.node.m.reads.with("error").Inc()
-		w.node.m.natsErrors.with("read").Inc()
+		w.node.m.Reads.Inc(stats.ReadError)
+		w.node.m.NATSErrors.Inc(stats.OpRead)
 		w.node.log.Debug("mailbox not read", "sid", a.sid, "error", err)
 		return out
 	}
-	w.node.m.reads.with("ok").Inc()
+	w.node.m.Reads.Inc(stats.ReadOK)
 	out.Msgs = make([]session.Stored, len(batch.Msgs))
 	for i, m := range batch.Msgs {
 		payload, ok := w.inspect(a, m.Seq, m.Mark, m.Payload)
@@ -96,7 +97,7 @@ func (a *attachment) StopReading() {
 			n.log.Debug("consumer not removed; it ends by itself", "error", err)
 		}
 	}) {
-		n.m.dropped.with("consumer_cleanup").Inc()
+		n.m.Dropped.Inc(stats.DropConsumerCleanup)
 	}
 }
 
@@ -125,21 +126,21 @@ func (a *attachment) Write(m session.Out) bool {
 	w := a.w
 	a.used = true
 	if a.class != session.Acked {
-		return a.client.sendTraced(outMailbox, m.Trace, m.Payload)
+		return a.client.sendTraced(stats.OutMailbox, m.Trace, m.Payload)
 	}
 	e := &w.envelope
 	if err := umf.Scan(m.Payload, e); err != nil {
 		panic("edge: a message that passed inspect does not scan: " + err.Error())
 	}
-	w.text = appendSequenceHeader(w.text[:0], e.Raw(umf.Headers), m.Seq, m.Prev)
+	w.text = protocol.AppendSequence(w.text[:0], e.Raw(umf.Headers), m.Seq, m.Prev)
 	w.buf = e.AppendShort(w.buf[:0], umf.Set{Field: umf.Headers, Raw: w.text})
-	return a.client.sendTraced(outMailbox, m.Trace, w.buf)
+	return a.client.sendTraced(stats.OutMailbox, m.Trace, w.buf)
 }
 
 // Gap tells an acked client that messages are gone.
 func (a *attachment) Gap(g session.Gap) bool {
 	w := a.w
-	w.node.m.gaps.with(g.Why.String()).Inc()
+	w.node.m.Gaps.Inc(g.Why)
 	w.node.log.Warn("messages lost to a session", "sid", a.sid, "from", g.From, "to", g.To, "why", g.Why.String())
 	if g.Why == session.Rollback {
 		a.start = 0
@@ -147,17 +148,11 @@ func (a *attachment) Gap(g session.Gap) bool {
 	if a.class != session.Acked {
 		return !a.client.conn.Full()
 	}
-	body := make([]byte, 0, 96)
-	body = append(body, `{"from":"`...)
-	body = strconv.AppendUint(body, g.From, 10)
-	body = append(body, `","to":"`...)
-	body = strconv.AppendUint(body, g.To, 10)
-	body = append(body, `","why":"`...)
-	body = append(body, g.Why.String()...)
-	body = append(body, `"}`...)
-	msg := outgoing{to: a.sid + "@client:/", typ: "gap", body: body,
-		headers: appendSequenceHeader(nil, nil, g.Seq, g.Prev)}
-	return a.client.reply(outGap, msg)
+	return a.client.reply(stats.OutGap, protocol.Message{
+		To: protocol.ClientAddress(a.sid), Type: protocol.TypeGap,
+		Headers: protocol.AppendSequence(nil, nil, g.Seq, g.Prev),
+		Body:    protocol.AppendGap(make([]byte, 0, 96), g.From, g.To, g.Why.String()),
+	})
 }
 
 // Ping sends the barrier that proves delivery.
@@ -174,17 +169,10 @@ func (a *attachment) Dirty() {
 }
 
 // State counts the machine's transitions.
-func (a *attachment) State(from, to session.State) {
-	m := a.w.node.m
-	m.transitions.WithLabelValues(from.String(), to.String()).Inc()
-	if from != session.Idle {
-		m.sessions.WithLabelValues(from.String()).Dec()
-	}
-	m.sessions.WithLabelValues(to.String()).Inc()
-}
+func (a *attachment) State(from, to session.State) { a.w.node.m.Sessions.Move(from, to) }
 
 // Count counts what is neither a state nor a gap.
-func (a *attachment) Count(e session.Event) { a.w.node.m.machine.with(e.String()).Inc() }
+func (a *attachment) Count(e session.Event) { a.w.node.m.Machine.Inc(e) }
 
 // Attached follows each attach whose marker came back: copies now reach this
 // node from everywhere.

@@ -5,6 +5,9 @@ import (
 	"runtime"
 	rtm "runtime/metrics"
 	"time"
+
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 )
 
 // Shedding, by share of the process's memory limit (GOMEMLIMIT, which the
@@ -60,7 +63,7 @@ func (g *memoryGauge) read() (mapped, needed int64) {
 // watchMemory sheds while the process is near its memory limit.
 func (n *Node) watchMemory(limit int64) {
 	gauge := newMemoryGauge()
-	n.m.memoryLimit.Set(float64(limit))
+	n.m.MemoryLimit.Set(float64(limit))
 	ticker := time.NewTicker(memoryEvery)
 	defer ticker.Stop()
 	for {
@@ -71,7 +74,7 @@ func (n *Node) watchMemory(limit int64) {
 				n.shed()
 			}
 		}
-		n.m.memoryNeeded.Set(float64(needed))
+		n.m.MemoryNeeded.Set(float64(needed))
 		n.judgeMemory(float64(needed)/float64(limit), limit)
 		select {
 		case <-n.ctx.Done():
@@ -111,10 +114,10 @@ func (w *worker) shed() {
 			if closed == most {
 				return
 			}
-			if c := conn.Data().(*client); !c.closing && conn.Holds() >= least {
+			if c := conn.Data().(*client); !c.closing && conn.Footprint() >= least {
 				closed++
-				w.node.m.shed.with("closed").Inc()
-				c.discard(closeOverload, retryHint()) // its queue would stay until the peer has read it
+				w.node.m.Shed.Inc(stats.ShedClosed)
+				c.discard(protocol.CloseOverload, retryHint()) // its queue would stay until the peer has read it
 			}
 		}
 	}

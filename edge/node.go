@@ -17,9 +17,10 @@ import (
 	"hydrant/bus"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
-	"hydrant/umf"
 )
 
 // Node is one edge node. Create it with [New], run it with [Node.Run]. Its
@@ -32,14 +33,14 @@ type Node struct {
 	fromRouter     []byte // "R@hydra-router:/" as JSON
 	log            *slog.Logger
 	logLevel       *slog.LevelVar // nil: fixed
-	m              *metrics
+	m              *stats.Metrics
 	tracing        *tracing // nil: off
 	started        time.Time
 	sessionOptions session.Options
 	signatures     *access.Signatures // nil: off
 	tokens         *access.Tokens     // nil: no JWT
 	guesses        *access.Guesses
-	clientLog      clientLog
+	clientLog      *stats.ClientLog
 	ctx            context.Context // ends when the node has stopped
 	cancel         context.CancelFunc
 	asked          context.Context // ends when the node is to drain
@@ -96,14 +97,14 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Node{
-		cfg: cfg, busCfg: busCfg, id: bus.NewNodeID(), m: newMetrics(), started: time.Now(),
+		cfg: cfg, busCfg: busCfg, id: bus.NewNodeID(), m: stats.New(), started: time.Now(),
 		ctx: ctx, cancel: cancel, claims: newClaims(),
 		reasons: map[string]string{"nats": "not connected yet", "listener": "not open yet"}, addrSet: make(chan struct{}),
 	}
 	n.log, n.logLevel = o.Logger.With("node", n.id), o.LogLevel
 	n.asked, n.leave = context.WithCancel(ctx)
-	n.tracing = newTracing(o.TracerProvider, n.id)
-	n.fromRouter = umf.AppendString(nil, n.id+"@"+cfg.ServiceName+":/")
+	n.tracing = newTracing(o.TracerProvider, n.id, Version)
+	n.fromRouter = protocol.AppendRouter(nil, n.id, cfg.ServiceName)
 	n.sessionOptions = session.Options{Window: cfg.Window}
 	n.signatures = newSignatures(&cfg, n.m)
 	tokens, err := newTokens(ctx, &cfg, n.log)
@@ -113,9 +114,9 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	}
 	n.tokens = tokens
 	n.pool = newPool(n.m)
-	n.m.registry.MustRegister(append(o.Collectors, newCollector(n))...)
-	n.guesses = access.NewGuesses(n.m.dropped.with("guess_table").Inc)
-	n.clientLog.full = n.m.dropped.with("client_log").Inc
+	n.m.Registry.MustRegister(append(o.Collectors, stats.NewCollector(n.sample))...)
+	n.guesses = access.NewGuesses(n.m.Dropped.Counting(stats.DropGuessTable))
+	n.clientLog = stats.NewClientLog(n.m.Dropped.Counting(stats.DropClientLog))
 	return n, nil
 }
 
@@ -133,8 +134,8 @@ func (n *Node) Addr(ctx context.Context) (string, error) {
 	}
 }
 
-// Run serves clients until ctx ends or [Node.Drain] is called, then drains:
-// DESIGN §3.6. It returns nil after a drain.
+// Run serves clients until ctx ends or [Node.Drain] is called, then drains. It
+// returns nil after a drain.
 func (n *Node) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -236,6 +237,20 @@ func (n *Node) giveUp() {
 	for _, w := range n.workers {
 		w.out.close()
 	}
+}
+
+// sample is the node's part of a scrape.
+func (n *Node) sample() stats.Sample {
+	s := stats.Sample{Waiting: len(n.pool.jobs), Busy: n.pool.busy.Load()}
+	if !n.serving.Load() {
+		return s
+	}
+	s.Wire, s.Unasked, s.Cut = n.server.Stats(), n.store.Unasked(), n.discovery.Cut()
+	s.Loops = make([]stats.Loop, len(n.workers))
+	for i, w := range n.workers {
+		s.Loops[i] = stats.Loop{Tally: &w.tally, Ops: w.out.ops.Load(), Bytes: w.out.bytes.Load(), Flying: w.out.flying.Load()}
+	}
+	return s
 }
 
 func (n *Node) workerOf(l *wire.Loop) *worker { return n.workers[l.Index()] }

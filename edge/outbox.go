@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/stats"
 )
 
 // Bounds of one outbox. Publishes beyond them are refused with an error to the
@@ -18,30 +19,9 @@ const (
 	outboxMaxBytes = 32 << 20
 )
 
-type opKind uint8
-
-const (
-	opPublish     opKind = iota // core NATS publish
-	opStore                     // acknowledged publish to a mailbox
-	opMark                      // marker into a mailbox
-	opSubscribe                 // to the live subject of a session
-	opUnsubscribe               //
-	opSave                      // directory entry, compare-and-swap
-	opWork                      // acknowledged publish to a work queue
-	opEvent                     // session event, at most once
-
-	numOps
-)
-
-var opNames = [numOps]string{"publish", "store", "mark", "subscribe", "unsubscribe", "save", "work", "event"}
-
-// natsOperations are the operations whose failures are counted: those of an
-// outbox, and those of the pool.
-var natsOperations = append(opNames[:], "read", "look_up", "sweep")
-
 // op is one NATS operation that a loop asked for.
 type op struct {
-	kind    opKind
+	kind    stats.Op
 	subject string
 	reply   string
 	header  nats.Header
@@ -70,7 +50,7 @@ const storeWindow = 2048
 // a NATS server that stopped reading would otherwise stop the loop.
 type outbox struct {
 	node  *Node
-	tally *tally
+	tally *stats.Tally
 
 	// Owned by the loop: what this iteration asked for.
 	pending []op
@@ -93,7 +73,7 @@ type outbox struct {
 	closed bool
 }
 
-func newOutbox(n *Node, t *tally) *outbox {
+func newOutbox(n *Node, t *stats.Tally) *outbox {
 	return &outbox{node: n, tally: t, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
@@ -208,7 +188,7 @@ func shrunk(ops []op) []op {
 }
 
 // acked reports whether the operation takes a place in the window.
-func (p *op) acked() bool { return p.kind == opStore || p.kind == opWork }
+func (p *op) acked() bool { return p.kind == stats.OpStore || p.kind == stats.OpWork }
 
 // settle takes a finished operation out of the bounds.
 func (o *outbox) settle(p *op) {
@@ -252,22 +232,22 @@ func (o *outbox) clocked(ops []op) {
 			if now == 0 {
 				now = time.Since(o.node.started)
 			}
-			o.tally.published.observe(now - at)
+			o.tally.Published.Observe(now - at)
 		}
 	}
 }
 
 // failed counts an operation that NATS did not do. Any goroutine.
-func (o *outbox) failed(kind opKind, err error) {
+func (o *outbox) failed(kind stats.Op, err error) {
 	if err != nil {
-		o.node.m.natsErrors.with(opNames[kind]).Inc()
+		o.node.m.NATSErrors.Inc(kind)
 	}
 }
 
 func (o *outbox) perform(p *op) {
 	n := o.node
 	switch p.kind {
-	case opPublish:
+	case stats.OpPublish:
 		msg := nats.Msg{Subject: p.subject, Reply: p.reply, Header: p.header, Data: p.data}
 		err := n.nc.PublishMsg(&msg)
 		endSpan(p.span, err)
@@ -275,21 +255,21 @@ func (o *outbox) perform(p *op) {
 		if err != nil && p.done != nil {
 			p.done(0, err)
 		}
-	case opStore:
+	case stats.OpStore:
 		out := bus.Outgoing{Payload: p.data, Header: p.header, Mid: p.mid, Sender: p.from, TTL: p.ttl}
 		if err := n.store.PublishAsync(p.sid, out, p.done); err != nil {
 			p.done(0, err)
 		}
-	case opWork:
+	case stats.OpWork:
 		if err := n.store.EnqueueWorkAsync(p.subject, bus.Outgoing{Payload: p.data, Header: p.header, Mid: p.mid, Sender: p.from}, p.done); err != nil {
 			p.done(0, err)
 		}
-	case opMark:
+	case stats.OpMark:
 		if err := n.store.PublishMarker(p.sid, p.mark, p.keep); err != nil {
 			o.failed(p.kind, err)
 			n.log.Debug("marker not sent", "sid", p.sid, "error", err) // its timer asks again
 		}
-	case opSubscribe:
+	case stats.OpSubscribe:
 		sub, err := n.nc.ChanSubscribe(p.subject, p.a.w.live)
 		if err != nil {
 			o.failed(p.kind, err)
@@ -297,7 +277,7 @@ func (o *outbox) perform(p *op) {
 			return // no marker comes back, and the opening times out
 		}
 		p.a.sub = sub
-	case opUnsubscribe:
+	case stats.OpUnsubscribe:
 		if p.a.sub != nil {
 			if err := p.a.sub.Unsubscribe(); err != nil {
 				o.failed(p.kind, err)
@@ -305,12 +285,12 @@ func (o *outbox) perform(p *op) {
 			}
 			p.a.sub = nil
 		}
-	case opEvent:
+	case stats.OpEvent:
 		if err := bus.PublishEvent(n.nc, p.event); err != nil {
 			o.failed(p.kind, err)
 			n.log.Debug("session event not sent", "error", err)
 		}
-	case opSave:
+	case stats.OpSave:
 		if err := n.dir.UpdateAsync(p.sid, p.entry, p.rev, p.done); err != nil {
 			p.done(0, err)
 		}

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 )
 
 // Whose a session is: its directory entry, and how it comes and goes.
@@ -37,7 +39,7 @@ func (a *attachment) save() {
 		return
 	}
 	a.saving, a.saveAgain = true, false
-	a.w.out.push(op{kind: opSave, sid: a.sid, entry: a.entry(), rev: a.rev, done: func(rev uint64, err error) {
+	a.w.out.push(op{kind: stats.OpSave, sid: a.sid, entry: a.entry(), rev: a.rev, done: func(rev uint64, err error) {
 		a.w.post(func() { a.onSaved(rev, err) })
 	}})
 }
@@ -49,17 +51,17 @@ func (a *attachment) onSaved(rev uint64, err error) {
 	case w.attachments[a.sid] != a:
 		return // released meanwhile: the new owner has taken the entry over
 	case errors.Is(err, bus.ErrFenced):
-		w.node.m.saves.with("fenced").Inc()
+		w.node.m.Writes.Inc(stats.WriteFenced)
 		a.suspend(false)
 		a.verify()
 		return
 	case err != nil:
-		w.node.m.saves.with("error").Inc()
-		w.node.m.natsErrors.with("save").Inc()
+		w.node.m.Writes.Inc(stats.WriteError)
+		w.node.m.NATSErrors.Inc(stats.OpSave)
 		a.retrySave(err)
 		return
 	}
-	w.node.m.saves.with("ok").Inc()
+	w.node.m.Writes.Inc(stats.WriteOK)
 	a.rev, a.retries = rev, 0
 	switch {
 	case a.saveAgain:
@@ -79,7 +81,7 @@ func (a *attachment) retrySave(err error) {
 	w := a.w
 	if a.parking && a.retries >= saveRetries {
 		w.node.log.Warn("session not parked; its last checkpoint stands", "sid", a.sid, "error", err)
-		w.node.m.lifecycle.with("park_failed").Inc()
+		w.node.m.Lifecycle.Inc(stats.ParkFailed)
 		a.detach()
 		return
 	}
@@ -139,7 +141,7 @@ func (a *attachment) reactivate() {
 	}
 	a.suspended = false
 	if a.client != nil {
-		a.client.conn.Release()
+		a.client.conn.Thaw()
 	}
 	if w := a.waiting; w != nil {
 		late := w.late
@@ -162,7 +164,7 @@ func (a *attachment) suspend(hold bool) bool {
 		return false
 	}
 	if hold && a.client != nil {
-		a.client.conn.Hold()
+		a.client.conn.Freeze()
 		if a.client.conn.Buffered() > 0 {
 			a.wait().queued = true
 		}
@@ -179,27 +181,27 @@ func (a *attachment) unverified() {
 	switch {
 	case a.client == nil:
 	case a.waiting != nil && a.waiting.queued:
-		a.client.discard(closeOverload, "session could not be verified in time")
+		a.client.discard(protocol.CloseOverload, "session could not be verified in time")
 	default:
-		a.client.conn.Release()
+		a.client.conn.Thaw()
 	}
 }
 
 // lost ends an attachment whose session belongs to somebody else.
 func (a *attachment) lost() {
-	a.w.node.m.lifecycle.with("lost").Inc()
+	a.w.node.m.Lifecycle.Inc(stats.Lost)
 	a.w.node.log.Info("session lost to another owner", "sid", a.sid)
-	a.letGo(closeTakenOver, takenOver)
+	a.letGo(protocol.CloseTakenOver, takenOver)
 }
 
 // expired ends an attachment whose entry is gone: the node was cut off for as
 // long as an entry lives, or the store has lost what it had. Nobody else has the
 // session, so the client is to come back, for a new one, and everybody's does.
 func (a *attachment) expired() {
-	a.w.node.m.lifecycle.with("expired").Inc()
+	a.w.node.m.Lifecycle.Inc(stats.Expired)
 	a.w.node.log.Warn("the directory has lost a session", "sid", a.sid)
 	a.event(bus.SessionExpired, "")
-	a.letGo(closeRestart, retryHint())
+	a.letGo(protocol.CloseRestart, retryHint())
 }
 
 // releasePatience is how long a session that was asked for waits for the pong
@@ -223,8 +225,8 @@ func (a *attachment) release(answer func(released)) {
 
 // released ends the wait: the answers go out when nothing is written any more.
 func (a *attachment) released() {
-	a.w.node.m.lifecycle.with("released").Inc()
-	a.letGo(closeTakenOver, takenOver)
+	a.w.node.m.Lifecycle.Inc(stats.Released)
+	a.letGo(protocol.CloseTakenOver, takenOver)
 }
 
 // answerReleases says how far delivery got, as is known now.
@@ -244,7 +246,7 @@ const takenOver = "session taken over by another connection"
 
 // letGo closes the socket of a session that is not this node's any more: nothing
 // that is queued for it leaves.
-func (a *attachment) letGo(code int, reason string) {
+func (a *attachment) letGo(code protocol.Close, reason string) {
 	c := a.client
 	a.client = nil
 	a.detach()
@@ -255,7 +257,7 @@ func (a *attachment) letGo(code int, reason string) {
 	a.answerReleases()
 }
 
-// park keeps the session for a client that is away: DESIGN §5 "Park".
+// park keeps the session for a client that is away.
 func (a *attachment) park() {
 	a.client = nil
 	if a.releasing() {
@@ -272,7 +274,7 @@ func (a *attachment) park() {
 }
 
 func (a *attachment) parked() {
-	a.w.node.m.lifecycle.with("parked").Inc()
+	a.w.node.m.Lifecycle.Inc(stats.Parked)
 	a.event(bus.SessionParked, "")
 	a.expireLater()
 	a.detach()
@@ -285,7 +287,7 @@ func (a *attachment) expireLater() {
 	if err != nil {
 		panic(err) // see liveSubject
 	}
-	a.w.out.push(op{kind: opPublish, subject: subject})
+	a.w.out.push(op{kind: stats.OpPublish, subject: subject})
 }
 
 // onExpiry is called on one of all nodes when a session's time is over, as far
@@ -297,17 +299,17 @@ func (n *Node) onExpiry(sid string) {
 		_, _, err := n.dir.GetLatest(ctx, sid)
 		switch {
 		case errors.Is(err, bus.ErrNoSession):
-			n.m.lifecycle.with("expired").Inc()
+			n.m.Lifecycle.Inc(stats.Expired)
 			err = bus.PublishEvent(n.nc, bus.Event{What: bus.SessionExpired, Session: sid, Node: n.id})
 		case err == nil:
 			err = n.store.ExpireLater(sid)
 		}
 		if err != nil {
-			n.m.dropped.with("expiry").Inc()
+			n.m.Dropped.Inc(stats.DropExpiry)
 			n.log.Debug("not known whether a session has expired", "sid", sid, "error", err)
 		}
 	}) {
-		n.m.dropped.with("expiry").Inc()
+		n.m.Dropped.Inc(stats.DropExpiry)
 	}
 }
 
@@ -326,6 +328,6 @@ func (a *attachment) discard() {
 			n.log.Debug("fresh session not removed; it expires", "sid", sid, "error", err)
 		}
 	}) {
-		n.m.dropped.with("directory_cleanup").Inc()
+		n.m.Dropped.Inc(stats.DropDirectoryCleanup)
 	}
 }

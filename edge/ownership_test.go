@@ -13,7 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
 )
 
@@ -80,7 +82,7 @@ func TestSessionComesBackToItsLoop(t *testing.T) {
 	if m, err := again.Resume(t.Context(), "reconnect", harness.Object{"id": id}); err != nil || again.ID != id {
 		t.Fatalf("not resumed: %s, %v", m.Raw, err)
 	}
-	if code := r.closed(old); code != closeTakenOver {
+	if code := r.closed(old); code != protocol.CloseTakenOver.Number() {
 		t.Errorf("the old socket is closed with %d", code)
 	}
 	r.store(id, 0, 3, 1)
@@ -102,7 +104,7 @@ func TestDoubtStopsTheSession(t *testing.T) {
 	r.store(old.ID, 1, 2, 1)
 	r.passed(witness)
 	leave()
-	if code := r.closed(old); code != closeTakenOver {
+	if code := r.closed(old); code != protocol.CloseTakenOver.Number() {
 		t.Errorf("the socket is closed with %d", code)
 	}
 	if late := old.Inbox(); len(late) > 0 {
@@ -125,7 +127,7 @@ func TestAnothersMarker(t *testing.T) {
 			r.store(c.ID, 0, 3, 1)
 		})
 	}
-	r.closes(moved, closeTakenOver)
+	r.closes(moved, protocol.CloseTakenOver)
 	if late := moved.Inbox(); len(late) > 0 {
 		t.Errorf("the socket got %s", late[0].Raw)
 	}
@@ -145,7 +147,7 @@ func TestUnreadableEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.store(c.ID, 0, 1, 1) // its delivery is to be written down
-	if code := r.closed(c); code != closeTakenOver {
+	if code := r.closed(c); code != protocol.CloseTakenOver.Number() {
 		t.Errorf("the socket is closed with %d", code)
 	}
 }
@@ -163,7 +165,7 @@ func TestSessionWithoutEntry(t *testing.T) {
 		return r.dir.Delete(t.Context(), c.ID, rev)
 	})
 	r.store(c.ID, 0, 1, 1) // its delivery is to be written down
-	if code := r.closed(c); code != closeRestart {
+	if code := r.closed(c); code != protocol.CloseRestart.Number() {
 		t.Errorf("the socket is closed with %d", code)
 	}
 }
@@ -179,10 +181,10 @@ func TestStallWithoutNATS(t *testing.T) {
 	defer r.network.Set(harness.Weather{})
 	w.post(func() {
 		a := w.attachments[busy.ID]
-		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, busy.ID))
+		a.client.send(stats.OutMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, busy.ID))
 		r.Stalled(w.loop, time.Minute)
 	})
-	if code := r.closed(busy); code == closeTakenOver {
+	if code := r.closed(busy); code == protocol.CloseTakenOver.Number() {
 		t.Errorf("the socket is closed with %d", code)
 	}
 	if late := busy.Inbox(); len(late) > 0 {
@@ -212,7 +214,7 @@ func TestStallWhileVerifying(t *testing.T) {
 	entered, left := make(chan struct{}), make(chan struct{})
 	w.post(func() {
 		a := w.attachments[c.ID]
-		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
+		a.client.send(stats.OutMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
 		r.Stalled(w.loop, time.Minute)
 		close(entered)
 		<-left
@@ -227,7 +229,7 @@ func TestStallWhileVerifying(t *testing.T) {
 	})
 	r.steal(c.ID, bus.StateLive)
 	close(left)
-	if code := r.closed(c); code != closeTakenOver {
+	if code := r.closed(c); code != protocol.CloseTakenOver.Number() {
 		t.Errorf("the socket is closed with %d", code)
 	}
 	if late := c.Inbox(); len(late) > 0 {
@@ -307,12 +309,12 @@ func TestResumeWithQueue(t *testing.T) {
 	r.onLoop(w, func() {
 		a := w.attachments[c.ID]
 		a.used = true
-		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
+		a.client.send(stats.OutMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
 		a.suspend(true) // with many sessions, its turn to be verified comes later
 	})
 	r.steal(c.ID, bus.StateLive)
 	r.send(c, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": old}})
-	if code := r.closed(c); code != closeOverload {
+	if code := r.closed(c); code != protocol.CloseOverload.Number() {
 		t.Errorf("the socket is closed with %d", code)
 	}
 	if late := c.Inbox(); len(late) > 0 {
@@ -331,13 +333,13 @@ func TestKickWhileHeld(t *testing.T) {
 	c := here[0]
 	r.onLoop(w, func() {
 		a := w.attachments[c.ID]
-		a.client.send(outMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
+		a.client.send(stats.OutMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
 		a.suspend(true) // with many sessions, its turn to be verified comes later
 	})
 	r.kick(c.ID)
 	r.steal(c.ID, bus.StateLive)
 	r.onLoop(w, func() { w.attachments[c.ID].verify() })
-	r.closes(c, closeKicked)
+	r.closes(c, protocol.CloseKicked)
 	if late := c.Inbox(); len(late) > 0 {
 		t.Errorf("the socket got %s", late[0].Raw)
 	}
@@ -575,7 +577,7 @@ func TestYoungSession(t *testing.T) {
 	}
 	r.onLoop(w, w.renew)
 	r.onLoop(w, w.renew)
-	r.onLoop(w, func() { w.out.push(op{kind: opPublish, subject: subject}) })
+	r.onLoop(w, func() { w.out.push(op{kind: stats.OpPublish, subject: subject}) })
 	for _, sid := range []string{here[0].ID, end} {
 		m, err := words.NextMsg(harness.Patience)
 		if err != nil {

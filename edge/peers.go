@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 )
 
 // order is what one node asks of another on umf.v1.node.<node>.
@@ -120,7 +122,7 @@ func (w *worker) order(msg *nats.Msg) {
 func (n *Node) orders(msg micro.Request) {
 	var o order
 	if json.Unmarshal(msg.Data(), &o) != nil {
-		n.m.dropped.with("bad_order").Inc()
+		n.m.Dropped.Inc(stats.DropBadOrder)
 		return
 	}
 	switch o.Do {
@@ -135,13 +137,13 @@ func (n *Node) orders(msg micro.Request) {
 			if err != nil {
 				panic(err) // of two numbers and a bool
 			}
-			w.out.push(op{kind: opPublish, subject: reply, data: text})
+			w.out.push(op{kind: stats.OpPublish, subject: reply, data: text})
 		})
 	case "kick":
 		n.kick(o.SID)
 		n.respond(msg, released{})
 	default:
-		n.m.dropped.with("bad_order").Inc()
+		n.m.Dropped.Inc(stats.DropBadOrder)
 	}
 }
 
@@ -195,7 +197,7 @@ func (n *Node) kick(sid string) {
 	for _, w := range n.workers {
 		w.post(func() {
 			if a := w.attachments[sid]; a != nil && a.client != nil {
-				a.client.close(closeKicked, "closed by an administrator")
+				a.client.close(protocol.CloseKicked, "closed by an administrator")
 			}
 		})
 	}

@@ -3,6 +3,8 @@ package edge
 import (
 	"sync"
 	"sync/atomic"
+
+	"hydrant/edge/internal/stats"
 )
 
 // poolWorkers bounds the blocking NATS calls (directory reads, mailbox reads)
@@ -16,7 +18,7 @@ const poolQueue = 1 << 16
 // pool runs blocking calls for the loops. A job ends by posting its result to
 // the loop that asked.
 type pool struct {
-	m    *metrics
+	m    *stats.Metrics
 	jobs chan func()
 	busy atomic.Int64 // workers in a call
 	wg   sync.WaitGroup
@@ -26,7 +28,7 @@ type pool struct {
 	closed bool
 }
 
-func newPool(m *metrics) *pool {
+func newPool(m *stats.Metrics) *pool {
 	p := &pool{m: m, jobs: make(chan func(), poolQueue)}
 	for range poolWorkers {
 		p.wg.Go(func() {
@@ -52,7 +54,7 @@ func (p *pool) submit(job func()) bool {
 	case p.jobs <- job:
 		return true
 	default:
-		p.m.poolFull.Inc()
+		p.m.PoolFull.Inc()
 		return false
 	}
 }

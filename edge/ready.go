@@ -24,9 +24,9 @@ func (n *Node) nowReady(part string) {
 // showReady sets the metric to what readiness says. Caller holds mu.
 func (n *Node) showReady() {
 	if n.fit.Load() && !n.draining.Load() {
-		n.m.ready.Set(1)
+		n.m.Ready.Set(1)
 	} else {
-		n.m.ready.Set(0)
+		n.m.Ready.Set(0)
 	}
 }
 

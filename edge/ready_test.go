@@ -13,7 +13,7 @@ func TestReadyMetricOfADrain(t *testing.T) {
 	n := idle(t, func(*Config) {})
 	n.nowReady("nats")
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(n.m.ready)
+	registry.MustRegister(n.m.Ready)
 	for i := range 20_000 {
 		n.draining.Store(false)
 		n.notReady("listener", "not open yet")

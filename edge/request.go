@@ -5,13 +5,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -51,7 +52,7 @@ func newRequestTable(loop int) requestTable {
 func (w *worker) ask(c *client, subject string, header nats.Header, data []byte, span trace.Span, done func(*nats.Msg)) bool {
 	t := &w.requests
 	if len(t.byID) >= maxRequests || c.outstanding >= maxRequestsPerClient {
-		w.node.m.requests.with("refused").Inc()
+		w.node.m.Requests.Inc(stats.RequestRefused)
 		endSpan(span, errBusy)
 		return false
 	}
@@ -63,8 +64,8 @@ func (w *worker) ask(c *client, subject string, header nats.Header, data []byte,
 	if err != nil {
 		panic(err) // both parts are this node's own
 	}
-	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, at: w.age(), done: func(uint64, error) {
-		w.post(func() { w.finish(r.id, nil, "failed") })
+	w.out.push(op{kind: stats.OpPublish, subject: subject, reply: reply, header: header, data: data, at: w.age(), done: func(uint64, error) {
+		w.post(func() { w.finish(r.id, nil, stats.RequestFailed) })
 	}})
 	w.armRequests()
 	return true
@@ -82,14 +83,14 @@ func (w *worker) armRequests() {
 	w.loop.AfterFunc(max(left(), time.Millisecond), func() {
 		t.armed = false
 		for t.queue.Len() > 0 && left() <= 0 {
-			w.finish(t.queue.Front().Value.(*request).id, nil, "timeout")
+			w.finish(t.queue.Front().Value.(*request).id, nil, stats.RequestTimeout)
 		}
 		w.armRequests()
 	})
 }
 
 // finish ends a request, unless it has ended before.
-func (w *worker) finish(id uint64, answer *nats.Msg, result string) {
+func (w *worker) finish(id uint64, answer *nats.Msg, result stats.Request) {
 	place := w.requests.byID[id]
 	if place == nil {
 		return
@@ -97,11 +98,11 @@ func (w *worker) finish(id uint64, answer *nats.Msg, result string) {
 	delete(w.requests.byID, id)
 	r := w.requests.queue.Remove(place).(*request)
 	r.client.outstanding--
-	w.node.m.requests.with(result).Inc()
-	w.node.m.requestTime.Observe(w.loop.Now().Sub(r.asked).Seconds())
+	w.node.m.Requests.Inc(result)
+	w.node.m.RequestTime.Observe(w.loop.Now().Sub(r.asked).Seconds())
 	r.done(answer)
 	if r.span != nil {
-		r.span.SetAttributes(attribute.String("hydrant.result", result))
+		r.span.SetAttributes(attribute.String("hydrant.result", result.String()))
 		r.span.End()
 	}
 }
@@ -114,7 +115,7 @@ func (n *Node) answers(batch []*nats.Msg) {
 			continue
 		}
 		w := n.workers[loop]
-		w.post(func() { w.finish(id, msg, "answered") })
+		w.post(func() { w.finish(id, msg, stats.RequestAnswered) })
 	}
 }
 
@@ -138,75 +139,55 @@ func noResponders(msg *nats.Msg) bool {
 }
 
 // request sends a [METHOD] request of a client to a service: the answer goes
-// back as HYDRA.md shows it. If the connection has ended meanwhile, the answer
-// is for the session that asked, wherever it is by then.
+// back with to and from exchanged. If the connection has ended meanwhile, the
+// answer is for the session that asked, wherever it is by then.
 func (c *client) request(e *umf.Envelope, mid []byte, subject, service string, data []byte) {
 	w, sid := c.w, c.a.sid
 	rmid := append([]byte(nil), mid...)
 	to := append([]byte(nil), e.Raw(umf.From)...)
 	from := append([]byte(nil), e.Raw(umf.To)...)
-	header, span := c.trace(inRequest, service, e, c.a.serviceHeader())
+	header, span := w.tracing.frame(stats.InRequest, service, e, c.a.serviceHeader())
 	ok := w.ask(c, subject, header, data, span, func(answer *nats.Msg) {
-		msg := outgoing{toRaw: to, from: from, rmid: rmid}
+		msg := protocol.Message{ToRaw: to, From: from, RMid: rmid}
 		parent := ""
 		switch {
 		case answer == nil:
-			w.node.m.errors.with(codeTimeout).Inc()
-			msg.body = []byte(`{"error":"No answer in time","code":"` + codeTimeout + `"}`)
+			w.node.m.Errors.Inc(protocol.CodeTimeout)
+			msg.Body = protocol.AppendError(nil, protocol.CodeTimeout, "No answer in time")
 		case noResponders(answer):
-			w.node.m.errors.with(codeNoInstances).Inc()
-			msg.body = append(umf.AppendString([]byte(`{"reason":`), "Unavailable "+service+" instances"), '}')
+			w.node.m.Errors.Inc(protocol.CodeNoInstances)
+			msg.Body = protocol.AppendNoInstances(nil, service)
 		default:
-			msg.body = answerBody(&w.inner, answer.Data)
-			parent = w.node.tracing.traceOf(answer.Header)
+			msg.Body = protocol.AnswerBody(&w.inner, answer.Data)
+			parent = w.tracing.traceOf(answer.Header)
 		}
 		if c.closing {
 			w.storeAnswer(sid, msg)
 			return
 		}
-		w.buf = msg.append(w.buf[:0], w)
-		c.sendTraced(outAnswer, parent, w.buf)
+		w.buf = w.encode(w.buf[:0], msg)
+		c.sendTraced(stats.OutAnswer, parent, w.buf)
 	})
 	if !ok {
-		c.fail(mid, codeOverload, "Too many requests wait for an answer")
+		c.fail(mid, protocol.CodeOverload, "Too many requests wait for an answer")
 	}
 }
 
 // storeAnswer puts the answer to a request into the mailbox of the session.
-func (w *worker) storeAnswer(sid string, msg outgoing) {
+func (w *worker) storeAnswer(sid string, msg protocol.Message) {
 	done := func(_ uint64, err error) {
 		if err != nil {
-			w.node.m.dropped.with("late_answer").Inc()
+			w.node.m.Dropped.Inc(stats.DropLateAnswer)
 			w.node.log.Warn("the answer to a request is lost: its client was gone, and it was not stored", "sid", sid, "error", err)
 		}
 	}
-	data := msg.append(nil, w)
+	data := w.encode(nil, msg)
 	if !w.out.room(len(data)) {
 		done(0, bus.ErrOverload)
 		return
 	}
 	// The message id is the question's, and lets the store be asked again.
-	w.out.push(op{kind: opStore, sid: sid, data: data, mid: string(msg.rmid), from: "answer", at: w.age(), done: done})
-}
-
-// answerBody is what of a service's answer the client gets: the body of a UMF
-// message; else the `result` of a JSON object; else the text; else {}.
-func answerBody(e *umf.Envelope, data []byte) []byte {
-	if len(data) == 0 {
-		return []byte("{}")
-	}
-	if umf.Scan(data, e) == nil {
-		if e.Check() == nil {
-			return e.Raw(umf.Body)
-		}
-		if result := umf.Member(data, "result"); result != nil {
-			return result
-		}
-	}
-	if !utf8.Valid(data) {
-		return []byte("{}")
-	}
-	return umf.AppendString(nil, string(data))
+	w.out.push(op{kind: stats.OpStore, sid: sid, data: data, mid: string(msg.RMid), from: "answer", at: w.age(), done: done})
 }
 
 // undeliverable handles what arrives on this node's reply subjects: of all of
@@ -224,7 +205,7 @@ func (n *Node) undeliverable(batch []*nats.Msg) {
 		for _, w := range n.workers {
 			w.post(func() {
 				if a := w.attachments[sid]; a != nil && a.client != nil {
-					a.client.fail([]byte(mid), codeNoInstances, "No "+service+" instances available")
+					a.client.fail([]byte(mid), protocol.CodeNoInstances, "No "+service+" instances available")
 				}
 			})
 		}

@@ -3,13 +3,14 @@ package edge
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync"
 	"time"
 
 	"hydrant/bus"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -20,14 +21,6 @@ const releaseTimeout = time.Second
 // claimAttempts bounds how often a resume reads the entry again because the
 // former owner wrote a checkpoint in between.
 const claimAttempts = 5
-
-// resumeRequest is what a reconnect message asks for: HYDRA.md and DESIGN §3.1.
-type resumeRequest struct {
-	id     string
-	token  string
-	seq    uint64
-	hasSeq bool
-}
 
 // claim is a session that was taken over, ready to be attached.
 type claim struct {
@@ -96,20 +89,20 @@ var (
 	errResumeLost     = errors.New("edge: another connection resumed the session first")
 )
 
-// resume moves an older session to this socket: DESIGN §5 "Resume".
+// resume moves an older session to this socket.
 func (c *client) resume(e *umf.Envelope) {
-	r, problem := parseResume(e)
+	r, err := protocol.ParseResume(e.Raw(umf.Body))
 	switch {
-	case problem == errMissingID:
-		c.refuse(e.Raw(umf.Mid), codeResume, "reconnect message missing reconnect id")
+	case errors.Is(err, protocol.ErrNoID):
+		c.refuse(e.Raw(umf.Mid), protocol.CodeResume, "reconnect message missing reconnect id")
 		return
-	case problem != nil:
-		c.fail(e.Raw(umf.Mid), codeResume, problem.Error())
+	case err != nil:
+		c.fail(e.Raw(umf.Mid), protocol.CodeResume, "seq is not a sequence number")
 		return
-	case r.id == c.a.sid:
-		c.welcomeBack(resumed, c.a.sid)
+	case r.ID == c.a.sid:
+		c.welcomeBack(protocol.Resumed, c.a.sid)
 		return
-	case !bus.ValidSID(r.id):
+	case !bus.ValidSID(r.ID):
 		c.notResumed(bus.ErrNoSession)
 		return
 	}
@@ -120,12 +113,12 @@ func (c *client) resume(e *umf.Envelope) {
 	job := func(ctx context.Context) (claim, error) { return n.claim(ctx, r, identity, acked, fence) }
 	submit(w, job, func(cl claim, err error) {
 		switch {
-		case err == nil && !n.claims.end(r.id, fence):
+		case err == nil && !n.claims.end(r.ID, fence):
 			c.busy = false
 			c.notResumed(errResumeLost)
 		case c.closing:
 			if err == nil {
-				n.abandon(r.id, cl)
+				n.abandon(r.ID, cl)
 			}
 		case err == nil:
 			c.takeOver(r, cl, stalls != w.stalls)
@@ -137,47 +130,15 @@ func (c *client) resume(e *umf.Envelope) {
 	})
 }
 
-var errMissingID = errors.New("edge: reconnect without an id")
-
-func parseResume(e *umf.Envelope) (resumeRequest, error) {
-	body := e.Raw(umf.Body)
-	id, _ := umf.MemberText(body, "id")
-	if id == "" {
-		return resumeRequest{}, errMissingID
-	}
-	token, _ := umf.MemberText(body, "token")
-	r := resumeRequest{id: id, token: token}
-	if raw := umf.Member(body, "seq"); len(raw) > 0 && string(raw) != "null" {
-		seq, err := parseSequence(raw)
-		if err != nil {
-			return r, err
-		}
-		r.seq, r.hasSeq = seq, true
-	}
-	return r, nil
-}
-
-// parseSequence reads a decimal string or number.
-func parseSequence(raw []byte) (uint64, error) {
-	if len(raw) >= 2 && raw[0] == '"' {
-		raw = raw[1 : len(raw)-1]
-	}
-	seq, err := strconv.ParseUint(string(raw), 10, 64)
-	if err != nil {
-		return 0, errors.New("seq is not a sequence number")
-	}
-	return seq, nil
-}
-
 // claim makes this node the owner of a session, or says why not. It runs on
 // the pool.
-func (n *Node) claim(ctx context.Context, r resumeRequest, identity string, acked bool, fence uint64) (claim, error) {
+func (n *Node) claim(ctx context.Context, r protocol.Resume, identity string, acked bool, fence uint64) (claim, error) {
 	var first bus.Entry
 	var floor, seen uint64
 	told := false // by the former owner, who knows best
 	epoch := n.epoch()
 	for attempt := range claimAttempts {
-		entry, rev, err := n.dir.GetLatest(ctx, r.id)
+		entry, rev, err := n.dir.GetLatest(ctx, r.ID)
 		if err != nil {
 			return claim{}, err
 		}
@@ -190,7 +151,7 @@ func (n *Node) claim(ctx context.Context, r resumeRequest, identity string, acke
 			return claim{}, err
 		}
 		if entry.State == bus.StateLive {
-			if rel, ok := n.askRelease(ctx, entry, r.id); ok {
+			if rel, ok := n.askRelease(ctx, entry, r.ID); ok {
 				floor, seen, told = rel.Floor, rel.Seen, true
 			}
 		}
@@ -201,10 +162,10 @@ func (n *Node) claim(ctx context.Context, r resumeRequest, identity string, acke
 		next.Node, next.Fence, next.State = n.id, fence, bus.StateLive
 		next.Floor, next.Seen = floor, seen
 		next.Acked = acked
-		n.claims.begin(r.id, fence, floor, seen)
-		rev, err = n.dir.Update(ctx, r.id, next, rev)
+		n.claims.begin(r.ID, fence, floor, seen)
+		rev, err = n.dir.Update(ctx, r.ID, next, rev)
 		if err != nil {
-			n.claims.end(r.id, fence)
+			n.claims.end(r.ID, fence)
 		}
 		switch {
 		case errors.Is(err, bus.ErrFenced):
@@ -219,12 +180,12 @@ func (n *Node) claim(ctx context.Context, r resumeRequest, identity string, acke
 
 // mayResume asks for the same identity, and for the token where the session or
 // the configuration needs it.
-func (n *Node) mayResume(entry bus.Entry, r resumeRequest, identity string, acked bool) error {
+func (n *Node) mayResume(entry bus.Entry, r protocol.Resume, identity string, acked bool) error {
 	if entry.Identity != identity {
 		return errResumeIdentity
 	}
 	needed := entry.Acked || acked || n.cfg.Resume == config.ResumeToken
-	if (needed || r.token != "") && !tokenMatches(r.token, entry.TokenHash) {
+	if (needed || r.Token != "") && !tokenMatches(r.Token, entry.TokenHash) {
 		return errResumeToken
 	}
 	return nil
@@ -241,28 +202,28 @@ func (n *Node) abandon(sid string, cl claim) {
 			n.log.Debug("claimed session not parked; a resume finds it as it is", "sid", sid, "error", err)
 		}
 	}) {
-		n.m.dropped.with("directory_cleanup").Inc()
+		n.m.Dropped.Inc(stats.DropDirectoryCleanup)
 	}
 }
 
 // takeOver replaces the socket's session by the claimed one and attaches it.
 // stalled: the process did not run for a while since it was asked for.
-func (c *client) takeOver(r resumeRequest, cl claim, stalled bool) {
+func (c *client) takeOver(r protocol.Resume, cl claim, stalled bool) {
 	w := c.w
 	switch before := c.a; {
 	case before == nil:
 	case before.fresh && !before.used && before.renewed > w.looked: // or word of its end has been left, which cannot be taken back
 		before.discard()
 	case before.waiting != nil && before.waiting.queued: // since a stall: it must not leave, nor what would be behind it
-		w.node.abandon(r.id, cl)
+		w.node.abandon(r.ID, cl)
 		before.unverified()
 		return
 	default: // its messages wait like those of any client that went away
 		before.park()
 	}
 	floor, seen := cl.floor, cl.seen
-	if c.class == session.Acked && r.hasSeq {
-		floor = r.seq
+	if c.class == session.Acked && r.HasSeq {
+		floor = r.Seq
 		if floor == 0 {
 			floor = cl.entry.Start // it has had nothing
 		}
@@ -274,17 +235,17 @@ func (c *client) takeOver(r resumeRequest, cl claim, stalled bool) {
 		}
 	}
 	a := &attachment{
-		w: w, sid: r.id, fence: cl.fence, identity: cl.entry.Identity,
+		w: w, sid: r.ID, fence: cl.fence, identity: cl.entry.Identity,
 		opened: cl.entry.Opened.Unix(), class: c.class, client: c, start: cl.entry.Start, rev: cl.rev,
 		renewed: w.age() - w.node.renewal(), // its anchor may be as old as the session was away
 	}
 	copy(a.tokenHash[:], cl.entry.TokenHash)
 	c.a = a
 	c.arriving().deadline = w.loop.AfterFunc(w.node.cfg.HandshakeTimeout, func() {
-		c.close(closeOverload, "session could not be resumed in time")
+		c.close(protocol.CloseOverload, "session could not be resumed in time")
 	})
 	w.attach(a, floor, seen)
-	c.conn.Release() // it may be held for the session that it had, of which nothing is queued
+	c.conn.Thaw() // it may be frozen for the session that it had, of which nothing is queued
 	// Who asked for it while there was no connection was not heard, nor in time
 	// where the process stood still.
 	if (stalled || cl.epoch < w.epoch) && a.suspend(stalled) {
@@ -295,55 +256,61 @@ func (c *client) takeOver(r resumeRequest, cl claim, stalled bool) {
 // notResumed tells the client that it keeps its fresh session, and why.
 func (c *client) notResumed(err error) {
 	n := c.w.node
-	result, label := 0, ""
+	outcome := outcomeOf(err)
+	n.m.Resumes.Inc(outcome)
+	switch outcome {
+	case protocol.ResumeLost:
+		c.close(protocol.CloseTakenOver, "another connection resumed the session first")
+		return
+	case protocol.ResumeFailed:
+		n.log.Warn("resume failed", "error", err)
+		c.close(protocol.CloseOverload, "session could not be resumed now")
+		return
+	}
+	c.failures++
+	c.welcomeBack(outcome, c.a.sid)
+	if c.failures > maxFailedResumes || !n.guesses.Allow(c.addr(), c.w.loop.Now()) {
+		n.m.Dropped.Inc(stats.DropGuesses)
+		c.close(protocol.ClosePolicy, "too many failed resumes")
+	}
+}
+
+// outcomeOf names an error of a claim.
+func outcomeOf(err error) protocol.Outcome {
 	switch {
 	case errors.Is(err, bus.ErrNoSession):
-		result, label = resumeExpired, "expired"
+		return protocol.ResumeExpired
 	case errors.Is(err, errResumeToken):
-		result, label = resumeToken, "token"
+		return protocol.ResumeToken
 	case errors.Is(err, errResumeIdentity):
-		result, label = resumeIdentity, "identity"
+		return protocol.ResumeIdentity
 	case errors.Is(err, errResumeLost):
-		n.m.resumes.with("lost").Inc()
-		c.close(closeTakenOver, "another connection resumed the session first")
-		return
-	default:
-		n.m.resumes.with("error").Inc()
-		n.log.Warn("resume failed", "error", err)
-		c.close(closeOverload, "session could not be resumed now")
-		return
+		return protocol.ResumeLost
 	}
-	n.m.resumes.with(label).Inc()
-	c.failures++
-	c.welcomeBack(result, c.a.sid)
-	if c.failures > maxFailedResumes || !n.guesses.Allow(c.addr(), c.w.loop.Now()) {
-		n.m.dropped.with("guesses").Inc()
-		c.close(closePolicy, "too many failed resumes")
-	}
+	return protocol.ResumeFailed
 }
 
 // welcomeBack sends the connection message that answers a resume.
-func (c *client) welcomeBack(result int, sid string) {
-	n := c.w.node
-	body := welcomeBody{ID: sid, IP: c.addr().String(), TTL: n.cfg.SessionTTL, Heartbeat: n.cfg.PingInterval, Window: n.cfg.Window, Resume: result}
-	c.reply(outConnection, outgoing{to: sid + "@client:/", typ: "connection", body: body.append(nil)})
+func (c *client) welcomeBack(outcome protocol.Outcome, sid string) {
+	welcome := c.greeting(sid)
+	c.greet(sid, welcome.AppendAnswer(nil, outcome))
 }
 
-// acknowledge handles the confirmation of an acked client: DESIGN §3.2.
+// acknowledge handles the confirmation of an acked client.
 func (c *client) acknowledge(e *umf.Envelope) {
 	if c.class != session.Acked {
-		c.fail(e.Raw(umf.Mid), codeAck, "ack without "+subprotocolAck)
+		c.fail(e.Raw(umf.Mid), protocol.CodeAck, "ack without "+protocol.SubprotocolAck)
 		return
 	}
-	seq, err := parseSequence(umf.Member(e.Raw(umf.Body), "seq"))
+	seq, err := protocol.ParseSequence(e.Raw(umf.Body))
 	if err != nil {
-		c.fail(e.Raw(umf.Mid), codeAck, "ack needs a sequence number in bdy.seq")
+		c.fail(e.Raw(umf.Mid), protocol.CodeAck, "ack needs a sequence number in bdy.seq")
 		return
 	}
 	a, rmid := c.a, append([]byte(nil), e.Raw(umf.Mid)...)
 	a.whenActive(confirmed, func() {
 		if err := a.core.Ack(seq, a); err != nil {
-			c.fail(rmid, codeAck, "ack beyond what was sent")
+			c.fail(rmid, protocol.CodeAck, "ack beyond what was sent")
 		}
 	})
 }

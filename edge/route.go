@@ -9,14 +9,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
-// quoteLimit bounds what of a bad message is quoted back to its sender.
-const quoteLimit = 256
-
-// route decides over one message of a client: HYDRA.md, "Messages". p is
-// borrowed from the connection layer.
+// route decides over one message of a client, as the documentation of package
+// protocol has it. p is borrowed from the connection layer.
 func (c *client) route(p []byte) {
 	w := c.w
 	n := w.node
@@ -27,27 +26,24 @@ func (c *client) route(p []byte) {
 		err = e.Check()
 	}
 	if err != nil {
-		c.took(inInvalid)
-		if len(p) > quoteLimit {
-			p = p[:quoteLimit]
-		}
-		c.refuse(nil, codeInvalid, fmt.Sprintf("HR: Invalid UMF message: %s closing connection", sanitize(p)))
+		c.took(stats.InInvalid)
+		c.refuse(nil, protocol.CodeInvalid, fmt.Sprintf("HR: Invalid UMF message: %s closing connection", protocol.Quote(p)))
 		return
 	}
 	if !c.checkSignature(e) {
 		return
 	}
 	if len(e.Raw(umf.Mid)) > bus.MaxMid || len(e.Raw(umf.From)) > umf.MaxAddress {
-		c.took(inInvalid)
-		c.fail(e.Raw(umf.Mid), codeInvalid, "mid or from is too long") // they are kept until there is an answer
+		c.took(stats.InInvalid)
+		c.fail(e.Raw(umf.Mid), protocol.CodeInvalid, "mid or from is too long") // they are kept until there is an answer
 		return
 	}
 	var buf [128]byte
 	text, _ := e.Text(umf.To, buf[:0])
 	to, err := umf.ParseAddress(text)
 	if err != nil {
-		c.took(inBadAddress)
-		c.fail(e.Raw(umf.Mid), codeAddress, "Invalid to address")
+		c.took(stats.InBadAddress)
+		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid to address")
 		return
 	}
 	switch to.Service {
@@ -62,6 +58,9 @@ func (c *client) route(p []byte) {
 	}
 }
 
+// took counts the message that is being handled.
+func (c *client) took(kind stats.Received) { c.w.tally.In[kind].Add(c.w.size) }
+
 // checkSignature checks what came in, before anything is changed.
 func (c *client) checkSignature(e *umf.Envelope) bool {
 	n := c.w.node
@@ -72,11 +71,11 @@ func (c *client) checkSignature(e *umf.Envelope) bool {
 	if err == nil {
 		return true
 	}
-	c.took(inBadSignature)
+	c.took(stats.InBadSignature)
 	text, code, closes := signatureProblem(err)
 	c.fail(e.Raw(umf.Mid), code, text)
 	if closes {
-		c.close(closePolicy, code)
+		c.close(protocol.ClosePolicy, code.String())
 	}
 	return false
 }
@@ -90,32 +89,32 @@ func (c *client) routeRouter(e *umf.Envelope, to umf.Address) {
 		return
 	}
 	if to.Method != "" {
-		c.took(inAPI)
+		c.took(stats.InAPI)
 		c.routerAPI(e, to)
 		return
 	}
 	var buf [64]byte
 	typ, _ := e.Text(umf.Type, buf[:0])
 	switch string(typ) {
-	case "ack":
-		c.took(inAck)
+	case protocol.TypeAck:
+		c.took(stats.InAck)
 		c.acknowledge(e)
-	case "ping":
-		c.took(inPing)
+	case protocol.TypePing:
+		c.took(stats.InPing)
 		c.pong(e)
-	case "log":
-		c.took(inLog)
-		n.clientLog.add(c.a.sid, c.addr(), e.Raw(umf.Body))
-	case "wsdir.loc":
-		c.took(inWsdir)
+	case protocol.TypeLog:
+		c.took(stats.InLog)
+		n.clientLog.Add(c.a.sid, c.addr(), e.Raw(umf.Body))
+	case protocol.TypeLocate:
+		c.took(stats.InWsdir)
 		c.locate(e)
-	case "reconnect", "reconnection":
-		c.took(inResume)
+	case protocol.TypeReconnect, protocol.TypeReconnection:
+		c.took(stats.InResume)
 		c.resume(e)
 	default:
 		if e.Falsy(umf.Forward) {
-			c.took(inUnrecognized)
-			c.refuse(e.Raw(umf.Mid), codeUnrecognized, "Unrecognized Hydra Router request")
+			c.took(stats.InUnrecognized)
+			c.refuse(e.Raw(umf.Mid), protocol.CodeUnrecognized, "Unrecognized Hydra Router request")
 			return
 		}
 		c.forward(e, to)
@@ -131,51 +130,16 @@ func (c *client) forward(e *umf.Envelope, to umf.Address) {
 	target, err := umf.ParseAddress(text)
 	switch {
 	case err != nil:
-		c.refuse(e.Raw(umf.Mid), codeAddress, "Invalid forward address")
+		c.refuse(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid forward address")
 	case target.Service == "client":
 		c.deliver(e, e.Raw(umf.Forward), target.Instance, true)
 	case target.Service == n.cfg.ServiceName:
-		c.fail(e.Raw(umf.Mid), codeAddress, "Invalid forward address")
+		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid forward address")
 	case to.Path == "/queue":
 		c.enqueue(e, target)
 	default:
 		c.routeService(e, e.Raw(umf.Forward), target)
 	}
-}
-
-// completion is what the edge fills in when a client left it out.
-type completion struct {
-	sets [6]umf.Set
-	n    int
-	mid  []byte
-	buf  [128]byte
-}
-
-// complete starts the fields that the edge sets on a forwarded message.
-func (f *completion) complete(e *umf.Envelope, now time.Time) {
-	f.mid = e.Raw(umf.Mid)
-	free := f.buf[:0]
-	quoted := func(field umf.Field, appendText func([]byte) []byte) []byte {
-		start := len(free)
-		free = append(appendText(append(free, '"')), '"')
-		raw := free[start:]
-		f.set(field, raw)
-		return raw
-	}
-	if e.Falsy(umf.Mid) {
-		f.mid = quoted(umf.Mid, umf.AppendMid)
-	}
-	if e.Falsy(umf.Timestamp) {
-		quoted(umf.Timestamp, func(b []byte) []byte { return umf.AppendTimestamp(b, now) })
-	}
-	if e.Falsy(umf.Version) {
-		quoted(umf.Version, func(b []byte) []byte { return append(b, umf.CurrentVersion...) })
-	}
-}
-
-func (f *completion) set(field umf.Field, raw []byte) {
-	f.sets[f.n] = umf.Set{Field: field, Raw: raw}
-	f.n++
 }
 
 // routeService sends a message to a service: at most once, over core NATS. to
@@ -185,52 +149,51 @@ func (c *client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	n := w.node
 	subject, err := serviceSubject(address)
 	if err != nil {
-		c.took(inBadAddress)
-		c.fail(e.Raw(umf.Mid), codeAddress, "Invalid to address")
+		c.took(stats.InBadAddress)
+		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid to address")
 		return
 	}
-	var f completion
-	f.complete(e, w.loop.Now())
+	f := protocol.Complete(e, w.loop.Now())
 	w.text = c.a.appendVia(w.text[:0])
-	f.set(umf.Via, w.text)
+	f.Set(umf.Via, w.text)
 	if to != nil {
-		f.set(umf.To, to)
+		f.Set(umf.To, to)
 	}
 	data, ok := c.admit(e, &f)
 	if !ok {
 		return
 	}
 	if address.Method != "" {
-		c.took(inRequest)
-		c.request(e, f.mid, subject, address.Service, data)
+		c.took(stats.InRequest)
+		c.request(e, f.Mid, subject, address.Service, data)
 		return
 	}
-	c.took(inService)
-	reply, err := bus.ReplySubject(n.id, c.a.sid, string(f.mid))
+	c.took(stats.InService)
+	reply, err := bus.ReplySubject(n.id, c.a.sid, string(f.Mid))
 	if err != nil {
 		panic(err) // the names are this node's own, and mid was measured
 	}
-	header, span := c.trace(inService, address.Service, e, c.a.serviceHeader())
-	w.out.push(op{kind: opPublish, subject: subject, reply: reply, header: header, data: data, span: span, at: w.age(),
-		done: w.reportTo(c.a.sid, append([]byte(nil), f.mid...))})
+	header, span := w.tracing.frame(stats.InService, address.Service, e, c.a.serviceHeader())
+	w.out.push(op{kind: stats.OpPublish, subject: subject, reply: reply, header: header, data: data, span: span, at: w.age(),
+		done: w.reportTo(c.a.sid, append([]byte(nil), f.Mid...))})
 }
 
 // admit builds the text that goes to NATS, within the bounds of the way there.
-func (c *client) admit(e *umf.Envelope, f *completion) ([]byte, bool) {
+func (c *client) admit(e *umf.Envelope, f *protocol.Completion) ([]byte, bool) {
 	w := c.w
 	n := w.node
 	if !n.connected.Load() {
-		c.fail(f.mid, codeUnavailable, "Messaging is unavailable")
+		c.fail(f.Mid, protocol.CodeUnavailable, "Messaging is unavailable")
 		return nil, false
 	}
-	w.buf = e.AppendShort(w.buf[:0], f.sets[:f.n]...)
+	w.buf = e.AppendShort(w.buf[:0], f.Sets()...)
 	if int64(len(w.buf)) > n.maxPayload.Load() {
-		c.fail(f.mid, codeTooLarge, "Message is too large")
+		c.fail(f.Mid, protocol.CodeTooLarge, "Message is too large")
 		return nil, false
 	}
 	if !w.out.room(len(w.buf)) {
-		n.m.outboxFull.Inc()
-		c.fail(f.mid, codeOverload, "Messaging is overloaded")
+		n.m.OutboxFull.Inc()
+		c.fail(f.Mid, protocol.CodeOverload, "Messaging is overloaded")
 		return nil, false
 	}
 	if w.out.strained() {
@@ -265,47 +228,45 @@ func (w *worker) report(sid string, rmid []byte, err error) {
 	}
 }
 
-// enqueue stores work for a service: HYDRA.md, `/queue`.
+// enqueue stores work for a service.
 func (c *client) enqueue(e *umf.Envelope, target umf.Address) {
 	w := c.w
-	c.took(inWork)
-	var f completion
-	f.complete(e, w.loop.Now())
+	c.took(stats.InWork)
+	f := protocol.Complete(e, w.loop.Now())
 	w.text = c.a.appendVia(w.text[:0])
-	f.set(umf.Via, w.text)
-	f.set(umf.To, e.Raw(umf.Forward))
+	f.Set(umf.Via, w.text)
+	f.Set(umf.To, e.Raw(umf.Forward))
 	data, ok := c.admit(e, &f)
 	if !ok {
 		return
 	}
-	header, span := c.trace(inWork, target.Service, e, c.a.serviceHeader())
-	w.out.push(op{kind: opWork, subject: target.Service, data: data, header: header, span: span, at: w.age(),
-		mid: string(f.mid), from: c.a.sid, done: w.reportTo(c.a.sid, append([]byte(nil), f.mid...))})
+	header, span := w.tracing.frame(stats.InWork, target.Service, e, c.a.serviceHeader())
+	w.out.push(op{kind: stats.OpWork, subject: target.Service, data: data, header: header, span: span, at: w.age(),
+		mid: string(f.Mid), from: c.a.sid, done: w.reportTo(c.a.sid, append([]byte(nil), f.Mid...))})
 }
 
 // deliver stores a message in another session's mailbox. An id that cannot
-// exist is refused: the original dies of some (HYDRA.md, last row).
+// exist is refused: Hydra Router dies of some.
 func (c *client) deliver(e *umf.Envelope, to []byte, sid string, forwarded bool) {
 	w := c.w
 	n := w.node
-	c.took(inClient)
+	c.took(stats.InClient)
 	if !bus.ValidSID(sid) {
-		c.fail(e.Raw(umf.Mid), codeUnknownSession, "No such client")
+		c.fail(e.Raw(umf.Mid), protocol.CodeUnknownSession, "No such client")
 		if forwarded {
-			c.close(closePolicy, "invalid forward address")
+			c.close(protocol.ClosePolicy, "invalid forward address")
 		}
 		return
 	}
-	var f completion
-	f.complete(e, w.loop.Now())
-	f.set(umf.To, to)
-	f.set(umf.Via, n.fromRouter)
+	f := protocol.Complete(e, w.loop.Now())
+	f.Set(umf.To, to)
+	f.Set(umf.Via, n.fromRouter)
 	data, ok := c.admit(e, &f)
 	if !ok {
 		return
 	}
-	d := delivery{from: c.a.sid, to: sid, mid: append([]byte(nil), f.mid...), data: data, ttl: ttlOf(e), at: w.age()}
-	d.header, d.span = c.trace(inClient, "", e, nil)
+	d := delivery{from: c.a.sid, to: sid, mid: append([]byte(nil), f.Mid...), data: data, ttl: protocol.TTL(e), at: w.age()}
+	d.header, d.span = w.tracing.frame(stats.InClient, "", e, nil)
 	if waiting, ok := w.lookups[sid]; ok {
 		c.await(sid, waiting, d)
 		return
@@ -341,9 +302,9 @@ const maxWaiting = 1024
 // await keeps the order of messages to a session that is being looked up.
 func (c *client) await(sid string, waiting []delivery, d delivery) {
 	if len(waiting) >= maxWaiting {
-		c.w.node.m.dropped.with("look_up").Inc()
+		c.w.node.m.Dropped.Inc(stats.DropLookUp)
 		endSpan(d.span, errBusy)
-		c.fail(d.mid, codeOverload, "Too many messages wait for a look-up")
+		c.fail(d.mid, protocol.CodeOverload, "Too many messages wait for a look-up")
 		return
 	}
 	c.w.lookups[sid] = append(waiting, d)
@@ -351,19 +312,10 @@ func (c *client) await(sid string, waiting []delivery, d delivery) {
 }
 
 // store hands a message to the mailbox. The message id lets a client repeat a
-// message without doubling it, and only its own (DESIGN §2, FAILURES R37, R38).
+// message without doubling it, and only its own.
 func (w *worker) store(d delivery) {
-	w.out.push(op{kind: opStore, sid: d.to, data: d.data, ttl: d.ttl, header: d.header, span: d.span, at: d.at,
+	w.out.push(op{kind: stats.OpStore, sid: d.to, data: d.data, ttl: d.ttl, header: d.header, span: d.span, at: d.at,
 		mid: string(d.mid), from: d.from, done: w.reportTo(d.from, d.mid)})
-}
-
-// ttlOf returns the time to live of a message: UMF ttl. 0: none.
-func ttlOf(e *umf.Envelope) time.Duration {
-	ttl, ok := umf.Seconds(e.Raw(umf.TTL))
-	if !ok {
-		return 0
-	}
-	return ttl
 }
 
 // lookup asks the directory whether a session exists; what is for it waits.
@@ -380,7 +332,7 @@ func (w *worker) lookup(sid string, d delivery) {
 			case exists:
 				w.store(d)
 			case err != nil:
-				w.node.m.natsErrors.with("look_up").Inc()
+				w.node.m.NATSErrors.Inc(stats.OpLookUp)
 				endSpan(d.span, err)
 				w.report(d.from, d.mid, err)
 			default:
@@ -394,23 +346,17 @@ func (w *worker) lookup(sid string, d delivery) {
 func (w *worker) unknown(d delivery) {
 	endSpan(d.span, bus.ErrNoSession)
 	if a := w.attachments[d.from]; a != nil && a.client != nil {
-		a.client.fail(d.mid, codeUnknownSession, "No such client")
+		a.client.fail(d.mid, protocol.CodeUnknownSession, "No such client")
 	}
 }
 
-// appendVia writes the address by which a receiver reaches this session, as JSON.
+// appendVia appends the address by which a receiver reaches this session, as JSON.
 func (a *attachment) appendVia(dst []byte) []byte {
 	n := a.w.node
-	dst = append(dst, '"')
-	dst = append(dst, n.id...)
-	dst = append(dst, '-')
-	dst = append(dst, a.sid...)
-	dst = append(dst, '@')
-	dst = append(dst, n.cfg.ServiceName...)
-	return append(dst, `:/"`...)
+	return protocol.AppendVia(dst, n.id, a.sid, n.cfg.ServiceName)
 }
 
-// serviceHeader says who really sent a message: DESIGN §2.
+// serviceHeader says who really sent a message.
 func (a *attachment) serviceHeader() nats.Header {
 	if a.header == nil {
 		mailbox, err := bus.MailboxSubject(a.sid)

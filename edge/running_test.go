@@ -14,6 +14,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/bus/embedded"
+	"hydrant/edge/internal/protocol"
 	"hydrant/integration/harness"
 )
 
@@ -114,7 +115,7 @@ func (r *running) metric(series string) float64 {
 // metrics are all counters and gauges, as metric names them.
 func (r *running) metrics() map[string]float64 {
 	r.t.Helper()
-	families, err := r.m.registry.Gather()
+	families, err := r.m.Registry.Gather()
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -228,10 +229,10 @@ func (r *running) serves(c *harness.Client) {
 }
 
 // refuses expects an error with this code.
-func (r *running) refuses(c *harness.Client, code string, message harness.Object) {
+func (r *running) refuses(c *harness.Client, code protocol.Code, message harness.Object) {
 	r.t.Helper()
 	m := r.call(c, message)
-	if got, _ := m.At("bdy", "code").(string); got != code || m.Error() == "" {
+	if got, _ := m.At("bdy", "code").(string); got != code.String() || m.Error() == "" {
 		r.t.Errorf("to %v: answered with %.300s, want an error with the code %s", message["to"], m.Raw, code)
 	}
 }

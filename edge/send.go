@@ -13,6 +13,8 @@ import (
 	"hydrant/bus"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
@@ -24,12 +26,12 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 		return nil, false
 	}
 	if !access.Origins(n.cfg.AllowedOrigins).Allow(r.Header.Get("Origin"), r.Host) {
-		n.m.dropped.with("origin").Inc()
+		n.m.Dropped.Inc(stats.DropOrigin)
 		writeEnvelope(w, http.StatusForbidden, "Origin is not allowed", nil)
 		return nil, false
 	}
 	if n.short.Load() {
-		n.m.shed.with("refused").Inc()
+		n.m.Shed.Inc(stats.ShedRefused)
 		writeEnvelope(w, http.StatusServiceUnavailable, "Node is short of memory", nil)
 		return nil, false
 	}
@@ -52,7 +54,7 @@ func (n *Node) readPost(w http.ResponseWriter, r *http.Request) (*umf.Envelope, 
 		if err := n.signatures.Check(e, time.Now()); err != nil {
 			text, code, _ := signatureProblem(err)
 			status := http.StatusBadRequest
-			if code == codeOverload {
+			if code == protocol.CodeOverload {
 				status = http.StatusServiceUnavailable
 			}
 			writeEnvelope(w, status, text, nil)
@@ -85,11 +87,10 @@ func (n *Node) receive(w http.ResponseWriter, r *http.Request) (posted, bool) {
 		writeEnvelope(w, http.StatusServiceUnavailable, "Messaging is unavailable", nil)
 		return posted{}, false
 	}
-	var f completion
-	f.complete(e, time.Now())
-	f.set(umf.Via, n.fromRouter)
-	f.set(umf.To, to)
-	return posted{address, e.AppendShort(nil, f.sets[:f.n]...), append(json.RawMessage(nil), f.mid...), ttlOf(e)}, true
+	f := protocol.Complete(e, time.Now())
+	f.Set(umf.Via, n.fromRouter)
+	f.Set(umf.To, to)
+	return posted{address, e.AppendShort(nil, f.Sets()...), append(json.RawMessage(nil), f.Mid...), protocol.TTL(e)}, true
 }
 
 // target is where a posted message goes: its forward address, or its to.
@@ -196,6 +197,6 @@ func (n *Node) serveMessage(w http.ResponseWriter, r *http.Request) {
 		n.log.Warn("posted request failed", "error", err)
 		writeEnvelope(w, http.StatusServiceUnavailable, "Messaging is unavailable", nil)
 	default:
-		writeEnvelope(w, http.StatusOK, "Request succeeded without error", json.RawMessage(answerBody(new(umf.Envelope), answer.Data)))
+		writeEnvelope(w, http.StatusOK, "Request succeeded without error", json.RawMessage(protocol.AnswerBody(new(umf.Envelope), answer.Data)))
 	}
 }

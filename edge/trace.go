@@ -3,44 +3,43 @@ package edge
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
-// tracing makes a node's spans. A nil *tracing makes none: whoever could begin
-// one asks for that first, so that a node that is not traced pays a comparison.
+// tracing makes a node's spans. A nil *tracing makes none: each method asks for
+// that first, so that a node that is not traced pays a comparison.
 // Its methods may be called from any goroutine, and do not block.
 type tracing struct {
 	tracer trace.Tracer
 	node   attribute.KeyValue
 }
 
-func newTracing(p trace.TracerProvider, id string) *tracing {
+func newTracing(p trace.TracerProvider, id, version string) *tracing {
 	if p == nil {
 		return nil
 	}
-	return &tracing{p.Tracer("hydrant/edge", trace.WithInstrumentationVersion(Version)), attribute.String("hydrant.node", id)}
+	return &tracing{p.Tracer("hydrant/edge", trace.WithInstrumentationVersion(version)), attribute.String("hydrant.node", id)}
 }
 
 // maxTracedHeaders bounds the headers of a message in which its sender's own
 // trace is looked for (bytes).
 const maxTracedHeaders = 4 << 10
 
-// trace begins the trace of one message: its span lasts until NATS has the
-// message, or until a request has its answer. It returns the headers for NATS
-// with the trace in them. to is the service that
-// the message is for, if it is for one.
+// frame begins the trace of a client's message: its span lasts until NATS has
+// the message, or until a request has its answer. It returns the headers for
+// NATS with the trace in them. to is the service that the message is for, if it
+// is for one.
 //
 // The client's own traceparent becomes a link, never the parent: a client could
 // otherwise have everything sampled, or write into anybody's trace.
-func (c *client) trace(kind received, to string, e *umf.Envelope, h nats.Header) (nats.Header, trace.Span) {
-	t := c.w.node.tracing
+func (t *tracing) frame(kind stats.Received, to string, e *umf.Envelope, h nats.Header) (nats.Header, trace.Span) {
 	if t == nil {
 		return h, nil
 	}
@@ -57,7 +56,7 @@ func (c *client) trace(kind received, to string, e *umf.Envelope, h nats.Header)
 	return bus.InjectTrace(ctx, h), span
 }
 
-// senderTrace is the trace that a message says it belongs to: hdr.traceparent.
+// senderTrace returns the trace that a message names in hdr.traceparent.
 func senderTrace(e *umf.Envelope) trace.SpanContext {
 	raw := e.Raw(umf.Headers)
 	if len(raw) == 0 || len(raw) > maxTracedHeaders {
@@ -74,7 +73,7 @@ func senderTrace(e *umf.Envelope) trace.SpanContext {
 
 // delivery begins the span of giving a message to a socket, in the trace that
 // its headers name; nil: they name none.
-func (t *tracing) delivery(parent string, kind sent) trace.Span {
+func (t *tracing) delivery(parent string, kind stats.Sent) trace.Span {
 	if t == nil || parent == "" {
 		return nil
 	}
@@ -87,31 +86,13 @@ func (t *tracing) delivery(parent string, kind sent) trace.Span {
 	return span
 }
 
-// traceOf is the trace that a NATS message belongs to; empty: none, or nobody
-// wants to know.
+// traceOf returns the trace that a NATS message belongs to; empty: none, or the
+// node is not traced.
 func (t *tracing) traceOf(h nats.Header) string {
 	if t == nil {
 		return ""
 	}
 	return bus.TraceParent(h)
-}
-
-// errNotQueued marks the span of a message that its socket did not take.
-var errNotQueued = errors.New("edge: client does not read")
-
-// sendTraced is send for a message that may be part of a trace. Its span ends
-// when the frame is queued, which is written at the end of the loop's iteration.
-func (c *client) sendTraced(kind sent, parent string, payload []byte) bool {
-	span := c.w.node.tracing.delivery(parent, kind)
-	room := c.send(kind, payload)
-	if span != nil {
-		var err error
-		if c.closing {
-			err = errNotQueued
-		}
-		bus.EndSpan(span, err)
-	}
-	return room
 }
 
 // endSpan ends a span that may not be there.

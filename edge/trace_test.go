@@ -7,22 +7,22 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
 // A node that is not traced pays nothing.
 func TestNoTraceNoAllocations(t *testing.T) {
-	n := &Node{}
-	c := &client{w: &worker{node: n}}
+	var none *tracing
 	var e umf.Envelope
 	if err := umf.Scan([]byte(`{"to":"a:/","hdr":{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}`), &e); err != nil {
 		t.Fatal(err)
 	}
 	h := nats.Header{bus.HeaderTrace: {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
 	if got := testing.AllocsPerRun(1000, func() {
-		_, span := c.trace(inService, "a", &e, h)
+		_, span := none.frame(stats.InService, "a", &e, h)
 		endSpan(span, nil)
-		endSpan(n.tracing.delivery(n.tracing.traceOf(h), outMailbox), nil)
+		endSpan(none.delivery(none.traceOf(h), stats.OutMailbox), nil)
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}

@@ -10,11 +10,12 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
 )
 
 func (n *Node) onDisconnect(nc *nats.Conn, err error) {
-	n.m.natsEvents.with("disconnected").Inc()
+	n.m.NATSEvents.Inc(stats.NATSDisconnected)
 	n.setConnected(nc, false)
 	if !nc.IsClosed() && !n.draining.Load() {
 		n.log.Warn("NATS connection lost", "error", err)
@@ -24,7 +25,7 @@ func (n *Node) onDisconnect(nc *nats.Conn, err error) {
 // onReconnect: copies were missed meanwhile, and sessions may have moved. What
 // is still this node's re-attaches from its cursor.
 func (n *Node) onReconnect(nc *nats.Conn) {
-	n.m.natsEvents.with("reconnected").Inc()
+	n.m.NATSEvents.Inc(stats.NATSReconnected)
 	n.setConnected(nc, true)
 	if !n.serving.Load() {
 		return // there are no sessions yet
@@ -41,16 +42,16 @@ func (n *Node) onReconnect(nc *nats.Conn) {
 func (n *Node) epoch() uint64 { return n.nc.Stats().Reconnects }
 
 func (n *Node) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
-	n.m.natsEvents.with("error").Inc()
+	n.m.NATSEvents.Inc(stats.NATSError)
 	n.log.Warn("NATS", "error", err)
 	if !errors.Is(err, nats.ErrSlowConsumer) {
 		return
 	}
 	if sub.Type() != nats.ChanSubscription { // not a queue of this node's own
-		n.m.dropped.with("nats_queue").Inc()
+		n.m.Dropped.Inc(stats.DropNATSQueue)
 		return
 	}
-	n.m.dropped.with("live_queue").Inc()
+	n.m.Dropped.Inc(stats.DropLiveQueue)
 	if n.serving.Load() {
 		for _, w := range n.workers {
 			w.missed.Store(true)
@@ -61,7 +62,7 @@ func (n *Node) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 // leaderChanged re-attaches the sessions of a stream with a new leader: the old
 // one may have stored messages that it never republished.
 func (n *Node) leaderChanged(partition int) {
-	n.m.natsEvents.with("leader").Inc()
+	n.m.NATSEvents.Inc(stats.NATSLeader)
 	for _, w := range n.workers {
 		w.post(func() { // waits for room: this goroutine of NATS has nothing else to do
 			w.reattach(func(a *attachment) bool {
@@ -102,7 +103,7 @@ func (n *Node) watchContract() {
 
 // Stalled implements [wire.Handler]: the process did not run for a while, so
 // another node may have taken sessions over. Until the directory has confirmed
-// that a session is still this node's, nothing is written for it (FAILURES R5).
+// that a session is still this node's, nothing is written for it.
 func (n *Node) Stalled(l *wire.Loop, gap time.Duration) {
 	w := n.workerOf(l)
 	w.stalls++
@@ -121,7 +122,7 @@ func (n *Node) Stalled(l *wire.Loop, gap time.Duration) {
 
 // event publishes a session event, at most once.
 func (a *attachment) event(what bus.SessionEvent, why string) {
-	a.w.out.push(op{kind: opEvent, event: bus.Event{
+	a.w.out.push(op{kind: stats.OpEvent, event: bus.Event{
 		What: what, Session: a.sid, Node: a.w.node.id, Identity: a.identity, Why: why, Time: a.w.loop.Now(),
 	}})
 }

@@ -9,6 +9,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
 	"hydrant/umf"
 )
@@ -29,12 +30,13 @@ const (
 // loop's sockets and all that is needed to serve them without a lock.
 type worker struct {
 	// Immutable after New.
-	node *Node
-	loop *wire.Loop
-	out  *outbox
-	live chan *nats.Msg
+	node    *Node
+	loop    *wire.Loop
+	out     *outbox
+	live    chan *nats.Msg
+	tracing *tracing // the node's
 
-	tally  tally       // atomics
+	tally  stats.Tally // atomics
 	missed atomic.Bool // NATS has dropped copies; set by its goroutines, taken by the loop
 
 	// Owned by the loop.
@@ -62,11 +64,12 @@ func newWorker(n *Node, loop *wire.Loop) *worker {
 		node:        n,
 		loop:        loop,
 		live:        make(chan *nats.Msg, liveQueue),
+		tracing:     n.tracing,
 		attachments: make(map[string]*attachment),
 		firstMark:   randomUint64() >> 1, // others' markers must not look like ours
 		lookups:     make(map[string][]delivery),
 		requests:    newRequestTable(loop.Index()),
-		given:       newGivenAway(n.m.dropped.with("given_away").Inc),
+		given:       newGivenAway(n.m.Dropped.Counting(stats.DropGivenAway)),
 		epoch:       n.epoch(),
 	}
 	w.marks = w.firstMark
@@ -103,12 +106,12 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 		live, stored := bus.ParseCopy(msg)
 		if !stored {
 			if !a.releasing() {
-				a.pushLive(live.Payload, w.node.tracing.traceOf(msg.Header))
+				a.pushLive(live.Payload, w.tracing.traceOf(msg.Header))
 			}
 			continue
 		}
 		if w.anothers(live.Mark) && a.suspend(false) {
-			w.node.m.lifecycle.with("doubted").Inc() // somebody else has attached: what follows may be his
+			w.node.m.Lifecycle.Inc(stats.Doubted) // somebody else has attached: what follows may be his
 			a.verify()
 			continue
 		}
@@ -117,9 +120,9 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 			live.Mark = junkMark
 		}
 		if live.Time != 0 && live.Mark == 0 {
-			w.tally.stored.observe(time.Duration(w.loop.Now().UnixNano() - live.Time))
+			w.tally.Stored.Observe(time.Duration(w.loop.Now().UnixNano() - live.Time))
 		}
-		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, Time: live.Time, TTL: live.TTL, Payload: payload, Trace: w.node.tracing.traceOf(msg.Header)}, a)
+		a.core.Live(session.Copy{Seq: live.Seq, Prev: live.Prev, Mark: live.Mark, Time: live.Time, TTL: live.TTL, Payload: payload, Trace: w.tracing.traceOf(msg.Header)}, a)
 		a.enter()
 	}
 }
@@ -129,7 +132,7 @@ func (w *worker) deliver(batch []*nats.Msg, epoch uint64) {
 func (w *worker) age() time.Duration { return w.loop.Now().Sub(w.node.started) }
 
 // junkMark makes the session machine pass over an entry as it does over a
-// marker, so that junk in a mailbox cannot stop the queue (FAILURES R39). It is
+// marker, so that junk in a mailbox cannot stop the queue. It is
 // also what bus makes of a marker that cannot be read.
 const junkMark = ^uint64(0)
 
@@ -149,7 +152,7 @@ func (w *worker) inspect(a *attachment, seq uint64, marker bool, payload []byte)
 		err = errNotUMF // less strict than for clients: a service may answer false
 	}
 	if err != nil {
-		w.node.m.junk.Inc()
+		w.node.m.Junk.Inc()
 		w.node.log.Warn("junk in a mailbox", "sid", a.sid, "seq", seq, "bytes", len(payload), "error", err)
 		return nil, false
 	}
@@ -171,11 +174,29 @@ func (a *attachment) pushLive(payload []byte, trace string) {
 		return
 	}
 	if a.client.conn.Buffered() >= int(w.node.cfg.WriteBuffer) {
-		w.node.m.dropped.with("push_slow").Inc()
+		w.node.m.Dropped.Inc(stats.DropPushSlow)
 		return
 	}
 	a.used = true
-	a.client.sendTraced(outPush, trace, short)
+	a.client.sendTraced(stats.OutPush, trace, short)
+}
+
+// surveyEvery is how often the windows of acked clients are added up.
+const surveyEvery = 2 * time.Second
+
+// survey adds up what the clients of this loop have not confirmed: about 20 ns
+// a session.
+func (w *worker) survey() {
+	unacked, full := 0, 0
+	for _, a := range w.attachments {
+		n := a.core.Unconfirmed()
+		unacked += n
+		if n >= w.node.cfg.Window {
+			full++
+		}
+	}
+	w.tally.Unacked.Store(int64(unacked))
+	w.tally.Windowed.Store(int64(full))
 }
 
 // nextMark returns a marker id that this worker never used.
@@ -195,7 +216,7 @@ func (w *worker) holdBack(c *client) {
 		return
 	}
 	c.paused = true
-	w.tally.heldBack.Add(1)
+	w.tally.HeldBack.Add(1)
 	c.conn.Pause()
 	w.paused = append(w.paused, c)
 	w.out.pausing.Store(true)
@@ -226,7 +247,7 @@ const maxCallsPerClient = poolWorkers / 2
 func call[T any](c *client, job func(context.Context) (T, error), done func(T, error)) {
 	c.calls++
 	if c.calls == maxCallsPerClient {
-		c.w.tally.heldBack.Add(1)
+		c.w.tally.HeldBack.Add(1)
 		c.conn.Pause()
 	}
 	submit(c.w, job, func(v T, err error) {

@@ -30,6 +30,10 @@ type layer struct {
 // everyTest may be imported by every package's tests.
 var everyTest = []string{"go.uber.org/goleak", "pgregory.net/rapid"}
 
+// pure is what a package does not import that has no net, clock or goroutine.
+var pure = []string{"net", "net/...", "os", "os/...", "io/...", "sync/atomic", "context", "log", "log/...",
+	"math/rand", "math/rand/...", "crypto/...", "runtime", "runtime/...", "unsafe"}
+
 // layers is the allow-list. The first entry that fits a package holds.
 var layers = []layer{
 	{
@@ -56,10 +60,23 @@ var layers = []layer{
 		why:   "wire knows sockets and RFC 6455, and neither messages nor NATS",
 	},
 	{
-		path: "hydrant/edge/internal/session",
-		forbid: []string{"net", "net/...", "os", "os/...", "io/...", "sync/atomic", "context", "log", "log/...",
-			"math/rand", "math/rand/...", "crypto/...", "runtime", "runtime/...", "unsafe"},
-		why: "session is pure: events in, effects out, no net, no NATS, no clock, no goroutine",
+		path:   "hydrant/edge/internal/session",
+		forbid: pure,
+		why:    "session is pure: events in, effects out, no net, no NATS, no clock, no goroutine",
+	},
+	{
+		path:   "hydrant/edge/internal/protocol",
+		allow:  []string{"hydrant/umf"},
+		tests:  []string{"hydrant/edge/internal/wire"},
+		forbid: pure,
+		why:    "protocol is pure: bytes in, bytes out, no net, no NATS, no clock, no goroutine",
+	},
+	{
+		path: "hydrant/edge/internal/stats",
+		allow: []string{"hydrant/edge/internal/protocol", "hydrant/edge/internal/session", "hydrant/edge/internal/wire",
+			"github.com/prometheus/client_golang/..."},
+		tests: []string{"github.com/prometheus/client_model/go"},
+		why:   "stats counts for loops and node, and knows neither them nor NATS",
 	},
 	{
 		path: "hydrant/edge/internal/access",
@@ -198,17 +215,21 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestSessionIsPure looks for what imports cannot show: goroutines, channels,
+// TestPurePackages looks for what imports cannot show: goroutines, channels,
 // and the clock, which hides in package time beside its types.
-func TestSessionIsPure(t *testing.T) {
+func TestPurePackages(t *testing.T) {
 	t.Parallel()
 	root, err := harness.ModuleRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(root, "edge/internal/session/*.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files of session: %v", err)
+	var files []string
+	for _, name := range []string{"session", "protocol"} {
+		some, err := filepath.Glob(filepath.Join(root, "edge/internal", name, "*.go"))
+		if err != nil || len(some) == 0 {
+			t.Fatalf("no files of %s: %v", name, err)
+		}
+		files = append(files, some...)
 	}
 	set := token.NewFileSet()
 	for _, name := range files {
@@ -222,14 +243,14 @@ func TestSessionIsPure(t *testing.T) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.GoStmt, *ast.ChanType, *ast.SelectStmt, *ast.SendStmt:
-				t.Errorf("%s: a goroutine or a channel in session", set.Position(n.Pos()))
+				t.Errorf("%s: a goroutine or a channel in a pure package", set.Position(n.Pos()))
 			case *ast.SelectorExpr:
 				pkg, ok := n.X.(*ast.Ident)
 				switch {
 				case ok && pkg.Name == "time" && clock[n.Sel.Name]:
-					t.Errorf("%s: time.%s in session, which gets the time as an argument", set.Position(n.Pos()), n.Sel.Name)
+					t.Errorf("%s: time.%s in a pure package, which gets the time as an argument", set.Position(n.Pos()), n.Sel.Name)
 				case ok && pkg.Name == "sync" && n.Sel.Name != "Pool":
-					t.Errorf("%s: sync.%s in session, which one loop owns", set.Position(n.Pos()), n.Sel.Name)
+					t.Errorf("%s: sync.%s in a pure package, whose values have one owner", set.Position(n.Pos()), n.Sel.Name)
 				}
 			}
 			return true

@@ -2,15 +2,16 @@ package session
 
 import "sync"
 
-// Both buffers are taken from a pool when the first element comes and given
-// back with the last, so that a quiet session owns none and a busy one
+// A session takes each of its two buffers from a pool with the first element and
+// gives it back with the last. So a quiet session owns none, and a busy one
 // allocates none.
 var (
 	heldPool = sync.Pool{New: func() any { return new(held) }}
 	sentPool = sync.Pool{New: func() any { return new(sent) }}
 )
 
-// maxPooled is the capacity above which a buffer is left to the collector.
+// maxPooled is the capacity above which a buffer goes to the garbage collector
+// and not to the pool.
 const maxPooled = 1024
 
 // held is a first-in-first-out queue of live copies with ascending sequences.
@@ -55,7 +56,7 @@ func (h *held) push(c Copy) {
 
 func (h *held) pop() {
 	h.bytes -= len(h.q[h.head].Payload)
-	h.q[h.head] = Copy{} // lets go of the payload
+	h.q[h.head] = Copy{} // drop the payload
 	h.head++
 }
 
@@ -70,7 +71,7 @@ func (h *held) free() {
 }
 
 // looseBit marks an entry of sent that cannot serve as an anchor: a gap, or a
-// message with a time to live. Stream sequences do not reach that far.
+// message with a time to live. Stream sequences do not reach this bit.
 const looseBit = 1 << 63
 
 // sent is the ring of unconfirmed sequences, in the order of writing.

@@ -1,47 +1,92 @@
 package session
 
-// tokenBits is the part of a barrier's token that is the sequence; the rest
-// tells logs apart, so that a pong that was on its way during a rollback
-// confirms nothing of the new log.
+// confirmation is what a client has, and how it says so. Positions are stream
+// sequences.
+type confirmation struct {
+	written uint64 // the last message or gap that was written
+	floor   uint64 // the last one that the client has confirmed; ≤ written
+	seen    uint64 // newest message without TTL of which all before it is confirmed
+
+	barrier uint64 // plain: token of the outstanding ping; 0: none
+	sent    *sent  // acked: unconfirmed messages and gaps; nil: none
+	rolled  int32  // acked: entries of sent up to the last rollback's gap, which may still have to be pushed; 0: confirmed
+
+	epoch        uint8 // counts rollbacks, so that the barriers of different logs differ
+	loose        bool  // the last thing written cannot serve as an anchor
+	barrierLoose bool  // the same of the last thing that the outstanding ping confirms
+}
+
+// tokenBits is the part of a barrier's token that is the sequence. The rest
+// tells logs apart: a pong that was on its way during a rollback confirms
+// nothing of the new log.
 const tokenBits = 56
+
+// push counts a sequence as unconfirmed.
+func (c *confirmation) push(seq uint64, loose bool) {
+	if c.sent == nil {
+		c.sent = sentPool.Get().(*sent)
+	}
+	c.sent.push(seq, loose)
+}
+
+// acked returns how many unconfirmed entries seq confirms.
+func (c *confirmation) acked(seq uint64) int {
+	n := 0
+	for i := range c.sent.len() {
+		entry, _ := c.sent.at(i)
+		if c.rolled != 0 {
+			if entry == seq {
+				return i + 1
+			}
+			continue
+		}
+		if entry > seq {
+			break
+		}
+		n = i + 1
+	}
+	return n
+}
 
 // settle sends a barrier if something was written since the last one came back.
 func (s *Session) settle(fx Effects) {
-	if s.barrier == 0 && s.active() && s.unconfirmed() {
+	if s.confirm.barrier == 0 && s.active() && s.unconfirmed() {
 		s.ping(fx)
 	}
 }
 
 // unconfirmed reports whether a plain client's next pong can confirm anything.
 func (s *Session) unconfirmed() bool {
-	return s.class == Plain && s.written > s.floor && s.origin != otherOrigin
+	return s.class == Plain && s.confirm.written > s.confirm.floor && s.log.origin != otherOrigin
 }
 
 // ping sends a barrier for all that was written.
 func (s *Session) ping(fx Effects) {
-	s.barrier = s.written&(1<<tokenBits-1) | uint64(s.epoch)<<tokenBits
-	s.barrierLo = s.loose
-	fx.Ping(s.barrier)
+	c := &s.confirm
+	c.barrier = c.written&(1<<tokenBits-1) | uint64(c.epoch)<<tokenBits
+	c.barrierLoose = c.loose
+	fx.Ping(c.barrier)
 }
 
-// Pong reports a pong of the client: the token of its ping, or 0 for a ping
-// that was not the session's. A client may answer only the last of several
-// pings (RFC 6455 §5.5.3), so after another's pong the barrier is sent again.
+// Pong takes a pong of the client: the token of the ping that it answers, or 0
+// if that ping was not the session's. A client may answer only the last of
+// several pings (RFC 6455 §5.5.3), so after the pong of another ping the
+// session sends the barrier again.
 func (s *Session) Pong(token uint64, fx Effects) {
-	if s.barrier == 0 || !s.active() && s.state != Releasing {
+	if s.confirm.barrier == 0 || !s.active() && s.state != Releasing {
 		return
 	}
 	switch token {
-	case s.barrier:
-		s.barrier = 0
-		seq := token & (1<<tokenBits - 1)
-		safe := seq
-		if s.barrierLo {
-			safe = 0
+	case s.confirm.barrier:
+		s.confirm.barrier = 0
+		floor := token & (1<<tokenBits - 1)
+		seen := floor
+		if s.confirm.barrierLoose {
+			seen = 0
 		}
-		s.confirm(seq, safe, fx)
+		s.confirmed(floor, seen, fx)
 	case 0:
-		s.barrier = 0
+		s.confirm.barrier = 0
 		fx.Count(RepeatedBarrier)
 		if s.state == Releasing {
 			s.ping(fx)
@@ -50,12 +95,11 @@ func (s *Session) Pong(token uint64, fx Effects) {
 	s.settle(fx)
 }
 
-// Release ends the writing to a plain client, since the socket is being closed
-// or the session goes to another owner. It reports whether something is not
-// confirmed yet: then a last barrier is on its way, Pong goes on having an
-// effect, and Released tells when the wait is over. An acked client says itself
-// what it has, and for one that has confirmed all there is nothing to wait for:
-// then nothing changes.
+// Release ends the writing to a plain client, because the socket is being
+// closed or the session goes to another owner. It reports whether something is
+// still unconfirmed: then a last barrier is on its way, Pong keeps its effect,
+// and Released tells when the wait is over. Release changes nothing for an acked
+// client, which says itself what it has, nor for one that has confirmed all.
 func (s *Session) Release(fx Effects) (wait bool) {
 	if s.state == Releasing {
 		return s.unconfirmed()
@@ -65,8 +109,8 @@ func (s *Session) Release(fx Effects) (wait bool) {
 	}
 	fx.Timer(0)
 	s.setState(Releasing, fx)
-	if s.barrier&(1<<tokenBits-1) != s.written {
-		s.ping(fx) // in place of the one that is on its way: its pong says more
+	if s.confirm.barrier&(1<<tokenBits-1) != s.confirm.written {
+		s.ping(fx) // replaces the one on its way: its pong says more
 	}
 	return true
 }
@@ -74,71 +118,53 @@ func (s *Session) Release(fx Effects) (wait bool) {
 // Released reports that nothing more will be confirmed after Release.
 func (s *Session) Released() bool { return s.state == Releasing && !s.unconfirmed() }
 
-// Ack confirms everything up to seq. Confirmations of what is confirmed already
-// are ignored. After a rollback sequences repeat: until the client has
-// confirmed something of the new log only exact ones count, the oldest first,
-// so that confirmations on their way are not mistaken for new ones.
+// Ack confirms everything up to seq; what is confirmed already is ignored.
+// After a rollback sequences repeat. Until the client has confirmed something
+// of the new log, only exact sequences count, the oldest first, so that a
+// confirmation that was on its way is not mistaken for a new one.
 func (s *Session) Ack(seq uint64, fx Effects) error {
+	c := &s.confirm
 	if s.class != Acked || !s.active() {
 		return nil
 	}
-	if s.rolled == 0 && seq > s.written {
+	if c.rolled == 0 && seq > c.written {
 		return ErrAckBeyond
 	}
-	n := s.acked(seq)
+	n := c.acked(seq)
 	if n == 0 {
 		return nil
 	}
-	var floor, safe uint64
-	for i := max(0, int(s.rolled)-1); i < n; i++ {
-		e, loose := s.sent.at(i)
-		floor = e
+	var floor, seen uint64
+	for i := max(0, int(c.rolled)-1); i < n; i++ {
+		entry, loose := c.sent.at(i)
+		floor = entry
 		if !loose {
-			safe = e
+			seen = entry
 		}
 	}
-	s.rolled = int32(max(0, int(s.rolled)-n))
-	s.sent.pop(n)
-	if s.sent.len() == 0 {
-		s.sent.free()
-		s.sent = nil
+	c.rolled = int32(max(0, int(c.rolled)-n))
+	c.sent.pop(n)
+	if c.sent.len() == 0 {
+		c.sent.free()
+		c.sent = nil
 	}
-	s.confirm(floor, safe, fx)
+	s.confirmed(floor, seen, fx)
 	s.advance(fx)
 	return nil
 }
 
-// acked returns how many unconfirmed entries seq confirms.
-func (s *Session) acked(seq uint64) int {
-	n := 0
-	for i := range s.sent.len() {
-		e, _ := s.sent.at(i)
-		if s.rolled != 0 {
-			if e == seq {
-				return i + 1
-			}
-			continue
-		}
-		if e > seq {
-			break
-		}
-		n = i + 1
-	}
-	return n
-}
-
-// confirm moves the floor. safe is the newest confirmed message that can serve
-// as an anchor, 0 if there is none.
-func (s *Session) confirm(floor, safe uint64, fx Effects) {
-	if floor <= s.floor {
+// confirmed moves the floor. seen is the newest confirmed message that can
+// serve as an anchor, 0 if there is none.
+func (s *Session) confirmed(floor, seen uint64, fx Effects) {
+	if floor <= s.confirm.floor {
 		return
 	}
-	s.floor = floor
+	s.confirm.floor = floor
 	switch {
-	case floor == s.written && !s.weak:
-		s.safe = s.anchor // all is confirmed, so are markers behind it
-	case safe != 0:
-		s.safe = safe
+	case floor == s.confirm.written && !s.log.weak:
+		s.confirm.seen = s.log.anchor // all is confirmed, and so are the markers behind it
+	case seen != 0:
+		s.confirm.seen = seen
 	}
 	fx.Dirty()
 }

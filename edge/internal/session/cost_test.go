@@ -27,9 +27,16 @@ func (f *sink) Dirty()                   {}
 func (f *sink) State(_, new State)       { f.state = new }
 func (f *sink) Count(Event)              {}
 
+// newSession makes a session that is not embedded in an owner.
+func newSession(class Class, o *Options) *Session {
+	s := new(Session)
+	s.Init(class, o)
+	return s
+}
+
 // live returns a session that is live at sequence 21.
 func live(tb testing.TB, class Class, o *Options) (*Session, *sink) {
-	s, fx := New(class, o), &sink{}
+	s, fx := newSession(class, o), &sink{}
 	s.Attach(20, 20, false, fx)
 	s.Live(Copy{Seq: 21, Prev: 20, Mark: fx.marks, TTL: true, Time: 1}, fx)
 	if s.State() != Live {
@@ -56,16 +63,16 @@ func TestSize(t *testing.T) {
 func TestQuietSessionOwnsNoBuffers(t *testing.T) {
 	s, fx := live(t, Acked, &Options{})
 	s.Live(Copy{Seq: 30, Prev: 29}, fx)
-	if s.held == nil {
+	if s.log.held == nil {
 		t.Fatal("nothing is held")
 	}
 	s.Batch(Batch{Anchor: Present, Msgs: []Stored{{Seq: 29}}}, fx)
-	if s.sent == nil {
+	if s.confirm.sent == nil {
 		t.Fatal("nothing is unconfirmed")
 	}
 	confirm(t, s, fx)
-	if s.State() != Live || s.held != nil || s.sent != nil {
-		t.Errorf("state %v, held %v, sent %v", s.State(), s.held, s.sent)
+	if s.State() != Live || s.log.held != nil || s.confirm.sent != nil {
+		t.Errorf("state %v, held %v, sent %v", s.State(), s.log.held, s.confirm.sent)
 	}
 }
 

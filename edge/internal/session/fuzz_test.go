@@ -53,17 +53,30 @@ func FuzzEvents(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p := &tape{b}
 		o := &Options{Window: 1 + int(p.byte()%4), HeldMessages: 1 + int(p.byte()%4), HeldBytes: 20, Batch: 3}
-		s, fx := New(Class(p.byte()%2), o), &wary{t: t}
+		s, fx := newSession(Class(p.byte()%2), o), &wary{t: t}
 		for len(p.b) > 0 {
 			fx.act(s, p)
-			if h := s.held; h.len() > o.HeldMessages || h != nil && h.bytes > o.HeldBytes {
+			checkReader(t, s, fx.reading)
+			if h := s.log.held; h.len() > o.HeldMessages || h != nil && h.bytes > o.HeldBytes {
 				t.Fatalf("%d copies, %d bytes held", h.len(), h.bytes)
 			}
-			if over := s.Unconfirmed() - o.Window; over > 0 && over > int(s.rolled) {
+			if over := s.Unconfirmed() - o.Window; over > 0 && over > int(s.confirm.rolled) {
 				t.Fatalf("%d unconfirmed", s.Unconfirmed())
 			}
 		}
 	})
+}
+
+// checkReader compares the state of the reader with the owner's view and with
+// the state of the session.
+func checkReader(t *testing.T, s *Session, outstanding bool) {
+	t.Helper()
+	r := s.reader.state
+	if s.active() && s.reader.outstanding() != outstanding ||
+		s.state == Attaching && r != notReading && r != readingVoid ||
+		s.state == Live && r != notReading {
+		t.Fatalf("reader state %d while %v, a read is outstanding: %v", r, s.state, outstanding)
+	}
 }
 
 // wary performs effects by checking that they are allowed.

@@ -2,7 +2,8 @@ package session
 
 // Live takes a copy of a stored message from the live subject.
 func (s *Session) Live(c Copy, fx Effects) {
-	if s.state == Live && c.Seq > s.cursor && c.Prev <= s.cursor && s.proven(c.Prev) && s.open() && s.origin == knownOrigin {
+	l := &s.log
+	if s.state == Live && c.Seq > l.cursor && c.Prev <= l.cursor && s.proven(c.Prev) && s.open() && l.origin == knownOrigin {
 		m := Stored{Seq: c.Seq, Time: c.Time, Mark: c.Mark != 0, TTL: c.TTL, Payload: c.Payload, Trace: c.Trace}
 		s.take(&m, c.Prev, fx)
 		s.settle(fx)
@@ -12,16 +13,15 @@ func (s *Session) Live(c Copy, fx Effects) {
 	case !s.active():
 	case s.state == Attaching && c.Mark != 0 && c.Mark == s.mark:
 		s.established(c, fx)
-	case c.Seq <= s.cursor:
+	case c.Seq <= l.cursor:
 		fx.Count(DuplicateCopy)
-		if s.state != Attaching && s.younger(c.Time) {
-			// Is this another log? Where clocks jump it is not, so the store
-			// has to tell.
+		if s.state != Attaching && l.younger(c.Time) {
+			// Another log, or a clock that jumped: the store has to tell.
 			s.Reattach(fx)
 		}
 	default:
 		if !s.hold(c, fx) {
-			s.miss(&c)
+			l.miss(&c)
 		}
 		s.advance(fx)
 	}
@@ -33,60 +33,58 @@ func (s *Session) Writable(fx Effects) {
 	s.advance(fx)
 }
 
-// younger reports whether something at or below the cursor that was stored at t
-// came later than all that the session has taken: then it is of another log.
-func (s *Session) younger(t int64) bool { return s.when != 0 && t > s.when }
-
 // open reports whether a message may be written now.
 func (s *Session) open() bool {
-	return !s.full && (s.class == Plain || s.sent.len() < s.opts.window())
+	return !s.full && (s.class == Plain || s.confirm.sent.len() < s.opts.window())
 }
 
 // proven reports whether a copy whose predecessor was prev, at or below the
 // cursor, may be taken without asking the store. The mailbox drops its oldest
-// first, so a predecessor that still was there proves that nothing after the
-// cursor was dropped. One that is older than the anchor means that the anchor
-// is gone: impossible, unless it has a TTL or the log is another one.
+// message first, so a predecessor that was still there proves that nothing
+// after the cursor was dropped. A predecessor older than the anchor means that
+// the anchor is gone: impossible, unless it had a TTL or the log is another one.
 func (s *Session) proven(prev uint64) bool {
+	l := &s.log
 	switch {
-	case s.verify:
+	case l.doubt:
 		return false
-	case s.cursor == 0 && s.origin != knownOrigin:
-		return true // a gap is told
-	case prev >= s.anchor:
+	case l.cursor == 0 && l.origin != knownOrigin:
+		return true // begin tells of a gap
+	case prev >= l.anchor:
 		return prev > 0
-	case s.unsure:
-		return prev > 0 && prev <= min(s.floor, s.safe)
+	case l.claimed:
+		return prev > 0 && prev <= min(s.confirm.floor, s.confirm.seen)
 	}
-	return prev > 0 && s.weak
+	return prev > 0 && l.weak
 }
 
-// take accounts for the message that follows the cursor, and writes it if it is
-// not a marker. prev is 0 if unknown.
+// take accounts for the message that follows the cursor, and writes it unless
+// it is a marker. prev is 0 if unknown.
 func (s *Session) take(m *Stored, prev uint64, fx Effects) {
-	s.cursor = m.Seq
+	l, c := &s.log, &s.confirm
+	l.cursor = m.Seq
 	if m.Time == 0 {
-		s.when = 0 // times are compared only where all are known
+		l.youngest = 0 // times are compared only where all are known
 	} else {
-		s.when = max(s.when, m.Time)
+		l.youngest = max(l.youngest, m.Time)
 	}
-	s.unsure = false
+	l.claimed = false
 	switch {
 	case !m.TTL:
-		s.anchor, s.stamp, s.weak = m.Seq, m.Time, false
-	case s.weak && prev > 0:
-		if s.anchor != prev {
-			s.anchor, s.stamp = prev, 0
+		l.anchor, l.anchorTime, l.weak = m.Seq, m.Time, false
+	case l.weak && prev > 0:
+		if l.anchor != prev {
+			l.anchor, l.anchorTime = prev, 0
 		}
-	case s.weak && s.anchor == 0:
-		s.anchor, s.stamp = m.Seq, m.Time
+	case l.weak && l.anchor == 0:
+		l.anchor, l.anchorTime = m.Seq, m.Time
 	}
 	if !m.Mark {
 		s.fresh = false
-		out := Out{Seq: m.Seq, Prev: s.written, Payload: m.Payload, Trace: m.Trace}
-		s.written, s.loose = m.Seq, m.TTL
+		out := Out{Seq: m.Seq, Prev: c.written, Payload: m.Payload, Trace: m.Trace}
+		c.written, c.loose = m.Seq, m.TTL
 		if s.class == Acked {
-			s.push(m.Seq, m.TTL)
+			c.push(m.Seq, m.TTL)
 		}
 		if !fx.Write(out) {
 			s.full = true
@@ -98,52 +96,52 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 	}
 	if s.fresh {
 		s.fresh = false
-		s.floor, s.written = m.Seq, m.Seq
+		c.floor, c.written = m.Seq, m.Seq
 	}
-	if s.floor == s.written {
-		s.safe = m.Seq
+	if c.floor == c.written {
+		c.seen = m.Seq
 		fx.Dirty()
 	}
 }
 
-// begin tells what is to be told before the first message, of sequence seq,
-// after a start without a position. first: it is known to be the first one
+// begin tells the client what it must know before its first message, of sequence
+// seq, if the session began without a position. first: this is the first message
 // that the mailbox ever had.
 func (s *Session) begin(seq uint64, first bool, fx Effects) {
-	switch o := s.origin; {
-	case o == knownOrigin:
-	case o == otherOrigin:
-		s.origin = knownOrigin
+	was := s.log.origin
+	s.log.origin = knownOrigin
+	switch was {
+	case knownOrigin:
+	case otherOrigin:
 		s.skip(1, seq-1, Rollback, fx)
 		if s.class == Plain {
-			s.written = 0
+			s.confirm.written = 0
 		}
-	default:
-		s.origin = knownOrigin
+	case unknownOrigin:
 		if seq > 1 && !first {
 			s.skip(1, seq-1, Overflow, fx)
 		}
 	}
 }
 
-// skip declares everything from from up to and including to as missing.
+// skip declares the messages between from and to, both included, as missing.
 func (s *Session) skip(from, to uint64, why Why, fx Effects) {
-	g := Gap{From: from, To: to, Why: why, Prev: s.written, Seq: to}
-	s.cursor = max(s.cursor, to)
+	g := Gap{From: from, To: to, Why: why, Prev: s.confirm.written, Seq: to}
+	s.log.cursor = max(s.log.cursor, to)
 	s.fresh = false
 	if s.class == Plain {
 		fx.Gap(g)
 		return
 	}
-	s.written, s.loose = to, true
-	s.push(to, true)
+	s.confirm.written, s.confirm.loose = to, true
+	s.confirm.push(to, true)
 	if !fx.Gap(g) {
 		s.full = true
 	}
 }
 
-// lose declares what was before a held copy as missing: the mailbox was empty
-// when it was stored.
+// lose declares everything before a held copy as missing: the mailbox was empty
+// when that was stored.
 func (s *Session) lose(from uint64, c *Copy, fx Effects) {
 	if from < c.Seq {
 		s.skip(from, c.Seq-1, Expired, fx)
@@ -153,57 +151,21 @@ func (s *Session) lose(from uint64, c *Copy, fx Effects) {
 	}
 }
 
-// push counts a sequence as unconfirmed.
-func (s *Session) push(seq uint64, loose bool) {
-	if s.sent == nil {
-		s.sent = sentPool.Get().(*sent)
-	}
-	s.sent.push(seq, loose)
-}
-
-// hold keeps a copy that cannot be written now; false: it does not fit, or is
-// out of order, and the store has to be read for it.
+// hold keeps a copy that cannot be written now. False: it does not fit, or is
+// out of order, and has to be read from the store.
 func (s *Session) hold(c Copy, fx Effects) bool {
-	if c.Seq <= s.held.last() {
+	l := &s.log
+	if c.Seq <= l.held.last() {
 		fx.Count(DuplicateCopy)
 		return false
 	}
-	if s.held == nil {
-		s.held = heldPool.Get().(*held)
+	if l.held == nil {
+		l.held = heldPool.Get().(*held)
 	}
-	if s.held.len() >= s.opts.heldMessages() || s.held.bytes+len(c.Payload) > s.opts.heldBytes() {
+	if l.held.len() >= s.opts.heldMessages() || l.held.bytes+len(c.Payload) > s.opts.heldBytes() {
 		fx.Count(DroppedCopy)
 		return false
 	}
-	s.held.push(c)
+	l.held.push(c)
 	return true
-}
-
-// miss remembers that a copy exists which was not kept.
-func (s *Session) miss(c *Copy) {
-	s.missed = max(s.missed, c.Seq)
-	if c.Mark == 0 && c.Seq > s.unkept {
-		s.unkept, s.unkeptTTL = c.Seq, c.TTL
-	}
-}
-
-// dropHeld forgets the held copies, but not that they exist.
-func (s *Session) dropHeld() {
-	for c := s.held.first(); c != nil; c = s.held.first() {
-		s.miss(c)
-		s.held.pop()
-	}
-	s.held.free()
-	s.held = nil
-}
-
-// prune lets go of what the cursor has passed.
-func (s *Session) prune() {
-	for c := s.held.first(); c != nil && c.Seq <= s.cursor; c = s.held.first() {
-		s.held.pop()
-	}
-	if s.held != nil && s.held.len() == 0 {
-		s.held.free()
-		s.held = nil
-	}
 }

@@ -70,7 +70,7 @@ func (w *world) step() {
 	}
 }
 
-// progress does what is next in an undisturbed course.
+// progress takes the next step of an undisturbed course.
 func (h *host) progress() {
 	r := h.w.rng
 	switch {
@@ -92,11 +92,11 @@ func (w *world) publish(h *host) {
 	r := w.rng
 	box, n := h.box, 1
 	if !h.born {
-		return // nobody knows the session's id
+		return // no sender knows the session's id yet
 	}
 	switch r.IntN(6) {
 	case 0:
-		box = 1000 // somebody else's
+		box = 1000 // another mailbox
 	case 1:
 		n = 1 + r.IntN(6)
 	}
@@ -109,7 +109,7 @@ func (w *world) publish(h *host) {
 	}
 }
 
-// socket moves what is on its way between node and client.
+// socket moves a message on its way between node and client.
 func (h *host) socket() {
 	r := h.w.rng
 	switch {
@@ -180,14 +180,14 @@ func (w *world) fault(h *host, n int) {
 			w.log("ROLLBACK to %d", w.st.now.last)
 			for _, h := range w.hosts {
 				if h.s != nil {
-					if h.s.unsure || h.s.when == 0 || h.s.anchor == 0 { // nothing to compare with
+					if h.s.log.claimed || h.s.log.youngest == 0 || h.s.log.anchor == 0 { // nothing to compare with
 						h.blind(h.s.Cursor(), w.st.log-1)
 					}
 					h.pipe = append(h.pipe, item{reconnect: true})
 				}
 			}
 		}
-	case 12: // somebody else's marker, of a former or a next owner
+	case 12: // a marker of a former or a next owner
 		if h.born {
 			w.marks++
 			w.st.put(h.box, w.marks, 3)
@@ -238,7 +238,7 @@ func (w *world) drain() {
 	}
 	for _, h := range w.hosts {
 		if !h.settle() {
-			w.fail(h, "L: does not drain: state %v cursor %d floor %d written %d", h.s.State(), h.s.Cursor(), h.s.floor, h.s.written)
+			w.fail(h, "L: does not drain: state %v cursor %d floor %d written %d", h.s.State(), h.s.Cursor(), h.s.confirm.floor, h.s.confirm.written)
 		}
 	}
 }
@@ -271,10 +271,10 @@ func (h *host) settle() bool {
 	case h.timer:
 		h.timer = false
 		h.event("timeout", func() { h.s.Timeout(h) })
-	case h.s.State() == Live && (h.w.st.now.lastOf(h.box) > h.s.Cursor() || h.w.st.now.lastOf(h.box) < h.s.anchor):
+	case h.s.State() == Live && (h.w.st.now.lastOf(h.box) > h.s.Cursor() || h.w.st.now.lastOf(h.box) < h.s.log.anchor):
 		h.swept = []uint64{h.w.st.now.lastOf(h.box)}
 		h.sweep()
-	case h.class == Plain && h.s.floor < h.s.written:
+	case h.class == Plain && h.s.confirm.floor < h.s.confirm.written:
 		h.event("pong of a keepalive", func() { h.s.Pong(0, h) })
 	case h.class == Acked && h.s.Unconfirmed() > 0:
 		h.acks = append(h.acks, h.lastSeq)
@@ -297,8 +297,8 @@ func (w *world) verify() {
 		}
 	}
 	for _, h := range w.hosts {
-		if h.s.floor != h.s.written {
-			w.fail(h, "L: floor %d, written %d", h.s.floor, h.s.written)
+		if h.s.confirm.floor != h.s.confirm.written {
+			w.fail(h, "L: floor %d, written %d", h.s.confirm.floor, h.s.confirm.written)
 		}
 	}
 }

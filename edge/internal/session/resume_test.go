@@ -29,9 +29,10 @@ func (o *outcome) Write(m Out) bool {
 	return true
 }
 
-// TestResumeVerdicts goes through what the leader can say about the positions
-// of a resume while 37 and 39 are in the mailbox: which are asked for, what is
-// declared, and where reading goes on. In another log 12 is there as well.
+// TestResumeVerdicts goes through the answers that the leader can give about the
+// positions of a resume while 37 and 39 are in the mailbox: which positions the
+// session asks for, which gap it declares, and where it reads on. In another
+// log 12 is there as well.
 func TestResumeVerdicts(t *testing.T) {
 	const p, g, f = Present, Gone, Foreign
 	for _, c := range []struct {
@@ -72,7 +73,7 @@ func TestResumeVerdicts(t *testing.T) {
 		{0, 20, []AnchorState{f}, "[20 0]", "rollback 1-11", 12},
 	} {
 		t.Run(fmt.Sprintf("%d,%d,%v", c.floor, c.seen, c.answers), func(t *testing.T) {
-			s, fx := New(Acked, &Options{}), &outcome{}
+			s, fx := newSession(Acked, &Options{}), &outcome{}
 			s.Attach(c.floor, c.seen, false, fx)
 			s.Live(Copy{Seq: 40, Prev: 39, Mark: fx.marks, TTL: true}, fx)
 			for i := 0; i < len(fx.asked); i++ {

@@ -52,7 +52,7 @@ type host struct {
 	entryLog              int
 	known                 bool // the entry exists
 	entering              bool // … when the first marker is back
-	born                  bool // the first marker left before anybody knew the session's id: stored or lost
+	born                  bool // the first marker left before any sender knew the session's id: stored or lost
 
 	s        *Session
 	opts     Options
@@ -211,23 +211,23 @@ func (h *host) check(name string) {
 	if s == nil {
 		return
 	}
-	if s.held.len() > s.opts.heldMessages() || s.held != nil && s.held.bytes > s.opts.heldBytes() {
-		h.w.fail(h, "after %s: %d copies held", name, s.held.len())
+	if s.log.held.len() > s.opts.heldMessages() || s.log.held != nil && s.log.held.bytes > s.opts.heldBytes() {
+		h.w.fail(h, "after %s: %d copies held", name, s.log.held.len())
 	}
-	if over := s.Unconfirmed() - s.opts.window(); over > 0 && int(s.rolled) < over {
+	if over := s.Unconfirmed() - s.opts.window(); over > 0 && int(s.confirm.rolled) < over {
 		h.w.fail(h, "after %s: %d unconfirmed", name, s.Unconfirmed())
 	}
-	if (s.state == Behind || s.state == Live) && !s.unsure && !s.verify {
+	if (s.state == Behind || s.state == Live) && !s.log.claimed && !s.log.doubt {
 		h.posLog = h.markLog
 	}
-	if h.entering && s.floor != 0 {
-		h.entering, h.entryStart = false, s.floor
+	if h.entering && s.confirm.floor != 0 {
+		h.entering, h.entryStart = false, s.confirm.floor
 		h.store()
 	}
-	if s.floor > s.written {
-		h.w.fail(h, "after %s: floor %d, written %d", name, s.floor, s.written)
+	if s.confirm.floor > s.confirm.written {
+		h.w.fail(h, "after %s: floor %d, written %d", name, s.confirm.floor, s.confirm.written)
 	}
-	if s.State() == Live && (s.held != nil || s.reading || s.missed > s.cursor) {
+	if s.State() == Live && (s.log.held != nil || s.reader.state != notReading || s.log.missed > s.log.cursor) {
 		h.w.fail(h, "after %s: live, but not caught up", name)
 	}
 }
@@ -260,7 +260,7 @@ func (h *host) store() {
 
 // up attaches a session on some node.
 func (h *host) up() {
-	h.s = New(h.class, &h.opts)
+	h.s = newSession(h.class, &h.opts)
 	h.connect()
 	if !h.known {
 		h.known, h.entering = true, true
@@ -288,7 +288,7 @@ func (h *host) up() {
 	h.event(fmt.Sprintf("attach %d %d", floor, seen), func() { h.s.Attach(floor, seen, false, h) })
 }
 
-// blind excuses what nobody can notice: while only sequences were known of the
+// blind excuses a loss that cannot be noticed: while only sequences were known of the
 // session's position, the store went back and then stored another message of
 // the same mailbox under one of them, or lost what was there.
 func (h *host) blind(pos uint64, log int) {

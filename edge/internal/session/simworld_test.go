@@ -128,7 +128,7 @@ func (h *host) deliverCopy() {
 	}
 	r := it.rec
 	if r.mark != 0 && r.mark == h.s.mark {
-		if r.log != h.posLog && (h.s.unsure || h.s.when == 0 || h.s.anchor == 0) {
+		if r.log != h.posLog && (h.s.log.claimed || h.s.log.youngest == 0 || h.s.log.anchor == 0) {
 			h.blind(h.s.Cursor(), h.posLog)
 		}
 		h.markLog = r.log

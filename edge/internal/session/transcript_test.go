@@ -111,7 +111,7 @@ func (sc *script) run(line string) {
 	switch words[0] {
 	case "plain", "acked":
 		class := map[string]Class{"plain": Plain, "acked": Acked}[words[0]]
-		sc.s = New(class, &Options{Window: int(sc.opt(m, "window")), HeldMessages: int(sc.opt(m, "held")),
+		sc.s = newSession(class, &Options{Window: int(sc.opt(m, "window")), HeldMessages: int(sc.opt(m, "held")),
 			HeldBytes: int(sc.opt(m, "bytes")), Batch: int(sc.opt(m, "batch"))})
 		sc.r.marks, sc.r.room = 0, -1
 	case "attach":

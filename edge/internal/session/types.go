@@ -6,11 +6,11 @@ import (
 )
 
 // ErrAckBeyond is returned by Ack when a client confirms a sequence that was
-// never written to it. Nothing has changed then; the owner answers with an
+// never written to it. Ack has changed nothing then; the owner answers with an
 // error.
 var ErrAckBeyond = errors.New("session: acknowledged a sequence that was not sent")
 
-// Class says how a client confirms what it got.
+// Class says how a client confirms messages.
 type Class uint8
 
 const (
@@ -28,19 +28,21 @@ func (c Class) String() string {
 	return "plain"
 }
 
-// State is where a session stands. The names are metric labels.
+// State is the state of a session; the package comment has the diagram. The
+// names are metric labels.
 type State uint8
 
 const (
-	// Idle is a session before Attach.
+	// Idle: Attach has not been called.
 	Idle State = iota
-	// Attaching waits for its marker to come back on the live subject.
+	// Attaching: a marker was sent, and has not come back on the live subject.
 	Attaching
-	// Behind has interest, but not all that is stored has been written.
+	// Behind: the subscription is in force, but the store has messages that
+	// were not written yet.
 	Behind
-	// Live writes copies as they arrive.
+	// Live: copies are written as they arrive.
 	Live
-	// Releasing writes nothing more, and waits for a last pong.
+	// Releasing: nothing more is written; a last pong is awaited.
 	Releasing
 	// Stopped is the end: no event has an effect any more.
 	Stopped
@@ -55,48 +57,41 @@ func (s State) String() string {
 type Why uint8
 
 const (
-	// Overflow: the mailbox was over its bound and dropped its oldest messages.
+	// Overflow: the mailbox was full and dropped its oldest messages.
 	Overflow Why = iota
-	// Expired: the messages' time was over.
+	// Expired: the messages' time to live was over.
 	Expired
-	// Rollback: the log went backwards; sequences start again at smaller ones.
+	// Rollback: the log went backwards; sequences begin again at smaller ones.
 	Rollback
 )
 
-// String returns the word that goes to the client and into metrics.
+// String returns the word for the client and for metrics.
 func (w Why) String() string {
 	return [...]string{"overflow", "expired", "rollback"}[w]
 }
 
-// origin is what is to be told before the first message.
-type origin uint8
-
-const (
-	knownOrigin   origin = iota // nothing
-	unknownOrigin               // an overflow: nobody knows what was there before
-	otherOrigin                 // a rollback
-)
-
-// Event is a thing worth counting that is no state change and no gap. The
-// names are metric labels.
+// Event is an occurrence that the owner counts, beside changes of state and
+// gaps. The names are metric labels.
 type Event uint8
 
 const (
-	// DuplicateCopy: a live copy of a message that was accounted for already.
+	// DuplicateCopy: a live copy came of a message that was accounted for already.
 	DuplicateCopy Event = iota
-	// DroppedCopy: a live copy did not fit the held ones; it will be read.
+	// DroppedCopy: a live copy found no room among the held ones; the message will
+	// be read from the store.
 	DroppedCopy
-	// RepeatedMarker: a marker did not come back in time, another was sent.
+	// RepeatedMarker: a marker did not come back in time and was sent again.
 	RepeatedMarker
-	// RestartedAttach: what came with the marker contradicts it; a new one was sent.
+	// RestartedAttach: copies contradict the marker, so another one was sent.
 	RestartedAttach
-	// FailedRead: the store did not answer; asked again later.
+	// FailedRead: the store did not answer; the read will be repeated.
 	FailedRead
-	// StaleRead: a replica had not yet what its leader has; asked again later.
+	// StaleRead: a replica lagged behind its leader; the read will be repeated.
 	StaleRead
-	// SkippedExpired: messages that nobody can tell from markers are gone.
+	// SkippedExpired: entries of the mailbox are gone which may all have been
+	// markers.
 	SkippedExpired
-	// RepeatedBarrier: another pong arrived in place of the barrier's.
+	// RepeatedBarrier: another ping's pong arrived in place of the barrier's.
 	RepeatedBarrier
 
 	NumEvents
@@ -110,13 +105,13 @@ func (e Event) String() string {
 
 // Copy is a message of the mailbox as it arrives on the live subject.
 type Copy struct {
-	Seq     uint64 // its sequence in the stream; 0 is not a mailbox message and ignored
+	Seq     uint64 // its sequence in the stream; a copy with 0 is ignored
 	Prev    uint64 // the mailbox's last sequence when it was stored; 0: the mailbox was empty
 	Mark    uint64 // id of a marker; 0: a message
-	Time    int64  // when it was stored, Unix ns by the store; 0: unknown
+	Time    int64  // when the store stored it, Unix ns; 0: unknown
 	TTL     bool   // it has a time to live of its own, so its absence proves nothing
-	Payload []byte // may be kept, is never modified
-	Trace   string // of the owner's; Out has it again
+	Payload []byte // the session may keep it, and never modifies it
+	Trace   string // comes back in Out
 }
 
 // Stored is a message of the mailbox as it is read from the store.
@@ -129,42 +124,43 @@ type Stored struct {
 	Trace   string // as in Copy
 }
 
-// AnchorState is what the stream's leader says about the message at the anchor.
+// AnchorState is the leader's answer about the message at the anchor.
 type AnchorState uint8
 
 const (
-	// Unchecked: nobody asked (anchor 0).
+	// Unchecked: no anchor was given.
 	Unchecked AnchorState = iota
-	// Present: it is there and of this mailbox.
+	// Present: the message is there, and nothing after it was dropped.
 	Present
-	// Gone: no message has that sequence any more.
+	// Gone: no message has that sequence any more; later ones may be gone too.
 	Gone
-	// Foreign: another mailbox's message has that sequence.
+	// Foreign: the sequence belongs to another mailbox's message, or lies beyond
+	// the end of the stream.
 	Foreign
 )
 
-// String names the state as transcripts do.
+// String returns the word that transcripts use.
 func (a AnchorState) String() string {
 	return [...]string{"unchecked", "present", "gone", "foreign"}[a]
 }
 
-// Batch answers a Read. Anchor, AnchorTime, Next and Last are the leader's
-// word, asked after Msgs were in hand.
+// Batch answers a Read. Anchor, AnchorTime, Oldest, Next and Last come from the
+// stream's leader, which was asked after Msgs were in hand.
 type Batch struct {
-	Msgs       []Stored // dense from the asked sequence on; may end early on a stale replica
+	Msgs       []Stored // all from the asked sequence on; a stale replica may end early
 	Anchor     AnchorState
 	AnchorTime int64 // when the message at the anchor was stored, if Present; 0: unknown
 
-	// Oldest is the first sequence of this mailbox at or after the asked one,
-	// of use when the anchor is not Present; 0: unknown, then only the first
-	// message of the batch is taken and the rest is read again.
+	// Oldest is the first sequence of this mailbox at or after the asked one. It
+	// matters if the anchor is not Present. 0: unknown; the session then takes
+	// only the first message of the batch, and reads the rest again.
 	Oldest uint64
 
-	// Of use when Msgs is empty.
+	// These two matter if Msgs is empty.
 	Next uint64 // as Oldest; 0: there is none
 	Last uint64 // last sequence of the whole stream; 0: unknown
 
-	Err error // the rest is void
+	Err error // the read failed, and all other fields are void
 }
 
 // Out is a message to write to the client.
@@ -175,8 +171,8 @@ type Out struct {
 	Trace   string // as it came with the message
 }
 
-// Gap says that messages between From and To, both included, may be missing.
-// From > To: none is known to be.
+// Gap says that messages between From and To, both included, may be missing. If
+// From > To, none is known to be.
 type Gap struct {
 	From, To uint64
 	Why      Why
@@ -184,8 +180,8 @@ type Gap struct {
 	Seq      uint64 // x-seq: To; after a rollback sequences begin again, so it is less than Prev may be
 }
 
-// Options are shared by many sessions and never changed by one. A zero field
-// has the default that it names.
+// Options are shared by many sessions, which never change them. A zero field
+// has the default at the end of its comment.
 type Options struct {
 	Window       int // unconfirmed messages and gaps on the way to an acked client; 256
 	HeldMessages int // live copies kept while behind; 64
@@ -210,13 +206,13 @@ func (o *Options) heldMessages() int { return orDefault(o.HeldMessages, 64) }
 func (o *Options) heldBytes() int    { return orDefault(o.HeldBytes, 64<<10) }
 func (o *Options) batch() int        { return orDefault(o.Batch, 100) }
 
-// markerDelay is how long to wait for a marker that was sent tries+1 times.
+// markerDelay returns how long to wait for a marker that was sent tries+1 times.
 func (o *Options) markerDelay(tries uint8) time.Duration {
 	return backoff(orDefault(o.MarkerTimeout, 150*time.Millisecond),
 		orDefault(o.MarkerTimeoutMax, 5*time.Second), tries)
 }
 
-// readDelay is how long to wait before a read is repeated.
+// readDelay returns how long to wait before a read is repeated.
 func (o *Options) readDelay(tries uint8) time.Duration {
 	return backoff(orDefault(o.ReadRetry, 20*time.Millisecond),
 		orDefault(o.ReadRetryMax, 2*time.Second), tries)
@@ -231,39 +227,41 @@ func backoff(first, limit time.Duration, tries uint8) time.Duration {
 	return min(d, limit)
 }
 
-// Effects is what a session asks of its owner. The calls come from within the
-// session's events, on the owner's loop; they must neither block nor call the
-// session back.
+// Effects are a session's orders to its owner. The session calls them from
+// within its events, so on its owner's goroutine. They must not block, and must
+// not call the session back, but for Read, which may: it is always the last
+// effect of an event.
 type Effects interface {
-	// NextMark returns an id for a marker, never 0 and never used before by any
-	// node (a counter that starts at a random number).
+	// NextMark returns an id for a marker: not 0, and never used before by any
+	// node. A counter that starts at a random number will do.
 	NextMark() uint64
-	// Mark publishes a marker to the mailbox; keep: without a time to live.
+	// Mark publishes a marker to the mailbox; keep: it has no time to live.
 	Mark(id uint64, keep bool)
-	// Read asks for up to max messages from sequence from on, and whether the
-	// message at anchor is still there (0: do not ask). max 0: only the anchor
-	// is asked for, and no consumer is made. At most one is outstanding; each
-	// is answered by exactly one Batch.
+	// Read asks for up to max messages from sequence from on, and then whether
+	// the message at anchor is still there (0: do not ask). max 0: ask for the
+	// anchor only, and make no consumer. One Read is outstanding at most, and
+	// exactly one Batch answers it.
 	Read(from, anchor uint64, max int)
-	// StopReading releases what reads have made, a consumer.
+	// StopReading gives up the consumer that reads have made.
 	StopReading()
-	// Timer arms the session's one timer anew; 0 stops it.
+	// Timer sets the session's one timer; 0 stops it.
 	Timer(d time.Duration)
-	// Write queues a message for the client, whatever the queue's length;
-	// false: the queue is at its bound, and Writable will follow.
+	// Write queues a message for the client, however long the queue is. False:
+	// the queue is at its bound, and Writable will follow.
 	Write(m Out) (room bool)
-	// Gap tells an acked client, like Write; for a plain one it is only counted.
+	// Gap queues a gap for an acked client, like Write. For a plain client the
+	// owner only counts it.
 	Gap(g Gap) (room bool)
 	// Ping sends a barrier with this token, which Pong brings back.
 	Ping(token uint64)
-	// Attached reports that interest is established: each time that the awaited
-	// marker is back. The session also attaches again by itself, when what it
-	// sees contradicts itself.
+	// Attached reports that the awaited marker is back, so the subscription is in
+	// force. It may come several times: a session also attaches again by
+	// itself, when copies contradict each other.
 	Attached()
 	// Dirty reports that Floor or Seen changed and should be checkpointed.
 	Dirty()
 	// State reports every change of state but that to Stopped.
 	State(old, new State)
-	// Count reports what is worth counting.
+	// Count reports an event to count.
 	Count(e Event)
 }

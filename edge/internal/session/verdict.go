@@ -2,102 +2,106 @@ package session
 
 import "math"
 
-// verdict is what the leader's answer about the anchor means.
+// verdict says what the leader's answer about the anchor means.
 type verdict uint8
 
 const (
 	intact     verdict = iota // nothing after the cursor was dropped
-	dropped                   // something may have been
+	dropped                   // messages after the cursor may have been dropped
 	rolledBack                // the log is not the one that was read
-	askOther                  // the other position of a resume has to be asked for
+	askOther                  // the leader has to be asked for an older message
 )
 
-// witness returns the message to ask for next, 0 if there is none: one that was
-// seen in this mailbox, at or below the cursor. Any of them that is still there
-// proves that nothing after the cursor was dropped. second: the one that was
-// asked for is not there.
+// witness returns the message to ask for next, 0 if there is none. It is one
+// that was seen in this mailbox, at or below the cursor: if the leader still
+// has it, nothing after the cursor was dropped. second: the message that was
+// asked for before is not there.
 func (s *Session) witness(second bool) uint64 {
-	if s.unsure {
+	l := &s.log
+	if l.claimed {
 		switch {
-		case !second && s.floor != 0:
-			return s.floor
-		case !second || s.asked != s.safe:
-			return s.safe
+		case !second && s.confirm.floor != 0:
+			return s.confirm.floor
+		case !second || s.reader.asked != s.confirm.seen:
+			return s.confirm.seen
 		}
 		return 0
 	}
 	best, limit := uint64(0), uint64(math.MaxUint64)
 	if second {
-		limit = s.asked
+		limit = s.reader.asked
 	}
 	consider := func(seq uint64) {
 		if seq < limit && seq > best {
 			best = seq
 		}
 	}
-	if c := s.held.first(); s.verify && s.when != 0 && c != nil && c.Prev <= s.cursor {
-		consider(c.Prev) // the last one that there is
+	if c := l.held.first(); l.doubt && l.youngest != 0 && c != nil && c.Prev <= l.cursor {
+		consider(c.Prev) // the last message that there is
 	}
-	consider(s.anchor)
-	if s.weak { // else older ones are gone when it is
-		consider(min(s.floor, s.anchor))
-		consider(min(s.safe, s.anchor))
+	consider(l.anchor)
+	if l.weak { // else older ones are gone when the anchor is
+		consider(min(s.confirm.floor, l.anchor))
+		consider(min(s.confirm.seen, l.anchor))
 	}
 	return best
 }
 
 // judge weighs the answer about the message that was asked for.
 //
-// The positions of a resume, unsure, are weighed with care: safe was chosen by
-// a session of this package and was a message of this mailbox in the log that
-// it knew. floor may be a client's claim, or the sequence of a gap, which can
-// be anybody's.
+// While the positions of a resume are only claimed, the two do not weigh the
+// same. seen was chosen by a session of this package, and was a message of this
+// mailbox in the log which that session knew. floor may come from a client, or
+// be the sequence of a gap, and so may belong to any mailbox.
 func (s *Session) judge(b *Batch) verdict {
+	l := &s.log
 	switch b.Anchor {
 	case Present:
 		return s.present(b)
 	case Foreign:
-		if s.asked == s.safe || !s.unsure && s.asked >= s.anchor {
+		if s.reader.asked == s.confirm.seen || !l.claimed && s.reader.asked >= l.anchor {
 			return rolledBack
 		}
-		s.foreign = s.unsure && s.safe < s.floor
+		l.foreign = l.claimed && s.confirm.seen < s.confirm.floor
 	case Gone:
 		// An older message outlived one that has no time to live of its own.
-		if c := s.held.first(); s.asked == s.anchor && !s.weak && c != nil && c.Prev > 0 && c.Prev < s.anchor {
+		if c := l.held.first(); s.reader.asked == l.anchor && !l.weak && c != nil && c.Prev > 0 && c.Prev < l.anchor {
 			return rolledBack
 		}
 	default:
 		return dropped // there was nothing to ask for
 	}
 	if s.witness(true) != 0 {
-		s.second = true
+		s.reader.second = true
 		return askOther
 	}
 	return dropped
 }
 
-// present weighs a presence.
+// present weighs the answer that the message is there.
 func (s *Session) present(b *Batch) verdict {
+	l, asked := &s.log, s.reader.asked
 	switch {
-	case s.foreign:
-		return rolledBack // the newer one never was, though the older one is there
-	case s.asked <= s.cursor && s.younger(b.AnchorTime):
+	case l.foreign:
+		return rolledBack // the newer message never was, though the older one is there
+	case asked <= l.cursor && l.younger(b.AnchorTime):
 		return rolledBack
-	case s.asked < s.anchor:
-		s.anchor, s.stamp = s.asked, b.AnchorTime
-	case s.asked > s.anchor || b.AnchorTime == 0:
-	case s.stamp != 0 && s.stamp != b.AnchorTime:
+	case asked < l.anchor:
+		l.anchor, l.anchorTime = asked, b.AnchorTime
+	case asked > l.anchor || b.AnchorTime == 0:
+	case l.anchorTime != 0 && l.anchorTime != b.AnchorTime:
 		return rolledBack // another message has taken its sequence
 	default:
-		s.stamp = b.AnchorTime
+		l.anchorTime = b.AnchorTime
 	}
-	s.unsure = false
+	l.claimed = false
 	return intact
 }
 
 // judged acts on the verdict.
 func (s *Session) judged(v verdict, b *Batch, fx Effects) {
-	from := s.cursor + 1
+	l := &s.log
+	from := l.cursor + 1
 	switch v {
 	case askOther:
 		return // advance asks again
@@ -106,17 +110,17 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 		s.seek(fx)
 		return
 	case dropped:
-		if s.foreign {
-			from = min(s.floor, s.safe) + 1 // everything since then is in doubt
+		if l.foreign {
+			from = min(s.confirm.floor, s.confirm.seen) + 1 // everything since then is in doubt
 		}
-		s.anchor, s.stamp, s.weak = 0, 0, true
-		s.unsure, s.foreign = false, false
-		if s.cursor == 0 && s.origin == knownOrigin {
-			s.origin = unknownOrigin // there was a position, but no floor
+		l.anchor, l.anchorTime, l.weak = 0, 0, true
+		l.claimed, l.foreign = false, false
+		if l.cursor == 0 && l.origin == knownOrigin {
+			l.origin = unknownOrigin // there was a position, but no floor
 		}
 	}
 	switch {
-	case s.aim == 0:
+	case s.reader.aim == 0:
 		s.checked(v, from, fx)
 	case len(b.Msgs) == 0:
 		s.nothing(v, from, b, fx)
@@ -127,16 +131,16 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 
 // checked handles the answer to a read that asked for the anchor only.
 func (s *Session) checked(v verdict, from uint64, fx Effects) {
-	s.tries = 0
-	s.verified()
-	c := s.held.first()
+	s.reader.tries = 0
+	s.log.believe()
+	c := s.log.held.first()
 	switch {
-	case c == nil || c.Prev > s.cursor || s.proven(c.Prev) && v == intact:
+	case c == nil || c.Prev > s.log.cursor || s.proven(c.Prev) && v == intact:
 	case v == intact:
-		// The anchor is there, but was not when this copy was stored.
+		// The anchor is there now, but was not when this copy was stored.
 		fx.Count(RestartedAttach)
 		s.seek(fx)
-	case s.cursor > 0 && from <= s.cursor:
-		s.lose(from, c, fx) // it is in doubt which log the resume came from
+	case s.log.cursor > 0 && from <= s.log.cursor:
+		s.lose(from, c, fx) // the resume may come from another log
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serveRaw accepts descriptors for the loops, without making a net.Conn of
-// each: that would register it with Go's poller, where it is not wanted.
+// serveRaw accepts descriptors for the loops. A net.Conn for each would register it
+// with Go's poller, too.
 func (s *Server) serveRaw(ln *net.TCPListener) error {
 	// A listener's own RawConn cannot be waited on; its duplicate's can.
 	file, err := ln.File()
@@ -61,8 +61,8 @@ func (s *Server) serveRaw(ln *net.TCPListener) error {
 	}
 }
 
-// inheritOptions sets on the listener what accepted sockets take over from it
-// on Linux, instead of on each of them.
+// inheritOptions sets options on the listener that accepted sockets inherit on
+// Linux.
 func inheritOptions(raw syscall.RawConn) error {
 	var err error
 	ctl := raw.Control(func(fd uintptr) {
@@ -84,11 +84,11 @@ func (s *Server) acceptRaw(fd int32, peer netip.AddrPort) {
 	c.fd = fd
 	if c.l.postWait(nil, c, nil) != nil { // the loop has stopped
 		c.shut()
-		s.release(c.ticket())
+		s.countOut(c.ticket())
 	}
 }
 
-// temporary reports whether accepting may work later.
+// temporary reports whether a later accept may succeed.
 func temporary(err error) bool {
 	for _, e := range []error{unix.EINTR, unix.ECONNABORTED, unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EPROTO, unix.EPERM} {
 		if errors.Is(err, e) {
@@ -98,7 +98,7 @@ func temporary(err error) bool {
 	return false
 }
 
-// takeSocket makes a net.Conn of a connection's descriptor, for net/http.
+// takeSocket turns a connection's descriptor into a net.Conn, for net/http.
 func (c *Conn) takeSocket() (net.Conn, error) {
 	c.l.unregister(c)
 	file := os.NewFile(uintptr(c.fd), "socket")

@@ -11,6 +11,6 @@ func (s *Server) serveRaw(*net.TCPListener) error { return errUnsupported }
 
 func (c *Conn) takeSocket() (net.Conn, error) { return nil, errUnsupported }
 
-// temporary reports whether accepting may work later. net.Listener hides why
-// it failed; all but a closed listener is worth another try.
+// temporary reports whether a later accept may succeed. net.Listener hides why it
+// failed, so every error but that of a closed listener is worth another try.
 func temporary(err error) bool { return !errors.Is(err, net.ErrClosed) }

@@ -52,7 +52,7 @@ func (b *bare) feed(p []byte) {
 	for len(p) > 0 && b.c.state <= stateClosing {
 		k := 0
 		if b.c.in != nil {
-			k = len(b.c.in.held)
+			k = len(b.c.in.stashed)
 		}
 		n := copy(b.l.buf[k:], p)
 		b.c.took(k, n)
@@ -75,7 +75,7 @@ func (b *bare) output() []byte {
 func (b *bare) reset() {
 	if o := b.c.out; o != nil {
 		b.c.out = nil
-		b.l.pool.putOut(o)
+		b.l.buffers.putOut(o)
 	}
 	b.l.dirty = b.l.dirty[:0]
 	b.c.clear(flagDirty)

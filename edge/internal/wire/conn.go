@@ -6,15 +6,15 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// state is where a connection stands. It only ever moves down this list.
+// state is the state of a connection. It only ever moves down this list.
 type state uint8
 
 const (
 	stateProxy     state = iota // waits for a PROXY header
 	stateHandshake              // waits for a request head
 	stateOpen                   // upgraded
-	stateClosing                // our close frame is queued; the peer's is awaited (RFC 6455 §7.1.2)
-	stateDraining               // nothing is parsed any more: write, half-close, read to the end (§7.1.1)
+	stateClosing                // our close frame is queued; waits for the peer's (RFC 6455 §7.1.2)
+	stateDraining               // parses nothing more: writes, half-closes, reads to the end (RFC 6455 §7.1.1)
 	stateClosed                 // the socket is gone
 )
 
@@ -25,11 +25,11 @@ const (
 	flagDirty    flag = 1 << iota // in Loop.dirty
 	flagAgain                     // in Loop.again
 	flagReadable                  // the kernel, or the reading goroutine, may have more
-	flagHangup                    // the peer has ended its stream: read on until that shows
+	flagHangup                    // the peer has ended its stream: read on until the end shows
 	flagPaused                    // Pause
-	flagHeld                      // Hold
+	flagFrozen                    // Freeze
 	flagNoRoom                    // Send has refused: Writable is due
-	flagBlocked                   // the kernel takes no more; since is Conn.since
+	flagBlocked                   // the kernel takes no more, since Conn.since
 	flagPinged                    // a keepalive Ping is out
 	flagOpened                    // Open was called, Closed is due
 	flagEOF                       // the peer's end has been read
@@ -40,11 +40,14 @@ const (
 	flagTrusted                   // the peer is a trusted proxy
 )
 
-// Conn is a connection. It belongs to its loop: all methods but Loop are to be
-// called there, and do nothing once Closed has been called. It keeps no buffer
-// while nothing is under way, so its size is what an idle connection costs.
+// Conn is a connection. It belongs to its loop: all its methods but Loop must be
+// called on the loop's goroutine, and do nothing once Closed has been called. It
+// keeps no buffer while nothing is under way, so its size is the cost of an idle
+// connection. That is why it is flat: a struct for each concern would be padded
+// to whole words. Its many methods belong to one life, and lie in one file for
+// each part of it: handshake, read, stash, write, close.
 type Conn struct {
-	timer timer // the earliest deadline; which one, expire works out
+	timer timer // the earliest deadline; expire finds out which one it is
 
 	// Immutable after the accept.
 	l  *Loop
@@ -73,10 +76,10 @@ type Conn struct {
 	addr     [16]byte
 }
 
-// inbound is what a connection holds in the middle of a message.
+// inbound is the part of a connection that exists in the middle of a message.
 type inbound struct {
 	msg       []byte // payload so far, unmasked
-	held      []byte // received, not parsed yet: half a header or control frame, or what Pause left
+	stashed   []byte // received, not parsed yet: half a header or control frame, or the rest after a Pause
 	left      int64  // bytes of the current frame's payload still to come
 	valid     int    // bytes of msg known to be UTF-8
 	pos       int    // place in mask
@@ -85,33 +88,33 @@ type inbound struct {
 	op        ws.OpCode // of the message; OpContinuation: none has begun
 	fin       bool      // the current frame is its last
 	deflated  bool
-	unparsed  bool // held was left by Pause or the frame budget: parse before reading on
+	unparsed  bool // Pause or the frame budget left stashed behind: parse it before reading on
 }
 
-// outbound is what waits to be written: whole frames, the first of which may
-// have left in part.
+// outbound is the output queue of a connection: whole frames, the first of which
+// may have left in part.
 type outbound struct {
 	buf  []byte
 	off  int // bytes of buf that have left
 	head int // bytes of buf that are an HTTP response, before the first frame
-	owed int // bytes of pongs among them, or more: who have left are found out at the bound
+	owed int // at least the bytes of pongs among them; counted anew at the bound, without those that have left
 }
 
 func (c *Conn) has(f flag) bool { return c.flags&f != 0 }
 func (c *Conn) set(f flag)      { c.flags |= f }
 func (c *Conn) clear(f flag)    { c.flags &^= f }
 
-// Loop is the loop that owns the connection. It may be called anywhere.
+// Loop returns the loop that owns the connection. Any goroutine may call it.
 func (c *Conn) Loop() *Loop { return c.l }
 
-// Data is what SetData or Accept.Data left.
+// Data returns the value of the last SetData, or else Accept.Data.
 func (c *Conn) Data() any { return c.data }
 
-// SetData attaches the caller's state to the connection.
+// SetData attaches a value of the caller to the connection.
 func (c *Conn) SetData(v any) { c.data = v }
 
-// RemoteAddr is the client's address: the peer's, or what trusted proxies say
-// it is. The port is 0 where a proxy did not tell.
+// RemoteAddr returns the client's address: the peer's, or the one that trusted
+// proxies report. The port is 0 if a proxy did not report it.
 func (c *Conn) RemoteAddr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(c.addr).Unmap(), c.port)
 }
@@ -121,37 +124,36 @@ func (c *Conn) setAddr(a netip.AddrPort) { c.addr, c.port = a.Addr().As16(), a.P
 // Open reports whether frames can be sent: neither side has closed.
 func (c *Conn) Open() bool { return c.state == stateOpen }
 
-// Holds is how many bytes the connection's buffers take: queued output, and a
-// message under way.
-func (c *Conn) Holds() int {
+// Footprint returns how many bytes the connection's buffers take: queued output,
+// and a message under way.
+func (c *Conn) Footprint() int {
 	n := c.Buffered()
 	if c.in != nil {
-		n += cap(c.in.msg) + cap(c.in.held)
+		n += cap(c.in.msg) + cap(c.in.stashed)
 	}
 	return n
 }
 
-// Pause stops reading after the current message: the peer's TCP window fills.
-// A connection that is closing is read on, for the peer's close frame.
+// Pause stops the reading after the current message, so that the peer's TCP window
+// fills. A connection that is closing reads on, for the peer's close frame.
 func (c *Conn) Pause() {
 	if c.state == stateOpen {
 		c.set(flagPaused)
 	}
 }
 
-// Resume goes on reading.
+// Resume ends a Pause.
 func (c *Conn) Resume() {
 	if !c.has(flagPaused) || c.state == stateClosed {
 		return
 	}
 	c.clear(flagPaused)
 	c.set(flagReadable)
-	c.heard = uint32(c.l.ticks()) // its silence was ours
+	c.heard = uint32(c.l.ticks()) // the silence was ours
 	c.l.requeue(c)
 }
 
-// run adopts the connection: it is the task that the accepting goroutine
-// posts.
+// run adopts the connection. The accepting goroutine posts it as a task.
 func (c *Conn) run() {
 	l := c.l
 	l.adopt(c)
@@ -164,12 +166,12 @@ func (c *Conn) run() {
 		c.drop(DropReset)
 		return
 	}
-	// The request is there already, mostly.
+	// In most cases the request is there already.
 	c.set(flagReadable)
 	l.turn(c)
 }
 
-// expire is the connection's timer: its deadlines by state.
+// expire handles the connection's timer: each state has its own deadline.
 func (c *Conn) expire() {
 	l := c.l
 	l.ran = true
@@ -180,18 +182,18 @@ func (c *Conn) expire() {
 	case stateOpen:
 		c.expireOpen()
 	case stateClosing:
-		// RFC 6455 §7.1.1 leaves it to us how long to wait for the peer.
+		// RFC 6455 §7.1.1 does not say how long to wait for the peer.
 		c.abort(CloseReason{Code: int(c.code), Cause: c.cause})
 	case stateDraining:
 		c.finish()
 	}
 }
 
-// takes reports whether the peer has received some of what is on its way since
-// this was asked last. A client on a slow line takes minutes to come to a Ping
-// that lies behind megabytes in the kernel's buffers, where no write of ours
-// shows that it goes on. If nothing is on its way, its kernel has everything,
-// and it is the client that does not answer.
+// takes reports whether the peer has received any bytes since the last call. A
+// client on a slow line may need minutes to reach a Ping that lies behind
+// megabytes in the kernel's buffers, and no write of ours shows that it is
+// making progress. If nothing is on its way, the peer's kernel has everything,
+// and the client itself does not answer.
 func (c *Conn) takes() bool {
 	l := c.l
 	acked, waiting, ok := c.acked()
@@ -206,9 +208,9 @@ func (c *Conn) takes() bool {
 	return known && acked != before && (waiting || c.Buffered() > 0)
 }
 
-// expireOpen checks the deadlines of an open connection and starts the timer
-// for the next one. Neither reads nor writes move the timer: they note the
-// time, and it is found here.
+// expireOpen checks the deadlines of an open connection and starts the timer for
+// the next one. Reads and writes do not move the timer: they only note the time,
+// and expireOpen works with that.
 func (c *Conn) expireOpen() {
 	l := c.l
 	now := uint32(l.ticks())
@@ -229,7 +231,7 @@ func (c *Conn) expireOpen() {
 	}
 	if l.pings > 0 {
 		if c.has(flagPaused) {
-			c.heard = now // we do not listen
+			c.heard = now // the silence is ours
 		}
 		silent := int64(int32(now - c.heard))
 		switch {

@@ -7,13 +7,13 @@ package wire
 //	violation → close frame → Closed → drain
 //	Abort, EOF, socket error, time-outs → Closed, socket closed
 //
-// drain: what is queued is written, our end of the stream is shut down, and
-// what the peer still sends is read and dropped until its end comes, or
-// CloseTimeout. Closing a socket with unread bytes would make the kernel
-// answer with RST, and the peer might never see the close frame (§7.1.1).
+// A connection that drains writes its queue, shuts down its half of the stream,
+// and reads and drops everything that the peer still sends, until the peer's end
+// or CloseTimeout. Closing a socket with unread bytes would make the kernel send
+// RST, and the peer might never see the close frame (RFC 6455 §7.1.1).
 
-// Close starts the close handshake: what is queued leaves first, then a close
-// frame. Message is not called any more; Pong still is; Closed follows when
+// Close starts the close handshake: the queue leaves first, then a close frame.
+// The handler gets no Message any more, but still gets Pong; Closed follows when
 // the peer has answered, or after CloseTimeout. reason is cut to 123 bytes.
 func (c *Conn) Close(code int, reason string) { c.close(uint16(code), reason, DropLocal) }
 
@@ -29,18 +29,18 @@ func (c *Conn) close(code uint16, reason string, cause Drop) {
 	o.buf = appendClose(o.buf, code, reason)
 	c.state, c.code, c.cause = stateClosing, code, cause
 	c.closeTimer()
-	if c.has(flagPaused) { // the peer's close frame must be seen
+	if c.has(flagPaused) { // to read the peer's close frame
 		c.Resume()
 	}
 }
 
-// Discard is Close for a connection whose session is held elsewhere: of what
-// is queued nothing more leaves, only the close frame. If a frame is half
-// written, the close frame could not be told from its payload, and the
-// connection is aborted. Of one that is closing already, while it is held, the
-// close frame that it was closed with leaves.
+// Discard is Close without the queue: nothing more leaves but the close frame. It
+// is for a connection whose messages are not ours to send any more. If a frame is
+// half written, the peer would take the close frame for its payload, so Discard
+// aborts the connection. If a frozen connection is closing already, its own
+// close frame leaves.
 func (c *Conn) Discard(code int, reason string) {
-	if c.state != stateOpen && (c.state != stateClosing || !c.has(flagHeld)) {
+	if c.state != stateOpen && (c.state != stateClosing || !c.has(flagFrozen)) {
 		return
 	}
 	if c.nc != nil && !c.nc.discard() {
@@ -55,16 +55,16 @@ func (c *Conn) Discard(code int, reason string) {
 		if c.state == stateClosing {
 			n := copy(o.buf, o.buf[o.last():])
 			o.buf, o.off, o.head = o.buf[:n], 0, 0
-			c.Release()
+			c.Thaw()
 			return
 		}
 		o.buf, o.off, o.head = o.buf[:0], 0, 0
 	}
-	c.clear(flagHeld)
+	c.clear(flagFrozen)
 	c.Close(code, reason)
 }
 
-// Abort drops the connection without a close frame; the peer sees RST.
+// Abort drops the connection without a close frame; the peer gets RST.
 func (c *Conn) Abort() {
 	if c.state == stateOpen || c.state == stateClosing {
 		c.abort(CloseReason{Code: CodeAbnormal, Cause: DropAborted})
@@ -103,10 +103,10 @@ func (c *Conn) fail(v *violation) {
 	}
 }
 
-// drain stops parsing and lets the socket end in an orderly way.
+// drain stops the parsing and lets the socket end in an orderly way.
 func (c *Conn) drain(r CloseReason) {
-	if c.has(flagHeld) {
-		c.abort(r) // nothing may be written, so there is no close frame either
+	if c.has(flagFrozen) {
+		c.abort(r) // nothing may be written, not even a close frame
 		return
 	}
 	c.state = stateDraining
@@ -119,7 +119,8 @@ func (c *Conn) drain(r CloseReason) {
 	c.l.requeue(c)
 }
 
-// drained is called when what was queued has left a draining connection.
+// drained ends our half of the stream, once the queue of a draining connection
+// has left.
 func (c *Conn) drained() {
 	if c.has(flagEOF) {
 		c.finish()
@@ -135,7 +136,7 @@ func (c *Conn) drained() {
 	}
 }
 
-// closeTimer bounds the closing; it is started once.
+// closeTimer starts the timer that bounds the closing, once.
 func (c *Conn) closeTimer() {
 	if c.code != 0 && c.state == stateDraining {
 		return // runs since our Close
@@ -143,8 +144,8 @@ func (c *Conn) closeTimer() {
 	c.l.wheel.start(&c.timer, c.l.ticks()+ticksAfter(c.l.o.CloseTimeout))
 }
 
-// abort ends the connection at once. The reset that a pending byte or the
-// linger option causes tells the peer that nothing more comes.
+// abort ends the connection at once. A pending byte or the linger option makes
+// the kernel send RST, which tells the peer that nothing more comes.
 func (c *Conn) abort(r CloseReason) {
 	if c.state == stateClosed {
 		return
@@ -162,13 +163,13 @@ func (c *Conn) abort(r CloseReason) {
 	c.finish()
 }
 
-// drop ends a connection that was not upgraded, without an answer.
+// drop ends a connection before its upgrade, without an answer.
 func (c *Conn) drop(cause Drop) {
 	c.l.count.drops[cause]++
 	c.finish()
 }
 
-// report has Closed called, once.
+// report schedules the one call of Closed.
 func (c *Conn) report(r CloseReason) {
 	l := c.l
 	l.count.drops[r.Cause]++
@@ -179,7 +180,7 @@ func (c *Conn) report(r CloseReason) {
 	}
 }
 
-// finish closes the socket and gives everything back.
+// finish closes the socket and returns all buffers.
 func (c *Conn) finish() {
 	if c.state == stateClosed {
 		return
@@ -187,7 +188,7 @@ func (c *Conn) finish() {
 	c.state = stateClosed
 	c.shut()
 	c.leave()
-	c.l.srv.release(c.ticket())
+	c.l.srv.countOut(c.ticket())
 }
 
 // leave removes the connection from its loop.
@@ -201,15 +202,15 @@ func (c *Conn) leave() {
 	l.live--
 	c.forget()
 	if c.out != nil {
-		l.pool.putOut(c.out)
+		l.buffers.putOut(c.out)
 		c.out = nil
 	}
 }
 
-// forget drops a message under way.
+// forget drops the message under way.
 func (c *Conn) forget() {
 	if c.in != nil {
-		c.l.pool.putIn(c.in)
+		c.l.buffers.putIn(c.in)
 		c.in = nil
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// readHandshake parses a request head once it is complete, and returns what
-// follows it.
+// readHandshake parses a request head once it is complete, and returns the bytes
+// after it.
 func (c *Conn) readHandshake(b []byte) (rest []byte) {
 	n := headEnd(b)
 	switch {
@@ -19,7 +19,7 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 		c.refuse(http.StatusRequestHeaderFieldsTooLarge, "", DropHandshakeTooBig)
 		return nil
 	case n == 0 && plausible(b):
-		c.hold(b, false)
+		c.stash(b, false)
 		return nil
 	}
 	h, ok := head{}, false
@@ -60,7 +60,7 @@ func (c *Conn) refuse(status int, field string, cause Drop) {
 	c.hangUp()
 }
 
-// hangUp drains a connection that was not upgraded.
+// hangUp drains a connection before its upgrade.
 func (c *Conn) hangUp() {
 	c.state = stateDraining
 	c.forget()
@@ -101,8 +101,8 @@ func (c *Conn) upgrade(h *head, b []byte) {
 	l.h.Open(c)
 }
 
-// upgrader runs ws.Upgrader over a request that lies in memory. There is one
-// a loop, so that its callbacks are not allocated for each request.
+// upgrader runs ws.Upgrader over a request that lies in memory. Each loop has one,
+// so that its callbacks are not allocated for each request.
 type upgrader struct {
 	ws ws.Upgrader
 	h  Handler
@@ -144,7 +144,7 @@ func (u *upgrader) upgrade(c *Conn, h *head, b []byte, o *outbound) (cause Drop)
 	return 0
 }
 
-// Read gives ws.Upgrader the request.
+// Read passes the request to ws.Upgrader.
 func (u *upgrader) Read(p []byte) (int, error) {
 	if len(u.in) == 0 {
 		return 0, io.ErrUnexpectedEOF
@@ -154,9 +154,9 @@ func (u *upgrader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Write takes the response from it.
+// Write takes the response from ws.Upgrader.
 func (u *upgrader) Write(p []byte) (int, error) {
-	buf := u.conn.l.pool.grow(u.out.buf, len(p))
+	buf := u.conn.l.buffers.grow(u.out.buf, len(p))
 	if buf == nil {
 		u.cause = DropOverload
 		return 0, errOverload
@@ -165,12 +165,13 @@ func (u *upgrader) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// decide is called by ws.Upgrader for a request that it finds valid. The
-// subprotocol and the extension go into the response as header fields, for
+// decide is called by ws.Upgrader for a request that it finds valid. decide puts
+// the subprotocol and the extension into the response as header fields, because
 // they depend on the whole request and not on one line.
 func (u *upgrader) decide() (ws.HandshakeHeader, error) {
-	// ws.Upgrader looks at the length only, and takes the last of several.
-	// RFC 6455 §4.2.1: the base64 of 16 bytes; §11.3.1: once.
+	// ws.Upgrader checks only the length, and takes the last of several fields.
+	// The key is the base64 of 16 bytes (RFC 6455 §4.2.1), and occurs once
+	// (RFC 6455 §11.3.1).
 	key, n := u.head.get("Sec-WebSocket-Key")
 	var nonce [18]byte
 	if k, err := base64.StdEncoding.Decode(nonce[:], key); n != 1 || err != nil || k != 16 {
@@ -214,7 +215,7 @@ func (u *upgrader) reject(err error) error {
 		ws.RejectionHeader(ws.HandshakeHeaderHTTP(header)))
 }
 
-// response writes the fields of a 101 that are ours.
+// response adds our own fields to a 101.
 type response upgrader
 
 func (u *response) WriteTo(w io.Writer) (int64, error) {

@@ -6,9 +6,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// turn is a connection's share of an iteration: what was left unparsed, then
-// one read. If there may be more, it asks for another turn, so that none
-// starves the others.
+// turn is a connection's share of an iteration: it parses the bytes left over,
+// then reads once. If there may be more, the connection asks for another turn,
+// so that it does not starve the others.
 func (l *Loop) turn(c *Conn) {
 	if c.has(flagNoRoom) && c.state == stateOpen && c.Buffered() < l.o.WriteBuffer/2 {
 		c.clear(flagNoRoom)
@@ -16,14 +16,14 @@ func (l *Loop) turn(c *Conn) {
 		l.h.Writable(c)
 	}
 	if c.out != nil && !c.has(flagBlocked) {
-		l.soil(c) // it has had its share of writing before
+		l.soil(c) // it had used up its share of writes
 	}
 	if c.state == stateClosed || c.has(flagPaused) && c.state <= stateClosing {
 		return
 	}
 	if in := c.in; in != nil && in.unparsed {
-		n := copy(l.buf, in.held)
-		c.unhold(in)
+		n := copy(l.buf, in.stashed)
+		c.unstash(in)
 		c.receive(l.buf[:n])
 		if in := c.in; c.state == stateClosed || in != nil && in.unparsed {
 			return
@@ -38,13 +38,13 @@ func (l *Loop) turn(c *Conn) {
 	}
 }
 
-// read takes what a raw descriptor has, at most a buffer full. The bytes that
-// are held are put in front, so that what is parsed is contiguous.
+// read reads a raw descriptor once, up to a full buffer. It puts the stashed bytes
+// in front, so that the parser gets contiguous ones.
 func (c *Conn) read() {
 	l := c.l
 	k := 0
 	if c.in != nil {
-		k = len(c.in.held)
+		k = len(c.in.stashed)
 	}
 	n, err := sysRead(c.fd, l.buf[k:])
 	l.count.reads++
@@ -60,9 +60,9 @@ func (c *Conn) read() {
 		c.ended()
 		return
 	}
-	// A short read has emptied the socket, and epoll tells of what comes
-	// later (epoll(7), Q&A 9); but an end of stream that was told already would
-	// not be told again.
+	// A short read has emptied the socket, and epoll reports whatever comes
+	// later (epoll(7), Q&A 9). But it reports the end of the stream only once,
+	// and has done so if flagHangup is set.
 	if n == len(l.buf)-k || c.has(flagHangup) {
 		l.requeue(c)
 	} else {
@@ -71,12 +71,12 @@ func (c *Conn) read() {
 	c.took(k, n)
 }
 
-// took handles n bytes that were read behind room for the k that are held.
+// took handles n bytes that were read behind room for the k stashed ones.
 func (c *Conn) took(k, n int) {
 	l := c.l
 	if k > 0 {
-		copy(l.buf, c.in.held)
-		c.unhold(c.in)
+		copy(l.buf, c.in.stashed)
+		c.unstash(c.in)
 	}
 	c.arrived(n)
 	c.receive(l.buf[:k+n])
@@ -123,8 +123,8 @@ func (c *Conn) lost(cause Drop) {
 	}
 }
 
-// receive parses what came, which may change the state on the way: a request
-// head can be followed by frames in the same segment.
+// receive parses b, which may change the state on the way: frames can follow the
+// request head in the same segment.
 func (c *Conn) receive(b []byte) {
 	for len(b) > 0 {
 		switch c.state {
@@ -136,22 +136,22 @@ func (c *Conn) receive(b []byte) {
 			c.readFrames(b)
 			return
 		default:
-			return // drained, or handed to net/http
+			return // draining, or handed to net/http
 		}
 	}
 }
 
-// readFrames parses frames until b is used up, or nothing more is wanted.
+// readFrames parses frames until b is used up, or the connection stops reading.
 func (c *Conn) readFrames(b []byte) {
 	for frames := 0; len(b) > 0; frames++ {
 		switch {
 		case c.state > stateClosing:
 			return
 		case c.has(flagPaused):
-			c.hold(b, true)
+			c.stash(b, true)
 			return
 		case frames == frameBudget:
-			c.hold(b, true)
+			c.stash(b, true)
 			c.l.requeue(c)
 			return
 		}
@@ -167,7 +167,7 @@ func (c *Conn) readFrames(b []byte) {
 		whole := n > 0 && h.length <= int64(len(b)-n)
 		switch {
 		case n == 0, h.op.IsControl() && !whole:
-			c.hold(b, false)
+			c.stash(b, false)
 			return
 		case h.op.IsControl():
 			p := b[n : n+int(h.length)]
@@ -198,8 +198,8 @@ func (c *Conn) readFrames(b []byte) {
 // between reports that no message is under way.
 func (c *Conn) between() bool { return c.in == nil || c.in.op == ws.OpContinuation }
 
-// beginFrame takes in the header of a data frame that is part of a message,
-// or has not come completely.
+// beginFrame handles the header of a data frame that is a part of a message, or
+// has not arrived completely.
 func (c *Conn) beginFrame(h *header) *violation {
 	in := c.inbound()
 	begun := in.op != ws.OpContinuation
@@ -211,7 +211,7 @@ func (c *Conn) beginFrame(h *header) *violation {
 	case h.op == ws.OpContinuation && h.rsv1:
 		return errReservedBits // RFC 7692 §6.1: on the first frame only
 	case h.length > c.l.o.MaxMessage-int64(len(in.msg)):
-		return errTooBig // by its header: nothing was allocated for it
+		return errTooBig // by its header: nothing has been allocated for it
 	}
 	if in.fragments++; in.fragments > c.l.o.MaxFragments {
 		return errFragments
@@ -226,11 +226,11 @@ func (c *Conn) beginFrame(h *header) *violation {
 	return nil
 }
 
-// readPayload takes what b has of the current frame and returns the rest.
+// readPayload takes the payload of the current frame from b and returns the rest.
 func (c *Conn) readPayload(b []byte) []byte {
 	in := c.in
 	n := int(min(int64(len(b)), in.left))
-	msg := c.l.pool.grow(in.msg, n)
+	msg := c.l.buffers.grow(in.msg, n)
 	if msg == nil {
 		c.fail(errOverload)
 		return nil
@@ -243,7 +243,7 @@ func (c *Conn) readPayload(b []byte) []byte {
 	if in.op == ws.OpText && !in.deflated {
 		good, ok := validPrefix(in.msg[in.valid:])
 		if !ok {
-			c.fail(errUTF8) // at once: RFC 6455 §8.1
+			c.fail(errUTF8) // at once (RFC 6455 §8.1)
 			return nil
 		}
 		in.valid += good
@@ -266,20 +266,20 @@ func (c *Conn) endFrame(in *inbound) *violation {
 		return errUTF8 // ends in the middle of a rune
 	}
 	op, deflated, msg, valid := in.op, in.deflated, in.msg, in.valid
-	// The handler may pause or close: it must find no message under way.
+	// The handler may pause or close, and must find no message under way then.
 	in.msg, in.op, in.deflated, in.valid, in.fragments = nil, ws.OpContinuation, false, 0, 0
 	c.deliver(op, deflated, msg, valid)
-	c.l.pool.put(msg)
+	c.l.buffers.put(msg)
 	c.settle()
 	return nil
 }
 
-// deliver hands a whole message to the handler. The first valid bytes are
-// known to be UTF-8.
+// deliver hands a whole message to the handler. Its first valid bytes were
+// checked already and are UTF-8.
 func (c *Conn) deliver(op ws.OpCode, deflated bool, p []byte, valid int) {
 	l := c.l
 	if c.state != stateOpen {
-		return // after our own close frame: RFC 6455 §1.4 lets it be discarded
+		return // after our own close frame: RFC 6455 §1.4 allows to discard it
 	}
 	if deflated {
 		var v *violation
@@ -309,7 +309,7 @@ func (c *Conn) readControl(op ws.OpCode, p []byte) {
 	l := c.l
 	switch {
 	case op == ws.OpPong && c.pings > 0:
-		c.pings-- // asked for, so it does not count
+		c.pings-- // it answers our ping, so it does not count
 	case !c.controls.take(l.control, 1, l.mono):
 		c.fail(errControlRate)
 		return

@@ -7,22 +7,24 @@ import (
 )
 
 const (
-	// pongBound is how many bytes of pongs may be queued.
+	// pongBound bounds the bytes of queued pongs.
 	pongBound = 4 << 10
-	// writeSize is the most one system call is asked to write, so that a big
-	// message does not keep the loop in the kernel for long.
+	// writeSize bounds the bytes of one system call, so that a big message does
+	// not keep the loop in the kernel for long.
 	writeSize = 256 << 10
-	// writesPerTurn is how often a connection may write that much before others
-	// have their turn.
+	// writesPerTurn bounds the system calls of a connection before the others have
+	// their turn.
 	writesPerTurn = 4
 )
 
-// Send queues the concatenation of parts as one text frame, which must be
-// UTF-8; the bytes are copied. room is false if WriteBuffer bytes or more are
-// queued: the caller should stop until Writable is called. queued is false if
-// twice that were queued already, beside the frame with which the room ran out,
-// which may be a large one; so there is room for what a caller has in hand. It is
-// also false if the connection is not open. The frame is not sent then.
+// Send queues a copy of the concatenated parts as one text frame; they must be
+// UTF-8.
+//
+// room is false if WriteBuffer bytes or more are queued: the caller should stop
+// until Writable is called. queued is false, and the frame is not sent, if the
+// connection is not open, or if twice WriteBuffer were queued already. The frame
+// with which the room ran out does not count in that, however large it was, so a
+// caller can always finish what it has in hand.
 func (c *Conn) Send(parts ...[]byte) (queued, room bool) {
 	return c.send(ws.OpText, parts)
 }
@@ -73,24 +75,24 @@ func (c *Conn) send(op ws.OpCode, parts [][]byte) (queued, room bool) {
 	return true, true
 }
 
-// Full reports that Send has found no room, and Writable is due.
+// Full reports that Send has found no room, and Writable will follow.
 func (c *Conn) Full() bool { return c.has(flagNoRoom) }
 
-// room returns the queue with room for n bytes, which are written in this
-// iteration; nil if there is no memory.
+// room returns the queue with room for n bytes, to be written in this iteration.
+// It returns nil if there is no memory.
 func (c *Conn) room(n int) *outbound {
 	l := c.l
 	o := c.out
 	if o == nil {
-		o = l.pool.getOut()
+		o = l.buffers.getOut()
 	}
 	if cap(o.buf)-len(o.buf) < n && o.off > 0 {
 		o.compact()
 	}
-	buf := l.pool.grow(o.buf, n)
+	buf := l.buffers.grow(o.buf, n)
 	if buf == nil {
 		if c.out == nil {
-			l.pool.putOut(o)
+			l.buffers.putOut(o)
 		}
 		return nil
 	}
@@ -100,16 +102,16 @@ func (c *Conn) room(n int) *outbound {
 	return o
 }
 
-// compact drops the frames that have left completely: what remains begins at
-// a frame, see Discard.
+// compact drops the frames that have left completely. The rest still begins at a
+// frame, which Discard relies on.
 func (o *outbound) compact() {
 	at := o.boundary()
 	n := copy(o.buf, o.buf[at:])
 	o.buf, o.off, o.head = o.buf[:n], o.off-at, max(o.head-at, 0)
 }
 
-// boundary is the start of the frame that is on its way: off, if the last one
-// has left completely.
+// boundary returns the start of the frame that has left in part, or off if there
+// is none.
 func (o *outbound) boundary() int {
 	if o.off < o.head {
 		return 0
@@ -125,7 +127,7 @@ func (o *outbound) boundary() int {
 	return at
 }
 
-// last is the start of the last frame, where none is half written.
+// last returns the start of the last frame. No frame may have left in part.
 func (o *outbound) last() int {
 	at := o.off
 	for {
@@ -149,7 +151,7 @@ func (o *outbound) pongs() (n int) {
 	return n
 }
 
-// Buffered is the number of bytes queued for the socket.
+// Buffered returns the number of bytes queued for the socket.
 func (c *Conn) Buffered() int {
 	n := 0
 	if c.out != nil {
@@ -161,7 +163,7 @@ func (c *Conn) Buffered() int {
 	return n
 }
 
-// Ping sends a ping of at most 125 bytes (RFC 6455 §5.5.2), of which p is cut.
+// Ping sends a ping with p, cut to 125 bytes (RFC 6455 §5.5).
 func (c *Conn) Ping(p []byte) {
 	if c.state == stateOpen {
 		if c.pings < math.MaxUint8 {
@@ -171,9 +173,9 @@ func (c *Conn) Ping(p []byte) {
 	}
 }
 
-// answer sends a pong. A peer that does not read can be owed some, but not
-// without bound. The bound does not depend on what else is queued: a client
-// that waits for a big message may well ask whether we are alive.
+// answer sends a pong. The pongs for a peer that does not read are bounded. The
+// bound does not depend on the rest of the queue: a client that waits for a big
+// message may well ask whether we are alive.
 func (c *Conn) answer(p []byte) {
 	if c.state != stateOpen {
 		return
@@ -199,37 +201,37 @@ func (c *Conn) sendControl(op ws.OpCode, p []byte) {
 	o.buf = append(appendHeader(o.buf, byte(op), len(p)), p...)
 }
 
-// Hold keeps everything that is queued, or is sent from now on, from being
-// written; reading goes on. It is for Stalled: until it is known whether the
-// session is still ours, nothing may leave. A connection that drains already is
-// nobody's to release, and is ended.
-func (c *Conn) Hold() {
+// Freeze stops the writing: nothing that is queued, or is sent from now on, leaves
+// before Thaw. Reading goes on. It is for Handler.Stalled: nothing may leave
+// until the handler knows whether it still may send. A connection that is
+// draining has no caller left to thaw it, so Freeze ends it.
+func (c *Conn) Freeze() {
 	if c.state == stateDraining {
 		c.abort(CloseReason{Cause: DropAborted})
 		return
 	}
-	c.set(flagHeld)
+	c.set(flagFrozen)
 }
 
-// Release undoes Hold.
-func (c *Conn) Release() {
-	if c.has(flagHeld) {
-		c.clear(flagHeld)
+// Thaw ends a Freeze.
+func (c *Conn) Thaw() {
+	if c.has(flagFrozen) {
+		c.clear(flagFrozen)
 		if c.state != stateClosed {
 			c.l.soil(c)
 		}
 	}
 }
 
-// flush writes what is queued, as far as the socket takes it, and goes on with
-// the closing when it is done.
+// flush writes the queue as far as the socket takes it, and goes on with the
+// closing when the queue is empty.
 func (c *Conn) flush() {
-	if c.state == stateClosed || c.has(flagHeld) {
+	if c.state == stateClosed || c.has(flagFrozen) {
 		return
 	}
 	if c.out != nil {
 		c.l.touch()
-		if c.has(flagHeld) || c.state == stateClosed { // by Stalled
+		if c.has(flagFrozen) || c.state == stateClosed { // by Stalled
 			return
 		}
 	}
@@ -278,13 +280,13 @@ func (c *Conn) write() bool {
 	}
 	c.clear(flagBlocked)
 	c.out = nil
-	l.pool.putOut(o)
+	l.buffers.putOut(o)
 	return true
 }
 
-// blocked waits for the kernel to have room again. The descriptor stays
-// registered for that from the first time on: being edge-triggered, it costs
-// nothing until it happens again.
+// blocked waits for the kernel to have room again. From the first time on the
+// descriptor stays registered for that, which costs nothing, being
+// edge-triggered, until it happens again.
 func (c *Conn) blocked() {
 	l := c.l
 	if !c.has(flagBlocked) {

@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// deflateMin is the size from which a message is worth compressing.
+	// deflateMin is the smallest message that is worth compressing.
 	deflateMin = 64
-	// inflatedKept is the output buffer that is kept between messages.
+	// inflatedKept bounds a buffer that is kept between messages.
 	inflatedKept = 64 << 10
 )
 
-// deflateTail ends the data of a message: the empty block that its sender
-// left out (RFC 7692 §7.2.2), and a final one, so that the reader sees an end.
+// deflateTail ends the data of a message: the empty block that its sender left out
+// (RFC 7692 §7.2.2), and a final block that gives the reader an end.
 var deflateTail = []byte{0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff}
 
-// inflater compresses and decompresses for all connections of a loop: without
-// context takeover a message needs nothing from the one before, so there is no
-// state for a connection to keep.
+// inflater compresses and decompresses for all connections of a loop. Without
+// context takeover a message needs nothing from the one before, so a connection
+// has no state to keep.
 type inflater struct {
 	src    bytes.Reader
 	in     []byte // a message with its tail, or its parts put together
@@ -32,8 +32,8 @@ type inflater struct {
 	used   bool // since the last trim
 }
 
-// inflate returns the decompressed message, valid until the next call. What
-// would become longer than limit is given up as soon as it is.
+// inflate returns the decompressed message, valid until the next call. It gives up
+// as soon as the message is longer than limit.
 func (f *inflater) inflate(p []byte, limit int64) ([]byte, *violation) {
 	f.used = true
 	f.in = append(append(f.in[:0], p...), deflateTail...)
@@ -65,8 +65,8 @@ func (f *inflater) inflate(p []byte, limit int64) ([]byte, *violation) {
 	}
 }
 
-// deflate returns the concatenation of parts compressed, as one part, valid
-// until the next call. ok is false if that would not make it shorter.
+// deflate compresses the concatenated parts to one part, valid until the next
+// call. ok is false if that does not make the message shorter.
 func (f *inflater) deflate(parts [][]byte, bits uint8) (_ [][]byte, ok bool) {
 	f.used = true
 	f.packed.Reset()
@@ -80,14 +80,14 @@ func (f *inflater) deflate(parts [][]byte, bits uint8) (_ [][]byte, ok bool) {
 	}
 	size, step := len(p), len(p)
 	if bits != 0 {
-		// References reach back within one call only: cut to the window that the
-		// client asked for, none reaches farther.
+		// References reach back within one call only. In pieces of the window
+		// that the client asked for, none reaches farther.
 		step = 1 << bits
 	}
 	for len(p) > 0 {
 		n := min(step, len(p))
 		if err := flate.StatelessDeflate(&f.packed, p[:n], false, nil); err != nil {
-			return parts, false // cannot be: the buffer takes everything
+			return parts, false // impossible: the buffer takes everything
 		}
 		p = p[n:]
 	}
@@ -99,8 +99,8 @@ func (f *inflater) deflate(parts [][]byte, bits uint8) (_ [][]byte, ok bool) {
 	return f.part[:], true
 }
 
-// trim gives large buffers back, and all of them if nothing was compressed
-// since the last trim.
+// trim drops large buffers, and all buffers if nothing was compressed since the
+// last trim.
 func (f *inflater) trim() {
 	if f.used {
 		f.used = false

@@ -2,8 +2,8 @@ package wire
 
 import "fmt"
 
-// Close codes that this package sends on its own (RFC 6455 §7.4.1, IANA
-// registry, and the private range for what is ours).
+// Close codes that this package sends on its own: those of RFC 6455 §7.4.1 and the
+// IANA registry, and two in the private range (RFC 6455 §7.4.2).
 const (
 	CodeNormal        = 1000
 	CodeGoingAway     = 1001
@@ -18,8 +18,8 @@ const (
 	CodeSlow          = 4409
 )
 
-// Drop says why a connection ended or was refused. The set is closed: its
-// texts are the values of a metric label.
+// Drop says why a connection ended or was refused. The set is closed, and its
+// names are the values of a metric label.
 type Drop uint8
 
 const (
@@ -36,7 +36,7 @@ const (
 	DropWriteTimeout // the peer took nothing for WriteTimeout
 	DropStuck        // the handler discarded frames while one was half written
 
-	// What the peer sent.
+	// The peer's frames.
 	DropProtocol    // RFC 6455 violated (1002)
 	DropUTF8        // text or close reason that is not UTF-8 (1007)
 	DropDeflate     // compressed data that does not inflate (1007)
@@ -105,14 +105,14 @@ func (d Drop) String() string {
 	return fmt.Sprintf("drop_%d", uint8(d))
 }
 
-// CloseReason is how a connection ended.
+// CloseReason says how a connection ended.
 type CloseReason struct {
 	Code  int    // the code this side sent; else the peer's; CodeAbnormal if there was no close frame
 	Text  string // the reason beside that code
 	Cause Drop
 }
 
-// violation is what makes this side fail a connection (RFC 6455 §7.1.7).
+// violation is a reason for this side to fail a connection (RFC 6455 §7.1.7).
 type violation struct {
 	code uint16
 	drop Drop

@@ -5,16 +5,16 @@ import (
 	"strconv"
 )
 
-// deflateParams is what was agreed of permessage-deflate (RFC 7692 §7.1).
+// deflateParams are the agreed parameters of permessage-deflate (RFC 7692 §7.1).
 type deflateParams struct {
 	agreed     bool
 	serverBits uint8 // server_max_window_bits if the client asked for it, else 0
 }
 
 // negotiate chooses from one Sec-WebSocket-Extensions line: the first offer of
-// permessage-deflate that can be met. Offers that cannot be, and unknown
-// extensions, are passed over (RFC 7692 §5); ok is false if the line is not
-// well-formed (RFC 6455 §9.1).
+// permessage-deflate that the server can meet. It passes over other offers and
+// unknown extensions (RFC 7692 §5). ok is false if the line is not well-formed
+// (RFC 6455 §9.1).
 func negotiate(v []byte) (p deflateParams, ok bool) {
 	for more := true; more; {
 		var offer deflateParams
@@ -52,8 +52,8 @@ func negotiate(v []byte) (p deflateParams, ok bool) {
 	return p, true
 }
 
-// param takes in a parameter of an offer, and reports whether it is valid and
-// can be met. What the client may keep between messages does not matter: we
+// param adds a parameter to an offer, and reports whether it is valid and the
+// server can meet it. The client's own context and window do not matter: we
 // always ask for client_no_context_takeover, and our window is the largest.
 func (p *deflateParams) param(key string, value []byte, has bool) bool {
 	switch key {

@@ -27,12 +27,12 @@ type header struct {
 	rsv1   bool
 }
 
-// parseHeader reads the frame header at the start of b. n is its length, or 0
-// if b is too short to tell. What can be refused is refused from the first two
-// bytes on, without waiting for the rest. rsv1 is accepted if deflate is set.
+// parseHeader reads the frame header at the start of b. n is its length, or 0 if b
+// does not hold all of it. A violation that the first two bytes show is returned
+// without waiting for the rest. rsv1 is accepted if deflate is set.
 //
-// Our own, since ws.ReadHeader takes an io.Reader: two reads and one
-// allocation for what lies in memory already.
+// ws.ReadHeader is not used: it takes an io.Reader, and so would need two reads
+// and an allocation for bytes that lie in memory already.
 func parseHeader(b []byte, deflate bool) (h header, n int, v *violation) {
 	if len(b) < 2 {
 		return h, 0, nil
@@ -103,8 +103,8 @@ func appendHeader(dst []byte, first byte, length int) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(length))
 }
 
-// appendClose appends a close frame. Code 0 or CodeNoStatus makes it empty
-// (RFC 6455 §7.1.5); reason is cut to what a control frame holds, at a rune.
+// appendClose appends a close frame, which is empty if code is 0 or CodeNoStatus
+// (RFC 6455 §7.1.5). reason is cut at a rune, to fit into a control frame.
 func appendClose(dst []byte, code uint16, reason string) []byte {
 	if code == 0 || code == CodeNoStatus {
 		return appendHeader(dst, byte(ws.OpClose), 0)
@@ -152,10 +152,10 @@ func parseClose(p []byte) (code uint16, reason []byte, v *violation) {
 	return code, reason, nil
 }
 
-// validCloseCode reports whether a peer may send the code: the registered
-// ones (RFC 6455 §7.4.1 and the IANA registry: 1012–1014), those of libraries
-// and of applications. 1004 has no meaning; 1005, 1006 and 1015 must not be
-// sent; the rest below 3000 is reserved.
+// validCloseCode reports whether a peer may send the code. It may send registered
+// codes (RFC 6455 §7.4.1, and 1012–1014 in the IANA registry), and those of
+// libraries and applications. 1004 has no meaning; 1005, 1006 and 1015 must not
+// be sent; the rest below 3000 is reserved.
 func validCloseCode(code uint16) bool {
 	switch {
 	case code >= 3000 && code <= 4999:
@@ -166,10 +166,10 @@ func validCloseCode(code uint16) bool {
 	return false
 }
 
-// validPrefix returns how many bytes at the start of p are whole, valid
-// runes, and whether what follows them can still become one. It sees a rune
-// that is already wrong before it is complete: RFC 6455 §8.1 allows failing at
-// once, and a text that cannot become valid should not be waited for.
+// validPrefix returns how many bytes at the start of p are whole, valid runes, and
+// whether the bytes after them can still become one. It recognizes a wrong rune
+// before the rune is complete: RFC 6455 §8.1 allows to fail at once, and there is
+// no sense in waiting for a text that cannot become valid.
 func validPrefix(p []byte) (n int, ok bool) {
 	n = len(p)
 	for back := 1; back < utf8.UTFMax && back <= len(p); back++ {

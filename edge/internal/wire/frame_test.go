@@ -130,8 +130,8 @@ func FuzzConnection(f *testing.F) {
 			if x.c.state >= stateDraining && x.c.in != nil {
 				t.Fatal("a buffer is left")
 			}
-			if in := x.c.in; in != nil && len(in.msg)+len(in.held) > 4096+maxControlWire {
-				t.Fatalf("%d + %d bytes are held", len(in.msg), len(in.held))
+			if in := x.c.in; in != nil && len(in.msg)+len(in.stashed) > 4096+maxControlWire {
+				t.Fatalf("%d + %d bytes are held", len(in.msg), len(in.stashed))
 			}
 		}
 	})

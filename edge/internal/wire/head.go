@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// head is a request head (RFC 9112 §2–5) as spans of the received bytes. It
-// is parsed before anybody else sees it: it tells an upgrade from plain HTTP,
-// and it is stricter than ws.Upgrader, for which a bare LF ends a line: what
-// two parsers read differently is how requests are smuggled.
+// head is a request head (RFC 9112 §2–5) as spans of the received bytes. It is
+// parsed before ws.Upgrader or net/http get the request, to tell an upgrade from
+// plain HTTP. It is stricter than ws.Upgrader, for which a bare LF ends a line:
+// requests are smuggled through differences between two parsers.
 type head struct {
 	method, uri, proto []byte
 	fields             []byte // the field lines with their CRLFs, without the empty line
@@ -17,7 +17,7 @@ type head struct {
 
 var crlf2 = []byte("\r\n\r\n")
 
-// headEnd returns the length of the head at the start of b, 0 if it is not
+// headEnd returns the length of the head at the start of b, or 0 if it is not
 // complete.
 func headEnd(b []byte) int {
 	if i := bytes.Index(b, crlf2); i >= 0 {
@@ -26,8 +26,9 @@ func headEnd(b []byte) int {
 	return 0
 }
 
-// plausible reports whether b can be the beginning of a request: so far it is
-// a method. It spares whatever speaks another protocol the time-out.
+// plausible reports whether b can be the beginning of a request: so far it is a
+// method. So a peer that speaks another protocol is refused at once, and not
+// after the time-out.
 func plausible(b []byte) bool {
 	for i, c := range b {
 		if c == ' ' && i > 0 {
@@ -123,8 +124,7 @@ func (h *head) upgrade() bool {
 	return false
 }
 
-// equalFold compares ASCII without case, and without the allocations of
-// making one type of the two.
+// equalFold compares ASCII without case, and without allocating for a conversion.
 func equalFold(b []byte, s string) bool {
 	if len(b) != len(s) {
 		return false

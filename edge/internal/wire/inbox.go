@@ -10,7 +10,7 @@ import (
 // ErrLoopStopped is returned for work that a stopped loop will not do.
 var ErrLoopStopped = errors.New("wire: loop stopped")
 
-// task is something a loop runs once.
+// task is a piece of work that a loop runs once.
 type task interface{ run() }
 
 // taskFunc makes a function a task; the conversion does not allocate.
@@ -18,10 +18,10 @@ type taskFunc func()
 
 func (f taskFunc) run() { f() }
 
-// inbox is a bounded queue of tasks with many writers and one reader, the
-// loop, which takes everything at once. A mutex around an append: measured
-// against a lock-free ring it costs the same uncontended, and taking all in
-// one swap keeps the loop's share of the contention at one lock an iteration.
+// inbox is a bounded queue of tasks with many writers and one reader, the loop,
+// which takes all tasks at once. It is a slice under a mutex. A lock-free ring
+// was measured to cost the same without contention; and since the loop takes
+// everything in one swap, it contends for one lock an iteration.
 type inbox struct {
 	limit int
 
@@ -33,13 +33,13 @@ type inbox struct {
 	mu     sync.Mutex
 	tasks  []task
 	closed bool
-	room   chan struct{} // non-nil while somebody waits; closed when tasks are taken
+	room   chan struct{} // non-nil while a writer waits; closed when tasks are taken
 
 	// Owned by the loop.
 	spare []task
 }
 
-// put appends t. full: the queue holds its limit; !ok and !full: closed.
+// put appends t. full: the inbox is at its limit; !ok and !full: it is closed.
 func (in *inbox) put(t task) (ok, full bool) {
 	in.mu.Lock()
 	closed, full := in.closed, len(in.tasks) >= in.limit
@@ -54,7 +54,7 @@ func (in *inbox) put(t task) (ok, full bool) {
 	return !closed && !full, full && !closed
 }
 
-// wait returns a channel that is closed once tasks have been taken, nil if
+// wait returns a channel that is closed once tasks have been taken, or nil if
 // there is room right now.
 func (in *inbox) wait() <-chan struct{} {
 	in.mu.Lock()
@@ -70,8 +70,8 @@ func (in *inbox) wait() <-chan struct{} {
 
 func (in *inbox) empty() bool { return in.size.Load() == 0 }
 
-// take returns what has been put since the last call, in order. The slice is
-// valid until the next call.
+// take returns the tasks put since the last call, in order. The slice is valid
+// until the next call.
 func (in *inbox) take() []task {
 	if in.empty() {
 		return nil
@@ -88,7 +88,7 @@ func (in *inbox) take() []task {
 	return tasks
 }
 
-// close refuses further tasks and returns those that are left.
+// close refuses further tasks and returns the ones that are left.
 func (in *inbox) close() []task {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -103,9 +103,9 @@ func (in *inbox) close() []task {
 	return tasks
 }
 
-// Post runs f on the loop, after what was posted before. It may be called from
-// any goroutine and does not block. False: the inbox is full, or the loop has
-// stopped.
+// Post runs f on the loop, after everything posted before. Any goroutine may call
+// it, and it does not block. It returns false if the inbox is full or the loop
+// has stopped.
 func (l *Loop) Post(f func()) bool { return l.post(taskFunc(f)) }
 
 func (l *Loop) post(t task) bool {
@@ -116,8 +116,8 @@ func (l *Loop) post(t task) bool {
 	return ok
 }
 
-// PostWait is Post that waits for room: backpressure for whoever produces
-// work. It must not be called on a loop. Its error is ctx's or ErrLoopStopped.
+// PostWait is Post that waits for room, which slows down a producer of work. It
+// must not be called on a loop. Its error is ctx's or ErrLoopStopped.
 func (l *Loop) PostWait(ctx context.Context, f func()) error {
 	return l.postWait(ctx.Done(), taskFunc(f), ctx.Err)
 }

@@ -2,7 +2,7 @@ package wire
 
 import "net/netip"
 
-// admit counts a socket in, unless there are too many; 0: it may stay.
+// admit counts a socket in, unless there are too many. 0: the socket may stay.
 func (s *Server) admit(c *Conn) Drop {
 	n := s.sockets.Add(1)
 	if limit := int64(s.o.MaxConnections); limit > 0 && n > limit+int64(Reserve(s.o.MaxConnections)) {
@@ -16,20 +16,20 @@ func (s *Server) admit(c *Conn) Drop {
 	return 0
 }
 
-// Reserve is how many sockets more than MaxConnections are let in, to be
-// answered 503, or to be served if they want plain HTTP: a health check must
-// get through when the node is full.
+// Reserve returns how many sockets beyond MaxConnections a server accepts: to
+// answer them 503, or to serve them if they ask for plain HTTP. A health check
+// must get through when the server is full.
 func Reserve(maxConnections int) int { return 64 + maxConnections/64 }
 
-// full reports whether one more WebSocket would be too many. The connection
-// that asks is counted already.
+// full reports whether there are too many WebSockets. The connection in question
+// is counted already.
 func (s *Server) full() bool {
 	return s.o.MaxConnections > 0 && s.sockets.Load() > int64(s.o.MaxConnections)
 }
 
-// countAddress counts the connection by its address, once, and reports whether
-// it may stay. A trusted proxy stands for many clients: it is not counted, and
-// they are once it has told their addresses.
+// countAddress counts the connection by its address, once, and reports whether it
+// may stay. A trusted proxy is not counted, since it stands for many clients.
+// They are counted as soon as it has reported their addresses.
 func (s *Server) countAddress(c *Conn) bool {
 	if s.o.MaxConnectionsPerAddress <= 0 || c.has(flagCounted|flagTrusted) {
 		return true
@@ -45,8 +45,8 @@ func (s *Server) countAddress(c *Conn) bool {
 	return true
 }
 
-// AddressKey is what counts as one address: a /64 is what one IPv6 subscriber
-// has.
+// AddressKey maps the addresses that count as one to one of them. All of an IPv6
+// /64 counts as one, since a subscriber commonly has that many.
 func AddressKey(a netip.Addr) netip.Addr {
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
@@ -56,8 +56,8 @@ func AddressKey(a netip.Addr) netip.Addr {
 	return a
 }
 
-// ticket is what a socket is counted by. It outlives the Conn when net/http
-// takes the socket over.
+// ticket says how a socket was counted. It outlives the Conn when net/http takes
+// the socket over.
 type ticket struct {
 	address netip.Addr // invalid: not counted by address
 }
@@ -69,8 +69,8 @@ func (c *Conn) ticket() ticket {
 	return ticket{AddressKey(c.RemoteAddr().Addr())}
 }
 
-// release counts a socket out.
-func (s *Server) release(t ticket) {
+// countOut counts a socket out.
+func (s *Server) countOut(t ticket) {
 	s.sockets.Add(-1)
 	if !t.address.IsValid() {
 		return

@@ -32,7 +32,7 @@ func TestMaxConnections(t *testing.T) {
 		}
 		_ = p.Close()
 		s.wantDrop(t, DropNodeFull, 1)
-		// FAILURES P14: who asks for the node's health is answered.
+		// A request for the node's health is answered.
 		p = dialRaw(t, s)
 		p.send([]byte("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"))
 		p.wantStatus(http.StatusNoContent)
@@ -118,8 +118,8 @@ func TestAddressKey(t *testing.T) {
 	}
 }
 
-// TestRates: FAILURES P10–P12. Who stays within a burst is served, who does
-// not is closed, and nobody else notices.
+// TestRates: a client within its burst is served, one beyond it is closed, and
+// the others do not notice.
 func TestRates(t *testing.T) {
 	small := clientFrame(text, "m")
 	for _, c := range []struct {
@@ -211,7 +211,7 @@ func TestBucket(t *testing.T) {
 	}
 }
 
-// TestBufferMemory: what partial messages and queues may take in all.
+// TestBufferMemory: partial messages and queues together stay within the bound.
 func TestBufferMemory(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		o.BufferMemory = 64 << 10
@@ -234,8 +234,7 @@ func TestBufferMemory(t *testing.T) {
 	})
 }
 
-// TestGrowth: FAILURES P1, P2: memory follows the bytes that came, not those
-// that were announced.
+// TestGrowth: memory follows the bytes that came, not those that were announced.
 func TestGrowth(t *testing.T) {
 	b := opened(t, Options{MaxMessage: 1 << 30, MaxFragments: 1 << 20}, echoHandler{})
 	huge := []byte("\x82\xff\x00\x00\x00\x00\x20\x00\x00\x00mask")
@@ -252,8 +251,8 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-func TestPool(t *testing.T) {
-	p := pool{budget: &budget{limit: 100 << 10}}
+func TestBuffers(t *testing.T) {
+	p := buffers{budget: &budget{limit: 100 << 10}}
 	a, b := p.get(5000), p.get(60_000)
 	if cap(a) != 8<<10 || cap(b) != 64<<10 {
 		t.Errorf("%d, %d bytes", cap(a), cap(b))
@@ -274,7 +273,7 @@ func TestPool(t *testing.T) {
 	if used := p.budget.used.Load(); used != 0 {
 		t.Errorf("%d bytes in use", used)
 	}
-	// Whatever is not needed for two rounds is given up.
+	// A buffer that two rounds did not need is given up.
 	p.trim()
 	p.trim()
 	for i, free := range p.free {
@@ -282,7 +281,7 @@ func TestPool(t *testing.T) {
 			t.Errorf("class %d keeps %d", i, len(free))
 		}
 	}
-	// What is kept is bounded.
+	// The number of kept buffers is bounded.
 	var many [][]byte
 	for range 2 * classBytes >> minClass {
 		many = append(many, p.get(1))

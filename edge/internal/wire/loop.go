@@ -8,45 +8,45 @@ import (
 )
 
 const (
-	// readSize is a loop's read buffer: what one connection may bring in one
-	// turn, and the most that Pause can leave lying in memory.
+	// readSize is the size of a loop's read buffer. It bounds the bytes that one
+	// connection brings in one turn, and those that a Pause leaves in memory.
 	readSize = 64 << 10
-	// frameBudget is how many frames of one connection are handled in one turn;
-	// the others get theirs in between.
+	// frameBudget bounds the frames of one connection in one turn, so that the
+	// others have theirs in between.
 	frameBudget = 512
-	// turnBudget is how many tasks, and how many timers, run in one iteration:
-	// when thousands come at once, sockets get their turn in between.
+	// turnBudget bounds the tasks, and the timers, of one iteration, so that
+	// sockets have their turn when thousands of either come at once.
 	turnBudget = 512
-	// busyTurns is how many iterations go by before the loop lets the process's
-	// other goroutines run, for it may not sleep for long when there is much
-	// to do.
+	// busyTurns is the number of iterations after which the loop yields to the
+	// process's other goroutines: a busy loop may not sleep for a long time.
 	busyTurns = 16
 )
 
-// poller is where a loop sleeps.
+// poller is the part of a loop that sleeps.
 type poller interface {
 	// arm makes the next wait end at due, unless it would end earlier anyway.
 	arm(due time.Time, now time.Time)
 	// wait returns when a descriptor is ready, wake was called, or the armed
 	// time has come; at once if !block. It may return for no reason.
 	wait(block bool) error
-	// dispatch hands what wait has found to the loop.
+	// dispatch passes the events that wait has found to the loop.
 	dispatch(l *Loop)
-	// wake ends the current wait or the next one. Any goroutine.
+	// wake ends the current wait or the next one. Any goroutine may call it.
 	wake()
 	close() error
 }
 
-// Loop is an event loop: one goroutine that owns its connections, their
-// timers and buffers. Its methods belong to that goroutine, except Post,
-// PostWait and Index.
+// Loop is an event loop: one goroutine that owns its connections, their timers and
+// buffers. Post, PostWait and Index may be called from any goroutine; all other
+// methods must be called on the loop's own. Its fields are many because it is
+// the only owner of all that its connections share.
 type Loop struct {
 	// Immutable after NewServer.
 	srv     *Server
 	o       *Options
 	h       Handler
 	poll    poller
-	base    time.Time // what ticks and mono count from
+	base    time.Time // ticks and mono count from here
 	index   int
 	beat    time.Duration // longest sleep
 	pings   int64         // PingInterval in ticks
@@ -69,14 +69,14 @@ type Loop struct {
 	conns    []*Conn           // by slot; nil: free
 	free     []uint32          // free slots
 	live     int               // connections
-	acked    map[uint32]uint32 // by slot, of those that are waited for: what the peer had received
+	acked    map[uint32]uint32 // by slot: bytes that a slow peer had received when last asked
 	lastGen  uint32
 	again    []*Conn // have more to do, without an event
 	spare    []*Conn // the other half of again
 	dirty    []*Conn // have something to write
 	ended    []ending
-	buf      []byte // what is read lies here
-	pool     pool
+	buf      []byte // all reads go here
+	buffers  buffers
 	count    counters
 	upgrader upgrader
 	inflater inflater
@@ -88,7 +88,7 @@ type Loop struct {
 	stopping bool
 }
 
-// ending is a Closed call that is due.
+// ending is a call of Closed that is due.
 type ending struct {
 	c *Conn
 	r CloseReason
@@ -106,7 +106,7 @@ func newLoop(s *Server, index int, p poller) *Loop {
 		inbox:   inbox{limit: s.o.Inbox},
 		done:    make(chan struct{}),
 		buf:     make([]byte, readSize),
-		pool:    pool{budget: &s.memory},
+		buffers: buffers{budget: &s.memory},
 	}
 	if s.o.PingInterval > 0 {
 		l.pings = ticksAfter(s.o.PingInterval)
@@ -116,14 +116,14 @@ func newLoop(s *Server, index int, p poller) *Loop {
 	return l
 }
 
-// Index is the loop's place in Server.Loops.
+// Index returns the loop's place in Server.Loops.
 func (l *Loop) Index() int { return l.index }
 
-// Now is the time at which the current iteration began.
+// Now returns the time at which the current iteration began.
 func (l *Loop) Now() time.Time { return l.now }
 
-// Open yields the loop's connections that are open, in no order. They may be
-// closed meanwhile. To be used on the loop.
+// Open yields the loop's open connections, in no order. The caller may close them
+// meanwhile.
 func (l *Loop) Open() iter.Seq[*Conn] {
 	return func(yield func(*Conn) bool) {
 		for i := 0; i < len(l.conns); i++ {
@@ -134,7 +134,7 @@ func (l *Loop) Open() iter.Seq[*Conn] {
 	}
 }
 
-// ticks is the wheel's unit of time.
+// ticks returns the time in the unit of the wheel.
 func (l *Loop) ticks() int64 { return int64(l.mono >> tickShift) }
 
 func (l *Loop) run() {
@@ -151,7 +151,7 @@ func (l *Loop) run() {
 	l.teardown()
 }
 
-// sleep waits for something to do, if there is nothing left.
+// sleep waits for work, unless some is left.
 func (l *Loop) sleep() {
 	block := len(l.again) == 0 && len(l.ended) == 0 && len(l.dirty) == 0 && len(l.tasks) == 0 && !l.late
 	if block {
@@ -160,20 +160,20 @@ func (l *Loop) sleep() {
 			due = beat
 		}
 		l.poll.arm(due, l.now)
-		// From here on who posts must wake; who has posted before is seen.
+		// A Post from here on wakes the loop; the check below finds an earlier one.
 		l.asleep.Store(true)
 		if block = l.inbox.empty(); !block {
 			l.asleep.Store(false)
 		}
 	}
 	if err := l.poll.wait(block); err != nil {
-		// The descriptor of the loop itself is broken: nothing can go on.
+		// The loop's own descriptor is broken, so it cannot go on.
 		panic("wire: poller: " + err.Error())
 	}
 	if block {
 		l.asleep.Store(false)
 	}
-	l.tell()
+	l.readClocks()
 	if l.busy++; l.busy >= busyTurns {
 		l.busy = 0
 		runtime.Gosched()
@@ -186,8 +186,8 @@ func (l *Loop) wake() {
 	}
 }
 
-// ready is the poller's word that a descriptor has an event. The generation
-// tells a stale event from one of the slot's present holder.
+// ready handles an event of a descriptor. The generation tells a stale event from
+// one for the connection that has the slot now.
 func (l *Loop) ready(slot, gen uint32, readable, writable, hangup bool) {
 	if int(slot) >= len(l.conns) {
 		return
@@ -223,7 +223,8 @@ func (l *Loop) runTasks() {
 	l.ran = l.ran || len(now) > 0
 }
 
-// runAgain gives those their turn that asked for one in the last iteration.
+// runAgain gives a turn to the connections that asked for one in the last
+// iteration.
 func (l *Loop) runAgain() {
 	if len(l.again) == 0 {
 		return
@@ -240,7 +241,7 @@ func (l *Loop) runAgain() {
 	clear(list)
 }
 
-// requeue has the connection's turn come again in the next iteration.
+// requeue gives the connection another turn in the next iteration.
 func (l *Loop) requeue(c *Conn) {
 	if !c.has(flagAgain) {
 		c.set(flagAgain)
@@ -248,8 +249,8 @@ func (l *Loop) requeue(c *Conn) {
 	}
 }
 
-// soil notes that the connection has something to write, or to find out by
-// writing.
+// soil notes that the connection has something to write, or that a write will
+// show how it stands.
 func (l *Loop) soil(c *Conn) {
 	if !c.has(flagDirty) {
 		c.set(flagDirty)
@@ -257,7 +258,7 @@ func (l *Loop) soil(c *Conn) {
 	}
 }
 
-// finish ends an iteration: Closed calls, Flush, then the writes.
+// finish ends an iteration: calls of Closed, Flush, then the writes.
 func (l *Loop) finish() {
 	for i := 0; i < len(l.ended); i++ { // a Closed may end others
 		e := l.ended[i]
@@ -286,9 +287,9 @@ func (l *Loop) finish() {
 	}
 }
 
-// trim gives memory back that the last second did not need.
+// trim gives back the memory that the last second did not need.
 func (l *Loop) trim() {
-	l.pool.trim()
+	l.buffers.trim()
 	if cap(l.dirty) > 1024 && len(l.dirty) == 0 {
 		l.dirty = nil
 	}
@@ -298,7 +299,7 @@ func (l *Loop) trim() {
 	l.inflater.trim()
 }
 
-// adopt takes in a connection that was accepted.
+// adopt adds a connection that was accepted.
 func (l *Loop) adopt(c *Conn) {
 	l.lastGen++
 	c.gen = l.lastGen
@@ -316,15 +317,15 @@ func (l *Loop) adopt(c *Conn) {
 	l.wheel.start(&c.timer, l.ticks()+ticksAfter(l.o.HandshakeTimeout))
 }
 
-// teardown ends what is left when the loop stops.
+// teardown ends all tasks and connections when the loop stops.
 func (l *Loop) teardown() {
 	for _, t := range append(l.tasks, l.inbox.close()...) {
 		switch t := t.(type) {
 		case *Conn: // accepted, never adopted
 			t.shut()
-			l.srv.release(t.ticket())
+			l.srv.countOut(t.ticket())
 		case *writeTask:
-			l.pool.lose(t.writing.buf)
+			l.buffers.lose(t.writing.buf)
 		}
 	}
 	for _, c := range l.conns {

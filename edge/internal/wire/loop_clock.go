@@ -2,15 +2,15 @@ package wire
 
 import "time"
 
-// A loop looks at the clock all the time, for a reason beside timers: a process
-// that was stopped and goes on may have lost its sessions to other nodes in the
-// meantime, and must find out before it does anything else. Handler.Stalled is
-// how it does. Reading the clock costs about 25 ns, twice a message.
+// A loop looks at the clock all the time, and not only for its timers. While a
+// process was stopped, others may have taken over its work, and when it goes on
+// it must find out before it does anything else. Handler.Stalled is the call for
+// that. Reading the clock costs about 25 ns, twice a message.
 
-// tell reads the clocks at the start of an iteration. The monotonic clock
-// runs on while a process is stopped, but not in a suspended machine: that
-// shows as a wall clock that went ahead of it.
-func (l *Loop) tell() {
+// readClocks reads the clocks at the start of an iteration. The monotonic clock
+// runs on while a process is stopped, but not while the machine is suspended.
+// Then the wall clock has gone ahead of it.
+func (l *Loop) readClocks() {
 	before, wall := l.now, l.wall
 	l.now = time.Now()
 	l.wall = l.now.UnixNano()
@@ -19,15 +19,16 @@ func (l *Loop) tell() {
 		l.mono = mono
 		l.stalled(ahead)
 	} else {
-		l.seen(mono)
+		l.noteTime(mono)
 	}
 }
 
-// touch looks at the clock before a call to the handler and before a write:
-// the process may have been frozen in the middle of an iteration.
-func (l *Loop) touch() { l.seen(time.Since(l.base)) }
+// touch looks at the clock before each call to the handler and each write: the
+// process may have been stopped in the middle of an iteration.
+func (l *Loop) touch() { l.noteTime(time.Since(l.base)) }
 
-func (l *Loop) seen(mono time.Duration) {
+// noteTime compares the time with that of the last look.
+func (l *Loop) noteTime(mono time.Duration) {
 	gap := mono - l.mono
 	l.mono = mono
 	if gap > l.o.StallLimit {

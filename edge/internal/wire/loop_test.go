@@ -140,7 +140,7 @@ func TestStalled(t *testing.T) {
 				t.Errorf("gap %v", gap)
 			}
 			calls = append(calls, "stalled")
-			c.Hold()
+			c.Freeze()
 			select {
 			case held <- struct{}{}:
 			default: // a slow test machine, again
@@ -201,12 +201,12 @@ func TestWallClock(t *testing.T) {
 	h := newRecorder(t)
 	h.stalled = func(_ *Loop, gap time.Duration) { gaps = append(gaps, gap) }
 	b := newBare(t, Options{StallLimit: time.Minute}, h)
-	b.l.tell()
+	b.l.readClocks()
 	b.l.wall -= int64(time.Hour)
-	b.l.tell()
+	b.l.readClocks()
 	b.l.wall += int64(time.Hour)
-	b.l.tell()
-	b.l.tell()
+	b.l.readClocks()
+	b.l.readClocks()
 	if len(gaps) != 1 || gaps[0].Round(time.Minute) != time.Hour {
 		t.Errorf("stalled %v", gaps)
 	}

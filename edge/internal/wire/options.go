@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// Transport says how sockets are read.
+// Transport is a way to read sockets.
 type Transport string
 
 const (
 	// TransportEpoll reads raw descriptors with edge-triggered epoll: Linux.
 	TransportEpoll Transport = "epoll"
 	// TransportConn reads each connection with a goroutine, which feeds the
-	// same loop: TLS in the process, and every other system.
+	// loop: for TLS in the process, and on every other system.
 	TransportConn Transport = "conn"
 )
 
-// Options configure a Server. The zero value of a field means the default
-// given with it; where "none" is a sensible wish, a negative value says so.
+// Options configure a Server. The zero value of a field means the default in its
+// comment. There are many fields because each bound is one.
 type Options struct {
 	// Loops is the number of event loops; 0: one per GOMAXPROCS.
 	Loops int
@@ -38,60 +38,61 @@ type Options struct {
 	// MaxHandshake bounds the bytes of a request head: 8 KiB.
 	MaxHandshake int
 	// WriteBuffer is how many bytes may be queued for a socket before Send
-	// says that there is no room; beyond twice that, and the frame with which
-	// it was exceeded, Send refuses. 256 KiB.
+	// reports that there is no room. Beyond twice that, not counting the frame
+	// with which it was exceeded, Send refuses. 256 KiB.
 	WriteBuffer int
 	// BufferMemory bounds the bytes of all partial messages and queued output
-	// of the server; who would need more is closed with 1013. 0: no bound.
+	// of the server; a connection that needs more is closed with 1013. 0: no
+	// bound.
 	BufferMemory int64
-	// Inbox bounds what can wait for a loop: 16,384 entries.
+	// Inbox bounds the tasks that wait for a loop: 16,384.
 	Inbox int
 
 	// HandshakeTimeout bounds the time to a complete request: 10 s.
 	HandshakeTimeout time.Duration
-	// PingInterval is the silence after which a Ping goes out; after twice
-	// that without a byte the socket is dead. 0: no pings.
+	// PingInterval is the silence after which a Ping is sent. After twice that
+	// without a byte the socket counts as dead. 0: no pings.
 	PingInterval time.Duration
-	// WriteTimeout bounds how long a peer may receive nothing of what is on its
-	// way: 30 s.
+	// WriteTimeout bounds how long a peer may receive nothing while something is
+	// queued for it: 30 s.
 	WriteTimeout time.Duration
-	// CloseTimeout bounds a close handshake, drain included, and what plain HTTP
-	// is given at a shutdown: 5 s.
+	// CloseTimeout bounds a close handshake, draining included, and the time for
+	// plain HTTP at a shutdown: 5 s.
 	CloseTimeout time.Duration
-	// StallLimit is how long a loop may not have run before the handler is
-	// told: 750 ms.
+	// StallLimit is the pause of a loop after which Handler.Stalled is called:
+	// 750 ms.
 	StallLimit time.Duration
 
-	// MaxConnections bounds the sockets of the server. Some more are taken in
-	// to answer 503, and to keep plain HTTP reachable. 0: no bound.
+	// MaxConnections bounds the sockets of the server. Some more are accepted
+	// (Reserve), to answer 503 and to keep plain HTTP reachable. 0: no bound.
 	MaxConnections int
 	// MaxConnectionsPerAddress counts IPv6 by /64. 0: no bound.
 	MaxConnectionsPerAddress int
 	// MaxPlain bounds concurrent plain HTTP connections: 256.
 	MaxPlain int
-	// MessageRate and ByteRate bound what a connection sends, per second; 0:
-	// no bound. The bursts default to one second's worth.
+	// MessageRate and ByteRate bound the messages and bytes that a connection
+	// sends in a second; 0: no bound. The bursts default to one second's worth.
 	MessageRate, MessageBurst float64
 	ByteRate, ByteBurst       float64
-	// ControlRate bounds the control frames that a connection sends, per
+	// ControlRate bounds the control frames that a connection sends in a
 	// second: 100, burst 500; negative: no bound.
 	ControlRate, ControlBurst float64
 
 	// Compression agrees to permessage-deflate (RFC 7692).
 	Compression bool
 
-	// TrustedProxies are the peers whose PROXY header and X-Forwarded-For are
-	// believed.
+	// TrustedProxies are the peers whose PROXY header and X-Forwarded-For the
+	// server believes.
 	TrustedProxies []netip.Prefix
 	// ProxyProtocol makes a PROXY header (v1 or v2) mandatory for connections
-	// from TrustedProxies. From anybody else it is a malformed request.
+	// from TrustedProxies. From any other peer it is a malformed request.
 	ProxyProtocol bool
 
 	// Logger; nil: slog.Default.
 	Logger *slog.Logger
 }
 
-// ErrOptions is wrapped by what NewServer returns for options that contradict
+// ErrOptions is wrapped by the error that NewServer returns if options contradict
 // each other or the system.
 var ErrOptions = errors.New("wire: invalid options")
 

@@ -2,8 +2,8 @@ package wire
 
 import "time"
 
-// parker is the poller of loops without descriptors of their own: everything
-// comes through the inbox.
+// parker is the poller of loops without descriptors of their own, which get all
+// their work through the inbox.
 type parker struct {
 	// Any goroutine sends; the loop receives. Never closed.
 	bell chan struct{}

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// plainServer gives requests that are no upgrades to net/http. Each connection
-// serves one request: kept alive, it would be net/http's for good, and a
-// proxy could send the next upgrade on it.
+// plainServer passes requests that are no upgrades to net/http. Each connection
+// serves one request: if it were kept alive, net/http would keep it for good, and
+// a proxy could send the next upgrade on it.
 type plainServer struct {
 	// Immutable after newPlainServer.
 	srv  *Server
@@ -67,7 +67,7 @@ func (p *plainServer) start() {
 
 func (p *plainServer) open() int64 { return p.count.Load() }
 
-// plain hands a connection to net/http, with the bytes it has sent so far.
+// plain hands a connection to net/http, with the bytes that it has sent so far.
 func (c *Conn) plain(b []byte) {
 	l := c.l
 	p := l.srv.plain
@@ -86,13 +86,13 @@ func (c *Conn) plain(b []byte) {
 	if n := c.nc; n != nil {
 		pc.Conn = n.nc
 		n.handed = pc
-		n.next <- handOver
+		n.next <- handToHTTP
 		return
 	}
 	nc, err := c.takeSocket()
 	if err != nil {
 		p.count.Add(-1)
-		l.srv.release(pc.ticket)
+		l.srv.countOut(pc.ticket)
 		l.o.Logger.Warn("wire: cannot hand over a socket", "err", err)
 		return
 	}
@@ -100,7 +100,7 @@ func (c *Conn) plain(b []byte) {
 	p.offer(pc)
 }
 
-// offer passes a connection on that is counted already.
+// offer passes a connection to net/http. It is counted already.
 func (p *plainServer) offer(pc *prefixConn) {
 	p.mu.Lock()
 	closed := p.closed
@@ -113,7 +113,7 @@ func (p *plainServer) offer(pc *prefixConn) {
 	}
 }
 
-// Accept is net.Listener's.
+// Accept implements net.Listener.
 func (p *plainServer) Accept() (net.Conn, error) {
 	select {
 	case nc := <-p.conns:
@@ -123,7 +123,7 @@ func (p *plainServer) Accept() (net.Conn, error) {
 	}
 }
 
-// Close is net.Listener's. Connections that were not accepted are closed.
+// Close implements net.Listener. It closes connections that were not accepted.
 func (p *plainServer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,11 +142,11 @@ func (p *plainServer) Close() error {
 	}
 }
 
-// Addr is net.Listener's.
+// Addr implements net.Listener.
 func (p *plainServer) Addr() net.Addr { return &net.TCPAddr{} }
 
-// shutdown waits for requests under way, for CloseTimeout at the most: what its
-// peer does not send would hold up the end of everything else.
+// shutdown waits for requests under way, but no longer than CloseTimeout: a request
+// that its peer does not complete would delay the end of everything else.
 func (p *plainServer) shutdown(ctx context.Context) error {
 	if p.http == nil {
 		return nil
@@ -161,12 +161,12 @@ func (p *plainServer) shutdown(ctx context.Context) error {
 	return err
 }
 
-// prefixConn is a connection of which some bytes have been read already.
+// prefixConn is a connection whose first bytes have been read already.
 type prefixConn struct {
 	net.Conn
 	prefix []byte
 
-	// Set if it is net/http's, and counted until Close.
+	// Set if it was handed to net/http; then it is counted until Close.
 	plain  *plainServer
 	remote netip.AddrPort
 	ticket ticket
@@ -184,8 +184,8 @@ func (c *prefixConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// Write gives up when the peer takes nothing for WriteTimeout. net/http has a
-// bound for the whole answer only, and the time until there is one counts in.
+// Write gives up when the peer takes nothing for WriteTimeout. net/http bounds only
+// the time of the whole answer, in which the handler's own time counts.
 func (c *prefixConn) Write(p []byte) (n int, err error) {
 	if c.plain == nil {
 		return c.Conn.Write(p)
@@ -203,13 +203,13 @@ func (c *prefixConn) Close() error {
 	if c.plain != nil {
 		c.once.Do(func() {
 			c.plain.count.Add(-1)
-			c.plain.srv.release(c.ticket)
+			c.plain.srv.countOut(c.ticket)
 		})
 	}
 	return c.Conn.Close()
 }
 
-// RemoteAddr is the client's address, as Conn.RemoteAddr has it.
+// RemoteAddr returns the client's address, as Conn.RemoteAddr does.
 func (c *prefixConn) RemoteAddr() net.Addr {
 	if c.plain != nil {
 		return net.TCPAddrFromAddrPort(c.remote)

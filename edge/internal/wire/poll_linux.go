@@ -12,11 +12,11 @@ import (
 
 const epollBatch = 256 // events taken at once
 
-// epoll is an epoll instance that is itself registered in Go's poller: a loop
-// that sleeps is a parked goroutine and not a blocked thread. Both its alarm
-// and the wake-up by other goroutines are the read deadline of that
-// registration: the runtime makes the loop runnable without a system call,
-// where an eventfd would cost one on each side and a descriptor.
+// epoll is an epoll instance that is itself registered in Go's poller, so that a
+// sleeping loop is a parked goroutine and not a blocked thread. The read deadline
+// of that registration is both its alarm clock and the way in which other
+// goroutines wake it: the runtime makes the loop runnable without a system call.
+// An eventfd would cost one on each side, and a descriptor.
 type epoll struct {
 	// Immutable after newEpoll.
 	file *os.File
@@ -42,7 +42,7 @@ func newEpoll() (*epoll, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	// os.NewFile registers what is non-blocking already.
+	// os.NewFile registers only descriptors that are non-blocking already.
 	if err := unix.SetNonblock(fd, true); err != nil {
 		_ = unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
@@ -61,14 +61,14 @@ func newEpoll() (*epoll, error) {
 
 func (p *epoll) arm(due, now time.Time) {
 	if p.armed.After(now) && !due.Before(p.armed) {
-		return // ends early at worst, and is armed anew then
+		return // at worst the wait ends early and arms the poller anew
 	}
 	p.armed = due
 	_ = p.file.SetReadDeadline(due)
 }
 
-// wake makes the deadline pass. If the loop is about to set a new one, it has
-// seen what it is being woken for: see Loop.sleep.
+// wake makes the deadline pass. If the loop is about to set a new one, it has found
+// the new task already (Loop.sleep).
 func (p *epoll) wake() { _ = p.file.SetReadDeadline(time.Unix(1, 0)) }
 
 func (p *epoll) wait(block bool) error {
@@ -86,8 +86,8 @@ func (p *epoll) wait(block bool) error {
 	return err
 }
 
-// collect takes what is ready, without waiting. It asks the loop's epoll
-// instance itself and not Go's, so it has no use for the argument.
+// collect takes the events that are ready, without waiting. It does not need the
+// argument, since it asks the loop's epoll instance and not Go's.
 func (p *epoll) collect(uintptr) bool {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd),
@@ -98,7 +98,7 @@ func (p *epoll) collect(uintptr) bool {
 			return n > 0
 		case unix.EINTR:
 		default:
-			return true // the descriptor is gone: wait's next Read says so
+			return true // the descriptor is gone: the next Read of wait will report it
 		}
 	}
 }
@@ -115,25 +115,25 @@ func (p *epoll) dispatch(l *Loop) {
 
 func (p *epoll) close() error { return p.file.Close() }
 
-// epollEvent carries slot and generation, so that an event for a descriptor
-// number that was reused meanwhile is known to be stale.
+// epollEvent returns an event that carries slot and generation: they show that an
+// event is stale when its descriptor number was reused meanwhile.
 func epollEvent(c *Conn, events uint32) *unix.EpollEvent {
 	return &unix.EpollEvent{Events: events | unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(c.slot), Pad: int32(c.gen)}
 }
 
-// register has the loop told when the connection's descriptor can be read.
+// register makes epoll report when the connection's descriptor can be read.
 func (l *Loop) register(c *Conn) error {
 	p := l.poll.(*epoll)
 	return sysEpollCtl(p.fd, unix.EPOLL_CTL_ADD, c.fd, epollEvent(c, 0))
 }
 
-// watchWrites has it told also when the descriptor can be written again.
+// watchWrites makes epoll report also when the descriptor can be written again.
 func (l *Loop) watchWrites(c *Conn) error {
 	p := l.poll.(*epoll)
 	return sysEpollCtl(p.fd, unix.EPOLL_CTL_MOD, c.fd, epollEvent(c, unix.EPOLLOUT))
 }
 
-// unregister forgets a descriptor that stays open.
+// unregister removes a descriptor that stays open.
 func (l *Loop) unregister(c *Conn) {
 	p := l.poll.(*epoll)
 	_ = sysEpollCtl(p.fd, unix.EPOLL_CTL_DEL, c.fd, nil)

@@ -14,7 +14,7 @@ var (
 func newPoller(Transport) (poller, error) { return newParker(), nil }
 
 // Without epoll no connection has a raw descriptor: Options.setDefaults refuses
-// the transport, and what follows is never reached.
+// the transport, and the functions below are never reached.
 
 func (l *Loop) register(*Conn) error    { return errUnsupported }
 func (l *Loop) watchWrites(*Conn) error { return errUnsupported }

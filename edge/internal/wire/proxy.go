@@ -10,7 +10,7 @@ import (
 	proxyproto "github.com/pires/go-proxyproto"
 )
 
-// errProxyHeader is what makes a PROXY header unusable.
+// errProxyHeader is the error for an unusable PROXY header.
 var errProxyHeader = errors.New("wire: invalid PROXY header")
 
 // proxyMax bounds a PROXY header: version 2 with room for a few TLVs. Version
@@ -20,12 +20,12 @@ const (
 	proxyV1Max = 107
 )
 
-// readProxy takes the PROXY header off the start of a connection from a
-// trusted proxy, and returns what follows.
+// readProxy takes the PROXY header off the start of a connection from a trusted
+// proxy, and returns the bytes after it.
 func (c *Conn) readProxy(b []byte) (rest []byte) {
 	n, err := proxyHeaderLen(b)
 	if err == nil && n == 0 {
-		c.hold(b, false)
+		c.stash(b, false)
 		return nil
 	}
 	var client netip.AddrPort
@@ -44,8 +44,9 @@ func (c *Conn) readProxy(b []byte) (rest []byte) {
 	return b[n:]
 }
 
-// proxied takes in the address that a PROXY header tells, by which the client
-// counts from here on. False: it has too many connections, this one is dropped.
+// proxied sets the address from a PROXY header, and counts the connection by it.
+// It returns false if it has dropped the connection because the client has too
+// many.
 func (c *Conn) proxied(client netip.AddrPort) bool {
 	c.setAddr(client)
 	c.setTrusted(c.l.srv.trusted(client.Addr()))
@@ -56,8 +57,8 @@ func (c *Conn) proxied(client netip.AddrPort) bool {
 	return true
 }
 
-// proxyHeaderLen returns the length of the PROXY header at the start of b, 0
-// if it cannot be told yet.
+// proxyHeaderLen returns the length of the PROXY header at the start of b, or 0 if
+// b does not hold all of it.
 func proxyHeaderLen(b []byte) (int, error) {
 	v1, v2 := proxyproto.SIGV1, proxyproto.SIGV2
 	switch {
@@ -85,8 +86,8 @@ func proxyHeaderLen(b []byte) (int, error) {
 	return 0, errProxyHeader
 }
 
-// parseProxy reads a complete header. local: the proxy speaks for itself, as
-// in a health check, and the peer's own address stands.
+// parseProxy reads a complete header. local: the proxy speaks for itself, as in a
+// health check, and the peer's own address is right.
 func parseProxy(b []byte) (client netip.AddrPort, local bool, err error) {
 	h, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(b), proxyMax))
 	if err != nil {
@@ -122,7 +123,7 @@ func (c *Conn) setTrusted(yes bool) {
 	}
 }
 
-// trusted reports whether an address is one of a trusted proxy.
+// trusted reports whether a trusted proxy has the address.
 func (s *Server) trusted(a netip.Addr) bool {
 	a = a.Unmap()
 	for _, p := range s.o.TrustedProxies {

@@ -2,8 +2,8 @@
 
 package wire
 
-// raceEnabled makes borrowed buffers useless once they are returned: who keeps
-// one without copying reads this pattern, and a test fails.
+// raceEnabled makes borrowed buffers useless once they are returned: code that
+// keeps one without copying reads this pattern, and a test fails.
 const raceEnabled = true
 
 func poison(b []byte) {

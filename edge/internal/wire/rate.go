@@ -2,9 +2,9 @@ package wire
 
 import "time"
 
-// price is the cost of one unit in nanoseconds of a connection's allowance,
-// and how much of it can be spent ahead: the generic cell rate algorithm,
-// which needs one word a connection (x/time/rate: a mutex and five).
+// price is the cost of one unit in nanoseconds of a connection's allowance, and the
+// amount that can be spent ahead. This is the generic cell rate algorithm: it
+// needs one word a connection, where x/time/rate needs a mutex and five words.
 type price struct {
 	each  float64 // ns a unit; 0: free
 	burst time.Duration
@@ -18,7 +18,7 @@ func newPrice(rate, burst float64) price {
 	return price{each: each, burst: time.Duration(each * burst)}
 }
 
-// bucket is the time up to which a connection's allowance is spent.
+// bucket is the time up to which a connection has spent its allowance.
 type bucket time.Duration
 
 // take spends n units at time now, unless the burst is used up.

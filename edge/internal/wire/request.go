@@ -12,20 +12,20 @@ type Request struct {
 	conn *Conn
 }
 
-// URI is the request target as it was sent, with its query.
+// URI returns the request target as it was sent, with its query.
 func (r *Request) URI() string { return string(r.head.uri) }
 
-// Host is the Host field.
+// Host returns the Host field.
 func (r *Request) Host() string { return r.Header("Host") }
 
-// Header returns the first value of a field, "" if there is none. Names are
+// Header returns the first value of a field, or "" if there is none. Names are
 // compared without case.
 func (r *Request) Header(name string) string {
 	v, _ := r.head.get(name)
 	return string(v)
 }
 
-// Protocols are the subprotocols offered, in the client's order of preference.
+// Protocols returns the subprotocols offered, in the client's order of preference.
 func (r *Request) Protocols() []string {
 	var list []string
 	for p := range r.head.list("Sec-WebSocket-Protocol") {
@@ -34,23 +34,23 @@ func (r *Request) Protocols() []string {
 	return list
 }
 
-// RemoteAddr is the client's address, see Conn.RemoteAddr.
+// RemoteAddr returns the client's address, as Conn.RemoteAddr does.
 func (r *Request) RemoteAddr() netip.AddrPort { return r.conn.RemoteAddr() }
 
-// Loop is the loop that the connection will stay on.
+// Loop returns the loop that will own the connection.
 func (r *Request) Loop() *Loop { return r.conn.l }
 
 // forwarded returns the client's address that trusted proxies report in
-// X-Forwarded-For: the last one that is not itself a trusted proxy. Each proxy
-// appends the peer it saw, so what stands before an untrusted address is that
-// one's claim.
+// X-Forwarded-For: the last one that is not a trusted proxy itself. Each proxy
+// appends the address of its peer, so anything before an untrusted address is
+// only a claim of that peer.
 func (h *head) forwarded(trusted func(netip.Addr) bool) (client netip.AddrPort, ok bool) {
 	var hops [16]netip.AddrPort
 	list := hops[:0]
 	for v := range h.list("X-Forwarded-For") {
 		a, valid := parseHop(v)
 		if !valid {
-			list = list[:0] // what stands before is not believed
+			list = list[:0] // do not believe anything before it
 			continue
 		}
 		if len(list) == cap(hops[:]) {

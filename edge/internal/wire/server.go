@@ -15,7 +15,8 @@ import (
 // ErrServerClosed is returned by Serve once the server accepts no more.
 var ErrServerClosed = errors.New("wire: server closed")
 
-// Server accepts connections and spreads them over its loops.
+// Server accepts connections and spreads them over its loops. Any goroutine may
+// call its methods.
 type Server struct {
 	// Immutable after NewServer.
 	o     Options
@@ -28,7 +29,7 @@ type Server struct {
 	next    atomic.Uint32 // loop of the next connection
 	sockets atomic.Int64  // accepted and not closed, plain HTTP included
 	memory  budget
-	drops   [numDrops]atomic.Uint64 // what happened outside a loop
+	drops   [numDrops]atomic.Uint64 // those outside a loop
 
 	// Guarded by mu.
 	mu        sync.Mutex
@@ -37,11 +38,11 @@ type Server struct {
 	closed    bool
 }
 
-// listener is what Serve waits on.
+// listener is the part of a listener that ends Serve's wait.
 type listener interface{ Close() error }
 
-// NewServer makes a server, to be started. plain gets the requests that are no
-// WebSocket upgrades; nil: they are answered 426.
+// NewServer makes a server that has not started yet. plain serves the requests that
+// are no WebSocket upgrades; if it is nil, they are answered 426.
 func NewServer(o Options, h Handler, plain http.Handler) (*Server, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
@@ -66,9 +67,8 @@ func NewServer(o Options, h Handler, plain http.Handler) (*Server, error) {
 	return s, nil
 }
 
-// Start starts the loops. From here on the handler is called, whether there are
-// connections or not (Handler.Stalled). Once started, the server must be shut
-// down.
+// Start starts the loops. From here on they call the handler, with or without
+// connections (Handler.Stalled). A server that was started must be shut down.
 func (s *Server) Start() {
 	s.plain.start()
 	for _, l := range s.loops {
@@ -79,8 +79,8 @@ func (s *Server) Start() {
 // Loops returns the server's loops, by Loop.Index.
 func (s *Server) Loops() []*Loop { return s.loops }
 
-// Serve accepts connections on ln, which it takes over: StopAccepting and
-// Shutdown close it, closing it elsewhere does not stop Serve. It returns
+// Serve accepts connections on ln and takes ln over: StopAccepting and Shutdown
+// close it; closing it elsewhere does not stop Serve. Serve returns
 // ErrServerClosed, or the error that made accepting impossible.
 func (s *Server) Serve(ln net.Listener) error {
 	if tcp, ok := ln.(*net.TCPListener); ok && s.o.Transport == TransportEpoll {
@@ -108,7 +108,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 }
 
-// backOff waits before the next accept, for lack of descriptors or memory.
+// backOff waits before the next accept, because descriptors or memory are short.
 func (s *Server) backOff(pause time.Duration, err error) time.Duration {
 	pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 	s.log.Warn("wire: cannot accept", "err", err, "retry", pause)
@@ -139,7 +139,7 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-// StopAccepting closes the listeners; connections stay.
+// StopAccepting closes the listeners. Connections stay.
 func (s *Server) StopAccepting() {
 	s.mu.Lock()
 	s.closed = true
@@ -151,15 +151,15 @@ func (s *Server) StopAccepting() {
 	}
 }
 
-// Shutdown stops accepting, closes all connections with 1001 and waits until
-// they are gone; what is left when ctx ends, and plain HTTP after CloseTimeout,
-// is aborted. Then the loops end. Its error is that of such an end.
+// Shutdown stops accepting, closes all connections with 1001 and waits until they
+// are gone. It aborts the connections that are left when ctx ends, and plain HTTP
+// after CloseTimeout; its error says so. Then the loops end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.StopAccepting()
 	err := s.plain.shutdown(ctx)
 	for _, l := range s.loops {
-		// The inbox may be full of work that comes before; if ctx ends while
-		// waiting, teardown does the rest.
+		// The inbox may be full of earlier work. If ctx ends while this waits,
+		// teardown does the rest.
 		_ = l.PostWait(ctx, l.closeAll)
 	}
 	for _, l := range s.loops {
@@ -209,7 +209,7 @@ func (l *Loop) awaitEmpty(ctx context.Context) error {
 	}
 }
 
-// newConn makes the connection of an accepted socket, nil if it is refused.
+// newConn makes the connection of an accepted socket, or returns nil to refuse it.
 func (s *Server) newConn(addr netip.AddrPort) *Conn {
 	c := &Conn{l: s.loops[int(s.next.Add(1))%len(s.loops)], fd: -1, state: stateHandshake}
 	c.setAddr(addr)

@@ -2,12 +2,12 @@ package wire
 
 import "sync/atomic"
 
-// Stats are the counters of a server since its start, and its present gauges.
+// Stats are the counters of a server since its start, and its gauges.
 type Stats struct {
 	Connections int64 // sockets now, whatever their state
-	Upgraded    int64 // of these, WebSocket connections that Open was called for
+	Upgraded    int64 // of these, WebSocket connections after Handler.Open
 	Plain       int64 // of these, plain HTTP
-	Waiting     int64 // entries in the loops' inboxes
+	Waiting     int64 // tasks in the loops' inboxes
 	Buffered    int64 // bytes of partial messages and queued output, buffers from 4 KiB
 
 	Accepted    uint64 // sockets
@@ -19,12 +19,12 @@ type Stats struct {
 	Reads       uint64 // system calls, or their counterpart
 	Writes      uint64
 	Stalls      uint64
-	InboxFull   uint64           // entries that found an inbox at its bound
+	InboxFull   uint64           // tasks that found an inbox at its bound
 	Drops       [NumDrops]uint64 // by Drop
 }
 
-// counters are a loop's own, published once an iteration: an atomic add for
-// each would cost more than what is counted.
+// counters are a loop's own, and published once an iteration: an atomic add for
+// each event would cost more than the event.
 type counters struct {
 	accepted, upgrades, messagesIn, messagesOut uint64
 	bytesIn, bytesOut, reads, writes, stalls    uint64
@@ -64,7 +64,7 @@ func (s *loopStats) publish(l *Loop) {
 	}
 }
 
-// Stats may be called from any goroutine; it lags by one iteration at most.
+// Stats returns counters and gauges, at most one iteration old.
 func (s *Server) Stats() Stats {
 	t := Stats{
 		Connections: s.sockets.Load(),

@@ -11,15 +11,16 @@ import (
 
 const haveEpoll = true
 
-// errAgain: the descriptor has nothing, or takes nothing, right now.
+// errAgain means that the descriptor has nothing to read, or no room, right now.
 var errAgain error = unix.EAGAIN
 
-// All system calls of a loop are raw ones. On a non-blocking descriptor they
-// cannot block, so the scheduler need not be told; told, it would also wake its
-// monitor thread each time the process had been quiet (measured: 16 % of an
-// upgrade's CPU). recvfrom and sendto reach a socket with fewer detours than
-// read and write (4 % of an echo). Reading and writing are left to package unix
-// under the race detector, which must see the memory that the kernel touches.
+// All system calls of a loop are raw ones. On a non-blocking descriptor they cannot
+// block, so the scheduler need not know of them. A normal call would also make
+// the scheduler wake its monitor thread after each quiet moment of the process,
+// which was 16 % of the CPU of an upgrade. recvfrom and sendto reach a socket with
+// fewer detours than read and write (4 % of an echo). Under the race detector,
+// which must see the memory that the kernel touches, package unix reads and
+// writes.
 
 func sysRead(fd int32, p []byte) (int, error) {
 	for {
@@ -59,7 +60,7 @@ func sysWrite(fd int32, p []byte) (int, error) {
 	}
 }
 
-// sysError makes an error without allocating for the usual one.
+// sysError makes an error of errno, without allocating for the usual one.
 func sysError(errno syscall.Errno) error {
 	if errno == unix.EAGAIN {
 		return errAgain
@@ -109,8 +110,8 @@ func sysAccept(lfd uintptr) (fd int32, peer netip.AddrPort, err error) {
 	return int32(n), netip.AddrPortFrom(a, uint16(port[0])<<8|uint16(port[1])), nil
 }
 
-// acked asks the kernel how many bytes the peer's kernel has received (modulo
-// 2^32), and whether more are on their way.
+// acked asks the kernel how many bytes the peer's kernel has received, modulo 2^32,
+// and whether more are on their way.
 func (c *Conn) acked() (bytes uint32, waiting, ok bool) {
 	ask := func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -124,7 +125,7 @@ func (c *Conn) acked() (bytes uint32, waiting, ok bool) {
 	}
 	if s, is := c.nc.sock.(syscall.Conn); is {
 		if raw, err := s.SyscallConn(); err == nil {
-			_ = raw.Control(ask) // of a socket that is closed: not ok
+			_ = raw.Control(ask) // a closed socket: not ok
 		}
 	}
 	return bytes, waiting, ok

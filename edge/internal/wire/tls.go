@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// certCheck is how often files are looked at, at most.
+// certCheck is the least time between two looks at the files.
 const certCheck = time.Second
 
-// Certificates serves a certificate from files, and serves the new one when
-// they have changed. It looks when somebody connects, so that there is no
-// goroutine and nothing to stop. While new files do not fit together, as
-// between the writing of one and the other, the last good certificate stays.
+// Certificates serves a certificate from files, and the new one when the files have
+// changed. It looks at them when a client connects, so there is no goroutine and
+// nothing to stop. While new files do not fit together, as between the writing of
+// one and the other, it keeps the last good certificate.
 type Certificates struct {
 	// Immutable after LoadCertificates.
 	cert, key string
@@ -24,14 +24,14 @@ type Certificates struct {
 
 	// Any goroutine.
 	current atomic.Pointer[tls.Certificate]
-	busy    atomic.Bool // somebody looks at the files
+	busy    atomic.Bool // a goroutine looks at the files
 
-	// Owned by who has set busy.
+	// Owned by the goroutine that has set busy.
 	stamp   [2]fileStamp
 	checked time.Time
 }
 
-// fileStamp tells one version of a file from the next.
+// fileStamp distinguishes one version of a file from the next.
 type fileStamp struct {
 	mod  time.Time
 	size int64
@@ -56,8 +56,8 @@ func LoadCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates
 	return c, nil
 }
 
-// Config is a server's configuration: TLS 1.2 or later, HTTP/1.1, for an
-// upgrade needs that.
+// Config returns a server's configuration: TLS 1.2 or later, and HTTP/1.1, which
+// an upgrade needs.
 func (c *Certificates) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -67,7 +67,7 @@ func (c *Certificates) Config() *tls.Config {
 }
 
 func (c *Certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	// One looks; the others do not wait for the disk.
+	// One goroutine looks; the others do not wait for the disk.
 	if c.busy.CompareAndSwap(false, true) {
 		if now := c.now(); now.Sub(c.checked) >= certCheck {
 			c.checked = now

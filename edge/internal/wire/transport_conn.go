@@ -12,35 +12,36 @@ import (
 )
 
 const (
-	smallRead = 2 << 10  // what a waiting connection holds
-	bigRead   = 16 << 10 // once a read has filled that: a TLS record
+	smallRead = 2 << 10  // the buffer of a waiting connection
+	bigRead   = 16 << 10 // the buffer after a read has filled that: a TLS record
 )
 
 var bigReads = sync.Pool{New: func() any { return new([bigRead]byte) }}
 
-// verdict is what the loop tells the reading goroutine after each read.
-type verdict uint8
+// command is the loop's answer to the reading goroutine after each read.
+type command uint8
 
 const (
-	readOn verdict = iota
+	readOn command = iota
 	stopReading
-	handOver // to net/http
+	handToHTTP // give the connection to net/http
 )
 
-// netConn reads and writes a net.Conn on behalf of a loop. A goroutine reads,
-// hands each piece to the loop, and waits for its word before it reads on, so
-// that no second buffer is under way and Pause works. Another writes, for as
-// long as there is something to write. Both talk to the loop through its
-// inbox: on the loop the connection is like any other.
+// netConn reads and writes a net.Conn on behalf of a loop. One goroutine reads. It
+// hands each piece to the loop and waits for a command before it reads on, so
+// there is never a second buffer, and Pause works. Another goroutine writes, and
+// lives as long as there is something to write. Both reach the loop through its
+// inbox, so on the loop the connection is like any other.
 type netConn struct {
 	// Immutable after the accept.
 	c    *Conn
 	l    *Loop
 	sock net.Conn // as accepted
 	conf *tls.Config
-	next chan verdict // the loop sends, at most one ahead; never closed
+	next chan command // the loop sends, at most one ahead; never closed
 
-	// Owned by the reading goroutine; the loop's between a task and a verdict.
+	// Owned by the reading goroutine, and by the loop between a task and its
+	// command.
 	nc     net.Conn // sock, or TLS over it
 	got    []byte
 	err    error
@@ -48,14 +49,14 @@ type netConn struct {
 	client netip.AddrPort
 	handed *prefixConn // for net/http
 
-	// Owned by the writing goroutine; the loop's after its task.
+	// Owned by the writing goroutine, and by the loop after its task.
 	writeErr error
-	written  atomic.Int64 // bytes of writing; the loop looks at it meanwhile
+	written  atomic.Int64 // bytes of writing that have left; the loop reads it meanwhile
 
 	// Owned by the loop.
 	writing *outbound // with the writing goroutine
-	reading bool      // the reading goroutine reads, or its task is on the way
-	noticed int64     // written, when progressed last looked
+	reading bool      // the reading goroutine reads, or its task is on its way
+	noticed int64     // written, when progressed looked last
 }
 
 func (s *Server) acceptConn(nc net.Conn) {
@@ -69,14 +70,14 @@ func (s *Server) acceptConn(nc net.Conn) {
 		_ = nc.Close()
 		return
 	}
-	c.nc = &netConn{c: c, l: c.l, sock: nc, nc: nc, conf: s.o.TLS, next: make(chan verdict, 1)}
+	c.nc = &netConn{c: c, l: c.l, sock: nc, nc: nc, conf: s.o.TLS, next: make(chan command, 1)}
 	if c.l.postWait(nil, c, nil) != nil {
 		c.shut()
-		s.release(c.ticket())
+		s.countOut(c.ticket())
 	}
 }
 
-// start begins reading. On the loop.
+// start starts the reading goroutine. It is called on the loop.
 func (n *netConn) start() {
 	n.reading = true
 	go n.read(n.c.state == stateProxy)
@@ -110,8 +111,8 @@ func (n *netConn) read(proxied bool) {
 	}
 }
 
-// report hands what was read to the loop and waits for its verdict: whether to
-// read on.
+// report hands the bytes read to the loop, waits for its command, and reports
+// whether to read on.
 func (n *netConn) report() bool {
 	if n.l.postWait(n.l.done, (*readTask)(n), n.stopped) != nil {
 		_ = n.sock.Close()
@@ -119,7 +120,7 @@ func (n *netConn) report() bool {
 	}
 	select {
 	case v := <-n.next:
-		if v == handOver {
+		if v == handToHTTP {
 			n.l.srv.plain.offer(n.handed)
 		}
 		return v == readOn
@@ -155,9 +156,9 @@ func (t *readTask) run() {
 	if len(n.got) > 0 {
 		l.count.reads++
 		b := n.got
-		if c.in != nil && len(c.in.held) > 0 {
-			k := copy(l.buf, c.in.held)
-			c.unhold(c.in)
+		if c.in != nil && len(c.in.stashed) > 0 {
+			k := copy(l.buf, c.in.stashed)
+			c.unstash(c.in)
 			b = l.buf[:k+copy(l.buf[k:], b)]
 		}
 		c.arrived(len(n.got))
@@ -168,8 +169,9 @@ func (t *readTask) run() {
 	n.more()
 }
 
-// more lets the reading goroutine go on, if nothing speaks against it. What
-// ended the stream counts only now: bytes that came with it come first.
+// more lets the reading goroutine read on, unless the connection is paused or
+// ending. The end of the stream counts only now, after the bytes that came with
+// it.
 func (n *netConn) more() {
 	c := n.c
 	if n.reading || c.state == stateClosed || c.has(flagEOF) ||
@@ -187,8 +189,8 @@ func (n *netConn) more() {
 	}
 }
 
-// flush hands the queue to the writing goroutine; it reports whether nothing is
-// left.
+// flush hands the queue to a writing goroutine. It reports whether nothing is left
+// to write.
 func (n *netConn) flush() bool {
 	c := n.c
 	if n.writing != nil || c.out == nil {
@@ -203,8 +205,8 @@ func (n *netConn) flush() bool {
 	return false
 }
 
-// write is the writing goroutine. It writes in pieces, so that a slow peer
-// shows progress.
+// write is the writing goroutine. It writes in pieces, which show the progress of a
+// slow peer.
 func (n *netConn) write(nc net.Conn, b []byte) {
 	n.writeErr = nil
 	for len(b) > 0 && n.writeErr == nil {
@@ -214,11 +216,11 @@ func (n *netConn) write(nc net.Conn, b []byte) {
 		b = b[k:]
 	}
 	if n.l.postWait(n.l.done, (*writeTask)(n), n.stopped) != nil {
-		n.l.pool.lose(n.writing.buf) // the loop has ended
+		n.l.buffers.lose(n.writing.buf) // the loop has ended
 	}
 }
 
-// writeTask is a netConn that has written what it was given.
+// writeTask is a netConn that has written its queue.
 type writeTask netConn
 
 func (t *writeTask) run() {
@@ -226,7 +228,7 @@ func (t *writeTask) run() {
 	c, l := n.c, n.l
 	l.count.writes++
 	l.count.bytesOut += uint64(n.written.Load())
-	l.pool.putOut(n.writing)
+	l.buffers.putOut(n.writing)
 	n.writing = nil
 	if c.state == stateClosed {
 		return
@@ -239,7 +241,7 @@ func (t *writeTask) run() {
 	l.soil(c)
 }
 
-// queued is what the writing goroutine still has to write.
+// queued returns how many bytes the writing goroutine still has to write.
 func (n *netConn) queued() int {
 	if n.writing == nil {
 		return 0
@@ -260,8 +262,8 @@ func (n *netConn) progressed() bool {
 // discard reports whether nothing is on its way.
 func (n *netConn) discard() bool { return n.writing == nil }
 
-// closeWrite ends our half of the stream. With TLS that is an alert to be
-// written, so it is left to a goroutine.
+// closeWrite ends our half of the stream. With TLS that means to write an alert,
+// which may block, so a goroutine does it.
 func (n *netConn) closeWrite() {
 	if n.nc == n.sock {
 		if t, ok := n.sock.(interface{ CloseWrite() error }); ok {
@@ -282,7 +284,7 @@ func (n *netConn) closeWrite() {
 func (n *netConn) close() {
 	_ = n.sock.Close()
 	if n.reading {
-		return // its task will find the connection closed
+		return // the task of the read will find the connection closed
 	}
 	select {
 	case n.next <- stopReading:

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// prelude is what comes before the HTTP request of a TLS connection: the
-// PROXY header, which is not encrypted, and the TLS handshake.
+// prelude handles the part of a TLS connection before the HTTP request: the PROXY
+// header, which is not encrypted, and the TLS handshake.
 func (n *netConn) prelude(proxied bool) error {
 	limit := time.Now().Add(n.l.o.HandshakeTimeout)
 	_ = n.sock.SetDeadline(limit)

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// A wheel keeps a loop's timers: four levels of 64 slots, each level 64 times
-// as coarse as the one below. Starting and stopping are a list operation;
-// a timer moves down a level at most three times. (The runtime's own timers
-// would cost an allocation and a heap operation per connection, and fire on
-// another goroutine.)
+// A wheel keeps a loop's timers in four levels of 64 slots, each level 64 times as
+// coarse as the one below. To start or stop a timer is a list operation, and a
+// timer moves down a level at most three times. The runtime's own timers would
+// cost an allocation and a heap operation for each connection, and fire on
+// another goroutine.
 //
-// A tick is 2^23 ns, about 8.4 ms: timers fire up to that much late, never
-// early. The farthest slot is 39 hours away; timers beyond wait there and move
-// again.
+// A tick is 2^23 ns, about 8.4 ms. Timers fire up to that much late, and never
+// early. The farthest slot is 39 hours away; timers beyond wait there and move on
+// from there.
 const (
 	tickShift   = 23
 	tick        = time.Duration(1) << tickShift
@@ -28,10 +28,10 @@ type wheel struct {
 	slots [wheelLevels][wheelSlots]timer // anchors of circular lists
 }
 
-// expirer is what a timer tells. It runs on the loop.
+// expirer has a timer. expire is called on the loop.
 type expirer interface{ expire() }
 
-// timer is a wheel's entry, embedded in whatever it is for.
+// timer is an entry of a wheel, embedded in its owner.
 type timer struct {
 	next, prev *timer // nil: not running
 	owner      expirer
@@ -48,7 +48,7 @@ func ticksAfter(d time.Duration) int64 {
 	return int64((d + tick - 1) >> tickShift)
 }
 
-// start runs t at tick due, or at the next one if that is past.
+// start makes t fire at tick due, or at the next one if that is past.
 func (w *wheel) start(t *timer, due int64) {
 	w.stop(t)
 	t.due = max(due, w.now+1)
@@ -74,7 +74,8 @@ func (w *wheel) link(t *timer) {
 	w.used[level] |= 1 << slot
 }
 
-// anchor returns a slot's list, which is empty when it points to itself.
+// anchor returns the anchor of a slot's list, which points to itself if the list is
+// empty.
 func (w *wheel) anchor(level int, slot int64) *timer {
 	a := &w.slots[level][slot]
 	if a.next == nil {
@@ -83,7 +84,7 @@ func (w *wheel) anchor(level int, slot int64) *timer {
 	return a
 }
 
-// stop takes t out; stopping a timer that is not running does nothing.
+// stop removes t. It does nothing if t is not running.
 func (w *wheel) stop(t *timer) {
 	if t.next == nil {
 		return
@@ -92,12 +93,12 @@ func (w *wheel) stop(t *timer) {
 	t.next, t.prev = nil, nil
 }
 
-// advance runs what is due up to tick now, but no more than budget timers;
-// it reports whether that was all.
+// advance fires the timers that are due up to tick now, but no more than budget. It
+// reports whether these were all.
 func (w *wheel) advance(now int64, budget int) bool {
 	for {
-		// What the budget has left of this tick comes first; nothing is ever
-		// started for the tick that is being run.
+		// First the timers of this tick that the last budget did not reach. No
+		// timer is ever started for the tick that is being run.
 		if budget = w.runSlot(budget); budget < 0 {
 			return false
 		}
@@ -114,8 +115,8 @@ func (w *wheel) advance(now int64, budget int) bool {
 	}
 }
 
-// runSlot runs the timers of the present tick and returns what is left of the
-// budget, less than 0 if it did not suffice.
+// runSlot fires the timers of the present tick and returns the rest of the budget,
+// or a negative number if it did not suffice.
 func (w *wheel) runSlot(budget int) int {
 	slot := w.now & (wheelSlots - 1)
 	if w.used[0]&(1<<slot) == 0 {
@@ -151,8 +152,8 @@ func (w *wheel) cascade(level int, slot int64) {
 	}
 }
 
-// next returns a tick before which nothing is due: that of the next slot in
-// use, or of the next cascade.
+// next returns a tick before which no timer is due: that of the next slot in use,
+// or of the next cascade.
 func (w *wheel) next() int64 {
 	if w.used[0] != 0 {
 		ahead := bits.RotateLeft64(w.used[0], -int((w.now+1)&(wheelSlots-1)))
@@ -161,8 +162,8 @@ func (w *wheel) next() int64 {
 	return w.now | (wheelSlots - 1) + 1
 }
 
-// Timer is a timer of a loop, for use on that loop only. It can be embedded
-// and started again and again without allocating.
+// Timer is a timer of a loop, for use on that loop's goroutine only. It can be
+// embedded, and started again and again without allocating.
 type Timer struct {
 	F func() // runs on the loop; set before the first start
 
@@ -171,26 +172,26 @@ type Timer struct {
 }
 
 func (t *Timer) expire() {
-	t.l.ran = true // what F asks for is to be flushed
+	t.l.ran = true // F may need a Flush
 	t.l.touch()
 	t.F()
 }
 
-// AfterFunc runs f on the loop after d. To be called on the loop.
+// AfterFunc runs f on the loop after d. It must be called on the loop.
 func (l *Loop) AfterFunc(d time.Duration, f func()) *Timer {
 	t := &Timer{F: f}
 	l.StartTimer(t, d)
 	return t
 }
 
-// StartTimer starts t, or starts it anew if it is running: t.F runs after d.
-// To be called on the loop.
+// StartTimer starts t, also if it is running already: t.F runs after d. It must be
+// called on the loop.
 func (l *Loop) StartTimer(t *Timer, d time.Duration) {
 	t.l, t.t.owner = l, t
 	l.wheel.start(&t.t, l.ticks()+ticksAfter(d))
 }
 
-// Stop reports whether it kept t from running.
+// Stop stops t, and reports whether it was running.
 func (t *Timer) Stop() bool {
 	if !t.t.running() {
 		return false

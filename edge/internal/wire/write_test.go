@@ -317,13 +317,13 @@ func openedConn(t *testing.T, o Options) (*recorder, *testServer, *peer, *Conn) 
 	return h, s, p, c
 }
 
-// TestHold: nothing leaves a held connection, and everything once it is
+// TestFreeze: nothing leaves a held connection, and everything once it is
 // released.
-func TestHold(t *testing.T) {
+func TestFreeze(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		_, s, p, c := openedConn(t, o)
 		on(t, c, func() {
-			c.Hold()
+			c.Freeze()
 			c.Send([]byte("held"))
 		})
 		p.send(hello) // its echo is queued behind
@@ -335,18 +335,18 @@ func TestHold(t *testing.T) {
 		if n := s.Stats().Writes; n != 1 {
 			t.Errorf("%d writes", n)
 		}
-		on(t, c, func() { c.Release() })
+		on(t, c, func() { c.Thaw() })
 		p.want(text, "held")
 		p.want(text, "Hello")
 	})
 }
 
-// TestHoldThenPeerCloses: what is queued is not ours to write any more.
-func TestHoldThenPeerCloses(t *testing.T) {
+// TestFreezeThenPeerCloses: what is queued is not ours to write any more.
+func TestFreezeThenPeerCloses(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		h, _, p, c := openedConn(t, o)
 		on(t, c, func() {
-			c.Hold()
+			c.Freeze()
 			c.Send([]byte("held"))
 		})
 		p.send(bye)
@@ -357,16 +357,16 @@ func TestHoldThenPeerCloses(t *testing.T) {
 	})
 }
 
-// TestHoldWhileDraining: the process stops just after the peer's close frame has
+// TestFreezeWhileDraining: the process stops just after the peer's close frame has
 // been read. Nobody has the connection any more who could release it.
-func TestHoldWhileDraining(t *testing.T) {
+func TestFreezeWhileDraining(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		o.CloseTimeout = time.Hour
 		h, s, p, c := openedConn(t, o)
 		on(t, c, func() {
 			c.Send([]byte("perhaps not ours"))
 			c.peerClosed(nil)
-			c.Hold()
+			c.Freeze()
 		})
 		h.wantClosed(DropPeer, 1005)
 		eventually(t, "the connection has ended", func() bool { return s.Stats().Connections == 0 })
@@ -380,7 +380,7 @@ func TestDiscard(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		h, _, p, c := openedConn(t, o)
 		on(t, c, func() {
-			c.Hold()
+			c.Freeze()
 			c.Send([]byte("not ours"))
 			c.Discard(4501, "taken over")
 		})
@@ -400,7 +400,7 @@ func TestDiscardClosing(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		h, _, p, c := openedConn(t, o)
 		on(t, c, func() {
-			c.Hold()
+			c.Freeze()
 			c.Send([]byte("not ours"))
 			c.Send(make([]byte, 70000))
 			c.Close(4503, "kicked")

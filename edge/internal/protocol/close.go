@@ -1,0 +1,58 @@
+package protocol
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Close is a reason of the node for closing a connection. The set is closed,
+// since it is also the label of a metric; the codes that the connection layer
+// sends by itself (RFC 6455 is violated, a limit is passed) are not in it.
+type Close uint8
+
+const (
+	CloseGoingAway   Close = iota // the node stops
+	ClosePolicy                   // an error that closes, or too many failed resumes
+	CloseRestart                  // the node drains or the connection is old: come back
+	CloseOverload                 // no room, or something was not ready in time
+	CloseUnauthentic              // no valid token, or it has expired
+	CloseSlow                     // the client does not read
+	CloseTakenOver                // another connection has the session
+	CloseKicked                   // an administrator closed it
+
+	numCloses
+)
+
+// NumCloses is the number of Close values.
+const NumCloses = int(numCloses)
+
+// closeCodes are the codes on the wire: RFC 6455 §7.4.1 and IANA's registry,
+// and from 4000 on our own. From 4500 on a client does not come back by itself.
+var closeCodes = [numCloses]int{
+	CloseGoingAway:   1001,
+	ClosePolicy:      1008,
+	CloseRestart:     1012,
+	CloseOverload:    1013,
+	CloseUnauthentic: 4401,
+	CloseSlow:        4409,
+	CloseTakenOver:   4501,
+	CloseKicked:      4503,
+}
+
+// Number returns the status code of the close frame.
+func (c Close) Number() int { return closeCodes[c] }
+
+// String returns the number as text, which is the metric's label.
+func (c Close) String() string {
+	if c < numCloses {
+		return strconv.Itoa(closeCodes[c])
+	}
+	return fmt.Sprintf("close_%d", uint8(c))
+}
+
+// RetryAfter is the reason beside a close code that tells a client when to come
+// back. Each client is given another time, or all would return at once.
+func RetryAfter(d time.Duration) string {
+	return "retry after " + strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+}

@@ -1,0 +1,208 @@
+// Package protocol is what a node says to clients and reads from them: the
+// messages of the node itself, their bodies, codes of errors and closes, and the
+// bodies of reconnect and ack. It is pure: bytes in, bytes out, without sockets,
+// NATS, goroutines or a clock. The format of messages is package umf.
+//
+// Its base is the protocol of Hydra Router, a router on Node.js and Redis, whose
+// clients work unchanged. Where a rule is ours, the last section says so.
+//
+// # Connecting
+//
+// A client opens a WebSocket (RFC 6455) to any path. It and the node exchange
+// UMF messages, one a frame. A message may be in long form, in short form or a
+// mixture; a binary frame is read as if it were text. The node sends text frames
+// in short form.
+//
+// Of the subprotocols that a client offers, umf.ack.v1 is selected if it is one
+// of them, else the first, whatever it is, since browsers fail where none is.
+//
+// With EDGE_AUTH a client brings a token: as "Authorization: Bearer", as
+// subprotocol umf.auth.<token>, in the cookie EDGE_AUTH_COOKIE, or as
+// ?access_token=. The first of these that is there counts. EDGE_AUTH=jwt takes
+// the claim sub as the client's identity and ends the connection at exp.
+// EDGE_AUTH=service asks the service for [POST]/v1/auth, with the body
+// {"token","ip","origin","url"}. Of the answer, the body of a UMF message counts,
+// or the result of {"statusCode":200,"result":…}: its members identity and exp
+// (in seconds) are the client's. A member error, another statusCode than 2xx, or
+// no answer turns the client away.
+//
+// The first message to a client has the type connection:
+//
+//	{"to":"ID@client:/","frm":"R@hydra-router:/","mid":…,"ts":…,
+//	 "typ":"connection","ver":"UMF/1.4.6","bdy":{"id":"ID","ip":"192.0.2.7",…}}
+//
+// Its body has
+//
+//	id, ip          the session, and the client's address
+//	authResponse    the answer to EDGE_AUTH=service
+//	token           the session's resume secret, told once
+//	caps            what this node can: resume, ack
+//	ttl, hb         seconds for which the session outlives its socket; of silence before a ping
+//	win             messages of a client of umf.ack.v1 that may be unconfirmed
+//	resumed, why    in the answer to reconnect only, see Resuming
+//
+// What the node itself sends comes from R@hydra-router:/, where R is the node's
+// id and hydra-router is EDGE_SERVICE_NAME, and has its keys in the order to,
+// frm, hdr, mid, rmid, ts, typ, ver, bdy.
+//
+// # What a client sends
+//
+// A message has a to, a from and a body, none of which is falsy, as JavaScript
+// calls it: a body of {}, text, 42, true or an array is taken and stays as it is.
+// A mid or a from of great length is refused. Where mid, ts or ver are missing
+// the node fills them in, and it sets via. All other fields go on as they are.
+//
+// To a service, which gets the message at most once:
+//
+//	svc:/path            one instance, with the via R-ID@hydra-router:/. Answers and pushes to that
+//	                     address reach the session; an answer has the mid of its question as rmid.
+//	S@svc:/path          the instance S, in the same way
+//	svc:[GET]/path       a request with one answer, which comes back with to and from exchanged, its rmid,
+//	                     and of what the service said the part that [AnswerBody] takes. No instance:
+//	                     {"reason":"Unavailable svc instances"}. No answer in EDGE_REQUEST_TIMEOUT: the
+//	                     body of an error with the code timeout.
+//
+// To another session, into its mailbox, where the message waits in order until
+// the session's client has it:
+//
+//	ID@client:/          it arrives with the via R@hydra-router:/
+//	R-ID@hydra-router:/  the same; R need not be the node that holds the session
+//
+// To the router, hydra-router:/, by type:
+//
+//	ping          a pong: to is the ping's from, no frm, its rmid, and the body {"typ":"pong"}
+//	log           no answer; the node keeps the last ones for administrators
+//	wsdir.loc     with {"clientID":"ID"}: to is the question's from, rmid, and the body
+//	              {"routerID":"R","clientID":"ID"}. R is the node that holds the session's socket, "" if
+//	              none does.
+//	reconnect     see Resuming; reconnection is the same
+//	ack           see Confirming
+//	other types   with a forward (fwd), the message goes on to that address, under the rules for it, and
+//	              keeps its fwd. Without one: error unrecognized, close.
+//
+// To hydra-router:/queue with the forward svc:/, work for the service: it is
+// stored, and one instance gets it, now or when one runs.
+//
+// To hydra-router:[GET]/v1/router/… (any method), the router API, with the data as
+// the body and an rmid: version, health, stats, list/nodes, list/services,
+// list/routes. With the bearer token of administrators in aut, also list/wsdir,
+// log, refresh, refresh/<service> and clear. Every other path, those that a
+// client may not use among them: error not_routable.
+//
+// # Errors
+//
+// An error is a message to client:/ of type error, with the rmid of the message
+// that it is about and the body {"error":text,"code":code}. A program looks at the
+// code:
+//
+//	invalid_message    no UMF message; its text quotes the beginning (closes). Also a mid or a from that
+//	                   is too long, and that does not close
+//	unrecognized       nothing that the router knows (closes)
+//	unsigned           EDGE_SIGNATURE=required: no signature (closes)
+//	bad_signature      … a wrong one, one outside EDGE_SIGNATURE_WINDOW, or a message seen before (closes)
+//	bad_address        to is no address, or forward leads back to the router; forward is none (closes)
+//	not_routable       no route of the router API
+//	no_instances       no instance of the service runs
+//	unknown_session    no such session; as forward, an id that none could have closes
+//	unavailable        NATS is away, or did not take the message
+//	overload           too much is under way
+//	timeout            no answer in time: it may have happened
+//	too_large          NATS takes no message of that size
+//	bad_resume         reconnect without an id (closes), or with a seq that is none
+//	bad_ack            ack of what was not sent, without a seq, or without umf.ack.v1
+//
+// Where an error closes the connection, the close frame follows it with 1008 and
+// the code as its reason.
+//
+// Signed messages: package umf, section Signatures, has the text that is signed.
+// A signature is checked as the message came in, before the node changes
+// anything.
+//
+// # Resuming
+//
+// A session outlives its socket by ttl seconds. A client goes back to it with a
+// message of type reconnect to the router, with these members in its body:
+//
+//	id       the session
+//	token    its resume secret. A session of umf.ack.v1, and with EDGE_RESUME=token any, is not given
+//	         without it; where it is not needed but there, it must be right
+//	seq      with umf.ack.v1: the last one that the client has handled
+//
+// The identity must be the one that the session was made with. The answer is a
+// message of type connection, in whose body
+//
+//	"resumed":true,"why":null         the connection has the session. What has waited follows, in order
+//	"resumed":false,"why":"expired"   there is no such session any more
+//	"resumed":false,"why":"token"     the token is missing or wrong
+//	"resumed":false,"why":"identity"  the session has another identity
+//
+// If it is not resumed, the client keeps the session that it was connected with.
+// Too many failures, of one connection or of one address, close it with 1008.
+//
+// After a resume a plain client may get a message again, with the same mid. Its
+// Pong confirms what came before the Ping (RFC 6455 §5.5.3), which WebSocket
+// libraries send by themselves.
+//
+// # Confirming
+//
+// With the subprotocol umf.ack.v1 messages carry hdr.x-seq, and in hdr.x-prev
+// the x-seq of the one before; both are decimal strings. A message of type ack
+// to the router with {"seq":"412"} in its body confirms everything up to that
+// one. With win messages unconfirmed the node waits.
+//
+// Messages that are lost are told in their place by a message of type gap, which
+// is confirmed like others: {"from":"13","to":"31","why":…}, both ends included;
+// why is overflow (EDGE_QUEUE_LIMIT), expired (a ttl) or rollback (of NATS, after
+// which sequences begin again at smaller ones).
+//
+// A mid is used for one message. The same one again, from the same session to
+// the same session or work queue, is a repetition for a minute: it is taken and
+// not stored.
+//
+// # Closing
+//
+//	1001, 1012    the node stops, or the connection's age is up: come back, after the time in the
+//	              reason, "retry after 1250 ms"
+//	1002, 1007    RFC 6455 is violated
+//	1008          an error that closes, too many failed resumes
+//	1009          a message over EDGE_MAX_MESSAGE
+//	1013          this node has no room, or the session was not ready in time: come back
+//	4401          no token, or no longer a valid one
+//	4408          too fast
+//	4409          does not read
+//	4501          another connection has the session
+//	4503          an administrator closed it
+//
+// After 4501 and 4503 a client does not come back by itself.
+//
+// # Other than in Hydra Router
+//
+// A program that knew Hydra Router finds these differences. Each is a promise of
+// its documentation that it did not keep, or a fault.
+//
+//   - mid, ts, ver, priority, ttl, for, rmid and unknown keys pass through as sent,
+//     where it rewrote or dropped them.
+//   - Errors have an rmid and a code. An instance that does not run, an address
+//     without a colon or with a pattern in it, and a session that does not exist
+//     are errors, where it was silent or picked a receiver.
+//   - ID@client:/ reaches a session without a forward, and work reaches its service.
+//   - What has waited comes in the order in which it was sent, where it came the
+//     newest first.
+//   - A session is given to another connection only under the rules of Resuming,
+//     where any id was enough and ids could be guessed.
+//   - A forward or a to that is no text, deeply nested arrays, and names like
+//     constructor are errors of one client, where they ended the router.
+//   - svc:[GET]/path is a request over NATS, where it was an HTTP call.
+//   - refresh is answered, and list/wsdir is there for administrators.
+//
+// # Design
+//
+// Functions append to a slice that the caller has, so that a loop writes all its
+// messages into one buffer. Rejected: structs with JSON tags for bodies.
+// encoding/json reads ID for id, costs more than the rest of sending a message,
+// and lets the order of keys depend on that of fields.
+//
+// Codes, closes and outcomes are enums, whose words are on the wire and in
+// metrics: one set for both. Rejected: strings with a list beside them, in which
+// a new one was easily forgotten.
+package protocol

@@ -1,0 +1,99 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"hydrant/umf"
+)
+
+// ErrNoID is returned by [ParseResume] where the body names no session.
+var ErrNoID = errors.New("protocol: reconnect without an id")
+
+// ErrSequence is returned where a sequence should be, and is none.
+var ErrSequence = errors.New("protocol: not a sequence number")
+
+// Resume is what a reconnect message asks for.
+type Resume struct {
+	ID     string // of the session; it may be no id that a node ever made
+	Token  string // "": none
+	Seq    uint64 // the last one that the client has handled
+	HasSeq bool   // it says so
+}
+
+// ParseResume reads the body of a reconnect message. Keys are read as
+// JavaScript reads them: case matters, and the last of two equal ones counts.
+// Errors are [ErrNoID] and [ErrSequence].
+func ParseResume(body []byte) (Resume, error) {
+	id, _ := umf.MemberText(body, "id")
+	if id == "" {
+		return Resume{}, ErrNoID
+	}
+	token, _ := umf.MemberText(body, "token")
+	r := Resume{ID: id, Token: token}
+	if raw := umf.Member(body, "seq"); len(raw) > 0 && string(raw) != "null" {
+		seq, err := parseNumber(raw)
+		if err != nil {
+			return r, err
+		}
+		r.Seq, r.HasSeq = seq, true
+	}
+	return r, nil
+}
+
+// ParseSequence reads the body of an ack: all up to this sequence is confirmed.
+// The error is [ErrSequence].
+func ParseSequence(body []byte) (uint64, error) { return parseNumber(umf.Member(body, "seq")) }
+
+// parseNumber reads a decimal string or a number.
+func parseNumber(raw []byte) (uint64, error) {
+	if len(raw) >= 2 && raw[0] == '"' {
+		raw = raw[1 : len(raw)-1]
+	}
+	seq, err := strconv.ParseUint(string(raw), 10, 64)
+	if err != nil {
+		return 0, ErrSequence
+	}
+	return seq, nil
+}
+
+// Outcome is how a resume ended. The set is closed: its words are the values of
+// a metric's label.
+type Outcome uint8
+
+const (
+	Resumed        Outcome = iota // the connection has the session that it asked for
+	ResumeExpired                 // there is no such session
+	ResumeToken                   // the token is missing or wrong
+	ResumeIdentity                // the session belongs to another identity
+
+	// A connection message tells the outcomes above. These close the connection,
+	// with 4501 and 1013.
+
+	ResumeLost   // another connection was faster
+	ResumeFailed // the store did not answer
+
+	numOutcomes
+)
+
+// NumOutcomes is the number of Outcome values.
+const NumOutcomes = int(numOutcomes)
+
+var outcomeWords = [numOutcomes]string{
+	Resumed:        "ok",
+	ResumeExpired:  "expired",
+	ResumeToken:    "token",
+	ResumeIdentity: "identity",
+	ResumeLost:     "lost",
+	ResumeFailed:   "error",
+}
+
+// String returns the word that goes into metrics and, from ResumeExpired to
+// ResumeIdentity, to the client.
+func (o Outcome) String() string {
+	if o < numOutcomes {
+		return outcomeWords[o]
+	}
+	return fmt.Sprintf("outcome_%d", uint8(o))
+}

@@ -1,0 +1,64 @@
+package protocol
+
+import (
+	"strconv"
+	"time"
+
+	"hydrant/umf"
+)
+
+// SubprotocolAck is the WebSocket subprotocol of clients that confirm messages
+// themselves.
+const SubprotocolAck = "umf.ack.v1"
+
+// SubprotocolAuth begins the subprotocol that carries a token, where a browser
+// can set no header.
+const SubprotocolAuth = "umf.auth."
+
+// Welcome is the body of a connection message.
+type Welcome struct {
+	ID, IP    string
+	Auth      []byte // raw JSON of authResponse; nil: none
+	Token     string // the resume secret; "" where it was told before
+	TTL       time.Duration
+	Heartbeat time.Duration
+	Window    int
+}
+
+// Append appends the body for a fresh connection.
+func (w *Welcome) Append(dst []byte) []byte { return append(w.appendFields(dst), '}') }
+
+// AppendAnswer appends the body that answers a reconnect.
+func (w *Welcome) AppendAnswer(dst []byte, o Outcome) []byte {
+	dst = w.appendFields(dst)
+	dst = append(dst, `,"resumed":`...)
+	dst = strconv.AppendBool(dst, o == Resumed)
+	dst = append(dst, `,"why":`...)
+	if o == Resumed {
+		return append(dst, "null}"...)
+	}
+	return append(umf.AppendString(dst, o.String()), '}')
+}
+
+func (w *Welcome) appendFields(dst []byte) []byte {
+	dst = append(dst, `{"id":"`...)
+	dst = append(dst, w.ID...)
+	dst = append(dst, `","ip":"`...)
+	dst = append(dst, w.IP...)
+	dst = append(dst, '"')
+	if w.Auth != nil {
+		dst = append(dst, `,"authResponse":`...)
+		dst = append(dst, w.Auth...)
+	}
+	if w.Token != "" {
+		dst = append(dst, `,"token":"`...)
+		dst = append(dst, w.Token...)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, `,"caps":["resume","ack"],"ttl":`...)
+	dst = strconv.AppendInt(dst, int64(w.TTL/time.Second), 10)
+	dst = append(dst, `,"hb":`...)
+	dst = strconv.AppendFloat(dst, w.Heartbeat.Seconds(), 'f', -1, 64)
+	dst = append(dst, `,"win":`...)
+	return strconv.AppendInt(dst, int64(w.Window), 10)
+}

@@ -1,0 +1,113 @@
+package session
+
+// readState is the state of the one read that a session may have outstanding.
+//
+//	               read                 a void one's answer
+//	notReading ───────────▶ reading          (to notReading)
+//	 ▲  ▲   ▲                │  │  └─────────────▶ readingVoid
+//	 │  │   └── answer ──────┘  │   seek
+//	 │  │                       │ failed, stale
+//	 │  └── timer, seek ── pausing
+//	 │                          │ the log ends too early
+//	 └─── timer, seek ── pausingToAttach
+//
+// seek is the beginning of an attach, which gives up whatever is under way.
+type readState uint8
+
+const (
+	// notReading: nothing is outstanding, and a read may be sent.
+	notReading readState = iota
+	// reading: a Read is outstanding.
+	reading
+	// readingVoid: a Read is outstanding, and its answer will be ignored: the
+	// session has begun to attach since it was sent.
+	readingVoid
+	// pausing: the timer will fire, and the read is sent again.
+	pausing
+	// pausingToAttach: the timer will fire, and the session attaches again. The
+	// store's log ends below what the session has seen of it, which a marker
+	// will prove or disprove.
+	pausingToAttach
+)
+
+// reader is what a session reads from the store, one Read at a time.
+type reader struct {
+	aim      uint64 // sequence that the outstanding read should reach; 0: it asks for a presence only
+	asked    uint64 // sequence whose presence it asks for
+	state    readState
+	tries    uint8 // how often in a row it was sent again
+	second   bool  // the message that was asked for is not there: ask for an older one
+	consumer bool  // something was read since the session was live
+}
+
+// become makes every change of the state.
+func (r *reader) become(to readState) { r.state = to }
+
+// outstanding reports whether a Batch is to come.
+func (r *reader) outstanding() bool { return r.state == reading || r.state == readingVoid }
+
+// abandon gives up the read, because the session attaches anew. An answer that
+// is on its way will be void.
+func (r *reader) abandon() {
+	r.tries = 0
+	if r.outstanding() {
+		r.become(readingVoid)
+		return
+	}
+	r.become(notReading)
+}
+
+// read asks for what is missing, or for the anchor alone. It must be the last
+// step of an event: an owner may call Batch from within Effects.Read.
+func (s *Session) read(fx Effects) {
+	if s.reader.state != notReading || !s.open() {
+		return
+	}
+	if s.log.claimed {
+		s.log.cursor = s.confirm.floor // only markers were between floor and seen: read them again
+	}
+	t, n := s.log.target(), 0
+	if t == 0 && !s.log.doubt {
+		return
+	}
+	if t != 0 {
+		n = s.opts.batch()
+		if s.class == Acked {
+			n = min(n, s.opts.window()-s.confirm.sent.len())
+		}
+	}
+	from := s.log.cursor + 1
+	if s.log.doubt && s.log.youngest != 0 && s.log.anchor != 0 && t != 0 {
+		from = min(from, max(s.log.recheck, s.log.anchor+1)) // also what was taken since, to compare
+	}
+	s.reader.asked = s.witness(s.reader.second)
+	s.reader.second = false
+	s.reader.consumer, s.reader.aim = true, t
+	s.reader.become(reading)
+	fx.Read(from, s.reader.asked, n)
+}
+
+// Batch takes the answer to a Read.
+func (s *Session) Batch(b Batch, fx Effects) {
+	if !s.reader.outstanding() || !s.active() {
+		return
+	}
+	void := s.reader.state == readingVoid
+	s.reader.become(notReading)
+	switch {
+	case void:
+	case b.Err != nil || s.reader.asked != 0 && b.Anchor == Unchecked:
+		s.pause(pausing, FailedRead, fx)
+	default:
+		s.judged(s.judge(&b), &b, fx)
+	}
+	s.advance(fx)
+}
+
+// pause waits before the session reads, or attaches, again.
+func (s *Session) pause(to readState, why Event, fx Effects) {
+	fx.Count(why)
+	s.reader.become(to)
+	fx.Timer(s.opts.readDelay(s.reader.tries))
+	s.reader.tries = min(s.reader.tries+1, 63)
+}

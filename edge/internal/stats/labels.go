@@ -1,0 +1,190 @@
+package stats
+
+// word is the String of an enum with these words.
+func word(words []string, i uint8) string {
+	if int(i) < len(words) {
+		return words[i]
+	}
+	return "unknown"
+}
+
+// Lifecycle is a step in the life of a session.
+type Lifecycle uint8
+
+const (
+	Opened     Lifecycle = iota
+	Parked               // its socket is gone, and it waits in the directory
+	ParkFailed           // its last checkpoint stands
+	Resumed              // on this node
+	Released             // to another connection, which asked for it
+	Doubted              // another node's marker was seen
+	Lost                 // to another owner, which did not reach this node
+	Expired              // its time is over, or the directory has lost it
+
+	numLifecycles
+)
+
+var lifecycleWords = [numLifecycles]string{"opened", "parked", "park_failed", "resumed", "released", "doubted", "lost", "expired"}
+
+// String returns the metric label.
+func (l Lifecycle) String() string { return word(lifecycleWords[:], uint8(l)) }
+
+// Drop says what a bound or a rule of the node dropped or refused. Connections
+// that the connection layer drops have wire.Drop.
+type Drop uint8
+
+const (
+	DropBadOrder         Drop = iota // an order of another node that cannot be read
+	DropClientLog                    // the oldest entry of the clients' log
+	DropConsumerCleanup              // the end of a consumer: it ends by itself
+	DropDirectoryCleanup             // a write to the directory that tidies up
+	DropExpiry                       // word of a session's expiry
+	DropGivenAway                    // an answer that a loop remembers of a session it gave away
+	DropGuessTable                   // the count of guesses of all addresses
+	DropGuesses                      // a client that guessed too many ids
+	DropLateAnswer                   // an answer to a request whose client was gone
+	DropLiveQueue                    // live copies; they are read from the store
+	DropLookUp                       // a message for a session that is being looked up
+	DropNATSQueue                    // messages on a queue of nats.go
+	DropOpenTimeout                  // a client whose session could not be opened in time
+	DropOrigin                       // a client from an origin that is not allowed
+	DropPushSlow                     // a push past the mailbox to a client that does not read
+	DropReplayTable                  // a signed message that could be a repetition
+	DropSessionList                  // the end of list/wsdir
+	DropSlow                         // a client that does not read
+
+	numDrops
+)
+
+var dropWords = [numDrops]string{
+	DropBadOrder:         "bad_order",
+	DropClientLog:        "client_log",
+	DropConsumerCleanup:  "consumer_cleanup",
+	DropDirectoryCleanup: "directory_cleanup",
+	DropExpiry:           "expiry",
+	DropGivenAway:        "given_away",
+	DropGuessTable:       "guess_table",
+	DropGuesses:          "guesses",
+	DropLateAnswer:       "late_answer",
+	DropLiveQueue:        "live_queue",
+	DropLookUp:           "look_up",
+	DropNATSQueue:        "nats_queue",
+	DropOpenTimeout:      "open_timeout",
+	DropOrigin:           "origin",
+	DropPushSlow:         "push_slow",
+	DropReplayTable:      "replay_table",
+	DropSessionList:      "session_list",
+	DropSlow:             "slow",
+}
+
+// String returns the metric label.
+func (d Drop) String() string { return word(dropWords[:], uint8(d)) }
+
+// Request is how a [METHOD] request ended.
+type Request uint8
+
+const (
+	RequestAnswered Request = iota
+	RequestTimeout
+	RequestFailed  // NATS did not take it
+	RequestRefused // too many wait
+
+	numRequests
+)
+
+var requestWords = [numRequests]string{"answered", "timeout", "failed", "refused"}
+
+// String returns the metric label.
+func (r Request) String() string { return word(requestWords[:], uint8(r)) }
+
+// Write is how a write to the directory ended.
+type Write uint8
+
+const (
+	WriteOK     Write = iota
+	WriteFenced       // somebody else has written since
+	WriteError
+
+	numWrites
+)
+
+var writeWords = [numWrites]string{"ok", "fenced", "error"}
+
+// String returns the metric label.
+func (w Write) String() string { return word(writeWords[:], uint8(w)) }
+
+// Read is how a read of a mailbox ended.
+type Read uint8
+
+const (
+	ReadOK Read = iota
+	ReadError
+
+	numReads
+)
+
+var readWords = [numReads]string{"ok", "error"}
+
+// String returns the metric label.
+func (r Read) String() string { return word(readWords[:], uint8(r)) }
+
+// Op is an operation on NATS or JetStream.
+type Op uint8
+
+const (
+	// Those of a loop, which its outbox performs.
+
+	OpPublish     Op = iota // core NATS publish
+	OpStore                 // acknowledged publish to a mailbox
+	OpMark                  // marker into a mailbox
+	OpSubscribe             // to the live subject of a session
+	OpUnsubscribe           //
+	OpSave                  // directory entry, compare-and-swap
+	OpWork                  // acknowledged publish to a work queue
+	OpEvent                 // session event, at most once
+
+	// Those of the pool, which waits for answers.
+
+	OpRead   // of a mailbox
+	OpLookUp // of a session in the directory
+	OpSweep  // the last sequences of many mailboxes
+
+	numOps
+)
+
+var opWords = [numOps]string{"publish", "store", "mark", "subscribe", "unsubscribe", "save", "work", "event", "read", "look_up", "sweep"}
+
+// String returns the metric label.
+func (o Op) String() string { return word(opWords[:], uint8(o)) }
+
+// NATSEvent is something that the connection to NATS, or a stream, tells.
+type NATSEvent uint8
+
+const (
+	NATSDisconnected NATSEvent = iota
+	NATSReconnected
+	NATSLeader // a stream has a new one
+	NATSError
+
+	numNATSEvents
+)
+
+var natsEventWords = [numNATSEvents]string{"disconnected", "reconnected", "leader", "error"}
+
+// String returns the metric label.
+func (e NATSEvent) String() string { return word(natsEventWords[:], uint8(e)) }
+
+// Shed is what a node does to a client for lack of memory.
+type Shed uint8
+
+const (
+	ShedRefused Shed = iota
+	ShedClosed
+
+	numSheds
+)
+
+var shedWords = [numSheds]string{"refused", "closed"}
+
+// String returns the metric label.
+func (s Shed) String() string { return word(shedWords[:], uint8(s)) }
