@@ -10,11 +10,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+	"hydrant/bus/tracectx"
 	"hydrant/umf"
 )
-
-// ErrNotASession: an address that is neither a via nor sid@client:/.
-var ErrNotASession = errors.New("bus: not the address of a session")
 
 // NewMessage makes a message of this instance to an address. For a push the
 // address is the client's, or its via.
@@ -34,7 +34,7 @@ func (s *Service) Push(ctx context.Context, sid string, m *umf.Message) error {
 	}
 	ctx, span := s.sending(ctx, "push", &out)
 	_, err = s.store(ctx, sid, out)
-	EndSpan(span, err)
+	tracectx.End(span, err)
 	return err
 }
 
@@ -60,12 +60,12 @@ func (s *Service) PushAsync(ctx context.Context, sid string, m *umf.Message, don
 		return err
 	}
 	_, span := s.sending(ctx, "push", &out)
-	msg, err := out.message(sid)
+	msg, err := out.Message(sid)
 	if err == nil {
 		err = s.pushAsync(ctx, &push{svc: s, msg: msg, span: span, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)})
 	}
 	if err != nil {
-		EndSpan(span, err)
+		tracectx.End(span, err)
 	}
 	return err
 }
@@ -82,8 +82,8 @@ func (s *Service) pushAsync(ctx context.Context, p *push) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrOverload, ctx.Err())
 	}
-	if err := s.acks.publish(p.msg, p.acked); err != nil {
-		if !temporary(err) {
+	if err := s.acks.Publish(p.msg, p.acked); err != nil {
+		if !jet.Temporary(err) {
 			<-s.slots
 			return err
 		}
@@ -127,7 +127,7 @@ func (s *Service) PushAll(ctx context.Context, pushes []Push) []error {
 // PushLive sends a message past the mailbox: it is neither stored nor
 // acknowledged, and reaches the client only if it is connected and keeps up.
 func (s *Service) PushLive(sid string, m *umf.Message) error {
-	subject, err := LiveSubject(sid)
+	subject, err := scheme.LiveSubject(sid)
 	if err != nil {
 		return err
 	}
@@ -135,19 +135,19 @@ func (s *Service) PushLive(sid string, m *umf.Message) error {
 	if err != nil {
 		return err
 	}
-	return sendError(s.nc.Publish(subject, out.Payload))
+	return jet.SendError(s.nc.Publish(subject, out.Payload))
 }
 
 // outgoing makes what is published of a message.
-func (s *Service) outgoing(m *umf.Message) (Outgoing, error) {
+func (s *Service) outgoing(m *umf.Message) (jet.Outgoing, error) {
 	if err := m.Validate(); err != nil {
-		return Outgoing{}, fmt.Errorf("bus: %w", err)
+		return jet.Outgoing{}, fmt.Errorf("bus: %w", err)
 	}
 	text, err := m.AppendShort(nil)
 	if err != nil {
-		return Outgoing{}, fmt.Errorf("bus: %w", err)
+		return jet.Outgoing{}, fmt.Errorf("bus: %w", err)
 	}
-	out := Outgoing{Payload: text, Mid: m.Mid, Sender: s.cfg.Instance}
+	out := jet.Outgoing{Payload: text, Mid: m.Mid, Sender: s.cfg.Instance}
 	if ttl, ok := umf.Seconds(m.TTL); ok {
 		out.TTL = ttl
 	}
@@ -155,20 +155,20 @@ func (s *Service) outgoing(m *umf.Message) (Outgoing, error) {
 }
 
 // store publishes to a mailbox until it is acknowledged or ctx ends.
-func (s *Service) store(ctx context.Context, sid string, out Outgoing) (seq uint64, err error) {
-	m, err := out.message(sid)
+func (s *Service) store(ctx context.Context, sid string, out jet.Outgoing) (seq uint64, err error) {
+	m, err := out.Message(sid)
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := withDefaultTimeout(ctx, s.cfg.ReplyTimeout)
+	ctx, cancel := jet.WithDefaultTimeout(ctx, s.cfg.ReplyTimeout)
 	defer cancel()
 	first := true
-	err = retry(ctx, func(ctx context.Context) error {
+	err = jet.Retry(ctx, func(ctx context.Context) error {
 		if !first {
 			s.stats.Retried.Add(1)
 		}
 		first = false
-		seq, err = publishAcked(ctx, s.nc, m)
+		seq, err = jet.PublishAcked(ctx, s.nc, m)
 		return err
 	})
 	return seq, err
@@ -184,7 +184,7 @@ func sessionOf(address string) (sid string, err error) {
 	if a.Service != "client" {
 		_, sid, _ = a.Via()
 	}
-	if !ValidSID(sid) {
+	if !scheme.ValidSID(sid) {
 		return "", ErrNotASession
 	}
 	return sid, nil
@@ -206,7 +206,7 @@ type push struct {
 
 // acked ends an attempt: it succeeded, or it is repeated, or it is given up.
 func (p *push) acked(_ uint64, err error) {
-	if err == nil || !temporary(err) || p.svc.ctx.Err() != nil {
+	if err == nil || !jet.Temporary(err) || p.svc.ctx.Err() != nil {
 		p.finish(err)
 		return
 	}
@@ -222,7 +222,7 @@ func (p *push) acked(_ uint64, err error) {
 	p.msg = &again
 	time.AfterFunc(p.wait, func() {
 		p.svc.stats.Retried.Add(1)
-		if err := p.svc.acks.publish(p.msg, p.acked); err != nil {
+		if err := p.svc.acks.Publish(p.msg, p.acked); err != nil {
 			p.acked(0, err)
 		}
 	})
@@ -231,7 +231,7 @@ func (p *push) acked(_ uint64, err error) {
 // finish completes a push. It leaves the window last: who finds that empty, as
 // Stop does, may rely on done having returned.
 func (p *push) finish(err error) {
-	EndSpan(p.span, err)
+	tracectx.End(p.span, err)
 	p.done(err)
 	<-p.svc.slots
 }

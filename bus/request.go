@@ -8,6 +8,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+	"hydrant/bus/tracectx"
 	"hydrant/umf"
 )
 
@@ -81,7 +84,7 @@ func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 		return ErrNoReply
 	}
 	if !trace.SpanContextFromContext(ctx).IsValid() {
-		ctx = ExtractTrace(ctx, r.Header) // a reply is part of its message's trace in any case
+		ctx = tracectx.Extract(ctx, r.Header) // a reply is part of its message's trace in any case
 	}
 	ctx, span := r.svc.sending(ctx, "reply", &out)
 	if direct {
@@ -89,7 +92,7 @@ func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 	} else {
 		_, err = r.svc.store(ctx, sid, out)
 	}
-	EndSpan(span, err)
+	tracectx.End(span, err)
 	if err == nil {
 		r.answered.Store(true)
 	}
@@ -99,19 +102,19 @@ func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 // direct reports whether the answer goes to whoever waits for it on NATS, and
 // not to the mailbox of the session sid.
 func (r *Request) direct(sid string) bool {
-	return IsRequestReply(r.reply) || sid == "" && r.reply != ""
+	return scheme.IsRequestReply(r.reply) || sid == "" && r.reply != ""
 }
 
 // publish sends an answer to the reply subject.
-func (r *Request) publish(out Outgoing) error {
-	return sendError(r.svc.nc.PublishMsg(&nats.Msg{Subject: r.reply, Header: out.Header, Data: out.Payload}))
+func (r *Request) publish(out jet.Outgoing) error {
+	return jet.SendError(r.svc.nc.PublishMsg(&nats.Msg{Subject: r.reply, Header: out.Header, Data: out.Payload}))
 }
 
 // session is whose mailbox the answer goes to: that which the node has named,
 // else the one in the message's via; empty: neither.
 func (r *Request) session() string {
 	if r.Mailbox != "" {
-		if sid, err := ParseMailbox(r.Mailbox); err == nil {
+		if sid, err := scheme.ParseMailboxSubject(r.Mailbox); err == nil {
 			return sid
 		}
 	}
@@ -132,7 +135,7 @@ func (r *Request) refuse(f *Failure) error {
 	if err != nil {
 		return err
 	}
-	out.Header = InjectTrace(ExtractTrace(context.Background(), r.Header), nil)
+	out.Header = tracectx.Inject(tracectx.Extract(context.Background(), r.Header), nil)
 	sid := r.session()
 	switch {
 	case r.direct(sid):
@@ -140,9 +143,9 @@ func (r *Request) refuse(f *Failure) error {
 	case sid == "":
 		return ErrNoReply
 	}
-	nm, err := out.message(sid)
+	nm, err := out.Message(sid)
 	if err != nil {
 		return err
 	}
-	return r.svc.refusals.publish(nm, func(uint64, error) {})
+	return r.svc.refusals.Publish(nm, func(uint64, error) {})
 }

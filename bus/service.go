@@ -10,6 +10,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
 )
 
 // Handler handles one message. An error that it returns goes to the log and,
@@ -24,19 +27,19 @@ type Service struct {
 	// Immutable after NewService.
 	cfg      ServiceConfig
 	nc       *nats.Conn
-	acks     *acks         // of PushAsync
+	acks     *jet.Acks     // of PushAsync
 	slots    chan struct{} // a full buffer is a full window of them
-	refusals *acks         // apart, so that neither takes the other's room
+	refusals *jet.Acks     // apart, so that neither takes the other's room
 	tracing  tracing
 
 	// Written before Start, immutable after it.
 	byType map[string]Handler
 	other  Handler
 	routes []route
-	events map[SessionEvent]func(ctx context.Context, e Event)
+	events map[scheme.SessionEvent]func(ctx context.Context, e scheme.Event)
 	work   *workQueue
 
-	pool   *pool
+	lanes  *lanes
 	ctx    context.Context // of handlers; ends when Stop has finished
 	cancel context.CancelFunc
 	status chan nats.Status // closed by nats.go when Stop takes it back
@@ -79,21 +82,21 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	pushes, err := newAcks(nc, cfg.Window, min(cfg.ReplyTimeout, attemptTimeout))
+	pushes, err := jet.NewAcks(nc, cfg.Window, min(cfg.ReplyTimeout, jet.AttemptTimeout))
 	if err != nil {
 		return nil, err
 	}
-	refusals, err := newAcks(nc, cfg.Window, cfg.ReplyTimeout)
+	refusals, err := jet.NewAcks(nc, cfg.Window, cfg.ReplyTimeout)
 	if err != nil {
-		pushes.close()
+		pushes.Close()
 		return nil, err
 	}
 	s := &Service{
 		cfg: cfg, nc: nc, acks: pushes, refusals: refusals, tracing: cfg.tracing(),
 		byType:  make(map[string]Handler),
-		events:  make(map[SessionEvent]func(context.Context, Event)),
+		events:  make(map[scheme.SessionEvent]func(context.Context, scheme.Event)),
 		slots:   make(chan struct{}, cfg.Window),
-		pool:    newPool(cfg.Queue),
+		lanes:   newLanes(cfg.Queue),
 		started: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
@@ -102,8 +105,8 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 	s.watch.Go(func() {
 		for range s.status {
 			err := fmt.Errorf("%w: %w", ErrUnconfirmed, nats.ErrDisconnected)
-			pushes.fail(err)
-			refusals.fail(err)
+			pushes.Fail(err)
+			refusals.Fail(err)
 		}
 	})
 	return s, nil
@@ -163,7 +166,7 @@ func (s *Service) HandleMethod(method, path string, h Handler) error {
 
 // HandleEvent registers a handler for one kind of session event. One instance
 // of the service gets each event, at most once.
-func (s *Service) HandleEvent(what SessionEvent, h func(ctx context.Context, e Event)) error {
+func (s *Service) HandleEvent(what scheme.SessionEvent, h func(ctx context.Context, e scheme.Event)) error {
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
@@ -207,7 +210,7 @@ func (s *Service) Start() error {
 	}
 	s.state = serviceRunning
 	s.mu.Unlock()
-	s.pool.start(s.cfg.Concurrency)
+	s.lanes.start(s.cfg.Concurrency)
 	err := s.subscribe()
 	close(s.started)
 	if err != nil {
@@ -221,11 +224,11 @@ func (s *Service) Start() error {
 // subscribe joins the queue group, makes the instance known, and starts the
 // work queue.
 func (s *Service) subscribe() error {
-	svcSubject, err := ServiceSubject(s.cfg.Name)
+	svcSubject, err := scheme.ServiceSubject(s.cfg.Name)
 	if err != nil {
 		return err
 	}
-	instSubject, err := InstanceSubject(s.cfg.Name, s.cfg.Instance)
+	instSubject, err := scheme.InstanceSubject(s.cfg.Name, s.cfg.Instance)
 	if err != nil {
 		return err
 	}
@@ -263,7 +266,7 @@ func (s *Service) subscribe() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.ReplyTimeout)
 	defer cancel()
 	if err := s.nc.FlushWithContext(ctx); err != nil {
-		return requestError(err)
+		return jet.RequestError(err)
 	}
 	return nil
 }
