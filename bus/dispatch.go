@@ -176,13 +176,9 @@ func (f *Failure) body() failureBody { return failureBody{Error: f.Text, Code: f
 // subscribeEvents subscribes the event handlers.
 func (s *Service) subscribeEvents() error {
 	for what, h := range s.events {
-		subject, err := scheme.EventWildcard(what)
-		if err != nil {
-			return err
-		}
-		sub, err := s.nc.QueueSubscribe(subject, s.cfg.Name, func(m *nats.Msg) {
-			e, err := ParseEventMsg(m)
-			if err != nil || !s.lanes.offer(e.Session, func() { s.handleEvent(h, e) }) {
+		sub, err := s.nc.QueueSubscribe(scheme.EventWildcard(what), s.cfg.Name, func(m *nats.Msg) {
+			e, err := scheme.ParseEvent(m.Subject, m.Data)
+			if err != nil || !s.lanes.offer(string(e.Session), func() { s.handleEvent(h, e) }) {
 				s.stats.Rejected.Add(1)
 			}
 		})
@@ -195,7 +191,7 @@ func (s *Service) subscribeEvents() error {
 }
 
 // handleEvent runs on a worker.
-func (s *Service) handleEvent(h func(context.Context, scheme.Event), e scheme.Event) {
+func (s *Service) handleEvent(h func(context.Context, Event), e Event) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.HandlerTimeout)
 	defer cancel()
 	err := s.call(ctx, func(ctx context.Context, _ *Request) error {

@@ -1,27 +1,21 @@
 package bus
 
 import (
-	"encoding/json"
-	"fmt"
-
-	"github.com/nats-io/nats.go"
-
 	"hydrant/bus/scheme"
 )
 
-// ParseEventMsg reads a session event. Kind and session are the subject's;
-// contradictions in the text are errors.
-func ParseEventMsg(m *nats.Msg) (scheme.Event, error) {
-	what, sid, err := scheme.ParseEventSubject(m.Subject)
-	if err != nil {
-		return scheme.Event{}, err
-	}
-	var e scheme.Event
-	if err := json.Unmarshal(m.Data, &e); err != nil {
-		return scheme.Event{}, fmt.Errorf("bus: event: %w", err)
-	}
-	if e.What != what || e.Session != sid {
-		return scheme.Event{}, fmt.Errorf("bus: event: %w: %q", scheme.ErrBadSubject, m.Subject)
-	}
-	return e, nil
-}
+// Event tells services what happened to a session. Events are delivered at
+// most once.
+type Event = scheme.Event
+
+// SessionEvent says what happened to a session.
+type SessionEvent = scheme.SessionEvent
+
+// The session events; see the constants of package scheme for when they come.
+const (
+	SessionOpened  = scheme.SessionOpened
+	SessionParked  = scheme.SessionParked
+	SessionResumed = scheme.SessionResumed
+	SessionExpired = scheme.SessionExpired
+	SessionClosed  = scheme.SessionClosed
+)

@@ -105,11 +105,11 @@ func ExampleService_Push() {
 
 	sid := scheme.NewSID() // of a session that a client has, usually from Request.Session
 	for _, text := range []string{"one", "two", "three"} {
-		m, err := svc.NewMessage(sid+"@client:/", text)
+		m, err := svc.NewMessage(string(sid)+"@client:/", text)
 		if err != nil {
 			log.Fatal(err)
 		}
-		if err := svc.Push(ctx, sid, m); err != nil {
+		if err := svc.Push(ctx, string(sid), m); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -28,6 +28,14 @@ func (s *Service) NewMessage(to string, body any) (*umf.Message, error) {
 // arrives once all the same. The message's own ttl, if it has one, bounds how
 // long it waits.
 func (s *Service) Push(ctx context.Context, sid string, m *umf.Message) error {
+	session, err := scheme.ParseSID(sid)
+	if err != nil {
+		return err
+	}
+	return s.push(ctx, session, m)
+}
+
+func (s *Service) push(ctx context.Context, sid scheme.SID, m *umf.Message) error {
 	out, err := s.outgoing(m)
 	if err != nil {
 		return err
@@ -45,7 +53,7 @@ func (s *Service) PushVia(ctx context.Context, via string, m *umf.Message) error
 	if err != nil {
 		return err
 	}
-	return s.Push(ctx, sid, m)
+	return s.push(ctx, sid, m)
 }
 
 // PushAsync is Push without the wait: done is called exactly once, in general
@@ -55,16 +63,17 @@ func (s *Service) PushVia(ctx context.Context, via string, m *umf.Message) error
 // not called. Messages to one session keep their order unless one has to be
 // repeated.
 func (s *Service) PushAsync(ctx context.Context, sid string, m *umf.Message, done func(err error)) error {
+	session, err := scheme.ParseSID(sid)
+	if err != nil {
+		return err
+	}
 	out, err := s.outgoing(m)
 	if err != nil {
 		return err
 	}
 	_, span := s.sending(ctx, "push", &out)
-	msg, err := out.Message(sid)
-	if err == nil {
-		err = s.pushAsync(ctx, &push{svc: s, msg: msg, span: span, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)})
-	}
-	if err != nil {
+	p := &push{svc: s, msg: out.For(session), span: span, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)}
+	if err = s.pushAsync(ctx, p); err != nil {
 		tracectx.End(span, err)
 	}
 	return err
@@ -127,7 +136,7 @@ func (s *Service) PushAll(ctx context.Context, pushes []Push) []error {
 // PushLive sends a message past the mailbox: it is neither stored nor
 // acknowledged, and reaches the client only if it is connected and keeps up.
 func (s *Service) PushLive(sid string, m *umf.Message) error {
-	subject, err := scheme.LiveSubject(sid)
+	session, err := scheme.ParseSID(sid)
 	if err != nil {
 		return err
 	}
@@ -135,7 +144,7 @@ func (s *Service) PushLive(sid string, m *umf.Message) error {
 	if err != nil {
 		return err
 	}
-	return jet.SendError(s.nc.Publish(subject, out.Payload))
+	return jet.SendError(s.nc.Publish(scheme.LiveSubject(session), out.Payload))
 }
 
 // outgoing makes what is published of a message.
@@ -155,11 +164,8 @@ func (s *Service) outgoing(m *umf.Message) (jet.Outgoing, error) {
 }
 
 // store publishes to a mailbox until it is acknowledged or ctx ends.
-func (s *Service) store(ctx context.Context, sid string, out jet.Outgoing) (seq uint64, err error) {
-	m, err := out.Message(sid)
-	if err != nil {
-		return 0, err
-	}
+func (s *Service) store(ctx context.Context, sid scheme.SID, out jet.Outgoing) (seq uint64, err error) {
+	m := out.For(sid)
 	ctx, cancel := jet.WithDefaultTimeout(ctx, s.cfg.ReplyTimeout)
 	defer cancel()
 	first := true
@@ -175,16 +181,17 @@ func (s *Service) store(ctx context.Context, sid string, out jet.Outgoing) (seq 
 }
 
 // sessionOf is the session that an address means.
-func sessionOf(address string) (sid string, err error) {
+func sessionOf(address string) (scheme.SID, error) {
 	a, err := umf.ParseAddress(address)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotASession, err)
 	}
-	sid = a.Instance
+	text := a.Instance
 	if a.Service != "client" {
-		_, sid, _ = a.Via()
+		_, text, _ = a.Via()
 	}
-	if !scheme.ValidSID(sid) {
+	sid, err := scheme.ParseSID(text)
+	if err != nil {
 		return "", ErrNotASession
 	}
 	return sid, nil

@@ -101,7 +101,7 @@ func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 
 // direct reports whether the answer goes to whoever waits for it on NATS, and
 // not to the mailbox of the session sid.
-func (r *Request) direct(sid string) bool {
+func (r *Request) direct(sid scheme.SID) bool {
 	return scheme.IsRequestReply(r.reply) || sid == "" && r.reply != ""
 }
 
@@ -112,7 +112,7 @@ func (r *Request) publish(out jet.Outgoing) error {
 
 // session is whose mailbox the answer goes to: that which the node has named,
 // else the one in the message's via; empty: neither.
-func (r *Request) session() string {
+func (r *Request) session() scheme.SID {
 	if r.Mailbox != "" {
 		if sid, err := scheme.ParseMailboxSubject(r.Mailbox); err == nil {
 			return sid
@@ -143,9 +143,5 @@ func (r *Request) refuse(f *Failure) error {
 	case sid == "":
 		return ErrNoReply
 	}
-	nm, err := out.Message(sid)
-	if err != nil {
-		return err
-	}
-	return r.svc.refusals.Publish(nm, func(uint64, error) {})
+	return r.svc.refusals.Publish(out.For(sid), func(uint64, error) {})
 }

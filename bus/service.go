@@ -26,6 +26,8 @@ type Handler func(ctx context.Context, r *Request) error
 type Service struct {
 	// Immutable after NewService.
 	cfg      ServiceConfig
+	name     scheme.Service  // cfg.Name
+	instance scheme.Instance // cfg.Instance
 	nc       *nats.Conn
 	acks     *jet.Acks     // of PushAsync
 	slots    chan struct{} // a full buffer is a full window of them
@@ -36,7 +38,7 @@ type Service struct {
 	byType map[string]Handler
 	other  Handler
 	routes []route
-	events map[scheme.SessionEvent]func(ctx context.Context, e scheme.Event)
+	events map[SessionEvent]func(ctx context.Context, e Event)
 	work   *workQueue
 
 	lanes  *lanes
@@ -82,6 +84,10 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
+	name, instance, err := cfg.names()
+	if err != nil {
+		return nil, err
+	}
 	pushes, err := jet.NewAcks(nc, cfg.Window, min(cfg.ReplyTimeout, jet.AttemptTimeout))
 	if err != nil {
 		return nil, err
@@ -92,9 +98,9 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		cfg: cfg, nc: nc, acks: pushes, refusals: refusals, tracing: cfg.tracing(),
+		cfg: cfg, name: name, instance: instance, nc: nc, acks: pushes, refusals: refusals, tracing: cfg.tracing(),
 		byType:  make(map[string]Handler),
-		events:  make(map[scheme.SessionEvent]func(context.Context, scheme.Event)),
+		events:  make(map[SessionEvent]func(context.Context, Event)),
 		slots:   make(chan struct{}, cfg.Window),
 		lanes:   newLanes(cfg.Queue),
 		started: make(chan struct{}),
@@ -166,7 +172,7 @@ func (s *Service) HandleMethod(method, path string, h Handler) error {
 
 // HandleEvent registers a handler for one kind of session event. One instance
 // of the service gets each event, at most once.
-func (s *Service) HandleEvent(what scheme.SessionEvent, h func(ctx context.Context, e scheme.Event)) error {
+func (s *Service) HandleEvent(what SessionEvent, h func(ctx context.Context, e Event)) error {
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
@@ -224,14 +230,6 @@ func (s *Service) Start() error {
 // subscribe joins the queue group, makes the instance known, and starts the
 // work queue.
 func (s *Service) subscribe() error {
-	svcSubject, err := scheme.ServiceSubject(s.cfg.Name)
-	if err != nil {
-		return err
-	}
-	instSubject, err := scheme.InstanceSubject(s.cfg.Name, s.cfg.Instance)
-	if err != nil {
-		return err
-	}
 	m, err := micro.AddService(s.nc, micro.Config{
 		Name:         s.cfg.Name,
 		Version:      s.cfg.Version,
@@ -247,8 +245,8 @@ func (s *Service) subscribe() error {
 	// without waiting, so nothing piles up before it.
 	take := micro.HandlerFunc(s.enqueue)
 	err = errors.Join(
-		m.AddEndpoint("service", take, micro.WithEndpointSubject(svcSubject), micro.WithEndpointQueueGroup(s.cfg.Name)),
-		m.AddEndpoint("instance", take, micro.WithEndpointSubject(instSubject), micro.WithEndpointQueueGroupDisabled()),
+		m.AddEndpoint("service", take, micro.WithEndpointSubject(scheme.ServiceSubject(s.name)), micro.WithEndpointQueueGroup(s.cfg.Name)),
+		m.AddEndpoint("instance", take, micro.WithEndpointSubject(scheme.InstanceSubject(s.name, s.instance)), micro.WithEndpointQueueGroupDisabled()),
 	)
 	if err != nil {
 		return fmt.Errorf("bus: service: %w", err)

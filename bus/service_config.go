@@ -2,8 +2,6 @@ package bus
 
 import (
 	"cmp"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -58,7 +56,7 @@ type ServiceConfig struct {
 
 func (c *ServiceConfig) defaults() error {
 	c.Version = cmp.Or(c.Version, "0.0.0")
-	c.Instance = cmp.Or(c.Instance, newInstanceID())
+	c.Instance = cmp.Or(c.Instance, string(scheme.NewInstance()))
 	c.Concurrency = cmp.Or(c.Concurrency, 64)
 	c.Queue = cmp.Or(c.Queue, 32768)
 	c.Window = cmp.Or(c.Window, 1024)
@@ -66,15 +64,23 @@ func (c *ServiceConfig) defaults() error {
 	c.ReplyTimeout = cmp.Or(c.ReplyTimeout, 10*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 30*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
-	switch {
-	case !scheme.ValidService(c.Name):
-		return fmt.Errorf("%w: %w", ErrServiceConfig, scheme.BadName(scheme.ErrBadService, c.Name))
-	case !scheme.ValidInstance(c.Instance):
-		return fmt.Errorf("%w: %w", ErrServiceConfig, scheme.BadName(scheme.ErrBadInstance, c.Instance))
-	case c.Concurrency < 1 || c.Queue < 1 || c.Window < 1:
+	if c.Concurrency < 1 || c.Queue < 1 || c.Window < 1 {
 		return fmt.Errorf("%w: negative bound", ErrServiceConfig)
 	}
 	return nil
+}
+
+// names checks the names of a service and of its instance.
+func (c *ServiceConfig) names() (scheme.Service, scheme.Instance, error) {
+	name, err := scheme.ParseService(c.Name)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrServiceConfig, err)
+	}
+	instance, err := scheme.ParseInstance(c.Instance)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrServiceConfig, err)
+	}
+	return name, instance, nil
 }
 
 // tracing is what the service's spans are made with.
@@ -85,21 +91,13 @@ func (c *ServiceConfig) tracing() tracing {
 	return tracing{tracer: otel.GetTracerProvider().Tracer(tracerName)}
 }
 
-func newInstanceID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
-
 // metadata is what discovery shows of this instance.
 func (s *Service) metadata() map[string]string {
 	routes := make([]string, len(s.routes))
 	for i, r := range s.routes {
 		routes[i] = r.String()
 	}
-	m := map[string]string{
-		scheme.MetaKind: scheme.KindService, scheme.MetaInstance: s.cfg.Instance, scheme.MetaHost: scheme.Hostname(),
-	}
+	m := scheme.Metadata(scheme.KindService, s.cfg.Instance)
 	if len(routes) > 0 {
 		m[scheme.MetaRoutes] = strings.Join(routes, " ")
 	}

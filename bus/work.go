@@ -103,7 +103,7 @@ func (w *workQueue) consumer(ctx context.Context) (c jetstream.Consumer, err err
 	err = jet.Retry(ctx, func(ctx context.Context) (err error) {
 		c, err = w.js.CreateOrUpdateConsumer(ctx, scheme.WorkStream, jetstream.ConsumerConfig{
 			Durable:       w.svc.cfg.Name,
-			FilterSubject: scheme.PrefixWork + w.svc.cfg.Name,
+			FilterSubject: scheme.WorkSubject(w.svc.name),
 			AckPolicy:     jetstream.AckExplicitPolicy,
 			AckWait:       w.opts.AckWait,
 			MaxDeliver:    -1, // counted here: the server would leave the message in the queue for ever

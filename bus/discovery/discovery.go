@@ -31,7 +31,7 @@ const (
 // Instance is one running instance of a service, or a node.
 type Instance struct {
 	// Service name; for nodes the name that clients call the edge by.
-	Service string
+	Service scheme.Service
 	// ID is the instance id, or node id; for a service that does not use this
 	// kit, NATS' id for it.
 	ID       string
@@ -186,20 +186,24 @@ func collect(sub *nats.Subscription) (list []Instance, cut bool, err error) {
 // this scheme's subjects, are not of interest.
 func parseInstance(data []byte) (Instance, bool) {
 	var info micro.Info
-	if json.Unmarshal(data, &info) != nil || !scheme.ValidService(info.Name) {
+	if json.Unmarshal(data, &info) != nil {
+		return Instance{}, false
+	}
+	service, err := scheme.ParseService(info.Name)
+	if err != nil {
 		return Instance{}, false
 	}
 	in := Instance{
-		Service: info.Name, ID: info.ID, Version: info.Version,
+		Service: service, ID: info.ID, Version: info.Version,
 		Host: info.Metadata[scheme.MetaHost], Kind: info.Metadata[scheme.MetaKind], Metadata: info.Metadata,
 		Routes: strings.Fields(info.Metadata[scheme.MetaRoutes]),
 	}
-	if id := info.Metadata[scheme.MetaInstance]; scheme.ValidInstance(id) {
-		in.ID = id
+	if id, err := scheme.ParseInstance(info.Metadata[scheme.MetaInstance]); err == nil {
+		in.ID = string(id)
 	}
 	takes := slices.ContainsFunc(info.Endpoints, func(e micro.EndpointInfo) bool {
 		name, err := scheme.ParseServiceSubject(e.Subject)
-		return err == nil && name == info.Name
+		return err == nil && name == service
 	})
 	switch {
 	case in.Kind == scheme.KindNode:

@@ -12,10 +12,10 @@ import (
 // NodeInfo is what a node tells about itself.
 type NodeInfo struct {
 	// ID is the node id.
-	ID string
+	ID scheme.NodeID
 	// Service is the name that clients call the edge by ("hydra-router"), the
 	// same for all nodes.
-	Service string
+	Service scheme.Service
 	Version string
 }
 
@@ -26,22 +26,15 @@ type Node struct{ micro micro.Service }
 // [Discovery]. It has one endpoint, on NodeSubject, whose handler is orders: it
 // runs on a NATS goroutine and must only enqueue.
 func RegisterNode(nc *nats.Conn, info NodeInfo, orders func(m micro.Request)) (*Node, error) {
-	subject, err := scheme.NodeSubject(info.ID)
-	if err != nil {
-		return nil, err
-	}
-	if !scheme.ValidService(info.Service) {
-		return nil, scheme.BadName(scheme.ErrBadService, info.Service)
-	}
 	m, err := micro.AddService(nc, micro.Config{
-		Name: info.Service, Version: info.Version, Description: "Hydrant edge node",
-		Metadata: map[string]string{scheme.MetaKind: scheme.KindNode, scheme.MetaInstance: info.ID, scheme.MetaHost: scheme.Hostname()},
+		Name: string(info.Service), Version: info.Version, Description: "Hydrant edge node",
+		Metadata: scheme.Metadata(scheme.KindNode, string(info.ID)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bus: node: %w", err)
 	}
 	err = m.AddEndpoint("node", micro.HandlerFunc(orders),
-		micro.WithEndpointSubject(subject), micro.WithEndpointQueueGroupDisabled())
+		micro.WithEndpointSubject(scheme.NodeSubject(info.ID)), micro.WithEndpointQueueGroupDisabled())
 	if err != nil {
 		_ = m.Stop() // the first error says more
 		return nil, fmt.Errorf("bus: node: %w", err)

@@ -11,7 +11,7 @@ func TestAllocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, _ := LiveSubject(sid)
+	live := LiveSubject(sid)
 	for _, c := range []struct {
 		name string
 		max  float64
@@ -20,8 +20,8 @@ func TestAllocs(t *testing.T) {
 		{"ParseReplySubject", 1, func() { _, _, _, _ = ParseReplySubject(reply) }}, // the mid with its quotes
 		{"ParseLiveSubject", 0, func() { _, _ = ParseLiveSubject(live) }},
 		{"IsRequestReply", 0, func() { IsRequestReply(live) }},
-		{"StreamIndexOf", 0, func() { StreamIndexOf(sid, 16) }},
-		{"MailboxSubject", 1, func() { MailboxSubject(sid) }},
+		{"StreamIndexOf", 0, func() { _ = StreamIndexOf(sid, 16) }},
+		{"MailboxSubject", 1, func() { _ = MailboxSubject(sid) }},
 		{"ReplySubject", 2, func() { _, _ = ReplySubject(node, sid, `"m-1"`) }},
 	} {
 		if got := testing.AllocsPerRun(100, c.f); got > c.max {

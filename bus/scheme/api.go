@@ -1,10 +1,6 @@
 package scheme
 
-// The part of the JetStream API that is asked directly. nats.go's jetstream
-// package creates streams here, and nothing else: it reads messages from
-// whichever replica answers, but a message's absence is proved by the stream's
-// leader only, and it has no consumers without a goroutine and a subscription
-// of their own.
+// Subjects of JetStream's own that nodes use, less the names at their ends.
 const (
 	APIPrefix         = "$JS.API."
 	APIMsgGet         = APIPrefix + "STREAM.MSG.GET."

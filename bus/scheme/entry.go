@@ -29,7 +29,7 @@ func (s State) String() string {
 // the revision under which it was read or written.
 type Entry struct {
 	// Node that has, or had last, the session's socket.
-	Node  string
+	Node  NodeID
 	State State
 	// Holder is a random number of the attachment that owns the session: it
 	// tells one socket's ownership from another's, also on the same node.
@@ -55,9 +55,9 @@ type Entry struct {
 // entryJSON is the stored form: short keys, since there is one for every
 // session and it is rewritten with every checkpoint.
 type entryJSON struct {
-	Node     string  `json:"n"`
+	Node     NodeID  `json:"n"`
 	State    State   `json:"s"`
-	Fence    uint64  `json:"w,omitempty"`
+	Holder   uint64  `json:"w,omitempty"`
 	Start    uint64  `json:"b,omitempty"`
 	Floor    uint64  `json:"f,omitempty"`
 	Seen     *uint64 `json:"e,omitempty"` // absent: as Floor
@@ -70,7 +70,7 @@ type entryJSON struct {
 // MarshalJSON writes the stored form.
 func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
-		Node: e.Node, State: e.State, Fence: e.Holder, Start: e.Start, Floor: e.Floor, Token: e.TokenHash,
+		Node: e.Node, State: e.State, Holder: e.Holder, Start: e.Start, Floor: e.Floor, Token: e.TokenHash,
 		Identity: e.Identity, Acked: e.Acked,
 	}
 	if e.Seen != e.Floor {
@@ -88,14 +88,14 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	if !ValidNodeID(j.Node) {
-		return BadName(ErrBadNode, j.Node)
+	if !validNodeID(string(j.Node)) {
+		return badName(ErrBadNode, string(j.Node))
 	}
 	if j.State != StateLive && j.State != StateParked {
 		return fmt.Errorf("bus: session state %d", j.State)
 	}
 	*e = Entry{
-		Node: j.Node, State: j.State, Holder: j.Fence, Start: j.Start, Floor: j.Floor, Seen: j.Floor, TokenHash: j.Token,
+		Node: j.Node, State: j.State, Holder: j.Holder, Start: j.Start, Floor: j.Floor, Seen: j.Floor, TokenHash: j.Token,
 		Identity: j.Identity, Acked: j.Acked,
 	}
 	if j.Seen != nil {

@@ -1,6 +1,8 @@
 package scheme
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -8,14 +10,34 @@ import (
 // most once.
 type Event struct {
 	What    SessionEvent `json:"what"`
-	Session string       `json:"session"`
+	Session SID          `json:"session"`
 	// Node where it happened.
-	Node string `json:"node"`
+	Node NodeID `json:"node"`
 	// Identity that the client proved; empty: none.
 	Identity string `json:"identity,omitempty"`
 	// Why, for parked, expired and closed: one word.
 	Why  string    `json:"why,omitempty"`
 	Time time.Time `json:"time"`
+}
+
+// ParseEvent reads an event from its subject and text. Kind and session are the
+// subject's; a text that contradicts it is an error.
+func ParseEvent(subject string, text []byte) (Event, error) {
+	what, sid, err := ParseEventSubject(subject)
+	if err != nil {
+		return Event{}, err
+	}
+	var e Event
+	if err := json.Unmarshal(text, &e); err != nil {
+		return Event{}, fmt.Errorf("bus: event: %w", err)
+	}
+	if e.What != what || e.Session != sid {
+		return Event{}, fmt.Errorf("bus: event: %w: %q", ErrBadSubject, subject)
+	}
+	if !validNodeID(string(e.Node)) {
+		return Event{}, fmt.Errorf("bus: event: %w", badName(ErrBadNode, string(e.Node)))
+	}
+	return e, nil
 }
 
 // SessionEvent says what happened to a session.

@@ -7,11 +7,11 @@ import (
 )
 
 func TestNewSID(t *testing.T) {
-	seen := make(map[string]bool)
+	seen := make(map[SID]bool)
 	first := make(map[byte]bool)
 	for range 2000 {
 		sid := NewSID()
-		if !ValidSID(sid) || seen[sid] {
+		if !validSID(string(sid)) || seen[sid] {
 			t.Fatalf("%q", sid)
 		}
 		seen[sid] = true
@@ -23,7 +23,7 @@ func TestNewSID(t *testing.T) {
 }
 
 func TestNewNodeID(t *testing.T) {
-	if id := NewNodeID(); !ValidNodeID(id) || id == NewNodeID() {
+	if id := NewNodeID(); !validNodeID(string(id)) || id == NewNodeID() {
 		t.Fatal(id)
 	}
 }
@@ -37,13 +37,13 @@ func TestValidNames(t *testing.T) {
 		yes   []string
 		no    []string
 	}{
-		{"sid", ValidSID, []string{sid, "zyxwvutsrqponmlkjihgfe2345"},
+		{"sid", validSID, []string{sid, "zyxwvutsrqponmlkjihgfe2345"},
 			[]string{"", sid[1:], sid + "a", "A" + sid[1:], "1" + sid[1:], "8" + sid[1:], "." + sid[1:], "*" + sid[1:], "\x00" + sid[1:], "-" + sid[1:]}},
-		{"node", ValidNodeID, []string{node, "0123456789abcdef0123456789abcdef"},
+		{"node", validNodeID, []string{node, "0123456789abcdef0123456789abcdef"},
 			[]string{"", node[1:], node + "0", "g" + node[1:], "A" + node[1:], ">" + node[1:]}},
-		{"service", ValidService, []string{"a", "Echo-svcs_2", strings.Repeat("x", MaxName)},
+		{"service", ValidName, []string{"a", "Echo-svcs_2", strings.Repeat("x", MaxName)},
 			[]string{"", "a.b", "*", ">", "a b", "a\n", "$JS", "é", "a:b", strings.Repeat("x", MaxName+1), strings.Repeat("x", 5000)}},
-		{"instance", ValidInstance, []string{"0f", "A_-9"}, []string{"", "a.b", "x>", "\x00"}},
+		{"instance", ValidName, []string{"0f", "A_-9"}, []string{"", "a.b", "x>", "\x00"}},
 	} {
 		for _, s := range c.yes {
 			if !c.valid(s) {
@@ -59,7 +59,7 @@ func TestValidNames(t *testing.T) {
 }
 
 func TestBadNameIsCut(t *testing.T) {
-	_, err := ServiceSubject(strings.Repeat("\n", 1<<20))
+	_, err := ParseService(strings.Repeat("\n", 1<<20))
 	if !errors.Is(err, ErrBadService) || len(err.Error()) > 400 || strings.Contains(err.Error(), "\n") {
 		t.Fatalf("%.500s", err)
 	}

@@ -4,7 +4,7 @@ import (
 	"os"
 )
 
-// Metadata keys that the kit sets.
+// Keys of the metadata in service discovery.
 const (
 	MetaInstance = "instance"
 	MetaHost     = "hostname"
@@ -18,10 +18,11 @@ const (
 	KindNode    = "node"
 )
 
-func Hostname() string {
-	h, err := os.Hostname()
+// Metadata is what a participant tells of itself to those who look for it.
+func Metadata(kind, instance string) map[string]string {
+	host, err := os.Hostname()
 	if err != nil {
-		return ""
+		host = "" // it is for people
 	}
-	return h
+	return map[string]string{MetaKind: kind, MetaInstance: instance, MetaHost: host}
 }

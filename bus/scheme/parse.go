@@ -1,128 +1,109 @@
 package scheme
 
 import (
-	"fmt"
-	"strconv"
+	"encoding/base64"
 	"strings"
 )
 
 // Every parser accepts exactly what its builder writes.
 
 // ParseServiceSubject is the inverse of [ServiceSubject].
-func ParseServiceSubject(subject string) (service string, err error) {
+func ParseServiceSubject(subject string) (Service, error) {
 	rest, ok := strings.CutPrefix(subject, PrefixService)
-	if !ok || !ValidService(rest) {
-		return "", BadName(ErrBadSubject, subject)
+	if !ok || !ValidName(rest) {
+		return "", badName(ErrBadSubject, subject)
 	}
-	return rest, nil
+	return Service(rest), nil
 }
 
 // ParseInstanceSubject is the inverse of [InstanceSubject].
-func ParseInstanceSubject(subject string) (service, instance string, err error) {
+func ParseInstanceSubject(subject string) (Service, Instance, error) {
 	rest, ok := strings.CutPrefix(subject, PrefixInstance)
-	if ok {
-		service, instance, ok = strings.Cut(rest, ".")
+	service, instance, _ := strings.Cut(rest, ".")
+	if !ok || !ValidName(service) || !ValidName(instance) {
+		return "", "", badName(ErrBadSubject, subject)
 	}
-	if !ok || !ValidService(service) || !ValidInstance(instance) {
-		return "", "", BadName(ErrBadSubject, subject)
-	}
-	return service, instance, nil
+	return Service(service), Instance(instance), nil
 }
 
 // ParseMailboxSubject is the inverse of [MailboxSubject].
-func ParseMailboxSubject(subject string) (sid string, err error) { return ParseSID(PrefixOut, subject) }
+func ParseMailboxSubject(subject string) (SID, error) { return parseSIDSubject(PrefixOut, subject) }
 
 // ParseLiveSubject is the inverse of [LiveSubject].
-func ParseLiveSubject(subject string) (sid string, err error) { return ParseSID(PrefixLive, subject) }
+func ParseLiveSubject(subject string) (SID, error) { return parseSIDSubject(PrefixLive, subject) }
 
-// ParseSID reads "<c>.<sid>" after prefix, where c is the first character.
-func ParseSID(prefix, subject string) (string, error) {
+// ParseGoneSubject reads where the server tells that a session's message of
+// [ExpirySubject] has become too old.
+func ParseGoneSubject(subject string) (SID, error) { return parseSIDSubject(PrefixGone, subject) }
+
+func parseSIDSubject(prefix, subject string) (SID, error) {
 	rest, ok := strings.CutPrefix(subject, prefix)
-	if !ok || len(rest) != SIDLen+2 || rest[1] != '.' || rest[0] != rest[2] || !ValidSID(rest[2:]) {
-		return "", BadName(ErrBadSubject, subject)
+	if !ok || !validSIDTail(rest) {
+		return "", badName(ErrBadSubject, subject)
 	}
-	return rest[2:], nil
+	return SID(rest[2:]), nil
+}
+
+// validSIDTail is "<c>.<sid>", where c is the first character.
+func validSIDTail(s string) bool {
+	return len(s) == SIDLen+2 && s[1] == '.' && s[0] == s[2] && validSID(s[2:])
 }
 
 // ParseReplySubject is the inverse of [ReplySubject]: mid is raw JSON text.
-func ParseReplySubject(subject string) (node, sid, mid string, err error) {
+func ParseReplySubject(subject string) (node NodeID, sid SID, mid string, err error) {
 	rest, ok := strings.CutPrefix(subject, PrefixReply)
 	const fixed = NodeIDLen + 1 + 2 + SIDLen + 1
 	if !ok || len(rest) <= fixed || rest[NodeIDLen] != '.' || rest[fixed-1] != '.' {
-		return "", "", "", BadName(ErrBadSubject, subject)
+		return "", "", "", badName(ErrBadSubject, subject)
 	}
-	node = rest[:NodeIDLen]
-	sid, err = ParseSID("", rest[NodeIDLen+1:fixed-1])
+	tail := rest[NodeIDLen+1 : fixed-1]
 	mid, ok = parseMidToken(rest[fixed:])
-	if !ok || err != nil || !ValidNodeID(node) {
-		return "", "", "", BadName(ErrBadSubject, subject)
+	if !ok || !validNodeID(rest[:NodeIDLen]) || !validSIDTail(tail) {
+		return "", "", "", badName(ErrBadSubject, subject)
 	}
-	return node, sid, mid, nil
+	return NodeID(rest[:NodeIDLen]), SID(tail[2:]), mid, nil
 }
 
-// ParseRequestSubject is the inverse of [RequestSubject].
-func ParseRequestSubject(subject string) (node, id string, err error) {
-	rest, ok := strings.CutPrefix(subject, PrefixRequest)
-	if ok {
-		node, id, ok = strings.Cut(rest, ".")
+// parseMidToken is the inverse of appendMidToken; it accepts only what that
+// function writes.
+func parseMidToken(t string) (mid string, ok bool) {
+	if t == "" {
+		return "", false
 	}
-	if !ok || !ValidNodeID(node) || !ValidName(id) {
-		return "", "", BadName(ErrBadSubject, subject)
+	kind, t := t[0], t[1:]
+	switch {
+	case kind == 'm' && t == "":
+		return "", true
+	case kind == 'm' && ValidName(t):
+		return `"` + t + `"`, true
+	case kind == 'x' && t != "":
+		raw, err := base64.RawURLEncoding.Strict().DecodeString(t)
+		if err != nil || len(raw) > MaxMid {
+			return "", false
+		}
+		mid = string(raw)
+		if n := len(mid); n > 2 && mid[0] == '"' && mid[n-1] == '"' && ValidName(mid[1:n-1]) {
+			return "", false // has the plain form
+		}
+		return mid, true
 	}
-	return node, id, nil
+	return "", false
 }
 
 // IsRequestReply reports whether a service should answer on this reply
 // subject, rather than into a mailbox: the sender waits for the answer itself.
 func IsRequestReply(reply string) bool {
-	if !strings.HasPrefix(reply, PrefixRequest) {
-		return false // the usual case, without the making of an error
-	}
-	_, _, err := ParseRequestSubject(reply)
-	return err == nil
-}
-
-// ParseNodeSubject is the inverse of [NodeSubject].
-func ParseNodeSubject(subject string) (node string, err error) {
-	rest, ok := strings.CutPrefix(subject, PrefixNode)
-	if !ok || !ValidNodeID(rest) {
-		return "", BadName(ErrBadSubject, subject)
-	}
-	return rest, nil
-}
-
-// ParseWorkSubject is the inverse of [WorkSubject].
-func ParseWorkSubject(subject string) (service string, err error) {
-	rest, ok := strings.CutPrefix(subject, PrefixWork)
-	if !ok || !ValidService(rest) {
-		return "", BadName(ErrBadSubject, subject)
-	}
-	return rest, nil
+	rest, ok := strings.CutPrefix(reply, PrefixRequest)
+	node, id, _ := strings.Cut(rest, ".")
+	return ok && validNodeID(node) && ValidName(id)
 }
 
 // ParseEventSubject is the inverse of [EventSubject].
-func ParseEventSubject(subject string) (what SessionEvent, sid string, err error) {
+func ParseEventSubject(subject string) (SessionEvent, SID, error) {
 	rest, ok := strings.CutPrefix(subject, PrefixEvent)
-	if !ok {
-		return "", "", BadName(ErrBadSubject, subject)
+	kind, tail, _ := strings.Cut(rest, ".")
+	if !ok || !SessionEvent(kind).Valid() || !validSIDTail(tail) {
+		return "", "", badName(ErrBadSubject, subject)
 	}
-	kind, rest, _ := strings.Cut(rest, ".")
-	sid, err = ParseSID("", rest)
-	if err != nil || !SessionEvent(kind).Valid() {
-		return "", "", BadName(ErrBadSubject, subject)
-	}
-	return SessionEvent(kind), sid, nil
-}
-
-// ParseConsumerName tells whose reconnection queue a consumer of a mailbox
-// stream is, and under which fence it was made.
-func ParseConsumerName(name string) (sid string, fence uint64, err error) {
-	sid, rest, _ := strings.Cut(name, "_")
-	num, seq, _ := strings.Cut(rest, "_")
-	fence, err1 := strconv.ParseUint(num, 10, 64)
-	n, err2 := strconv.ParseUint(seq, 10, 64)
-	if err1 != nil || err2 != nil || !ValidSID(sid) || ConsumerName(sid, fence, n) != name {
-		return "", 0, fmt.Errorf("bus: not a consumer name: %w", BadName(ErrBadSubject, name))
-	}
-	return sid, fence, nil
+	return SessionEvent(kind), SID(tail[2:]), nil
 }

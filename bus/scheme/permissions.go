@@ -49,19 +49,16 @@ func NodePermissions(streams int) Permissions {
 // ServicePermissions is all that the user of a service needs. It can reach
 // every session, which is what a service is for; of other services it can
 // neither take nor send messages.
-func ServicePermissions(service string) (Permissions, error) {
-	svc, err := ServiceSubject(service)
-	if err != nil {
-		return Permissions{}, err
-	}
+func ServicePermissions(service Service) Permissions {
+	name := string(service)
 	return Permissions{
 		Publish: []string{
 			PrefixOut + "*.*", PrefixLive + "*.*",
 			PrefixRequest + "*.*", PrefixReply + ">", "_INBOX.>", // answers
-			APIConsumerCreate + WorkStream + "." + service + "." + PrefixWork + service,
-			APIConsumerNext + WorkStream + "." + service,
-			"$JS.ACK." + WorkStream + "." + service + ".>",
+			APIConsumerCreate + WorkStream + "." + name + "." + WorkSubject(service),
+			APIConsumerNext + WorkStream + "." + name,
+			"$JS.ACK." + WorkStream + "." + name + ".>",
 		},
-		Subscribe: []string{svc, PrefixInstance + service + ".*", PrefixEvent + "*.*.*", "$SRV.>", "_INBOX.>"},
-	}, nil
+		Subscribe: []string{ServiceSubject(service), PrefixInstance + name + ".*", PrefixEvent + "*.*.*", "$SRV.>", "_INBOX.>"},
+	}
 }

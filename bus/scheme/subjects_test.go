@@ -7,90 +7,69 @@ import (
 	"testing"
 )
 
-func BenchmarkReplySubject(b *testing.B) {
-	sid, node := NewSID(), NewNodeID()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := ReplySubject(node, sid, `"cfaec0e9-900a-4962-8a01-0614ce343736"`); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 const (
 	testSID  = "k7abcdefghijklmnopqrstuvwx"
 	testNode = "00112233445566778899aabbccddeeff"
 )
 
 func TestSubjects(t *testing.T) {
-	one := func(s string, err error) string {
+	reply := func(mid string) string {
+		s, err := ReplySubject(testNode, testSID, mid)
 		if err != nil {
 			return err.Error()
 		}
 		return s
 	}
 	for _, c := range []struct{ got, want string }{
-		{one(ServiceSubject("echo-svcs")), "umf.v1.svc.echo-svcs"},
-		{one(InstanceSubject("echo", "0f")), "umf.v1.inst.echo.0f"},
-		{one(MailboxSubject(testSID)), "umf.v1.out.k." + testSID},
-		{one(LiveSubject(testSID)), "umf.v1.live.k." + testSID},
-		{one(ReplySubject(testNode, testSID, "")), "umf.v1.reply." + testNode + ".k." + testSID + ".m"},
-		{one(ReplySubject(testNode, testSID, `"a-1"`)), "umf.v1.reply." + testNode + ".k." + testSID + ".ma-1"},
-		{one(ReplySubject(testNode, testSID, `"a.1"`)), "umf.v1.reply." + testNode + ".k." + testSID + ".xImEuMSI"},
-		{one(ReplySubject(testNode, testSID, `12`)), "umf.v1.reply." + testNode + ".k." + testSID + ".xMTI"},
-		{one(ReplyWildcard(testNode)), "umf.v1.reply." + testNode + ".>"},
-		{one(RequestSubject(testNode, "1z")), "umf.v1.req." + testNode + ".1z"},
-		{one(RequestWildcard(testNode)), "umf.v1.req." + testNode + ".*"},
-		{one(NodeSubject(testNode)), "umf.v1.node." + testNode},
-		{one(WorkSubject("echo")), "umf.v1.work.echo"},
-		{one(EventSubject(SessionParked, testSID)), "umf.v1.evt.session.parked.k." + testSID},
-		{one(EventWildcard(SessionParked)), "umf.v1.evt.session.parked.*.*"},
-		{one(EventWildcard("")), "umf.v1.evt.session.>"},
+		{ServiceSubject("echo-svcs"), "umf.v1.svc.echo-svcs"},
+		{InstanceSubject("echo", "0f"), "umf.v1.inst.echo.0f"},
+		{MailboxSubject(testSID), "umf.v1.out.k." + testSID},
+		{LiveSubject(testSID), "umf.v1.live.k." + testSID},
+		{ExpirySubject(testSID), "umf.v1.expiry.k." + testSID},
+		{SessionKey(testSID), "$KV.UMF_SESSIONS." + testSID},
+		{reply(""), "umf.v1.reply." + testNode + ".k." + testSID + ".m"},
+		{reply(`"a-1"`), "umf.v1.reply." + testNode + ".k." + testSID + ".ma-1"},
+		{reply(`"a.1"`), "umf.v1.reply." + testNode + ".k." + testSID + ".xImEuMSI"},
+		{reply(`12`), "umf.v1.reply." + testNode + ".k." + testSID + ".xMTI"},
+		{ReplyWildcard(testNode), "umf.v1.reply." + testNode + ".>"},
+		{RequestSubject(testNode, 1, 36), "umf.v1.req." + testNode + ".1_10"},
+		{RequestWildcard(testNode), "umf.v1.req." + testNode + ".*"},
+		{NodeSubject(testNode), "umf.v1.node." + testNode},
+		{WorkSubject("echo"), "umf.v1.work.echo"},
+		{EventSubject(SessionParked, testSID), "umf.v1.evt.session.parked.k." + testSID},
+		{EventWildcard(SessionParked), "umf.v1.evt.session.parked.*.*"},
+		{EventWildcard(""), "umf.v1.evt.session.>"},
+		{ConsumerName(testSID, 7, 9), testSID + "_7_9"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)
 		}
 	}
+	if _, err := ReplySubject(testNode, testSID, strings.Repeat("m", MaxMid+1)); !errors.Is(err, ErrMidTooLong) {
+		t.Error(err)
+	}
 }
 
-// TestSubjectsRefuse: whatever is not a name gets an error and no subject.
-func TestSubjectsRefuse(t *testing.T) {
-	build := map[string]struct {
-		f   func(s string) (string, error)
-		err error
-	}{
-		"service":        {ServiceSubject, ErrBadService},
-		"instance":       {func(s string) (string, error) { return InstanceSubject("echo", s) }, ErrBadInstance},
-		"instance of":    {func(s string) (string, error) { return InstanceSubject(s, "0f") }, ErrBadService},
-		"mailbox":        {MailboxSubject, ErrBadSID},
-		"live":           {LiveSubject, ErrBadSID},
-		"reply sid":      {func(s string) (string, error) { return ReplySubject(testNode, s, "") }, ErrBadSID},
-		"reply node":     {func(s string) (string, error) { return ReplySubject(s, testSID, "") }, ErrBadNode},
-		"reply wildcard": {ReplyWildcard, ErrBadNode},
-		"request":        {func(s string) (string, error) { return RequestSubject(testNode, s) }, ErrBadRequestID},
-		"request node":   {func(s string) (string, error) { return RequestSubject(s, "1") }, ErrBadNode},
-		"requests":       {RequestWildcard, ErrBadNode},
-		"node":           {NodeSubject, ErrBadNode},
-		"work":           {WorkSubject, ErrBadService},
-		"event":          {func(s string) (string, error) { return EventSubject(SessionOpened, s) }, ErrBadSID},
-		"event kind":     {func(s string) (string, error) { return EventSubject(SessionEvent(s), testSID) }, ErrBadEvent},
-	}
+// TestNamesRefuse: whatever is not a name gets an error and is none.
+func TestNamesRefuse(t *testing.T) {
 	bad := []string{
 		"", "*", ">", ".", "a.b", "a.>", "$JS.API.STREAM.DELETE.UMF_OUT_0", "a\x00b", "a b", "a\r\nPUB x 0\r\n",
 		"é", strings.Repeat("a", 5000), testSID + ".", strings.ToUpper(testSID) + "!", testNode + "*",
 	}
-	for name, b := range build {
+	for name, p := range map[string]struct {
+		parse func(s string) (string, error)
+		err   error
+	}{
+		"sid":      {func(s string) (string, error) { id, err := ParseSID(s); return string(id), err }, ErrBadSID},
+		"node":     {func(s string) (string, error) { id, err := ParseNodeID(s); return string(id), err }, ErrBadNode},
+		"service":  {func(s string) (string, error) { n, err := ParseService(s); return string(n), err }, ErrBadService},
+		"instance": {func(s string) (string, error) { id, err := ParseInstance(s); return string(id), err }, ErrBadInstance},
+	} {
 		for _, s := range bad {
-			if got, err := b.f(s); !errors.Is(err, b.err) || got != "" {
+			if got, err := p.parse(s); !errors.Is(err, p.err) || got != "" {
 				t.Errorf("%s %.40q: %q, %v", name, s, got, err)
 			}
 		}
-	}
-	if _, err := ReplySubject(testNode, testSID, strings.Repeat("m", MaxMid+1)); !errors.Is(err, ErrMidTooLong) {
-		t.Error(err)
-	}
-	if _, err := EventWildcard("nonsense"); !errors.Is(err, ErrBadEvent) {
-		t.Error(err)
 	}
 }
 
@@ -117,20 +96,14 @@ func TestSubjectsParse(t *testing.T) {
 	if s, err := ParseLiveSubject("umf.v1.live.k." + testSID); err != nil || s != testSID {
 		t.Error(s, err)
 	}
-	if n, id, err := ParseRequestSubject("umf.v1.req." + testNode + ".1z"); err != nil || n != testNode || id != "1z" {
-		t.Error(n, id, err)
-	}
-	if n, err := ParseNodeSubject("umf.v1.node." + testNode); err != nil || n != testNode {
-		t.Error(n, err)
-	}
-	if s, err := ParseWorkSubject("umf.v1.work.echo"); err != nil || s != "echo" {
+	if s, err := ParseGoneSubject("umf.v1.gone.k." + testSID); err != nil || s != testSID {
 		t.Error(s, err)
+	}
+	if s := "umf.v1.req." + testNode + ".1z"; !IsRequestReply(s) {
+		t.Error(s)
 	}
 	if e, s, err := ParseEventSubject("umf.v1.evt.session.closed.k." + testSID); err != nil || e != SessionClosed || s != testSID {
 		t.Error(e, s, err)
-	}
-	if sid, fence, err := ParseConsumerName(ConsumerName(testSID, 7, 9)); err != nil || sid != testSID || fence != 7 {
-		t.Error(sid, fence, err)
 	}
 }
 
@@ -146,8 +119,7 @@ func TestSubjectsParseRefuse(t *testing.T) {
 		strings.Replace(reply, testNode, "x"+testNode[1:], 1) + ".m",
 		"umf.v1.req." + testNode, "umf.v1.req." + testNode + ".a.b", "umf.v1.req.x.1", "umf.v1.node.x", "umf.v1.work.a.b",
 		"umf.v1.evt.session.k." + testSID, "umf.v1.evt.session.eaten.k." + testSID, "umf.v1.evt.session.opened.a." + testSID,
-		"umf.v1.evt.opened.k." + testSID,
-		testSID, testSID + "_", testSID + "_7", testSID + "_07_1", testSID + "_-1_1", testSID + "_7_1_2",
+		"umf.v1.evt.opened.k." + testSID, "umf.v1.gone.a." + testSID, testSID,
 	} {
 		for name, err := range parseAll(s) {
 			if err == nil {
@@ -164,13 +136,36 @@ func parseAll(s string) map[string]error {
 	_, _, errs["instance"] = ParseInstanceSubject(s)
 	_, errs["mailbox"] = ParseMailboxSubject(s)
 	_, errs["live"] = ParseLiveSubject(s)
+	_, errs["gone"] = ParseGoneSubject(s)
 	_, _, _, errs["reply"] = ParseReplySubject(s)
-	_, _, errs["request"] = ParseRequestSubject(s)
-	_, errs["node"] = ParseNodeSubject(s)
-	_, errs["work"] = ParseWorkSubject(s)
 	_, _, errs["event"] = ParseEventSubject(s)
-	_, _, errs["consumer"] = ParseConsumerName(s)
+	if !IsRequestReply(s) {
+		errs["request"] = ErrBadSubject
+	} else {
+		errs["request"] = nil
+	}
 	return errs
+}
+
+func TestParseEvent(t *testing.T) {
+	const subject = "umf.v1.evt.session.opened.k." + testSID
+	text := func(what, sid, node string) []byte {
+		return fmt.Appendf(nil, `{"what":%q,"session":%q,"node":%q,"time":"2026-01-02T03:04:05Z"}`, what, sid, node)
+	}
+	e, err := ParseEvent(subject, text("opened", testSID, testNode))
+	if err != nil || e.What != SessionOpened || e.Session != testSID || e.Node != testNode || e.Time.Year() != 2026 {
+		t.Errorf("%+v, %v", e, err)
+	}
+	for name, bad := range map[string][]byte{
+		"another event":   text("parked", testSID, testNode),
+		"another session": text("opened", string(NewSID()), testNode),
+		"no node":         text("opened", testSID, ""),
+		"no JSON":         []byte("opened"),
+	} {
+		if e, err := ParseEvent(subject, bad); err == nil {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
 }
 
 func TestStreamOf(t *testing.T) {
@@ -179,10 +174,13 @@ func TestStreamOf(t *testing.T) {
 		for i := range n {
 			all += PartitionChars(i, n)
 			for _, c := range PartitionChars(i, n) {
-				sid := string(c) + testSID[1:]
-				if got, err := StreamOf(sid, n); err != nil || got != fmt.Sprintf("UMF_OUT_%d", i) {
-					t.Errorf("%c of %d: %q, %v", c, n, got, err)
+				sid := SID(string(c) + testSID[1:])
+				if got := StreamOf(sid, n); got != fmt.Sprintf("UMF_OUT_%d", i) {
+					t.Errorf("%c of %d: %q", c, n, got)
 				}
+			}
+			if sid := NewSIDIn(i, n); !validSID(string(sid)) || StreamIndexOf(sid, n) != i {
+				t.Errorf("%q is not in partition %d of %d", sid, i, n)
 			}
 		}
 		if all != sidAlphabet {
@@ -190,16 +188,13 @@ func TestStreamOf(t *testing.T) {
 		}
 	}
 	for _, n := range []int{-1, 0, 3, 12, 64} {
-		if _, err := StreamOf(testSID, n); err == nil {
+		if ValidStreams(n) {
 			t.Errorf("%d streams", n)
 		}
 	}
-	if _, err := StreamOf("", 1); !errors.Is(err, ErrBadSID) {
-		t.Error(err)
-	}
 }
 
-// FuzzSubjects: what any builder returns for any input is one literal subject
+// FuzzSubjects: what any builder returns for any names is one literal subject
 // of the scheme, which its parser reads back; what any parser takes, its
 // builder writes again.
 func FuzzSubjects(f *testing.F) {
@@ -209,13 +204,7 @@ func FuzzSubjects(f *testing.F) {
 	f.Add("umf.v1.evt.session.opened.k."+testSID, "a\r\nb", "\x00")
 	f.Add("umf.v1.inst.a.b", "umf.v1.req."+testNode+".q", strings.Repeat("é", 70))
 	f.Fuzz(func(t *testing.T, a, b, c string) {
-		literal := func(s string, err error) string {
-			if err != nil {
-				if s != "" {
-					t.Fatalf("%q with %v", s, err)
-				}
-				return ""
-			}
+		literal := func(s string) {
 			for i := range len(s) {
 				if ch := s[i]; ch <= ' ' || ch >= 0x7f || ch == '*' || ch == '>' {
 					t.Fatalf("%q from %q %q %q", s, a, b, c)
@@ -224,29 +213,42 @@ func FuzzSubjects(f *testing.F) {
 			if !strings.HasPrefix(s, root) || strings.Contains(s, "..") || strings.HasSuffix(s, ".") || len(s) > 300 {
 				t.Fatalf("%q from %q %q %q", s, a, b, c)
 			}
-			return s
 		}
-		if s := literal(ServiceSubject(a)); s != "" {
-			if got, err := ParseServiceSubject(s); err != nil || got != a {
-				t.Fatal(s)
+		service, err1 := ParseService(a)
+		instance, err2 := ParseInstance(b)
+		if err1 == nil {
+			literal(ServiceSubject(service))
+			literal(WorkSubject(service))
+			if got, err := ParseServiceSubject(ServiceSubject(service)); err != nil || got != service {
+				t.Fatal(got)
 			}
 		}
-		if s := literal(InstanceSubject(a, b)); s != "" {
-			if x, y, err := ParseInstanceSubject(s); err != nil || x != a || y != b {
-				t.Fatal(s)
+		if err1 == nil && err2 == nil {
+			literal(InstanceSubject(service, instance))
+			if x, y, err := ParseInstanceSubject(InstanceSubject(service, instance)); err != nil || x != service || y != instance {
+				t.Fatal(x, y)
 			}
 		}
-		if s := literal(ReplySubject(testNode, testSID, c)); s != "" {
+		if s, err := ReplySubject(testNode, testSID, c); err == nil {
+			literal(s)
 			if _, _, mid, err := ParseReplySubject(s); err != nil || mid != c {
 				t.Fatal(s)
 			}
 		}
-		literal(ReplySubject(b, a, c))
-		literal(MailboxSubject(a))
-		literal(RequestSubject(b, c))
-		literal(NodeSubject(b))
-		literal(WorkSubject(a))
-		literal(EventSubject(SessionEvent(b), a))
+		node, err := ParseNodeID(b)
+		if err == nil {
+			literal(NodeSubject(node))
+			literal(RequestSubject(node, len(a), uint64(len(c))))
+			if s := RequestSubject(node, len(a), uint64(len(c))); !IsRequestReply(s) {
+				t.Fatal(s)
+			}
+		}
+		if sid, err := ParseSID(a); err == nil {
+			literal(MailboxSubject(sid))
+			literal(LiveSubject(sid))
+			literal(ExpirySubject(sid))
+			literal(EventSubject(SessionClosed, sid))
+		}
 		for _, s := range []string{a, b, c} {
 			rebuild(t, s)
 		}
@@ -255,9 +257,9 @@ func FuzzSubjects(f *testing.F) {
 
 // rebuild: a subject that a parser takes is exactly what its builder makes.
 func rebuild(t *testing.T, s string) {
-	same := func(got string, err error) {
-		if err != nil || got != s {
-			t.Fatalf("%q parsed and built is %q, %v", s, got, err)
+	same := func(got string) {
+		if got != s {
+			t.Fatalf("%q parsed and built is %q", s, got)
 		}
 	}
 	if x, err := ParseServiceSubject(s); err == nil {
@@ -273,18 +275,23 @@ func rebuild(t *testing.T, s string) {
 		same(LiveSubject(x))
 	}
 	if x, y, z, err := ParseReplySubject(s); err == nil {
-		same(ReplySubject(x, y, z))
-	}
-	if x, y, err := ParseRequestSubject(s); err == nil {
-		same(RequestSubject(x, y))
-	}
-	if x, err := ParseNodeSubject(s); err == nil {
-		same(NodeSubject(x))
-	}
-	if x, err := ParseWorkSubject(s); err == nil {
-		same(WorkSubject(x))
+		got, err := ReplySubject(x, y, z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(got)
 	}
 	if x, y, err := ParseEventSubject(s); err == nil {
 		same(EventSubject(x, y))
+	}
+}
+
+func BenchmarkReplySubject(b *testing.B) {
+	sid, node := NewSID(), NewNodeID()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ReplySubject(node, sid, `"cfaec0e9-900a-4962-8a01-0614ce343736"`); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -63,7 +63,7 @@ func BenchmarkPublish(b *testing.B) {
 // server runs in the same process, so its work is in the figures too.
 func BenchmarkPublishAsync(b *testing.B) {
 	s := benchStore(b)
-	sids := make([]string, 1000)
+	sids := make([]scheme.SID, 1000)
 	for i := range sids {
 		sids[i] = scheme.NewSID()
 	}
@@ -100,7 +100,7 @@ func BenchmarkStored(b *testing.B) {
 		if _, err := s.Directory().Create(ctx, sid, testEntry()); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := s.Publish(ctx, sid, Outgoing{Payload: make([]byte, 300), Mid: scheme.NewSID()}); err != nil {
+		if _, err := s.Publish(ctx, sid, Outgoing{Payload: make([]byte, 300), Mid: string(scheme.NewSID())}); err != nil {
 			b.Fatal(err)
 		}
 		count++
@@ -125,7 +125,7 @@ func BenchmarkStored(b *testing.B) {
 // subscription.
 func BenchmarkLive(b *testing.B) {
 	s, sid := benchStore(b), scheme.NewSID()
-	live, _ := scheme.LiveSubject(sid)
+	live := scheme.LiveSubject(sid)
 	room := make(chan struct{}, 512)
 	var wg sync.WaitGroup
 	sub, err := s.nc.Subscribe(live, func(m *nats.Msg) {
@@ -188,7 +188,7 @@ func BenchmarkCatchUp(b *testing.B) {
 	}
 }
 
-func benchCatchUp(b *testing.B, s *Store, sid string, queue int, consumer bool) {
+func benchCatchUp(b *testing.B, s *Store, sid scheme.SID, queue int, consumer bool) {
 	ctx, before := context.Background(), processTime(b)
 	for b.Loop() {
 		r := s.NewReader(sid, 1)
@@ -222,7 +222,7 @@ func BenchmarkDirectory(b *testing.B) {
 	d, ctx := s.Directory(), context.Background()
 	e := scheme.Entry{Node: scheme.NewNodeID(), State: scheme.StateLive, TokenHash: make([]byte, 32), Opened: time.Unix(1700000000, 0)}
 	type owned struct {
-		sid string
+		sid scheme.SID
 		rev uint64
 	}
 	free := make(chan owned, 256)
@@ -255,7 +255,7 @@ func BenchmarkDirectory(b *testing.B) {
 // BenchmarkSweep asks for the last sequences of 500 mailboxes.
 func BenchmarkSweep(b *testing.B) {
 	s := benchStore(b)
-	sids := make([]string, 500)
+	sids := make([]scheme.SID, 500)
 	var wg sync.WaitGroup
 	for i := range sids {
 		sids[i] = scheme.NewSID()

@@ -141,8 +141,7 @@ func show[T any](p *T) string {
 // is gone after two seconds.
 func (s *Store) probe(ctx context.Context, part int) *Finding {
 	const every, most = 150 * time.Millisecond, 5 * time.Second
-	chars := scheme.PartitionChars(part, s.cfg.Streams)
-	sid := chars[:1] + scheme.NewSID()[1:]
+	sid := scheme.NewSIDIn(part, s.cfg.Streams)
 	finding := func(have string) *Finding {
 		return &Finding{
 			What: "a reply through stream " + scheme.OutStream(part),
@@ -151,15 +150,11 @@ func (s *Store) probe(ctx context.Context, part int) *Finding {
 			Fix:  "check the stream, and this user's permissions for " + scheme.PrefixReply + "> and " + scheme.PrefixLive + ">",
 		}
 	}
-	live, err := scheme.LiveSubject(sid)
-	if err != nil {
-		return finding(err.Error())
-	}
 	reply, err := scheme.ReplySubject(scheme.NewNodeID(), sid, "")
 	if err != nil {
 		return finding(err.Error())
 	}
-	sub, err := s.nc.SubscribeSync(live)
+	sub, err := s.nc.SubscribeSync(scheme.LiveSubject(sid))
 	if err != nil {
 		return finding(err.Error())
 	}

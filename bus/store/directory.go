@@ -40,14 +40,11 @@ func newDirectory(s *Store) (*Directory, error) {
 // returns may be older than the last write (then a compare-and-swap on its
 // revision fails: use GetLatest); ErrNoSession it returns only after the
 // leader has said so.
-func (d *Directory) Get(ctx context.Context, sid string) (scheme.Entry, uint64, error) {
-	if !scheme.ValidSID(sid) {
-		return scheme.Entry{}, 0, scheme.BadName(scheme.ErrBadSID, sid)
-	}
+func (d *Directory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
 	actx, stop := context.WithTimeout(ctx, jet.AttemptTimeout)
-	m, err := d.store.nc.RequestWithContext(actx, scheme.APIDirectGet+scheme.SessionStream+"."+scheme.SessionKeyPrefix+sid, nil)
+	m, err := d.store.nc.RequestWithContext(actx, scheme.APIDirectGet+scheme.SessionStream+"."+scheme.SessionKey(sid), nil)
 	stop()
 	if err != nil || jet.StatusOf(m) != "" || m.Header.Get(jet.HeaderKVOp) != "" {
 		return d.GetLatest(ctx, sid)
@@ -61,13 +58,10 @@ func (d *Directory) Get(ctx context.Context, sid string) (scheme.Entry, uint64, 
 
 // GetLatest reads a session's entry from the bucket's leader: slower than Get,
 // but never older than an acknowledged write.
-func (d *Directory) GetLatest(ctx context.Context, sid string) (scheme.Entry, uint64, error) {
-	if !scheme.ValidSID(sid) {
-		return scheme.Entry{}, 0, scheme.BadName(scheme.ErrBadSID, sid)
-	}
+func (d *Directory) GetLatest(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
-	m, found, err := jet.LeaderGet(ctx, d.store.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.SessionKeyPrefix + sid})
+	m, found, err := jet.LeaderGet(ctx, d.store.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.SessionKey(sid)})
 	switch {
 	case err != nil:
 		return scheme.Entry{}, 0, err
@@ -98,7 +92,7 @@ func decodeEntry(data []byte, rev uint64) (scheme.Entry, uint64, error) {
 }
 
 // Create makes the entry of a new session. ErrFenced: there is one already.
-func (d *Directory) Create(ctx context.Context, sid string, e scheme.Entry) (rev uint64, err error) {
+func (d *Directory) Create(ctx context.Context, sid scheme.SID, e scheme.Entry) (rev uint64, err error) {
 	return d.write(ctx, sid, &e, 0)
 }
 
@@ -106,7 +100,7 @@ func (d *Directory) Create(ctx context.Context, sid string, e scheme.Entry) (rev
 // not, the session has another owner. Repetition after a lost answer is safe
 // and built in; ErrUnconfirmed means that the outcome stayed unknown until ctx
 // ended: read the entry again before going on.
-func (d *Directory) Update(ctx context.Context, sid string, e scheme.Entry, rev uint64) (uint64, error) {
+func (d *Directory) Update(ctx context.Context, sid scheme.SID, e scheme.Entry, rev uint64) (uint64, error) {
 	if rev == 0 {
 		return 0, fmt.Errorf("%w: no revision", ErrFenced)
 	}
@@ -114,7 +108,7 @@ func (d *Directory) Update(ctx context.Context, sid string, e scheme.Entry, rev 
 }
 
 // write stores an entry under the expected revision.
-func (d *Directory) write(ctx context.Context, sid string, e *scheme.Entry, rev uint64) (uint64, error) {
+func (d *Directory) write(ctx context.Context, sid scheme.SID, e *scheme.Entry, rev uint64) (uint64, error) {
 	m, err := d.message(sid, e, rev)
 	if err != nil {
 		return 0, err
@@ -128,11 +122,8 @@ func (d *Directory) write(ctx context.Context, sid string, e *scheme.Entry, rev 
 
 // Delete removes the entry if its revision still is rev; errors are those of
 // Update.
-func (d *Directory) Delete(ctx context.Context, sid string, rev uint64) error {
-	if !scheme.ValidSID(sid) {
-		return scheme.BadName(scheme.ErrBadSID, sid)
-	}
-	m := &nats.Msg{Subject: scheme.SessionKeyPrefix + sid, Header: nats.Header{
+func (d *Directory) Delete(ctx context.Context, sid scheme.SID, rev uint64) error {
+	m := &nats.Msg{Subject: scheme.SessionKey(sid), Header: nats.Header{
 		jet.HeaderKVOp:     []string{"DEL"},
 		jet.HeaderExpected: []string{strconv.FormatUint(rev, 10)},
 		jet.HeaderTTL:      []string{jet.TTLSeconds(deletedFor)},
@@ -151,7 +142,7 @@ func (d *Directory) Delete(ctx context.Context, sid string, rev uint64) error {
 func (d *Directory) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
-	name := scheme.NewSID()
+	name := string(scheme.NewSID())
 	m.Header[scheme.HeaderWrite] = []string{name}
 	unsure := false
 	err = jet.Retry(ctx, func(ctx context.Context) error {
@@ -188,7 +179,7 @@ func (d *Directory) wrote(ctx context.Context, key, name string) (rev uint64, ow
 // error nothing was sent and done is not called; ErrOverload: the window is
 // full. After ErrUnconfirmed the revision is unknown: GetLatest tells. See
 // [Store.PublishAsync] for how long it can block.
-func (d *Directory) UpdateAsync(sid string, e scheme.Entry, rev uint64, done func(rev uint64, err error)) error {
+func (d *Directory) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done func(rev uint64, err error)) error {
 	m, err := d.message(sid, &e, rev)
 	if err != nil {
 		return err
@@ -197,16 +188,13 @@ func (d *Directory) UpdateAsync(sid string, e scheme.Entry, rev uint64, done fun
 }
 
 // message is the publish that compares and swaps an entry.
-func (d *Directory) message(sid string, e *scheme.Entry, rev uint64) (*nats.Msg, error) {
-	if !scheme.ValidSID(sid) {
-		return nil, scheme.BadName(scheme.ErrBadSID, sid)
-	}
+func (d *Directory) message(sid scheme.SID, e *scheme.Entry, rev uint64) (*nats.Msg, error) {
 	data, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("bus: directory entry: %w", err)
 	}
 	return &nats.Msg{
-		Subject: scheme.SessionKeyPrefix + sid,
+		Subject: scheme.SessionKey(sid),
 		Data:    data,
 		Header:  nats.Header{jet.HeaderExpected: []string{strconv.FormatUint(rev, 10)}},
 	}, nil

@@ -28,10 +28,10 @@ type batchRequest struct {
 // written meanwhile moves to where the walk comes by later. A watcher of
 // nats.go counts messages instead, and so takes a new session for an old one
 // that has moved; and it blocks for ever where it is stopped before its end.
-func (d *Directory) List(ctx context.Context, fn func(sid string, e scheme.Entry) bool) error {
+func (d *Directory) List(ctx context.Context, fn func(sid scheme.SID, e scheme.Entry) bool) error {
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
-	seen := make(map[string]bool)
+	seen := make(map[scheme.SID]bool)
 	req := batchRequest{From: 1, NextFor: scheme.SessionKeyPrefix + "*", Batch: listBatch}
 	for {
 		var entries []listedEntry
@@ -66,15 +66,19 @@ func (d *Directory) List(ctx context.Context, fn func(sid string, e scheme.Entry
 }
 
 type listedEntry struct {
-	sid   string
+	sid   scheme.SID
 	entry scheme.Entry
 }
 
 // readListed reads one message of the bucket. Those that say that a key was
 // deleted are no entries.
 func readListed(m *nats.Msg, seq uint64) (l listedEntry, ok bool) {
-	sid, found := strings.CutPrefix(jet.LastHeader(m.Header, jet.HeaderSubject), scheme.SessionKeyPrefix)
-	if !found || !scheme.ValidSID(sid) || len(m.Data) == 0 {
+	key, found := strings.CutPrefix(jet.LastHeader(m.Header, jet.HeaderSubject), scheme.SessionKeyPrefix)
+	if !found || len(m.Data) == 0 {
+		return l, false
+	}
+	sid, err := scheme.ParseSID(key)
+	if err != nil {
 		return l, false
 	}
 	e, _, err := decodeEntry(m.Data, seq)

@@ -35,7 +35,7 @@ func probes(streams int) []probe {
 	const nobody, nothing = "hydrant-doctor", "{}"
 	const otherStream, otherConsumer = `{"name":"` + nobody + `"}`, `{"stream_name":"` + nobody + `"}`
 	sid, node := scheme.NewSID(), scheme.NewNodeID()
-	tail := sid[:1] + "." + sid
+	tail := string(sid[:1] + "." + sid)
 	refused := nats.Header{headerStream: []string{nobody}}
 	var list []probe
 	publish := func(need string, header nats.Header, body string, subjects ...string) {
@@ -48,23 +48,23 @@ func probes(streams int) []probe {
 			list = append(list, probe{need: need, subject: subject, subscribe: true})
 		}
 	}
-	publish("send to services", nil, "", scheme.PrefixService+nobody, scheme.PrefixInstance+nobody+"."+nobody)
-	publish("work queues", refused, "", scheme.PrefixWork+nobody)
-	publish("store in mailboxes", refused, "", scheme.PrefixOut+tail, scheme.PrefixReply+node+"."+tail+".m")
-	subscribe("copies of what mailboxes store", scheme.PrefixLive+tail)
-	subscribe("answers, and what nobody took", scheme.PrefixReply+node+".>", scheme.PrefixRequest+node+".>")
-	publish("session directory", refused, "", scheme.SessionKeyPrefix+sid)
-	publish("expiry of sessions", refused, "", scheme.PrefixExpiry+tail)
+	publish("send to services", nil, "", scheme.ServiceSubject(nobody), scheme.InstanceSubject(nobody, nobody))
+	publish("work queues", refused, "", scheme.WorkSubject(nobody))
+	publish("store in mailboxes", refused, "", scheme.MailboxSubject(sid), scheme.PrefixReply+string(node)+"."+tail+".m")
+	subscribe("copies of what mailboxes store", scheme.LiveSubject(sid))
+	subscribe("answers, and what nobody took", scheme.ReplyWildcard(node), scheme.PrefixRequest+string(node)+".>")
+	publish("session directory", refused, "", scheme.SessionKey(sid))
+	publish("expiry of sessions", refused, "", scheme.ExpirySubject(sid))
 	subscribe("expiry of sessions", scheme.PrefixGone+tail)
-	publish("orders to other nodes", nil, "", scheme.PrefixNode+node)
-	subscribe("orders of other nodes", scheme.PrefixNode+node)
-	publish("session events", nil, nothing, scheme.PrefixEvent+string(scheme.SessionClosed)+"."+tail) // of no session, and no event
+	publish("orders to other nodes", nil, "", scheme.NodeSubject(node))
+	subscribe("orders of other nodes", scheme.NodeSubject(node))
+	publish("session events", nil, nothing, scheme.EventSubject(scheme.SessionClosed, sid)) // of no session, and no event
 	publish("discovery", nil, "", "$SRV.INFO")
 	for _, verb := range []string{"PING", "INFO", "STATS"} {
 		at := "$SRV." + verb
-		subscribe("discovery", at, at+"."+nobody, at+"."+nobody+"."+node)
+		subscribe("discovery", at, at+"."+nobody, at+"."+nobody+"."+string(node))
 	}
-	subscribe("requests", "_INBOX."+sid+".*")
+	subscribe("requests", "_INBOX."+string(sid)+".*")
 	publish("JetStream", nil, "", scheme.APIPrefix+"INFO")
 	for _, stream := range scheme.StreamNames(streams) {
 		subscribe("new leaders of streams", scheme.AdvisoryLeader+stream)
@@ -80,7 +80,7 @@ func probes(streams int) []probe {
 		publish("consumers", nil, otherConsumer, scheme.APIConsumerCreate+stream+"."+nobody+"."+scheme.PrefixOut+tail)
 		publish("consumers", nil, "", scheme.APIConsumerDelete+stream+"."+nobody, scheme.APIConsumerNext+stream+"."+nobody)
 	}
-	publish("read mailboxes and directory", nil, "", scheme.APIDirectGet+scheme.SessionStream+"."+scheme.SessionKeyPrefix+sid)
+	publish("read mailboxes and directory", nil, "", scheme.APIDirectGet+scheme.SessionStream+"."+scheme.SessionKey(sid))
 	return list
 }
 
@@ -152,11 +152,8 @@ func try(ctx context.Context, nc *nats.Conn, list []probe) error {
 // allow_responses, or because it may publish to any inbox.
 func tryAnswer(ctx context.Context, nc *nats.Conn) Check {
 	const fix = "allow_responses, or publish to _INBOX.>"
-	node, err := scheme.NodeSubject(scheme.NewNodeID())
-	if err != nil {
-		return Check{Fail, "permission to answer other nodes", err.Error(), fix}
-	}
-	_, err = nc.Subscribe(node, func(m *nats.Msg) { _ = m.Respond(nil) }) // then no answer comes
+	node := scheme.NodeSubject(scheme.NewNodeID())
+	_, err := nc.Subscribe(node, func(m *nats.Msg) { _ = m.Respond(nil) }) // then no answer comes
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()

@@ -14,10 +14,6 @@ import (
 // PublishEvent publishes a session event; a zero Time becomes now. See
 // [Store.PublishAsync] for how long it can block.
 func PublishEvent(nc *nats.Conn, e scheme.Event) error {
-	subject, err := scheme.EventSubject(e.What, e.Session)
-	if err != nil {
-		return err
-	}
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
@@ -26,5 +22,5 @@ func PublishEvent(nc *nats.Conn, e scheme.Event) error {
 	if err != nil {
 		return fmt.Errorf("bus: event: %w", err)
 	}
-	return jet.SendError(nc.Publish(subject, data))
+	return jet.SendError(nc.Publish(scheme.EventSubject(e.What, e.Session), data))
 }

@@ -42,23 +42,19 @@ func (c *Config) expiryConfig() jetstream.StreamConfig {
 
 // ExpireLater leaves the message for a session once more. It is sent at most
 // once, and blocks as [Store.PublishAsync] does.
-func (s *Store) ExpireLater(sid string) error {
-	subject, err := scheme.ExpirySubject(sid)
-	if err != nil {
-		return err
-	}
-	return jet.SendError(s.nc.Publish(subject, nil))
+func (s *Store) ExpireLater(sid scheme.SID) error {
+	return jet.SendError(s.nc.Publish(scheme.ExpirySubject(sid), nil))
 }
 
 // WatchExpiries calls fn for sessions that may have expired: on one of the nodes
 // that watch, at most once each, some moments late. fn runs on a goroutine of
 // NATS and must not block.
-func (s *Store) WatchExpiries(fn func(sid string)) (*nats.Subscription, error) {
+func (s *Store) WatchExpiries(fn func(sid scheme.SID)) (*nats.Subscription, error) {
 	sub, err := s.nc.QueueSubscribe(scheme.PrefixGone+"*.*", expiryGroup, func(m *nats.Msg) {
 		if m.Header.Get(headerMarkerReason) == "" {
 			return // the copy of a message that was left
 		}
-		if sid, err := scheme.ParseSID(scheme.PrefixGone, m.Subject); err == nil {
+		if sid, err := scheme.ParseGoneSubject(m.Subject); err == nil {
 			fn(sid)
 		}
 	})

@@ -28,4 +28,4 @@ func (s *Store) WatchLeaders(changed func(partition int)) (stop func(), err erro
 }
 
 // PartitionOf is the number of the mailbox stream that holds a session.
-func (s *Store) PartitionOf(sid string) (int, error) { return scheme.StreamIndexOf(sid, s.cfg.Streams) }
+func (s *Store) PartitionOf(sid scheme.SID) int { return scheme.StreamIndexOf(sid, s.cfg.Streams) }

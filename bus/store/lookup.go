@@ -23,10 +23,7 @@ const (
 // Lookup reports whether a session exists, from a cache that is a few seconds
 // old at most; misses are cached as well. Concurrent calls for one session ask
 // once. ErrOverload: too many different sessions are being asked for.
-func (d *Directory) Lookup(ctx context.Context, sid string) (bool, error) {
-	if !scheme.ValidSID(sid) {
-		return false, scheme.BadName(scheme.ErrBadSID, sid)
-	}
+func (d *Directory) Lookup(ctx context.Context, sid scheme.SID) (bool, error) {
 	if exists, ok := d.known.get(sid); ok {
 		return exists, nil
 	}
@@ -54,11 +51,11 @@ func (d *Directory) Lookup(ctx context.Context, sid string) (bool, error) {
 }
 
 // Known is Lookup without asking: cached says whether an answer is at hand.
-func (d *Directory) Known(sid string) (exists, cached bool) { return d.known.get(sid) }
+func (d *Directory) Known(sid scheme.SID) (exists, cached bool) { return d.known.get(sid) }
 
 // Forget has Lookup and Known say from now on that a session is gone, for those
 // who are about to delete its entry.
-func (d *Directory) Forget(sid string) { d.known.put(sid, false) }
+func (d *Directory) Forget(sid scheme.SID) { d.known.put(sid, false) }
 
 // lookups is the cache behind Lookup: two generations of hits and two of
 // misses. An entry lives in the younger one until that is full; then the
@@ -69,10 +66,10 @@ type lookups struct {
 	mu     sync.Mutex
 	hits   generations
 	misses generations
-	asking map[string]*lookup
+	asking map[scheme.SID]*lookup
 }
 
-type generations struct{ young, old map[string]time.Time }
+type generations struct{ young, old map[scheme.SID]time.Time }
 
 // lookup is one question on its way. exists and err are written before done is
 // closed.
@@ -83,9 +80,9 @@ type lookup struct {
 	stale  bool // guarded by the cache's mu: put has said something newer
 }
 
-func newLookups() *lookups { return &lookups{asking: make(map[string]*lookup)} }
+func newLookups() *lookups { return &lookups{asking: make(map[scheme.SID]*lookup)} }
 
-func (l *lookups) get(sid string) (exists, ok bool) {
+func (l *lookups) get(sid scheme.SID) (exists, ok bool) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,7 +92,7 @@ func (l *lookups) get(sid string) (exists, ok bool) {
 	return false, l.misses.has(sid, now)
 }
 
-func (l *lookups) put(sid string, exists bool) {
+func (l *lookups) put(sid scheme.SID, exists bool) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,7 +103,7 @@ func (l *lookups) put(sid string, exists bool) {
 }
 
 // set records an answer. Caller holds mu.
-func (l *lookups) set(sid string, exists bool, now time.Time) {
+func (l *lookups) set(sid scheme.SID, exists bool, now time.Time) {
 	yes, no := &l.hits, &l.misses
 	if !exists {
 		yes, no = no, yes
@@ -117,7 +114,7 @@ func (l *lookups) set(sid string, exists bool, now time.Time) {
 
 // ask joins the question about sid or, if there is none, opens it: then the
 // caller must answer it.
-func (l *lookups) ask(sid string) (q *lookup, first bool, err error) {
+func (l *lookups) ask(sid scheme.SID) (q *lookup, first bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if q := l.asking[sid]; q != nil {
@@ -132,7 +129,7 @@ func (l *lookups) ask(sid string) (q *lookup, first bool, err error) {
 }
 
 // answer ends a question; only yes and no are remembered.
-func (l *lookups) answer(sid string, q *lookup, err error) {
+func (l *lookups) answer(sid scheme.SID, q *lookup, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.asking, sid)
@@ -146,7 +143,7 @@ func (l *lookups) answer(sid string, q *lookup, err error) {
 	close(q.done)
 }
 
-func (g *generations) has(sid string, now time.Time) bool {
+func (g *generations) has(sid scheme.SID, now time.Time) bool {
 	at, ok := g.young[sid]
 	if !ok {
 		at, ok = g.old[sid]
@@ -154,14 +151,14 @@ func (g *generations) has(sid string, now time.Time) bool {
 	return ok && now.Sub(at) < lookupTTL
 }
 
-func (g *generations) drop(sid string) {
+func (g *generations) drop(sid scheme.SID) {
 	delete(g.young, sid)
 	delete(g.old, sid)
 }
 
-func (g *generations) add(sid string, now time.Time) {
+func (g *generations) add(sid scheme.SID, now time.Time) {
 	if g.young == nil || len(g.young) >= lookupStale {
-		g.old, g.young = g.young, make(map[string]time.Time)
+		g.old, g.young = g.young, make(map[scheme.SID]time.Time)
 	}
 	g.young[sid] = now
 }

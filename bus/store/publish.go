@@ -23,12 +23,8 @@ type Outgoing = jet.Outgoing
 //
 // It may block for up to [hydrant/bus.BlockTimeout] beyond ctx if the server has stopped
 // reading.
-func (s *Store) Publish(ctx context.Context, sid string, out Outgoing) (seq uint64, err error) {
-	m, err := out.Message(sid)
-	if err != nil {
-		return 0, err
-	}
-	return s.publish(ctx, m, out.Mid != "")
+func (s *Store) Publish(ctx context.Context, sid scheme.SID, out Outgoing) (seq uint64, err error) {
+	return s.publish(ctx, out.For(sid), out.Mid != "")
 }
 
 // publish waits for the acknowledgement of m. What may be repeated, since the
@@ -56,12 +52,8 @@ func (s *Store) publish(ctx context.Context, m *nats.Msg, repeat bool) (seq uint
 // It does not wait for the server, except as [hydrant/bus.BlockTimeout] says: if the server
 // has stopped reading, the call may block for that long, so an event loop should
 // leave it to a goroutine.
-func (s *Store) PublishAsync(sid string, out Outgoing, done func(seq uint64, err error)) error {
-	m, err := out.Message(sid)
-	if err != nil {
-		return err
-	}
-	return s.acks.Publish(m, done)
+func (s *Store) PublishAsync(sid scheme.SID, out Outgoing, done func(seq uint64, err error)) error {
+	return s.acks.Publish(out.For(sid), done)
 }
 
 // PublishMarker stores a marker: an empty message with id, which comes back on
@@ -69,16 +61,12 @@ func (s *Store) PublishAsync(sid string, out Outgoing, done func(seq uint64, err
 // acknowledged; who waits for it publishes another if it does not come. Kept
 // markers live as long as messages do, others two seconds. It blocks no longer
 // than PublishAsync.
-func (s *Store) PublishMarker(sid string, id uint64, keep bool) error {
-	subject, err := scheme.MailboxSubject(sid)
-	if err != nil {
-		return err
-	}
+func (s *Store) PublishMarker(sid scheme.SID, id uint64, keep bool) error {
 	h := nats.Header{scheme.HeaderMark: []string{strconv.FormatUint(id, 10)}}
 	if !keep {
 		h[jet.HeaderTTL] = []string{jet.TTLSeconds(markerTTL)}
 	}
-	if err := s.nc.PublishMsg(&nats.Msg{Subject: subject, Header: h}); err != nil {
+	if err := s.nc.PublishMsg(&nats.Msg{Subject: scheme.MailboxSubject(sid), Header: h}); err != nil {
 		return jet.SendError(err)
 	}
 	return nil

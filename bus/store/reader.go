@@ -106,11 +106,10 @@ const (
 type Reader struct {
 	// Immutable after NewReader.
 	store   *Store
-	err     error // of the session id
 	stream  string
 	subject string
-	sid     string
-	fence   uint64
+	sid     scheme.SID
+	holder  uint64
 
 	// Owned by the caller of Toward, Read and Close.
 	aim    uint64 // see Toward
@@ -125,17 +124,11 @@ type Reader struct {
 	closed bool
 }
 
-// NewReader prepares a reader; it does no I/O. fence is the one in the directory
-// entry under which the caller owns the session (Entry.Fence): it keeps the
-// consumers of a former owner and of this one apart. A malformed sid is
-// reported by Read.
-func (s *Store) NewReader(sid string, fence uint64) *Reader {
-	r := &Reader{store: s, sid: sid, fence: fence}
-	if r.subject, r.err = scheme.MailboxSubject(sid); r.err != nil {
-		return r
-	}
-	r.stream, r.err = s.stream(sid)
-	return r
+// NewReader prepares a reader; it does no I/O. holder is the one in the directory
+// entry as which the caller owns the session ([scheme.Entry].Holder): it keeps the
+// consumers of a former owner and of this one apart.
+func (s *Store) NewReader(sid scheme.SID, holder uint64) *Reader {
+	return &Reader{store: s, stream: s.stream(sid), subject: scheme.MailboxSubject(sid), sid: sid, holder: holder}
 }
 
 // Toward tells how far the next Reads are to come, as far as is known: to a
@@ -154,10 +147,7 @@ func (r *Reader) Toward(seq uint64) { r.aim = seq }
 // leader, a consumer that is not reachable yet or was lost with its server) are
 // retried until ctx ends.
 func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes int) (Batch, error) {
-	switch {
-	case r.err != nil:
-		return Batch{}, r.err
-	case r.closed:
+	if r.closed {
 		return Batch{}, ErrReaderClosed
 	}
 	if err := r.store.replies.Err(); err != nil {
@@ -203,7 +193,7 @@ func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes 
 // Close removes the consumer, if there is one. The reader cannot be used
 // again. If Close fails, the server removes the consumer after five minutes.
 func (r *Reader) Close(ctx context.Context) error {
-	if r.closed || r.err != nil {
+	if r.closed {
 		return nil
 	}
 	r.closed = true

@@ -68,7 +68,7 @@ type consumerRequest struct {
 // a block of the store, as the last one that was delivered often is, and else by
 // looking at every message of that block.
 func (r *Reader) create(ctx context.Context, from uint64) error {
-	r.name = scheme.ConsumerName(r.sid, r.fence, r.store.readers.Add(1))
+	r.name = scheme.ConsumerName(r.sid, r.holder, r.store.readers.Add(1))
 	r.broken, r.next, r.cseq, r.absent = true, from, 0, 0
 	start := from
 	if r.early != 0 && r.early < from {

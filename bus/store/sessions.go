@@ -16,7 +16,7 @@ import (
 
 // SessionRow is one session in a listing.
 type SessionRow struct {
-	SID   string
+	SID   scheme.SID
 	Entry scheme.Entry
 	// Behind is how many messages wait for the client, at the most: what it
 	// has and not yet confirmed counts as well.
@@ -42,8 +42,8 @@ func ListSessions(ctx context.Context, nc *nats.Conn, limit int) ([]SessionRow, 
 	defer answers.Close()
 	s := &Store{nc: nc, js: js, replies: answers, cfg: Config{Streams: streams, Timeout: 10 * time.Second}}
 	var rows []SessionRow
-	var sids []string
-	err = (&Directory{store: s}).List(ctx, func(sid string, e scheme.Entry) bool {
+	var sids []scheme.SID
+	err = (&Directory{store: s}).List(ctx, func(sid scheme.SID, e scheme.Entry) bool {
 		rows = append(rows, SessionRow{SID: sid, Entry: e})
 		sids = append(sids, sid)
 		return len(rows) < limit
@@ -90,17 +90,10 @@ func countStreams(ctx context.Context, js jetstream.JetStream) (int, error) {
 }
 
 // pendingAfter counts what a mailbox holds after a sequence.
-func (s *Store) pendingAfter(ctx context.Context, sid string, seq uint64) (uint64, error) {
-	subject, err := scheme.MailboxSubject(sid)
-	if err != nil {
-		return 0, err
-	}
-	stream, err := s.stream(sid)
-	if err != nil {
-		return 0, err
-	}
+func (s *Store) pendingAfter(ctx context.Context, sid scheme.SID, seq uint64) (uint64, error) {
+	stream := s.stream(sid)
 	consumer, err := s.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
-		FilterSubject: subject, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: seq + 1,
+		FilterSubject: scheme.MailboxSubject(sid), DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: seq + 1,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 5 * time.Second,
 	})
 	if err != nil {

@@ -37,7 +37,7 @@ func TestListSessions(t *testing.T) {
 	}
 	defer store.Close()
 	node := scheme.NewNodeID()
-	want := map[string]uint64{}
+	want := map[scheme.SID]uint64{}
 	for waiting := range 3 {
 		sid := scheme.NewSID()
 		first, err := store.Publish(ctx, sid, Outgoing{Payload: []byte("delivered")})

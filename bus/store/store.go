@@ -186,4 +186,4 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 }
 
 // stream is the name of the stream that holds a session's mailbox.
-func (s *Store) stream(sid string) (string, error) { return scheme.StreamOf(sid, s.cfg.Streams) }
+func (s *Store) stream(sid scheme.SID) string { return scheme.StreamOf(sid, s.cfg.Streams) }

@@ -13,7 +13,7 @@ import (
 func TestReplyIsStoredAndRepublished(t *testing.T) {
 	s := newStore(t, Config{})
 	sid, node := scheme.NewSID(), scheme.NewNodeID()
-	live, _ := scheme.LiveSubject(sid)
+	live := scheme.LiveSubject(sid)
 	sub, err := s.nc.SubscribeSync(live)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func TestReplyIsStoredAndRepublished(t *testing.T) {
 		if !stored || c.Prev != prev || c.Seq <= prev || string(c.Payload) != mid || c.Mark != 0 || c.TTL {
 			t.Fatalf("message %d: %+v after %d", i, c, prev)
 		}
-		if got := m.Header.Get(jet.HeaderSubject); got != scheme.PrefixOut+sid[:1]+"."+sid {
+		if got := m.Header.Get(jet.HeaderSubject); got != scheme.MailboxSubject(sid) {
 			t.Fatalf("stored as %q", got)
 		}
 		prev = c.Seq

@@ -28,18 +28,15 @@ const (
 // sessions. Sessions whose mailbox is empty are missing from the result. Any
 // replica answers, so a sequence may be older than the last write: it can show
 // that something is there, never that nothing is.
-func (s *Store) LastSeqs(ctx context.Context, sids []string) (map[string]uint64, error) {
+func (s *Store) LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	byStream := make(map[string][]string)
 	for _, sid := range sids {
-		stream, err := s.stream(sid)
-		if err != nil {
-			return nil, err
-		}
-		byStream[stream] = append(byStream[stream], scheme.PrefixOut+sid[:1]+"."+sid)
+		stream := s.stream(sid)
+		byStream[stream] = append(byStream[stream], scheme.MailboxSubject(sid))
 	}
-	found := make(map[string]uint64, len(sids))
+	found := make(map[scheme.SID]uint64, len(sids))
 	for stream, subjects := range byStream {
 		for len(subjects) > 0 {
 			n := min(len(subjects), sweepSubjects)
@@ -64,9 +61,9 @@ type multiRequest struct {
 
 // sweep asks one stream about subjects, page by page, and adds what it learns
 // to found.
-func (s *Store) sweep(ctx context.Context, stream string, subjects []string, found map[string]uint64) error {
+func (s *Store) sweep(ctx context.Context, stream string, subjects []string, found map[scheme.SID]uint64) error {
 	req := multiRequest{Subjects: subjects, MaxBytes: sweepBytes}
-	got := make(map[string]uint64, len(subjects))
+	got := make(map[scheme.SID]uint64, len(subjects))
 	for {
 		p, err := s.sweepPage(ctx, stream, req, got)
 		if err != nil {
@@ -81,7 +78,7 @@ func (s *Store) sweep(ctx context.Context, stream string, subjects []string, fou
 }
 
 // sweepPage sends one request and adds its answer to got.
-func (s *Store) sweepPage(ctx context.Context, stream string, req multiRequest, got map[string]uint64) (page, error) {
+func (s *Store) sweepPage(ctx context.Context, stream string, req multiRequest, got map[scheme.SID]uint64) (page, error) {
 	return s.directGet(ctx, stream, req, len(req.Subjects), func(m *nats.Msg, seq uint64) error {
 		sid, err := scheme.ParseMailboxSubject(jet.LastHeader(m.Header, jet.HeaderSubject))
 		if err == nil {

@@ -22,7 +22,7 @@ func TestAllocs(t *testing.T) {
 	}{
 		{"parseAck", 0, func() { _, _ = parseAck(ack) }},
 		{"ParseDelivery", 0, func() { ParseDelivery(reply) }},
-		{"message without mid", 2, func() { _, _ = out.Message(sid) }},
+		{"message without mid", 2, func() { out.For(sid) }},
 	} {
 		if got := testing.AllocsPerRun(100, c.f); got > c.max {
 			t.Errorf("%s: %v allocations, want at most %v", c.name, got, c.max)

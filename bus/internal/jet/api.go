@@ -20,8 +20,8 @@ type Answer struct {
 func (a *Answer) common() *Answer { return a }
 
 // Ask sends one request to the JetStream API and reads its JSON answer into
-// resp, an *apiAnswer or what embeds one, which may be used again. An error that
-// the API answered with is an *apiError.
+// resp, an *Answer or what embeds one, which may be used again. An error that
+// the API answered with is an *APIError.
 func Ask(ctx context.Context, nc *nats.Conn, subject string, req any, resp interface{ common() *Answer }) error {
 	var data []byte
 	if req != nil {
@@ -53,7 +53,7 @@ type GetRequest struct {
 	NextFor string `json:"next_by_subj,omitempty"`
 }
 
-// leaderMsg is the answer, by the stream's leader.
+// LeaderMsg is the answer, by the stream's leader.
 type leaderMsg struct {
 	Subject string    `json:"subject"`
 	Seq     uint64    `json:"seq"`
@@ -79,7 +79,7 @@ func LeaderGet(ctx context.Context, nc *nats.Conn, stream string, req GetRequest
 	return resp.Message, err == nil, err
 }
 
-// streamState is the part of a stream's state that readers need.
+// StreamState is the part of a stream's state that readers need.
 type streamState struct {
 	FirstSeq uint64 `json:"first_seq"`
 	LastSeq  uint64 `json:"last_seq"`

@@ -27,13 +27,14 @@ type Outgoing struct {
 	Header nats.Header
 }
 
-// Message builds the NATS message for a mailbox subject.
-func (o *Outgoing) Message(sid string) (*nats.Msg, error) {
-	subject, err := scheme.MailboxSubject(sid)
-	if err != nil {
-		return nil, err
-	}
-	return o.on(subject, sid), nil
+// For builds the NATS message for a session's mailbox.
+func (o *Outgoing) For(sid scheme.SID) *nats.Msg {
+	return o.on(scheme.MailboxSubject(sid), string(sid))
+}
+
+// Work builds the NATS message for a service's work queue.
+func (o *Outgoing) Work(service scheme.Service) *nats.Msg {
+	return o.on(scheme.WorkSubject(service), string(service))
 }
 
 // on builds the NATS message for a subject whose owner is to.
@@ -60,12 +61,4 @@ func PublishAcked(ctx context.Context, nc *nats.Conn, m *nats.Msg) (uint64, erro
 		return 0, RequestError(err)
 	}
 	return parseAck(r)
-}
-
-func (o *Outgoing) WorkMessage(service string) (*nats.Msg, error) {
-	subject, err := scheme.WorkSubject(service)
-	if err != nil {
-		return nil, err
-	}
-	return o.on(subject, service), nil
 }
