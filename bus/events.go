@@ -1,8 +1,6 @@
 package bus
 
-import (
-	"hydrant/bus/scheme"
-)
+import "hydrant/bus/scheme"
 
 // Event tells services what happened to a session. Events are delivered at
 // most once.

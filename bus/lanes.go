@@ -1,8 +1,6 @@
 package bus
 
-import (
-	"sync"
-)
+import "sync"
 
 // lanes runs jobs on a fixed number of goroutines, with a bounded queue before
 // them. Jobs of one key run one after the other, in the order in which they
@@ -27,93 +25,93 @@ type job struct {
 }
 
 func newLanes(queue int) *lanes {
-	p := &lanes{limit: queue, idle: make(chan struct{}), behind: make(map[string][]func())}
-	p.more = sync.NewCond(&p.mu)
-	return p
+	l := &lanes{limit: queue, idle: make(chan struct{}), behind: make(map[string][]func())}
+	l.more = sync.NewCond(&l.mu)
+	return l
 }
 
 // start starts n workers. Without start, nothing runs and idle is never closed.
-func (p *lanes) start(n int) {
+func (l *lanes) start(n int) {
 	var workers sync.WaitGroup
 	for range n {
-		workers.Go(p.work)
+		workers.Go(l.work)
 	}
 	go func() {
 		workers.Wait()
-		close(p.idle)
+		close(l.idle)
 	}()
 }
 
-func (p *lanes) work() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (l *lanes) work() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for {
-		for len(p.ready) == 0 {
-			if p.closed && p.queued == 0 {
+		for len(l.ready) == 0 {
+			if l.closed && l.queued == 0 {
 				return
 			}
-			p.more.Wait()
+			l.more.Wait()
 		}
-		j := p.ready[0]
-		p.ready[0] = job{}
-		p.ready = p.ready[1:]
-		if p.queued--; p.closed && p.queued == 0 {
-			p.more.Broadcast() // the idle ones end
+		j := l.ready[0]
+		l.ready[0] = job{}
+		l.ready = l.ready[1:]
+		if l.queued--; l.closed && l.queued == 0 {
+			l.more.Broadcast() // the idle ones end
 		}
-		p.mu.Unlock()
+		l.mu.Unlock()
 		j.run()
-		p.mu.Lock()
-		p.leave(j.key)
+		l.mu.Lock()
+		l.leave(j.key)
 	}
 }
 
 // leave lets the next job of a key run. Caller holds mu.
-func (p *lanes) leave(key string) {
+func (l *lanes) leave(key string) {
 	if key == "" {
 		return
 	}
-	behind := p.behind[key]
+	behind := l.behind[key]
 	if len(behind) == 0 {
-		delete(p.behind, key)
+		delete(l.behind, key)
 	} else {
-		p.ready = append(p.ready, job{key, behind[0]})
-		p.behind[key] = behind[1:]
-		p.more.Signal()
+		l.ready = append(l.ready, job{key, behind[0]})
+		l.behind[key] = behind[1:]
+		l.more.Signal()
 	}
 }
 
 // offer queues a job. It never waits: false means that the queue is full or
-// the pool closed.
-func (p *lanes) offer(key string, f func()) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || p.queued >= p.limit {
+// the lanes closed.
+func (l *lanes) offer(key string, f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.queued >= l.limit {
 		return false
 	}
-	p.queued++
+	l.queued++
 	if key != "" {
-		if behind, active := p.behind[key]; active {
-			p.behind[key] = append(behind, f)
+		if behind, active := l.behind[key]; active {
+			l.behind[key] = append(behind, f)
 			return true
 		}
-		p.behind[key] = nil
+		l.behind[key] = nil
 	}
-	p.ready = append(p.ready, job{key, f})
-	p.more.Signal()
+	l.ready = append(l.ready, job{key, f})
+	l.more.Signal()
 	return true
 }
 
 // close takes no more jobs; the workers end when the queue is empty.
-func (p *lanes) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	p.more.Broadcast()
+func (l *lanes) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.more.Broadcast()
 }
 
 // waiting is the number of jobs that have not begun.
-func (p *lanes) waiting() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.queued
+func (l *lanes) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queued
 }

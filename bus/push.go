@@ -205,7 +205,7 @@ type push struct {
 	done func(err error)
 	end  time.Time
 
-	// Owned by whoever completes the attempt that is under way.
+	// Owned by the goroutine that completes the attempt under way.
 	msg   *nats.Msg
 	wait  time.Duration
 	doubt error // see retry
@@ -235,7 +235,7 @@ func (p *push) acked(_ uint64, err error) {
 	})
 }
 
-// finish completes a push. It leaves the window last: who finds that empty, as
+// finish completes a push. It leaves the window last: a caller that finds that empty, as
 // Stop does, may rely on done having returned.
 func (p *push) finish(err error) {
 	tracectx.End(p.span, err)

@@ -71,8 +71,8 @@ func (r *Request) NewReply(body any) (*umf.Message, error) {
 // ReplyMessage sends an answer. To a session it goes through the mailbox, and
 // ReplyMessage returns when the store has acknowledged it; if no answer comes,
 // it is repeated until ctx ends (ReplyTimeout, if ctx has no end), and arrives
-// once all the same. To a [METHOD] request, and to anybody else who waits on
-// NATS for the answer, it is sent at most once. ErrNoReply: nobody waits.
+// once all the same. To a [METHOD] request, and to a sender that waits on NATS
+// for the answer, it is sent at most once. ErrNoReply: neither is there.
 func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 	out, err := r.svc.outgoing(m)
 	if err != nil {
@@ -99,7 +99,7 @@ func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 	return err
 }
 
-// direct reports whether the answer goes to whoever waits for it on NATS, and
+// direct reports whether the answer goes to a sender that waits on NATS, and
 // not to the mailbox of the session sid.
 func (r *Request) direct(sid scheme.SID) bool {
 	return scheme.IsRequestReply(r.reply) || sid == "" && r.reply != ""

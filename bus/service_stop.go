@@ -76,7 +76,7 @@ func (s *Service) drain(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrDrain, ctx.Err())
 	}
-	for range cap(s.slots) { // whoever holds all slots knows that nothing is in flight
+	for range cap(s.slots) { // with all slots in hand, nothing is in flight
 		select {
 		case s.slots <- struct{}{}:
 		case <-ctx.Done():

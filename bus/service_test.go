@@ -149,7 +149,7 @@ func TestServiceEcho(t *testing.T) {
 	}
 }
 
-// TestServiceReplyIsAcknowledged: Reply returns when the message is stored.
+// TestServiceReplyIsAcknowledged: reply returns when the message is stored.
 func TestServiceReplyIsAcknowledged(t *testing.T) {
 	type outcome struct {
 		before, after uint64
@@ -445,8 +445,8 @@ func TestServiceBare(t *testing.T) {
 	}
 }
 
-// TestServiceNoResponders: FAILURES R35. Where nobody listens, the node hears
-// of it on the reply subject, which says whose message it was.
+// TestServiceNoResponders: where nobody listens, the node hears of it on the
+// reply subject, which says whose message it was.
 func TestServiceNoResponders(t *testing.T) {
 	f := newFixture(t, ServiceConfig{}, func(s *Service) error { return s.HandleAny(echo) })
 	wild := scheme.ReplyWildcard(f.node)

@@ -21,7 +21,7 @@ type tracing struct {
 }
 
 // off reports that there is no trace to go on with, and none to be begun: a
-// service that nobody traces pays nothing.
+// service that is not traced pays nothing.
 func (t *tracing) off(ctx context.Context) bool {
 	return !t.roots && !trace.SpanContextFromContext(ctx).IsValid()
 }
@@ -31,7 +31,7 @@ func (t *tracing) start(ctx context.Context, name string, kind trace.SpanKind, a
 }
 
 // Attributes of the messaging conventions of OpenTelemetry. Session ids are not
-// among them: who has one may resume the session, and traces travel far.
+// among them: to have one is part of resuming the session, and traces travel far.
 var (
 	attrSystem  = attribute.String("messaging.system", "nats")
 	attrReceive = attribute.String("messaging.operation.type", "process")

@@ -53,7 +53,7 @@ type workQueue struct {
 	keeping  sync.WaitGroup
 	handlers sync.WaitGroup
 
-	// Owned by keep, and then by whoever has waited for its end; nil: not started.
+	// Owned by keep, and after its end by left; nil: not started.
 	consume jetstream.ConsumeContext
 }
 
@@ -134,7 +134,7 @@ func (w *workQueue) begin(ctx context.Context) (jetstream.ConsumeContext, error)
 	return consume, jet.JSError(err)
 }
 
-// keep makes the consumer again when it is gone: somebody has deleted it, or
+// keep makes the consumer again when it is gone: it was deleted, or
 // the store has lost it. It ends with the service.
 func (w *workQueue) keep() {
 	for {
@@ -248,7 +248,7 @@ func attempts(m jetstream.Msg) int {
 	return int(meta.NumDelivered)
 }
 
-// settle logs how a message ended; nobody else can be told.
+// settle logs how a message ended; there is no caller to tell.
 func (w *workQueue) settle(m jetstream.Msg, err, sent error) {
 	if err == nil && sent == nil {
 		return

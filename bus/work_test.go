@@ -190,7 +190,7 @@ func TestWorkStop(t *testing.T) {
 	natstest.WaitFor(t, func() bool { return queued(t, f.store) == 1 })
 }
 
-// TestWorkLimit: FAILURES R16. A queue that is full refuses, and says so.
+// TestWorkLimit: a queue that is full refuses, and says so.
 func TestWorkLimit(t *testing.T) {
 	s := newStore(t, store.Config{Streams: 1, WorkLimit: 2})
 	ctx := natstest.Context(t)

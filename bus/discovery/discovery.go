@@ -20,7 +20,7 @@ import (
 )
 
 // Times and bounds of discovery. There is no list of participants anywhere:
-// whoever is there answers a question to all.
+// what is connected answers a question to all.
 const (
 	discoveryQuiet = 100 * time.Millisecond // no more answers: that is all
 	discoveryMost  = time.Second            // the end in any case
@@ -79,7 +79,7 @@ func (d *Discovery) Nodes(ctx context.Context) ([]Instance, error) {
 	return d.list(ctx, scheme.KindNode)
 }
 
-// Cut is how many results lack somebody: there were more answers than one
+// Cut is how many results lack a participant: there were more answers than one
 // result holds, or they still came when its time was over.
 func (d *Discovery) Cut() uint64 { return d.cut.Load() }
 
@@ -154,7 +154,7 @@ func (d *Discovery) ask() ([]Instance, error) {
 }
 
 // collect takes answers until they pause. cut: not all of them. Silence from the
-// beginning proves nothing: where nobody is there, the server says so.
+// beginning proves nothing: where no participant is connected, the server says so.
 func collect(sub *nats.Subscription) (list []Instance, cut bool, err error) {
 	end := time.Now().Add(discoveryMost)
 	for wait := discoveryMost; ; wait = min(discoveryQuiet, time.Until(end)) {

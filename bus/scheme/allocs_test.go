@@ -1,8 +1,6 @@
 package scheme
 
-import (
-	"testing"
-)
+import "testing"
 
 // TestAllocs: what runs for every message allocates no more than its result.
 func TestAllocs(t *testing.T) {

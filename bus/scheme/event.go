@@ -48,11 +48,11 @@ const (
 	SessionOpened  SessionEvent = "opened"
 	SessionParked  SessionEvent = "parked"
 	SessionResumed SessionEvent = "resumed"
-	// SessionExpired: nobody came back in time, or the store has lost the session.
+	// SessionExpired: its client did not come back in time, or the store has lost the session.
 	// One whose node died in the session's first minute ends without a word.
 	SessionExpired SessionEvent = "expired"
-	// SessionClosed: the client resumed another session instead, before anybody
-	// could hear of this one.
+	// SessionClosed: the client resumed another session instead, before this one
+	// was of use.
 	SessionClosed SessionEvent = "closed"
 )
 

@@ -7,7 +7,7 @@ const (
 	HeaderSession = "Umf-Session"
 	// HeaderMailbox is the subject that reaches that client.
 	HeaderMailbox = "Umf-Mailbox"
-	// HeaderIdentity is who the client proved to be; absent: nobody.
+	// HeaderIdentity is who the client proved to be; absent: none.
 	HeaderIdentity = "Umf-Identity"
 	// HeaderMark marks an empty message that only shows where a mailbox
 	// stands; it is never shown to a client.

@@ -1,8 +1,6 @@
 package scheme
 
-import (
-	"os"
-)
+import "os"
 
 // Keys of the metadata in service discovery.
 const (
@@ -18,7 +16,7 @@ const (
 	KindNode    = "node"
 )
 
-// Metadata is what a participant tells of itself to those who look for it.
+// Metadata is what a participant tells of itself in service discovery.
 func Metadata(kind, instance string) map[string]string {
 	host, err := os.Hostname()
 	if err != nil {

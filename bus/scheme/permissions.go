@@ -13,13 +13,13 @@ type Permissions struct {
 // mailbox streams needs: the scheme's subjects, the part of the JetStream API
 // that manages and reads the store's streams, and service discovery. It names
 // each stream, since NATS compares whole tokens and a wildcard would open the
-// streams of others (FAILURES S29). deploy/nats/edge.conf is written from it.
+// streams of others. deploy/nats/edge.conf is written from it.
 func NodePermissions(streams int) Permissions {
 	p := Permissions{
 		Publish: []string{
 			PrefixService + "*", PrefixInstance + "*.*", PrefixOut + "*.*", PrefixWork + "*",
 			PrefixNode + "*", PrefixEvent + "*.*.*",
-			PrefixReply + "*.*.*.*", // Verify's probe
+			PrefixReply + "*.*.*.*", // CheckContract's probe
 			SessionKeyPrefix + "*", PrefixExpiry + "*.*",
 			"$SRV.INFO",
 			APIPrefix + "INFO",

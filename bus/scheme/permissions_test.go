@@ -19,8 +19,8 @@ import (
 	"hydrant/bus/store"
 )
 
-// TestPermissions: FAILURES S29. With exactly these permissions everything
-// works, and nothing else does.
+// TestPermissions: with exactly these permissions everything works, and nothing
+// else does.
 func TestPermissions(t *testing.T) {
 	ns := natstest.StartServer(t, server.Options{JetStream: true, Users: []*server.User{
 		natstest.User("node", scheme.NodePermissions(2)), natstest.User("echo", scheme.ServicePermissions("echo")), {Username: "admin", Password: "p"},
@@ -121,7 +121,7 @@ func allowedNode(t *testing.T, s *nodeStore) {
 	if !errors.Is(err2, store.ErrNoSession) {
 		t.Error(err2)
 	}
-	if err := errors.Join(err1, err3, err4, err5, err6, err7, err8, err9, s.Verify(ctx), n.Unregister(), s.nc.Flush()); err != nil {
+	if err := errors.Join(err1, err3, err4, err5, err6, err7, err8, err9, s.CheckContract(ctx), n.Unregister(), s.nc.Flush()); err != nil {
 		t.Error(err)
 	}
 }

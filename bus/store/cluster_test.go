@@ -15,9 +15,9 @@ import (
 	"hydrant/bus/scheme"
 )
 
-// TestCluster: FAILURES R8 and R9. With three replicas, reads right after an
-// acknowledgement meet replicas that lag and leaders that change all the time;
-// what was acknowledged is read, once and in order, from every server.
+// TestCluster: with three replicas, reads right after an acknowledgement meet
+// replicas that lag and leaders that change all the time; what was acknowledged
+// is read, once and in order, from every server.
 func TestCluster(t *testing.T) {
 	t.Parallel() // it waits for elections
 	servers := natstest.StartCluster(t)
@@ -123,9 +123,8 @@ func clusterReads(ctx context.Context, t *testing.T, stores []*Store, n, stepDow
 	t.Logf("%d messages, %d reads of a replica that lagged", n, stale)
 }
 
-// TestClusterServerLost: FAILURES R8 and R10. Without the server that it was
-// connected to a client goes on with another; without a majority nothing is
-// reported as stored.
+// TestClusterServerLost: without the server that it was connected to a client
+// goes on with another; without a majority nothing is reported as stored.
 func TestClusterServerLost(t *testing.T) {
 	t.Parallel()
 	servers := natstest.StartCluster(t)

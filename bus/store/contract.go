@@ -14,17 +14,6 @@ import (
 	"hydrant/bus/scheme"
 )
 
-// Finding is one reason why the store cannot keep what it promises.
-type Finding struct {
-	// What was looked at, what the contract wants of it, what is there, and
-	// what an operator can do.
-	What, Want, Have, Fix string
-}
-
-func (f Finding) String() string {
-	return fmt.Sprintf("%s: want %s, have %s (%s)", f.What, f.Want, f.Have, f.Fix)
-}
-
 // ContractError lists everything that keeps the store from holding its
 // contract. A node is not ready as long as there is one.
 type ContractError struct{ Findings []Finding }
@@ -41,7 +30,7 @@ func (e *ContractError) Error() string {
 			}
 		}
 		f.What = what + f.What
-		lines, what = append(lines, f.String()), ""
+		lines, what = append(lines, fmt.Sprintf("%s: %s (%s)", f.What, f.Detail, f.Fix)), ""
 	}
 	return "bus: the store does not hold the contract: " + strings.Join(lines, "; ")
 }
@@ -53,11 +42,11 @@ func contractError(f []Finding) error {
 	return &ContractError{Findings: f}
 }
 
-// Verify checks again that the store holds the contract: every stream answers,
+// CheckContract checks again that the store holds the contract: every stream answers,
 // is configured as needed, and one of them (each call tries the next) stores a
 // reply and republishes it with the right sequences. A *[ContractError] lists
 // what does not.
-func (s *Store) Verify(ctx context.Context) error {
+func (s *Store) CheckContract(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var findings []Finding
@@ -68,10 +57,8 @@ func (s *Store) Verify(ctx context.Context) error {
 			return jet.JSError(err)
 		})
 		if err != nil {
-			findings = append(findings, Finding{
-				What: "stream " + want.Name, Want: "answers", Have: err.Error(),
-				Fix: "a stream without a leader needs more of its servers up; a missing one is made at the next start",
-			})
+			findings = append(findings, broken("stream "+want.Name, "answers", err.Error(),
+				"a stream without a leader needs more of its servers up; a missing one is made at the next start"))
 			if ctx.Err() != nil {
 				break
 			}
@@ -95,10 +82,7 @@ func checkStream(have, want jetstream.StreamConfig) (found []Finding) {
 	const rebuild = "cannot be changed in place: move the messages or delete the stream"
 	check := func(ok bool, what string, w, h any, fix string) {
 		if !ok {
-			found = append(found, Finding{
-				What: "stream " + want.Name + ": " + what,
-				Want: fmt.Sprint(w), Have: fmt.Sprint(h), Fix: fix,
-			})
+			found = append(found, broken("stream "+want.Name+": "+what, fmt.Sprint(w), fmt.Sprint(h), fix))
 		}
 	}
 	check(sameSubjects(have.Subjects, want.Subjects), "subjects", want.Subjects, have.Subjects,
@@ -143,12 +127,9 @@ func (s *Store) probe(ctx context.Context, part int) *Finding {
 	const every, most = 150 * time.Millisecond, 5 * time.Second
 	sid := scheme.NewSIDIn(part, s.cfg.Streams)
 	finding := func(have string) *Finding {
-		return &Finding{
-			What: "a reply through stream " + scheme.OutStream(part),
-			Want: "is stored and republished on the live subject",
-			Have: have,
-			Fix:  "check the stream, and this user's permissions for " + scheme.PrefixReply + "> and " + scheme.PrefixLive + ">",
-		}
+		f := broken("a reply through stream "+scheme.OutStream(part), "is stored and republished on the live subject", have,
+			"check the stream, and this user's permissions for "+scheme.PrefixReply+"> and "+scheme.PrefixLive+">")
+		return &f
 	}
 	reply, err := scheme.ReplySubject(scheme.NewNodeID(), sid, "")
 	if err != nil {

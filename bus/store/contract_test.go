@@ -31,7 +31,7 @@ func findings(t *testing.T, nc *nats.Conn, cfg Config) []Finding {
 		t.Fatalf("%T %v", err, err)
 	}
 	for _, f := range c.Findings {
-		if f.What == "" || f.Want == "" || f.Have == "" || f.Fix == "" || !strings.Contains(err.Error(), f.What) {
+		if f.Verdict != Fail || f.What == "" || f.Detail == "" || f.Fix == "" || !strings.Contains(err.Error(), f.What) {
 			t.Errorf("incomplete: %+v", f)
 		}
 	}
@@ -49,7 +49,7 @@ func TestContractConfig(t *testing.T) {
 	}
 }
 
-// TestContractDefaults: the streams are as DESIGN §2 has them.
+// TestContractDefaults: the streams are as the package documentation has them.
 func TestContractDefaults(t *testing.T) {
 	nc := connect(t, natstest.Start(t).URL())
 	ctx := natstest.Context(t)
@@ -77,7 +77,7 @@ func TestContractDefaults(t *testing.T) {
 		t.Errorf("%+v %v", st, err)
 	}
 	for range 17 { // each partition is tried once, and the first again
-		if err := s.Verify(ctx); err != nil {
+		if err := s.CheckContract(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -110,7 +110,7 @@ func TestContractUpdates(t *testing.T) {
 	}
 	// The node with the lower limits still is content; one that finds them
 	// lowered is not.
-	if err := s.Verify(ctx); err != nil {
+	if err := s.CheckContract(ctx); err != nil {
 		t.Error(err)
 	}
 	have.MaxMsgsPerSubject = 5
@@ -121,7 +121,7 @@ func TestContractUpdates(t *testing.T) {
 		t.Fatal(err)
 	}
 	var c *ContractError
-	if err := s.Verify(ctx); !errors.As(err, &c) || len(c.Findings) != 4 {
+	if err := s.CheckContract(ctx); !errors.As(err, &c) || len(c.Findings) != 4 {
 		t.Fatal(err)
 	}
 	for i, what := range []string{"max_msgs_per_subject", "max_consumers", "allow_direct", "republish"} {
@@ -148,11 +148,11 @@ func TestContractPartition(t *testing.T) {
 		cfg := s.Config()
 		cfg.Streams = n
 		found := findings(t, nc, cfg)
-		if len(found) != 1 || found[0].What != "mailbox streams" || found[0].Have != "4" {
+		if len(found) != 1 || found[0].What != "mailbox streams" || !strings.HasSuffix(found[0].Detail, "have 4") {
 			t.Errorf("%d streams: %v", n, found)
 		}
 	}
-	if err := s.Verify(natstest.Context(t)); err != nil {
+	if err := s.CheckContract(natstest.Context(t)); err != nil {
 		t.Error(err)
 	}
 	r := s.NewReader(sid, 1)
@@ -165,7 +165,7 @@ func TestContractPartition(t *testing.T) {
 func TestContractReplicas(t *testing.T) {
 	found := findings(t, connect(t, natstest.Start(t).URL()), Config{Streams: 1, Replicas: 3})
 	const reason = "replicas > 1 not supported"
-	if !strings.Contains(found[0].Have, reason) {
+	if !strings.Contains(found[0].Detail, reason) {
 		t.Error(found[0])
 	}
 	// It is the same for all streams, and said once.
@@ -175,7 +175,7 @@ func TestContractReplicas(t *testing.T) {
 }
 
 func TestContractErrorText(t *testing.T) {
-	err := ContractError{Findings: []Finding{{"a", "x", "y", "z"}, {"b", "x", "y", "z"}, {"c", "x", "w", "z"}}}
+	err := ContractError{Findings: []Finding{broken("a", "x", "y", "z"), broken("b", "x", "y", "z"), broken("c", "x", "w", "z")}}
 	if want := "bus: the store does not hold the contract: a, b: want x, have y (z); c: want x, have w (z)"; err.Error() != want {
 		t.Errorf("%q, want %q", err.Error(), want)
 	}
@@ -191,7 +191,7 @@ func TestContractStorage(t *testing.T) {
 	}
 }
 
-// TestContractWithoutJetStream: FAILURES R15.
+// TestContractWithoutJetStream: a server without JetStream is a finding.
 func TestContractWithoutJetStream(t *testing.T) {
 	ns := natstest.StartServer(t, server.Options{})
 	nc := connect(t, ns.ClientURL())
@@ -259,7 +259,7 @@ func TestContractPermissions(t *testing.T) {
 	}
 }
 
-// TestContractUnanswered: without a server, Verify says so in time.
+// TestContractUnanswered: without a server, CheckContract says so in time.
 func TestContractUnanswered(t *testing.T) {
 	s := newStore(t, Config{Streams: 1})
 	if err := s.js.DeleteStream(t.Context(), "UMF_OUT_0"); err != nil {
@@ -268,7 +268,7 @@ func TestContractUnanswered(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	var c *ContractError
-	if err := s.Verify(ctx); !errors.As(err, &c) || !strings.Contains(c.Findings[0].What, "UMF_OUT_0") {
+	if err := s.CheckContract(ctx); !errors.As(err, &c) || !strings.Contains(c.Findings[0].What, "UMF_OUT_0") {
 		t.Fatal(err)
 	}
 }

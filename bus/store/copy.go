@@ -58,7 +58,7 @@ func storedAt(h nats.Header) int64 {
 }
 
 // markOf is the id of a marker, 0 for a message. A marker that cannot be read
-// is somebody's all the same and must not reach a client.
+// is one all the same and must not reach a client.
 func markOf(h nats.Header) uint64 {
 	v := h.Get(scheme.HeaderMark)
 	if v == "" {

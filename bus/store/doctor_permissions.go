@@ -17,7 +17,7 @@ import (
 const headerStream = "Nats-Expected-Stream"
 
 // probe is one subject that a node publishes or subscribes to, with names that
-// nobody has. A message to it does nothing: it names no existing session,
+// no participant has. A message to it does nothing: it names no existing session,
 // service or node; a stream refuses it by its header, and the JetStream API by
 // its body, which asks for nothing or names another stream than the subject.
 // (What is no JSON would be refused as well, and logged by the server.)
@@ -87,7 +87,7 @@ func probes(streams int) []probe {
 // CheckPermissions tries every kind of subject that a node needs, on a
 // connection of its own, which connect makes with these options, and tells what
 // the server denies. It stores nothing and reaches no session, service or node.
-func CheckPermissions(ctx context.Context, connect func(opts ...nats.Option) (*nats.Conn, error), streams int) []Check {
+func CheckPermissions(ctx context.Context, connect func(opts ...nats.Option) (*nats.Conn, error), streams int) []Finding {
 	var mu sync.Mutex
 	denied := make(map[denial]bool)
 	closed := make(chan struct{})
@@ -101,7 +101,7 @@ func CheckPermissions(ctx context.Context, connect func(opts ...nats.Option) (*n
 		}),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	if err != nil {
-		return []Check{{Fail, "permissions", err.Error(), "see the reason"}}
+		return []Finding{{Fail, "permissions", err.Error(), "see the reason"}}
 	}
 	list := probes(streams)
 	err = try(ctx, nc, list)
@@ -109,7 +109,7 @@ func CheckPermissions(ctx context.Context, connect func(opts ...nats.Option) (*n
 	nc.Close()
 	<-closed // the handlers run in order, so every refusal has been noted
 	if err != nil {
-		return []Check{{Fail, "permissions", err.Error(), "see the reason"}}
+		return []Finding{{Fail, "permissions", err.Error(), "see the reason"}}
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -150,7 +150,7 @@ func try(ctx context.Context, nc *nats.Conn, list []probe) error {
 
 // tryAnswer asks itself as another node would. A user may answer by
 // allow_responses, or because it may publish to any inbox.
-func tryAnswer(ctx context.Context, nc *nats.Conn) Check {
+func tryAnswer(ctx context.Context, nc *nats.Conn) Finding {
 	const fix = "allow_responses, or publish to _INBOX.>"
 	node := scheme.NodeSubject(scheme.NewNodeID())
 	_, err := nc.Subscribe(node, func(m *nats.Msg) { _ = m.Respond(nil) }) // then no answer comes
@@ -160,15 +160,15 @@ func tryAnswer(ctx context.Context, nc *nats.Conn) Check {
 		_, err = nc.RequestWithContext(ctx, node, nil)
 	}
 	if err != nil {
-		return Check{Fail, "permission to answer other nodes", err.Error(), fix}
+		return Finding{Fail, "permission to answer other nodes", err.Error(), fix}
 	}
-	return Check{OK, "permission to answer other nodes", "answered", ""}
+	return Finding{OK, "permission to answer other nodes", "answered", ""}
 }
 
 // judge groups what was denied by what it is needed for.
-func judge(list []probe, denied map[denial]bool) []Check {
+func judge(list []probe, denied map[denial]bool) []Finding {
 	const fix = "deploy/nats/edge.conf has what a node's user needs"
-	var checks []Check
+	var checks []Finding
 	refused := make(map[string][]string)
 	for _, p := range list {
 		if denied[denial{p.subject, p.subscribe}] {
@@ -179,11 +179,11 @@ func judge(list []probe, denied map[denial]bool) []Check {
 	for _, p := range list {
 		if subjects := refused[p.need]; len(subjects) > 0 && !seen[p.need] {
 			seen[p.need] = true
-			checks = append(checks, Check{Fail, "permission: " + p.need, "denied: " + some(subjects), fix})
+			checks = append(checks, Finding{Fail, "permission: " + p.need, "denied: " + some(subjects), fix})
 		}
 	}
 	if len(checks) == 0 {
-		checks = append(checks, Check{OK, "permissions", fmt.Sprintf("%d subjects tried, none denied", len(list)), ""})
+		checks = append(checks, Finding{OK, "permissions", fmt.Sprintf("%d subjects tried, none denied", len(list)), ""})
 	}
 	return checks
 }

@@ -59,7 +59,7 @@ func TestProbesCoverPermissions(t *testing.T) {
 }
 
 // verdict returns the worst of the checks that name what, and their lines.
-func verdict(checks []Check, what string) (Verdict, string) {
+func verdict(checks []Finding, what string) (Verdict, string) {
 	worst, lines := OK, ""
 	for _, c := range checks {
 		if strings.Contains(c.What, what) {
@@ -101,7 +101,7 @@ func TestDoctorChangesNothing(t *testing.T) {
 		return b.String()
 	}
 	cfg := Config{Streams: 2}
-	examine := func() []Check {
+	examine := func() []Finding {
 		before := everything()
 		checks := append(Diagnose(ctx, nc, cfg), CheckPermissions(ctx, dial(bus.Config{URL: ns.URL()}), cfg.Streams)...)
 		if after := everything(); after != before {
@@ -177,7 +177,7 @@ func TestDoctorFindsDenials(t *testing.T) {
 		{Username: "admin", Password: "p"},
 	}})
 	ctx := natstest.Context(t)
-	examine := func(name string) []Check {
+	examine := func(name string) []Finding {
 		return CheckPermissions(ctx, dial(bus.Config{URL: ns.ClientURL(), User: name, Password: "p"}), 2)
 	}
 	for _, name := range []string{"node", "admin"} {

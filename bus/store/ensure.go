@@ -13,7 +13,7 @@ import (
 )
 
 // ensure creates the streams that are missing and updates those that differ.
-// What it cannot change it leaves to Verify to report.
+// What it cannot change it leaves to CheckContract to report.
 func (s *Store) ensure(ctx context.Context) error {
 	limit, err := s.accountLimit(ctx)
 	if err != nil {
@@ -29,10 +29,8 @@ func (s *Store) ensure(ctx context.Context) error {
 		}
 		err := jet.Retry(ctx, func(ctx context.Context) error { return s.ensureStream(ctx, want) })
 		if errors.Is(err, ErrRefused) {
-			findings = append(findings, Finding{
-				What: "stream " + want.Name, Want: "can be created and updated",
-				Have: err.Error(), Fix: "see the reason; the server's log may say more",
-			})
+			findings = append(findings, broken("stream "+want.Name, "can be created and updated", err.Error(),
+				"see the reason; the server's log may say more"))
 			continue
 		}
 		if err != nil {
@@ -64,10 +62,8 @@ func (s *Store) samePartition(ctx context.Context) error {
 	if owned == 0 || scheme.MaxStreams%owned != 0 || scheme.MaxStreams/owned == s.cfg.Streams {
 		return nil
 	}
-	return contractError([]Finding{{
-		What: "mailbox streams", Want: strconv.Itoa(s.cfg.Streams), Have: strconv.Itoa(scheme.MaxStreams / owned),
-		Fix: "every node needs the same EDGE_MAILBOX_STREAMS; another number leaves what is stored behind, unread",
-	}})
+	return contractError([]Finding{broken("mailbox streams", strconv.Itoa(s.cfg.Streams), strconv.Itoa(scheme.MaxStreams/owned),
+		"every node needs the same EDGE_MAILBOX_STREAMS; another number leaves what is stored behind, unread")})
 }
 
 // accountLimit is how many consumers of a stream the account allows; 0: it
@@ -79,20 +75,16 @@ func (s *Store) accountLimit(ctx context.Context) (int, error) {
 		return jet.JSError(err)
 	})
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
-		return 0, contractError([]Finding{{
-			What: "JetStream", Want: "enabled for this account", Have: err.Error(),
-			Fix: "start nats-server with JetStream (-js) and enable it for the account of NATS_USER or NATS_CREDS",
-		}})
+		return 0, contractError([]Finding{broken("JetStream", "enabled for this account", err.Error(),
+			"start nats-server with JetStream (-js) and enable it for the account of NATS_USER or NATS_CREDS")})
 	}
 	if err != nil {
 		return 0, fmt.Errorf("bus: JetStream account: %w", err)
 	}
 	limit := max(info.Limits.MaxConsumers, 0)
 	if limit > 0 && limit < minConsumers {
-		return 0, contractError([]Finding{{
-			What: "account limit max_consumers", Want: fmt.Sprintf("at least %d, or none", minConsumers), Have: fmt.Sprint(limit),
-			Fix: "raise the account's JetStream limit: each session that is behind has a consumer",
-		}})
+		return 0, contractError([]Finding{broken("account limit max_consumers", fmt.Sprintf("at least %d, or none", minConsumers), fmt.Sprint(limit),
+			"raise the account's JetStream limit: each session that is behind has a consumer")})
 	}
 	return limit, nil
 }

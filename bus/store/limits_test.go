@@ -10,8 +10,8 @@ import (
 	"hydrant/bus/scheme"
 )
 
-// TestStoreFull: FAILURES R17. When there is no room, the sender is told; when
-// there is again, it goes on.
+// TestStoreFull: when there is no room, the sender is told; when there is again,
+// it goes on.
 func TestStoreFull(t *testing.T) {
 	ns, err := embedded.Start(embedded.Options{DataDir: t.TempDir(), MaxMemory: 1 << 20})
 	if err != nil {
@@ -44,8 +44,8 @@ func TestStoreFull(t *testing.T) {
 	}
 }
 
-// TestStreamFull: FAILURES R16. With a bound on all mailboxes together the
-// oldest message of any goes, and its reader finds its anchor gone.
+// TestStreamFull: with a bound on all mailboxes together the oldest message of
+// any goes, and its reader finds its anchor gone.
 func TestStreamFull(t *testing.T) {
 	s := newStore(t, Config{Streams: 1, MaxBytes: 200 << 10})
 	ctx, sid := natstest.Context(t), scheme.NewSID()
@@ -63,8 +63,8 @@ func TestStreamFull(t *testing.T) {
 	}
 }
 
-// TestExpiry: FAILURES R20. A message with a TTL, a marker that is not kept,
-// and a session that nobody refreshes are gone after their time.
+// TestExpiry: a message with a TTL, a marker that is not kept, and a session that
+// nobody refreshes are gone after their time.
 func TestExpiry(t *testing.T) {
 	t.Parallel() // a second is the least that the server knows
 	s := newStore(t, Config{Streams: 1, TTL: time.Second})

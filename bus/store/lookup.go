@@ -11,8 +11,8 @@ import (
 )
 
 // Bounds of the lookup cache. A client can make a node look up any number of
-// made-up sessions: they must neither fill its memory nor throw everybody
-// else's entries out at once, so misses have a cache of their own.
+// made-up sessions: they must neither fill its memory nor throw all other
+// entries out at once, so misses have a cache of their own.
 const (
 	lookupTTL   = 5 * time.Second
 	maxLookups  = 32 << 10 // each of hits and misses
@@ -35,7 +35,7 @@ func (d *Directory) Lookup(ctx context.Context, sid scheme.SID) (bool, error) {
 		return false, err
 	}
 	if first {
-		// The answer is for everybody who waits, so it does not end with the
+		// The answer is for all that wait, so it does not end with the
 		// first caller's context.
 		go func() {
 			_, _, err := d.Get(context.WithoutCancel(ctx), sid)
@@ -53,8 +53,8 @@ func (d *Directory) Lookup(ctx context.Context, sid scheme.SID) (bool, error) {
 // Known is Lookup without asking: cached says whether an answer is at hand.
 func (d *Directory) Known(sid scheme.SID) (exists, cached bool) { return d.known.get(sid) }
 
-// Forget has Lookup and Known say from now on that a session is gone, for those
-// who are about to delete its entry.
+// Forget has Lookup and Known say from now on that a session is gone: its entry is
+// about to be deleted.
 func (d *Directory) Forget(sid scheme.SID) { d.known.put(sid, false) }
 
 // lookups is the cache behind Lookup: two generations of hits and two of

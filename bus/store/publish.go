@@ -14,7 +14,8 @@ import (
 // markerTTL is how long a marker that only asks "where are we" stays stored.
 const markerTTL = 2 * time.Second
 
-// Outgoing is a message for a mailbox or a work queue.
+// Outgoing is a message for a mailbox or a work queue: Payload and, as needed,
+// Mid, Sender, TTL and Header.
 type Outgoing = jet.Outgoing
 
 // Publish stores a message in a session's mailbox and returns its sequence
@@ -58,7 +59,7 @@ func (s *Store) PublishAsync(sid scheme.SID, out Outgoing, done func(seq uint64,
 
 // PublishMarker stores a marker: an empty message with id, which comes back on
 // the live subject with the sequence of what is before it. It is not
-// acknowledged; who waits for it publishes another if it does not come. Kept
+// acknowledged; a caller that waits for it publishes another if it does not come. Kept
 // markers live as long as messages do, others two seconds. It blocks no longer
 // than PublishAsync.
 func (s *Store) PublishMarker(sid scheme.SID, id uint64, keep bool) error {

@@ -20,8 +20,8 @@ import (
 	"hydrant/bus/scheme"
 )
 
-// TestPublishRepeated: FAILURES R37 and R38. A repetition is stored once; the
-// same mid of another sender, or for another session, is another message.
+// TestPublishRepeated: a repetition is stored once; the same mid of another
+// sender, or for another session, is another message.
 func TestPublishRepeated(t *testing.T) {
 	s := newStore(t, Config{})
 	ctx, sid := natstest.Context(t), scheme.NewSID()
@@ -47,7 +47,8 @@ func TestPublishRepeated(t *testing.T) {
 	}
 }
 
-// TestHeadersCannotBeSmuggled: FAILURES S4.
+// TestHeadersCannotBeSmuggled: a mid or an identity that holds line breaks adds no
+// header.
 func TestHeadersCannotBeSmuggled(t *testing.T) {
 	s := newStore(t, Config{})
 	ctx, sid := natstest.Context(t), scheme.NewSID()
@@ -78,7 +79,7 @@ func TestPublishRefused(t *testing.T) {
 	if err := s.PublishAsync(scheme.NewSID(), Outgoing{Payload: big}, never); !errors.Is(err, ErrTooLarge) {
 		t.Error(err)
 	}
-	// The connection stays (FAILURES R40).
+	// The connection stays.
 	if _, err := s.Publish(ctx, scheme.NewSID(), Outgoing{}); err != nil {
 		t.Error(err)
 	}
@@ -161,9 +162,8 @@ func TestPublishAsync(t *testing.T) {
 	}
 }
 
-// TestPublishFrozen: FAILURES R11. When the server has stopped reading, calls
-// return, each accepted publish is completed once, and nothing grows without
-// bound.
+// TestPublishFrozen: when the server has stopped reading, calls return, each
+// accepted publish is completed once, and nothing grows without bound.
 func TestPublishFrozen(t *testing.T) {
 	ns := natstest.Start(t)
 	p := natstest.NewProxy(t, ns.URL())

@@ -188,9 +188,7 @@ func TestReadMarkersAndTTL(t *testing.T) {
 	}
 }
 
-// TestReadOverflow: FAILURES R18. The oldest are dropped, the anchor shows it,
-// and the other session of the same stream loses nothing.
-// Whichever way a message is read, it brings its trace.
+// TestReadTrace: whichever way a message is read, it brings its trace.
 func TestReadTrace(t *testing.T) {
 	s := newStore(t, Config{})
 	ctx, sid := natstest.Context(t), scheme.NewSID()
@@ -224,6 +222,8 @@ func TestReadTrace(t *testing.T) {
 	}
 }
 
+// TestReadOverflow: the oldest are dropped, the anchor shows it, and the other
+// session of the same stream loses nothing.
 func TestReadOverflow(t *testing.T) {
 	s := newStore(t, Config{QueueLimit: 5})
 	ctx, sid := natstest.Context(t), scheme.NewSID()
@@ -246,8 +246,8 @@ func TestReadOverflow(t *testing.T) {
 	}
 }
 
-// TestReadForeignAnchor: FAILURES R21. A message of another mailbox at the
-// anchor, or an end of the stream before it, means that the log is another.
+// TestReadForeignAnchor: a message of another mailbox at the anchor, or an end of
+// the stream before it, means that the log is another.
 func TestReadForeignAnchor(t *testing.T) {
 	s := newStore(t, Config{})
 	ctx, sid := natstest.Context(t), scheme.NewSID()
@@ -500,8 +500,8 @@ func TestReadCancelled(t *testing.T) {
 	closeReader(t, r)
 }
 
-// TestManyReaders: FAILURES R19. A server from 2.15 on refuses the 1,001st
-// consumer of a stream that names no limit.
+// TestManyReaders: a server from 2.15 on refuses the 1,001st consumer of a stream
+// that names no limit.
 func TestManyReaders(t *testing.T) {
 	const sessions, messages = 1200, 3
 	s := newStore(t, Config{Streams: 1})

@@ -71,7 +71,7 @@ func (c *Config) defaults() error {
 	return nil
 }
 
-// openTimeout bounds OpenStore: a cluster takes its time to make many streams.
+// openTimeout bounds Open: a cluster takes its time to make many streams.
 const openTimeout = time.Minute
 
 // minSessionTTL leaves room for the checkpoints and refreshes that happen
@@ -88,7 +88,7 @@ func (c *Config) mailboxAge() time.Duration { return c.TTL + c.TTL/2 }
 // Store is the mailboxes of all sessions. All methods may be called
 // concurrently, but not from a NATS callback.
 type Store struct {
-	// Immutable after OpenStore.
+	// Immutable after Open.
 	nc        *nats.Conn
 	js        jetstream.JetStream
 	cfg       Config
@@ -98,7 +98,7 @@ type Store struct {
 	status    chan nats.Status // closed by nats.go when close takes it back
 	watching  sync.WaitGroup
 
-	probed  atomic.Uint32 // partition that Verify tries next
+	probed  atomic.Uint32 // partition that CheckContract tries next
 	readers atomic.Uint64 // consumers that were named so far
 	once    sync.Once     // Close
 }
@@ -135,7 +135,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	s.watching.Go(s.watch)
-	if err := s.Verify(ctx); err != nil {
+	if err := s.CheckContract(ctx); err != nil {
 		s.Close()
 		return nil, err
 	}

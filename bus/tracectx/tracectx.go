@@ -21,7 +21,7 @@ var propagator propagation.TraceContext
 
 // carrier lets OpenTelemetry read and write NATS headers. Unlike HTTP's
 // they are case-sensitive: propagation.HeaderCarrier would write Traceparent,
-// which nobody reads.
+// which no participant reads.
 type carrier nats.Header
 
 // Get implements propagation.TextMapCarrier.

@@ -19,7 +19,7 @@ import (
 // nats.go has an asynchronous publisher too; it waits for room in its window
 // instead of refusing, and reports to one callback for a whole connection.
 type Acks struct {
-	// Immutable after newAcks.
+	// Immutable after NewAcks.
 	nc      *nats.Conn
 	prefix  string // inbox, with the final dot
 	window  int
@@ -44,6 +44,8 @@ type ackWait struct {
 	prev, next *ackWait
 }
 
+// NewAcks subscribes for answers; window bounds the publishes on their way, timeout
+// the wait for each.
 func NewAcks(nc *nats.Conn, window int, timeout time.Duration) (*Acks, error) {
 	a := &Acks{
 		nc:      nc,
@@ -85,7 +87,7 @@ func (a *Acks) Publish(m *nats.Msg, done func(seq uint64, err error)) error {
 	a.mu.Unlock()
 
 	if err := a.nc.PublishMsg(m); err != nil {
-		// Whoever takes w out of the window completes it: if that was another
+		// What takes w out of the window completes it: if that was another
 		// (the connection broke meanwhile), done has been called already.
 		if a.take(w.id) == nil {
 			return nil

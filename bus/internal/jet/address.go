@@ -15,7 +15,7 @@ func ParseAddress(address string) (*url.URL, error) {
 	return url.Parse(address)
 }
 
-// Redacted is what bus.Redacted says.
+// Redacted is addresses without what is secret in them, as bus.Redacted says it.
 func Redacted(addresses string) string {
 	list := strings.Split(addresses, ",")
 	for i, address := range list {

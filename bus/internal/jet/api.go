@@ -54,7 +54,7 @@ type GetRequest struct {
 }
 
 // LeaderMsg is the answer, by the stream's leader.
-type leaderMsg struct {
+type LeaderMsg struct {
 	Subject string    `json:"subject"`
 	Seq     uint64    `json:"seq"`
 	Header  []byte    `json:"hdrs"`
@@ -65,10 +65,10 @@ type leaderMsg struct {
 // LeaderGet asks the leader of a stream for a message. found is false only if
 // the leader says that there is none. It is repeated until ctx ends while
 // there is no leader.
-func LeaderGet(ctx context.Context, nc *nats.Conn, stream string, req GetRequest) (m leaderMsg, found bool, err error) {
+func LeaderGet(ctx context.Context, nc *nats.Conn, stream string, req GetRequest) (m LeaderMsg, found bool, err error) {
 	var resp struct {
 		Answer
-		Message leaderMsg `json:"message"`
+		Message LeaderMsg `json:"message"`
 	}
 	err = Retry(ctx, func(ctx context.Context) error {
 		return Ask(ctx, nc, scheme.APIMsgGet+stream, req, &resp)
@@ -80,16 +80,16 @@ func LeaderGet(ctx context.Context, nc *nats.Conn, stream string, req GetRequest
 }
 
 // StreamState is the part of a stream's state that readers need.
-type streamState struct {
+type StreamState struct {
 	FirstSeq uint64 `json:"first_seq"`
 	LastSeq  uint64 `json:"last_seq"`
 }
 
 // LeaderState asks the leader of a stream where the stream begins and ends.
-func LeaderState(ctx context.Context, nc *nats.Conn, stream string) (streamState, error) {
+func LeaderState(ctx context.Context, nc *nats.Conn, stream string) (StreamState, error) {
 	var resp struct {
 		Answer
-		State streamState `json:"state"`
+		State StreamState `json:"state"`
 	}
 	err := Retry(ctx, func(ctx context.Context) error {
 		return Ask(ctx, nc, scheme.APIStreamInfo+stream, nil, &resp)

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrConfig: the NATS_* settings contradict each other or cannot be read.
+// ErrConfig: settings that contradict each other or cannot be read.
 var ErrConfig = errors.New("bus: bad NATS configuration")
 
 // Errors of everything that stores or reads. They say what the caller may
@@ -20,8 +20,8 @@ var (
 	ErrUnconfirmed = errors.New("bus: not confirmed")
 	// ErrRefused: the store answered no; nothing was stored.
 	ErrRefused = errors.New("bus: refused by the store")
-	// ErrUnavailable: there was nobody to ask (no server, no stream, no
-	// leader); nothing was stored.
+	// ErrUnavailable: nothing could be asked (no server, no stream, no leader);
+	// nothing was stored.
 	ErrUnavailable = errors.New("bus: store unavailable")
 	// ErrOverload: as many operations are in flight as the window allows;
 	// nothing was sent.
@@ -30,8 +30,8 @@ var (
 	ErrTooLarge = errors.New("bus: message over the maximum payload")
 	// ErrClosed: the store or service was closed.
 	ErrClosed = errors.New("bus: closed")
-	// ErrFenced: somebody else has written the directory entry since the given
-	// revision; this writer no longer owns the session.
+	// ErrFenced: the directory entry was written since the given revision; this
+	// writer no longer owns the session.
 	ErrFenced = errors.New("bus: directory entry has another owner")
 )
 
@@ -102,7 +102,7 @@ func SendError(err error) error {
 }
 
 // RequestError classifies an error of a request: only "no responders" proves
-// that nobody got it.
+// that it reached nothing.
 func RequestError(err error) error {
 	switch {
 	case err == nil:
@@ -122,20 +122,12 @@ func Temporary(err error) bool {
 	return errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrUnavailable)
 }
 
-// JSError gives errors of the jetstream package the meaning of this one's.
+// JSError gives errors of nats.go's jetstream package the meaning of this one's.
 func JSError(err error) error {
 	if err == nil {
 		return nil
 	}
-	var je jetstream.JetStreamError
-	if errors.As(err, &je) && je.APIError() != nil {
-		if je.APIError().ErrorCode == codeUnavailable {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		return fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api := answered(err); api != nil {
 		if api.ErrorCode == codeUnavailable {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
@@ -145,4 +137,18 @@ func JSError(err error) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return RequestError(err)
+}
+
+// answered is what the API answered with, in either of the forms that package
+// jetstream gives it; nil: it did not answer.
+func answered(err error) *jetstream.APIError {
+	var je jetstream.JetStreamError
+	if errors.As(err, &je) && je.APIError() != nil {
+		return je.APIError()
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api
+	}
+	return nil
 }

@@ -1,8 +1,6 @@
 package jet
 
-import (
-	"github.com/nats-io/nats.go"
-)
+import "github.com/nats-io/nats.go"
 
 // Headers that NATS defines.
 const (

@@ -10,7 +10,7 @@ import (
 	"hydrant/bus/scheme"
 )
 
-// Outgoing is a message for a mailbox.
+// Outgoing is a message for a mailbox or a work queue.
 type Outgoing struct {
 	// Payload is UMF in short form. It is not kept after the call.
 	Payload []byte

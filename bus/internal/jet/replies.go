@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Bounds of what NATS may queue for an inbox's one subscription. They are far
+// Bounds of what NATS may queue for the one subscription of Replies. They are far
 // above what readers ask for at a time; what is dropped all the same is
 // noticed (consumer sequences are dense) and read again.
 const (
@@ -17,34 +17,36 @@ const (
 	maxBytes    = 256 << 20
 )
 
-// inbox receives answers that consist of several messages, for many callers on
+// Replies receives answers that consist of several messages, for many callers on
 // one wildcard subscription: a subscription for each read would cost the whole
 // cluster an update of its routing tables, and a consumer drops a pull request
 // whose reply subject it does not know of yet.
 //
-// Calls are told apart by a key of the caller's. Most answers come on the reply
+// Reads are told apart by a key of the caller's. Most answers come on the reply
 // subject, which ends in the key. A consumer's messages carry the subject they
 // are stored under instead, and their reply subject names the consumer: so for
 // a pull the key is the consumer's name, and no two consumers may ever have the
 // same one.
 type Replies struct {
-	// Immutable after newInbox.
+	// Immutable after NewReplies.
 	nc     *nats.Conn
 	prefix string
 	sub    *nats.Subscription
 
-	Unasked atomic.Uint64 // see Store.Unasked
+	// Unasked is how many messages were dropped that no read had asked for.
+	Unasked atomic.Uint64
 
 	// Guarded by mu.
 	mu     sync.Mutex
-	calls  map[string]*Read
+	reads  map[string]*Read
 	nextID uint64
-	lost   error // why the inbox is closed
+	lost   error // why no more are taken
 }
 
 // Read is one read that is under way.
 type Read struct {
-	key   string
+	key string
+	// Reply is the subject to ask with.
 	Reply string
 	// Msgs: sent to by the NATS callback, never closed; what does not fit was
 	// not asked for and is dropped.
@@ -53,86 +55,88 @@ type Read struct {
 	Lost chan error
 }
 
+// NewReplies subscribes on a connection.
 func NewReplies(nc *nats.Conn) (*Replies, error) {
-	b := &Replies{nc: nc, prefix: nc.NewInbox() + ".", calls: make(map[string]*Read)}
-	sub, err := nc.Subscribe(b.prefix+"*", b.receive)
+	r := &Replies{nc: nc, prefix: nc.NewInbox() + ".", reads: make(map[string]*Read)}
+	sub, err := nc.Subscribe(r.prefix+"*", r.receive)
 	if err != nil {
 		return nil, SendError(err)
 	}
 	if err := sub.SetPendingLimits(maxMessages, maxBytes); err != nil {
 		return nil, SendError(err)
 	}
-	b.sub = sub
-	return b, nil
+	r.sub = sub
+	return r, nil
 }
 
-// Open registers a call that expects up to n messages; an empty key takes a new
+// Open registers a read that expects up to n messages; an empty key takes a new
 // one. The caller must end it.
-func (b *Replies) Open(key string, n int) (*Read, error) {
+func (r *Replies) Open(key string, n int) (*Read, error) {
 	c := &Read{Msgs: make(chan *nats.Msg, n), Lost: make(chan error, 1)}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.lost != nil {
-		return nil, b.lost
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lost != nil {
+		return nil, r.lost
 	}
 	if key == "" {
-		b.nextID++
-		key = strconv.FormatUint(b.nextID, 36)
+		r.nextID++
+		key = strconv.FormatUint(r.nextID, 36)
 	}
 	c.key = key
-	c.Reply = b.prefix + key
-	b.calls[key] = c
+	c.Reply = r.prefix + key
+	r.reads[key] = c
 	return c, nil
 }
 
-// Err is why the inbox is closed; nil: it is not.
-func (b *Replies) Err() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.lost
+// Err is why no more are taken; nil: it is not.
+func (r *Replies) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
 }
 
-// End forgets a call: answers that come later are dropped.
-func (b *Replies) End(c *Read) {
-	b.mu.Lock()
-	delete(b.calls, c.key)
-	b.mu.Unlock()
+// End forgets a read: answers that come later are dropped.
+func (r *Replies) End(c *Read) {
+	r.mu.Lock()
+	delete(r.reads, c.key)
+	r.mu.Unlock()
 }
 
 // receive is the NATS callback.
-func (b *Replies) receive(m *nats.Msg) {
-	key, ok := strings.CutPrefix(m.Subject, b.prefix)
+func (r *Replies) receive(m *nats.Msg) {
+	key, ok := strings.CutPrefix(m.Subject, r.prefix)
 	if !ok {
 		d, _ := ParseDelivery(m.Reply)
 		key = d.consumer
 	}
-	b.mu.Lock()
-	c := b.calls[key]
-	b.mu.Unlock()
+	r.mu.Lock()
+	c := r.reads[key]
+	r.mu.Unlock()
 	if c == nil {
 		return
 	}
 	select {
 	case c.Msgs <- m:
 	default:
-		b.Unasked.Add(1)
+		r.Unasked.Add(1)
 	}
 }
 
-// Fail tells every call that its answer will not come.
-func (b *Replies) Fail(err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for key, c := range b.calls {
+// Fail tells every read that its answer will not come.
+func (r *Replies) Fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, c := range r.reads {
 		c.Lost <- err
-		delete(b.calls, key)
+		delete(r.reads, key)
 	}
 }
 
-func (b *Replies) Close() {
-	b.mu.Lock()
-	b.lost = ErrClosed
-	b.mu.Unlock()
-	_ = b.sub.Unsubscribe() // fails only if the connection is closed already
-	b.Fail(ErrClosed)
+// Close ends all reads with ErrClosed, and refuses new ones.
+func (r *Replies) Close() {
+	r.mu.Lock()
+	r.lost = ErrClosed
+	r.mu.Unlock()
+	_ = r.sub.Unsubscribe() // fails only if the connection is closed already
+	r.Fail(ErrClosed)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 )
 
+// WithDefaultTimeout gives a context that has no deadline this one.
 func WithDefaultTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return context.WithCancel(ctx)
@@ -21,7 +22,7 @@ const AttemptTimeout = 3 * time.Second
 
 // Retry calls f until it succeeds, fails for good, or ctx ends; then it returns
 // f's last error, or the last ErrUnconfirmed if there was one: that attempt may
-// have done what later ones were told cannot be done. Each has attemptTimeout.
+// have done what later ones were told cannot be done. Each has AttemptTimeout.
 func Retry(ctx context.Context, f func(ctx context.Context) error) error {
 	wait := 10 * time.Millisecond
 	var doubt error

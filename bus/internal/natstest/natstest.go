@@ -29,7 +29,7 @@ func StartCluster(t testing.TB) []*embedded.Server {
 	}
 }
 
-// tryCluster fails if somebody else takes one of the ports that it has chosen:
+// tryCluster fails if another process takes one of the ports that it has chosen:
 // members have to know each other's before they start.
 func tryCluster(t testing.TB) (servers []*embedded.Server, err error) {
 	const size = 3
