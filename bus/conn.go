@@ -1,18 +1,15 @@
 package bus
 
 import (
-	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-)
 
-// ErrConfig: the NATS_* settings contradict each other or cannot be read.
-var ErrConfig = errors.New("bus: bad NATS configuration")
+	"hydrant/bus/internal/jet"
+)
 
 // Config says how to reach NATS. Its variables carry NATS' own names, without
 // a prefix: process it with envconfig.Process("", &cfg).
@@ -88,16 +85,21 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(addresses, all...)
 	if err != nil {
-		return nil, fmt.Errorf("bus: connect to NATS at %s: %w", Redacted(addresses), err)
+		return nil, fmt.Errorf("bus: connect to NATS at %s: %w", jet.Redacted(addresses), err)
 	}
 	return nc, nil
 }
+
+// Redacted is NATS_URL, or the address of a connection, for logs: without
+// passwords, and without tokens, which stand where a user's name does and which
+// nats.go's own redaction leaves in.
+func Redacted(addresses string) string { return jet.Redacted(addresses) }
 
 // checkURL refuses what can be no address of a server. The text may hold a
 // password, and so is not repeated.
 func checkURL(addresses string) error {
 	for i, address := range strings.Split(addresses, ",") {
-		u, err := parseAddress(address)
+		u, err := jet.ParseAddress(address)
 		if err != nil || u.Hostname() == "" {
 			return fmt.Errorf("%w: NATS_URL: address %d is not of the form nats://host:4222", ErrConfig, i+1)
 		}
@@ -108,34 +110,6 @@ func checkURL(addresses string) error {
 		}
 	}
 	return nil
-}
-
-// parseAddress reads one address as nats.go does.
-func parseAddress(address string) (*url.URL, error) {
-	address = strings.TrimSpace(address)
-	if !strings.Contains(address, "://") {
-		address = "nats://" + address
-	}
-	return url.Parse(address)
-}
-
-// Redacted is NATS_URL, or the address of a connection, for logs: without
-// passwords, and without tokens, which stand where a user's name does and which
-// nats.go's own redaction leaves in.
-func Redacted(addresses string) string {
-	list := strings.Split(addresses, ",")
-	for i, address := range list {
-		u, err := parseAddress(address)
-		if err != nil {
-			list[i] = fmt.Sprintf("address %d", i+1)
-			continue
-		}
-		if _, password := u.User.Password(); u.User != nil && !password {
-			u.User = url.User("xxxxx")
-		}
-		list[i] = u.Redacted()
-	}
-	return strings.Join(list, ",")
 }
 
 // options turns the settings into nats.go's. What is missing or contradictory

@@ -12,6 +12,8 @@ import (
 	"github.com/kelseyhightower/envconfig"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/internal/jet"
 )
 
 func TestConfigFromEnvironment(t *testing.T) {
@@ -173,7 +175,7 @@ func TestRedacted(t *testing.T) {
 		"nats://secret@a:4222":              "nats://xxxxx@a:4222",
 		"nats://u:se#cret@a:4222,nats://ok": "address 1,nats://ok",
 	} {
-		if got := Redacted(url); got != want {
+		if got := jet.Redacted(url); got != want {
 			t.Errorf("%q: %q, want %q", url, got, want)
 		}
 	}

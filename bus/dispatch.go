@@ -12,6 +12,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+	"hydrant/bus/tracectx"
 	"hydrant/umf"
 )
 
@@ -36,7 +39,7 @@ var (
 // than from silence.
 func (s *Service) enqueue(mr micro.Request) {
 	in := incoming{data: mr.Data(), header: nats.Header(mr.Headers()), reply: mr.Reply()}
-	if s.pool.offer(one(in.header, HeaderSession), func() { s.handle(in) }) {
+	if s.lanes.offer(in.header.Get(scheme.HeaderSession), func() { s.handle(in) }) {
 		return
 	}
 	s.stats.Rejected.Add(1)
@@ -67,9 +70,9 @@ func (s *Service) request(in incoming) (*Request, error) {
 	}
 	r := &Request{
 		Message:  msg,
-		Session:  one(in.header, HeaderSession),
-		Mailbox:  one(in.header, HeaderMailbox),
-		Identity: one(in.header, HeaderIdentity),
+		Session:  in.header.Get(scheme.HeaderSession),
+		Mailbox:  in.header.Get(scheme.HeaderMailbox),
+		Identity: in.header.Get(scheme.HeaderIdentity),
 		Header:   in.header,
 		svc:      s,
 		reply:    in.reply,
@@ -92,7 +95,7 @@ func (s *Service) handle(in incoming) {
 	defer cancel()
 	ctx, span := s.receiving(ctx, in.header)
 	err = s.call(ctx, s.route(r), r)
-	defer EndSpan(span, err)
+	defer tracectx.End(span, err)
 	if err != nil {
 		s.cfg.Logger.Warn("message failed", slog.String("service", s.cfg.Name),
 			slog.String("mid", r.Message.Mid), slog.Any("error", err))
@@ -173,18 +176,14 @@ func (f *Failure) body() failureBody { return failureBody{Error: f.Text, Code: f
 // subscribeEvents subscribes the event handlers.
 func (s *Service) subscribeEvents() error {
 	for what, h := range s.events {
-		subject, err := EventWildcard(what)
-		if err != nil {
-			return err
-		}
-		sub, err := s.nc.QueueSubscribe(subject, s.cfg.Name, func(m *nats.Msg) {
-			e, err := ParseEventMsg(m)
-			if err != nil || !s.pool.offer(e.Session, func() { s.handleEvent(h, e) }) {
+		sub, err := s.nc.QueueSubscribe(scheme.EventWildcard(what), s.cfg.Name, func(m *nats.Msg) {
+			e, err := scheme.ParseEvent(m.Subject, m.Data)
+			if err != nil || !s.lanes.offer(string(e.Session), func() { s.handleEvent(h, e) }) {
 				s.stats.Rejected.Add(1)
 			}
 		})
 		if err != nil {
-			return sendError(err)
+			return jet.SendError(err)
 		}
 		s.subs = append(s.subs, sub)
 	}

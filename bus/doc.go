@@ -1,278 +1,53 @@
-// Package bus is everything of Hydrant that is NATS: the subjects, the
-// mailboxes of sessions, the directory of sessions, the services' work queues,
-// discovery, and the kit for writing services. It knows UMF messages (package
-// umf) and nothing of WebSockets.
+// Package bus is the kit for writing services behind Hydrant: connect to NATS,
+// handle the messages of clients, answer them, and push to their sessions. It
+// knows UMF messages (package umf) and nothing of WebSockets.
 //
-// Those who write a service need [Connect], [NewService] and what hangs on
-// [Service]; see the examples. The rest is for edge nodes. The sections below
-// describe the protocol on NATS well enough to take part in it from any
-// language, or to write this package anew.
+// A service needs [Connect], [NewService] and what hangs on [Service]; see the
+// examples. The packages beside this one are for nodes, and for those who take
+// part in the protocol by other means:
 //
-// # Names
+//	scheme      ids, subjects, headers, permissions: the protocol on NATS
+//	store       mailboxes, the directory of sessions, work queues
+//	discovery   which services and nodes are connected
+//	tracectx    a trace in NATS headers
+//	embedded    a NATS server inside the process
 //
-// A session id (sid) is 26 characters of a-z2-7, 130 random bits. A node id is
-// 32 hex digits, new at every start of a node. Services and their instances have
-// names of [A-Za-z0-9_-]{1,64}. All of them are single literal tokens of a
-// subject by form, so a name that was checked cannot be a wildcard or reach
-// into another part of the scheme. Every builder checks; every parser takes
-// exactly what its builder makes.
+// # Handlers
 //
-// # Subjects
+// A message that arrives waits in a bounded queue and then runs on one of a fixed
+// number of goroutines. Messages of one session run one after the other, in
+// order. A message that finds the queue full is refused at once: an error now
+// tells its sender more than silence. NATS callbacks only enqueue.
 //
-//	umf.v1.svc.<service>                    client → service, queue group <service>
-//	umf.v1.inst.<service>.<instance>        client → one instance
-//	umf.v1.out.<c>.<sid>                    mailbox of a session; <c> is the first character of <sid>
-//	umf.v1.live.<c>.<sid>                   copies of what a mailbox has just stored
-//	umf.v1.reply.<node>.<c>.<sid>.<m>       NATS reply subject of a client's message
-//	umf.v1.req.<node>.<id>                  NATS reply subject of a request that a node waits for
-//	umf.v1.node.<node>                      node → node
-//	umf.v1.work.<service>                   work queue of a service
-//	umf.v1.evt.session.<what>.<c>.<sid>     what happened to a session
-//	umf.v1.expiry.<c>.<sid>                 message that grows as old as the session may, see "Expiry"
-//	umf.v1.gone.<c>.<sid>                   copy of the server's word that it has
+// # Answers and pushes
 //
-// <m> is the mid of the client's message, as JSON text: "m" and the string, if
-// it is one of [A-Za-z0-9_-]{1,64}; else "x" and the unpadded base64url of the
-// text, which is at most 128 bytes long; "m" alone if there is none.
+// The plain Respond of any NATS library stores its answer in the session's
+// mailbox, but unacknowledged: a stream that cannot keep up loses it silently. The
+// kit therefore publishes answers and pushes to the mailbox itself, waits for the
+// acknowledgement, and repeats under the same message id, so that they arrive
+// once. [ErrUnconfirmed] is the error to think about: no answer came, and the
+// message may be stored. [ErrRefused] and [ErrUnavailable] mean that it is not.
 //
-// Payloads are UMF messages in short form. Headers:
-//
-//	traceparent                             the trace that the message is part of: W3C Trace Context
-//	Umf-Session, Umf-Mailbox, Umf-Identity  who sent it, and the subject that reaches him (node → service)
-//	Umf-Mark                                an empty message that only marks a place in a mailbox
-//	Nats-Msg-Id                             <receiver>:[<sender>:]<mid>, where the sender may repeat
-//	Nats-TTL                                the message's ttl in seconds, rounded up
-//	Nats-Sequence, Nats-Last-Sequence       in a live copy: its place, and that of the mailbox's message before it
-//
-// # A message to a service
-//
-// A node publishes it on svc or inst with a reply subject (reply). If nobody
-// listens, the server at once sends an empty message with status 503 to the
-// reply subject, and to the publisher only; the node, which subscribes to
-// umf.v1.reply.<node>.>, reads from the subject whose message it was and which.
-//
-// The service's answer goes to the same subject, where the mailbox stream takes
-// it: the stream listens on umf.v1.reply.*.<c>.*.* as well, transforms the
-// subject to umf.v1.out.<c>.<sid>, stores the message and republishes it on
-// umf.v1.live.<c>.<sid>. So the plain Respond of any NATS library stores its
-// answer, in one hop, wherever the session is connected by then. It is not
-// acknowledged, though: what a stream cannot keep up with is lost silently. The
-// kit therefore publishes its answers to Umf-Mailbox, waits for the
-// acknowledgement, and repeats under the same Nats-Msg-Id.
-//
-// # A mailbox
-//
-// Every message for a session is stored in its mailbox, whether the client is
-// connected or not. The streams UMF_OUT_0 … UMF_OUT_<n-1> share the 32 possible
-// first characters of a sid; n is 1, 2, 4 … 32. A stream's leader is one core's
-// work, and reading a queue costs for everything that its stream stored since:
-// hence several. The streams drop the oldest message of a mailbox that is over
-// its bound (which has a few places more, for the message at the floor and for
-// markers), and age out what is older than one and a half times a session's
-// time to live.
-//
-// A node that holds a session's socket subscribes to the live subject. Copies
-// are core NATS messages: any of them may be lost. The sequences tell: a copy
-// whose Nats-Last-Sequence is not beyond what the node has seen follows
-// directly. Otherwise the node reads what lies between from the stream.
-//
-// How does a node know that its subscription is in force everywhere, so that
-// the next message will be copied to it? It publishes a marker ([Store.PublishMarker]),
-// an empty message with the header Umf-Mark, to the mailbox. When the copy
-// comes back, the server that leads the stream knows of the subscription, and
-// the copy's Nats-Last-Sequence says where the mailbox stood. (A flush is
-// answered by the server that the node is connected to, which says nothing of
-// the others: after it, 18 of 100 subscriptions in a cluster missed a message.)
-//
-// # Reading a mailbox
-//
-// [Reader] reads what a session that is behind has missed. The first few
-// messages are asked for one by one (direct get); what is behind them is the
-// session's reconnection queue: a durable consumer, named <sid>_<fence>_<n>,
-// filtered on the mailbox, starting at a sequence, without acknowledgements, one
-// replica, in memory, removed by the server after five idle minutes. Reading is
-// at every step allowed to go wrong:
-//
-//   - Who answers, the consumer's server or any replica of the stream, may lag
-//     behind what was acknowledged long ago: 12–20 of 100 reads right after an
-//     acknowledgement end too early. So the end of a read proves nothing.
-//     [Reader.Read] asks the stream's leader what comes next, and says so
-//     (Batch.Next); only the leader's "no message" means that there is none.
-//   - Right after its creation the consumer may not be reachable yet, and it is
-//     gone with the server it lives on. Read tries again, and then makes another
-//     that begins where the last one ended.
-//   - A message may be lost between the consumer and this process. Consumer
-//     sequences are dense, so the hole shows; what came before it is returned,
-//     the next Read makes a new consumer.
-//   - The mailbox may have dropped messages because it was full. Consumers skip
-//     them without a trace. But a mailbox drops its oldest first: if the last
-//     message that the reader had before (the anchor) is still there after the
-//     batch was read, then everything after it was there as well. Read asks the
-//     leader for it, after the batch is in hand.
-//   - The stream may have gone back in time (a restored backup), so that old
-//     sequences are given to new messages. Then the anchor's sequence is beyond
-//     the stream's end, holds a message of another mailbox, or one of this
-//     mailbox that was stored at another time (Batch.AnchorTime).
-//
-// # The directory
-//
-// The key-value bucket UMF_SESSIONS has one [Entry] for each session, key sid.
-// Whoever writes names the revision that he has read, and the server refuses him
-// (ErrFenced) if it is not the last any more. So of two nodes that take a session
-// over, one wins. The entry's fence, a random number for each attachment to a
-// socket, says whose it is: by it a writer that was refused knows whether it was
-// his own write, it is in the names of consumers, and who asks for the session
-// names it (package edge documents how). Reads may come from a replica
-// that lags: an old entry is harmless, since its revision fails; an absent one
-// is believed only from the leader ([Directory.Get]). If the answer to a write
-// is lost, its repetition meets its own first copy as a conflict; every write
-// carries a name (Umf-Write) by which the writer recognises it.
-//
-// # Expiry
-//
-// The directory forgets a session by itself and tells nobody. So who has parked
-// or renewed one, or has had it for a minute, also publishes an empty message to
-// umf.v1.expiry.<c>.<sid>, which the stream UMF_EXPIRY keeps, one for each
-// session, for a session's time to live. When it is too old the server puts a
-// delete marker in its place (subject_delete_marker_ttl, ADR-43), which is
-// republished, and one of the nodes gets the copy. It asks the directory's
-// leader: if there is no such session any more, it says so on
-// umf.v1.evt.session.expired; if there is, since somebody has used it, it leaves
-// a new message. Nothing is remembered by a node, so the sessions of one that
-// died end in the same way; but those that were less than a minute old end
-// without a word, for a message at each connect would cost all for the sake of
-// few.
-//
-// # A full store
-//
-// When the storage of the account is used up, NATS takes nothing more: no
-// message, no marker, no entry of the directory. Sockets stay, senders are told,
-// and what is stored stays. But no session can open, and none can move to
-// another socket: the move is a write to the directory, and without that fence
-// two nodes could own one session. With MailboxConfig.MaxBytes the mailboxes drop
-// their oldest messages instead, which is told as a gap; it should leave the
-// directory some room within the account's limit.
-//
-// A session that is dropped because its socket resumed an older one leaves its
-// first marker behind, about a hundred bytes, until the mailbox's age ends it.
-// To remove it, nodes would need to be allowed to delete messages, which would
-// let whoever has their credentials delete everybody's.
-//
-// # Work queues
-//
-// The stream UMF_WORK with work-queue retention: what a client forwards to a
-// service's queue is acknowledged by the store, waits for the service, a week at
-// the most, is handled by one instance at a time and at least once, and is
-// removed when it has been. A queue that is full (100,000 messages) refuses.
-//
-// # Discovery
-//
-// Services and nodes register with NATS' micro service protocol, so `nats micro
-// ls` shows them. The metadata has kind ("service", "node"), instance, hostname
-// and routes. A service counts for this scheme if it has an endpoint on
-// umf.v1.svc.<its name>.
-//
-// # Blocking, windows, exactly one completion
-//
-// NATS callbacks only enqueue. Calls that wait for an answer take a context and
-// are bounded without one as well. The asynchronous calls ([Store.PublishAsync],
-// [Directory.UpdateAsync], [Service.PushAsync]) have a bounded window each; the
-// first two refuse when it is full (ErrOverload), the last waits for room. Each
-// accepted call is completed exactly once: by the answer, by its timeout, by the
-// loss of the connection, or by Close. Nothing here waits for a server, except
-// as [BlockTimeout] says.
-//
-// ErrUnconfirmed is the error to think about: no answer came, and the message
-// may be stored. ErrRefused and ErrUnavailable mean that it is not.
+// Calls that wait for an answer take a context and are bounded without one as
+// well. [Service.PushAsync] has a bounded window and waits for room in it; each
+// push that it accepts is completed exactly once: by the answer, by its timeout,
+// by the loss of the connection, or by Stop.
 //
 // # Traces
 //
 // A [Service] makes a span for each handler, reply and push, of the process'
-// OpenTelemetry provider, within the trace that the message came with; this
-// package needs the API alone. Where there is no provider the trace passes
-// through, from the message to its reply and to pushes in the handler's
-// context. A message without a trace costs nothing.
+// OpenTelemetry provider, within the trace that the message came with; the kit
+// needs OpenTelemetry's API alone. Where there is no provider the trace passes
+// through, from the message to its reply and to pushes in the handler's context.
+// A message without a trace costs nothing.
 //
 // # Design
 //
-// Why a stream per partition and one subject per session, and not a stream or a
-// consumer per session: a consumer costs its server 40–50 KB and 0.15–0.5 ms
-// (with three replicas a megabyte and 16 ms), 50,000 of them make a restart take
-// half a minute, and consuming live through a thousand costs 448 µs a message
-// against 13 µs for republishing. With live copies a session that keeps up
-// costs one core subscription.
+// Session ids are strings here, unlike in the other packages: a service keeps them
+// in a database or gets them in a message. Push and its like check them.
 //
-// Why the first few messages are read without a consumer, which most sessions
-// then never have: making and removing one costs more than a short queue, and in
-// a cluster its place is decided by the leader of all. With a consumer for each,
-// a queue of one message takes 10 times the processor time, one of three 3 times;
-// in a cluster of three servers 20 and 9 times (go test -run xxx -bench CatchUp
-// ./bus). Where those few have come so far towards the mailbox's last message
-// that the queue is likely to be short, it is read so to its end: with a consumer
-// behind the first four, queues of 6 and 10 among 3,000 took the server 80 and
-// 40 % more (go run ./integration/bench -only resume -resumes 3000x6,3000x10).
-// Rejected: batched direct gets for all of a queue. The server counts
-// what is pending at the start and the end of each, message by message through a
-// block of the store, and does so on the connection of the node that asks, whose
-// publishes wait behind it; with 1,000 queues of 100 messages each it took a
-// third more than consumers.
-//
-// Rejected as well: to read a piece of a stream once for all sessions that come
-// back at the same time. It took a third of the servers' work for 10,000 queues
-// of 10 messages off them, and put it on the node, which read what it did not
-// need. And one consumer with the subjects of several sessions: matching each
-// message against them took twice the server's work that a consumer for each
-// takes, with 4 sessions to a consumer as well as with 32.
-//
-// Why a consumer begins before what is asked of it: the server counts what is
-// pending for it, which is free where it begins with the first message that the
-// mailbox has in a block, as the last delivered one often is.
-//
-// Why MaxConsumers is explicit: nats-server refuses the 1,001st consumer of a
-// stream that names no limit since version 2.15, and counts "unlimited" as
-// naming none. 1,200 sessions of one stream being behind at once is a test.
-//
-// Why the consumer's name ends in a number that is never used twice: a
-// consumer's messages carry the subject that they are stored under, not that of
-// the pull request, so on the one subscription that all readers share they are
-// told apart by the consumer's name, and what an earlier consumer sends late
-// must not be taken for the next one's. Rejected: a subscription for each pull,
-// as nats.go does it. It changes the routing tables of the whole cluster twice
-// for each batch, and a consumer on another server drops a pull whose reply
-// subject it does not know of yet.
-//
-// Why the reply subject has one form only: a stream has one subject transform,
-// whose source matches a fixed number of tokens unless it ends in ">", which
-// the destination then must end in as well. A rest cannot be dropped.
-//
-// Why the mid is in the reply subject: "no responders" carries nothing else. A
-// queue of outstanding messages per subject gives the wrong answer when a
-// service disappears between two messages.
-//
-// Why a message id names receiver, sender and mid: streams deduplicate over all
-// their subjects. A bare mid would let one sender suppress another's message,
-// or the second of two messages to different sessions. Ids are remembered for a
-// minute, in the servers' memory. A server that has started anew knows those of
-// messages that it still holds, so a repetition of one that the mailbox has
-// dropped meanwhile is stored again, with another sequence.
-//
-// Why nats.go's asynchronous publisher is not used: it waits for room in its
-// window, reports through one callback for all publishes, and makes a goroutine
-// or a channel for what here is one entry in a list. Why its key-value package
-// is not used for writing: it has no asynchronous compare-and-swap, and takes a
-// lagging replica's word for an absent key.
-//
-// Why the trace headers are written with a carrier of our own, and not with the
-// process' propagator: NATS headers are case-sensitive, and OpenTelemetry's own
-// carrier for headers writes Traceparent; and what a process has configured for
-// HTTP, such as baggage, must not travel with everybody's messages.
-//
-// Why a repartition is refused: the number of streams decides which stream
-// holds a mailbox. Changing the subjects of streams that hold messages would
-// leave those behind, unread and unnoticed.
-//
-// Measured on two cores with the server in the same process (go test -bench .
-// ./bus): a stored, acknowledged message 5.8 µs in a full window, 32 µs one
-// after the other; from publish to a live subscription 6.0 µs; a directory
-// checkpoint 7.1 µs; the last sequences of 500 mailboxes 2.6 ms.
+// The kit consumes the work queue with nats.go's jetstream package: a service has
+// one consumer, so a goroutine and a subscription for it cost little. The kit
+// counts the attempts at a message itself, since the server would leave one that
+// has used them up in the queue for ever.
 package bus

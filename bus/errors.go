@@ -1,121 +1,47 @@
 package bus
 
 import (
-	"context"
 	"errors"
-	"fmt"
 
-	"github.com/nats-io/nats.go"
+	"hydrant/bus/internal/jet"
 )
 
-// Errors of everything that stores or reads. They say what the caller may
-// conclude; errors.Is also finds what NATS reported.
+// Errors of what a service stores. They say what the caller may conclude;
+// errors.Is also finds what NATS reported.
 var (
-	// ErrUnconfirmed: no answer came. What was asked for may have happened or
-	// may still happen. A publish is safe to repeat with the same Mid.
-	ErrUnconfirmed = errors.New("bus: not confirmed")
+	// ErrUnconfirmed: no answer came. The message may be stored, or may still be.
+	// It is safe to send again with the same mid.
+	ErrUnconfirmed = jet.ErrUnconfirmed
 	// ErrRefused: the store answered no; nothing was stored.
-	ErrRefused = errors.New("bus: refused by the store")
-	// ErrUnavailable: there was nobody to ask (no server, no stream, no
-	// leader); nothing was stored.
-	ErrUnavailable = errors.New("bus: store unavailable")
-	// ErrOverload: as many operations are in flight as the window allows;
-	// nothing was sent.
-	ErrOverload = errors.New("bus: too many operations in flight")
+	ErrRefused = jet.ErrRefused
+	// ErrUnavailable: nothing could be asked (no server, no stream, no leader);
+	// nothing was stored.
+	ErrUnavailable = jet.ErrUnavailable
+	// ErrOverload: as many pushes are in flight as the window allows; nothing
+	// was sent.
+	ErrOverload = jet.ErrOverload
 	// ErrTooLarge: over the server's maximum payload; nothing was sent.
-	ErrTooLarge = errors.New("bus: message over the maximum payload")
-	// ErrClosed: the store or service was closed.
-	ErrClosed = errors.New("bus: closed")
-	// ErrFenced: somebody else has written the directory entry since the given
-	// revision; this writer no longer owns the session.
-	ErrFenced = errors.New("bus: directory entry has another owner")
-	// ErrNoSession: the directory's leader says there is no such session.
-	ErrNoSession = errors.New("bus: no such session")
+	ErrTooLarge = jet.ErrTooLarge
+	// ErrClosed: the service was stopped.
+	ErrClosed = jet.ErrClosed
+	// ErrConfig: the NATS_* settings contradict each other or cannot be read.
+	ErrConfig = jet.ErrConfig
 )
 
-// apiError is an error that JetStream answered with.
-type apiError struct {
-	Code        int    `json:"code"`
-	ErrCode     int    `json:"err_code"`
-	Description string `json:"description"`
-}
-
-func (e *apiError) Error() string {
-	return fmt.Sprintf("JetStream: %s (%d)", e.Description, e.ErrCode)
-}
-
-// Is makes an answer of the API comparable with the errors of this package.
-func (e *apiError) Is(target error) bool {
-	switch target {
-	case ErrFenced:
-		return e.ErrCode == codeWrongLastSeq || e.ErrCode == codeWrongLastConst
-	case ErrUnavailable:
-		return e.ErrCode == codeUnavailable
-	case ErrUnconfirmed:
-		return e.ErrCode == codeDuplicateRace
-	case ErrRefused:
-		switch e.ErrCode {
-		case codeWrongLastSeq, codeWrongLastConst, codeUnavailable, codeDuplicateRace:
-			return false
-		}
-		return true
-	}
-	return false
-}
-
-// JetStream error codes that decisions are based on (nats-server errors.json).
-const (
-	codeUnavailable      = 10008 // no leader at the moment
-	codeConsumerNotFound = 10014
-	codeNoMessage        = 10037
-	codeStreamNotFound   = 10059
-	codeWrongLastSeq     = 10071 // wrong last sequence
-	codeDuplicateRace    = 10158 // the first copy of a message id is still on its way to be stored
-	codeWrongLastConst   = 10164 // as 10071, without naming the sequence
+// Errors of a Service.
+var (
+	// ErrServiceConfig: the configuration or a handler's registration is
+	// wrong; or it came after Start.
+	ErrServiceConfig = errors.New("bus: bad service configuration")
+	// ErrNoReply: the sender of the message gave no way to answer.
+	ErrNoReply = errors.New("bus: nowhere to reply to")
+	// ErrNotUMF: what arrived is not a UMF message.
+	ErrNotUMF = errors.New("bus: not a UMF message")
+	// ErrNotASession: an address that is neither a via nor sid@client:/.
+	ErrNotASession = errors.New("bus: not the address of a session")
+	// ErrPanic: a handler panicked; the error holds the value and the stack.
+	ErrPanic = errors.New("bus: handler panicked")
+	// ErrDrain: a service was stopped before everything it had accepted was
+	// done.
+	ErrDrain = errors.New("bus: service stopped with work left")
 )
-
-func hasCode(err error, codes ...int) bool {
-	var e *apiError
-	if errors.As(err, &e) {
-		for _, c := range codes {
-			if e.ErrCode == c {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// sendError classifies an error of sending: nothing left this process.
-func sendError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, nats.ErrMaxPayload):
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
-	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
-		return fmt.Errorf("%w: %w", ErrClosed, err)
-	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
-}
-
-// requestError classifies an error of a request: only "no responders" proves
-// that nobody got it.
-func requestError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded):
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
-		return sendError(err)
-	case errors.Is(err, context.Canceled):
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrUnconfirmed, err)
-}
-
-// temporary reports whether asking again can help.
-func temporary(err error) bool {
-	return errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrUnavailable)
-}

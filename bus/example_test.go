@@ -12,6 +12,8 @@ import (
 
 	"hydrant/bus"
 	"hydrant/bus/embedded"
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/umf"
 )
 
@@ -91,28 +93,28 @@ func ExampleService_Push() {
 	nc, stop := demo()
 	defer stop()
 	ctx := context.Background()
-	store, err := bus.OpenStore(ctx, nc, bus.MailboxConfig{Streams: 1}) // nodes do this
+	node, err := store.Open(ctx, nc, store.Config{Streams: 1}) // nodes do this
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer store.Close()
+	defer node.Close()
 	svc, err := bus.NewService(nc, bus.ServiceConfig{Name: "news"})
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	sid := bus.NewSID() // of a session that a client has, usually from Request.Session
+	sid := scheme.NewSID() // of a session that a client has, usually from Request.Session
 	for _, text := range []string{"one", "two", "three"} {
-		m, err := svc.NewMessage(sid+"@client:/", text)
+		m, err := svc.NewMessage(string(sid)+"@client:/", text)
 		if err != nil {
 			log.Fatal(err)
 		}
-		if err := svc.Push(ctx, sid, m); err != nil {
+		if err := svc.Push(ctx, string(sid), m); err != nil {
 			log.Fatal(err)
 		}
 	}
 
-	r := store.NewReader(sid, 1)
+	r := node.NewReader(sid, 1)
 	batch, err := r.Read(ctx, 1, 0, 100, 0)
 	if err != nil {
 		log.Fatal(err)

@@ -1,78 +1,62 @@
 package bus
 
 import (
-	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
-	"hydrant/bus/embedded"
+	"hydrant/bus/internal/natstest"
+	"hydrant/bus/store"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// startNATS runs a server for one test.
-func startNATS(t testing.TB) *embedded.Server {
-	t.Helper()
-	s, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
 // connect connects to a server for one test.
-func connect(t testing.TB, s *embedded.Server, opts ...nats.Option) *nats.Conn {
+func connect(t testing.TB, url string, opts ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := Connect(Config{URL: s.URL()}, t.Name(), opts...)
+	nc, err := Connect(Config{URL: url}, t.Name(), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		closed := make(chan struct{})
-		nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
-		nc.Close()
-		<-closed
-	})
+	natstest.CloseAtEnd(t, nc)
 	return nc
 }
 
-// openStore opens a store with few streams in memory for one test.
-func openStore(t testing.TB, nc *nats.Conn, cfg MailboxConfig) *Store {
+// nodeStore is the store of a node, and what tests of a service need besides.
+type nodeStore struct {
+	*store.Store
+	nc *nats.Conn
+	js jetstream.JetStream
+}
+
+// newStore opens a store in memory on a server and a connection of its own.
+func newStore(t testing.TB, cfg store.Config) *nodeStore {
 	t.Helper()
-	if cfg.Streams == 0 {
-		cfg.Streams = 2
-	}
 	cfg.Memory = true
-	s, err := OpenStore(testContext(t), nc, cfg)
-	if err != nil {
+	s := &nodeStore{nc: connect(t, natstest.Start(t).URL())}
+	var err error
+	if s.js, err = jetstream.New(s.nc); err != nil {
+		t.Fatal(err)
+	}
+	if s.Store, err = store.Open(natstest.Context(t), s.nc, cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	return s
 }
 
-// newStore is openStore on a server and a connection of its own.
-func newStore(t testing.TB, cfg MailboxConfig) *Store {
-	t.Helper()
-	return openStore(t, connect(t, startNATS(t)), cfg)
-}
-
-// patience bounds what a test waits for, and all that it does with one context.
-// What goes well takes a small part of it.
-const patience = 2 * time.Minute
-
-func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
+// patiently calls f with a time in which the server is to say no. One that has no
+// time to answer has not said so: then f has to wait longer.
+func patiently(f func(wait time.Duration) error) error {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		if err := f(wait); !errors.Is(err, ErrUnconfirmed) || wait > time.Minute {
+			return err
+		}
+	}
 }

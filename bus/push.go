@@ -10,11 +10,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+	"hydrant/bus/tracectx"
 	"hydrant/umf"
 )
-
-// ErrNotASession: an address that is neither a via nor sid@client:/.
-var ErrNotASession = errors.New("bus: not the address of a session")
 
 // NewMessage makes a message of this instance to an address. For a push the
 // address is the client's, or its via.
@@ -28,13 +28,21 @@ func (s *Service) NewMessage(to string, body any) (*umf.Message, error) {
 // arrives once all the same. The message's own ttl, if it has one, bounds how
 // long it waits.
 func (s *Service) Push(ctx context.Context, sid string, m *umf.Message) error {
+	session, err := scheme.ParseSID(sid)
+	if err != nil {
+		return err
+	}
+	return s.push(ctx, session, m)
+}
+
+func (s *Service) push(ctx context.Context, sid scheme.SID, m *umf.Message) error {
 	out, err := s.outgoing(m)
 	if err != nil {
 		return err
 	}
 	ctx, span := s.sending(ctx, "push", &out)
 	_, err = s.store(ctx, sid, out)
-	EndSpan(span, err)
+	tracectx.End(span, err)
 	return err
 }
 
@@ -45,7 +53,7 @@ func (s *Service) PushVia(ctx context.Context, via string, m *umf.Message) error
 	if err != nil {
 		return err
 	}
-	return s.Push(ctx, sid, m)
+	return s.push(ctx, sid, m)
 }
 
 // PushAsync is Push without the wait: done is called exactly once, in general
@@ -55,17 +63,18 @@ func (s *Service) PushVia(ctx context.Context, via string, m *umf.Message) error
 // not called. Messages to one session keep their order unless one has to be
 // repeated.
 func (s *Service) PushAsync(ctx context.Context, sid string, m *umf.Message, done func(err error)) error {
+	session, err := scheme.ParseSID(sid)
+	if err != nil {
+		return err
+	}
 	out, err := s.outgoing(m)
 	if err != nil {
 		return err
 	}
 	_, span := s.sending(ctx, "push", &out)
-	msg, err := out.message(sid)
-	if err == nil {
-		err = s.pushAsync(ctx, &push{svc: s, msg: msg, span: span, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)})
-	}
-	if err != nil {
-		EndSpan(span, err)
+	p := &push{svc: s, msg: out.For(session), span: span, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)}
+	if err = s.pushAsync(ctx, p); err != nil {
+		tracectx.End(span, err)
 	}
 	return err
 }
@@ -82,8 +91,8 @@ func (s *Service) pushAsync(ctx context.Context, p *push) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrOverload, ctx.Err())
 	}
-	if err := s.acks.publish(p.msg, p.acked); err != nil {
-		if !temporary(err) {
+	if err := s.acks.Publish(p.msg, p.acked); err != nil {
+		if !jet.Temporary(err) {
 			<-s.slots
 			return err
 		}
@@ -127,7 +136,7 @@ func (s *Service) PushAll(ctx context.Context, pushes []Push) []error {
 // PushLive sends a message past the mailbox: it is neither stored nor
 // acknowledged, and reaches the client only if it is connected and keeps up.
 func (s *Service) PushLive(sid string, m *umf.Message) error {
-	subject, err := LiveSubject(sid)
+	session, err := scheme.ParseSID(sid)
 	if err != nil {
 		return err
 	}
@@ -135,19 +144,19 @@ func (s *Service) PushLive(sid string, m *umf.Message) error {
 	if err != nil {
 		return err
 	}
-	return sendError(s.nc.Publish(subject, out.Payload))
+	return jet.SendError(s.nc.Publish(scheme.LiveSubject(session), out.Payload))
 }
 
 // outgoing makes what is published of a message.
-func (s *Service) outgoing(m *umf.Message) (Outgoing, error) {
+func (s *Service) outgoing(m *umf.Message) (jet.Outgoing, error) {
 	if err := m.Validate(); err != nil {
-		return Outgoing{}, fmt.Errorf("bus: %w", err)
+		return jet.Outgoing{}, fmt.Errorf("bus: %w", err)
 	}
 	text, err := m.AppendShort(nil)
 	if err != nil {
-		return Outgoing{}, fmt.Errorf("bus: %w", err)
+		return jet.Outgoing{}, fmt.Errorf("bus: %w", err)
 	}
-	out := Outgoing{Payload: text, Mid: m.Mid, Sender: s.cfg.Instance}
+	out := jet.Outgoing{Payload: text, Mid: m.Mid, Sender: s.cfg.Instance}
 	if ttl, ok := umf.Seconds(m.TTL); ok {
 		out.TTL = ttl
 	}
@@ -155,36 +164,34 @@ func (s *Service) outgoing(m *umf.Message) (Outgoing, error) {
 }
 
 // store publishes to a mailbox until it is acknowledged or ctx ends.
-func (s *Service) store(ctx context.Context, sid string, out Outgoing) (seq uint64, err error) {
-	m, err := out.message(sid)
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := withDefaultTimeout(ctx, s.cfg.ReplyTimeout)
+func (s *Service) store(ctx context.Context, sid scheme.SID, out jet.Outgoing) (seq uint64, err error) {
+	m := out.For(sid)
+	ctx, cancel := jet.WithDefaultTimeout(ctx, s.cfg.ReplyTimeout)
 	defer cancel()
 	first := true
-	err = retry(ctx, func(ctx context.Context) error {
+	err = jet.Retry(ctx, func(ctx context.Context) error {
 		if !first {
 			s.stats.Retried.Add(1)
 		}
 		first = false
-		seq, err = publishAcked(ctx, s.nc, m)
+		seq, err = jet.PublishAcked(ctx, s.nc, m)
 		return err
 	})
 	return seq, err
 }
 
 // sessionOf is the session that an address means.
-func sessionOf(address string) (sid string, err error) {
+func sessionOf(address string) (scheme.SID, error) {
 	a, err := umf.ParseAddress(address)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotASession, err)
 	}
-	sid = a.Instance
+	text := a.Instance
 	if a.Service != "client" {
-		_, sid, _ = a.Via()
+		_, text, _ = a.Via()
 	}
-	if !ValidSID(sid) {
+	sid, err := scheme.ParseSID(text)
+	if err != nil {
 		return "", ErrNotASession
 	}
 	return sid, nil
@@ -198,7 +205,7 @@ type push struct {
 	done func(err error)
 	end  time.Time
 
-	// Owned by whoever completes the attempt that is under way.
+	// Owned by the goroutine that completes the attempt under way.
 	msg   *nats.Msg
 	wait  time.Duration
 	doubt error // see retry
@@ -206,7 +213,7 @@ type push struct {
 
 // acked ends an attempt: it succeeded, or it is repeated, or it is given up.
 func (p *push) acked(_ uint64, err error) {
-	if err == nil || !temporary(err) || p.svc.ctx.Err() != nil {
+	if err == nil || !jet.Temporary(err) || p.svc.ctx.Err() != nil {
 		p.finish(err)
 		return
 	}
@@ -222,16 +229,16 @@ func (p *push) acked(_ uint64, err error) {
 	p.msg = &again
 	time.AfterFunc(p.wait, func() {
 		p.svc.stats.Retried.Add(1)
-		if err := p.svc.acks.publish(p.msg, p.acked); err != nil {
+		if err := p.svc.acks.Publish(p.msg, p.acked); err != nil {
 			p.acked(0, err)
 		}
 	})
 }
 
-// finish completes a push. It leaves the window last: who finds that empty, as
+// finish completes a push. It leaves the window last: a caller that finds that empty, as
 // Stop does, may rely on done having returned.
 func (p *push) finish(err error) {
-	EndSpan(p.span, err)
+	tracectx.End(p.span, err)
 	p.done(err)
 	<-p.svc.slots
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+	"hydrant/bus/tracectx"
 	"hydrant/umf"
 )
 
@@ -68,8 +71,8 @@ func (r *Request) NewReply(body any) (*umf.Message, error) {
 // ReplyMessage sends an answer. To a session it goes through the mailbox, and
 // ReplyMessage returns when the store has acknowledged it; if no answer comes,
 // it is repeated until ctx ends (ReplyTimeout, if ctx has no end), and arrives
-// once all the same. To a [METHOD] request, and to anybody else who waits on
-// NATS for the answer, it is sent at most once. ErrNoReply: nobody waits.
+// once all the same. To a [METHOD] request, and to a sender that waits on NATS
+// for the answer, it is sent at most once. ErrNoReply: neither is there.
 func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 	out, err := r.svc.outgoing(m)
 	if err != nil {
@@ -81,7 +84,7 @@ func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 		return ErrNoReply
 	}
 	if !trace.SpanContextFromContext(ctx).IsValid() {
-		ctx = ExtractTrace(ctx, r.Header) // a reply is part of its message's trace in any case
+		ctx = tracectx.Extract(ctx, r.Header) // a reply is part of its message's trace in any case
 	}
 	ctx, span := r.svc.sending(ctx, "reply", &out)
 	if direct {
@@ -89,29 +92,29 @@ func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 	} else {
 		_, err = r.svc.store(ctx, sid, out)
 	}
-	EndSpan(span, err)
+	tracectx.End(span, err)
 	if err == nil {
 		r.answered.Store(true)
 	}
 	return err
 }
 
-// direct reports whether the answer goes to whoever waits for it on NATS, and
+// direct reports whether the answer goes to a sender that waits on NATS, and
 // not to the mailbox of the session sid.
-func (r *Request) direct(sid string) bool {
-	return IsRequestReply(r.reply) || sid == "" && r.reply != ""
+func (r *Request) direct(sid scheme.SID) bool {
+	return scheme.IsRequestReply(r.reply) || sid == "" && r.reply != ""
 }
 
 // publish sends an answer to the reply subject.
-func (r *Request) publish(out Outgoing) error {
-	return sendError(r.svc.nc.PublishMsg(&nats.Msg{Subject: r.reply, Header: out.Header, Data: out.Payload}))
+func (r *Request) publish(out jet.Outgoing) error {
+	return jet.SendError(r.svc.nc.PublishMsg(&nats.Msg{Subject: r.reply, Header: out.Header, Data: out.Payload}))
 }
 
 // session is whose mailbox the answer goes to: that which the node has named,
 // else the one in the message's via; empty: neither.
-func (r *Request) session() string {
+func (r *Request) session() scheme.SID {
 	if r.Mailbox != "" {
-		if sid, err := ParseMailbox(r.Mailbox); err == nil {
+		if sid, err := scheme.ParseMailboxSubject(r.Mailbox); err == nil {
 			return sid
 		}
 	}
@@ -132,7 +135,7 @@ func (r *Request) refuse(f *Failure) error {
 	if err != nil {
 		return err
 	}
-	out.Header = InjectTrace(ExtractTrace(context.Background(), r.Header), nil)
+	out.Header = tracectx.Inject(tracectx.Extract(context.Background(), r.Header), nil)
 	sid := r.session()
 	switch {
 	case r.direct(sid):
@@ -140,9 +143,5 @@ func (r *Request) refuse(f *Failure) error {
 	case sid == "":
 		return ErrNoReply
 	}
-	nm, err := out.message(sid)
-	if err != nil {
-		return err
-	}
-	return r.svc.refusals.publish(nm, func(uint64, error) {})
+	return r.svc.refusals.Publish(out.For(sid), func(uint64, error) {})
 }

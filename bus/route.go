@@ -3,6 +3,8 @@ package bus
 import (
 	"fmt"
 	"strings"
+
+	"hydrant/bus/scheme"
 )
 
 // route is one HTTP-like handler of a service.
@@ -18,7 +20,7 @@ const maxRoute = 1024
 // newRoute checks a route as HandleMethod has it.
 func newRoute(method, path string, h Handler) (route, error) {
 	r := route{method: strings.ToUpper(method), path: path, handler: h}
-	if !validName(r.method) {
+	if !scheme.ValidName(r.method) {
 		return r, fmt.Errorf("%w: method %q", ErrServiceConfig, method)
 	}
 	if path == "" || path[0] != '/' || len(path) > maxRoute || strings.ContainsAny(path, "?# ") {

@@ -10,6 +10,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
 )
 
 // Handler handles one message. An error that it returns goes to the log and,
@@ -23,10 +26,12 @@ type Handler func(ctx context.Context, r *Request) error
 type Service struct {
 	// Immutable after NewService.
 	cfg      ServiceConfig
+	name     scheme.Service  // cfg.Name
+	instance scheme.Instance // cfg.Instance
 	nc       *nats.Conn
-	acks     *acks         // of PushAsync
+	acks     *jet.Acks     // of PushAsync
 	slots    chan struct{} // a full buffer is a full window of them
-	refusals *acks         // apart, so that neither takes the other's room
+	refusals *jet.Acks     // apart, so that neither takes the other's room
 	tracing  tracing
 
 	// Written before Start, immutable after it.
@@ -36,7 +41,7 @@ type Service struct {
 	events map[SessionEvent]func(ctx context.Context, e Event)
 	work   *workQueue
 
-	pool   *pool
+	lanes  *lanes
 	ctx    context.Context // of handlers; ends when Stop has finished
 	cancel context.CancelFunc
 	status chan nats.Status // closed by nats.go when Stop takes it back
@@ -79,21 +84,25 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	pushes, err := newAcks(nc, cfg.Window, min(cfg.ReplyTimeout, attemptTimeout))
+	name, instance, err := cfg.names()
 	if err != nil {
 		return nil, err
 	}
-	refusals, err := newAcks(nc, cfg.Window, cfg.ReplyTimeout)
+	pushes, err := jet.NewAcks(nc, cfg.Window, min(cfg.ReplyTimeout, jet.AttemptTimeout))
 	if err != nil {
-		pushes.close()
+		return nil, err
+	}
+	refusals, err := jet.NewAcks(nc, cfg.Window, cfg.ReplyTimeout)
+	if err != nil {
+		pushes.Close()
 		return nil, err
 	}
 	s := &Service{
-		cfg: cfg, nc: nc, acks: pushes, refusals: refusals, tracing: cfg.tracing(),
+		cfg: cfg, name: name, instance: instance, nc: nc, acks: pushes, refusals: refusals, tracing: cfg.tracing(),
 		byType:  make(map[string]Handler),
 		events:  make(map[SessionEvent]func(context.Context, Event)),
 		slots:   make(chan struct{}, cfg.Window),
-		pool:    newPool(cfg.Queue),
+		lanes:   newLanes(cfg.Queue),
 		started: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
@@ -102,8 +111,8 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 	s.watch.Go(func() {
 		for range s.status {
 			err := fmt.Errorf("%w: %w", ErrUnconfirmed, nats.ErrDisconnected)
-			pushes.fail(err)
-			refusals.fail(err)
+			pushes.Fail(err)
+			refusals.Fail(err)
 		}
 	})
 	return s, nil
@@ -207,7 +216,7 @@ func (s *Service) Start() error {
 	}
 	s.state = serviceRunning
 	s.mu.Unlock()
-	s.pool.start(s.cfg.Concurrency)
+	s.lanes.start(s.cfg.Concurrency)
 	err := s.subscribe()
 	close(s.started)
 	if err != nil {
@@ -221,14 +230,6 @@ func (s *Service) Start() error {
 // subscribe joins the queue group, makes the instance known, and starts the
 // work queue.
 func (s *Service) subscribe() error {
-	svcSubject, err := ServiceSubject(s.cfg.Name)
-	if err != nil {
-		return err
-	}
-	instSubject, err := InstanceSubject(s.cfg.Name, s.cfg.Instance)
-	if err != nil {
-		return err
-	}
 	m, err := micro.AddService(s.nc, micro.Config{
 		Name:         s.cfg.Name,
 		Version:      s.cfg.Version,
@@ -244,8 +245,8 @@ func (s *Service) subscribe() error {
 	// without waiting, so nothing piles up before it.
 	take := micro.HandlerFunc(s.enqueue)
 	err = errors.Join(
-		m.AddEndpoint("service", take, micro.WithEndpointSubject(svcSubject), micro.WithEndpointQueueGroup(s.cfg.Name)),
-		m.AddEndpoint("instance", take, micro.WithEndpointSubject(instSubject), micro.WithEndpointQueueGroupDisabled()),
+		m.AddEndpoint("service", take, micro.WithEndpointSubject(scheme.ServiceSubject(s.name)), micro.WithEndpointQueueGroup(s.cfg.Name)),
+		m.AddEndpoint("instance", take, micro.WithEndpointSubject(scheme.InstanceSubject(s.name, s.instance)), micro.WithEndpointQueueGroupDisabled()),
 	)
 	if err != nil {
 		return fmt.Errorf("bus: service: %w", err)
@@ -263,7 +264,7 @@ func (s *Service) subscribe() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.ReplyTimeout)
 	defer cancel()
 	if err := s.nc.FlushWithContext(ctx); err != nil {
-		return requestError(err)
+		return jet.RequestError(err)
 	}
 	return nil
 }

@@ -1,34 +1,17 @@
 package bus
 
 import (
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
+	"cmp"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/micro"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/trace"
-)
 
-// Errors of a Service.
-var (
-	// ErrServiceConfig: the configuration or a handler's registration is
-	// wrong; or it came after Start.
-	ErrServiceConfig = errors.New("bus: bad service configuration")
-	// ErrNoReply: the sender of the message gave no way to answer.
-	ErrNoReply = errors.New("bus: nowhere to reply to")
-	// ErrNotUMF: what arrived is not a UMF message.
-	ErrNotUMF = errors.New("bus: not a UMF message")
-	// ErrPanic: a handler panicked; the error holds the value and the stack.
-	ErrPanic = errors.New("bus: handler panicked")
-	// ErrDrain: a service was stopped before everything it had accepted was
-	// done.
-	ErrDrain = errors.New("bus: service stopped with work left")
+	"hydrant/bus/scheme"
 )
 
 // ServiceConfig describes a service. Only Name is required; the zero value of
@@ -72,24 +55,32 @@ type ServiceConfig struct {
 }
 
 func (c *ServiceConfig) defaults() error {
-	set(&c.Version, "0.0.0")
-	set(&c.Instance, newInstanceID())
-	set(&c.Concurrency, 64)
-	set(&c.Queue, 32768)
-	set(&c.Window, 1024)
-	set(&c.HandlerTimeout, 30*time.Second)
-	set(&c.ReplyTimeout, 10*time.Second)
-	set(&c.DrainTimeout, 30*time.Second)
-	set(&c.Logger, slog.Default())
-	switch {
-	case !ValidService(c.Name):
-		return fmt.Errorf("%w: %w", ErrServiceConfig, badName(ErrBadService, c.Name))
-	case !ValidInstance(c.Instance):
-		return fmt.Errorf("%w: %w", ErrServiceConfig, badName(ErrBadInstance, c.Instance))
-	case c.Concurrency < 1 || c.Queue < 1 || c.Window < 1:
+	c.Version = cmp.Or(c.Version, "0.0.0")
+	c.Instance = cmp.Or(c.Instance, string(scheme.NewInstance()))
+	c.Concurrency = cmp.Or(c.Concurrency, 64)
+	c.Queue = cmp.Or(c.Queue, 32768)
+	c.Window = cmp.Or(c.Window, 1024)
+	c.HandlerTimeout = cmp.Or(c.HandlerTimeout, 30*time.Second)
+	c.ReplyTimeout = cmp.Or(c.ReplyTimeout, 10*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 30*time.Second)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Concurrency < 1 || c.Queue < 1 || c.Window < 1 {
 		return fmt.Errorf("%w: negative bound", ErrServiceConfig)
 	}
 	return nil
+}
+
+// names checks the names of a service and of its instance.
+func (c *ServiceConfig) names() (scheme.Service, scheme.Instance, error) {
+	name, err := scheme.ParseService(c.Name)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrServiceConfig, err)
+	}
+	instance, err := scheme.ParseInstance(c.Instance)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrServiceConfig, err)
+	}
+	return name, instance, nil
 }
 
 // tracing is what the service's spans are made with.
@@ -100,37 +91,15 @@ func (c *ServiceConfig) tracing() tracing {
 	return tracing{tracer: otel.GetTracerProvider().Tracer(tracerName)}
 }
 
-func newInstanceID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
-}
-
-// Metadata keys that the kit sets.
-const (
-	MetaInstance = "instance"
-	MetaHost     = "hostname"
-	MetaRoutes   = "routes"
-	MetaKind     = "kind"
-)
-
-// Kinds of participants, as MetaKind has them.
-const (
-	KindService = "service"
-	KindNode    = "node"
-)
-
 // metadata is what discovery shows of this instance.
 func (s *Service) metadata() map[string]string {
 	routes := make([]string, len(s.routes))
 	for i, r := range s.routes {
 		routes[i] = r.String()
 	}
-	m := map[string]string{
-		MetaKind: KindService, MetaInstance: s.cfg.Instance, MetaHost: hostname(),
-	}
+	m := scheme.Metadata(scheme.KindService, s.cfg.Instance)
 	if len(routes) > 0 {
-		m[MetaRoutes] = strings.Join(routes, " ")
+		m[scheme.MetaRoutes] = strings.Join(routes, " ")
 	}
 	for k, v := range s.cfg.Metadata {
 		if _, own := m[k]; !own {
@@ -138,14 +107,6 @@ func (s *Service) metadata() map[string]string {
 		}
 	}
 	return m
-}
-
-func hostname() string {
-	h, err := os.Hostname()
-	if err != nil {
-		return ""
-	}
-	return h
 }
 
 // statsData is added to each endpoint in NATS' statistics.
@@ -156,7 +117,7 @@ func (s *Service) statsData(*micro.Endpoint) any {
 		"rejected": s.stats.Rejected.Load(),
 		"invalid":  s.stats.Invalid.Load(),
 		"retried":  s.stats.Retried.Load(),
-		"waiting":  int64(s.pool.waiting()),
-		"inflight": int64(s.acks.pending() + s.refusals.pending()),
+		"waiting":  int64(s.lanes.waiting()),
+		"inflight": int64(s.acks.Pending() + s.refusals.Pending()),
 	}
 }

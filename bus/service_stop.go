@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/internal/jet"
 )
 
 // Stop ends the service gracefully: it leaves the queue group, handles what
@@ -28,7 +30,7 @@ func (s *Service) Stop(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", ErrDrain, ctx.Err())
 		}
 	}
-	ctx, cancel := withDefaultTimeout(ctx, s.cfg.DrainTimeout)
+	ctx, cancel := jet.WithDefaultTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
 	var err error
 	if was == serviceRunning {
@@ -68,13 +70,13 @@ func (s *Service) drain(ctx context.Context) error {
 	if err := s.arrived(ctx); err != nil {
 		return err
 	}
-	s.pool.close()
+	s.lanes.close()
 	select {
-	case <-s.pool.idle:
+	case <-s.lanes.idle:
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrDrain, ctx.Err())
 	}
-	for range cap(s.slots) { // whoever holds all slots knows that nothing is in flight
+	for range cap(s.slots) { // with all slots in hand, nothing is in flight
 		select {
 		case s.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -110,12 +112,12 @@ func (s *Service) arrived(ctx context.Context) error {
 // Handlers that are still running find their contexts ended.
 func (s *Service) finish() {
 	s.cancel()
-	s.pool.close()
+	s.lanes.close()
 	if s.work != nil {
 		s.work.abandon()
 	}
-	s.acks.close()
-	s.refusals.close()
+	s.acks.Close()
+	s.refusals.Close()
 	s.nc.RemoveStatusListener(s.status)
 	s.watch.Wait()
 }

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,16 +18,21 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/internal/natstest"
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/umf"
 )
 
 // fixture is a store, a service on its own connection, and a client's node as
 // far as a service sees one.
 type fixture struct {
-	store *Store
+	store *nodeStore
 	svc   *Service
-	node  string
-	sid   string
+	node  scheme.NodeID
+	id    scheme.SID
+	sid   string             // id, as a service has it
 	live  *nats.Subscription // copies of the session's mailbox
 }
 
@@ -35,10 +41,11 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // newFixture starts a service that register has given its handlers.
 func newFixture(t *testing.T, cfg ServiceConfig, register func(s *Service) error) *fixture {
 	t.Helper()
-	f := &fixture{store: newStore(t, MailboxConfig{Streams: 1}), node: NewNodeID(), sid: NewSID()}
-	set(&cfg.Name, "echo-svcs")
-	set(&cfg.Logger, quiet())
-	svc, err := NewService(connectTo(t, f.store.nc.ConnectedUrl()), cfg)
+	f := &fixture{store: newStore(t, store.Config{Streams: 1}), node: scheme.NewNodeID(), id: scheme.NewSID()}
+	f.sid = string(f.id)
+	cfg.Name = cmp.Or(cfg.Name, "echo-svcs")
+	cfg.Logger = cmp.Or(cfg.Logger, quiet())
+	svc, err := NewService(connect(t, f.store.nc.ConnectedUrl()), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,11 +57,11 @@ func newFixture(t *testing.T, cfg ServiceConfig, register func(s *Service) error
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := svc.Stop(testContext(t)); err != nil && !errors.Is(err, ErrDrain) {
+		if err := svc.Stop(natstest.Context(t)); err != nil && !errors.Is(err, ErrDrain) {
 			t.Error(err)
 		}
 	})
-	subject, _ := LiveSubject(f.sid)
+	subject := scheme.LiveSubject(f.id)
 	if f.live, err = f.store.nc.SubscribeSync(subject); err != nil {
 		t.Fatal(err)
 	}
@@ -80,36 +87,33 @@ func (f *fixture) message(t testing.TB, to, typ, mid string, body any) *nats.Msg
 		t.Fatal(err)
 	}
 	m.Mid, m.Type = mid, typ
-	m.Via = umf.ViaAddress(f.node, f.sid, "hydra-router").String()
+	m.Via = umf.ViaAddress(string(f.node), f.sid, "hydra-router").String()
 	a, err := umf.ParseAddress(to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject, err := ServiceSubject(a.Service)
+	subject := scheme.ServiceSubject(scheme.Service(a.Service))
 	if a.Instance != "" {
-		subject, err = InstanceSubject(a.Service, a.Instance)
-	}
-	if err != nil {
-		t.Fatal(err)
+		subject = scheme.InstanceSubject(scheme.Service(a.Service), scheme.Instance(a.Instance))
 	}
 	text, err := m.AppendShort(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := ReplySubject(f.node, f.sid, string(umf.AppendString(nil, mid)))
+	reply, err := scheme.ReplySubject(f.node, f.id, string(umf.AppendString(nil, mid)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	mailbox, _ := MailboxSubject(f.sid)
+	mailbox := scheme.MailboxSubject(f.id)
 	return &nats.Msg{Subject: subject, Reply: reply, Data: text, Header: nats.Header{
-		HeaderSession: {f.sid}, HeaderMailbox: {mailbox}, HeaderIdentity: {"alice"},
+		scheme.HeaderSession: {f.sid}, scheme.HeaderMailbox: {mailbox}, scheme.HeaderIdentity: {"alice"},
 	}}
 }
 
 // next is the next message in the session's mailbox.
 func (f *fixture) next(t testing.TB) *umf.Message {
 	t.Helper()
-	nm, err := f.live.NextMsgWithContext(testContext(t))
+	nm, err := f.live.NextMsgWithContext(natstest.Context(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,18 +138,18 @@ func TestServiceEcho(t *testing.T) {
 	f.send(t, "echo-svcs:/p", "", "m1", map[string]int{"n": 1})
 	got := f.next(t)
 	if got.Rmid != "m1" || string(got.Body) != `{"n":1}` || got.From != f.svc.Instance()+"@echo-svcs:/p" ||
-		got.To != f.node+"-"+f.sid+"@hydra-router:/" || got.Mid == "" || got.Via != "" {
+		got.To != string(f.node)+"-"+f.sid+"@hydra-router:/" || got.Mid == "" || got.Via != "" {
 		t.Errorf("%+v", got)
 	}
 	// The same instance, by the address that came back.
 	f.send(t, got.From, "who", "m2", "x")
-	mailbox, _ := MailboxSubject(f.sid)
+	mailbox := scheme.MailboxSubject(f.id)
 	if got := f.next(t); got.Rmid != "m2" || string(got.Body) != fmt.Sprintf(`["%s","alice","%s"]`, f.sid, mailbox) {
 		t.Errorf("%s", got.Body)
 	}
 }
 
-// TestServiceReplyIsAcknowledged: Reply returns when the message is stored.
+// TestServiceReplyIsAcknowledged: reply returns when the message is stored.
 func TestServiceReplyIsAcknowledged(t *testing.T) {
 	type outcome struct {
 		before, after uint64
@@ -156,11 +160,11 @@ func TestServiceReplyIsAcknowledged(t *testing.T) {
 	f = newFixture(t, ServiceConfig{}, func(s *Service) error {
 		return s.HandleAny(func(ctx context.Context, r *Request) error {
 			var o outcome
-			seqs, _ := f.store.LastSeqs(ctx, []string{f.sid})
-			o.before = seqs[f.sid]
+			seqs, _ := f.store.LastSeqs(ctx, []scheme.SID{f.id})
+			o.before = seqs[f.id]
 			o.err = r.Reply(ctx, "x")
-			seqs, _ = f.store.LastSeqs(ctx, []string{f.sid})
-			o.after = seqs[f.sid]
+			seqs, _ = f.store.LastSeqs(ctx, []scheme.SID{f.id})
+			o.after = seqs[f.id]
 			outcomes <- o
 			return o.err
 		})
@@ -188,7 +192,7 @@ func TestServiceRoutes(t *testing.T) {
 	ask := func(to string) string {
 		t.Helper()
 		m := f.message(t, to, "", "m", "x")
-		id, _ := RequestSubject(f.node, "1")
+		id := scheme.RequestSubject(f.node, 0, 1)
 		m.Reply = id
 		inbox, err := f.store.nc.SubscribeSync(id)
 		if err != nil {
@@ -202,7 +206,7 @@ func TestServiceRoutes(t *testing.T) {
 		if err := f.store.nc.PublishMsg(m); err != nil {
 			t.Fatal(err)
 		}
-		nm, err := inbox.NextMsgWithContext(testContext(t))
+		nm, err := inbox.NextMsgWithContext(natstest.Context(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,32 +285,7 @@ func TestServiceFailures(t *testing.T) {
 	if got := f.next(t); got.Rmid != "last" {
 		t.Error(got.Rmid)
 	}
-	waitFor(t, func() bool { return f.svc.stats.Invalid.Load() == 5 })
-}
-
-// waitFor waits for a condition that nothing signals.
-func waitFor(t testing.TB, cond func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	end := time.After(patience)
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatal("the condition did not come true")
-		}
-	}
-}
-
-// patiently calls f with a time in which the server is to say no. One that has no
-// time to answer has not said so: then f has to wait longer.
-func patiently(f func(wait time.Duration) error) error {
-	for wait := 50 * time.Millisecond; ; wait *= 2 {
-		if err := f(wait); !errors.Is(err, ErrUnconfirmed) || wait > time.Minute {
-			return err
-		}
-	}
+	natstest.WaitFor(t, func() bool { return f.svc.stats.Invalid.Load() == 5 })
 }
 
 // TestServiceOverload: a message that finds the queue full is refused at once,
@@ -324,7 +303,7 @@ func TestServiceOverload(t *testing.T) {
 	f.send(t, "echo-svcs:/", "", "1", "x")
 	<-running
 	f.send(t, "echo-svcs:/", "", "2", "x")
-	waitFor(t, func() bool { return f.svc.pool.waiting() == 1 })
+	natstest.WaitFor(t, func() bool { return f.svc.lanes.waiting() == 1 })
 	f.send(t, "echo-svcs:/", "", "3", "x")
 	if got := f.next(t); got.Rmid != "3" || !strings.Contains(string(got.Body), `"overload"`) {
 		t.Errorf("%s: %s", got.Rmid, got.Body)
@@ -347,14 +326,14 @@ func TestServiceOverload(t *testing.T) {
 // TestServiceRefusalsAreApart: as many refusals wait for the store as may. That
 // is no reason to refuse a push.
 func TestServiceRefusalsAreApart(t *testing.T) {
-	s := startNATS(t)
-	silent := connect(t, s) // a store that takes its time
-	svc, err := NewService(connect(t, s), ServiceConfig{Name: "a", Window: 2, Logger: quiet()})
+	s := natstest.Start(t)
+	silent := connect(t, s.URL()) // a store that takes its time
+	svc, err := NewService(connect(t, s.URL()), ServiceConfig{Name: "a", Window: 2, Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sid := NewSID()
-	subject, _ := MailboxSubject(sid)
+	sid := string(scheme.NewSID())
+	subject := scheme.MailboxSubject(scheme.SID(sid))
 	stored := make(chan *nats.Msg, 10)
 	if _, err := silent.ChanSubscribe(subject, stored); err != nil {
 		t.Fatal(err)
@@ -363,7 +342,7 @@ func TestServiceRefusalsAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := []byte(`{"to":"a:/","frm":"` + sid + `@client:/","mid":"1","bdy":{}}`)
-	r, err := svc.request(incoming{data: data, header: nats.Header{HeaderMailbox: {subject}}})
+	r, err := svc.request(incoming{data: data, header: nats.Header{scheme.HeaderMailbox: {subject}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +360,7 @@ func TestServiceRefusalsAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	if err := svc.PushAsync(testContext(t), sid, m, func(err error) { done <- err }); err != nil {
+	if err := svc.PushAsync(natstest.Context(t), sid, m, func(err error) { done <- err }); err != nil {
 		t.Fatal(err)
 	}
 	for range refused + 1 {
@@ -392,7 +371,7 @@ func TestServiceRefusalsAreApart(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if err := svc.Stop(testContext(t)); err != nil {
+	if err := svc.Stop(natstest.Context(t)); err != nil {
 		t.Error(err)
 	}
 }
@@ -425,7 +404,7 @@ func TestServiceReplyWays(t *testing.T) {
 		"via, no sid":   {"", "x-y@hydra-router:/", ErrNoReply},
 		"client as via": {"", f.sid + "@client:/", nil},
 	} {
-		m := &nats.Msg{Subject: "umf.v1.svc.echo-svcs", Header: nats.Header{HeaderMailbox: {c.mailbox}}}
+		m := &nats.Msg{Subject: "umf.v1.svc.echo-svcs", Header: nats.Header{scheme.HeaderMailbox: {c.mailbox}}}
 		m.Data, _ = json.Marshal(map[string]any{"to": "echo-svcs:/", "frm": "x:/", "mid": "1", "via": c.via, "bdy": 1})
 		if err := f.store.nc.PublishMsg(m); err != nil {
 			t.Fatal(err)
@@ -440,7 +419,7 @@ func TestServiceReplyWays(t *testing.T) {
 // Respond is stored like every other message.
 func TestServiceBare(t *testing.T) {
 	f := newFixture(t, ServiceConfig{Name: "unused"}, func(s *Service) error { return s.HandleAny(echo) })
-	nc := connectTo(t, f.store.nc.ConnectedUrl())
+	nc := connect(t, f.store.nc.ConnectedUrl())
 	if _, err := nc.QueueSubscribe("umf.v1.svc.bare", "bare", func(m *nats.Msg) {
 		if err := m.Respond([]byte(`{"to":"x:/","frm":"bare:/","rmid":"m1","bdy":"hi"}`)); err != nil {
 			t.Error(err)
@@ -455,36 +434,40 @@ func TestServiceBare(t *testing.T) {
 	if got := f.next(t); got.Rmid != "m1" || string(got.Body) != `"hi"` {
 		t.Errorf("%+v", got)
 	}
-	r := f.store.NewReader(f.sid, 1)
-	closeReader(t, r)
-	if b, err := r.Read(testContext(t), 1, 0, 10, 0); err != nil || len(b.Msgs) != 1 {
+	r := f.store.NewReader(f.id, 1)
+	defer func() {
+		if err := r.Close(natstest.Context(t)); err != nil {
+			t.Error(err)
+		}
+	}()
+	if b, err := r.Read(natstest.Context(t), 1, 0, 10, 0); err != nil || len(b.Msgs) != 1 {
 		t.Error(b, err)
 	}
 }
 
-// TestServiceNoResponders: FAILURES R35. Where nobody listens, the node hears
-// of it on the reply subject, which says whose message it was.
+// TestServiceNoResponders: where nobody listens, the node hears of it on the
+// reply subject, which says whose message it was.
 func TestServiceNoResponders(t *testing.T) {
 	f := newFixture(t, ServiceConfig{}, func(s *Service) error { return s.HandleAny(echo) })
-	wild, _ := ReplyWildcard(f.node)
+	wild := scheme.ReplyWildcard(f.node)
 	told := make(chan *nats.Msg, 1)
 	if _, err := f.store.nc.ChanSubscribe(wild, told); err != nil {
 		t.Fatal(err)
 	}
 	f.send(t, "nosuch:/", "", "m-9", "x")
 	m := <-told
-	if statusOf(m) != "503" {
+	if jet.StatusOf(m) != "503" {
 		t.Fatal(m)
 	}
-	node, sid, mid, err := ParseReply(m.Subject)
-	if err != nil || node != f.node || sid != f.sid || mid != `"m-9"` {
+	node, sid, mid, err := scheme.ParseReplySubject(m.Subject)
+	if err != nil || node != f.node || sid != f.id || mid != `"m-9"` {
 		t.Error(node, sid, mid, err)
 	}
 }
 
 func TestServicePush(t *testing.T) {
 	f := newFixture(t, ServiceConfig{}, func(s *Service) error { return s.HandleAny(echo) })
-	ctx := testContext(t)
+	ctx := natstest.Context(t)
 	msg := func(body any) *umf.Message {
 		m, err := f.svc.NewMessage(f.sid+"@client:/", body)
 		if err != nil {
@@ -495,7 +478,7 @@ func TestServicePush(t *testing.T) {
 	if err := f.svc.Push(ctx, f.sid, msg("a")); err != nil {
 		t.Fatal(err)
 	}
-	for _, via := range []string{f.node + "-" + f.sid + "@hydra-router:/", f.sid + "@client:/"} {
+	for _, via := range []string{string(f.node) + "-" + f.sid + "@hydra-router:/", f.sid + "@client:/"} {
 		if err := f.svc.PushVia(ctx, via, msg("b")); err != nil {
 			t.Fatal(err)
 		}
@@ -516,7 +499,7 @@ func TestServicePush(t *testing.T) {
 		if err != nil || !strings.Contains(string(nm.Data), `"bdy":"`+want+`"`) {
 			t.Fatalf("%s, %v; want %s", nm.Data, err, want)
 		}
-		if c, stored := ParseCopy(nm); stored != (want != "d") || c.TTL != (want == "c") {
+		if c, stored := store.ParseCopy(nm); stored != (want != "d") || c.TTL != (want == "c") {
 			t.Errorf("%s: %+v %v", want, c, stored)
 		}
 	}
@@ -529,7 +512,7 @@ func TestServicePush(t *testing.T) {
 		f.svc.Push(ctx, ">", msg("x")), f.svc.PushLive("*", msg("x")),
 		f.svc.PushAsync(ctx, "", msg("x"), func(error) { t.Error("done was called") }),
 	} {
-		if !errors.Is(err, ErrBadSID) {
+		if !errors.Is(err, scheme.ErrBadSID) {
 			t.Error(err)
 		}
 	}
@@ -549,7 +532,7 @@ func TestServicePush(t *testing.T) {
 // order, each once, errors in their places.
 func TestServicePushAll(t *testing.T) {
 	f := newFixture(t, ServiceConfig{Window: 16}, func(s *Service) error { return s.HandleAny(echo) })
-	ctx := testContext(t)
+	ctx := natstest.Context(t)
 	const n = 300
 	pushes := make([]Push, n)
 	for i := range pushes {
@@ -561,7 +544,7 @@ func TestServicePushAll(t *testing.T) {
 	}
 	pushes[7].SID = "nonsense"
 	for i, err := range f.svc.PushAll(ctx, pushes) {
-		if (i == 7) != errors.Is(err, ErrBadSID) || i != 7 && err != nil {
+		if (i == 7) != errors.Is(err, scheme.ErrBadSID) || i != 7 && err != nil {
 			t.Errorf("%d: %v", i, err)
 		}
 	}
@@ -579,7 +562,7 @@ func TestServicePushAll(t *testing.T) {
 // stored once when it is back.
 func TestServicePushRetries(t *testing.T) {
 	f := newFixture(t, ServiceConfig{ReplyTimeout: 20 * time.Second}, func(s *Service) error { return s.HandleAny(echo) })
-	ctx := testContext(t)
+	ctx := natstest.Context(t)
 	st, err := f.store.js.Stream(ctx, "UMF_OUT_0")
 	if err != nil {
 		t.Fatal(err)
@@ -597,7 +580,7 @@ func TestServicePushRetries(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { done <- f.svc.Push(ctx, f.sid, m) }()
-	waitFor(t, func() bool { return f.svc.stats.Retried.Load() >= 2 })
+	natstest.WaitFor(t, func() bool { return f.svc.stats.Retried.Load() >= 2 })
 	if _, err := f.store.js.CreateStream(ctx, cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -620,7 +603,7 @@ func pusher(t *testing.T, nc *nats.Conn) *Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := svc.Stop(testContext(t)); err != nil {
+		if err := svc.Stop(natstest.Context(t)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -630,7 +613,7 @@ func pusher(t *testing.T, nc *nats.Conn) *Service {
 // TestPushGivenUpWhileItIsSent: the connection may be lost while a push is being
 // written to it. What repeats it leaves alone what is on its way.
 func TestPushGivenUpWhileItIsSent(t *testing.T) {
-	nc := connect(t, startNATS(t))
+	nc := connect(t, natstest.Start(t).URL())
 	sub, err := nc.SubscribeSync("silent")
 	if err != nil {
 		t.Fatal(err)
@@ -639,19 +622,19 @@ func TestPushGivenUpWhileItIsSent(t *testing.T) {
 	var lost sync.WaitGroup
 	defer lost.Wait()
 	lost.Go(func() {
-		for svc.acks.pending() == 0 {
+		for svc.acks.Pending() == 0 {
 			runtime.Gosched()
 		}
-		svc.acks.fail(ErrUnconfirmed)
+		svc.acks.Fail(ErrUnconfirmed)
 	})
 	done := make(chan error, 1)
 	p := &push{svc: svc, msg: &nats.Msg{Subject: "silent"}, span: trace.SpanFromContext(t.Context()), done: func(err error) { done <- err }, end: time.Now().Add(time.Minute)}
-	if err := svc.pushAsync(testContext(t), p); err != nil {
+	if err := svc.pushAsync(natstest.Context(t), p); err != nil {
 		t.Fatal(err)
 	}
 	var m *nats.Msg
 	for range 2 {
-		if m, err = sub.NextMsgWithContext(testContext(t)); err != nil {
+		if m, err = sub.NextMsgWithContext(natstest.Context(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -666,10 +649,10 @@ func TestPushGivenUpWhileItIsSent(t *testing.T) {
 // TestPushUnanswered: a push whose acknowledgement is lost is repeated.
 func TestPushUnanswered(t *testing.T) {
 	t.Parallel() // it waits for an answer that does not come
-	nc := connect(t, startNATS(t))
+	nc := connect(t, natstest.Start(t).URL())
 	svc := pusher(t, nc)
 	var asked sync.Map
-	if _, err := nc.Subscribe(prefixOut+">", func(m *nats.Msg) {
+	if _, err := nc.Subscribe(scheme.PrefixOut+">", func(m *nats.Msg) {
 		if _, again := asked.LoadOrStore(m.Subject, true); again {
 			_ = m.Respond([]byte(`{"stream":"S","seq":1}`)) // then the push fails
 		}
@@ -681,11 +664,11 @@ func TestPushUnanswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 2)
-	ctx := testContext(t)
-	if err := svc.PushAsync(ctx, NewSID(), m, func(err error) { done <- err }); err != nil {
+	ctx := natstest.Context(t)
+	if err := svc.PushAsync(ctx, string(scheme.NewSID()), m, func(err error) { done <- err }); err != nil {
 		t.Fatal(err)
 	}
-	go func() { done <- svc.Push(ctx, NewSID(), m) }()
+	go func() { done <- svc.Push(ctx, string(scheme.NewSID()), m) }()
 	for range 2 {
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -696,7 +679,7 @@ func TestPushUnanswered(t *testing.T) {
 // TestPushInDoubt: one attempt may have stored the message, and nobody can be
 // asked again. Who sent it must not take it for not stored.
 func TestPushInDoubt(t *testing.T) {
-	nc := connect(t, startNATS(t)) // without the stream
+	nc := connect(t, natstest.Start(t).URL()) // without the stream
 	svc := pusher(t, nc)
 	const patience = 200 * time.Millisecond
 	done := make(chan error, 1)
@@ -717,7 +700,7 @@ func TestPushInDoubt(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	answers := []error{ErrUnconfirmed, ErrUnavailable}
-	err := retry(ctx, func(context.Context) error {
+	err := jet.Retry(ctx, func(context.Context) error {
 		err := answers[0]
 		answers = answers[len(answers)-1:]
 		return err
@@ -748,7 +731,7 @@ func TestServiceStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	// They are of one session, so one is handled at a time.
-	waitFor(t, func() bool { return started.Load() == 1 && f.svc.pool.waiting() == n-1 })
+	natstest.WaitFor(t, func() bool { return started.Load() == 1 && f.svc.lanes.waiting() == n-1 })
 	var stops sync.WaitGroup
 	for range 3 {
 		stops.Go(func() {
@@ -758,7 +741,7 @@ func TestServiceStop(t *testing.T) {
 		})
 	}
 	// Once it has left the queue group, nobody is there.
-	waitFor(t, func() bool {
+	natstest.WaitFor(t, func() bool {
 		_, err := f.store.nc.Request("umf.v1.svc.echo-svcs", nil, 20*time.Millisecond)
 		return errors.Is(err, nats.ErrNoResponders)
 	})
@@ -803,13 +786,13 @@ func TestServiceStopTimeout(t *testing.T) {
 		t.Error(err)
 	}
 	<-ended
-	<-f.svc.pool.idle
+	<-f.svc.lanes.idle
 }
 
 // TestServiceStopWhileItStarts: a service that is stopped while it starts takes
 // nothing afterwards.
 func TestServiceStopWhileItStarts(t *testing.T) {
-	nc := newStore(t, MailboxConfig{Streams: 1}).nc
+	nc := newStore(t, store.Config{Streams: 1}).nc
 	for i := range 100 {
 		svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
 		if err != nil {
@@ -824,11 +807,11 @@ func TestServiceStopWhileItStarts(t *testing.T) {
 		for range i {
 			runtime.Gosched()
 		}
-		if err := svc.Stop(testContext(t)); err != nil {
+		if err := svc.Stop(natstest.Context(t)); err != nil {
 			t.Error(err)
 		}
 		starts.Wait()
-		_, err = nc.RequestWithContext(testContext(t), "umf.v1.svc.echo", []byte(`{"to":"echo:/","frm":"x:/","bdy":1}`))
+		_, err = nc.RequestWithContext(natstest.Context(t), "umf.v1.svc.echo", []byte(`{"to":"echo:/","frm":"x:/","bdy":1}`))
 		if !errors.Is(err, nats.ErrNoResponders) {
 			t.Fatalf("round %d: somebody took a message: %v", i, err)
 		}
@@ -838,7 +821,7 @@ func TestServiceStopWhileItStarts(t *testing.T) {
 // TestServiceStopHasNoTime: what Start waits for does not hold up a Stop that
 // has no time.
 func TestServiceStopHasNoTime(t *testing.T) {
-	nc := connect(t, startNATS(t))
+	nc := connect(t, natstest.Start(t).URL())
 	svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
@@ -848,7 +831,7 @@ func TestServiceStopHasNoTime(t *testing.T) {
 	}
 	started := make(chan error, 1)
 	go func() { started <- svc.Start() }() // nobody has made the stream
-	waitFor(t, func() bool {
+	natstest.WaitFor(t, func() bool {
 		_, err := nc.Request("umf.v1.svc.echo", []byte(`{"to":"echo:/","frm":"x:/","bdy":1}`), time.Second)
 		return err == nil
 	})
@@ -863,16 +846,16 @@ func TestServiceStopHasNoTime(t *testing.T) {
 }
 
 func TestServiceRun(t *testing.T) {
-	ns := startNATS(t)
-	svc, err := NewService(connect(t, ns), ServiceConfig{Name: "echo", Logger: quiet()})
+	ns := natstest.Start(t)
+	svc, err := NewService(connect(t, ns.URL()), ServiceConfig{Name: "echo", Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
 	go func() { result <- svc.Run(ctx) }()
-	nc := connect(t, ns)
-	waitFor(t, func() bool {
+	nc := connect(t, ns.URL())
+	natstest.WaitFor(t, func() bool {
 		_, err := nc.Request("umf.v1.svc.echo", []byte(`{"to":"echo:/","frm":"x:/","bdy":1}`), time.Second)
 		return err == nil
 	})
@@ -883,7 +866,7 @@ func TestServiceRun(t *testing.T) {
 }
 
 func TestServiceConfig(t *testing.T) {
-	nc := connect(t, startNATS(t))
+	nc := connect(t, natstest.Start(t).URL())
 	for _, cfg := range []ServiceConfig{
 		{}, {Name: "a.b"}, {Name: ">"}, {Name: "a", Instance: "x.y"}, {Name: "a", Queue: -1}, {Name: "a", Concurrency: -1}, {Name: "a", Window: -1},
 	} {
@@ -895,16 +878,16 @@ func TestServiceConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	event := func(context.Context, Event) {}
+	event := func(context.Context, scheme.Event) {}
 	for i, err := range []error{
-		svc.Handle("t", nil), svc.HandleAny(nil), svc.HandleMethod("GET", "/", nil), svc.HandleWork(nil, WorkOptions{}), svc.HandleEvent(SessionOpened, nil),
+		svc.Handle("t", nil), svc.HandleAny(nil), svc.HandleMethod("GET", "/", nil), svc.HandleWork(nil, WorkOptions{}), svc.HandleEvent(scheme.SessionOpened, nil),
 		svc.HandleMethod("", "/", echo), svc.HandleMethod("G T", "/", echo), svc.HandleMethod("GET", "x", echo),
 		svc.HandleMethod("GET", "", echo), svc.HandleMethod("GET", "/a?b", echo), svc.HandleMethod("GET", "/{}", echo), svc.HandleMethod("GET", "/a{b}", echo),
 		svc.HandleMethod("GET", "/"+strings.Repeat("x", maxRoute), echo),
 		svc.HandleEvent("eaten", event), svc.HandleWork(echo, WorkOptions{Concurrency: -1}),
 		errors.Join(svc.Handle("t", echo), svc.Handle("t", echo)),
 		errors.Join(svc.HandleAny(echo), svc.HandleAny(echo)),
-		errors.Join(svc.HandleEvent(SessionOpened, event), svc.HandleEvent(SessionOpened, event)),
+		errors.Join(svc.HandleEvent(scheme.SessionOpened, event), svc.HandleEvent(scheme.SessionOpened, event)),
 		svc.Start(), // the version
 		svc.Handle("later", echo),
 	} {
@@ -918,31 +901,34 @@ func TestServiceConfig(t *testing.T) {
 }
 
 func TestServiceEvents(t *testing.T) {
-	got := make(chan Event, 10)
+	got := make(chan scheme.Event, 10)
 	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
-		return s.HandleEvent(SessionParked, func(_ context.Context, e Event) { got <- e })
+		return s.HandleEvent(scheme.SessionParked, func(_ context.Context, e scheme.Event) { got <- e })
 	})
-	want := Event{What: SessionParked, Session: f.sid, Node: f.node, Identity: "alice", Why: "closed", Time: time.Unix(1700000000, 0).UTC()}
+	want := scheme.Event{What: scheme.SessionParked, Session: f.id, Node: f.node, Identity: "alice", Why: "closed", Time: time.Unix(1700000000, 0).UTC()}
 	opened := want
-	opened.What = SessionOpened
-	for _, e := range []Event{opened, want} {
-		if err := PublishEvent(f.store.nc, e); err != nil {
+	opened.What = scheme.SessionOpened
+	for _, e := range []scheme.Event{opened, want} {
+		if err := store.PublishEvent(f.store.nc, e); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if e := <-got; e != want {
 		t.Errorf("%+v", e)
 	}
-	if err := PublishEvent(f.store.nc, Event{What: "eaten", Session: f.sid}); !errors.Is(err, ErrBadEvent) {
-		t.Error(err)
-	}
-	subject, _ := EventSubject(SessionParked, f.sid)
+	// What is no event reaches no handler: the next one does.
 	for _, junk := range []string{"", "{}", `{"what":"opened","session":"` + f.sid + `"}`} {
-		if _, err := ParseEventMsg(&nats.Msg{Subject: subject, Data: []byte(junk)}); err == nil {
-			t.Errorf("%q is an event", junk)
+		if err := f.store.nc.Publish(scheme.EventSubject(scheme.SessionParked, f.id), []byte(junk)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if _, err := ParseEventMsg(&nats.Msg{Subject: "x"}); !errors.Is(err, ErrBadSubject) {
-		t.Error(err)
+	if err := store.PublishEvent(f.store.nc, want); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-got; e != want {
+		t.Errorf("%+v", e)
+	}
+	if n := f.svc.stats.Rejected.Load(); n != 3 {
+		t.Errorf("%d rejected", n)
 	}
 }

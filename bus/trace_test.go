@@ -10,6 +10,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/internal/natstest"
+	"hydrant/bus/scheme"
+	"hydrant/bus/tracectx"
 )
 
 const (
@@ -31,31 +36,6 @@ func recorder(t *testing.T) (*tracetest.SpanRecorder, trace.TracerProvider) {
 	return r, p
 }
 
-func TestTraceHeaders(t *testing.T) {
-	ctx := ExtractTrace(context.Background(), nats.Header{"traceparent": {sampled}, "baggage": {"a=b"}})
-	sc := trace.SpanContextFromContext(ctx)
-	if sc.TraceID().String() != traceID || sc.SpanID().String() != parentID || !sc.IsSampled() || !sc.IsRemote() {
-		t.Errorf("read as %v", sc)
-	}
-	before := nats.Header{"Umf-Session": {"s"}}
-	h := InjectTrace(ctx, before)
-	if h["traceparent"][0] != sampled || h["Umf-Session"][0] != "s" || len(h) != 2 || len(before) != 1 {
-		t.Errorf("written as %v, what was there as %v", h, before)
-	}
-	for _, bad := range []string{"", "00", "00-" + traceID, strings.ToUpper(sampled), "ff" + sampled[2:], sampled + "-x",
-		"00-" + strings.Repeat("0", 32) + "-" + parentID + "-01", "00-" + traceID + "-0000000000000000-01", sampled + "\r\nX: y"} {
-		if sc := ParseTraceParent(bad); sc.IsValid() {
-			t.Errorf("%q was read as %v", bad, sc)
-		}
-		if h := InjectTrace(ExtractTrace(context.Background(), nats.Header{"traceparent": {bad}}), nil); h != nil {
-			t.Errorf("%q went on as %v", bad, h)
-		}
-	}
-	if h := ExtractTrace(context.Background(), nats.Header{"Traceparent": {sampled}}); trace.SpanContextFromContext(h).IsValid() {
-		t.Error("NATS headers are case-sensitive, this one was not")
-	}
-}
-
 // traced sends a message with a traceparent to a service that replies, and
 // returns what the mailbox got.
 func traced(t *testing.T, p trace.TracerProvider, header string, h Handler) (f *fixture, answer *nats.Msg) {
@@ -68,7 +48,7 @@ func traced(t *testing.T, p trace.TracerProvider, header string, h Handler) (f *
 	if err := f.store.nc.PublishMsg(m); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := f.live.NextMsgWithContext(testContext(t))
+	answer, err := f.live.NextMsgWithContext(natstest.Context(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +60,7 @@ func reply(ctx context.Context, r *Request) error { return r.Reply(ctx, "y") }
 func TestServiceContinuesTrace(t *testing.T) {
 	spans, p := recorder(t)
 	f, answer := traced(t, p, sampled, reply)
-	if err := f.svc.Stop(testContext(t)); err != nil {
+	if err := f.svc.Stop(natstest.Context(t)); err != nil {
 		t.Fatal(err)
 	}
 	ended := spans.Ended()
@@ -94,7 +74,7 @@ func TestServiceContinuesTrace(t *testing.T) {
 	if sent.Parent().SpanID() != handled.SpanContext().SpanID() {
 		t.Errorf("the reply's span is not under the handler's: %v", sent.Parent())
 	}
-	if got := ParseTraceParent(TraceParent(answer.Header)); got.SpanID() != sent.SpanContext().SpanID() {
+	if got := tracectx.Parse(tracectx.Parent(answer.Header)); got.SpanID() != sent.SpanContext().SpanID() {
 		t.Errorf("the mailbox has the trace %v", got)
 	}
 }
@@ -102,12 +82,12 @@ func TestServiceContinuesTrace(t *testing.T) {
 func TestFailureIsInTrace(t *testing.T) {
 	spans, p := recorder(t)
 	f, _ := traced(t, p, sampled, func(context.Context, *Request) error { return errors.New("went wrong " + strings.Repeat("x", 1000)) })
-	if err := f.svc.Stop(testContext(t)); err != nil {
+	if err := f.svc.Stop(natstest.Context(t)); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range spans.Ended() {
 		if s.Name() == "process echo-svcs" {
-			if text := s.Status().Description; !strings.HasPrefix(text, "went wrong") || len(text) > maxSpanError {
+			if text := s.Status().Description; !strings.HasPrefix(text, "went wrong") || len(text) > 256 {
 				t.Errorf("status %q", text)
 			}
 			return
@@ -139,7 +119,7 @@ func TestTracePassesThrough(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, answer := traced(t, nil, sampled, handler); TraceParent(answer.Header) != sampled {
+			if _, answer := traced(t, nil, sampled, handler); tracectx.Parent(answer.Header) != sampled {
 				t.Errorf("headers %v", answer.Header)
 			}
 			if _, answer := traced(t, nil, "", handler); answer.Header["traceparent"] != nil {
@@ -153,14 +133,14 @@ func TestTracePassesThrough(t *testing.T) {
 func TestNoTraceNoAllocations(t *testing.T) {
 	cfg := ServiceConfig{Name: "s"}
 	s := &Service{cfg: cfg, tracing: cfg.tracing()}
-	h := nats.Header{HeaderSession: {"s"}}
+	h := nats.Header{scheme.HeaderSession: {"s"}}
 	ctx := context.Background()
-	out := Outgoing{}
+	out := jet.Outgoing{}
 	if n := testing.AllocsPerRun(1000, func() {
 		ctx, span := s.receiving(ctx, h)
 		_, sent := s.sending(ctx, "reply", &out)
-		EndSpan(sent, nil)
-		EndSpan(span, nil)
+		tracectx.End(sent, nil)
+		tracectx.End(span, nil)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

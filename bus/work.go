@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,38 +9,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+	"hydrant/bus/tracectx"
 )
-
-// EnqueueWork stores a message in a service's work queue and returns when the
-// store has acknowledged it; repetition is as for Publish. A queue that is full
-// refuses (ErrRefused). The sender's mid and out.Sender make a repetition
-// harmless; out.Header should carry what a node adds to a client's message.
-func (s *Store) EnqueueWork(ctx context.Context, service string, out Outgoing) (seq uint64, err error) {
-	m, err := out.workMessage(service)
-	if err != nil {
-		return 0, err
-	}
-	return s.publish(ctx, m, out.Mid != "")
-}
-
-// EnqueueWorkAsync is to EnqueueWork what PublishAsync is to Publish.
-func (s *Store) EnqueueWorkAsync(service string, out Outgoing, done func(seq uint64, err error)) error {
-	m, err := out.workMessage(service)
-	if err != nil {
-		return err
-	}
-	return s.acks.publish(m, done)
-}
-
-func (o *Outgoing) workMessage(service string) (*nats.Msg, error) {
-	subject, err := WorkSubject(service)
-	if err != nil {
-		return nil, err
-	}
-	return o.on(subject, service), nil
-}
 
 // WorkOptions of a service's work queue; the zero value of a field means its
 // default.
@@ -78,7 +53,7 @@ type workQueue struct {
 	keeping  sync.WaitGroup
 	handlers sync.WaitGroup
 
-	// Owned by keep, and then by whoever has waited for its end; nil: not started.
+	// Owned by keep, and after its end by left; nil: not started.
 	consume jetstream.ConsumeContext
 }
 
@@ -93,11 +68,11 @@ func (s *Service) HandleWork(h Handler, o WorkOptions) error {
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
-	set(&o.Concurrency, 16)
-	set(&o.AckWait, 30*time.Second)
-	set(&o.MaxDeliver, 10)
-	set(&o.Backoff, time.Second)
-	set(&o.StartTimeout, 10*time.Second)
+	o.Concurrency = cmp.Or(o.Concurrency, 16)
+	o.AckWait = cmp.Or(o.AckWait, 30*time.Second)
+	o.MaxDeliver = cmp.Or(o.MaxDeliver, 10)
+	o.Backoff = cmp.Or(o.Backoff, time.Second)
+	o.StartTimeout = cmp.Or(o.StartTimeout, 10*time.Second)
 	if s.work != nil || o.Concurrency < 1 || o.MaxDeliver < 1 || o.AckWait < minAckWait || o.Backoff < 0 || o.StartTimeout < 0 {
 		return fmt.Errorf("%w: work queue", ErrServiceConfig)
 	}
@@ -112,7 +87,7 @@ func (w *workQueue) start(s *Service) error {
 	w.ctx, w.leave = context.WithCancel(s.ctx)
 	var err error
 	if w.js, err = jetstream.New(s.nc); err != nil {
-		return sendError(err)
+		return jet.SendError(err)
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, w.opts.StartTimeout)
 	defer cancel()
@@ -125,19 +100,19 @@ func (w *workQueue) start(s *Service) error {
 
 // consumer makes the service's consumer, or finds it as it should be.
 func (w *workQueue) consumer(ctx context.Context) (c jetstream.Consumer, err error) {
-	err = retry(ctx, func(ctx context.Context) (err error) {
-		c, err = w.js.CreateOrUpdateConsumer(ctx, WorkStream, jetstream.ConsumerConfig{
+	err = jet.Retry(ctx, func(ctx context.Context) (err error) {
+		c, err = w.js.CreateOrUpdateConsumer(ctx, scheme.WorkStream, jetstream.ConsumerConfig{
 			Durable:       w.svc.cfg.Name,
-			FilterSubject: prefixWork + w.svc.cfg.Name,
+			FilterSubject: scheme.WorkSubject(w.svc.name),
 			AckPolicy:     jetstream.AckExplicitPolicy,
 			AckWait:       w.opts.AckWait,
 			MaxDeliver:    -1, // counted here: the server would leave the message in the queue for ever
 			MaxAckPending: 10_000,
 		})
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			return fmt.Errorf("%w: no node has made the stream %s yet", ErrUnavailable, WorkStream)
+			return fmt.Errorf("%w: no node has made the stream %s yet", ErrUnavailable, scheme.WorkStream)
 		}
-		return jsError(err)
+		return jet.JSError(err)
 	})
 	return c, err
 }
@@ -156,10 +131,10 @@ func (w *workQueue) begin(ctx context.Context) (jetstream.ConsumeContext, error)
 			default:
 			}
 		}))
-	return consume, jsError(err)
+	return consume, jet.JSError(err)
 }
 
-// keep makes the consumer again when it is gone: somebody has deleted it, or
+// keep makes the consumer again when it is gone: it was deleted, or
 // the store has lost it. It ends with the service.
 func (w *workQueue) keep() {
 	for {
@@ -220,7 +195,7 @@ func (w *workQueue) handle(ctx context.Context, stop func(), m jetstream.Msg) {
 	}
 	traced, span := s.receiving(ctx, r.Header)
 	err = s.call(traced, w.handler, r)
-	EndSpan(span, err)
+	tracectx.End(span, err)
 	stop()
 
 	var f *Failure
@@ -273,7 +248,7 @@ func attempts(m jetstream.Msg) int {
 	return int(meta.NumDelivered)
 }
 
-// settle logs how a message ended; nobody else can be told.
+// settle logs how a message ended; there is no caller to tell.
 func (w *workQueue) settle(m jetstream.Msg, err, sent error) {
 	if err == nil && sent == nil {
 		return

@@ -1,0 +1,83 @@
+// Package scheme is Hydrant's protocol on NATS: ids, subjects, headers, the names
+// of streams, the permissions of users, and the stored form of a session's entry.
+// It has no I/O and imports the standard library only. With the sections below,
+// a service or a node can be written in any language.
+//
+// # Names
+//
+// A session id (sid) is 26 characters of a-z2-7, 130 random bits. A node id is
+// 32 hex digits, new at every start of a node. Services and their instances have
+// names of [A-Za-z0-9_-]{1,64}. All of them are single literal tokens of a
+// subject by form. Each is a type of its own, which one parser makes: [SID],
+// [NodeID], [Service], [Instance]. So a builder of subjects cannot fail, and what
+// a client wrote cannot become a wildcard or reach into another part of the
+// scheme. Every parser of subjects takes exactly what its builder makes.
+//
+// # Subjects
+//
+//	umf.v1.svc.<service>                    client → service, queue group <service>
+//	umf.v1.inst.<service>.<instance>        client → one instance
+//	umf.v1.out.<c>.<sid>                    mailbox of a session; <c> is the first character of <sid>
+//	umf.v1.live.<c>.<sid>                   copies of what a mailbox has just stored
+//	umf.v1.reply.<node>.<c>.<sid>.<m>       NATS reply subject of a client's message
+//	umf.v1.req.<node>.<id>                  NATS reply subject of a request that a node waits for
+//	umf.v1.node.<node>                      node → node
+//	umf.v1.work.<service>                   work queue of a service
+//	umf.v1.evt.session.<what>.<c>.<sid>     what happened to a session
+//	umf.v1.expiry.<c>.<sid>                 message that grows as old as the session may
+//	umf.v1.gone.<c>.<sid>                   copy of the server's word that it has
+//
+// <m> is the mid of the client's message, as JSON text: "m" and the string, if
+// it is one of [A-Za-z0-9_-]{1,64}; else "x" and the unpadded base64url of the
+// text, which is at most 128 bytes long; "m" alone if there is none. <id> is of
+// the form of an instance's id; nodes count in it.
+//
+// Payloads are UMF messages in short form. Headers:
+//
+//	traceparent                             the trace that the message is part of: W3C Trace Context
+//	Umf-Session, Umf-Mailbox, Umf-Identity  who sent it, and the subject that reaches him (node → service)
+//	Umf-Mark                                an empty message that only marks a place in a mailbox
+//	Umf-Write                               the name of one write to the directory
+//	Nats-Msg-Id                             <receiver>:[<sender>:]<mid>, where the sender may repeat
+//	Nats-TTL                                the message's ttl in seconds, rounded up
+//	Nats-Sequence, Nats-Last-Sequence       in a live copy: its place, and that of the mailbox's message before it
+//
+// # A message to a service
+//
+// A node publishes it on svc or inst with a reply subject (reply). If no service
+// listens, the server at once sends an empty message with status 503 to the
+// reply subject, and to the publisher only; the node, which subscribes to
+// umf.v1.reply.<node>.>, reads from the subject whose message it was and which.
+//
+// The service's answer goes to the same subject, where the mailbox stream takes
+// it: the stream listens on umf.v1.reply.*.<c>.*.* as well, transforms the
+// subject to umf.v1.out.<c>.<sid>, stores the message and republishes it on
+// umf.v1.live.<c>.<sid>. So the plain Respond of any NATS library stores its
+// answer, in one hop, wherever the session is connected by then.
+//
+// To a message whose reply subject is req, the service answers there instead: the
+// node waits for the answer itself, and nothing is stored.
+//
+// # Discovery
+//
+// Services and nodes register with NATS' micro service protocol, so `nats micro
+// ls` shows them. The metadata has kind ("service", "node"), instance, hostname
+// and routes. A service counts for this scheme if it has an endpoint on
+// umf.v1.svc.<its name>.
+//
+// # Design
+//
+// Why the reply subject has one form only: a stream has one subject transform,
+// whose source matches a fixed number of tokens unless it ends in ">", which
+// the destination then must end in as well. A rest cannot be dropped.
+//
+// Why the mid is in the reply subject: "no responders" carries nothing else. A
+// queue of outstanding messages per subject gives the wrong answer when a
+// service disappears between two messages.
+//
+// Why a session's subjects repeat its first character: a stream selects the
+// mailboxes of its partition by it, since NATS matches whole tokens only.
+//
+// Why permissions name each stream: for the same reason, a wildcard would open
+// the streams of others.
+package scheme

@@ -1,0 +1,120 @@
+package scheme
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strconv"
+)
+
+// Prefixes of the scheme's subjects, which builders and parsers complete. Streams,
+// permissions and wildcards are made of them. The version token allows a later
+// scheme to run beside this one.
+const (
+	root           = "umf.v1."
+	PrefixService  = root + "svc."
+	PrefixInstance = root + "inst."
+	PrefixOut      = root + "out."
+	PrefixLive     = root + "live."
+	PrefixReply    = root + "reply."
+	PrefixRequest  = root + "req."
+	PrefixNode     = root + "node."
+	PrefixWork     = root + "work."
+	PrefixEvent    = root + "evt.session."
+	PrefixExpiry   = root + "expiry."
+	PrefixGone     = root + "gone."
+)
+
+// ServiceSubject is where a service's queue group listens.
+func ServiceSubject(service Service) string { return PrefixService + string(service) }
+
+// InstanceSubject is where one instance of a service listens.
+func InstanceSubject(service Service, instance Instance) string {
+	return PrefixInstance + string(service) + "." + string(instance)
+}
+
+// MailboxSubject is the mailbox of a session: what is published there is
+// stored and reaches the session's client.
+func MailboxSubject(sid SID) string { return sidSubject(PrefixOut, sid) }
+
+// LiveSubject carries copies of what a mailbox has just stored.
+func LiveSubject(sid SID) string { return sidSubject(PrefixLive, sid) }
+
+// ExpirySubject is where the message is published that becomes too old when a
+// session may have expired. It needs no payload.
+func ExpirySubject(sid SID) string { return sidSubject(PrefixExpiry, sid) }
+
+func sidSubject(prefix string, sid SID) string { return prefix + string(sid[:1]) + "." + string(sid) }
+
+// ReplySubject is the NATS reply subject of a client's message: publishing to
+// it stores in the session's mailbox. mid is the raw JSON text of the UMF mid
+// (with its quotes if it is a string), or empty; it is encoded into the last
+// token, so that "no responders", which comes back on this subject and carries
+// nothing else, can be answered with the right rmid. ErrMidTooLong: it is over
+// MaxMid bytes.
+func ReplySubject(node NodeID, sid SID, mid string) (string, error) {
+	if len(mid) > MaxMid {
+		return "", fmt.Errorf("%w: %d bytes", ErrMidTooLong, len(mid))
+	}
+	b := make([]byte, 0, len(PrefixReply)+NodeIDLen+SIDLen+6+base64.RawURLEncoding.EncodedLen(len(mid)))
+	b = append(b, PrefixReply...)
+	b = append(b, node...)
+	b = append(b, '.', sid[0], '.')
+	b = append(b, sid...)
+	b = append(b, '.')
+	return string(appendMidToken(b, mid)), nil
+}
+
+// appendMidToken writes "m" and the text of a mid that is a plain string of
+// token characters, else "x" and the base64url of its JSON text. An absent
+// mid is "m" alone.
+func appendMidToken(b []byte, mid string) []byte {
+	if mid == "" {
+		return append(b, 'm')
+	}
+	if n := len(mid); n > 2 && mid[0] == '"' && mid[n-1] == '"' && ValidName(mid[1:n-1]) {
+		b = append(b, 'm')
+		return append(b, mid[1:n-1]...)
+	}
+	b = append(b, 'x')
+	return base64.RawURLEncoding.AppendEncode(b, []byte(mid))
+}
+
+// ReplyWildcard is what a node subscribes to in order to be told that no
+// service listens where a client's message went. Replies that a service sends
+// there arrive too (they are stored by the mailbox's stream); only messages with
+// a status header matter to the node.
+func ReplyWildcard(node NodeID) string { return PrefixReply + string(node) + ".>" }
+
+// RequestSubject is the reply subject of a request that the node answers
+// itself, in particular of [METHOD] requests: the nth of one of the node's
+// loops, so that loops need not agree on numbers.
+func RequestSubject(node NodeID, loop int, n uint64) string {
+	b := make([]byte, 0, len(PrefixRequest)+NodeIDLen+24)
+	b = append(b, PrefixRequest...)
+	b = append(b, node...)
+	b = strconv.AppendInt(append(b, '.'), int64(loop), 10)
+	return string(strconv.AppendUint(append(b, '_'), n, 36))
+}
+
+// RequestWildcard matches every RequestSubject of a node.
+func RequestWildcard(node NodeID) string { return PrefixRequest + string(node) + ".*" }
+
+// NodeSubject is where a node takes orders of other nodes.
+func NodeSubject(node NodeID) string { return PrefixNode + string(node) }
+
+// WorkSubject is a service's work queue.
+func WorkSubject(service Service) string { return PrefixWork + string(service) }
+
+// EventSubject carries one kind of event of one session.
+func EventSubject(what SessionEvent, sid SID) string {
+	return sidSubject(PrefixEvent+string(what)+".", sid)
+}
+
+// EventWildcard matches the events of one kind of all sessions, or, with an
+// empty kind, all events.
+func EventWildcard(what SessionEvent) string {
+	if what == "" {
+		return PrefixEvent + ">"
+	}
+	return PrefixEvent + string(what) + ".*.*"
+}

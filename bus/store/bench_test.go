@@ -1,0 +1,275 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/internal/natstest"
+	"hydrant/bus/scheme"
+)
+
+// copied is a message of a mailbox, as its copy arrives.
+func copied() *nats.Msg {
+	return &nats.Msg{Data: []byte("x"), Header: nats.Header{
+		jet.HeaderSeq: {"42"}, jet.HeaderLastSeq: {"41"}, "Nats-Time-Stamp": {"2026-01-02T03:04:05.678901234Z"},
+	}}
+}
+
+// TestParseCopyAllocs: what runs for every message allocates nothing.
+func TestParseCopyAllocs(t *testing.T) {
+	m := copied()
+	if n := testing.AllocsPerRun(100, func() { ParseCopy(m) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkParseCopy(b *testing.B) {
+	m := copied()
+	b.ReportAllocs()
+	for b.Loop() {
+		ParseCopy(m)
+	}
+}
+
+func benchStore(b *testing.B) *Store {
+	s, err := Open(context.Background(), connect(b, natstest.Start(b).URL()), Config{QueueLimit: 1 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(s.Close)
+	return s
+}
+
+// BenchmarkPublish is one acknowledged publish after the other.
+func BenchmarkPublish(b *testing.B) {
+	s, sid := benchStore(b), scheme.NewSID()
+	out := Outgoing{Payload: make([]byte, 200)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Publish(context.Background(), sid, out); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPublishAsync is a full window of publishes to 1,000 sessions. The
+// server runs in the same process, so its work is in the figures too.
+func BenchmarkPublishAsync(b *testing.B) {
+	s := benchStore(b)
+	sids := make([]scheme.SID, 1000)
+	for i := range sids {
+		sids[i] = scheme.NewSID()
+	}
+	out := Outgoing{Payload: make([]byte, 200)}
+	room := make(chan struct{}, 1000)
+	var wg sync.WaitGroup
+	done := func(_ uint64, err error) {
+		if err != nil {
+			b.Error(err)
+		}
+		<-room
+		wg.Done()
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		room <- struct{}{}
+		wg.Add(1)
+		if err := s.PublishAsync(sids[i%len(sids)], out, done); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+	wg.Wait()
+}
+
+// BenchmarkStored is what a message of 300 bytes, and a session that is parked,
+// take of the store's limits, before its compression and on every replica.
+func BenchmarkStored(b *testing.B) {
+	ctx, s := context.Background(), benchStore(b)
+	count := 0.0
+	for b.Loop() {
+		sid := scheme.NewSID()
+		if _, err := s.Directory().Create(ctx, sid, testEntry()); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Publish(ctx, sid, Outgoing{Payload: make([]byte, 300), Mid: string(scheme.NewSID())}); err != nil {
+			b.Fatal(err)
+		}
+		count++
+	}
+	var messages, entries uint64
+	for _, name := range scheme.StreamNames(s.cfg.Streams) {
+		stream, err := s.js.Stream(ctx, name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if name == scheme.SessionStream {
+			entries += stream.CachedInfo().State.Bytes
+		} else {
+			messages += stream.CachedInfo().State.Bytes
+		}
+	}
+	b.ReportMetric(float64(messages)/count, "B/message")
+	b.ReportMetric(float64(entries)/count, "B/session")
+}
+
+// BenchmarkLive is the way of a message from publish to a node's live
+// subscription.
+func BenchmarkLive(b *testing.B) {
+	s, sid := benchStore(b), scheme.NewSID()
+	live := scheme.LiveSubject(sid)
+	room := make(chan struct{}, 512)
+	var wg sync.WaitGroup
+	sub, err := s.nc.Subscribe(live, func(m *nats.Msg) {
+		if _, stored := ParseCopy(m); !stored {
+			b.Error("not stored")
+		}
+		<-room
+		wg.Done()
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := sub.Unsubscribe(); err != nil {
+			b.Error(err)
+		}
+	})
+	if err := s.nc.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	out := Outgoing{Payload: make([]byte, 200)}
+	b.ReportAllocs()
+	for b.Loop() {
+		room <- struct{}{}
+		wg.Add(1)
+		if err := s.PublishAsync(sid, out, func(uint64, error) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	wg.Wait()
+}
+
+// BenchmarkCatchUp is one session that was behind, from the first read to the
+// removal of what reading has made: as Reader does it, and with a consumer from
+// the start. CPU is that of this process, servers included.
+func BenchmarkCatchUp(b *testing.B) {
+	one := func(b *testing.B) *Store { return benchStore(b) }
+	three := func(b *testing.B) *Store {
+		s, err := Open(context.Background(), connect(b, natstest.StartCluster(b)[0].URL()), Config{Replicas: 3})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(s.Close)
+		return s
+	}
+	for _, servers := range []struct {
+		name string
+		open func(*testing.B) *Store
+	}{{"servers=1", one}, {"servers=3", three}} {
+		b.Run(servers.name, func(b *testing.B) {
+			s := servers.open(b)
+			for _, queue := range []int{1, 3, 10, 100} {
+				sid := scheme.NewSID()
+				fill(b, s, sid, queue)
+				for _, consumer := range []bool{false, true} {
+					b.Run(fmt.Sprintf("queue=%d/consumer=%v", queue, consumer), func(b *testing.B) { benchCatchUp(b, s, sid, queue, consumer) })
+				}
+			}
+		})
+	}
+}
+
+func benchCatchUp(b *testing.B, s *Store, sid scheme.SID, queue int, consumer bool) {
+	ctx, before := context.Background(), processTime(b)
+	for b.Loop() {
+		r := s.NewReader(sid, 1)
+		r.long = consumer
+		n := 0
+		for from := uint64(1); n < queue; {
+			batch, err := r.Read(ctx, from, 0, queue, 0)
+			if err != nil || len(batch.Msgs) == 0 {
+				b.Fatal(n, err)
+			}
+			n, from = n+len(batch.Msgs), batch.Next
+		}
+		if err := r.Close(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((processTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+func processTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkDirectory is the checkpoint of an entry, in a full window.
+func BenchmarkDirectory(b *testing.B) {
+	s := benchStore(b)
+	d, ctx := s.Directory(), context.Background()
+	e := scheme.Entry{Node: scheme.NewNodeID(), State: scheme.StateLive, TokenHash: make([]byte, 32), Opened: time.Unix(1700000000, 0)}
+	type owned struct {
+		sid scheme.SID
+		rev uint64
+	}
+	free := make(chan owned, 256)
+	for range cap(free) {
+		sid := scheme.NewSID()
+		rev, err := d.Create(ctx, sid, e)
+		if err != nil {
+			b.Fatal(err)
+		}
+		free <- owned{sid, rev}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		o := <-free
+		err := d.UpdateAsync(o.sid, e, o.rev, func(rev uint64, err error) {
+			if err != nil {
+				b.Error(err)
+			}
+			free <- owned{o.sid, rev}
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for range cap(free) {
+		<-free
+	}
+}
+
+// BenchmarkSweep asks for the last sequences of 500 mailboxes.
+func BenchmarkSweep(b *testing.B) {
+	s := benchStore(b)
+	sids := make([]scheme.SID, 500)
+	var wg sync.WaitGroup
+	for i := range sids {
+		sids[i] = scheme.NewSID()
+		wg.Add(1)
+		if err := s.PublishAsync(sids[i], Outgoing{Payload: make([]byte, 200)}, func(uint64, error) { wg.Done() }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	wg.Wait()
+	b.ReportAllocs()
+	for b.Loop() {
+		got, err := s.LastSeqs(context.Background(), sids)
+		if err != nil || len(got) != len(sids) {
+			b.Fatal(len(got), err)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package store
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+)
+
+// Copy is a message of a mailbox as it arrives on the live subject.
+type Copy struct {
+	// Seq is the message's sequence in its stream.
+	Seq uint64
+	// Prev is the sequence of the message before it in the same mailbox that
+	// the stream still had; 0: none.
+	Prev uint64
+	// Mark is the id of a marker; 0: a message for the client.
+	Mark uint64
+	// TTL: the message may vanish before the mailbox's other messages do.
+	TTL bool
+	// Time at which the stream stored it, Unix ns; 0: unknown.
+	Time int64
+	// Payload belongs to the receiver and must not be modified.
+	Payload []byte
+}
+
+// ParseCopy reads what arrived on a live subject. ok is false if it was not
+// republished by the stream but sent there directly: a push that is delivered
+// at most once.
+func ParseCopy(m *nats.Msg) (c Copy, ok bool) {
+	c.Payload = m.Data
+	if m.Header == nil {
+		return c, false
+	}
+	seq, err := strconv.ParseUint(jet.LastHeader(m.Header, jet.HeaderSeq), 10, 64)
+	if err != nil || seq == 0 {
+		return c, false
+	}
+	c.Seq = seq
+	c.Prev, _ = strconv.ParseUint(jet.LastHeader(m.Header, jet.HeaderLastSeq), 10, 64)
+	c.Mark = markOf(m.Header)
+	c.TTL = m.Header.Get(jet.HeaderTTL) != ""
+	c.Time = storedAt(m.Header)
+	return c, true
+}
+
+// storedAt is when the server says that it stored a message, Unix ns; 0: unknown.
+func storedAt(h nats.Header) int64 {
+	at, err := time.Parse(time.RFC3339Nano, jet.LastHeader(h, jet.HeaderTime))
+	if err != nil {
+		return 0
+	}
+	return at.UnixNano()
+}
+
+// markOf is the id of a marker, 0 for a message. A marker that cannot be read
+// is one all the same and must not reach a client.
+func markOf(h nats.Header) uint64 {
+	v := h.Get(scheme.HeaderMark)
+	if v == "" {
+		return 0
+	}
+	id, err := strconv.ParseUint(v, 10, 64)
+	if err != nil || id == 0 {
+		return math.MaxUint64
+	}
+	return id
+}

@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+)
+
+// deletedFor is how long the mark of a deleted entry is kept: writers that
+// missed the deletion find out that they lost.
+const deletedFor = time.Minute
+
+// Directory is the sessions that exist: a key-value bucket, key sid. All
+// methods may be called concurrently.
+type Directory struct {
+	// Immutable after newDirectory.
+	store *Store
+	acks  *jet.Acks
+
+	known *lookups // safe for concurrent use
+}
+
+func newDirectory(s *Store) (*Directory, error) {
+	a, err := jet.NewAcks(s.nc, s.cfg.Window, s.cfg.AckTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{store: s, acks: a, known: newLookups()}, nil
+}
+
+// Get reads a session's entry and its revision from any replica. What it
+// returns may be older than the last write (then a compare-and-swap on its
+// revision fails: use GetLatest); ErrNoSession it returns only after the
+// leader has said so.
+func (d *Directory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
+	ctx, cancel := d.store.bounded(ctx)
+	defer cancel()
+	actx, stop := context.WithTimeout(ctx, jet.AttemptTimeout)
+	m, err := d.store.nc.RequestWithContext(actx, scheme.APIDirectGet+scheme.SessionStream+"."+scheme.SessionKey(sid), nil)
+	stop()
+	if err != nil || jet.StatusOf(m) != "" || m.Header.Get(jet.HeaderKVOp) != "" {
+		return d.GetLatest(ctx, sid)
+	}
+	rev, err := strconv.ParseUint(m.Header.Get(jet.HeaderSeq), 10, 64)
+	if err != nil {
+		return d.GetLatest(ctx, sid)
+	}
+	return decodeEntry(m.Data, rev)
+}
+
+// GetLatest reads a session's entry from the bucket's leader: slower than Get,
+// but never older than an acknowledged write.
+func (d *Directory) GetLatest(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
+	ctx, cancel := d.store.bounded(ctx)
+	defer cancel()
+	m, found, err := jet.LeaderGet(ctx, d.store.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.SessionKey(sid)})
+	switch {
+	case err != nil:
+		return scheme.Entry{}, 0, err
+	case !found || header(m.Header, jet.HeaderKVOp) != "":
+		return scheme.Entry{}, 0, ErrNoSession
+	}
+	return decodeEntry(m.Data, m.Seq)
+}
+
+// header reads one of a message's raw headers.
+func header(raw []byte, key string) string {
+	if len(raw) == 0 {
+		return ""
+	}
+	h, err := nats.DecodeHeadersMsg(raw)
+	if err != nil {
+		return ""
+	}
+	return h.Get(key)
+}
+
+func decodeEntry(data []byte, rev uint64) (scheme.Entry, uint64, error) {
+	var e scheme.Entry
+	if err := json.Unmarshal(data, &e); err != nil {
+		return scheme.Entry{}, rev, fmt.Errorf("%w: %w", ErrBadEntry, err)
+	}
+	return e, rev, nil
+}
+
+// Create makes the entry of a new session. ErrFenced: there is one already.
+func (d *Directory) Create(ctx context.Context, sid scheme.SID, e scheme.Entry) (rev uint64, err error) {
+	return d.write(ctx, sid, &e, 0)
+}
+
+// Update replaces the entry if its revision still is rev. ErrFenced: it is
+// not, the session has another owner. Repetition after a lost answer is safe
+// and built in; ErrUnconfirmed means that the outcome stayed unknown until ctx
+// ended: read the entry again before going on.
+func (d *Directory) Update(ctx context.Context, sid scheme.SID, e scheme.Entry, rev uint64) (uint64, error) {
+	if rev == 0 {
+		return 0, fmt.Errorf("%w: no revision", ErrFenced)
+	}
+	return d.write(ctx, sid, &e, rev)
+}
+
+// write stores an entry under the expected revision.
+func (d *Directory) write(ctx context.Context, sid scheme.SID, e *scheme.Entry, rev uint64) (uint64, error) {
+	m, err := d.message(sid, e, rev)
+	if err != nil {
+		return 0, err
+	}
+	seq, err := d.send(ctx, m)
+	if err == nil {
+		d.known.put(sid, true)
+	}
+	return seq, err
+}
+
+// Delete removes the entry if its revision still is rev; errors are those of
+// Update.
+func (d *Directory) Delete(ctx context.Context, sid scheme.SID, rev uint64) error {
+	m := &nats.Msg{Subject: scheme.SessionKey(sid), Header: nats.Header{
+		jet.HeaderKVOp:     []string{"DEL"},
+		jet.HeaderExpected: []string{strconv.FormatUint(rev, 10)},
+		jet.HeaderTTL:      []string{jet.TTLSeconds(deletedFor)},
+	}}
+	_, err := d.send(ctx, m)
+	if err == nil {
+		d.known.put(sid, false)
+	}
+	return err
+}
+
+// send publishes a compare-and-swap until it is acknowledged or ctx ends. If an
+// answer was lost, the write may be what its own repetition then conflicts
+// with; the leader tells, since every write carries a name of its own. (The
+// stream's deduplication is no help: it comes after the comparison.)
+func (d *Directory) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+	ctx, cancel := d.store.bounded(ctx)
+	defer cancel()
+	name := string(scheme.NewSID())
+	m.Header[scheme.HeaderWrite] = []string{name}
+	unsure := false
+	err = jet.Retry(ctx, func(ctx context.Context) error {
+		seq, err = jet.PublishAcked(ctx, d.store.nc, m)
+		unsure = unsure || errors.Is(err, ErrUnconfirmed)
+		return err
+	})
+	if !unsure || !errors.Is(err, ErrFenced) {
+		return seq, err
+	}
+	seq, own, rerr := d.wrote(ctx, m.Subject, name)
+	switch {
+	case rerr != nil:
+		return 0, rerr
+	case own:
+		return seq, nil
+	}
+	return 0, err
+}
+
+// wrote reports whether the last write to a key is the one of that name, and
+// its revision.
+func (d *Directory) wrote(ctx context.Context, key, name string) (rev uint64, own bool, err error) {
+	m, found, err := jet.LeaderGet(ctx, d.store.nc, scheme.SessionStream, jet.GetRequest{LastFor: key})
+	if err != nil || !found || header(m.Header, scheme.HeaderWrite) != name {
+		return 0, false, err
+	}
+	return m.Seq, true, nil
+}
+
+// UpdateAsync is Update without the wait and without repetition, for
+// checkpoints: done is called exactly once, from another goroutine, with the
+// new revision or an error; it must only enqueue. If UpdateAsync returns an
+// error nothing was sent and done is not called; ErrOverload: the window is
+// full. After ErrUnconfirmed the revision is unknown: GetLatest tells. See
+// [Store.PublishAsync] for how long it can block.
+func (d *Directory) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done func(rev uint64, err error)) error {
+	m, err := d.message(sid, &e, rev)
+	if err != nil {
+		return err
+	}
+	return d.acks.Publish(m, done)
+}
+
+// message is the publish that compares and swaps an entry.
+func (d *Directory) message(sid scheme.SID, e *scheme.Entry, rev uint64) (*nats.Msg, error) {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("bus: directory entry: %w", err)
+	}
+	return &nats.Msg{
+		Subject: scheme.SessionKey(sid),
+		Data:    data,
+		Header:  nats.Header{jet.HeaderExpected: []string{strconv.FormatUint(rev, 10)}},
+	}, nil
+}

@@ -1,0 +1,179 @@
+// Package store is what nodes keep in NATS: the mailboxes of sessions, the
+// directory of sessions, when they expire, and the services' work queues. It
+// makes the streams, checks that they hold what it promises (the contract), and
+// tells an operator what is wrong ([Diagnose]).
+//
+// # A mailbox
+//
+// Every message for a session is stored in its mailbox, whether the client is
+// connected or not. The streams UMF_OUT_0 … UMF_OUT_<n-1> share the 32 possible
+// first characters of a sid; n is 1, 2, 4 … 32. A stream's leader is one core's
+// work, and reading a queue costs for everything that its stream stored since:
+// hence several. The streams drop the oldest message of a mailbox that is over
+// its bound (which has a few places more, for the message at the floor and for
+// markers), and age out what is older than one and a half times a session's
+// time to live.
+//
+// A node that holds a session's socket subscribes to the live subject. Copies
+// are core NATS messages: any of them may be lost. The sequences tell: a copy
+// whose Nats-Last-Sequence is not beyond what the node has seen follows
+// directly. Otherwise the node reads what lies between from the stream.
+//
+// How does a node know that its subscription is in force everywhere, so that
+// the next message will be copied to it? It publishes a marker
+// ([Store.PublishMarker]), an empty message with the header Umf-Mark, to the
+// mailbox. When the copy comes back, the server that leads the stream knows of the
+// subscription, and the copy's Nats-Last-Sequence says where the mailbox stood. (A
+// flush is answered by the server that the node is connected to, which says
+// nothing of the others: after it, 18 of 100 subscriptions in a cluster missed a
+// message.)
+//
+// # Reading a mailbox
+//
+// [Reader] reads what a session that is behind has missed. It asks for the first
+// few messages one by one (direct get); what is behind them is the session's
+// reconnection queue: a durable consumer, named <sid>_<holder>_<n>, filtered on the
+// mailbox, starting at a sequence, without acknowledgements, one replica, in
+// memory, removed by the server after five idle minutes. Reading is at every step
+// allowed to go wrong:
+//
+//   - Who answers, the consumer's server or any replica of the stream, may lag
+//     behind what was acknowledged long ago: 12–20 of 100 reads right after an
+//     acknowledgement end too early. So the end of a read proves nothing.
+//     [Reader.Read] asks the stream's leader what comes next, and says so
+//     (Batch.Next); only the leader's "no message" means that there is none.
+//   - Right after its creation the consumer may not be reachable yet, and it is
+//     gone with the server it lives on. Read tries again, and then makes another
+//     that begins where the last one ended.
+//   - A message may be lost between the consumer and this process. Consumer
+//     sequences are dense, so the hole shows; what came before it is returned,
+//     the next Read makes a new consumer.
+//   - The mailbox may have dropped messages because it was full. Consumers skip
+//     them without a trace. But a mailbox drops its oldest first: if the last
+//     message that the reader had before (the anchor) is still there after the
+//     batch was read, then everything after it was there as well. Read asks the
+//     leader for it, after the batch is in hand.
+//   - The stream may have gone back in time (a restored backup), so that old
+//     sequences are given to new messages. Then the anchor's sequence is beyond
+//     the stream's end, holds a message of another mailbox, or one of this
+//     mailbox that was stored at another time (Batch.AnchorTime).
+//
+// # The directory
+//
+// The key-value bucket UMF_SESSIONS has one [scheme.Entry] for each session, key
+// sid. A writer names the revision that it has read, and the server refuses it
+// ([ErrFenced]) if that is not the last any more. So of two nodes that take a
+// session over, one wins. The entry's holder, a random number for each attachment
+// to a socket, says whose it is: by it a writer that was refused knows whether it
+// was its own write, it is in the names of consumers, and a node that asks for the
+// session names it (package edge documents how). Reads may come from a replica
+// that lags: an old entry is harmless, since its revision fails; an absent one
+// is believed only from the leader ([Directory.Get]). If the answer to a write
+// is lost, its repetition meets its own first copy as a conflict; every write
+// carries a name (Umf-Write) by which the writer recognises it.
+//
+// # Expiry
+//
+// The directory forgets a session by itself and tells nothing. So the node that has
+// parked or renewed one, or has had it for a minute, also publishes an empty
+// message to umf.v1.expiry.<c>.<sid>, which the stream UMF_EXPIRY keeps, one for
+// each session, for a session's time to live. When it is too old the server puts a
+// delete marker in its place (subject_delete_marker_ttl, ADR-43), which is
+// republished, and one of the nodes gets the copy. It asks the directory's
+// leader: if there is no such session any more, it says so on
+// umf.v1.evt.session.expired; if there is, since a client has used it, it leaves
+// a new message. Nothing is remembered by a node, so the sessions of one that
+// died end in the same way; but those that were less than a minute old end
+// without a word, for a message at each connect would cost all for the sake of
+// few.
+//
+// # A full store
+//
+// When the storage of the account is used up, NATS takes nothing more: no
+// message, no marker, no entry of the directory. Sockets stay, senders are told,
+// and what is stored stays. But no session can open, and none can move to
+// another socket: the move is a write to the directory, and without that fence
+// two nodes could own one session. With Config.MaxBytes the mailboxes drop
+// their oldest messages instead, which is told as a gap; it should leave the
+// directory some room within the account's limit.
+//
+// A session that is dropped because its socket resumed an older one leaves its
+// first marker behind, about a hundred bytes, until the mailbox's age ends it.
+// To remove it, nodes would need to be allowed to delete messages, which would
+// let whoever has their credentials delete everything.
+//
+// # Work queues
+//
+// The stream UMF_WORK with work-queue retention: what a client forwards to a
+// service's queue is acknowledged by the store, waits for the service, a week at
+// the most, is handled by one instance at a time and at least once, and is
+// removed when it has been. A queue that is full (100,000 messages) refuses.
+//
+// # Blocking, windows, exactly one completion
+//
+// Calls that wait for an answer take a context and are bounded without one as
+// well. The asynchronous calls ([Store.PublishAsync], [Store.EnqueueWorkAsync],
+// [Directory.UpdateAsync]) have a bounded window and refuse when it is full
+// ([ErrOverload]). Each accepted call is completed exactly once: by the answer, by
+// its timeout, by the loss of the connection, or by Close. Nothing here waits for a
+// server, except as [hydrant/bus.BlockTimeout] says.
+//
+// [ErrUnconfirmed] is the error to think about: no answer came, and the message
+// may be stored. [ErrRefused] and [ErrUnavailable] mean that it is not.
+//
+// # Design
+//
+// Why a stream per partition and one subject per session, and not a stream or a
+// consumer per session: a consumer costs its server 40–50 KB and 0.15–0.5 ms
+// (with three replicas a megabyte and 16 ms), 50,000 of them make a restart take
+// half a minute, and consuming live through a thousand costs 448 µs a message
+// against 13 µs for republishing. With live copies a session that keeps up
+// costs one core subscription.
+//
+// Why the first few messages are read without a consumer, which most sessions
+// then never have: making and removing one costs more than a short queue, and in
+// a cluster its place is decided by the leader of all. With a consumer for each,
+// a queue of one message takes 10 times the processor time, one of three 3 times;
+// in a cluster of three servers 20 and 9 times (go test -run xxx -bench CatchUp
+// ./bus/store). Where those few have come so far towards the mailbox's last
+// message that the queue is likely to be short, it is read so to its end: with a
+// consumer behind the first four, queues of 6 and 10 among 3,000 took the server 80
+// and 40 % more (go run ./integration/bench -only resume -resumes 3000x6,3000x10).
+// Rejected: batched direct gets for all of a queue. The server counts
+// what is pending at the start and the end of each, message by message through a
+// block of the store, and does so on the connection of the node that asks, whose
+// publishes wait behind it; with 1,000 queues of 100 messages each it took a
+// third more than consumers.
+//
+// Rejected as well: to read a piece of a stream once for all sessions that come
+// back at the same time. It took a third of the servers' work for 10,000 queues
+// of 10 messages off them, and put it on the node, which read what it did not
+// need. And one consumer with the subjects of several sessions: matching each
+// message against them took twice the server's work that a consumer for each
+// takes, with 4 sessions to a consumer as well as with 32.
+//
+// Why a consumer begins before what is asked of it: the server counts what is
+// pending for it, which is free where it begins with the first message that the
+// mailbox has in a block, as the last delivered one often is.
+//
+// Why MaxConsumers is explicit: nats-server refuses the 1,001st consumer of a
+// stream that names no limit since version 2.15, and counts "unlimited" as
+// naming none. 1,200 sessions of one stream being behind at once is a test.
+//
+// Why nats.go's key-value package does not write the directory: it has no
+// asynchronous compare-and-swap, and takes a lagging replica's word for an absent
+// key.
+//
+// Why a repartition is refused: the number of streams decides which stream
+// holds a mailbox. Changing the subjects of streams that hold messages would
+// leave those behind, unread and unnoticed.
+//
+// Why this package does not connect to NATS: [CheckPermissions], which needs a
+// connection of its own, takes a function that makes it. So nodes and services
+// share how to connect, and the store and the kit for services nothing.
+//
+// Measured on two cores with the server in the same process (go test -bench .
+// ./bus/store): a stored, acknowledged message 5.8 µs in a full window, 32 µs one
+// after the other; from publish to a live subscription 6.0 µs; a directory
+// checkpoint 7.1 µs; the last sequences of 500 mailboxes 2.6 ms.
+package store

@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+)
+
+// ensure creates the streams that are missing and updates those that differ.
+// What it cannot change it leaves to CheckContract to report.
+func (s *Store) ensure(ctx context.Context) error {
+	limit, err := s.accountLimit(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.samePartition(ctx); err != nil {
+		return err
+	}
+	var findings []Finding
+	for _, want := range s.cfg.configs() {
+		if limit > 0 {
+			want.MaxConsumers = min(want.MaxConsumers, limit)
+		}
+		err := jet.Retry(ctx, func(ctx context.Context) error { return s.ensureStream(ctx, want) })
+		if errors.Is(err, ErrRefused) {
+			findings = append(findings, broken("stream "+want.Name, "can be created and updated", err.Error(),
+				"see the reason; the server's log may say more"))
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("bus: stream %s: %w", want.Name, err)
+		}
+	}
+	return contractError(findings)
+}
+
+// samePartition finds mailboxes that are spread over another number of streams:
+// each stream would otherwise be refused by itself, for reasons that do not name
+// this one.
+func (s *Store) samePartition(ctx context.Context) error {
+	var st jetstream.Stream
+	err := jet.Retry(ctx, func(ctx context.Context) (err error) {
+		st, err = s.js.Stream(ctx, scheme.OutStream(0))
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil
+		}
+		return jet.JSError(err)
+	})
+	if err != nil {
+		return fmt.Errorf("bus: stream %s: %w", scheme.OutStream(0), err)
+	}
+	if st == nil {
+		return nil
+	}
+	owned := len(mailboxes(st.CachedInfo().Config.Subjects))
+	if owned == 0 || scheme.MaxStreams%owned != 0 || scheme.MaxStreams/owned == s.cfg.Streams {
+		return nil
+	}
+	return contractError([]Finding{broken("mailbox streams", strconv.Itoa(s.cfg.Streams), strconv.Itoa(scheme.MaxStreams/owned),
+		"every node needs the same EDGE_MAILBOX_STREAMS; another number leaves what is stored behind, unread")})
+}
+
+// accountLimit is how many consumers of a stream the account allows; 0: it
+// names no limit. JetStream that is not there is a finding.
+func (s *Store) accountLimit(ctx context.Context) (int, error) {
+	var info *jetstream.AccountInfo
+	err := jet.Retry(ctx, func(ctx context.Context) (err error) {
+		info, err = s.js.AccountInfo(ctx)
+		return jet.JSError(err)
+	})
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return 0, contractError([]Finding{broken("JetStream", "enabled for this account", err.Error(),
+			"start nats-server with JetStream (-js) and enable it for the account of NATS_USER or NATS_CREDS")})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("bus: JetStream account: %w", err)
+	}
+	limit := max(info.Limits.MaxConsumers, 0)
+	if limit > 0 && limit < minConsumers {
+		return 0, contractError([]Finding{broken("account limit max_consumers", fmt.Sprintf("at least %d, or none", minConsumers), fmt.Sprint(limit),
+			"raise the account's JetStream limit: each session that is behind has a consumer")})
+	}
+	return limit, nil
+}
+
+// ensureStream creates one stream, or updates it if it differs from want in
+// something that can be changed.
+func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+	st, err := s.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = s.js.CreateStream(ctx, want)
+		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return jet.JSError(err)
+		}
+		// Another node was faster, with another configuration.
+		st, err = s.js.Stream(ctx, want.Name)
+	}
+	if err != nil {
+		return jet.JSError(err)
+	}
+	have := st.CachedInfo().Config
+	next := merge(have, want)
+	if sameConfig(have, next) {
+		return nil
+	}
+	_, err = s.js.UpdateStream(ctx, next)
+	return jet.JSError(err)
+}

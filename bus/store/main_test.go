@@ -1,0 +1,72 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"hydrant/bus"
+	"hydrant/bus/internal/natstest"
+	"hydrant/bus/scheme"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// connect connects to a server for one test.
+func connect(t testing.TB, url string, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	nc, err := bus.Connect(bus.Config{URL: url}, t.Name(), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	natstest.CloseAtEnd(t, nc)
+	return nc
+}
+
+// openStore opens a store with few streams in memory for one test.
+func openStore(t testing.TB, nc *nats.Conn, cfg Config) *Store {
+	t.Helper()
+	if cfg.Streams == 0 {
+		cfg.Streams = 2
+	}
+	cfg.Memory = true
+	s, err := Open(natstest.Context(t), nc, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// newStore is openStore on a server and a connection of its own.
+func newStore(t testing.TB, cfg Config) *Store {
+	t.Helper()
+	return openStore(t, connect(t, natstest.Start(t).URL()), cfg)
+}
+
+// patiently calls f with a time in which the server is to say no. One that has no
+// time to answer has not said so: then f has to wait longer.
+func patiently(f func(wait time.Duration) error) error {
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		if err := f(wait); !errors.Is(err, ErrUnconfirmed) || wait > time.Minute {
+			return err
+		}
+	}
+}
+
+const testNode = "00112233445566778899aabbccddeeff"
+
+func testEntry() scheme.Entry {
+	return scheme.Entry{
+		Node: testNode, State: scheme.StateLive, Floor: 5, Seen: 7, TokenHash: []byte{1, 2, 3}, Identity: "alice",
+		Acked: true, Opened: time.Unix(1700000000, 0).UTC(),
+	}
+}
+
+func sameEntry(a, b scheme.Entry) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+)
+
+// markerTTL is how long a marker that only asks "where are we" stays stored.
+const markerTTL = 2 * time.Second
+
+// Outgoing is a message for a mailbox or a work queue: Payload and, as needed,
+// Mid, Sender, TTL and Header.
+type Outgoing = jet.Outgoing
+
+// Publish stores a message in a session's mailbox and returns its sequence
+// when the store has acknowledged it. With a Mid it repeats the publish until
+// ctx ends if no answer comes; without one it tries once.
+//
+// It may block for up to [hydrant/bus.BlockTimeout] beyond ctx if the server has stopped
+// reading.
+func (s *Store) Publish(ctx context.Context, sid scheme.SID, out Outgoing) (seq uint64, err error) {
+	return s.publish(ctx, out.For(sid), out.Mid != "")
+}
+
+// publish waits for the acknowledgement of m. What may be repeated, since the
+// stream drops a repetition, is repeated until ctx ends.
+func (s *Store) publish(ctx context.Context, m *nats.Msg, repeat bool) (seq uint64, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if !repeat {
+		return jet.PublishAcked(ctx, s.nc, m)
+	}
+	err = jet.Retry(ctx, func(ctx context.Context) error {
+		seq, err = jet.PublishAcked(ctx, s.nc, m)
+		return err
+	})
+	return seq, err
+}
+
+// PublishAsync is Publish without the wait: done is called exactly once, on a
+// goroutine of this package or of nats.go, with the sequence, or with why
+// there is none; it must only enqueue. If PublishAsync returns an error,
+// nothing was sent and done is not called; ErrOverload says that the window is
+// full. There is no retry: with a Mid the caller may repeat what failed with
+// ErrUnconfirmed.
+//
+// It does not wait for the server, except as [hydrant/bus.BlockTimeout] says: if the server
+// has stopped reading, the call may block for that long, so an event loop should
+// leave it to a goroutine.
+func (s *Store) PublishAsync(sid scheme.SID, out Outgoing, done func(seq uint64, err error)) error {
+	return s.acks.Publish(out.For(sid), done)
+}
+
+// PublishMarker stores a marker: an empty message with id, which comes back on
+// the live subject with the sequence of what is before it. It is not
+// acknowledged; a caller that waits for it publishes another if it does not come. Kept
+// markers live as long as messages do, others two seconds. It blocks no longer
+// than PublishAsync.
+func (s *Store) PublishMarker(sid scheme.SID, id uint64, keep bool) error {
+	h := nats.Header{scheme.HeaderMark: []string{strconv.FormatUint(id, 10)}}
+	if !keep {
+		h[jet.HeaderTTL] = []string{jet.TTLSeconds(markerTTL)}
+	}
+	if err := s.nc.PublishMsg(&nats.Msg{Subject: scheme.MailboxSubject(sid), Header: h}); err != nil {
+		return jet.SendError(err)
+	}
+	return nil
+}
