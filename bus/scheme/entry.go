@@ -48,6 +48,11 @@ type Entry struct {
 	Identity string
 	// Acked: the client confirms messages itself.
 	Acked bool
+	// Attempt is the number of the client's connection that has the session; 0: the
+	// client does not say.
+	Attempt uint64
+	// Doubt: the holder before this one may still write to its socket.
+	Doubt bool
 	// Opened is when the session was made; it is kept to the second.
 	Opened time.Time
 }
@@ -64,6 +69,8 @@ type entryJSON struct {
 	Token    []byte  `json:"t,omitempty"`
 	Identity string  `json:"i,omitempty"`
 	Acked    bool    `json:"k,omitempty"`
+	Attempt  uint64  `json:"a,omitempty"`
+	Doubt    bool    `json:"d,omitempty"`
 	Opened   int64   `json:"o,omitempty"`
 }
 
@@ -71,7 +78,7 @@ type entryJSON struct {
 func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
 		Node: e.Node, State: e.State, Holder: e.Holder, Start: e.Start, Floor: e.Floor, Token: e.TokenHash,
-		Identity: e.Identity, Acked: e.Acked,
+		Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt,
 	}
 	if e.Seen != e.Floor {
 		j.Seen = &e.Seen
@@ -96,7 +103,7 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 	}
 	*e = Entry{
 		Node: j.Node, State: j.State, Holder: j.Holder, Start: j.Start, Floor: j.Floor, Seen: j.Floor, TokenHash: j.Token,
-		Identity: j.Identity, Acked: j.Acked,
+		Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt,
 	}
 	if j.Seen != nil {
 		e.Seen = *j.Seen

@@ -32,6 +32,18 @@ func InstanceSubject(service Service, instance Instance) string {
 	return PrefixInstance + string(service) + "." + string(instance)
 }
 
+// AddressSubject is where messages for an address go: to a service, or to one
+// instance of it. It fails where a part is no name: [ErrBadService],
+// [ErrBadInstance].
+func AddressSubject(service, instance string) (string, error) {
+	s, err := ParseService(service)
+	if err != nil || instance == "" {
+		return ServiceSubject(s), err
+	}
+	i, err := ParseInstance(instance)
+	return InstanceSubject(s, i), err
+}
+
 // MailboxSubject is the mailbox of a session: what is published there is
 // stored and reaches the session's client.
 func MailboxSubject(sid SID) string { return sidSubject(PrefixOut, sid) }

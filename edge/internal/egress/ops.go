@@ -13,7 +13,7 @@ import (
 // Op is one NATS operation that a loop asks for. Which fields count depends on
 // the kind.
 type Op struct {
-	Kind stats.Operation
+	Kind stats.Op
 
 	Subject string // Publish, Subscribe, Unsubscribe
 	Reply   string // Publish

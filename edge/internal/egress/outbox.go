@@ -204,7 +204,6 @@ func shrunk(ops []Op) []Op {
 	return ops[:0]
 }
 
-
 // settle takes a finished operation out of the bounds.
 func (o *Outbox) settle(p *Op) {
 	o.ops.Add(-1)
@@ -243,7 +242,7 @@ func (o *Outbox) sendStores() {
 func (o *Outbox) clocked(ops []Op) {
 	var now time.Duration
 	for i := range ops {
-		if at := ops[i].at; at != 0 {
+		if at := ops[i].At; at != 0 {
 			if now == 0 {
 				now = time.Since(o.started)
 			}
@@ -253,7 +252,7 @@ func (o *Outbox) clocked(ops []Op) {
 }
 
 // failed counts an operation that NATS did not do. Any goroutine.
-func (o *Outbox) failed(kind stats.Operation, err error) {
+func (o *Outbox) failed(kind stats.Op, err error) {
 	if err != nil {
 		o.m.NATSErrors.Inc(kind)
 	}

@@ -3,6 +3,8 @@ package egress
 import (
 	"sync"
 	"sync/atomic"
+
+	"hydrant/edge/internal/stats"
 )
 
 // Workers bounds the blocking NATS calls (directory reads, mailbox reads)
@@ -26,6 +28,7 @@ type Pool struct {
 	closed bool
 }
 
+// NewPool starts the workers. Stop ends them.
 func NewPool(m *stats.Metrics) *Pool {
 	p := &Pool{m: m, jobs: make(chan func(), queueLimit)}
 	for range Workers {
@@ -56,6 +59,13 @@ func (p *Pool) Submit(job func()) bool {
 		return false
 	}
 }
+
+// Waiting returns how many jobs wait for a worker. Any goroutine may call it, like
+// Busy.
+func (p *Pool) Waiting() int { return len(p.jobs) }
+
+// Busy returns how many workers are in a call.
+func (p *Pool) Busy() int64 { return p.busy.Load() }
 
 // Stop lets the queued jobs finish and ends the workers.
 func (p *Pool) Stop() {

@@ -14,17 +14,24 @@ var ErrNoID = errors.New("protocol: reconnect without an id")
 // ErrSequence is returned where a sequence should be, and is none.
 var ErrSequence = errors.New("protocol: not a sequence number")
 
+// ErrAttempt is returned where the number of a connection should be, and is none.
+var ErrAttempt = errors.New("protocol: not the number of an attempt")
+
 // Resume is what a reconnect message asks for.
 type Resume struct {
 	ID     string // of the session; it may be no id that a node ever made
 	Token  string // "": none
 	Seq    uint64 // the last one that the client has handled
 	HasSeq bool   // it says so
+
+	// Attempt grows with each connection that the client opens for the session; 0:
+	// it does not say.
+	Attempt uint64
 }
 
 // ParseResume reads the body of a reconnect message. Keys are read as
 // JavaScript reads them: case matters, and the last of two equal ones counts.
-// Errors are [ErrNoID] and [ErrSequence].
+// Errors are [ErrNoID], [ErrSequence] and [ErrAttempt].
 func ParseResume(body []byte) (Resume, error) {
 	id, _ := umf.MemberText(body, "id")
 	if id == "" {
@@ -38,6 +45,13 @@ func ParseResume(body []byte) (Resume, error) {
 			return r, err
 		}
 		r.Seq, r.HasSeq = seq, true
+	}
+	if raw := umf.Member(body, "attempt"); len(raw) > 0 && string(raw) != "null" {
+		attempt, err := parseNumber(raw)
+		if err != nil {
+			return r, ErrAttempt
+		}
+		r.Attempt = attempt
 	}
 	return r, nil
 }

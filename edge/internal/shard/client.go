@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"hydrant/bus/scheme"
+	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
@@ -57,7 +57,7 @@ func (c *Client) arriving() *arrival {
 // Arrival is what the handshake has found out about a client.
 type Arrival struct {
 	Acked    bool // umf.ack.v1 was agreed
-	Identity Identity
+	Identity access.Identity
 	Refusal  string // not empty: the connection is closed 4401 with it
 	Token    string // as received, for EDGE_AUTH=service
 	Origin   string
@@ -188,15 +188,17 @@ func (c *Client) send(kind stats.Sent, payload []byte) bool {
 	return room
 }
 
-// reply sends a message of the edge itself.
+// reply sends a message of the node itself.
 func (c *Client) reply(kind stats.Sent, m protocol.Message) bool {
 	s := c.s
-	s.buf = m.Append(s.buf[:0], s.node.Router, s.loop.Now())
+	s.buf = s.encode(s.buf[:0], &m)
 	return c.send(kind, s.buf)
 }
 
-// toSelf addresses a message to the session that the client has.
-func (c *Client) toSelf(sid scheme.SID) string { return protocol.ClientAddress(string(sid)) }
+// encode appends a message of the node itself.
+func (s *Shard) encode(dst []byte, m *protocol.Message) []byte {
+	return m.Append(dst, s.node.Router, s.loop.Now())
+}
 
 // close ends the connection after what is pending.
 func (c *Client) close(code protocol.Close, reason string) {
@@ -211,7 +213,7 @@ func (c *Client) close(code protocol.Close, reason string) {
 	if h := c.has; h != nil && h.served() && code != protocol.CloseSlow {
 		h.core.Settle(h.session())
 	}
-	c.s.node.Metrics.CloseFrames.Inc(code)
+	c.s.node.Metrics.Closes.Inc(code)
 	c.conn.Close(code.Number(), reason)
 }
 
@@ -224,7 +226,7 @@ func (c *Client) discard(code protocol.Close, reason string) {
 	}
 	c.closing = true
 	c.stopTimers()
-	c.s.node.Metrics.CloseFrames.Inc(code)
+	c.s.node.Metrics.Closes.Inc(code)
 	c.conn.Discard(code.Number(), reason)
 }
 

@@ -62,12 +62,12 @@ func (h *held) convert(batch store.Batch, err error) session.Batch {
 	out := session.Batch{Next: batch.Next, Last: batch.Last, Oldest: batch.Oldest, Err: err,
 		Anchor: batch.Anchor, AnchorTime: batch.AnchorTime}
 	if err != nil {
-		n.Metrics.Reads.Inc(stats.Failed)
+		n.Metrics.Reads.Inc(stats.ReadError)
 		n.Metrics.NATSErrors.Inc(stats.OpRead)
 		n.Log.Debug("mailbox not read", "sid", h.sid, "error", err)
 		return out
 	}
-	n.Metrics.Reads.Inc(stats.Done)
+	n.Metrics.Reads.Inc(stats.ReadOK)
 	out.Msgs = make([]session.Stored, len(batch.Msgs))
 	for i, m := range batch.Msgs {
 		payload, ok := h.inspect(m.Seq, m.Mark, m.Payload)
@@ -123,7 +123,7 @@ func (x *sessionEffects) Write(m session.Out) bool {
 	s := x.s
 	x.used = true
 	if x.class != session.Acked {
-		return x.client.sendTraced(stats.SentMailbox, m.Trace, m.Payload)
+		return x.client.sendTraced(stats.OutMailbox, m.Trace, m.Payload)
 	}
 	e := &s.envelope
 	if err := umf.Scan(m.Payload, e); err != nil {
@@ -131,7 +131,7 @@ func (x *sessionEffects) Write(m session.Out) bool {
 	}
 	s.text = protocol.AppendSequence(s.text[:0], e.Raw(umf.Headers), m.Seq, m.Prev)
 	s.buf = e.AppendShort(s.buf[:0], umf.Set{Field: umf.Headers, Raw: s.text})
-	return x.client.sendTraced(stats.SentMailbox, m.Trace, s.buf)
+	return x.client.sendTraced(stats.OutMailbox, m.Trace, s.buf)
 }
 
 // Gap tells an acked client that messages are gone.
@@ -145,8 +145,8 @@ func (x *sessionEffects) Gap(g session.Gap) bool {
 	if h.class != session.Acked {
 		return !h.client.conn.Full()
 	}
-	return h.client.reply(stats.SentGap, protocol.Message{
-		To: h.client.toSelf(h.sid), Type: protocol.TypeGap,
+	return h.client.reply(stats.OutGap, protocol.Message{
+		To: protocol.ClientAddress(string(h.sid)), Type: protocol.TypeGap,
 		Body:    protocol.AppendGap(nil, g.From, g.To, g.Why.String()),
 		Headers: protocol.AppendSequence(nil, nil, g.Seq, g.Prev),
 	})
@@ -172,7 +172,7 @@ func (x *sessionEffects) Dirty() {
 }
 
 // State counts the core's transitions.
-func (x *sessionEffects) State(from, to session.State) { x.s.node.Metrics.SessionMoved(from, to) }
+func (x *sessionEffects) State(from, to session.State) { x.s.node.Metrics.Sessions.Move(from, to) }
 
 // Count counts what is neither a state nor a gap.
 func (x *sessionEffects) Count(e session.Event) { x.s.node.Metrics.Machine.Inc(e) }
@@ -226,5 +226,5 @@ func (h *held) push(payload []byte, trace string) {
 		return
 	}
 	h.used = true
-	h.client.sendTraced(stats.SentPush, trace, short)
+	h.client.sendTraced(stats.OutPush, trace, short)
 }

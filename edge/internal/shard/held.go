@@ -129,7 +129,7 @@ func (h *held) stopListening() {
 	if !h.listening() {
 		return
 	}
-	h.s.node.Metrics.Sessions.Dec(h.core.State())
+	h.s.node.Metrics.Sessions.End(h.core.State())
 	h.core.Stop()
 	stop(&h.deliver)
 	h.stopReading()
@@ -201,7 +201,7 @@ func (c *Client) welcome(h *held) {
 		h.event(scheme.SessionOpened)
 		n.Metrics.Lifecycle.Inc(stats.Opened)
 	}
-	c.reply(stats.SentConnection, protocol.Message{To: c.toSelf(h.sid), Type: protocol.TypeConnection, Body: text})
+	c.reply(stats.OutConnection, protocol.Message{To: protocol.ClientAddress(string(h.sid)), Type: protocol.TypeConnection, Body: text})
 	c.ready()
 }
 

@@ -16,7 +16,7 @@ import (
 // in batches, until ctx ends. It blocks while the loop's inbox is full.
 func (s *Shard) bridge(ctx context.Context) {
 	Pump(ctx, s.live, func(batch []*nats.Msg) {
-		epoch := s.node.Epoch()                                      // not older than the batch
+		epoch := s.node.Epoch()                                     // not older than the batch
 		_ = s.loop.PostWait(ctx, func() { s.copies(batch, epoch) }) // fails only when the node stops
 	})
 }

@@ -61,13 +61,13 @@ func (h *held) wrote(number uint32, rev uint64, err error) {
 	s, fx, now := h.s, h.ownership(), h.s.uptime()
 	switch {
 	case err == nil:
-		s.node.Metrics.Writes.Inc(stats.WriteDone)
+		s.node.Metrics.Writes.Inc(stats.WriteOK)
 		h.owner.Stored(number, rev, now, fx)
 	case errors.Is(err, store.ErrFenced):
 		s.node.Metrics.Writes.Inc(stats.WriteFenced)
 		h.owner.Refused(number, now, fx)
 	default:
-		s.node.Metrics.Writes.Inc(stats.WriteFailed)
+		s.node.Metrics.Writes.Inc(stats.WriteError)
 		s.node.Metrics.NATSErrors.Inc(stats.OpSave)
 		h.owner.Unsettled(number, now, fx)
 	}

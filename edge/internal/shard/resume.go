@@ -180,7 +180,7 @@ func (c *Client) notResumed(o protocol.Outcome) {
 func (c *Client) answerResume(o protocol.Outcome) {
 	sid := c.has.sid
 	body := c.greeting(sid)
-	c.reply(stats.SentConnection, protocol.Message{To: c.toSelf(sid), Type: protocol.TypeConnection, Body: body.AppendAnswer(nil, o)})
+	c.reply(stats.OutConnection, protocol.Message{To: protocol.ClientAddress(string(sid)), Type: protocol.TypeConnection, Body: body.AppendAnswer(nil, o)})
 }
 
 // acknowledge handles the confirmation of an acked client.
@@ -224,4 +224,3 @@ func randomUint64() uint64 {
 	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
 	return binary.LittleEndian.Uint64(b[:])
 }
-

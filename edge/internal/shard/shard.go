@@ -191,7 +191,7 @@ func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
 		held:     make(map[scheme.SID]*held),
 		claims:   make(map[takeover.Key]*held),
 		lookups:  make(map[scheme.SID][]delivery),
-		requests: newRequestTable(index),
+		requests: newRequestTable(),
 		given:    takeover.NewGiven(func() { n.Metrics.Dropped.Inc(stats.DropGivenAway) }),
 		epoch:    n.Epoch(),
 	}

@@ -1,0 +1,190 @@
+package shard
+
+import (
+	"container/list"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
+	"hydrant/bus/tracectx"
+	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
+	"hydrant/umf"
+)
+
+// Bounds of [METHOD] requests that wait for an answer.
+const (
+	maxRequests          = 1 << 15 // of one loop
+	maxRequestsPerClient = 128
+)
+
+// request is a [METHOD] request of a client, or one of the edge for a client,
+// that waits for its answer.
+type request struct {
+	client *Client
+	id     uint64
+	asked  time.Time
+	span   trace.Span             // nil: not traced
+	done   func(answer *nats.Msg) // nil answer: timeout; also when the client is gone
+}
+
+// requestTable holds the requests of one loop. All wait equally long, so the
+// oldest is always the next to time out.
+type requestTable struct {
+	last  uint64
+	byID  map[uint64]*list.Element
+	queue *list.List // of *request, oldest first
+	armed bool
+}
+
+func newRequestTable() requestTable {
+	return requestTable{byID: make(map[uint64]*list.Element), queue: list.New()}
+}
+
+// ask publishes a request and calls done once on the loop: with the answer, or
+// with nil after EDGE_REQUEST_TIMEOUT. The span, if there is one, ends with the
+// request.
+func (s *Shard) ask(c *Client, subject string, header nats.Header, data []byte, span trace.Span, done func(*nats.Msg)) bool {
+	t := &s.requests
+	if len(t.byID) >= maxRequests || c.outstanding >= maxRequestsPerClient {
+		s.node.Metrics.Requests.Inc(stats.RequestRefused)
+		tracectx.End(span, errBusy)
+		return false
+	}
+	t.last++
+	r := &request{client: c, id: t.last, asked: s.loop.Now(), span: span, done: done}
+	t.byID[r.id] = t.queue.PushBack(r)
+	c.outstanding++
+	reply := scheme.RequestSubject(s.node.ID, s.index, r.id)
+	s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: subject, Reply: reply, Header: header, Data: data, At: s.uptime(), Done: func(uint64, error) {
+		s.post(func() { s.finish(r.id, nil, stats.RequestFailed) })
+	}})
+	s.armRequests()
+	return true
+}
+
+func (s *Shard) armRequests() {
+	t := &s.requests
+	if t.armed || t.queue.Len() == 0 {
+		return
+	}
+	t.armed = true
+	left := func() time.Duration {
+		return s.node.Config.RequestTimeout - s.loop.Now().Sub(t.queue.Front().Value.(*request).asked)
+	}
+	s.loop.AfterFunc(max(left(), time.Millisecond), func() {
+		t.armed = false
+		for t.queue.Len() > 0 && left() <= 0 {
+			s.finish(t.queue.Front().Value.(*request).id, nil, stats.RequestTimeout)
+		}
+		s.armRequests()
+	})
+}
+
+// finish ends a request, unless it has ended before.
+func (s *Shard) finish(id uint64, answer *nats.Msg, result stats.Request) {
+	place := s.requests.byID[id]
+	if place == nil {
+		return
+	}
+	delete(s.requests.byID, id)
+	r := s.requests.queue.Remove(place).(*request)
+	r.client.outstanding--
+	s.node.Metrics.Requests.Inc(result)
+	s.node.Metrics.RequestTime.Observe(s.loop.Now().Sub(r.asked).Seconds())
+	r.done(answer)
+	if r.span != nil {
+		r.span.SetAttributes(attribute.String("hydrant.result", result.String()))
+		r.span.End()
+	}
+}
+
+// Answer takes the answer to the request of that number.
+func (s *Shard) Answer(id uint64, msg *nats.Msg) { s.finish(id, msg, stats.RequestAnswered) }
+
+// ParseRequestID reads the shard and the number of a request from the subject of
+// its answer.
+func ParseRequestID(subject string) (index int, id uint64, ok bool) {
+	token := subject[strings.LastIndexByte(subject, '.')+1:]
+	first, second, found := strings.Cut(token, "_")
+	if !found {
+		return 0, 0, false
+	}
+	index, err := strconv.Atoi(first)
+	if err != nil || index < 0 {
+		return 0, 0, false
+	}
+	id, err = strconv.ParseUint(second, 36, 64)
+	return index, id, err == nil
+}
+
+// NoResponders reports whether NATS says that nobody listens (503).
+func NoResponders(msg *nats.Msg) bool {
+	return len(msg.Data) == 0 && msg.Header.Get("Status") == "503"
+}
+
+// request sends a [METHOD] request of a client to a service: the answer goes
+// back with to and from exchanged. If the connection has ended meanwhile, the
+// answer is for the session that asked, wherever it is by then.
+func (c *Client) request(e *umf.Envelope, mid []byte, subject, service string, data []byte) {
+	s, sid := c.s, c.has.sid
+	rmid := append([]byte(nil), mid...)
+	to := append([]byte(nil), e.Raw(umf.From)...)
+	from := append([]byte(nil), e.Raw(umf.To)...)
+	header, span := s.node.Tracing.frame(stats.InRequest, service, e, c.has.serviceHeader())
+	ok := s.ask(c, subject, header, data, span, func(answer *nats.Msg) {
+		msg := protocol.Message{ToRaw: to, From: from, RMid: rmid}
+		parent := ""
+		switch {
+		case answer == nil:
+			s.node.Metrics.Errors.Inc(protocol.CodeTimeout)
+			msg.Body = protocol.AppendError(nil, protocol.CodeTimeout, "No answer in time")
+		case NoResponders(answer):
+			s.node.Metrics.Errors.Inc(protocol.CodeNoInstances)
+			msg.Body = protocol.AppendNoInstances(nil, service)
+		default:
+			msg.Body = protocol.AnswerBody(&s.inner, answer.Data)
+			parent = s.node.Tracing.of(answer.Header)
+		}
+		if c.closing {
+			s.storeAnswer(sid, msg)
+			return
+		}
+		s.buf = s.encode(s.buf[:0], &msg)
+		c.sendTraced(stats.OutAnswer, parent, s.buf)
+	})
+	if !ok {
+		c.fail(mid, protocol.CodeOverload, "Too many requests wait for an answer")
+	}
+}
+
+// storeAnswer puts the answer to a request into the mailbox of the session.
+func (s *Shard) storeAnswer(sid scheme.SID, msg protocol.Message) {
+	done := func(_ uint64, err error) {
+		if err != nil {
+			s.node.Metrics.Dropped.Inc(stats.DropLateAnswer)
+			s.node.Log.Warn("the answer to a request is lost: its client was gone, and it was not stored", "sid", sid, "error", err)
+		}
+	}
+	data := s.encode(nil, &msg)
+	if !s.out.Room(len(data)) {
+		done(0, store.ErrOverload)
+		return
+	}
+	// The message id is the question's, and lets the store be asked again.
+	s.out.Push(egress.Op{Kind: stats.OpStore, SID: sid, Data: data, Mid: string(msg.RMid), From: "answer", At: s.uptime(), Done: done})
+}
+
+// Undelivered tells a session that nobody listened to its message.
+func (s *Shard) Undelivered(sid scheme.SID, mid, service string) {
+	if h := s.held[sid]; h != nil && h.client != nil {
+		h.client.fail([]byte(mid), protocol.CodeNoInstances, "No "+service+" instances available")
+	}
+}

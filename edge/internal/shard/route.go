@@ -1,0 +1,259 @@
+package shard
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/access"
+	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
+	"hydrant/umf"
+)
+
+// route decides over one message of a client, as the documentation of package
+// protocol has it. p is borrowed from the connection layer.
+func (c *Client) route(p []byte) {
+	s := c.s
+	n := s.node
+	e := &s.envelope
+	s.size = len(p)
+	err := umf.Scan(p, e)
+	if err == nil {
+		err = e.Check()
+	}
+	if err != nil {
+		c.took(stats.InInvalid)
+		c.refuse(nil, protocol.CodeInvalid, fmt.Sprintf("HR: Invalid UMF message: %s closing connection", protocol.Quote(p)))
+		return
+	}
+	if !c.checkSignature(e) {
+		return
+	}
+	if len(e.Raw(umf.Mid)) > scheme.MaxMid || len(e.Raw(umf.From)) > umf.MaxAddress {
+		c.took(stats.InInvalid)
+		c.fail(e.Raw(umf.Mid), protocol.CodeInvalid, "mid or from is too long") // they are kept until there is an answer
+		return
+	}
+	var buf [128]byte
+	text, _ := e.Text(umf.To, buf[:0])
+	to, err := umf.ParseAddress(text)
+	if err != nil {
+		c.took(stats.InBadAddress)
+		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid to address")
+		return
+	}
+	switch to.Service {
+	case n.Config.ServiceName:
+		c.routeRouter(e, to)
+	case "client":
+		c.has.used = true
+		c.deliver(e, e.Raw(umf.To), to.Instance, false)
+	default:
+		c.has.used = true
+		c.routeService(e, nil, to)
+	}
+}
+
+// took counts the message that is being handled.
+func (c *Client) took(kind stats.Received) { c.s.tally.In[kind].Add(c.s.size) }
+
+// checkSignature checks what came in, before anything is changed.
+func (c *Client) checkSignature(e *umf.Envelope) bool {
+	n := c.s.node
+	if n.Signatures == nil {
+		return true
+	}
+	err := n.Signatures.Check(e, c.s.loop.Now())
+	if err == nil {
+		return true
+	}
+	c.took(stats.InBadSignature)
+	text, code, closes := access.Problem(err)
+	c.fail(e.Raw(umf.Mid), code, text)
+	if closes {
+		c.close(protocol.ClosePolicy, code.String())
+	}
+	return false
+}
+
+// routeRouter handles messages for the edge itself.
+func (c *Client) routeRouter(e *umf.Envelope, to umf.Address) {
+	n := c.s.node
+	if _, sid, ok := to.Via(); ok {
+		c.has.used = true
+		c.deliver(e, e.Raw(umf.To), sid, false)
+		return
+	}
+	if to.Method != "" {
+		c.took(stats.InAPI)
+		c.routerAPI(e, to)
+		return
+	}
+	var buf [64]byte
+	typ, _ := e.Text(umf.Type, buf[:0])
+	switch string(typ) {
+	case protocol.TypeAck:
+		c.took(stats.InAck)
+		c.acknowledge(e)
+	case protocol.TypePing:
+		c.took(stats.InPing)
+		c.pong(e)
+	case protocol.TypeLog:
+		c.took(stats.InLog)
+		n.ClientLog.Add(string(c.has.sid), c.addr(), e.Raw(umf.Body))
+	case protocol.TypeLocate:
+		c.took(stats.InWsdir)
+		c.locate(e)
+	case protocol.TypeReconnect, protocol.TypeReconnection:
+		c.took(stats.InResume)
+		c.resume(e)
+	default:
+		if e.Falsy(umf.Forward) {
+			c.took(stats.InUnrecognized)
+			c.refuse(e.Raw(umf.Mid), protocol.CodeUnrecognized, "Unrecognized Hydra Router request")
+			return
+		}
+		c.forward(e, to)
+	}
+}
+
+// forward handles messages to the router that name another receiver.
+func (c *Client) forward(e *umf.Envelope, to umf.Address) {
+	n := c.s.node
+	c.has.used = true
+	var buf [128]byte
+	text, _ := e.Text(umf.Forward, buf[:0])
+	target, err := umf.ParseAddress(text)
+	switch {
+	case err != nil:
+		c.refuse(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid forward address")
+	case target.Service == "client":
+		c.deliver(e, e.Raw(umf.Forward), target.Instance, true)
+	case target.Service == n.Config.ServiceName:
+		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid forward address")
+	case to.Path == "/queue":
+		c.enqueue(e, target)
+	default:
+		c.routeService(e, e.Raw(umf.Forward), target)
+	}
+}
+
+// routeService sends a message to a service: at most once, over core NATS. to
+// replaces the address when the message was forwarded.
+func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
+	s := c.s
+	n := s.node
+	subject, err := scheme.AddressSubject(address.Service, address.Instance)
+	if err != nil {
+		c.took(stats.InBadAddress)
+		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid to address")
+		return
+	}
+	f := protocol.Complete(e, s.loop.Now())
+	s.text = c.has.appendVia(s.text[:0])
+	f.Set(umf.Via, s.text)
+	if to != nil {
+		f.Set(umf.To, to)
+	}
+	data, ok := c.admit(e, &f)
+	if !ok {
+		return
+	}
+	if address.Method != "" {
+		c.took(stats.InRequest)
+		c.request(e, f.Mid, subject, address.Service, data)
+		return
+	}
+	c.took(stats.InService)
+	reply, err := scheme.ReplySubject(n.ID, c.has.sid, string(f.Mid))
+	if err != nil {
+		panic(err) // the names are this node's own, and mid was measured
+	}
+	header, span := s.node.Tracing.frame(stats.InService, address.Service, e, c.has.serviceHeader())
+	s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: subject, Reply: reply, Header: header, Data: data, Span: span, At: s.uptime(),
+		Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
+}
+
+// admit builds the text that goes to NATS, within the bounds of the way there.
+func (c *Client) admit(e *umf.Envelope, f *protocol.Completion) ([]byte, bool) {
+	s := c.s
+	n := s.node
+	if !n.Connected.Load() {
+		c.fail(f.Mid, protocol.CodeUnavailable, "Messaging is unavailable")
+		return nil, false
+	}
+	s.buf = e.AppendShort(s.buf[:0], f.Sets()...)
+	if int64(len(s.buf)) > n.MaxPayload.Load() {
+		c.fail(f.Mid, protocol.CodeTooLarge, "Message is too large")
+		return nil, false
+	}
+	if !s.out.Room(len(s.buf)) {
+		n.Metrics.OutboxFull.Inc()
+		c.fail(f.Mid, protocol.CodeOverload, "Messaging is overloaded")
+		return nil, false
+	}
+	if s.out.Strained() {
+		s.holdBack(c)
+	}
+	return append(make([]byte, 0, len(s.buf)), s.buf...), true
+}
+
+// reportTo returns a callback for a NATS goroutine that tells a session that
+// its message was not taken.
+func (s *Shard) reportTo(sid scheme.SID, rmid []byte) func(uint64, error) {
+	return func(_ uint64, err error) {
+		if err == nil {
+			return
+		}
+		s.post(func() { s.report(sid, rmid, err) })
+	}
+}
+
+// report tells a session that its message was not taken.
+func (s *Shard) report(sid scheme.SID, rmid []byte, err error) {
+	if h := s.held[sid]; h != nil && h.client != nil {
+		h.client.failStore(rmid, err)
+	}
+}
+
+// enqueue stores work for a service.
+func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
+	s := c.s
+	c.took(stats.InWork)
+	f := protocol.Complete(e, s.loop.Now())
+	s.text = c.has.appendVia(s.text[:0])
+	f.Set(umf.Via, s.text)
+	f.Set(umf.To, e.Raw(umf.Forward))
+	data, ok := c.admit(e, &f)
+	if !ok {
+		return
+	}
+	service, err := scheme.ParseService(target.Service)
+	if err != nil {
+		c.fail(f.Mid, protocol.CodeUnavailable, "Message could not be stored")
+		return
+	}
+	header, span := s.node.Tracing.frame(stats.InWork, target.Service, e, c.has.serviceHeader())
+	s.out.Push(egress.Op{Kind: stats.OpWork, Service: service, Data: data, Header: header, Span: span, At: s.uptime(),
+		Mid: string(f.Mid), From: string(c.has.sid), Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
+}
+
+// appendVia appends the address by which a receiver reaches this session, as JSON.
+func (h *held) appendVia(dst []byte) []byte {
+	n := h.s.node
+	return protocol.AppendVia(dst, string(n.ID), string(h.sid), n.Config.ServiceName)
+}
+
+// serviceHeader says who really sent a message.
+func (h *held) serviceHeader() nats.Header {
+	if h.header == nil {
+		h.header = nats.Header{scheme.HeaderSession: {string(h.sid)}, scheme.HeaderMailbox: {scheme.MailboxSubject(h.sid)}}
+		if identity := h.owner.Entry().Identity; identity != "" {
+			h.header[scheme.HeaderIdentity] = []string{identity}
+		}
+	}
+	return h.header
+}
