@@ -31,7 +31,7 @@ func (t *tracing) start(ctx context.Context, name string, kind trace.SpanKind, a
 }
 
 // Attributes of the messaging conventions of OpenTelemetry. Session ids are not
-// among them: to have one is part of resuming the session, and traces travel far.
+// among them: with one a session may be resumed, and traces travel far.
 var (
 	attrSystem  = attribute.String("messaging.system", "nats")
 	attrReceive = attribute.String("messaging.operation.type", "process")

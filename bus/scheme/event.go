@@ -51,8 +51,8 @@ const (
 	// SessionExpired: its client did not come back in time, or the store has lost the session.
 	// One whose node died in the session's first minute ends without a word.
 	SessionExpired SessionEvent = "expired"
-	// SessionClosed: the client resumed another session instead, before this one
-	// was of use.
+	// SessionClosed: the client resumed another session instead, before any
+	// service could hear of this one.
 	SessionClosed SessionEvent = "closed"
 )
 
