@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // R3: SIGTERM parks every session, closes with 1012 and a hint, spread over
@@ -23,13 +24,13 @@ import (
 // another node.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
+	w := world.Own(t, harness.NATSOptions{})
 	const spread = 4 * time.Second
-	leaving := w.start(t, "leaving", map[string]string{"EDGE_DRAIN_TIMEOUT": spread.String()})
-	staying := w.start(t, "staying", nil)
-	sessions := make([]*client, scaled(300, 5000))
+	leaving := w.Start(t, "leaving", map[string]string{"EDGE_DRAIN_TIMEOUT": spread.String()})
+	staying := w.Start(t, "staying", nil)
+	sessions := make([]*world.Client, scaled(300, 5000))
 	for i := range sessions {
-		sessions[i] = dial(t, leaving)
+		sessions[i] = world.Dial(t, leaving)
 	}
 	if health, err := harness.Get(leaving.HTTP("/v1/router/health")); err != nil || !bytes.Contains(health, fmt.Appendf(nil, `"connections":%d,`, len(sessions))) {
 		t.Errorf("health %s, %v, want %d connections", health, err, len(sessions))
@@ -44,7 +45,7 @@ func TestDrain(t *testing.T) {
 	var group sync.WaitGroup
 	for i, c := range sessions {
 		group.Go(func() {
-			code, reason, err := c.Closed(context.WithoutCancel(t.Context()))
+			code, reason, err := c.Client.Closed(context.WithoutCancel(t.Context()))
 			ends[i] = time.Now()
 			var millis int
 			if _, scan := fmt.Sscanf(reason, "retry after %d ms", &millis); err != nil || code != 1012 || scan != nil {
@@ -53,7 +54,7 @@ func TestDrain(t *testing.T) {
 		})
 	}
 	for _, c := range sessions {
-		w.pushNumbers(t, c.ID, 0, 2) // some before, some after the close
+		w.PushNumbers(t, c.ID, 0, 2) // some before, some after the close
 	}
 	group.Wait()
 	if err := <-ended; err != nil {
@@ -61,14 +62,14 @@ func TestDrain(t *testing.T) {
 	}
 	wantSpread(t, ends, spread)
 	for _, c := range sessions {
-		entry, err := w.entry(t, c.ID)
+		entry, err := w.LookUp(t, c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		seen := len(c.Inbox())
-		again := c.resume(staying)
+		again := c.Resume(staying)
 		for seen < 2 {
-			seen = again.wantContinuation(seen, 1)
+			seen = again.WantContinuation(seen, 1)
 		}
 		if t.Failed() {
 			t.Fatalf("entry %+v", entry)
@@ -105,23 +106,23 @@ func wantSpread(t *testing.T, ends []time.Time, set time.Duration) {
 // serves everybody. SIGUSR1 then SIGTERM is one drain; the next SIGTERM ends it.
 func TestDrainGrace(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "patient", map[string]string{"EDGE_DRAIN_GRACE": "1h"})
-	early := dial(t, node)
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "patient", map[string]string{"EDGE_DRAIN_GRACE": "1h"})
+	early := world.Dial(t, node)
 	if err := node.Signal(syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	w.notReady(t, node, "drain: ")
+	notReady(t, node, "drain: ")
 	healthcheck(t, node, 0)
 	healthcheck(t, node, 1, "-ready")
-	late := dial(t, node)
-	late.fence()
-	early.fence()
+	late := world.Dial(t, node)
+	late.Fence()
+	early.Fence()
 	if err := node.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	late.fence()
-	if err := harness.Until(patient(t), func() error {
+	late.Fence()
+	if err := harness.Until(world.Patient(t), func() error {
 		select {
 		case <-node.Exited():
 			return nil
@@ -145,9 +146,9 @@ func ignoreDone(err error) error {
 }
 
 // notReady waits until the node says that it is not, and gives that reason.
-func (w *world) notReady(t *testing.T, node *harness.Node, reason string) {
+func notReady(t *testing.T, node *harness.Node, reason string) {
 	t.Helper()
-	if err := harness.Until(patient(t), func() error {
+	if err := harness.Until(world.Patient(t), func() error {
 		code, status, err := statusOf(node.AdminHTTP("/readyz"))
 		if err != nil {
 			return err
@@ -181,13 +182,13 @@ func healthcheck(t *testing.T, node *harness.Node, status int, args ...string) s
 // The admin listener drains as well.
 func TestDrainByAdministrator(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "leaving", map[string]string{"EDGE_DRAIN_GRACE": "200ms", "EDGE_DRAIN_TIMEOUT": "1s"})
-	c := dial(t, node)
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "leaving", map[string]string{"EDGE_DRAIN_GRACE": "200ms", "EDGE_DRAIN_TIMEOUT": "1s"})
+	c := world.Dial(t, node)
 	if status, e, _ := fetch(t, "POST", node.AdminHTTP("/drain"), "", nil); status != http.StatusAccepted || !strings.Contains(string(e.Result), `"connections":1`) {
 		t.Errorf("status %d, %s", status, e.Result)
 	}
-	if code, reason := c.closed(); code != 1012 || !strings.HasPrefix(reason, "retry after ") {
+	if code, reason := c.Closed(); code != 1012 || !strings.HasPrefix(reason, "retry after ") {
 		t.Errorf("closed with %d %q", code, reason)
 	}
 	if err := node.Err(); err != nil {
@@ -205,20 +206,20 @@ func TestDrainWithoutNATS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := own(t, harness.NATSOptions{})
-			node := w.start(t, "leaving", map[string]string{"EDGE_DRAIN_TIMEOUT": "500ms"})
-			var clients []*client
+			w := world.Own(t, harness.NATSOptions{})
+			node := w.Start(t, "leaving", map[string]string{"EDGE_DRAIN_TIMEOUT": "500ms"})
+			var clients []*world.Client
 			for range 20 {
-				clients = append(clients, dial(t, node))
+				clients = append(clients, world.Dial(t, node))
 			}
-			if err := fail(w.nats.Servers[0]); err != nil {
+			if err := fail(w.NATS.Servers[0]); err != nil {
 				t.Fatal(err)
 			}
-			if err := node.Terminate(patient(t)); err != nil {
+			if err := node.Terminate(world.Patient(t)); err != nil {
 				t.Errorf("the node ends with %v", err)
 			}
 			for _, c := range clients {
-				if code, reason := c.closed(); code != 1012 || reason == "" {
+				if code, reason := c.Closed(); code != 1012 || reason == "" {
 					t.Errorf("closed with %d %q", code, reason)
 				}
 			}
