@@ -226,17 +226,54 @@ func TestCommandLineSign(t *testing.T) {
 	}
 }
 
+// listen runs `hydrant send` until it has printed so many messages that came,
+// and returns all that it printed.
+func listen(t *testing.T, messages int, args ...string) string {
+	t.Helper()
+	bin, err := harness.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &harness.Log{}
+	p, err := harness.StartProcess("send", bin.Hydrant, append([]string{"send", "-wait", "0"}, args...), nil, log, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	if err := harness.Until(world.Patient(t), func() error {
+		select {
+		case <-p.Exited():
+			t.Fatalf("hydrant send %v: %v\n%s", args, p.Err(), log.Since(0))
+		default:
+		}
+		if n := bytes.Count(log.Since(0), []byte("\n< ")); n < messages {
+			return fmt.Errorf("%d of %d messages came", n, messages)
+		}
+		return nil
+	}); err != nil {
+		t.Fatalf("hydrant send %v: %v\n%s", args, err, log.Since(0))
+	}
+	if err := p.Terminate(world.Patient(t)); err != nil {
+		t.Errorf("hydrant send %v: %v", args, err)
+	}
+	out := string(log.Since(0))
+	if n := strings.Count(out, "\n< "); n != messages {
+		t.Errorf("hydrant send %v: %d messages came, want %d\n%s", args, n, messages, out)
+	}
+	return out
+}
+
 // The example programs talk to each other, also with signatures.
 func TestCommandLineSend(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
 	echo := w.EchoService(t)
-	out := mustRun(t, "", nil, "send", "-url", w.Node(t, "a").URL("/"), "-to", echo+":/", "-count", "2", "-interval", "10ms", "-wait", "5s")
-	if strings.Count(out, "\n> ") != 2 || strings.Count(out, "\n< ") != 2 {
+	out := listen(t, 2, "-url", w.Node(t, "a").URL("/"), "-to", echo+":/", "-count", "2", "-interval", "10ms")
+	if strings.Count(out, "\n> ") != 2 {
 		t.Errorf("printed %s", out)
 	}
-	out = mustRun(t, "", nil, "send", "-url", w.Node(t, "signed").URL("/"), "-to", echo+":/", "-secret", world.SigningKey, "-wait", "5s")
-	if strings.Count(out, "\n< ") != 1 || strings.Contains(out, "error") {
+	out = listen(t, 1, "-url", w.Node(t, "signed").URL("/"), "-to", echo+":/", "-secret", world.SigningKey)
+	if strings.Contains(out, "error") {
 		t.Errorf("with a signature: printed %s", out)
 	}
 	if strings.Contains(out, world.SigningKey) {
@@ -259,7 +296,7 @@ func TestCommandLineResume(t *testing.T) {
 	if few := mustRun(t, "", []string{"NATS_URL=" + w.NATS.URL()}, "sessions", "-limit", "1"); !strings.Contains(few, "there may be more") {
 		t.Errorf("a list that was cut does not say so: %s", few)
 	}
-	out := mustRun(t, "", nil, "send", "-url", w.Node(t, "b").URL("/"), "-resume", c.ID, "-count", "0", "-wait", "5s")
+	out := listen(t, 5, "-url", w.Node(t, "b").URL("/"), "-resume", c.ID, "-count", "0")
 	if !strings.Contains(out, "resumed "+c.ID) {
 		t.Errorf("printed %s", out)
 	}
@@ -403,7 +440,11 @@ func TestDemoTakesItsNodesAlong(t *testing.T) {
 			}); err != nil {
 				t.Error(err)
 			}
-			<-demo.Exited()
+			select {
+			case <-demo.Exited():
+			case <-world.Patient(t).Done():
+				t.Errorf("the demo still runs: %s", demo.Log.Tail(4096))
+			}
 		})
 	}
 }
