@@ -265,7 +265,7 @@ const briefTTL = "5s"
 func TestSessionExpiry(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
-	node := w.Start(t, "brief sessions", map[string]string{"EDGE_SESSION_TTL": briefTTL})
+	node := w.Start(t, "brief sessions", map[string]string{"EDGE_SESSION_TTL": "10s"})
 	stays := world.Dial(t, node)
 	c := world.Dial(t, node)
 	c.Drop()

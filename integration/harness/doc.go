@@ -41,4 +41,4 @@ import "time"
 
 // Patience is how long a wait may take before its test gives up. It is a
 // safety net for a loaded machine and never a measurement.
-const Patience = 30 * time.Second * slowness
+const Patience = time.Minute * slowness

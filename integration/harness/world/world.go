@@ -142,7 +142,7 @@ var settings = map[string]map[string]string{
 	// Everything that a test wants to be shorter, smaller or known.
 	"tuned": {
 		"EDGE_REQUEST_TIMEOUT": "300ms",
-		"EDGE_PING_INTERVAL":   "2s", // in which a client answers, also where it does not run for a while
+		"EDGE_PING_INTERVAL":   "5s", // in which a client answers, also where it does not run for a while
 		"EDGE_TRUSTED_PROXIES": "127.0.0.0/8",
 		"EDGE_ALLOWED_ORIGINS": "https://app.example",
 	},
