@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hydrant/integration/harness"
 	"hydrant/integration/harness/world"
@@ -130,6 +132,42 @@ func TestSignatureSettings(t *testing.T) {
 		"bad value": {"EDGE_SIGNATURE": "sometimes"},
 	} {
 		refusesToStart(t, w, name, env)
+	}
+}
+
+// S25: where clients have to prove who they are and to sign what they send, neither
+// stands for the other.
+func TestTokenAndSignature(t *testing.T) {
+	t.Parallel()
+	const secret = "a-secret-for-tokens-of-the-tests-0123456789"
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := world.Shared(t)
+	node := w.Start(t, "tokens and signatures", map[string]string{"EDGE_AUTH": "jwt", "EDGE_AUTH_ALGORITHMS": "HS256", "EDGE_AUTH_KEY_FILE": file,
+		"EDGE_SIGNATURE": "required", "EDGE_SIGNATURE_KEYS": world.SigningKey})
+	s := w.Serve(t, world.Unique(t))
+	token := jwt(t, secret, object{"alg": "HS256", "typ": "JWT"}, object{"sub": "alice", "exp": time.Now().Add(time.Hour).Unix()})
+	proven := harness.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}}
+	canonical := fmt.Sprintf(`{"to":"%s:/","from":"client:/","mid":"m","timestamp":"2026-01-12T20:16:29.157Z","version":"UMF/1.4.6","body":1}`, s.Name)
+	unsigned := fmt.Sprintf(`{"to":"%s:/","frm":"client:/","mid":"m","ts":"2026-01-12T20:16:29.157Z","bdy":1`, s.Name)
+	signed := unsigned + `,"sig":"` + hydraSignature(world.SigningKey, canonical) + `"}`
+
+	if code := closeCode(t, connectPending(t, node, "", signed)); code != 4401 {
+		t.Errorf("with a signature alone: closed with %d, want 4401", code)
+	}
+	c := world.DialWith(t, node.URL("/"), proven)
+	c.Send(unsigned + "}")
+	c.WantErrorAndClose("Not a signed UMF message", "")
+	s.Empty()
+
+	c = world.DialWith(t, node.URL("/"), proven)
+	c.Send(signed)
+	request, m := s.Next()
+	world.Want(t, m, "mid", "m")
+	if got := request.Header.Get("Umf-Identity"); got != "alice" {
+		t.Errorf("Umf-Identity %q", got)
 	}
 }
 
