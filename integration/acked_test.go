@@ -8,7 +8,7 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// DESIGN §3.2: the chain, whatever way the messages come.
+// The chain, whatever way the messages come (I3).
 func TestAckedChain(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -50,7 +50,7 @@ func TestPlainSessionIsNotNumbered(t *testing.T) {
 	}
 }
 
-// DESIGN §3.2: at most win unconfirmed messages are on the way.
+// At most as many unconfirmed messages as the welcome's win are on the way.
 func TestAckedWindow(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -84,7 +84,7 @@ func TestAckedWindow(t *testing.T) {
 	c.Quiet()
 }
 
-// DESIGN §3.2 and R1: resume by sequence repeats nothing and loses nothing.
+// R1: a resume by sequence repeats nothing and loses nothing.
 func TestAckedResumeBySequence(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)

@@ -118,7 +118,7 @@ func TestMessagesBeforeAuthentication(t *testing.T) {
 	echo.Empty()
 }
 
-// DESIGN §8: resume needs the same identity.
+// S6: a resume needs the same identity.
 func TestResumeByAnotherIdentity(t *testing.T) {
 	t.Parallel()
 	w, node, s := authService(t)
@@ -162,7 +162,7 @@ func TestResumeByAnotherIdentity(t *testing.T) {
 	again.Fence()
 }
 
-// A service that does not answer lets nobody in.
+// S27: a service that does not answer lets no client in.
 func TestAuthenticationServiceIsAway(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
@@ -189,7 +189,8 @@ func jwt(t *testing.T, secret string, header, claims object) string {
 	return strings.Join(append(parts, base64.RawURLEncoding.EncodeToString(mac.Sum(nil))), ".")
 }
 
-// DESIGN §8: jwt, from every place that may carry it; S28: 4401 at expiry.
+// A token may come in a header, a subprotocol, a cookie or the query. S28: 4401 at
+// its expiry.
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	const secret = "a-secret-for-tokens-of-the-tests-0123456789"

@@ -47,7 +47,7 @@ func mustRun(t *testing.T, stdin string, env []string, args ...string) string {
 	return out
 }
 
-// Every variable of DESIGN §9 is explained.
+// Every variable is explained.
 func TestHelpConfig(t *testing.T) {
 	t.Parallel()
 	text := mustRun(t, "", nil, "help", "config")

@@ -33,7 +33,7 @@ func TestCluster(t *testing.T) {
 		next += count
 	}
 	exchange(t, 5)
-	for _, c := range clients { // DESIGN §2: 3 in a cluster, and nobody has said so
+	for _, c := range clients { // 3 in a cluster, though no setting says so
 		stream, err := w.JS.Stream(t.Context(), w.StreamOf(t, c.ID))
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ var (
 	nodePattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
-// HYDRA: the first message, byte for byte but for what is random.
+// Hydra: the first message, byte for byte but for what is random.
 func TestWelcome(t *testing.T) {
 	t.Parallel()
 	c := world.Dial(t, world.Shared(t).Node(t, "a"))
@@ -40,7 +40,7 @@ func TestWelcome(t *testing.T) {
 	}
 }
 
-// DESIGN §3.1: what a client that knows Hydrant finds in the welcome.
+// A client that knows Hydrant finds more in the welcome.
 func TestWelcomeExtras(t *testing.T) {
 	t.Parallel()
 	c := world.DialAcked(t, world.Shared(t).Node(t, "a"))
@@ -82,7 +82,7 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// HYDRA: any URL path connects, also one that HTTP knows.
+// Hydra: any URL path connects, also one that HTTP knows.
 func TestAnyPathConnects(t *testing.T) {
 	t.Parallel()
 	node := world.Shared(t).Node(t, "a")

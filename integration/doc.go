@@ -14,9 +14,11 @@
 //	deploy/         the files of deploy/ with the programs that read them
 //	e2e/            clients and services in Node (tag e2e)
 //
-// In this package: messages (connect, route, forward, request, router, http,
-// invalid, signature, access, abuse), then sessions (queue, resume, takeover,
-// acked, behind, storage), and the import rules of the whole module (deps).
+// In this package: messages (connect, route, forward, request, router, http, post,
+// invalid, signature, auth, access), sessions (queue, resume, takeover, acked,
+// behind), faults (crash, node, cluster, outage, disk, drain, memory, faults), the
+// command line (cli, log, doctor, settings), and the rules of the whole module:
+// imports (deps), libraries (versions), the table of faults (faults_table).
 //
 // # Invariants
 //

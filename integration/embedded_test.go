@@ -10,7 +10,7 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// A node with NATS in its own process is killed and started again: what waited
+// R47: a node with NATS in its own process is killed and started again: what waited
 // is there. A second one that is started in the same directory meanwhile, as
 // happens, says what is wrong and leaves the first one's store as it is.
 func TestEmbeddedNode(t *testing.T) {

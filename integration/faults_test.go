@@ -99,8 +99,7 @@ func TestControlWordsInBodies(t *testing.T) {
 	}
 }
 
-// FAILURES "bad input from NATS": what other NATS clients send to the node's
-// own subjects harms nobody.
+// R48: what other NATS clients send to the node's own subjects harms no client.
 func TestJunkOnTheNodesSubjects(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)

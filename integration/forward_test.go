@@ -22,7 +22,7 @@ func pairs(t *testing.T, test func(t *testing.T, from, to *world.Client)) {
 	}
 }
 
-// HYDRA: to hydra-router:/, fwd B@client:/.
+// Hydra: to hydra-router:/, fwd B@client:/.
 func TestForward(t *testing.T) {
 	t.Parallel()
 	pairs(t, func(t *testing.T, from, to *world.Client) {
@@ -39,7 +39,7 @@ func TestForward(t *testing.T) {
 	})
 }
 
-// HYDRA: to ID@client:/ without forward.
+// Hydra: to ID@client:/ without forward.
 func TestToClient(t *testing.T) {
 	t.Parallel()
 	pairs(t, func(t *testing.T, from, to *world.Client) {
@@ -85,7 +85,7 @@ func TestForwardKeepsOrder(t *testing.T) {
 	})
 }
 
-// HYDRA and DESIGN §4: nothing is stored for a session that does not exist.
+// Nothing is stored for a session that does not exist.
 func TestToUnknownClient(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -104,7 +104,7 @@ func TestToUnknownClient(t *testing.T) {
 	}
 }
 
-// HYDRA: to hydra-router:/queue, fwd svc:/ is queued for the service, which
+// Hydra: to hydra-router:/queue, fwd svc:/ is queued for the service, which
 // need not be running.
 func TestQueueForService(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,7 @@ func fetch(t *testing.T, method, url, body string, header http.Header) (int, env
 	return response.StatusCode, e, response.Header
 }
 
-// HYDRA: HTTP on the same port.
+// Hydra: HTTP on the same port.
 func TestHTTPRouterAPI(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)

@@ -26,7 +26,7 @@ func bystander(t *testing.T, node *harness.Node) *world.Client {
 	return c
 }
 
-// HYDRA: "error, close" for what is no message at all, and P24.
+// Hydra answers what is no message with an error, and closes. P24.
 func TestInvalidMessages(t *testing.T) {
 	t.Parallel()
 	node := world.Shared(t).Node(t, "a")
@@ -59,7 +59,7 @@ func TestInvalidMessages(t *testing.T) {
 	}
 }
 
-// HYDRA: the rows that end the whole router process there. P17, P22.
+// These messages end the whole process of Hydra Router. P17, P22.
 func TestMessagesThatKilledTheOriginal(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -137,7 +137,7 @@ func TestKeysThatAreThereTwice(t *testing.T) {
 	wrong.Empty()
 }
 
-// HYDRA: 1 MiB, then 1009.
+// Hydra: 1 MiB, then 1009.
 func TestMessageSize(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)

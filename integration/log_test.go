@@ -14,7 +14,7 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// Nobody reads what a node logs, and the pipe is full: the node serves its
+// R46: nothing reads what a node logs, and the pipe is full: the node serves its
 // clients, also after it has logged something about one. What it said is there
 // when somebody reads again.
 func TestLogIsNotRead(t *testing.T) {
@@ -66,7 +66,7 @@ func TestLogIsNotRead(t *testing.T) {
 	}
 }
 
-// Who reads the log ends before the node, as at Ctrl-C for `hydrant serve 2>&1 |
+// R46: the reader of the log ends before the node, as at Ctrl-C for `hydrant serve 2>&1 |
 // tee`: the node serves its clients, and drains when it is told to.
 func TestLogReaderEnds(t *testing.T) {
 	t.Parallel()

@@ -128,7 +128,7 @@ func pingsUntilTheEnd(c *harness.Raw) (pings int) {
 	}
 }
 
-// DESIGN §3.7: a client that answers pings and says nothing is alive; one that
+// R24: a client that answers pings and says nothing is alive; one that
 // reads and does not answer is not.
 func TestKeepalive(t *testing.T) {
 	t.Parallel()
@@ -146,8 +146,8 @@ func TestKeepalive(t *testing.T) {
 	alive.Fence()
 }
 
-// Node crash (DESIGN §5): the entry stays live, and the next resume finds
-// nobody to ask.
+// R1, R2: the entry of a node that crashed stays live, and the next resume finds
+// no node to ask.
 func TestResumeAfterACrash(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})

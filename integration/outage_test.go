@@ -248,7 +248,7 @@ func TestNodeCutOffFromNATS(t *testing.T) {
 	}
 }
 
-// I5: a node whose NATS is silent for a while, too briefly for it to notice,
+// R49, I5: a node whose NATS is silent for a while, too briefly for it to notice,
 // gets all that it missed at once: the request for a session, and what was
 // stored after the session had gone elsewhere. It writes none of that.
 func TestSessionsMoveWhileNATSIsSilent(t *testing.T) {

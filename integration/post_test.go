@@ -20,7 +20,7 @@ func postTo(t *testing.T, node *harness.Node, path, body string) (int, message) 
 	return status, m
 }
 
-// HYDRA: POST /v1/router/send, 200 with the mid.
+// Hydra: POST /v1/router/send, 200 with the mid.
 func TestPostSend(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -49,7 +49,7 @@ func TestPostSend(t *testing.T) {
 	}
 }
 
-// HYDRA: POST /v1/router/queue.
+// Hydra: POST /v1/router/queue.
 func TestPostQueue(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -76,7 +76,7 @@ func TestPostQueue(t *testing.T) {
 	}
 }
 
-// HYDRA: POST /v1/router/message waits for the answer of the service.
+// Hydra: POST /v1/router/message waits for the answer of the service.
 func TestPostMessage(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -101,7 +101,7 @@ func TestPostMessage(t *testing.T) {
 	}
 }
 
-// HYDRA: bad JSON or no to: 400. Nothing reaches NATS.
+// Hydra: bad JSON or no to: 400. Nothing reaches NATS.
 func TestPostInvalid(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)

@@ -11,8 +11,8 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// HYDRA: "B offline: queued, in order, the same form as above", by every way
-// that leads to a mailbox.
+// Hydra: what comes for a client that is away is queued, and comes in order and in
+// the same form, by every way that leads to a mailbox.
 func TestQueueInOrder(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -42,7 +42,7 @@ func TestQueueInOrder(t *testing.T) {
 	from.Quiet()
 }
 
-// HYDRA "Defects": a live message must not overtake the queue.
+// I2: a live message must not overtake the queue, as it does with Hydra.
 func TestLiveAfterQueued(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -82,7 +82,7 @@ func TestReconnectAndReconnection(t *testing.T) {
 	}
 }
 
-// HYDRA "Defects": 168 of 2,000 were lost on kill -9 of a client.
+// R25: Hydra lost 168 of 2,000 messages at the kill -9 of a client.
 func TestClientDyingInMidDelivery(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -110,7 +110,7 @@ func TestClientDyingInMidDelivery(t *testing.T) {
 	again.Quiet()
 }
 
-// R25 and HYDRA "Defects": 200 of 200 were lost to a client that stopped
+// R25: Hydra lost 200 of 200 messages to a client that stopped
 // reading and died.
 func TestClientThatStopsReadingAndDies(t *testing.T) {
 	t.Parallel()
@@ -129,7 +129,7 @@ func TestClientThatStopsReadingAndDies(t *testing.T) {
 	again.Quiet()
 }
 
-// R36 and HYDRA "Defects": a reply follows the client.
+// R36: a reply follows the client.
 func TestReplyAfterTheClientMoved(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -200,7 +200,7 @@ func TestSameMidTwice(t *testing.T) {
 	})
 }
 
-// DESIGN §2: what services can subscribe to.
+// Services can subscribe to what becomes of sessions.
 func TestSessionEvents(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})

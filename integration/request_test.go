@@ -14,7 +14,7 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// HYDRA "to svc:[GET]/p": reply to = frm and frm = to of the request, rmid.
+// Hydra, a request to svc:[GET]/p: reply to = frm and frm = to of the request, rmid.
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -61,7 +61,7 @@ func TestRequestToMethodHandler(t *testing.T) {
 	}
 }
 
-// HYDRA: service not running.
+// Hydra: service not running.
 func TestRequestToNobody(t *testing.T) {
 	t.Parallel()
 	c := world.Dial(t, world.Shared(t).Node(t, "a"))

@@ -20,7 +20,7 @@ import (
 // via is the address that a service answers to.
 func via(c *world.Client) string { return c.Router + "-" + c.ID + "@hydra-router:/" }
 
-// HYDRA "to svc:/path", short form: the bytes are the client's but for via.
+// Hydra, to svc:/path in the short form: the bytes are the client's but for via.
 func TestToServiceShortForm(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -47,7 +47,7 @@ func TestToServiceShortForm(t *testing.T) {
 	}
 }
 
-// wantEdgeHeaders checks DESIGN §2: how a service knows who really sent it
+// wantEdgeHeaders checks how a service knows who really sent it
 // (S14, S15), and that there is nothing else (S4).
 func wantEdgeHeaders(t *testing.T, c *world.Client, request *nats.Msg) {
 	t.Helper()
@@ -68,7 +68,7 @@ func wantEdgeHeaders(t *testing.T, c *world.Client, request *nats.Msg) {
 	}
 }
 
-// HYDRA: keys in this order, whatever form came in.
+// Hydra: keys in this order, whatever form came in.
 func TestToServiceLongForm(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -104,7 +104,7 @@ func TestToServiceFillsInWhatIsMissing(t *testing.T) {
 	}
 }
 
-// HYDRA: bodies of any kind are taken, unchanged.
+// Hydra: bodies of any kind are taken, unchanged.
 func TestBodiesOfAnyKind(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -117,7 +117,7 @@ func TestBodiesOfAnyKind(t *testing.T) {
 	}
 }
 
-// HYDRA: a frame whose opcode says binary is read as text.
+// Hydra: a frame whose opcode says binary is read as text.
 func TestBinaryFrame(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -129,7 +129,7 @@ func TestBinaryFrame(t *testing.T) {
 	world.Want(t, m, "mid", "bin", "bdy", "b")
 }
 
-// HYDRA and DESIGN §2: a plain Respond() in any language reaches the client,
+// A plain Respond() in any language reaches the client,
 // with the bytes that the service sent.
 func TestPlainRespond(t *testing.T) {
 	t.Parallel()
@@ -163,7 +163,7 @@ func TestReplyToTheMailboxHeader(t *testing.T) {
 	world.Want(t, c.Answer(mid), "bdy", "!")
 }
 
-// HYDRA: what the example service answers.
+// Hydra: what the example service answers.
 func TestEchoReply(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -185,7 +185,7 @@ func TestEchoReply(t *testing.T) {
 	}
 }
 
-// HYDRA: a service pushes to a via that it once got.
+// Hydra: a service pushes to a via that it once got.
 func TestPushToVia(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -208,7 +208,7 @@ func TestPushToVia(t *testing.T) {
 	}
 }
 
-// HYDRA "to S@svc:/".
+// Hydra, to one instance: S@svc:/.
 func TestToInstance(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -226,7 +226,7 @@ func TestToInstance(t *testing.T) {
 	group.Empty()
 }
 
-// HYDRA and R35: the text is the original's, the rmid is new.
+// R35: the text is Hydra's, the rmid is new.
 func TestNoInstances(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -236,7 +236,7 @@ func TestNoInstances(t *testing.T) {
 		m := c.Call(object{"to": name + ":/", "bdy": 1})
 		c.WantError(m, "No "+name+" instances available")
 		world.Want(t, m, "frm", c.Router+"@hydra-router:/")
-		if code, _ := m.At("bdy", "code").(string); code == "" { // DESIGN §3.5
+		if code, _ := m.At("bdy", "code").(string); code == "" { // which Hydra has not
 			t.Errorf("no code in %s", m.Raw)
 		}
 	}
@@ -272,7 +272,7 @@ func TestServiceThatLeaves(t *testing.T) {
 	c.WantError(c.Call(object{"to": name + ":/", "bdy": 2}), "No "+name+" instances available")
 }
 
-// HYDRA: what the original took for a random router or a glob.
+// Hydra: what the original took for a random router or a glob.
 func TestAddressesThatAreNone(t *testing.T) {
 	t.Parallel()
 	c := world.Dial(t, world.Shared(t).Node(t, "a"))

@@ -11,7 +11,7 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// HYDRA: typ ping.
+// Hydra: typ ping.
 func TestRouterPing(t *testing.T) {
 	t.Parallel()
 	c := world.Dial(t, world.Shared(t).Node(t, "a"))
@@ -28,7 +28,7 @@ func TestRouterPing(t *testing.T) {
 	}
 }
 
-// HYDRA: typ log has no answer.
+// Hydra: typ log has no answer.
 func TestRouterLog(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -46,7 +46,7 @@ func TestRouterLog(t *testing.T) {
 	}
 }
 
-// HYDRA: typ wsdir.loc.
+// Hydra: typ wsdir.loc.
 func TestRouterWhereIs(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -63,7 +63,7 @@ func TestRouterWhereIs(t *testing.T) {
 	}
 }
 
-// HYDRA: typ reconnect without an id, and a typ that is none.
+// Hydra: typ reconnect without an id, and a typ that is none.
 func TestRouterTypesThatAreWrong(t *testing.T) {
 	t.Parallel()
 	node := world.Shared(t).Node(t, "a")
@@ -80,7 +80,7 @@ func TestRouterTypesThatAreWrong(t *testing.T) {
 	}
 }
 
-// HYDRA "to hydra-router:[GET]/v1/router/…".
+// Hydra, requests to hydra-router:[GET]/v1/router/….
 func TestRouterAPIOverWebSocket(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -114,7 +114,7 @@ func TestRouterAPIOverWebSocket(t *testing.T) {
 
 func nonEmpty(body string) bool { return body != "" && body != "{}" && body != "null" }
 
-// HYDRA: paths that are none, and a longer path is another path.
+// Hydra: paths that are none, and a longer path is another path.
 func TestRouterAPIUnknownPaths(t *testing.T) {
 	t.Parallel()
 	c := world.Dial(t, world.Shared(t).Node(t, "a"))
@@ -123,7 +123,7 @@ func TestRouterAPIUnknownPaths(t *testing.T) {
 	}
 }
 
-// HYDRA: refresh answers; whether it does something is a matter of S18.
+// Hydra: refresh answers; whether it does something is a matter of S18.
 func TestRouterAPIRefreshAnswers(t *testing.T) {
 	t.Parallel()
 	c := world.Dial(t, world.Shared(t).Node(t, "a"))
@@ -147,7 +147,7 @@ func TestRouterAPIWithoutToken(t *testing.T) {
 	c.Fence()
 }
 
-// DESIGN §8: EDGE_ROUTER_API=admin closes the rest of it.
+// S18: EDGE_ROUTER_API=admin closes the rest of it.
 func TestRouterAPIClosed(t *testing.T) {
 	t.Parallel()
 	node := world.Shared(t).Node(t, "guarded")

@@ -7,7 +7,7 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// DESIGN §9: unknown EDGE_ variables and bad values stop the start, with one
+// Unknown EDGE_ variables and bad values stop the start, with one
 // line each; S23: without the value of a secret.
 func TestSettingsThatStopTheStart(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,8 @@ func hydraSignature(key, canonical string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// HYDRA "Signed messages", rules 2 to 6, as a client writes them.
+// Hydra: keys in any order and either form, numbers and text in any spelling; what
+// is signed is the canonical text of the long form.
 func TestSignedMessageIsForwarded(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -43,6 +44,7 @@ func TestSignedMessageIsForwarded(t *testing.T) {
 	}
 }
 
+// S10: a signature is missing, empty, or under another name.
 func TestUnsignedMessageIsRefused(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -63,6 +65,7 @@ func TestUnsignedMessageIsRefused(t *testing.T) {
 	}
 }
 
+// S11: a signature of something else, or with another key.
 func TestWronglySignedMessageIsRefused(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -98,7 +101,8 @@ func TestWronglySignedMessageIsRefused(t *testing.T) {
 	s.Empty()
 }
 
-// HYDRA rule 3.
+// Hydra: the canonical text has the timestamp, so that a message without one
+// cannot verify.
 func TestSignedWithoutTimestampNeverVerifies(t *testing.T) {
 	t.Parallel()
 	c := world.Dial(t, world.Shared(t).Node(t, "signed"))
@@ -107,8 +111,8 @@ func TestSignedWithoutTimestampNeverVerifies(t *testing.T) {
 	c.WantErrorAndClose("Invalid signed UMF message", "")
 }
 
-// DESIGN §7: the secret that the original's examples print, and none at all.
-// S23: and no secret in what the node prints.
+// Keys come from a file, too; without any the node does not start. S23: no secret
+// is in what it prints.
 func TestSignatureSettings(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)

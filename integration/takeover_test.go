@@ -10,7 +10,7 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// R30 and HYDRA "Defects": a reconnect before the old socket is noticed left
+// R30: with Hydra, a reconnect before the end of the old socket is noticed leaves
 // the new one deaf for ever.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
@@ -72,7 +72,7 @@ func TestTakeoverFromAHangingSocket(t *testing.T) {
 	}
 }
 
-// S6, S7 and HYDRA "Defects": a stranger could take any session or silence it.
+// S6, S7: with Hydra, a stranger can take any session, or silence it.
 func TestStrangerClaimsAnAckedSession(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -113,7 +113,7 @@ func firstPrev(t *testing.T, messages []message) (*testing.T, uint64, []message)
 	return t, messages[0].Prev(), messages
 }
 
-// DESIGN §8: EDGE_RESUME=token asks old clients, too.
+// S6: EDGE_RESUME=token asks old clients, too.
 func TestStrangerClaimsAPlainSessionWhereATokenIsAsked(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -164,7 +164,7 @@ func TestGuessingSessions(t *testing.T) {
 	owner.Resume(node).Fence()
 }
 
-// DESIGN §5 "Resume": a session that there is not.
+// R31: a session that there is not.
 func TestResumeOfNothing(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)

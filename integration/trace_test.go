@@ -205,7 +205,7 @@ func TestTraceOfAMessage(t *testing.T) {
 }
 
 // Without the variables there is nothing: no header towards the service, and
-// what a client writes does not get into one (FAILURES S4).
+// what a client writes does not get into one (S4).
 func TestTraceOff(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)

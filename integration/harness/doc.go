@@ -5,7 +5,7 @@
 // a faulty network, and watches every subject.
 //
 // Nothing here imports the packages under test: what a message means is
-// decided by this package's own small reading of HYDRA.md, so that a mistake
+// decided by this package's own small reading of the protocol, so that a mistake
 // in umf cannot hide itself.
 //
 // # Waiting
