@@ -43,6 +43,7 @@ const (
 	edgeStats     = "hydrant/edge/internal/stats"
 	edgeAccess    = "hydrant/edge/internal/access"
 	edgeOwnership = "hydrant/edge/internal/ownership"
+	edgeTakeover  = "hydrant/edge/internal/takeover"
 	edgeEgress    = "hydrant/edge/internal/egress"
 	edgeShard     = "hydrant/edge/internal/shard"
 	edgeAPI       = "hydrant/edge/internal/api"
@@ -59,6 +60,9 @@ var everyTest = []string{"go.uber.org/goleak", "pgregory.net/rapid"}
 // besideBus is for the tests of a part of bus: a real server, and the other
 // parts, to see from their side what this one did.
 var besideBus = []string{natsServer, natsClient, umfFormat, "hydrant/bus/...", otelLib, envconfigLib}
+
+// besideEdge is for the tests of a part of the edge that speaks to NATS.
+var besideEdge = []string{busEmbedded, busKit, natsServer, "hydrant/integration/harness/..."}
 
 // impure is what a package that only decides leaves to those that perform.
 var impure = []string{"net", "net/...", "os", "os/...", "io/...", "sync/atomic", "context", "log", "log/...",
@@ -84,8 +88,8 @@ var layers = []layer{
 	},
 	{
 		path:  busServers,
-		allow: []string{natsClient, natsServer},
-		why:   "the servers of bus's tests have nothing of Hydrant in them",
+		allow: []string{busScheme, busEmbedded, natsClient, natsServer},
+		why:   "bus's tests start their servers with it, and so it has none of what they test",
 	},
 	{
 		path:  busTrace,
@@ -137,13 +141,20 @@ var layers = []layer{
 		why:    "ownership decides who has a session, purely; the shard asks NATS for it",
 	},
 	{
+		path:  edgeTakeover,
+		allow: []string{busScheme, edgeOwnership, natsClient},
+		why:   "takeover is what nodes say to each other of a session; ownership decides, and the shard acts",
+	},
+	{
 		path:  edgeProtocol,
 		allow: []string{umfFormat},
+		tests: []string{edgeWire},
 		why:   "protocol is what a node says to clients and reads from them, without doing anything about it",
 	},
 	{
 		path:  edgeConfig,
 		allow: []string{busKit, busScheme, envconfigLib},
+		tests: []string{natsClient},
 		names: map[string][]string{busKit: {"Config"}},
 		until: map[string][]string{busScheme: {busKit}},
 		why:   "settings are read, checked and described, and nothing is started with them",
@@ -157,31 +168,32 @@ var layers = []layer{
 	{
 		path:  edgeAccess,
 		allow: []string{umfFormat, edgeConfig, edgeProtocol, edgeWire, busScheme, jwtLib, jwtKeysLib, rateLib},
+		tests: []string{"hydrant/integration/harness/..."},
 		names: map[string][]string{edgeWire: {"AddressKey"}},
 		why:   "access says who may; it neither knows sockets nor asks NATS",
 	},
 	{
 		path:  edgeEgress,
 		allow: []string{busScheme, busStore, edgeStats, busTrace, natsClient, otelLib},
-		tests: []string{busEmbedded, busKit, busJet, natsServer},
+		tests: besideEdge,
 		why:   "egress carries what a loop has to say to NATS, and knows neither clients nor sessions",
 	},
 	{
 		path: edgeShard,
-		allow: []string{edgeSession, edgeOwnership, edgeProtocol, edgeStats, edgeAccess, edgeConfig, edgeEgress, edgeWire, busScheme, busStore, busTrace, umfFormat,
+		allow: []string{edgeSession, edgeOwnership, edgeTakeover, edgeProtocol, edgeStats, edgeAccess, edgeConfig, edgeEgress, edgeWire, busScheme, busStore, busTrace, umfFormat,
 			natsClient, otelLib, rateLib},
-		tests: []string{busEmbedded, busKit, natsServer},
+		tests: besideEdge,
 		why:   "a shard owns its clients and sessions; its node hands over all else, and the store only as types and what egress carries out",
 	},
 	{
 		path:  edgeAPI,
 		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgeStats, busStore, busDiscovery, busScheme, umfFormat, natsClient, prometheusLib, rateLib},
-		tests: []string{busEmbedded, busKit, natsServer},
+		tests: besideEdge,
 		why:   "HTTP and the router's API reach a shard only through what the node hands them",
 	},
 	{
 		path: edgeNode,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeAccess, edgeOwnership, edgeEgress, edgeShard, edgeAPI,
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeAccess, edgeOwnership, edgeTakeover, edgeEgress, edgeShard, edgeAPI,
 			edgeSession, edgeWire, natsClient, prometheusLib, otelLib, rateLib},
 		tests: []string{busEmbedded, natsServer, "hydrant/integration/harness/...", "github.com/prometheus/client_model/go", jwtLib, envconfigLib},
 		until: map[string][]string{edgeConfig: {envconfigLib}, edgeAccess: {jwtLib, jwtKeysLib}},
@@ -189,7 +201,7 @@ var layers = []layer{
 	},
 	{
 		path:  edgeCommand,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, edgeNode, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, edgeNode, edgeConfig, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
 		why:   "the binary is subcommands and wiring only",
 	},
 	{
@@ -242,6 +254,7 @@ var never = []arrow{
 	{from: edgeSession, to: outside, why: "the session is tested by transcripts alone"},
 	{from: edgeOwnership, to: ours, except: []string{busScheme}, why: "its model is tested without NATS"},
 	{from: edgeOwnership, to: outside, why: "its model is tested without NATS"},
+	{from: edgeTakeover, to: ours, except: []string{busScheme, edgeOwnership}, why: "words between nodes, whoever has the session"},
 	{from: edgeShard, to: edgeNode, why: "the node makes its shards; a shard has only what it was handed"},
 	{from: edgeShard, to: edgeAPI, why: "who asks over HTTP comes through the node"},
 	{from: edgeAPI, to: edgeShard, why: "a handler's goroutine must not touch what a loop owns"},
