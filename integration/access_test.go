@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // hostileNames are what a subject must never be made of.
@@ -22,10 +23,10 @@ var hostileNames = []string{
 // names could make.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "a")
+	w := world.Shared(t)
+	node := w.Node(t, "a")
 	bystander(t, node)
-	streams, err := w.nats.Streams(t.Context(), w.nc)
+	streams, err := w.NATS.Streams(t.Context(), w.Conn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,14 +47,14 @@ func TestHostileNames(t *testing.T) {
 			{"to": "hydra-router:[GET]/v1/router/" + name},
 			{"to": "hydra-router:[GET]/v1/router/refresh/" + name},
 		} {
-			c := dial(t, node)
+			c := world.Dial(t, node)
 			if _, ok := sent["bdy"]; !ok {
 				sent["bdy"] = 1
 			}
-			mid := c.send(sent)
+			mid := c.Send(sent)
 			// Every one of them is answered: with an error, or with a fresh
 			// session; some end the connection.
-			answer := c.next()
+			answer := c.Next()
 			if answer.Error() == "" && answer.Rmid() != mid && answer.Type() != "connection" {
 				t.Errorf("%.200v is answered with %.300s", sent, answer.Raw)
 			}
@@ -63,17 +64,17 @@ func TestHostileNames(t *testing.T) {
 			c.Drop()
 		}
 	}
-	after, err := w.nats.Streams(t.Context(), w.nc)
+	after, err := w.NATS.Streams(t.Context(), w.Conn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(streams) != fmt.Sprint(after) {
 		t.Errorf("streams were %v and are %v", streams, after)
 	}
-	if err := w.nats.Watch.Fence(patient(t), w.nc); err != nil {
+	if err := w.NATS.Watch.Fence(world.Patient(t), w.Conn); err != nil {
 		t.Fatal(err)
 	}
-	if bad := w.nats.Watch.Violations(); len(bad) > 0 {
+	if bad := w.NATS.Watch.Violations(); len(bad) > 0 {
 		t.Errorf("messages outside the scheme, on %.300q", bad)
 	}
 }
@@ -81,20 +82,20 @@ func TestHostileNames(t *testing.T) {
 // S3: hostile mids do not get into a subject either.
 func TestHostileMids(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "a")), w.serve(t, unique(t))
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
 	for _, mid := range []string{"a.b", "*", ">", "a b", "\r\nPUB x 0\r\n\r\n", "\x00", "é", "x", "m.", strings.Repeat("y", 64), strings.Repeat("y", 65)} {
-		c.send(object{"to": s.name + ":/", "mid": mid, "bdy": 1})
-		request, m := s.next()
-		want(t, m, "mid", mid)
-		s.respond(request, object{"to": m.Via(), "frm": "i@" + s.name + ":/", "mid": "a", "rmid": mid, "bdy": "yes"})
-		want(t, c.answer(mid), "bdy", "yes")
-		want(t, c.call(object{"to": "nosuch:/", "mid": mid, "bdy": 1}), "frm", c.Router+"@hydra-router:/")
+		c.Send(object{"to": s.Name + ":/", "mid": mid, "bdy": 1})
+		request, m := s.Next()
+		world.Want(t, m, "mid", mid)
+		s.Respond(request, object{"to": m.Via(), "frm": "i@" + s.Name + ":/", "mid": "a", "rmid": mid, "bdy": "yes"})
+		world.Want(t, c.Answer(mid), "bdy", "yes")
+		world.Want(t, c.Call(object{"to": "nosuch:/", "mid": mid, "bdy": 1}), "frm", c.Router+"@hydra-router:/")
 	}
 	// Too long for a subject: refused with an error, or taken, but not lost.
 	mid := strings.Repeat("z", 5000)
-	c.send(object{"to": "nosuch:/", "mid": mid, "bdy": 1})
-	if m := c.next(); m.Error() == "" {
+	c.Send(object{"to": "nosuch:/", "mid": mid, "bdy": 1})
+	if m := c.Next(); m.Error() == "" {
 		t.Errorf("answer %.300s", m.Raw)
 	}
 }
@@ -102,14 +103,14 @@ func TestHostileMids(t *testing.T) {
 // S4: neither the handshake nor a message can add a NATS header.
 func TestHeadersDoNotReachNATS(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	s := w.serve(t, unique(t))
-	c := dialWith(t, w.node(t, "a").URL("/"), harness.DialOptions{Header: http.Header{
+	w := world.Shared(t)
+	s := w.Serve(t, world.Unique(t))
+	c := world.DialWith(t, w.Node(t, "a").URL("/"), harness.DialOptions{Header: http.Header{
 		"Umf-Identity": {"admin"}, "Umf-Session": {"x"}, "Nats-Msg-Id": {"x"}, "Nats-Ttl": {"1s"}, "Umf-Mark": {"1"},
 	}})
-	c.send(object{"to": s.name + ":/", "bdy": 1, "ttl": 60, "aut": "x\r\nUmf-Identity: admin",
+	c.Send(object{"to": s.Name + ":/", "bdy": 1, "ttl": 60, "aut": "x\r\nUmf-Identity: admin",
 		"hdr": object{"Umf-Identity": "admin", "Nats-Msg-Id": "x", "Umf-Session": "x", "Nats-Rollup": "all", "a\r\nUmf-Identity": "admin"}})
-	request, _ := s.next()
+	request, _ := s.Next()
 	wantEdgeHeaders(t, c, request)
 }
 
@@ -117,27 +118,27 @@ func TestHeadersDoNotReachNATS(t *testing.T) {
 // via, which are the edge's.
 func TestSpoofedSender(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	s := w.serve(t, unique(t))
-	c, victim := dial(t, w.node(t, "a")), dial(t, w.node(t, "a"))
-	mid := c.send(object{"to": s.name + ":/", "frm": victim.Address(), "via": via(victim), "bdy": 1})
-	request, m := s.next()
+	w := world.Shared(t)
+	s := w.Serve(t, world.Unique(t))
+	c, victim := world.Dial(t, w.Node(t, "a")), world.Dial(t, w.Node(t, "a"))
+	mid := c.Send(object{"to": s.Name + ":/", "frm": victim.Address(), "via": via(victim), "bdy": 1})
+	request, m := s.Next()
 	wantEdgeHeaders(t, c, request)
-	want(t, m, "via", via(c))
-	s.respond(request, object{"to": m.Via(), "frm": "i@" + s.name + ":/", "mid": "a", "rmid": mid, "bdy": "for the sender"})
-	want(t, c.answer(mid), "bdy", "for the sender")
+	world.Want(t, m, "via", via(c))
+	s.Respond(request, object{"to": m.Via(), "frm": "i@" + s.Name + ":/", "mid": "a", "rmid": mid, "bdy": "for the sender"})
+	world.Want(t, c.Answer(mid), "bdy", "for the sender")
 
 	// Between clients, too (I8: the victim's own answers are its own).
-	c.send(object{"to": "hydra-router:/", "fwd": victim.Address(), "frm": "root@admin:/", "via": "x-y@hydra-router:/", "bdy": 1})
-	want(t, victim.next(), "via", c.Router+"@hydra-router:/")
-	victim.quiet()
+	c.Send(object{"to": "hydra-router:/", "fwd": victim.Address(), "frm": "root@admin:/", "via": "x-y@hydra-router:/", "bdy": 1})
+	world.Want(t, victim.Next(), "via", c.Router+"@hydra-router:/")
+	victim.Quiet()
 }
 
 // S21: one bounded line each.
 func TestLogLines(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.start(t, "log lines", map[string]string{"EDGE_LOG_LEVEL": "debug"})
+	w := world.Shared(t)
+	node := w.Start(t, "log lines", map[string]string{"EDGE_LOG_LEVEL": "debug"})
 	mark := node.Log.Mark()
 	const forged = "FORGED-LINE"
 	evil := "x\n" + forged + " a\r\n" + forged + " b\x1b[31m" + "\u2028" + forged + strings.Repeat("y", 200_000)
@@ -148,10 +149,10 @@ func TestLogLines(t *testing.T) {
 		object{"to": "hydra-router:/", "typ": "reconnect", "bdy": object{"id": evil}},
 		evil,
 	} {
-		c := dialWith(t, node.URL("/"+strings.Repeat("p", 2000)), harness.DialOptions{Header: http.Header{"User-Agent": {strings.Repeat("u", 3000)}}})
-		c.send(sent)
-		if err := c.Send(object{"to": "hydra-router:/", "frm": "c", "mid": "f", "typ": "ping", "bdy": 1}); err == nil {
-			_, _ = c.Find(t.Context(), func(m message) bool { return m.Rmid() == "f" }) // or the end
+		c := world.DialWith(t, node.URL("/"+strings.Repeat("p", 2000)), harness.DialOptions{Header: http.Header{"User-Agent": {strings.Repeat("u", 3000)}}})
+		c.Send(sent)
+		if err := c.Client.Send(object{"to": "hydra-router:/", "frm": "c", "mid": "f", "typ": "ping", "bdy": 1}); err == nil {
+			_, _ = c.Client.Find(t.Context(), func(m message) bool { return m.Rmid() == "f" }) // or the end
 		}
 	}
 	page, err := harness.Get(node.AdminHTTP("/v1/router/log"))

@@ -6,15 +6,16 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // What changes something on the admin listener wants the right method, the
 // token where there is one, and no browser where there is none.
 func TestAdminChangesAreGuarded(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	a, administered := w.node(t, "a"), w.node(t, "administered") // which has a token
-	bearer := "Bearer " + adminToken
+	w := world.Shared(t)
+	a, administered := w.Node(t, "a"), w.Node(t, "administered") // which has a token
+	bearer := "Bearer " + world.AdminToken
 	for _, test := range []struct {
 		node   *harness.Node
 		method string
@@ -51,8 +52,8 @@ func TestAdminChangesAreGuarded(t *testing.T) {
 // The log level changes while the node runs.
 func TestLogLevel(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "quiet", map[string]string{"EDGE_LOG_LEVEL": "warn"})
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "quiet", map[string]string{"EDGE_LOG_LEVEL": "warn"})
 	level := func(method, body string, status int, want string) {
 		t.Helper()
 		got, e, _ := fetch(t, method, node.AdminHTTP("/loglevel"), body, nil)
@@ -67,7 +68,7 @@ func TestLogLevel(t *testing.T) {
 	level("PUT", "info", http.StatusOK, `"info"`)
 	level("GET", "", http.StatusOK, `"info"`)
 	mark := node.Log.Mark()
-	if err := node.Terminate(patient(t)); err != nil {
+	if err := node.Terminate(world.Patient(t)); err != nil {
 		t.Error(err)
 	}
 	if said := string(node.Log.Since(mark)); !strings.Contains(said, "draining") {
@@ -78,14 +79,14 @@ func TestLogLevel(t *testing.T) {
 // Clients learn which part is missing, and only administrators why.
 func TestReasonsAreForAdministrators(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "node", nil)
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "node", nil)
 	if out := healthcheck(t, node, 0, "-ready"); out != "ok\n" {
 		t.Errorf("healthcheck says %q", out)
 	}
-	server := w.nats.Servers[0]
+	server := w.NATS.Servers[0]
 	server.Kill()
-	w.notReady(t, node, "nats: not connected")
+	notReady(t, node, "nats: not connected")
 	for _, path := range []string{"/readyz", "/v1/router/health"} {
 		_, status, err := statusOf(node.HTTP(path))
 		if err != nil || !strings.Contains(status, `"nats"`) || strings.Contains(status, "connected") {

@@ -7,26 +7,27 @@ import (
 	"time"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // Connections of a node with a maximal age end, each at an age of its own, and
 // their sessions go on elsewhere with everything that was sent meanwhile.
 func TestMaxConnectionAge(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
+	w := world.Own(t, harness.NATSOptions{})
 	const age = 2 * time.Second
-	aging := w.start(t, "aging", map[string]string{"EDGE_MAX_CONNECTION_AGE": age.String()})
-	other := w.start(t, "other", nil)
-	stays := dial(t, other)
-	clients := make([]*client, 60)
+	aging := w.Start(t, "aging", map[string]string{"EDGE_MAX_CONNECTION_AGE": age.String()})
+	other := w.Start(t, "other", nil)
+	stays := world.Dial(t, other)
+	clients := make([]*world.Client, 60)
 	lives := make([]time.Duration, len(clients))
 	var group sync.WaitGroup
 	for i := range clients {
 		started := time.Now()
-		c := dial(t, aging)
+		c := world.Dial(t, aging)
 		clients[i] = c
 		group.Go(func() {
-			code, reason, err := c.Closed(t.Context())
+			code, reason, err := c.Client.Closed(t.Context())
 			lives[i] = time.Since(started)
 			if err != nil || code != 1012 || !strings.HasPrefix(reason, "retry after ") {
 				t.Errorf("closed with %d %q, %v", code, reason, err)
@@ -35,7 +36,7 @@ func TestMaxConnectionAge(t *testing.T) {
 	}
 	const each = 3
 	for _, c := range clients {
-		w.pushNumbers(t, c.ID, 0, each)
+		w.PushNumbers(t, c.ID, 0, each)
 	}
 	group.Wait()
 	shortest, longest := lives[0], lives[0]
@@ -46,18 +47,18 @@ func TestMaxConnectionAge(t *testing.T) {
 		t.Errorf("connections lived from %v to %v, want %v and a tenth more or less", shortest, longest, age)
 	}
 	for _, c := range clients {
-		w.pushNumbers(t, c.ID, each, 2*each)
+		w.PushNumbers(t, c.ID, each, 2*each)
 		seen := len(c.Inbox())
-		again := c.resume(other)
+		again := c.Resume(other)
 		for seen < 2*each {
-			seen = again.wantContinuation(seen, 1)
+			seen = again.WantContinuation(seen, 1)
 		}
 		again.Drop()
 	}
 	if err := aging.Ready(); err != nil {
 		t.Error(err)
 	}
-	stays.fence() // ages are off
+	stays.Fence() // ages are off
 	metric := metrics(t, aging)
 	if n := metric["hydrant_retired_total"]; n < float64(len(clients)) {
 		t.Errorf("hydrant_retired_total %v, want %d", n, len(clients))

@@ -15,15 +15,16 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // authService is a world of its own with a node that asks a service who its
 // clients are; the test is that service.
-func authService(t *testing.T) (*world, *harness.Node, *service) {
+func authService(t *testing.T) (*world.World, *harness.Node, *world.Service) {
 	t.Helper()
-	w := own(t, harness.NATSOptions{})
-	s := w.serve(t, "auth-svcs")
-	return w, w.start(t, "asks", map[string]string{"EDGE_AUTH": "service", "EDGE_HANDSHAKE_TIMEOUT": "30s"}), s
+	w := world.Own(t, harness.NATSOptions{})
+	s := w.Serve(t, "auth-svcs")
+	return w, w.Start(t, "asks", map[string]string{"EDGE_AUTH": "service", "EDGE_HANDSHAKE_TIMEOUT": "30s"}), s
 }
 
 // connectPending connects without waiting for a welcome, and sends messages at
@@ -66,9 +67,9 @@ func nextText(t *testing.T, raw *harness.Raw) message {
 	}
 }
 
-func answerAuth(t *testing.T, s *service, request *nats.Msg, verdict string) {
+func answerAuth(t *testing.T, s *world.Service, request *nats.Msg, verdict string) {
 	t.Helper()
-	s.respond(request, `{"to":"x:/","frm":"i@auth-svcs:/","mid":"a","bdy":`+verdict+`}`)
+	s.Respond(request, `{"to":"x:/","frm":"i@auth-svcs:/","mid":"a","bdy":`+verdict+`}`)
 }
 
 // R45: what comes before authentication has finished waits, and is processed
@@ -76,52 +77,52 @@ func answerAuth(t *testing.T, s *service, request *nats.Msg, verdict string) {
 func TestMessagesBeforeAuthentication(t *testing.T) {
 	t.Parallel()
 	w, node, s := authService(t)
-	echo := w.serve(t, unique(t))
+	echo := w.Serve(t, world.Unique(t))
 	early := func(mid string) string {
-		return `{"to":"` + echo.name + `:/","frm":"client:/","mid":"` + mid + `","bdy":1}`
+		return `{"to":"` + echo.Name + `:/","frm":"client:/","mid":"` + mid + `","bdy":1}`
 	}
 	raw := connectPending(t, node, harness.HeaderLines("Authorization", "Bearer good"), early("e1"), early("e2"))
-	request, asked := s.next()
+	request, asked := s.Next()
 	if token := asked.At("bdy", "token"); token != "good" {
 		t.Errorf("the service is asked about token %v", token)
 	}
-	echo.empty() // nothing goes on before the answer
+	echo.Empty() // nothing goes on before the answer
 	answerAuth(t, s, request, `{"identity":"alice","name":"Alice"}`)
 	welcome := nextText(t, raw)
 	if welcome.Type() != "connection" || welcome.At("bdy", "authResponse") == nil {
 		t.Errorf("welcome %s", welcome.Raw)
 	}
 	for _, mid := range []string{"e1", "e2"} {
-		request, m := echo.next()
-		want(t, m, "mid", mid)
+		request, m := echo.Next()
+		world.Want(t, m, "mid", mid)
 		if got := request.Header.Get("Umf-Identity"); got != "alice" {
 			t.Errorf("Umf-Identity %q", got)
 		}
 	}
 
 	refused := connectPending(t, node, harness.HeaderLines("Authorization", "Bearer bad"), early("e3"), `{"not":`, "\x00")
-	request, _ = s.next()
+	request, _ = s.Next()
 	answerAuth(t, s, request, `{"error":"who are you"}`)
 	if code := closeCode(t, refused); code != 4401 && code != 1008 { // the bad frame may end it first
 		t.Errorf("closed with %d, want 4401", code)
 	}
 	plain := connectPending(t, node, "", early("e4"))
-	request, _ = s.next()
+	request, _ = s.Next()
 	answerAuth(t, s, request, `{"error":"no token"}`)
 	if code := closeCode(t, plain); code != 4401 {
 		t.Errorf("closed with %d, want 4401", code)
 	}
-	if err := w.nc.Flush(); err != nil {
+	if err := w.Conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	echo.empty()
+	echo.Empty()
 }
 
-// DESIGN §8: resume needs the same identity.
+// S6: a resume needs the same identity.
 func TestResumeByAnotherIdentity(t *testing.T) {
 	t.Parallel()
 	w, node, s := authService(t)
-	connect := func(identity string) *client {
+	connect := func(identity string) *world.Client {
 		type dialed struct {
 			c   *harness.Client
 			err error
@@ -131,41 +132,41 @@ func TestResumeByAnotherIdentity(t *testing.T) {
 			c, err := harness.Dial(t.Context(), node.URL("/"), harness.DialOptions{})
 			done <- dialed{c, err}
 		}()
-		request, _ := s.next()
+		request, _ := s.Next()
 		answerAuth(t, s, request, `{"identity":"`+identity+`"}`)
 		d := <-done
 		if d.err != nil {
 			t.Fatal(d.err)
 		}
 		t.Cleanup(d.c.Drop)
-		return &client{Client: d.c, t: t}
+		return world.Wrap(t, d.c)
 	}
 	victim, stranger := connect("alice"), connect("mallory")
-	answer, err := stranger.Resume(t.Context(), "reconnect", object{"id": victim.ID, "token": victim.Token})
+	answer, err := stranger.Client.Resume(t.Context(), "reconnect", object{"id": victim.ID, "token": victim.Token})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if answer.At("bdy", "resumed") != false || answer.At("bdy", "why") != "identity" {
 		t.Errorf("answered with %s", answer.Raw)
 	}
-	w.pushNumbers(t, victim.ID, 0, 2)
-	victim.wantBodies(0, 2)
-	victim.fence()
+	w.PushNumbers(t, victim.ID, 0, 2)
+	victim.WantBodies(0, 2)
+	victim.Fence()
 	victim.Drop()
 	again := connect("alice")
-	answer, err = again.Resume(t.Context(), "reconnect", object{"id": victim.ID})
+	answer, err = again.Client.Resume(t.Context(), "reconnect", object{"id": victim.ID})
 	if err != nil {
 		t.Fatal(err)
 	}
-	victim.wantResumed(answer)
-	again.fence()
+	victim.WantResumed(answer)
+	again.Fence()
 }
 
-// A service that does not answer lets nobody in.
+// S27: a service that does not answer lets no client in.
 func TestAuthenticationServiceIsAway(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "asks", map[string]string{"EDGE_AUTH": "service"})
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "asks", map[string]string{"EDGE_AUTH": "service"})
 	if code := closeCode(t, connectPending(t, node, "")); code != 4401 && code != 1013 {
 		t.Errorf("closed with %d, want 4401 or 1013", code)
 	}
@@ -188,7 +189,8 @@ func jwt(t *testing.T, secret string, header, claims object) string {
 	return strings.Join(append(parts, base64.RawURLEncoding.EncodeToString(mac.Sum(nil))), ".")
 }
 
-// DESIGN §8: jwt, from every place that may carry it; S28: 4401 at expiry.
+// A token may come in a header, a subprotocol, a cookie or the query. S28: 4401 at
+// its expiry.
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	const secret = "a-secret-for-tokens-of-the-tests-0123456789"
@@ -196,25 +198,25 @@ func TestTokens(t *testing.T) {
 	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := shared(t)
-	node := w.start(t, "tokens", map[string]string{"EDGE_AUTH": "jwt", "EDGE_AUTH_ALGORITHMS": "HS256", "EDGE_AUTH_KEY_FILE": file})
+	w := world.Shared(t)
+	node := w.Start(t, "tokens", map[string]string{"EDGE_AUTH": "jwt", "EDGE_AUTH_ALGORITHMS": "HS256", "EDGE_AUTH_KEY_FILE": file})
 	header := object{"alg": "HS256", "typ": "JWT"}
 	later := time.Now().Add(time.Hour).Unix()
 	good := jwt(t, secret, header, object{"sub": "alice", "exp": later})
-	s := w.serve(t, unique(t))
+	s := w.Serve(t, world.Unique(t))
 	for name, o := range map[string]harness.DialOptions{
 		"header":      {Header: http.Header{"Authorization": {"Bearer " + good}}},
 		"subprotocol": {Protocols: []string{"umf.auth." + good}},
 		"cookie":      {Header: http.Header{"Cookie": {"access_token=" + good}}},
 	} {
-		c := dialWith(t, node.URL("/"), o)
-		c.send(object{"to": s.name + ":/", "bdy": name})
-		request, _ := s.next()
+		c := world.DialWith(t, node.URL("/"), o)
+		c.Send(object{"to": s.Name + ":/", "bdy": name})
+		request, _ := s.Next()
 		if got := request.Header.Get("Umf-Identity"); got != "alice" {
 			t.Errorf("%s: Umf-Identity %q", name, got)
 		}
 	}
-	dialWith(t, node.URL("/?access_token="+good), harness.DialOptions{}).fence()
+	world.DialWith(t, node.URL("/?access_token="+good), harness.DialOptions{}).Fence()
 
 	for name, bad := range map[string]string{
 		"none":            "",

@@ -12,16 +12,17 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // R26 and R24: a client that hardly reads costs bounded memory, disturbs
 // nobody, and gets everything in the end.
 func TestSlowClient(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
+	w := world.Own(t, harness.NATSOptions{})
 	// Segments of loopback are 64 KiB, so that a client that reads 1 KiB a second
 	// shows a sign of life once a minute.
-	node := w.start(t, "slow", map[string]string{"EDGE_QUEUE_LIMIT": "20000", "EDGE_WRITE_TIMEOUT": "10m", "EDGE_PING_INTERVAL": "10m"})
+	node := w.Start(t, "slow", map[string]string{"EDGE_QUEUE_LIMIT": "20000", "EDGE_WRITE_TIMEOUT": "10m", "EDGE_PING_INTERVAL": "10m"})
 	proxy, err := harness.NewProxy(node.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -30,16 +31,16 @@ func TestSlowClient(t *testing.T) {
 	total := scaled(3000, 10_000)
 	padding := strings.Repeat("p", 8<<10) // 24 MB or more, of which little is read
 	for name, acked := range map[string]bool{"plain": false, "acked": true} {
-		slow := dialWith(t, "ws://"+proxy.Addr()+"/", harness.DialOptions{Acked: acked, ReadBytes: 4096})
-		quick := dial(t, node)
+		slow := world.DialWith(t, "ws://"+proxy.Addr()+"/", harness.DialOptions{Acked: acked, ReadBytes: 4096})
+		quick := world.Dial(t, node)
 		proxy.Set(harness.Weather{Rate: 1 << 10})
 		before := residentBytes(t, node)
 		for i := range total {
-			m := pushed(slow.ID, "n"+strconv.Itoa(i), i)
+			m := world.Pushed(slow.ID, "n"+strconv.Itoa(i), i)
 			m["pad"] = padding
-			w.push(t, slow.ID, m)
+			w.Push(t, slow.ID, m)
 			if i%100 == 0 {
-				quick.fence() // I7
+				quick.Fence() // I7
 			}
 		}
 		if grown := residentBytes(t, node) - before; grown > 16<<20 {
@@ -47,8 +48,8 @@ func TestSlowClient(t *testing.T) {
 		}
 		proxy.Set(harness.Weather{})
 		for i := range total {
-			m := slow.next()
-			if bodyNumber(t, m) != i {
+			m := slow.Next()
+			if world.BodyNumber(t, m) != i {
 				t.Fatalf("%s: message %d is %.100s", name, i, m.Raw)
 			}
 			if acked && i%16 == 15 {
@@ -57,7 +58,7 @@ func TestSlowClient(t *testing.T) {
 				}
 			}
 		}
-		slow.fence()
+		slow.Fence()
 		slow.Drop()
 	}
 }
@@ -76,81 +77,81 @@ func residentBytes(t *testing.T, node *harness.Node) int64 {
 // nothing.
 func TestMailboxOverItsBound(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
+	w := world.Own(t, harness.NATSOptions{})
 	const limit = 20
-	node := w.start(t, "small queues", map[string]string{"EDGE_QUEUE_LIMIT": strconv.Itoa(limit)})
-	plain, acked, other := dial(t, node), dialAcked(t, node), dial(t, node)
-	w.pushNumbers(t, acked.ID, 0, 2)
-	w.pushNumbers(t, plain.ID, 0, 2)
-	messages := acked.wantBodies(0, 2)
-	plain.wantBodies(0, 2)
-	plain.fence()
+	node := w.Start(t, "small queues", map[string]string{"EDGE_QUEUE_LIMIT": strconv.Itoa(limit)})
+	plain, acked, other := world.Dial(t, node), world.DialAcked(t, node), world.Dial(t, node)
+	w.PushNumbers(t, acked.ID, 0, 2)
+	w.PushNumbers(t, plain.ID, 0, 2)
+	messages := acked.WantBodies(0, 2)
+	plain.WantBodies(0, 2)
+	plain.Fence()
 	acked.Drop()
 	plain.Drop()
-	w.pushNumbers(t, acked.ID, 2, 100)
-	w.pushNumbers(t, plain.ID, 2, 100)
-	w.pushNumbers(t, other.ID, 0, limit)
-	other.wantBodies(0, limit)
+	w.PushNumbers(t, acked.ID, 2, 100)
+	w.PushNumbers(t, plain.ID, 2, 100)
+	w.PushNumbers(t, other.ID, 0, limit)
+	other.WantBodies(0, limit)
 
-	again := acked.resumeAcked(node, messages[1].Seq())
-	first := again.next()
-	g := readGap(t, first)
+	again := acked.ResumeAcked(node, messages[1].Seq())
+	first := again.Next()
+	g := world.ReadGap(t, first)
 	if g.Why != "overflow" || first.Prev() != messages[1].Seq() || first.Seq() <= first.Prev() {
 		t.Errorf("gap %s", first.Raw)
 	}
 	// The queue holds its bound, and up to two more.
-	second := again.next()
-	from := bodyNumber(t, second)
+	second := again.Next()
+	from := world.BodyNumber(t, second)
 	if from > 100-limit || from < 100-limit-2 {
 		t.Errorf("the queue starts at message %d, want the last %d", from, limit)
 	}
-	wantChain(t, first.Seq(), append([]message{second}, again.wantBodies(from+1, 100)...))
-	again.quiet()
+	world.WantChain(t, first.Seq(), append([]message{second}, again.WantBodies(from+1, 100)...))
+	again.Quiet()
 
-	old := plain.resume(node)
-	seen := bodyNumber(t, old.next())
+	old := plain.Resume(node)
+	seen := world.BodyNumber(t, old.Next())
 	if seen > 100-limit || seen < 100-limit-2 {
 		t.Errorf("the queue of the old client starts at message %d", seen)
 	}
-	old.wantBodies(seen+1, 100)
-	old.quiet()
+	old.WantBodies(seen+1, 100)
+	old.Quiet()
 }
 
 // R18: a client that comes back again and again while its mailbox is full to
 // the bound. What each resume stores for its own purposes pushes nothing out.
 func TestFlappingWithAFullMailbox(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
+	w := world.Own(t, harness.NATSOptions{})
 	const limit, resumes = 160, 5
-	node := w.start(t, "full queue", map[string]string{"EDGE_QUEUE_LIMIT": strconv.Itoa(limit)})
-	c := dialAcked(t, node)
-	w.pushNumbers(t, c.ID, 0, 1)
-	seq := c.wantBodies(0, 1)[0].Seq()
+	node := w.Start(t, "full queue", map[string]string{"EDGE_QUEUE_LIMIT": strconv.Itoa(limit)})
+	c := world.DialAcked(t, node)
+	w.PushNumbers(t, c.ID, 0, 1)
+	seq := c.WantBodies(0, 1)[0].Seq()
 	c.Drop()
-	w.pushNumbers(t, c.ID, 1, 1+limit)
+	w.PushNumbers(t, c.ID, 1, 1+limit)
 	for range resumes {
-		c = c.resumeAcked(node, seq)
+		c = c.ResumeAcked(node, seq)
 		c.Drop()
 	}
-	wantChain(t, seq, c.resumeAcked(node, seq).wantBodies(1, 1+limit))
+	world.WantChain(t, seq, c.ResumeAcked(node, seq).WantBodies(1, 1+limit))
 }
 
 // R19: nats-server refuses the 1,001st consumer of a stream by default.
 func TestThousandSessionsBehind(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
+	w := world.Own(t, harness.NATSOptions{})
 	one := map[string]string{"EDGE_MAILBOX_STREAMS": "1"}
-	nodes := []*harness.Node{w.start(t, "crowd 1", one), w.start(t, "crowd 2", one)}
+	nodes := []*harness.Node{w.Start(t, "crowd 1", one), w.Start(t, "crowd 2", one)}
 	const each = 4
-	sessions := make([]*client, 1200)
+	sessions := make([]*world.Client, 1200)
 	for i := range sessions {
-		sessions[i] = dial(t, nodes[0])
+		sessions[i] = world.Dial(t, nodes[0])
 	}
 	for _, c := range sessions {
 		c.Drop()
 	}
 	for _, c := range sessions {
-		w.pushNumbers(t, c.ID, 0, each)
+		w.PushNumbers(t, c.ID, 0, each)
 	}
 	var group sync.WaitGroup
 	var failures sync.Map
@@ -217,43 +218,43 @@ func comeBack(ctx context.Context, node *harness.Node, sid string) (c *harness.C
 // R20: a message's ttl. The one behind it shows that it is not only late.
 func TestMessageTTL(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "ttl", nil)
-	from := dial(t, node)
-	for name, connect := range map[string]func(*testing.T, *harness.Node) *client{"plain": dial, "acked": dialAcked} {
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "ttl", nil)
+	from := world.Dial(t, node)
+	for name, connect := range map[string]func(*testing.T, *harness.Node) *world.Client{"plain": world.Dial, "acked": world.DialAcked} {
 		c := connect(t, node)
-		w.pushNumbers(t, c.ID, 0, 1)
-		first := c.wantBodies(0, 1)[0]
-		c.fence()
+		w.PushNumbers(t, c.ID, 0, 1)
+		first := c.WantBodies(0, 1)[0]
+		c.Fence()
 		c.Drop()
-		sent := w.subscribe(t, "mailbox", mailbox(c.ID), "")
-		from.send(object{"to": c.Address(), "ttl": 1, "bdy": "short"})
-		if request, _ := sent.next(); request.Header.Get("Nats-TTL") == "" {
+		sent := w.Subscribe(t, "mailbox", world.Mailbox(c.ID), "")
+		from.Send(object{"to": c.Address(), "ttl": 1, "bdy": "short"})
+		if request, _ := sent.Next(); request.Header.Get("Nats-TTL") == "" {
 			t.Errorf("%s: stored with the headers %v", name, request.Header)
 		}
-		w.pushWith(t, c.ID, pushed(c.ID, "short-2", "short"), nats.Header{"Nats-TTL": {"1s"}})
-		w.pushNumbers(t, c.ID, 1, 2)
-		w.stored(t, c.ID, 2) // both have expired
+		w.PushWith(t, c.ID, world.Pushed(c.ID, "short-2", "short"), nats.Header{"Nats-TTL": {"1s"}})
+		w.PushNumbers(t, c.ID, 1, 2)
+		w.Stored(t, c.ID, 2) // both have expired
 		if name == "plain" {
-			again := c.resume(node)
-			again.wantBodies(1, 2)
-			again.quiet()
+			again := c.Resume(node)
+			again.WantBodies(1, 2)
+			again.Quiet()
 			continue
 		}
-		again := c.resumeAcked(node, first.Seq())
-		m := again.next()
+		again := c.ResumeAcked(node, first.Seq())
+		m := again.Next()
 		if m.Type() == "gap" { // it may be said, and then it says so
-			if readGap(t, m).Why != "expired" {
+			if world.ReadGap(t, m).Why != "expired" {
 				t.Errorf("gap %s", m.Raw)
 			}
-			m = again.next()
+			m = again.Next()
 		}
 		if m.Body() != "1" {
 			t.Errorf("after what expired comes %s", m.Raw)
 		}
-		again.quiet()
+		again.Quiet()
 	}
-	from.quiet()
+	from.Quiet()
 }
 
 // briefTTL is short enough to be waited for, and long enough for a client to come
@@ -263,31 +264,31 @@ const briefTTL = "5s"
 // R20: a session's end. Its mailbox goes, its id means nothing any more.
 func TestSessionExpiry(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "brief sessions", map[string]string{"EDGE_SESSION_TTL": briefTTL})
-	stays := dial(t, node)
-	c := dial(t, node)
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "brief sessions", map[string]string{"EDGE_SESSION_TTL": "10s"})
+	stays := world.Dial(t, node)
+	c := world.Dial(t, node)
 	c.Drop()
-	if err := harness.Until(patient(t), func() error {
-		if entry, err := w.entry(t, c.ID); err == nil {
+	if err := harness.Until(world.Patient(t), func() error {
+		if entry, err := w.LookUp(t, c.ID); err == nil {
 			return fmt.Errorf("still there: %+v", entry)
 		}
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	_, answer := c.reconnect(node, harness.DialOptions{})
+	_, answer := c.Reconnect(node, harness.DialOptions{})
 	if answer.At("bdy", "resumed") != false || answer.At("bdy", "why") != "expired" {
 		t.Errorf("answered with %s", answer.Raw)
 	}
 	// A session that is connected for longer than the TTL is not touched by it.
-	stays.wantError(stays.call(object{"to": c.Address(), "bdy": 1}), "")
-	w.pushNumbers(t, stays.ID, 0, 1)
-	stays.wantBodies(0, 1)
+	stays.WantError(stays.Call(object{"to": c.Address(), "bdy": 1}), "")
+	w.PushNumbers(t, stays.ID, 0, 1)
+	stays.WantBodies(0, 1)
 	stays.Drop()
-	w.pushNumbers(t, stays.ID, 1, 2)
-	again := stays.resume(node)
-	again.find(func(m message) bool { return m.Body() == "1" })
+	w.PushNumbers(t, stays.ID, 1, 2)
+	again := stays.Resume(node)
+	again.Find(func(m message) bool { return m.Body() == "1" })
 }
 
 // R16: with a bound on the mailboxes together (EDGE_MAILBOX_MAX_BYTES) the store
@@ -295,14 +296,14 @@ func TestSessionExpiry(t *testing.T) {
 // on opening and resuming.
 func TestMailboxesOverTheirBytes(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "bounded store", map[string]string{"EDGE_MAILBOX_STREAMS": "1", "EDGE_MAILBOX_MAX_BYTES": "1MiB"})
-	quiet, loud := dialAcked(t, node), dial(t, node)
-	w.pushNumbers(t, quiet.ID, 0, 2)
-	seq := quiet.wantBodies(0, 2)[1].Seq()
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "bounded store", map[string]string{"EDGE_MAILBOX_STREAMS": "1", "EDGE_MAILBOX_MAX_BYTES": "1MiB"})
+	quiet, loud := world.DialAcked(t, node), world.Dial(t, node)
+	w.PushNumbers(t, quiet.ID, 0, 2)
+	seq := quiet.WantBodies(0, 2)[1].Seq()
 	quiet.Drop()
 	loud.Drop()
-	w.pushNumbers(t, quiet.ID, 2, 4) // which the noise pushes out
+	w.PushNumbers(t, quiet.ID, 2, 4) // which the noise pushes out
 	noise := make([]byte, 64<<10)    // which does not compress
 	random := harness.Rand(t.Name())
 	const count = 40
@@ -310,35 +311,35 @@ func TestMailboxesOverTheirBytes(t *testing.T) {
 		for j := range noise {
 			noise[j] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[random.IntN(64)]
 		}
-		m := pushed(loud.ID, "n"+strconv.Itoa(i), i)
+		m := world.Pushed(loud.ID, "n"+strconv.Itoa(i), i)
 		m["pad"] = string(noise)
-		w.push(t, loud.ID, m)
+		w.Push(t, loud.ID, m)
 	}
-	w.pushNumbers(t, quiet.ID, 4, 5)
+	w.PushNumbers(t, quiet.ID, 4, 5)
 
-	again := quiet.resumeAcked(node, seq)
-	told := again.next()
-	if g := readGap(t, told); g.Why != "overflow" || told.Prev() != seq {
+	again := quiet.ResumeAcked(node, seq)
+	told := again.Next()
+	if g := world.ReadGap(t, told); g.Why != "overflow" || told.Prev() != seq {
 		t.Errorf("gap %s", told.Raw)
 	}
-	wantChain(t, told.Seq(), again.wantBodies(4, 5))
-	old := loud.resume(node)
-	from := bodyNumber(t, old.next())
+	world.WantChain(t, told.Seq(), again.WantBodies(4, 5))
+	old := loud.Resume(node)
+	from := world.BodyNumber(t, old.Next())
 	if from == 0 || from > count-4 {
 		t.Errorf("the queue starts at message %d of %d", from, count)
 	}
-	old.wantBodies(from+1, count)
-	dial(t, node).fence()
+	old.WantBodies(from+1, count)
+	world.Dial(t, node).Fence()
 }
 
 // R16: the store takes no more. Senders are told; what was acknowledged stays.
 func TestStoreIsFull(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{MaxStore: 4 << 20})
-	node := w.start(t, "full store", map[string]string{"EDGE_MAILBOX_STREAMS": "1"})
-	from, to := dial(t, node), dial(t, node)
+	w := world.Own(t, harness.NATSOptions{MaxStore: 4 << 20})
+	node := w.Start(t, "full store", map[string]string{"EDGE_MAILBOX_STREAMS": "1"})
+	from, to := world.Dial(t, node), world.Dial(t, node)
 	to.Close()
-	w.parked(t, to.ID)
+	w.WaitParked(t, to.ID)
 	noise := make([]byte, 64<<10) // which does not compress
 	random := harness.Rand(t.Name())
 	accepted, refused := 0, 0
@@ -347,17 +348,17 @@ func TestStoreIsFull(t *testing.T) {
 			noise[i] = byte('0' + random.IntN(64))
 		}
 		text := strings.NewReplacer(`\`, "x", `"`, "x").Replace(string(noise))
-		mid := from.send(object{"to": to.Address(), "bdy": text})
-		from.fence()
+		mid := from.Send(object{"to": to.Address(), "bdy": text})
+		from.Fence()
 		// The answer, if there is one, may take until the store has answered.
-		if err := harness.Until(patient(t), func() error {
+		if err := harness.Until(world.Patient(t), func() error {
 			for _, m := range from.Inbox() {
 				if m.Rmid() == mid && m.Error() != "" {
 					refused++
 					return nil
 				}
 			}
-			return w.countStored(t, to.ID, accepted+1)
+			return w.CountStored(t, to.ID, accepted+1)
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -368,7 +369,7 @@ func TestStoreIsFull(t *testing.T) {
 	if refused == 0 {
 		t.Fatal("the store is never full")
 	}
-	if err := w.countStored(t, to.ID, accepted); err != nil { // what was accepted stays
+	if err := w.CountStored(t, to.ID, accepted); err != nil { // what was accepted stays
 		t.Error(err)
 	}
 	if _, err := os.FindProcess(node.PID()); err != nil {

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // hydrant runs a subcommand to its end and returns what it printed.
@@ -46,7 +47,7 @@ func mustRun(t *testing.T, stdin string, env []string, args ...string) string {
 	return out
 }
 
-// Every variable of DESIGN §9 is explained.
+// Every variable is explained.
 func TestHelpConfig(t *testing.T) {
 	t.Parallel()
 	text := mustRun(t, "", nil, "help", "config")
@@ -117,16 +118,16 @@ func TestHelpOfCommand(t *testing.T) {
 // and says so once.
 func TestEchoWaitsForNATS(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	w.nats.Servers[0].Kill()
-	echo, err := harness.StartEcho(w.nats.URL(), "patient")
+	w := world.Own(t, harness.NATSOptions{})
+	w.NATS.Servers[0].Kill()
+	echo, err := harness.StartEcho(w.NATS.URL(), "patient")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(echo.Kill)
 	says := func(line string) {
 		t.Helper()
-		if err := harness.Until(patient(t), func() error {
+		if err := harness.Until(world.Patient(t), func() error {
 			select {
 			case <-echo.Exited():
 				t.Fatalf("ended: %v\n%s", echo.Err(), echo.Log.Tail(4096))
@@ -140,23 +141,23 @@ func TestEchoWaitsForNATS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	says("connect to NATS at " + w.nats.URL() + ":")
+	says("connect to NATS at " + w.NATS.URL() + ":")
 	restart := func() {
 		t.Helper()
-		if err := w.nats.Servers[0].Start(); err != nil {
+		if err := w.NATS.Servers[0].Start(); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.nats.WaitReady(t.Context()); err != nil {
+		if err := w.NATS.WaitReady(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	restart()
 	says("patient answers on ")
-	w.nats.Servers[0].Kill()
+	w.NATS.Servers[0].Kill()
 	says("NATS connection lost; waiting for it")
 	restart()
 	says("NATS connection is back: ")
-	if err := echo.Terminate(patient(t)); err != nil {
+	if err := echo.Terminate(world.Patient(t)); err != nil {
 		t.Errorf("told to stop: %v", err)
 	}
 	if text := echo.Log.Since(0); bytes.Count(text, []byte("\n")) != 4 {
@@ -172,7 +173,7 @@ func TestEchoStopsWhileItWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(echo.Kill)
-	if err := harness.Until(patient(t), func() error {
+	if err := harness.Until(world.Patient(t), func() error {
 		if !bytes.Contains(echo.Log.Since(0), []byte("waiting for NATS")) {
 			return errNobody
 		}
@@ -180,7 +181,7 @@ func TestEchoStopsWhileItWaits(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := echo.Terminate(patient(t)); err != nil {
+	if err := echo.Terminate(world.Patient(t)); err != nil {
 		t.Errorf("told to stop: %v", err)
 	}
 	if text := echo.Log.Since(0); bytes.Contains(text, []byte("do-not-print-this")) {
@@ -218,27 +219,64 @@ func TestCommandLineKeepsSecrets(t *testing.T) {
 func TestCommandLineSign(t *testing.T) {
 	t.Parallel()
 	message := `{"to":"svc:/","frm":"client:/","mid":"m-1","ts":"2026-01-12T20:16:29.157Z","bdy":{"2":"b","1":"a"}}`
-	out := mustRun(t, message, []string{"UMF_SECRET=" + signingKey}, "sign")
+	out := mustRun(t, message, []string{"UMF_SECRET=" + world.SigningKey}, "sign")
 	canonical := `{"to":"svc:/","from":"client:/","mid":"m-1","timestamp":"2026-01-12T20:16:29.157Z","version":"UMF/1.4.6","body":{"1":"a","2":"b"}}`
-	if signature := hydraSignature(signingKey, canonical); !strings.Contains(out, signature) {
+	if signature := hydraSignature(world.SigningKey, canonical); !strings.Contains(out, signature) {
 		t.Errorf("printed %s, without the signature %s", out, signature)
 	}
+}
+
+// listen runs `hydrant send` until it has printed so many messages that came,
+// and returns all that it printed.
+func listen(t *testing.T, messages int, args ...string) string {
+	t.Helper()
+	bin, err := harness.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &harness.Log{}
+	p, err := harness.StartProcess("send", bin.Hydrant, append([]string{"send", "-wait", "0"}, args...), nil, log, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	if err := harness.Until(world.Patient(t), func() error {
+		select {
+		case <-p.Exited():
+			t.Fatalf("hydrant send %v: %v\n%s", args, p.Err(), log.Since(0))
+		default:
+		}
+		if n := bytes.Count(log.Since(0), []byte("\n< ")); n < messages {
+			return fmt.Errorf("%d of %d messages came", n, messages)
+		}
+		return nil
+	}); err != nil {
+		t.Fatalf("hydrant send %v: %v\n%s", args, err, log.Since(0))
+	}
+	if err := p.Terminate(world.Patient(t)); err != nil {
+		t.Errorf("hydrant send %v: %v", args, err)
+	}
+	out := string(log.Since(0))
+	if n := strings.Count(out, "\n< "); n != messages {
+		t.Errorf("hydrant send %v: %d messages came, want %d\n%s", args, n, messages, out)
+	}
+	return out
 }
 
 // The example programs talk to each other, also with signatures.
 func TestCommandLineSend(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	echo := w.echoService(t)
-	out := mustRun(t, "", nil, "send", "-url", w.node(t, "a").URL("/"), "-to", echo+":/", "-count", "2", "-interval", "10ms", "-wait", "5s")
-	if strings.Count(out, "\n> ") != 2 || strings.Count(out, "\n< ") != 2 {
+	w := world.Shared(t)
+	echo := w.EchoService(t)
+	out := listen(t, 2, "-url", w.Node(t, "a").URL("/"), "-to", echo+":/", "-count", "2", "-interval", "10ms")
+	if strings.Count(out, "\n> ") != 2 {
 		t.Errorf("printed %s", out)
 	}
-	out = mustRun(t, "", nil, "send", "-url", w.node(t, "signed").URL("/"), "-to", echo+":/", "-secret", signingKey, "-wait", "5s")
-	if strings.Count(out, "\n< ") != 1 || strings.Contains(out, "error") {
+	out = listen(t, 1, "-url", w.Node(t, "signed").URL("/"), "-to", echo+":/", "-secret", world.SigningKey)
+	if strings.Contains(out, "error") {
 		t.Errorf("with a signature: printed %s", out)
 	}
-	if strings.Contains(out, signingKey) {
+	if strings.Contains(out, world.SigningKey) {
 		t.Error("the secret is printed")
 	}
 }
@@ -246,19 +284,19 @@ func TestCommandLineSend(t *testing.T) {
 // `send -resume` prints what waited, in order; `sessions` says what waits.
 func TestCommandLineResume(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c := dial(t, w.node(t, "a"))
+	w := world.Shared(t)
+	c := world.Dial(t, w.Node(t, "a"))
 	c.Close()
-	w.parked(t, c.ID)
-	w.pushNumbers(t, c.ID, 0, 5)
-	listed := mustRun(t, "", []string{"NATS_URL=" + w.nats.URL()}, "sessions", "-limit", "100000") // other tests have many
+	w.WaitParked(t, c.ID)
+	w.PushNumbers(t, c.ID, 0, 5)
+	listed := mustRun(t, "", []string{"NATS_URL=" + w.NATS.URL()}, "sessions", "-limit", "100000") // other tests have many
 	if !regexp.MustCompile(`(?m)^` + c.ID + `\s+parked\s+[0-9a-f]{32}\s+5\s`).MatchString(listed) {
 		t.Errorf("session %s, 5 behind, is not in %s", c.ID, listed)
 	}
-	if few := mustRun(t, "", []string{"NATS_URL=" + w.nats.URL()}, "sessions", "-limit", "1"); !strings.Contains(few, "there may be more") {
+	if few := mustRun(t, "", []string{"NATS_URL=" + w.NATS.URL()}, "sessions", "-limit", "1"); !strings.Contains(few, "there may be more") {
 		t.Errorf("a list that was cut does not say so: %s", few)
 	}
-	out := mustRun(t, "", nil, "send", "-url", w.node(t, "b").URL("/"), "-resume", c.ID, "-count", "0", "-wait", "5s")
+	out := listen(t, 5, "-url", w.Node(t, "b").URL("/"), "-resume", c.ID, "-count", "0")
 	if !strings.Contains(out, "resumed "+c.ID) {
 		t.Errorf("printed %s", out)
 	}
@@ -276,7 +314,7 @@ func TestCommandLineResume(t *testing.T) {
 // was opened.
 func TestCommandLineResumeSecret(t *testing.T) {
 	t.Parallel()
-	url := shared(t).node(t, "guarded").URL("/")
+	url := world.Shared(t).Node(t, "guarded").URL("/")
 	out := mustRun(t, "", nil, "send", "-url", url, "-count", "0", "-wait", "10ms")
 	opened := regexp.MustCompile(`^connected as (\S+)\nresume secret (\S+)\n$`).FindStringSubmatch(out)
 	if opened == nil {
@@ -298,8 +336,8 @@ func TestCommandLineResumeSecret(t *testing.T) {
 // is an answer over HTTP or a close.
 func TestCommandLineRefused(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "node", map[string]string{"EDGE_AUTH": "service", "EDGE_AUTH_SERVICE": unique(t)}) // nobody to ask
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "node", map[string]string{"EDGE_AUTH": "service", "EDGE_AUTH_SERVICE": world.Unique(t)}) // nobody to ask
 	refused := func(says string) {
 		t.Helper()
 		if out, problems, err := hydrant(t, "", nil, "send", "-url", node.URL("/")); err == nil || out != "" || !strings.HasSuffix(problems, says) {
@@ -307,8 +345,8 @@ func TestCommandLineRefused(t *testing.T) {
 		}
 	}
 	refused("the node closed the connection: 4401 authentication failed\n")
-	w.nats.Servers[0].Kill()
-	if err := harness.Until(patient(t), func() error {
+	w.NATS.Servers[0].Kill()
+	if err := harness.Until(world.Patient(t), func() error {
 		if status, _, _ := fetch(t, "GET", node.HTTP("/readyz"), "", nil); status != http.StatusServiceUnavailable {
 			return fmt.Errorf("status %d", status)
 		}
@@ -322,19 +360,19 @@ func TestCommandLineRefused(t *testing.T) {
 // A client whose session is taken says so, with the node's words.
 func TestCommandLineTakenOver(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	bin, err := harness.Build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := &harness.Log{}
-	listening, err := harness.StartProcess("send", bin.Hydrant, []string{"send", "-url", w.node(t, "a").URL("/"), "-count", "0", "-wait", "0"}, nil, log, log)
+	listening, err := harness.StartProcess("send", bin.Hydrant, []string{"send", "-url", w.Node(t, "a").URL("/"), "-count", "0", "-wait", "0"}, nil, log, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(listening.Kill)
 	connected := regexp.MustCompile(`connected as ([a-z2-7]{26})\n`)
-	if err := harness.Until(patient(t), func() error {
+	if err := harness.Until(world.Patient(t), func() error {
 		if !connected.Match(log.Since(0)) {
 			return errNobody
 		}
@@ -343,7 +381,7 @@ func TestCommandLineTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := string(connected.FindSubmatch(log.Since(0))[1])
-	if out := mustRun(t, "", nil, "send", "-url", w.node(t, "b").URL("/"), "-resume", id, "-count", "0", "-wait", "10ms"); !strings.Contains(out, "resumed "+id) {
+	if out := mustRun(t, "", nil, "send", "-url", w.Node(t, "b").URL("/"), "-resume", id, "-count", "0", "-wait", "10ms"); !strings.Contains(out, "resumed "+id) {
 		t.Errorf("printed %s", out)
 	}
 	if err := listening.Err(); err == nil || !bytes.Contains(log.Since(0), []byte("the node closed the connection: 4501 session taken over")) {
@@ -392,7 +430,7 @@ func TestDemoTakesItsNodesAlong(t *testing.T) {
 			if err := end(demo, out); err != nil {
 				t.Fatal(err)
 			}
-			if err := harness.Until(patient(t), func() error {
+			if err := harness.Until(world.Patient(t), func() error {
 				for _, pid := range nodes {
 					if syscall.Kill(pid, 0) == nil {
 						return fmt.Errorf("node %d runs", pid)
@@ -402,7 +440,11 @@ func TestDemoTakesItsNodesAlong(t *testing.T) {
 			}); err != nil {
 				t.Error(err)
 			}
-			<-demo.Exited()
+			select {
+			case <-demo.Exited():
+			case <-world.Patient(t).Done():
+				t.Errorf("the demo still runs: %s", demo.Log.Tail(4096))
+			}
 		})
 	}
 }

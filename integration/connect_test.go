@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 var (
@@ -17,17 +18,17 @@ var (
 	nodePattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
-// HYDRA: the first message, byte for byte but for what is random.
+// Hydra: the first message, byte for byte but for what is random.
 func TestWelcome(t *testing.T) {
 	t.Parallel()
-	c := dial(t, shared(t).node(t, "a"))
+	c := world.Dial(t, world.Shared(t).Node(t, "a"))
 	if want := []string{"to", "frm", "mid", "ts", "typ", "ver", "bdy"}; !slices.Equal(c.Welcome.Keys, want) {
 		t.Errorf("keys %v, want %v", c.Welcome.Keys, want)
 	}
 	if !sidPattern.MatchString(c.ID) || !nodePattern.MatchString(c.Router) {
 		t.Errorf("session id %q, node id %q", c.ID, c.Router)
 	}
-	want(t, c.Welcome, "to", c.ID+"@client:/", "frm", c.Router+"@hydra-router:/", "typ", "connection", "ver", "UMF/1.4.6")
+	world.Want(t, c.Welcome, "to", c.ID+"@client:/", "frm", c.Router+"@hydra-router:/", "typ", "connection", "ver", "UMF/1.4.6")
 	if c.Welcome.Mid() == "" {
 		t.Error("no mid")
 	}
@@ -39,10 +40,10 @@ func TestWelcome(t *testing.T) {
 	}
 }
 
-// DESIGN §3.1: what a client that knows Hydrant finds in the welcome.
+// A client that knows Hydrant finds more in the welcome.
 func TestWelcomeExtras(t *testing.T) {
 	t.Parallel()
-	c := dialAcked(t, shared(t).node(t, "a"))
+	c := world.DialAcked(t, world.Shared(t).Node(t, "a"))
 	if c.Protocol() != harness.AckProtocol {
 		t.Errorf("subprotocol %q, want %q", c.Protocol(), harness.AckProtocol)
 	}
@@ -71,32 +72,32 @@ func TestWelcomeExtras(t *testing.T) {
 // original: browsers fail a connection whose offers are all passed over.
 func TestSubprotocol(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "a")
-	if c := dial(t, node); c.Protocol() != "" {
+	node := world.Shared(t).Node(t, "a")
+	if c := world.Dial(t, node); c.Protocol() != "" {
 		t.Errorf("subprotocol %q though none was offered", c.Protocol())
 	}
-	c := dialWith(t, node.URL("/"), harness.DialOptions{Protocols: []string{"chat"}})
+	c := world.DialWith(t, node.URL("/"), harness.DialOptions{Protocols: []string{"chat"}})
 	if c.Protocol() != "chat" {
 		t.Errorf("subprotocol %q, want the first offer", c.Protocol())
 	}
 }
 
-// HYDRA: any URL path connects, also one that HTTP knows.
+// Hydra: any URL path connects, also one that HTTP knows.
 func TestAnyPathConnects(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "a")
+	node := world.Shared(t).Node(t, "a")
 	for _, path := range []string{"/", "/socket", "/a/b/c.d?x=1&y=%20", "/v1/router/version"} {
-		c := dialWith(t, node.URL(path), harness.DialOptions{})
-		c.quiet()
+		c := world.DialWith(t, node.URL(path), harness.DialOptions{})
+		c.Quiet()
 	}
 }
 
 func TestSessionIDsAreDistinct(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	seen := make(map[string]bool)
 	for range 20 {
-		c := dial(t, w.node(t, "a"))
+		c := world.Dial(t, w.Node(t, "a"))
 		if seen[c.ID] || seen[c.Token] {
 			t.Fatalf("id %s or its token was given twice", c.ID)
 		}
@@ -108,7 +109,7 @@ func TestSessionIDsAreDistinct(t *testing.T) {
 func TestForwardedForOfUntrustedPeerIsIgnored(t *testing.T) {
 	t.Parallel()
 	header := http.Header{"X-Forwarded-For": {"203.0.113.7"}}
-	c := dialWith(t, shared(t).node(t, "a").URL("/"), harness.DialOptions{Header: header})
+	c := world.DialWith(t, world.Shared(t).Node(t, "a").URL("/"), harness.DialOptions{Header: header})
 	if ip := c.Welcome.At("bdy", "ip"); ip != "127.0.0.1" {
 		t.Errorf("ip %v, taken from a header that anyone can send", ip)
 	}
@@ -116,14 +117,14 @@ func TestForwardedForOfUntrustedPeerIsIgnored(t *testing.T) {
 
 func TestForwardedForOfTrustedPeer(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "tuned")
+	node := world.Shared(t).Node(t, "tuned")
 	for header, ip := range map[string]string{
 		"203.0.113.7":               "203.0.113.7",
 		"198.51.100.9, 203.0.113.7": "203.0.113.7", // the first one is the client's word
 		"203.0.113.7, 127.0.0.5":    "203.0.113.7", // a trusted proxy before the last
 		"nonsense":                  "127.0.0.1",
 	} {
-		c := dialWith(t, node.URL("/"), harness.DialOptions{Header: http.Header{"X-Forwarded-For": {header}}})
+		c := world.DialWith(t, node.URL("/"), harness.DialOptions{Header: http.Header{"X-Forwarded-For": {header}}})
 		if got := c.Welcome.At("bdy", "ip"); got != ip {
 			t.Errorf("X-Forwarded-For %q: ip %v, want %s", header, got, ip)
 		}
@@ -133,7 +134,7 @@ func TestForwardedForOfTrustedPeer(t *testing.T) {
 // S22: a PROXY line from a peer that nobody trusts is not HTTP.
 func TestProxyLineOfUntrustedPeerIsRefused(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "a")
+	node := world.Shared(t).Node(t, "a")
 	raw, err := harness.DialRaw(node.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -151,8 +152,8 @@ func TestProxyLineOfUntrustedPeerIsRefused(t *testing.T) {
 // S1: refused before the upgrade.
 func TestOrigin(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	a, tuned := w.node(t, "a"), w.node(t, "tuned")
+	w := world.Shared(t)
+	a, tuned := w.Node(t, "a"), w.Node(t, "tuned")
 	for _, test := range []struct {
 		node    *harness.Node
 		origin  string
@@ -191,7 +192,7 @@ func TestOrigin(t *testing.T) {
 // R44: frames that come in the same segment as the handshake.
 func TestFramesInTheSegmentOfTheHandshake(t *testing.T) {
 	t.Parallel()
-	raw, err := harness.DialRaw(shared(t).node(t, "a").Addr)
+	raw, err := harness.DialRaw(world.Shared(t).Node(t, "a").Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +221,7 @@ func TestFramesInTheSegmentOfTheHandshake(t *testing.T) {
 // RFC 6455 §5.5.2 and §7.1: keepalive and goodbye.
 func TestPingAndClose(t *testing.T) {
 	t.Parallel()
-	raw, err := harness.DialRaw(shared(t).node(t, "a").Addr)
+	raw, err := harness.DialRaw(world.Shared(t).Node(t, "a").Addr)
 	if err != nil {
 		t.Fatal(err)
 	}

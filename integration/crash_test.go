@@ -7,17 +7,17 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // crash is the scene of R4: a session on the first node, and two more nodes.
 type crash struct {
 	t     *testing.T
-	w     *world
+	w     *world.World
 	nodes [3]*harness.Node
 	acked bool
-	c     *client
+	c     *world.Client
 	seq   uint64 // of the last message that the client has handled
 	seen  int    // messages that it has
 }
@@ -28,8 +28,8 @@ type crash struct {
 // not confirmed in time.
 func TestCrashAtEachStep(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	nodes := [3]*harness.Node{w.start(t, "a", nil), w.start(t, "b", nil), w.start(t, "c", nil)}
+	w := world.Own(t, harness.NATSOptions{})
+	nodes := [3]*harness.Node{w.Start(t, "a", nil), w.Start(t, "b", nil), w.Start(t, "c", nil)}
 	for _, step := range []struct {
 		name  string
 		noAck bool // the client confirms nothing
@@ -47,7 +47,7 @@ func TestCrashAtEachStep(t *testing.T) {
 		{name: "confirmed, no checkpoint yet", again: -1, crash: func(s *crash) {
 			s.push(2)
 			s.take(s.c, 2)
-			s.c.fence()
+			s.c.Fence()
 			s.nodes[0].Kill()
 		}},
 		{name: "the owner dies when it is asked for the session", again: -1, crash: func(s *crash) {
@@ -69,12 +69,12 @@ func TestCrashAtEachStep(t *testing.T) {
 		}},
 		{name: "the next owner dies when it has the entry", again: -1, crash: func(s *crash) {
 			entries := s.subscribe("$KV.UMF_SESSIONS." + s.c.ID)
-			before, err := s.w.entry(s.t, s.c.ID)
+			before, err := s.w.LookUp(s.t, s.c.ID)
 			s.check(err)
 			resumed := s.resuming(s.nodes[1])
 			s.wait(entries, func(text []byte) bool {
-				var entry bus.Entry
-				return json.Unmarshal(text, &entry) == nil && entry.Node != before.Node
+				var e world.Entry
+				return json.Unmarshal(text, &e) == nil && e.Node != before.Node
 			})
 			s.nodes[1].Kill()
 			<-resumed
@@ -83,7 +83,7 @@ func TestCrashAtEachStep(t *testing.T) {
 		for name, acked := range map[string]bool{"plain": false, "acked": true} {
 			t.Run(step.name+", "+name, func(t *testing.T) {
 				s := &crash{t: t, w: w, nodes: nodes, acked: acked}
-				s.c = dialWith(t, nodes[0].URL("/"), harness.DialOptions{Acked: acked, NoPong: step.noAck})
+				s.c = world.DialWith(t, nodes[0].URL("/"), harness.DialOptions{Acked: acked, NoPong: step.noAck})
 				s.push(3)
 				s.take(s.c, 3)
 				if acked && !step.noAck {
@@ -99,15 +99,15 @@ func TestCrashAtEachStep(t *testing.T) {
 
 // goOn resumes on the third node, if the session is on none yet, and checks
 // that it gets everything from where it was on.
-func (s *crash) goOn(old *client, again int) {
+func (s *crash) goOn(old *world.Client, again int) {
 	s.t.Helper()
 	first := s.seen
 	s.push(2)
 	if s.c == old {
 		s.adopt(<-s.resuming(s.nodes[2]))
 	}
-	m := s.c.next()
-	from := bodyNumber(s.t, m)
+	m := s.c.Next()
+	from := world.BodyNumber(s.t, m)
 	switch {
 	case from > first || s.acked && from != first || !s.acked && again >= 0 && from != first-again:
 		s.t.Errorf("after %d messages comes %s", first, m.Raw)
@@ -115,8 +115,8 @@ func (s *crash) goOn(old *client, again int) {
 		s.t.Errorf("after x-seq %d comes %s", s.seq, m.Raw)
 	}
 	s.seen, s.seq = from+1, m.Seq()
-	s.take(s.c, s.w.total(s.t, s.c.ID)-s.seen)
-	s.c.quiet()
+	s.take(s.c, s.w.Total(s.t, s.c.ID)-s.seen)
+	s.c.Quiet()
 	for _, node := range s.nodes {
 		select {
 		case <-node.Exited():
@@ -130,18 +130,6 @@ func (s *crash) goOn(old *client, again int) {
 	}
 }
 
-// total is how many messages a mailbox holds.
-func (w *world) total(t *testing.T, sid string) int {
-	t.Helper()
-	n := 0
-	for w.countStored(t, sid, n) != nil {
-		if n++; n > 1000 {
-			t.Fatal("the mailbox cannot be counted")
-		}
-	}
-	return n
-}
-
 func (s *crash) check(err error) {
 	s.t.Helper()
 	if err != nil {
@@ -152,14 +140,14 @@ func (s *crash) check(err error) {
 // push stores the next messages.
 func (s *crash) push(count int) {
 	s.t.Helper()
-	next := s.w.total(s.t, s.c.ID)
-	s.w.pushNumbers(s.t, s.c.ID, next, next+count)
+	next := s.w.Total(s.t, s.c.ID)
+	s.w.PushNumbers(s.t, s.c.ID, next, next+count)
 }
 
 // take reads the next messages.
-func (s *crash) take(c *client, count int) {
+func (s *crash) take(c *world.Client, count int) {
 	s.t.Helper()
-	for _, m := range c.wantBodies(s.seen, s.seen+count) {
+	for _, m := range c.WantBodies(s.seen, s.seen+count) {
 		s.seq = m.Seq()
 	}
 	s.seen += count
@@ -194,14 +182,14 @@ func (s *crash) adopt(c *harness.Client) {
 	if c == nil {
 		s.t.Fatal("the session is not given back")
 	}
-	s.c = &client{Client: c, t: s.t}
+	s.c = world.Wrap(s.t, c)
 }
 
 // subscribe watches a subject from now on.
 func (s *crash) subscribe(subject string) <-chan []byte {
 	s.t.Helper()
 	texts := make(chan []byte, 64)
-	sub, err := s.w.nc.Subscribe(subject, func(m *nats.Msg) {
+	sub, err := s.w.Conn.Subscribe(subject, func(m *nats.Msg) {
 		select {
 		case texts <- m.Data:
 		default:
@@ -209,7 +197,7 @@ func (s *crash) subscribe(subject string) <-chan []byte {
 	})
 	s.check(err)
 	s.t.Cleanup(func() { _ = sub.Unsubscribe() })
-	s.check(s.w.nc.Flush())
+	s.check(s.w.Conn.Flush())
 	return texts
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // doctor runs `hydrant doctor` and returns its lines and exit status.
@@ -27,10 +28,10 @@ func doctor(t *testing.T, env ...string) (string, int) {
 // they cannot.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "a")
-	c := dial(t, node)
-	url := "NATS_URL=" + w.nats.URL()
+	w := world.Shared(t)
+	node := w.Node(t, "a")
+	c := world.Dial(t, node)
+	url := "NATS_URL=" + w.NATS.URL()
 	said, status := doctor(t, url, "EDGE_MAILBOX_STREAMS=2")
 	for _, line := range strings.Split(strings.TrimSpace(said), "\n") {
 		if !strings.HasPrefix(line, "ok ") && !strings.HasPrefix(line, "warn ") {
@@ -45,7 +46,7 @@ func TestDoctor(t *testing.T) {
 	if status != 0 {
 		t.Errorf("status %d", status)
 	}
-	c.quiet()
+	c.Quiet()
 
 	for name, test := range map[string]struct {
 		env  []string
@@ -73,11 +74,11 @@ func TestDoctor(t *testing.T) {
 // R15, for an operator who asks.
 func TestDoctorWithoutJetStream(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{NoStore: true})
-	if said, status := doctor(t, "NATS_URL="+w.nats.URL()); status != 1 || !strings.Contains(said, "FAIL JetStream") || !strings.Contains(said, "-js") {
+	w := world.Own(t, harness.NATSOptions{NoStore: true})
+	if said, status := doctor(t, "NATS_URL="+w.NATS.URL()); status != 1 || !strings.Contains(said, "FAIL JetStream") || !strings.Contains(said, "-js") {
 		t.Errorf("status %d:\n%s", status, said)
 	}
-	if _, problems, err := hydrant(t, "", []string{"NATS_URL=" + w.nats.URL()}, "sessions"); err == nil || !strings.Contains(problems, "JetStream is not enabled") {
+	if _, problems, err := hydrant(t, "", []string{"NATS_URL=" + w.NATS.URL()}, "sessions"); err == nil || !strings.Contains(problems, "JetStream is not enabled") {
 		t.Errorf("sessions: %v, %s", err, problems)
 	}
 }

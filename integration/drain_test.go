@@ -16,27 +16,46 @@ import (
 	"time"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // R3: SIGTERM parks every session, closes with 1012 and a hint, spread over
 // the time set, and ends in time with status 0. What is sent meanwhile comes on
 // another node.
+//
+// When neither node nor clients run for a while, the closes come in heaps. They
+// come evenly over a time that is long enough, or the node does not spread them.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	const spread = 4 * time.Second
-	leaving := w.start(t, "leaving", map[string]string{"EDGE_DRAIN_TIMEOUT": spread.String()})
-	staying := w.start(t, "staying", nil)
-	sessions := make([]*client, scaled(300, 5000))
+	w := world.Own(t, harness.NATSOptions{})
+	staying := w.Start(t, "staying", nil)
+	for spread := 4 * time.Second; ; spread *= 2 {
+		uneven := unevenness(drained(t, w, staying, spread), spread)
+		if uneven == "" || t.Failed() {
+			return
+		}
+		if spread > harness.Patience/2 {
+			t.Fatal(uneven)
+		}
+		t.Log(uneven)
+	}
+}
+
+// drained drains a node, checks what became of its sessions, and returns when
+// each of their sockets was closed.
+func drained(t *testing.T, w *world.World, staying *harness.Node, spread time.Duration) []time.Time {
+	t.Helper()
+	leaving := w.Start(t, "leaving in "+spread.String(), map[string]string{"EDGE_DRAIN_TIMEOUT": spread.String()})
+	sessions := make([]*world.Client, scaled(300, 5000))
 	for i := range sessions {
-		sessions[i] = dial(t, leaving)
+		sessions[i] = world.Dial(t, leaving)
 	}
 	if health, err := harness.Get(leaving.HTTP("/v1/router/health")); err != nil || !bytes.Contains(health, fmt.Appendf(nil, `"connections":%d,`, len(sessions))) {
 		t.Errorf("health %s, %v, want %d connections", health, err, len(sessions))
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+		ctx, cancel := context.WithTimeout(t.Context(), spread+harness.Patience)
 		defer cancel()
 		ended <- leaving.Terminate(ctx)
 	}()
@@ -44,7 +63,7 @@ func TestDrain(t *testing.T) {
 	var group sync.WaitGroup
 	for i, c := range sessions {
 		group.Go(func() {
-			code, reason, err := c.Closed(context.WithoutCancel(t.Context()))
+			code, reason, err := c.Client.Closed(context.WithoutCancel(t.Context()))
 			ends[i] = time.Now()
 			var millis int
 			if _, scan := fmt.Sscanf(reason, "retry after %d ms", &millis); err != nil || code != 1012 || scan != nil {
@@ -53,40 +72,39 @@ func TestDrain(t *testing.T) {
 		})
 	}
 	for _, c := range sessions {
-		w.pushNumbers(t, c.ID, 0, 2) // some before, some after the close
+		w.PushNumbers(t, c.ID, 0, 2) // some before, some after the close
 	}
 	group.Wait()
 	if err := <-ended; err != nil {
 		t.Errorf("the node ends with %v", err)
 	}
-	wantSpread(t, ends, spread)
 	for _, c := range sessions {
-		entry, err := w.entry(t, c.ID)
+		entry, err := w.LookUp(t, c.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		seen := len(c.Inbox())
-		again := c.resume(staying)
+		again := c.Resume(staying)
 		for seen < 2 {
-			seen = again.wantContinuation(seen, 1)
+			seen = again.WantContinuation(seen, 1)
 		}
 		if t.Failed() {
 			t.Fatalf("entry %+v", entry)
 		}
 		again.Drop()
 	}
+	return ends
 }
 
-// wantSpread checks that the ends fill the time set evenly: in no quarter of it
-// less than half, or more than twice, of its share. The first and the last few
+// unevenness says how the ends do not fill the time set evenly: in a quarter of
+// it less than half, or more than twice, of its share. The first and the last few
 // are not looked at: a straggler would make the quarters longer.
-func wantSpread(t *testing.T, ends []time.Time, set time.Duration) {
-	t.Helper()
+func unevenness(ends []time.Time, set time.Duration) string {
 	slices.SortFunc(ends, time.Time.Compare)
 	ends = ends[len(ends)/20 : len(ends)-len(ends)/20]
 	took := ends[len(ends)-1].Sub(ends[0])
 	if took < set/2 {
-		t.Errorf("the closes came in %v, want them spread over %v", took, set)
+		return fmt.Sprintf("the closes came in %v, want them spread over %v", took, set)
 	}
 	var quarters [4]int
 	for _, end := range ends {
@@ -94,34 +112,33 @@ func wantSpread(t *testing.T, ends []time.Time, set time.Duration) {
 	}
 	for _, n := range quarters {
 		if share := len(ends) / 4; n < share/2 || n > 2*share {
-			t.Errorf("closes by quarter of the time: %v, want about %d in each", quarters, share)
-			break
+			return fmt.Sprintf("closes by quarter of %v: %v, want about %d in each", took, quarters, share)
 		}
 	}
-	t.Logf("%d closes in %v, by quarter %v", len(ends), took.Round(time.Millisecond), quarters)
+	return ""
 }
 
 // While the balancer has not noticed, a node that leaves is not ready, but
 // serves everybody. SIGUSR1 then SIGTERM is one drain; the next SIGTERM ends it.
 func TestDrainGrace(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "patient", map[string]string{"EDGE_DRAIN_GRACE": "1h"})
-	early := dial(t, node)
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "patient", map[string]string{"EDGE_DRAIN_GRACE": "1h"})
+	early := world.Dial(t, node)
 	if err := node.Signal(syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	w.notReady(t, node, "drain: ")
+	notReady(t, node, "drain: ")
 	healthcheck(t, node, 0)
 	healthcheck(t, node, 1, "-ready")
-	late := dial(t, node)
-	late.fence()
-	early.fence()
+	late := world.Dial(t, node)
+	late.Fence()
+	early.Fence()
 	if err := node.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	late.fence()
-	if err := harness.Until(patient(t), func() error {
+	late.Fence()
+	if err := harness.Until(world.Patient(t), func() error {
 		select {
 		case <-node.Exited():
 			return nil
@@ -145,9 +162,9 @@ func ignoreDone(err error) error {
 }
 
 // notReady waits until the node says that it is not, and gives that reason.
-func (w *world) notReady(t *testing.T, node *harness.Node, reason string) {
+func notReady(t *testing.T, node *harness.Node, reason string) {
 	t.Helper()
-	if err := harness.Until(patient(t), func() error {
+	if err := harness.Until(world.Patient(t), func() error {
 		code, status, err := statusOf(node.AdminHTTP("/readyz"))
 		if err != nil {
 			return err
@@ -181,13 +198,13 @@ func healthcheck(t *testing.T, node *harness.Node, status int, args ...string) s
 // The admin listener drains as well.
 func TestDrainByAdministrator(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "leaving", map[string]string{"EDGE_DRAIN_GRACE": "200ms", "EDGE_DRAIN_TIMEOUT": "1s"})
-	c := dial(t, node)
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "leaving", map[string]string{"EDGE_DRAIN_GRACE": "200ms", "EDGE_DRAIN_TIMEOUT": "1s"})
+	c := world.Dial(t, node)
 	if status, e, _ := fetch(t, "POST", node.AdminHTTP("/drain"), "", nil); status != http.StatusAccepted || !strings.Contains(string(e.Result), `"connections":1`) {
 		t.Errorf("status %d, %s", status, e.Result)
 	}
-	if code, reason := c.closed(); code != 1012 || !strings.HasPrefix(reason, "retry after ") {
+	if code, reason := c.Closed(); code != 1012 || !strings.HasPrefix(reason, "retry after ") {
 		t.Errorf("closed with %d %q", code, reason)
 	}
 	if err := node.Err(); err != nil {
@@ -205,20 +222,20 @@ func TestDrainWithoutNATS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := own(t, harness.NATSOptions{})
-			node := w.start(t, "leaving", map[string]string{"EDGE_DRAIN_TIMEOUT": "500ms"})
-			var clients []*client
+			w := world.Own(t, harness.NATSOptions{})
+			node := w.Start(t, "leaving", map[string]string{"EDGE_DRAIN_TIMEOUT": "500ms"})
+			var clients []*world.Client
 			for range 20 {
-				clients = append(clients, dial(t, node))
+				clients = append(clients, world.Dial(t, node))
 			}
-			if err := fail(w.nats.Servers[0]); err != nil {
+			if err := fail(w.NATS.Servers[0]); err != nil {
 				t.Fatal(err)
 			}
-			if err := node.Terminate(patient(t)); err != nil {
+			if err := node.Terminate(world.Patient(t)); err != nil {
 				t.Errorf("the node ends with %v", err)
 			}
 			for _, c := range clients {
-				if code, reason := c.closed(); code != 1012 || reason == "" {
+				if code, reason := c.Closed(); code != 1012 || reason == "" {
 					t.Errorf("closed with %d %q", code, reason)
 				}
 			}

@@ -7,9 +7,10 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
-// A node with NATS in its own process is killed and started again: what waited
+// R47: a node with NATS in its own process is killed and started again: what waited
 // is there. A second one that is started in the same directory meanwhile, as
 // happens, says what is wrong and leaves the first one's store as it is.
 func TestEmbeddedNode(t *testing.T) {
@@ -33,13 +34,13 @@ func TestEmbeddedNode(t *testing.T) {
 		}
 	}
 	second(listen)
-	c, sender := dial(t, node), dial(t, node)
+	c, sender := world.Dial(t, node), world.Dial(t, node)
 	c.Close()
 	for i := range 5 {
-		sender.send(object{"to": c.ID + "@client:/", "bdy": object{"n": i}})
+		sender.Send(object{"to": c.ID + "@client:/", "bdy": object{"n": i}})
 	}
 	row := regexp.MustCompile(`(?m)^` + c.ID + `\s+parked\s+[0-9a-f]{32}\s+5\s`)
-	if err := harness.Until(patient(t), func() error {
+	if err := harness.Until(world.Patient(t), func() error {
 		if list := mustRun(t, "", []string{"NATS_URL=nats://" + listen}, "sessions"); !row.MatchString(list) {
 			return fmt.Errorf("%s is not parked with 5 messages: %s", c.ID, list)
 		}
@@ -51,17 +52,17 @@ func TestEmbeddedNode(t *testing.T) {
 	if err := node.Crash(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	again := c.resume(node)
+	again := c.Resume(node)
 	for i := range 5 {
-		if m := again.next(); m.At("bdy", "n") != float64(i) {
+		if m := again.Next(); m.At("bdy", "n") != float64(i) {
 			t.Fatalf("message %d is %s", i, m.Raw)
 		}
 	}
-	again.quiet()
+	again.Quiet()
 	// NATS inside takes what the node takes.
 	large := strings.Repeat("x", 3<<20-1024)
-	again.send(object{"to": again.ID + "@client:/", "mid": "large", "bdy": large})
-	if m := again.next(); m.Mid() != "large" || len(m.Body()) != len(large)+2 {
+	again.Send(object{"to": again.ID + "@client:/", "mid": "large", "bdy": large})
+	if m := again.Next(); m.Mid() != "large" || len(m.Body()) != len(large)+2 {
 		t.Errorf("the largest message came as %.300s", m.Raw)
 	}
 }

@@ -8,48 +8,49 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // R38: two senders may use the same mid, and a sender may use it for two
 // receivers.
 func TestSameMidFromTwoSenders(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	one, two, to := dial(t, w.node(t, "a")), dial(t, w.node(t, "b")), dial(t, w.node(t, "a"))
-	other := dial(t, w.node(t, "b"))
-	one.send(object{"to": to.Address(), "mid": "same", "bdy": "one"})
-	want(t, to.next(), "mid", "same", "bdy", "one")
-	two.send(object{"to": to.Address(), "mid": "same", "bdy": "two"})
-	want(t, to.next(), "mid", "same", "bdy", "two")
-	one.send(object{"to": other.Address(), "mid": "same", "bdy": "other"})
-	want(t, other.next(), "mid", "same", "bdy", "other")
+	w := world.Shared(t)
+	one, two, to := world.Dial(t, w.Node(t, "a")), world.Dial(t, w.Node(t, "b")), world.Dial(t, w.Node(t, "a"))
+	other := world.Dial(t, w.Node(t, "b"))
+	one.Send(object{"to": to.Address(), "mid": "same", "bdy": "one"})
+	world.Want(t, to.Next(), "mid", "same", "bdy", "one")
+	two.Send(object{"to": to.Address(), "mid": "same", "bdy": "two"})
+	world.Want(t, to.Next(), "mid", "same", "bdy", "two")
+	one.Send(object{"to": other.Address(), "mid": "same", "bdy": "other"})
+	world.Want(t, other.Next(), "mid", "same", "bdy", "other")
 }
 
 // R40: an error to that client; the NATS connection stays.
 func TestTooMuchForNATS(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "large") // takes 4 MiB, where NATS takes 1 MiB
-	c, to, s := dial(t, node), dial(t, node), w.serve(t, unique(t))
+	w := world.Shared(t)
+	node := w.Node(t, "large") // takes 4 MiB, where NATS takes 1 MiB
+	c, to, s := world.Dial(t, node), world.Dial(t, node), w.Serve(t, world.Unique(t))
 	before := connectionsOf(t, w)
 	huge := strings.Repeat("x", 2<<20)
 	for _, sent := range []object{
 		{"to": strings.Repeat("t", 5000) + ":/", "bdy": 1},
-		{"to": s.name + ":/" + strings.Repeat("p", 5000), "bdy": 1},
-		{"to": s.name + ":/", "bdy": huge},
+		{"to": s.Name + ":/" + strings.Repeat("p", 5000), "bdy": 1},
+		{"to": s.Name + ":/", "bdy": huge},
 		{"to": to.Address(), "bdy": huge},
 		{"to": "hydra-router:/", "fwd": to.Address(), "bdy": huge},
-		{"to": s.name + ":[GET]/p", "bdy": huge},
-		{"to": "hydra-router:/queue", "fwd": s.name + ":/", "bdy": huge},
+		{"to": s.Name + ":[GET]/p", "bdy": huge},
+		{"to": "hydra-router:/queue", "fwd": s.Name + ":/", "bdy": huge},
 	} {
-		m := c.call(sent)
+		m := c.Call(sent)
 		if m.Error() == "" && m.At("bdy", "reason") == nil {
 			t.Errorf("to %.50v: no error in %.300s", sent["to"], m.Raw)
 		}
-		c.fence()
+		c.Fence()
 	}
-	s.empty()
-	to.quiet()
+	s.Empty()
+	to.Quiet()
 	after := connectionsOf(t, w)
 	for name, ids := range before {
 		if after[name] != ids {
@@ -60,9 +61,9 @@ func TestTooMuchForNATS(t *testing.T) {
 
 // connectionsOf maps the names of NATS clients to the ids of their
 // connections. A node has a new one after it was thrown out.
-func connectionsOf(t *testing.T, w *world) map[string]string {
+func connectionsOf(t *testing.T, w *world.World) map[string]string {
 	t.Helper()
-	connections, err := w.nats.Servers[0].Connections()
+	connections, err := w.NATS.Servers[0].Connections()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,35 +77,34 @@ func connectionsOf(t *testing.T, w *world) map[string]string {
 // R41: words that meant something to the original.
 func TestControlWordsInBodies(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	from, to, s := dial(t, w.node(t, "a")), dial(t, w.node(t, "b")), w.serve(t, unique(t))
+	w := world.Shared(t)
+	from, to, s := world.Dial(t, w.Node(t, "a")), world.Dial(t, w.Node(t, "b")), w.Serve(t, world.Unique(t))
 	for _, body := range []string{
 		`{"routerID":"x"}`, `{"action":"refresh"}`, `{"action":"refresh","serviceName":"echo-svcs"}`, `{"id":"x"}`, `{"typ":"ping"}`,
 		`{"error":"x"}`, `{"routerID":"` + to.Router + `","action":"clear"}`,
 	} {
-		from.send(object{"to": to.Address(), "bdy": harness.RawNumber(body)})
-		if m := to.next(); m.Body() != body {
+		from.Send(object{"to": to.Address(), "bdy": harness.RawNumber(body)})
+		if m := to.Next(); m.Body() != body {
 			t.Errorf("to a client: %s arrives as %s", body, m.Body())
 		}
-		mid := from.send(object{"to": s.name + ":/", "bdy": harness.RawNumber(body)})
-		request, m := s.next()
+		mid := from.Send(object{"to": s.Name + ":/", "bdy": harness.RawNumber(body)})
+		request, m := s.Next()
 		if m.Body() != body {
 			t.Errorf("to a service: %s arrives as %s", body, m.Body())
 		}
-		s.respond(request, object{"to": m.Via(), "frm": "i@" + s.name + ":/", "mid": "a", "rmid": mid, "typ": "ping", "bdy": harness.RawNumber(body)})
-		if m := from.next(); m.Body() != body {
+		s.Respond(request, object{"to": m.Via(), "frm": "i@" + s.Name + ":/", "mid": "a", "rmid": mid, "typ": "ping", "bdy": harness.RawNumber(body)})
+		if m := from.Next(); m.Body() != body {
 			t.Errorf("from a service: %s arrives as %s", body, m.Body())
 		}
 	}
 }
 
-// FAILURES "bad input from NATS": what other NATS clients send to the node's
-// own subjects harms nobody.
+// R48: what other NATS clients send to the node's own subjects harms no client.
 func TestJunkOnTheNodesSubjects(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "a")
-	c := dial(t, node)
+	w := world.Shared(t)
+	node := w.Node(t, "a")
+	c := world.Dial(t, node)
 	zeros := strings.Repeat("0", 32)
 	for _, subject := range []string{
 		"umf.v1.node." + c.Router,
@@ -114,23 +114,23 @@ func TestJunkOnTheNodesSubjects(t *testing.T) {
 		"umf.v1.live." + c.ID[:1] + "." + c.ID,
 	} {
 		for _, junk := range []string{"", "\x00", "{", `{"to":1}`, `[]`, strings.Repeat("[", 100_000), "\xff\xfe"} {
-			if err := w.nc.PublishMsg(&nats.Msg{Subject: subject, Data: []byte(junk), Header: nats.Header{
+			if err := w.Conn.PublishMsg(&nats.Msg{Subject: subject, Data: []byte(junk), Header: nats.Header{
 				"Nats-Sequence": {"junk"}, "Umf-Mark": {"junk"}, "Nats-Last-Sequence": {"-1"}, "Status": {"503"},
 			}}); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.nc.Publish(subject, []byte(junk)); err != nil {
+			if err := w.Conn.Publish(subject, []byte(junk)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := w.nc.Flush(); err != nil {
+	if err := w.Conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	// The mailbox goes on, and so does the node.
-	w.push(t, c.ID, pushed(c.ID, "after-the-junk", 1))
-	c.find(func(m message) bool { return m.Mid() == "after-the-junk" })
-	c.fence()
+	w.Push(t, c.ID, world.Pushed(c.ID, "after-the-junk", 1))
+	c.Find(func(m message) bool { return m.Mid() == "after-the-junk" })
+	c.Fence()
 	if err := node.Ready(); err != nil {
 		t.Error(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // fetch performs a request and reads the envelope, if there is one.
@@ -41,13 +42,13 @@ func fetch(t *testing.T, method, url, body string, header http.Header) (int, env
 	return response.StatusCode, e, response.Header
 }
 
-// HYDRA: HTTP on the same port.
+// Hydra: HTTP on the same port.
 func TestHTTPRouterAPI(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	echo := w.echoService(t)
-	node := w.node(t, "a")
-	c, other := dial(t, node), dial(t, w.node(t, "b"))
+	w := world.Shared(t)
+	echo := w.EchoService(t)
+	node := w.Node(t, "a")
+	c, other := world.Dial(t, node), world.Dial(t, w.Node(t, "b"))
 	for path, pieces := range map[string][]string{
 		"version":       {`"version":"`},
 		"health":        {},
@@ -57,7 +58,7 @@ func TestHTTPRouterAPI(t *testing.T) {
 		"stats":         {},
 	} {
 		// What the node knows of others may be seconds old.
-		if err := harness.Until(patient(t), func() error {
+		if err := harness.Until(world.Patient(t), func() error {
 			status, e, _ := fetch(t, "GET", node.HTTP("/v1/router/"+path), "", nil)
 			if status != http.StatusOK || e.StatusCode != http.StatusOK || e.StatusMessage == "" || e.StatusDescription == "" {
 				t.Errorf("%s: status %d, envelope %+v", path, status, e)
@@ -76,7 +77,7 @@ func TestHTTPRouterAPI(t *testing.T) {
 
 func TestHTTPUnknownPath(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "a")
+	node := world.Shared(t).Node(t, "a")
 	for _, path := range []string{"/v1/router/nonsense", "/v1/router/version/more", "/v1/router", "/nonsense"} {
 		if status, _, _ := fetch(t, "GET", node.HTTP(path), "", nil); status != http.StatusNotFound {
 			t.Errorf("%s: status %d, want 404", path, status)
@@ -88,10 +89,10 @@ func TestHTTPUnknownPath(t *testing.T) {
 // the token, whatever the Host header and the path's end say.
 func TestHTTPWithoutToken(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	for _, name := range []string{"a", "administered"} {
-		node := w.node(t, name)
-		victim := dial(t, node)
+		node := w.Node(t, name)
+		victim := world.Dial(t, node)
 		for _, path := range []string{"list/wsdir", "log", "refresh", "refresh/echo-svcs", "clear", "list/wsdir.js", "log.css", "clear.js", "list/wsdir?x=.js"} {
 			for _, header := range []http.Header{
 				{}, {"Host": {"localhost"}}, {"Host": {"127.0.0.1"}},
@@ -109,15 +110,15 @@ func TestHTTPWithoutToken(t *testing.T) {
 // The same with the token, and on the admin listener.
 func TestHTTPForAdministrators(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	administered, a := w.node(t, "administered"), w.node(t, "a")
-	bearer := http.Header{"Authorization": {"Bearer " + adminToken}}
+	w := world.Shared(t)
+	administered, a := w.Node(t, "administered"), w.Node(t, "a")
+	bearer := http.Header{"Authorization": {"Bearer " + world.AdminToken}}
 	for _, way := range []struct {
 		url    func(string) string
 		header http.Header
 		node   *harness.Node
 	}{{administered.HTTP, bearer, administered}, {a.AdminHTTP, nil, a}} {
-		c := dial(t, way.node)
+		c := world.Dial(t, way.node)
 		if status, e, _ := fetch(t, "GET", way.url("/v1/router/list/wsdir"), "", way.header); status != http.StatusOK || !strings.Contains(string(e.Result), c.ID) {
 			t.Errorf("list/wsdir: status %d, without %s: %.300s", status, c.ID, e.Result)
 		}
@@ -130,14 +131,14 @@ func TestHTTPForAdministrators(t *testing.T) {
 		if status != http.StatusFound || header.Get("Location") != "/" {
 			t.Errorf("clear: status %d to %q, want 302 to /", status, header.Get("Location"))
 		}
-		c.quiet()
+		c.Quiet()
 	}
 }
 
 // Liveness, readiness and metrics are the operator's, on the admin listener.
 func TestHTTPAdminListener(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "a")
+	node := world.Shared(t).Node(t, "a")
 	for _, path := range []string{"/readyz", "/healthz", "/metrics"} {
 		if _, err := harness.Get(node.AdminHTTP(path)); err != nil {
 			t.Error(err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 const (
@@ -14,21 +15,21 @@ const (
 )
 
 // bystander is a client that must not notice what happens to others (I7).
-func bystander(t *testing.T, node *harness.Node) *client {
+func bystander(t *testing.T, node *harness.Node) *world.Client {
 	t.Helper()
-	c := dial(t, node)
+	c := world.Dial(t, node)
 	t.Cleanup(func() {
 		if !t.Failed() {
-			c.fence()
+			c.Fence()
 		}
 	})
 	return c
 }
 
-// HYDRA: "error, close" for what is no message at all, and P24.
+// Hydra answers what is no message with an error, and closes. P24.
 func TestInvalidMessages(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "a")
+	node := world.Shared(t).Node(t, "a")
 	bystander(t, node)
 	good := `{"to":"nosuch:/","frm":"client:/","bdy":1}`
 	for _, text := range []string{
@@ -49,20 +50,20 @@ func TestInvalidMessages(t *testing.T) {
 		// Keys are case-sensitive.
 		`{"TO":"a:/","frm":"b:/","bdy":1}`, `{"to":"a:/","From":"b:/","bdy":1}`,
 	} {
-		c := dial(t, node)
-		c.send(text)
-		m := c.wantErrorAndClose(invalidPrefix, invalidSuffix)
+		c := world.Dial(t, node)
+		c.Send(text)
+		m := c.WantErrorAndClose(invalidPrefix, invalidSuffix)
 		if quoted := len(m.Error()) - len(invalidPrefix) - len(invalidSuffix); quoted > 600 {
 			t.Errorf("the error quotes %d bytes of the input, want at most 256 of its own", quoted)
 		}
 	}
 }
 
-// HYDRA: the rows that end the whole router process there. P17, P22.
+// These messages end the whole process of Hydra Router. P17, P22.
 func TestMessagesThatKilledTheOriginal(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "a")
+	w := world.Shared(t)
+	node := w.Node(t, "a")
 	bystander(t, node)
 	for _, value := range []string{`17`, `{}`, `{"a":1}`, `[]`, `["a:/"]`, `true`} {
 		for _, form := range []string{
@@ -72,48 +73,48 @@ func TestMessagesThatKilledTheOriginal(t *testing.T) {
 			`{"to":"hydra-router:/","frm":"client:/","mid":"k","forward":%s,"bdy":1}`,
 			`{"to":"hydra-router:/queue","frm":"client:/","mid":"k","fwd":%s,"bdy":1}`,
 		} {
-			c := dial(t, node)
-			c.send(fmt.Sprintf(form, value))
-			c.wantErrorAndClose("", "")
+			c := world.Dial(t, node)
+			c.Send(fmt.Sprintf(form, value))
+			c.WantErrorAndClose("", "")
 		}
 	}
 	for _, fwd := range []string{"constructor@client:/", "__proto__@client:/", "hasOwnProperty@client:/"} {
-		c := dial(t, node)
-		c.send(object{"to": "hydra-router:/", "fwd": fwd, "bdy": 1})
-		c.wantErrorAndClose("", "")
+		c := world.Dial(t, node)
+		c.Send(object{"to": "hydra-router:/", "fwd": fwd, "bdy": 1})
+		c.WantErrorAndClose("", "")
 	}
 	for _, open := range []string{"[", `{"a":`} {
-		c := dial(t, node)
-		c.send(`{"to":"a:/","frm":"b:/","bdy":` + strings.Repeat(open, 150_000))
-		c.wantErrorAndClose(invalidPrefix, invalidSuffix)
-		c = dial(t, node)
-		c.send(`{"to":"a:/","frm":"b:/","x":` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + `,"bdy":1}`)
-		c.wantErrorAndClose(invalidPrefix, invalidSuffix)
+		c := world.Dial(t, node)
+		c.Send(`{"to":"a:/","frm":"b:/","bdy":` + strings.Repeat(open, 150_000))
+		c.WantErrorAndClose(invalidPrefix, invalidSuffix)
+		c = world.Dial(t, node)
+		c.Send(`{"to":"a:/","frm":"b:/","x":` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + `,"bdy":1}`)
+		c.WantErrorAndClose(invalidPrefix, invalidSuffix)
 	}
 }
 
 // P17: 64 levels are a message, more are not.
 func TestDepth(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "a")), w.serve(t, unique(t))
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
 	deep := func(levels int) string { // the message itself is one
 		body := strings.Repeat("[", levels-1) + strings.Repeat("]", levels-1)
-		return fmt.Sprintf(`{"to":"%s:/","frm":"client:/","bdy":%s}`, s.name, body)
+		return fmt.Sprintf(`{"to":"%s:/","frm":"client:/","bdy":%s}`, s.Name, body)
 	}
-	c.send(deep(60))
-	s.next()
-	c.send(deep(70))
-	c.wantErrorAndClose(invalidPrefix, invalidSuffix)
-	s.empty()
+	c.Send(deep(60))
+	s.Next()
+	c.Send(deep(70))
+	c.WantErrorAndClose(invalidPrefix, invalidSuffix)
+	s.Empty()
 }
 
 // P18: one reading everywhere.
 func TestKeysThatAreThereTwice(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c := dial(t, w.node(t, "a"))
-	right, wrong := w.serve(t, unique(t)), w.serve(t, unique(t)+"-wrong")
+	w := world.Shared(t)
+	c := world.Dial(t, w.Node(t, "a"))
+	right, wrong := w.Serve(t, world.Unique(t)), w.Serve(t, world.Unique(t)+"-wrong")
 	for name, form := range map[string]string{
 		"long and short":           `{"frm":"%[3]s","to":"%[1]s:/","from":"%[4]s","bdy":"no","body":"yes"}`,
 		"short after long":         `{"to":"%[1]s:/","from":"%[4]s","frm":"%[3]s","body":"yes","bdy":"no"}`,
@@ -123,46 +124,46 @@ func TestKeysThatAreThereTwice(t *testing.T) {
 		"other case":               `{"to":"%[1]s:/","TO":"%[2]s:/","To":"%[2]s:/","frm":"%[4]s","FROM":"%[3]s","bdy":"yes","BODY":"no"}`,
 		"null does not hide":       `{"to":"%[2]s:/","to":"%[1]s:/","frm":"%[4]s","bdy":null,"bdy":"yes"}`,
 	} {
-		c.send(fmt.Sprintf(form, right.name, wrong.name, "wrong@client:/", "right@client:/"))
-		request, m := right.next() // Parse has seen that no key is there twice
-		want(t, m, "frm", "right@client:/", "bdy", "yes")
+		c.Send(fmt.Sprintf(form, right.Name, wrong.Name, "wrong@client:/", "right@client:/"))
+		request, m := right.Next() // Parse has seen that no key is there twice
+		world.Want(t, m, "frm", "right@client:/", "bdy", "yes")
 		for _, key := range []string{"from", "body"} {
 			if _, both := m.Fields[key]; both {
 				t.Errorf("%s: both forms go on: %s", name, request.Data)
 			}
 		}
 	}
-	c.quiet()
-	wrong.empty()
+	c.Quiet()
+	wrong.Empty()
 }
 
-// HYDRA: 1 MiB, then 1009.
+// Hydra: 1 MiB, then 1009.
 func TestMessageSize(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "a")
+	w := world.Shared(t)
+	node := w.Node(t, "a")
 	bystander(t, node)
-	s := w.serve(t, unique(t))
+	s := w.Serve(t, world.Unique(t))
 	sized := func(size int) string {
-		text := fmt.Sprintf(`{"to":"%s:/","frm":"client:/","mid":"big","bdy":""}`, s.name)
+		text := fmt.Sprintf(`{"to":"%s:/","frm":"client:/","mid":"big","bdy":""}`, s.Name)
 		return text[:len(text)-2] + strings.Repeat("x", size-len(text)) + text[len(text)-2:]
 	}
-	c := dial(t, node)
-	c.send(sized(1<<20 - 4096))
-	if _, m := s.next(); len(m.Body()) < 1<<20-8192 {
+	c := world.Dial(t, node)
+	c.Send(sized(1<<20 - 4096))
+	if _, m := s.Next(); len(m.Body()) < 1<<20-8192 {
 		t.Errorf("the body arrives with %d bytes", len(m.Body()))
 	}
-	_ = c.Send(sized(1<<20 + 1)) // the server may close before it has all
-	if code, reason := c.closed(); code != 1009 {
+	_ = c.Client.Send(sized(1<<20 + 1)) // the server may close before it has all
+	if code, reason := c.Closed(); code != 1009 {
 		t.Errorf("closed with %d %s, want 1009", code, reason)
 	}
-	s.empty()
+	s.Empty()
 }
 
 // RFC 6455 §8.1 and P6: 1007.
 func TestTextThatIsNotUTF8(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "a")
+	node := world.Shared(t).Node(t, "a")
 	for _, text := range []string{"\xff", `{"to":"a:/","frm":"b:/","bdy":"` + "\xc3(" + `"}`, "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\xaf"} {
 		raw, err := harness.DialRaw(node.Addr)
 		if err != nil {
@@ -183,11 +184,11 @@ func TestTextThatIsNotUTF8(t *testing.T) {
 // A binary frame is not checked by RFC 6455, but it is no message either.
 func TestBinaryThatIsNotUTF8(t *testing.T) {
 	t.Parallel()
-	c := dial(t, shared(t).node(t, "a"))
+	c := world.Dial(t, world.Shared(t).Node(t, "a"))
 	if err := c.SendBinary(`{"to":"a:/","frm":"b:/","bdy":"` + "\xc3(" + `"}`); err != nil {
 		t.Fatal(err)
 	}
-	c.wantErrorAndClose(invalidPrefix, invalidSuffix)
+	c.WantErrorAndClose(invalidPrefix, invalidSuffix)
 }
 
 // closeCode reads frames up to the close frame.

@@ -11,14 +11,15 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
-// Nobody reads what a node logs, and the pipe is full: the node serves its
+// R46: nothing reads what a node logs, and the pipe is full: the node serves its
 // clients, also after it has logged something about one. What it said is there
 // when somebody reads again.
 func TestLogIsNotRead(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	log, full, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +43,7 @@ func TestLogIsNotRead(t *testing.T) {
 	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "unread", NATS: w.nats.URL(), Output: full, Env: map[string]string{
+	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "unread", NATS: w.NATS.URL(), Output: full, Env: map[string]string{
 		"EDGE_MAILBOX_STREAMS": "2", "EDGE_AUTH": "jwt", "EDGE_AUTH_ALGORITHMS": "HS256", "EDGE_AUTH_KEY_FILE": file}})
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,7 @@ func TestLogIsNotRead(t *testing.T) {
 		if _, err := harness.Dial(t.Context(), node.URL("/"), harness.DialOptions{}); err == nil || !strings.Contains(err.Error(), "4401") {
 			t.Fatalf("without a token: %v", err)
 		}
-		dialWith(t, node.URL("/"), harness.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}})
+		world.DialWith(t, node.URL("/"), harness.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}})
 	}
 	for lines := bufio.NewScanner(log); !strings.Contains(lines.Text(), "token refused"); {
 		if !lines.Scan() {
@@ -65,16 +66,16 @@ func TestLogIsNotRead(t *testing.T) {
 	}
 }
 
-// Who reads the log ends before the node, as at Ctrl-C for `hydrant serve 2>&1 |
+// R46: the reader of the log ends before the node, as at Ctrl-C for `hydrant serve 2>&1 |
 // tee`: the node serves its clients, and drains when it is told to.
 func TestLogReaderEnds(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	log, output, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "unheard", NATS: w.nats.URL(), Output: output, Env: map[string]string{
+	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "unheard", NATS: w.NATS.URL(), Output: output, Env: map[string]string{
 		"EDGE_MAILBOX_STREAMS": "2", "EDGE_DRAIN_TIMEOUT": "100ms"}})
 	if err != nil {
 		t.Fatal(err)
@@ -83,11 +84,11 @@ func TestLogReaderEnds(t *testing.T) {
 	if err := errors.Join(output.Close(), log.Close()); err != nil {
 		t.Fatal(err)
 	}
-	c := dial(t, node)
-	if err := node.Terminate(patient(t)); err != nil {
+	c := world.Dial(t, node)
+	if err := node.Terminate(world.Patient(t)); err != nil {
 		t.Errorf("the node ends with %v", err)
 	}
-	if code, reason := c.closed(); code != 1012 {
+	if code, reason := c.Closed(); code != 1012 {
 		t.Errorf("closed with %d %q", code, reason)
 	}
 }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // long asks for the full figures of the rows that say a thousand of something,
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 	}
 	fmt.Printf("HYDRANT_SEED=%d\n", harness.Seed())
 	code := m.Run()
-	complaints := closeShared()
+	complaints := world.CloseShared()
 	complaints = append(complaints, harness.Shutdown()...)
 	if err := goleak.Find(harness.IgnoreSpawner()); err != nil {
 		complaints = append(complaints, err.Error())
@@ -65,3 +67,11 @@ func (l *lasting) more() bool {
 	<-l.tick.C
 	return true
 }
+
+// object is a message to send.
+type object = harness.Object
+
+// message is one that came.
+type message = harness.Message
+
+var errNobody = errors.New("nobody got it")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // metrics reads all samples of a node, by name and labels as they are written.
@@ -46,10 +47,10 @@ const (
 // left.
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	roomy := w.start(t, "roomy", map[string]string{"GOMEMLIMIT": "1GiB"})
+	w := world.Own(t, harness.NATSOptions{})
+	roomy := w.Start(t, "roomy", map[string]string{"GOMEMLIMIT": "1GiB"})
 	var idle float64 // what a node needs without clients
-	if err := harness.Until(patient(t), func() error {
+	if err := harness.Until(world.Patient(t), func() error {
 		if idle = metrics(t, roomy)[needed]; idle == 0 {
 			return errors.New("not measured yet")
 		}
@@ -60,14 +61,14 @@ func TestMemoryLimit(t *testing.T) {
 	roomy.Kill()
 	const room = 8 << 20
 	limit := int64((idle + room) / 0.85) // where it refuses
-	node := w.start(t, "small", map[string]string{"GOMEMLIMIT": strconv.FormatInt(limit, 10),
+	node := w.Start(t, "small", map[string]string{"GOMEMLIMIT": strconv.FormatInt(limit, 10),
 		"EDGE_PING_INTERVAL": "10m"}) // the crowd does not answer, and is not to go for that
-	bystander := dial(t, node)
+	bystander := world.Dial(t, node)
 	crowd := crowdIn(t, node)
 	t.Logf("limit %d MiB, %d clients", limit>>20, len(crowd))
-	w.notReady(t, node, "memory: ")
+	notReady(t, node, "memory: ")
 	healthcheck(t, node, 0)
-	bystander.fence()
+	bystander.Fence()
 	if m := metrics(t, node); m[refused] == 0 {
 		t.Errorf("%s %v", refused, m[refused])
 	}
@@ -90,7 +91,7 @@ func TestMemoryLimit(t *testing.T) {
 		for _, c := range crowd {
 			_, _ = c.Write(frame) // fails if it has been closed
 		}
-		if err := harness.Until(patient(t), func() error {
+		if err := harness.Until(world.Patient(t), func() error {
 			if metrics(t, node)[more.counter] == 0 || codes[1013].Load() == 0 {
 				return errors.New("nobody is closed with 1013")
 			}
@@ -114,7 +115,7 @@ func TestMemoryLimit(t *testing.T) {
 	if err := node.WaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	dial(t, node).fence()
+	world.Dial(t, node).Fence()
 }
 
 // crowdIn connects clients, each in the middle of a message, until one is

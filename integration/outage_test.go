@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -14,32 +15,33 @@ import (
 	"time"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // R7: sockets stay; nothing that was acknowledged is lost.
 func TestNATSKilledAndRestarted(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	a, b := w.start(t, "a", nil), w.start(t, "b", nil)
-	plain, acked, away := dial(t, a), dialAcked(t, b), dial(t, a)
+	w := world.Own(t, harness.NATSOptions{})
+	a, b := w.Start(t, "a", nil), w.Start(t, "b", nil)
+	plain, acked, away := world.Dial(t, a), world.DialAcked(t, b), world.Dial(t, a)
 	away.Close()
-	w.parked(t, away.ID)
+	w.WaitParked(t, away.ID)
 	for _, sid := range []string{plain.ID, acked.ID, away.ID} {
-		w.pushNumbers(t, sid, 0, 10)
+		w.PushNumbers(t, sid, 0, 10)
 	}
-	plain.wantBodies(0, 10)
-	messages := acked.wantBodies(0, 10)
+	plain.WantBodies(0, 10)
+	messages := acked.WantBodies(0, 10)
 
-	server := w.nats.Servers[0]
+	server := w.NATS.Servers[0]
 	server.Kill()
-	pong := plain.call(object{"to": "hydra-router:/", "typ": "ping", "bdy": 1}) // needs no NATS
+	pong := plain.Call(object{"to": "hydra-router:/", "typ": "ping", "bdy": 1}) // needs no NATS
 	if pong.Type() != "pong" {
 		t.Errorf("while NATS is away: %s", pong.Raw)
 	}
 	// Over HTTP as well the node says so, once it knows: it takes nothing for
 	// later, and no silence for an empty list.
 	for method, path := range map[string]string{"POST": "send", "GET": "list/services"} {
-		if err := harness.Until(patient(t), func() error {
+		if err := harness.Until(world.Patient(t), func() error {
 			status, e, _ := fetch(t, method, a.HTTP("/v1/router/"+path), `{"to":"svc:/","frm":"web:/","bdy":1}`, nil)
 			if status != http.StatusServiceUnavailable {
 				return fmt.Errorf("status %d, %s", status, e.Result)
@@ -52,7 +54,7 @@ func TestNATSKilledAndRestarted(t *testing.T) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.nats.WaitReady(t.Context()); err != nil {
+	if err := w.NATS.WaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, node := range []*harness.Node{a, b} {
@@ -61,19 +63,19 @@ func TestNATSKilledAndRestarted(t *testing.T) {
 		}
 	}
 	for _, sid := range []string{plain.ID, acked.ID, away.ID} {
-		if err := harness.Until(patient(t), func() error { // the test's own connection may be on its way back
-			_, err := w.publish(t.Context(), sid, pushed(sid, "n10", 10), nil)
+		if err := harness.Until(world.Patient(t), func() error { // the test's own connection may be on its way back
+			_, err := w.Publish(t.Context(), sid, world.Pushed(sid, "n10", 10), nil)
 			return err
 		}); err != nil {
 			t.Fatal(err)
 		}
-		w.pushNumbers(t, sid, 11, 20)
+		w.PushNumbers(t, sid, 11, 20)
 	}
-	plain.wantBodies(10, 20)
-	wantChain(firstPrev(t, append(messages, acked.wantBodies(10, 20)...)))
-	away.resume(b).wantBodies(0, 20)
-	plain.quiet()
-	acked.quiet()
+	plain.WantBodies(10, 20)
+	world.WantChain(firstPrev(t, append(messages, acked.WantBodies(10, 20)...)))
+	away.Resume(b).WantBodies(0, 20)
+	plain.Quiet()
+	acked.Quiet()
 }
 
 // R11: all of NATS stands still, in a long run three servers for half a minute
@@ -81,26 +83,26 @@ func TestNATSKilledAndRestarted(t *testing.T) {
 // where it was.
 func TestNATSFrozen(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{Servers: scaled(1, 3)})
-	node := w.start(t, "node", map[string]string{"EDGE_REQUEST_TIMEOUT": "300ms", "EDGE_QUEUE_LIMIT": "10000"})
-	c, to := dial(t, node), dial(t, node)
+	w := world.Own(t, harness.NATSOptions{Servers: scaled(1, 3)})
+	node := w.Start(t, "node", map[string]string{"EDGE_REQUEST_TIMEOUT": "300ms", "EDGE_QUEUE_LIMIT": "10000"})
+	c, to := world.Dial(t, node), world.Dial(t, node)
 	senders := make([]*sender, 8)
 	for i := range senders {
-		senders[i] = &sender{client: dial(t, node)}
+		senders[i] = &sender{Client: world.Dial(t, node).Client}
 	}
-	w.pushNumbers(t, c.ID, 0, 3)
-	c.wantBodies(0, 3)
+	w.PushNumbers(t, c.ID, 0, 3)
+	c.WantBodies(0, 3)
 	before := residentBytes(t, node)
-	for _, server := range w.nats.Servers {
+	for _, server := range w.NATS.Servers {
 		if err := server.Freeze(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	fault := lasts(t, 30*time.Second)
-	if m := c.call(object{"to": "hydra-router:/", "typ": "ping", "bdy": 1}); m.Type() != "pong" {
+	if m := c.Call(object{"to": "hydra-router:/", "typ": "ping", "bdy": 1}); m.Type() != "pong" {
 		t.Errorf("while NATS is frozen: %s", m.Raw)
 	}
-	if m := c.call(object{"to": "svc:[GET]/p", "bdy": 1}); m.Body() == "" {
+	if m := c.Call(object{"to": "svc:[GET]/p", "bdy": 1}); m.Body() == "" {
 		t.Errorf("a request while NATS is frozen: %s", m.Raw)
 	}
 	var sending sync.WaitGroup
@@ -111,10 +113,10 @@ func TestNATSFrozen(t *testing.T) {
 	grown := int64(0)
 	for more := true; more; more = fault.more() {
 		grown = max(grown, residentBytes(t, node)-before)
-		c.fence()
+		c.Fence()
 	}
 	close(thawing)
-	for _, server := range w.nats.Servers {
+	for _, server := range w.NATS.Servers {
 		if err := server.Thaw(); err != nil {
 			t.Fatal(err)
 		}
@@ -125,33 +127,19 @@ func TestNATSFrozen(t *testing.T) {
 	if bound := int64(runtime.GOMAXPROCS(0))*2*(32<<20) + 64<<20; grown > bound {
 		t.Errorf("the node grew by %d MiB, want %d at the most", grown>>20, bound>>20)
 	}
-	w.settle(t, node)
+	w.Settle(t, node)
 	sent, arrived, told := 0, make(map[string]bool), make(map[string]int)
 	for _, s := range senders {
 		sent += len(s.sent)
-		s.outcome(to, arrived, told)
+		s.outcome(t, to, arrived, told)
 	}
 	t.Logf("%d messages of %d KiB; the node grew by %d MiB; senders were told %v", sent, floodBytes>>10, grown>>20, told)
 	if *long && told["unavailable"] == 0 {
 		t.Error("nobody was told that messaging is unavailable")
 	}
-	w.pushNumbers(t, c.ID, 3, 6)
-	c.find(func(m message) bool { return m.Body() == "5" })
-	c.fence()
-}
-
-// settle waits until NATS and the node are there again.
-func (w *world) settle(t *testing.T, node *harness.Node) {
-	t.Helper()
-	if err := w.nats.WaitReady(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := harness.Until(patient(t), func() error { return w.nc.FlushTimeout(harness.Patience) }); err != nil {
-		t.Fatal(err)
-	}
-	if err := node.WaitReady(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.PushNumbers(t, c.ID, 3, 6)
+	c.Find(func(m message) bool { return m.Body() == "5" })
+	c.Fence()
 }
 
 // floodBytes is the size of a message of a sender: with eight of them, a hundred
@@ -160,7 +148,7 @@ const floodBytes = 64 << 10
 
 // sender floods a session.
 type sender struct {
-	*client
+	*harness.Client
 	sent map[string]bool // mids
 	err  error
 }
@@ -191,13 +179,13 @@ func (s *sender) flood(to string, stop <-chan struct{}) {
 
 // outcome waits until each message has arrived, or its sender was told; that it
 // was both is possible, for an acknowledgement can be lost.
-func (s *sender) outcome(to *client, arrived map[string]bool, told map[string]int) {
-	s.t.Helper()
+func (s *sender) outcome(t *testing.T, to *world.Client, arrived map[string]bool, told map[string]int) {
+	t.Helper()
 	if s.err != nil {
-		s.t.Fatal(s.err)
+		t.Fatal(s.err)
 	}
 	for mid := range s.sent {
-		if err := harness.Until(patient(s.t), func() error {
+		if err := harness.Until(world.Patient(t), func() error {
 			for _, m := range s.Inbox() {
 				if code, _ := m.At("bdy", "code").(string); code != "" && s.sent[m.Rmid()] {
 					told[code]++
@@ -212,7 +200,7 @@ func (s *sender) outcome(to *client, arrived map[string]bool, told map[string]in
 			}
 			return nil
 		}); err != nil {
-			s.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 }
@@ -221,38 +209,38 @@ func (s *sender) outcome(to *client, arrived map[string]bool, told map[string]in
 // notices within two pings, says so, and comes back.
 func TestNodeCutOffFromNATS(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	proxy, err := harness.NewProxy(w.nats.Servers[0].Addr)
+	w := world.Own(t, harness.NATSOptions{})
+	proxy, err := harness.NewProxy(w.NATS.Servers[0].Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer proxy.Close()
-	behind := w.start(t, "behind a proxy", map[string]string{"NATS_URL": "nats://" + proxy.Addr()})
-	other := w.start(t, "other", nil)
-	c := dialAcked(t, behind)
-	w.pushNumbers(t, c.ID, 0, 3)
-	messages := c.wantBodies(0, 3)
+	behind := w.Start(t, "behind a proxy", map[string]string{"NATS_URL": "nats://" + proxy.Addr()})
+	other := w.Start(t, "other", nil)
+	c := world.DialAcked(t, behind)
+	w.PushNumbers(t, c.ID, 0, 3)
+	messages := c.WantBodies(0, 3)
 	proxy.Set(harness.Weather{Blackhole: true})
-	w.pushNumbers(t, c.ID, 3, 6)
-	if err := harness.Until(patient(t), func() error {
+	w.PushNumbers(t, c.ID, 3, 6)
+	if err := harness.Until(world.Patient(t), func() error {
 		if behind.Ready() == nil {
-			return errStillReady
+			return errors.New("the node says that it is ready")
 		}
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	// Another node takes the session over meanwhile; the first cannot be asked.
-	again := c.resumeAcked(other, messages[2].Seq())
-	wantChain(t, messages[2].Seq(), again.wantBodies(3, 6))
+	again := c.ResumeAcked(other, messages[2].Seq())
+	world.WantChain(t, messages[2].Seq(), again.WantBodies(3, 6))
 	proxy.Set(harness.Weather{})
 	if err := behind.WaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.pushNumbers(t, c.ID, 6, 9)
-	again.wantBodies(6, 9)
+	w.PushNumbers(t, c.ID, 6, 9)
+	again.WantBodies(6, 9)
 	// I5: the node that came back wrote nothing to the old socket.
-	if code, reason := c.closed(); code != 4501 {
+	if code, reason := c.Closed(); code != 4501 {
 		t.Errorf("the old socket was closed with %d %s, want 4501", code, reason)
 	}
 	if late := c.Inbox(); len(late) > 0 {
@@ -260,22 +248,22 @@ func TestNodeCutOffFromNATS(t *testing.T) {
 	}
 }
 
-// I5: a node whose NATS is silent for a while, too briefly for it to notice,
+// R49, I5: a node whose NATS is silent for a while, too briefly for it to notice,
 // gets all that it missed at once: the request for a session, and what was
 // stored after the session had gone elsewhere. It writes none of that.
 func TestSessionsMoveWhileNATSIsSilent(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	uplink, err := harness.NewProxy(w.nats.Servers[0].Addr)
+	w := world.Own(t, harness.NATSOptions{})
+	uplink, err := harness.NewProxy(w.NATS.Servers[0].Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer uplink.Close()
-	silent, other := w.start(t, "silent", map[string]string{"NATS_URL": "nats://" + uplink.Addr()}), w.start(t, "other", nil)
-	old := make([]*client, 60)
+	silent, other := w.Start(t, "silent", map[string]string{"NATS_URL": "nats://" + uplink.Addr()}), w.Start(t, "other", nil)
+	old := make([]*world.Client, 60)
 	for i := range old {
-		old[i] = dial(t, silent)
-		old[i].fence()
+		old[i] = world.Dial(t, silent)
+		old[i].Fence()
 	}
 	uplink.Set(harness.Weather{Blackhole: true})
 	moved := make([]*harness.Client, len(old))
@@ -294,12 +282,12 @@ func TestSessionsMoveWhileNATSIsSilent(t *testing.T) {
 		return
 	}
 	for _, c := range old {
-		w.pushNumbers(t, c.ID, 0, 5)
+		w.PushNumbers(t, c.ID, 0, 5)
 	}
 	uplink.Set(harness.Weather{})
 	for i, c := range old {
-		(&client{Client: moved[i], t: t}).wantBodies(0, 5)
-		if code, reason := c.closed(); code != 4501 {
+		world.Wrap(t, moved[i]).WantBodies(0, 5)
+		if code, reason := c.Closed(); code != 4501 {
 			t.Errorf("the old socket was closed with %d %s, want 4501", code, reason)
 		}
 		if late := c.Inbox(); len(late) > 0 {
@@ -312,13 +300,13 @@ func TestSessionsMoveWhileNATSIsSilent(t *testing.T) {
 // R15: not ready, and says why.
 func TestJetStreamIsMissing(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{NoStore: true})
-	node, err := harness.LaunchNode(harness.NodeOptions{Name: "no JetStream", NATS: w.nats.URL()})
+	w := world.Own(t, harness.NATSOptions{NoStore: true})
+	node, err := harness.LaunchNode(harness.NodeOptions{Name: "no JetStream", NATS: w.NATS.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer node.Kill()
-	if err := harness.Until(patient(t), func() error {
+	if err := harness.Until(world.Patient(t), func() error {
 		select {
 		case <-node.Exited(): // refusing to start is an answer, too
 			if said := string(node.Log.Since(0)); !strings.Contains(said, "JetStream") {
@@ -346,23 +334,23 @@ func TestJetStreamIsMissing(t *testing.T) {
 // R21: the store goes back in time, under running clients.
 func TestStoreGoesBackInTime(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "node", map[string]string{"EDGE_MAILBOX_STREAMS": "1"})
-	plain, acked := dial(t, node), dialAcked(t, node)
-	for _, c := range []*client{plain, acked} {
-		w.pushNumbers(t, c.ID, 0, 3)
-		c.wantBodies(0, 3)
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "node", map[string]string{"EDGE_MAILBOX_STREAMS": "1"})
+	plain, acked := world.Dial(t, node), world.DialAcked(t, node)
+	for _, c := range []*world.Client{plain, acked} {
+		w.PushNumbers(t, c.ID, 0, 3)
+		c.WantBodies(0, 3)
 	}
-	server := w.nats.Servers[0]
+	server := w.NATS.Servers[0]
 	older := filepath.Join(t.TempDir(), "older")
 	server.Kill()
 	if err := os.CopyFS(older, os.DirFS(server.Store)); err != nil {
 		t.Fatal(err)
 	}
-	w.restartNATS(t, node)
-	for _, c := range []*client{plain, acked} {
-		w.pushNumbers(t, c.ID, 3, 10)
-		c.wantBodies(3, 10)
+	w.RestartNATS(t, node)
+	for _, c := range []*world.Client{plain, acked} {
+		w.PushNumbers(t, c.ID, 3, 10)
+		c.WantBodies(3, 10)
 	}
 	server.Kill()
 	if err := os.RemoveAll(server.Store); err != nil {
@@ -371,24 +359,24 @@ func TestStoreGoesBackInTime(t *testing.T) {
 	if err := os.CopyFS(server.Store, os.DirFS(older)); err != nil {
 		t.Fatal(err)
 	}
-	w.restartNATS(t, node)
-	for _, c := range []*client{plain, acked} {
-		w.pushNumbers(t, c.ID, 100, 103)
+	w.RestartNATS(t, node)
+	for _, c := range []*world.Client{plain, acked} {
+		w.PushNumbers(t, c.ID, 100, 103)
 	}
 	// New ones have sequences that were old ones' before: they are not taken
 	// for those. What the older copy still holds may come again.
 	gaps := 0
-	for _, c := range []*client{plain, acked} {
+	for _, c := range []*world.Client{plain, acked} {
 		for next := 100; next < 103; {
-			m := c.next()
+			m := c.Next()
 			if m.Type() == "gap" {
-				if why := readGap(t, m).Why; why != "rollback" {
+				if why := world.ReadGap(t, m).Why; why != "rollback" {
 					t.Errorf("gap %q", why)
 				}
 				gaps++
 				continue
 			}
-			if n := bodyNumber(t, m); n >= 3 && n != next {
+			if n := world.BodyNumber(t, m); n >= 3 && n != next {
 				t.Fatalf("%s comes where %d is next", m.Raw, next)
 			} else if n == next {
 				next++
@@ -398,15 +386,6 @@ func TestStoreGoesBackInTime(t *testing.T) {
 	if gaps != 1 {
 		t.Errorf("%d gap messages, want one, to the acked session", gaps)
 	}
-}
-
-// restartNATS starts the server after a kill, and waits for the node.
-func (w *world) restartNATS(t *testing.T, node *harness.Node) {
-	t.Helper()
-	if err := w.nats.Servers[0].Start(); err != nil {
-		t.Fatal(err)
-	}
-	w.settle(t, node)
 }
 
 // statusOf is a page whatever its status.

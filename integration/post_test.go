@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // postTo performs a POST and returns the status and the envelope's result.
@@ -19,45 +20,45 @@ func postTo(t *testing.T, node *harness.Node, path, body string) (int, message) 
 	return status, m
 }
 
-// HYDRA: POST /v1/router/send, 200 with the mid.
+// Hydra: POST /v1/router/send, 200 with the mid.
 func TestPostSend(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "a")
-	s, c := w.serve(t, unique(t)), dial(t, w.node(t, "b"))
-	status, result := postTo(t, node, "send", fmt.Sprintf(`{"to":"%s:/p","from":"web:/","mid":"p-1","body":{"n":9007199254740993}}`, s.name))
+	w := world.Shared(t)
+	node := w.Node(t, "a")
+	s, c := w.Serve(t, world.Unique(t)), world.Dial(t, w.Node(t, "b"))
+	status, result := postTo(t, node, "send", fmt.Sprintf(`{"to":"%s:/p","from":"web:/","mid":"p-1","body":{"n":9007199254740993}}`, s.Name))
 	if status != http.StatusOK || result.Mid() != "p-1" {
 		t.Errorf("status %d, result %s", status, result.Raw)
 	}
-	_, m := s.next()
-	want(t, m, "frm", "web:/", "mid", "p-1")
+	_, m := s.Next()
+	world.Want(t, m, "frm", "web:/", "mid", "p-1")
 	if m.Body() != `{"n":9007199254740993}` {
 		t.Errorf("body %s", m.Body())
 	}
 
 	// To a session, which may be away; and what was sent without a mid has one.
 	c.Close()
-	w.parked(t, c.ID)
+	w.WaitParked(t, c.ID)
 	status, result = postTo(t, node, "send", `{"to":"`+c.Address()+`","frm":"web:/","bdy":"hello"}`)
 	if status != http.StatusOK || result.Mid() == "" {
 		t.Errorf("status %d, result %s", status, result.Raw)
 	}
-	want(t, c.resume(w.node(t, "b")).next(), "frm", "web:/", "bdy", "hello", "mid", result.Mid())
+	world.Want(t, c.Resume(w.Node(t, "b")).Next(), "frm", "web:/", "bdy", "hello", "mid", result.Mid())
 	if status, _ := postTo(t, node, "send", `{"to":"`+strings.Repeat("q7", 13)+`@client:/","frm":"web:/","bdy":1}`); status != http.StatusNotFound {
 		t.Errorf("to a session that there is not: status %d, want 404", status)
 	}
 }
 
-// HYDRA: POST /v1/router/queue.
+// Hydra: POST /v1/router/queue.
 func TestPostQueue(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	name := unique(t)
-	status, result := postTo(t, w.node(t, "a"), "queue", fmt.Sprintf(`{"to":"%s:/job","frm":"web:/","bdy":{"n":1}}`, name))
+	w := world.Shared(t)
+	name := world.Unique(t)
+	status, result := postTo(t, w.Node(t, "a"), "queue", fmt.Sprintf(`{"to":"%s:/job","frm":"web:/","bdy":{"n":1}}`, name))
 	if status != http.StatusOK || result.Mid() == "" {
 		t.Errorf("status %d, result %s", status, result.Raw)
 	}
-	stream, err := w.js.Stream(t.Context(), "UMF_WORK")
+	stream, err := w.JS.Stream(t.Context(), "UMF_WORK")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,42 +70,42 @@ func TestPostQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want(t, m, "frm", "web:/", "mid", result.Mid())
+	world.Want(t, m, "frm", "web:/", "mid", result.Mid())
 	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("umf.v1.work."+name)); err != nil {
 		t.Error(err)
 	}
 }
 
-// HYDRA: POST /v1/router/message waits for the answer of the service.
+// Hydra: POST /v1/router/message waits for the answer of the service.
 func TestPostMessage(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	s := w.serve(t, unique(t))
+	w := world.Shared(t)
+	s := w.Serve(t, world.Unique(t))
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
 		select {
-		case request := <-s.requests:
+		case request := <-s.Requests:
 			_ = request.Respond([]byte(`{"to":"web:/","frm":"i@s:/","mid":"a","bdy":{"answer":42}}`))
 		case <-t.Context().Done():
 		}
 	}()
-	status, result := postTo(t, w.node(t, "a"), "message",
-		fmt.Sprintf(`{"to":"hydra-router:/","forward":"%s:[get]/p","frm":"web:/","bdy":{}}`, s.name))
+	status, result := postTo(t, w.Node(t, "a"), "message",
+		fmt.Sprintf(`{"to":"hydra-router:/","forward":"%s:[get]/p","frm":"web:/","bdy":{}}`, s.Name))
 	<-answered
 	if status != http.StatusOK || string(result.Fields["answer"]) != "42" {
 		t.Errorf("status %d, result %s", status, result.Raw)
 	}
-	if status, _ := postTo(t, w.node(t, "a"), "message", `{"to":"nosuch:[get]/p","frm":"web:/","bdy":{}}`); status < 500 {
+	if status, _ := postTo(t, w.Node(t, "a"), "message", `{"to":"nosuch:[get]/p","frm":"web:/","bdy":{}}`); status < 500 {
 		t.Errorf("nobody there: status %d", status)
 	}
 }
 
-// HYDRA: bad JSON or no to: 400. Nothing reaches NATS.
+// Hydra: bad JSON or no to: 400. Nothing reaches NATS.
 func TestPostInvalid(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "a")
+	w := world.Shared(t)
+	node := w.Node(t, "a")
 	for _, path := range []string{"send", "queue", "message"} {
 		for _, body := range []string{
 			``, `{`, `null`, `[]`, `"x"`, `{}`, `{"frm":"web:/","bdy":1}`, `{"to":1,"frm":"web:/","bdy":1}`, `{"to":"svc:/","frm":"web:/"}`,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // aroundReadme makes a program of the README's service in Go.
@@ -32,8 +33,8 @@ func main() {
 // The README's service in Go compiles, answers, and ends when it is told to.
 func TestReadmeServiceInGo(t *testing.T) {
 	t.Parallel()
-	w := own(t, harness.NATSOptions{})
-	node := w.start(t, "a", nil)
+	w := world.Own(t, harness.NATSOptions{})
+	node := w.Start(t, "a", nil)
 	code, err := harness.ReadmeCode("A service in Go", "go")
 	if err != nil {
 		t.Fatal(err)
@@ -42,27 +43,27 @@ func TestReadmeServiceInGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := &harness.Log{}
-	service, err := harness.StartProcess("greeter", buildInModule(t, aroundReadme+code+"}\n"), nil, []string{"NATS_URL=" + w.nats.URL()}, log, log)
+	service, err := harness.StartProcess("greeter", buildInModule(t, aroundReadme+code+"}\n"), nil, []string{"NATS_URL=" + w.NATS.URL()}, log, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(service.Kill)
-	if err := harness.Until(patient(t), func() error {
-		_, err := w.nc.Request("$SRV.PING.greeter", nil, harness.Patience)
+	if err := harness.Until(world.Patient(t), func() error {
+		_, err := w.Conn.Request("$SRV.PING.greeter", nil, harness.Patience)
 		return err // "no responders" comes at once
 	}); err != nil {
 		t.Fatalf("%v\n%s", err, log.Tail(4096))
 	}
-	c := dial(t, node)
-	if m := c.call(object{"to": "greeter:/", "bdy": "hello"}); m.At("bdy", "hello") != c.Address() {
+	c := world.Dial(t, node)
+	if m := c.Call(object{"to": "greeter:/", "bdy": "hello"}); m.At("bdy", "hello") != c.Address() {
 		t.Errorf("answer %s", m.Raw)
 	}
-	m := c.call(object{"to": "greeter:[GET]/v1/time", "bdy": object{}})
+	m := c.Call(object{"to": "greeter:[GET]/v1/time", "bdy": object{}})
 	now, _ := m.At("bdy", "now").(string)
 	if _, err := time.Parse(time.RFC3339, now); err != nil {
 		t.Errorf("answer %s", m.Raw)
 	}
-	if err := service.Terminate(patient(t)); err != nil {
+	if err := service.Terminate(world.Patient(t)); err != nil {
 		t.Errorf("told to stop: %v\n%s", err, log.Tail(4096))
 	}
 }

@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,27 +11,29 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"hydrant/bus"
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 	"hydrant/umf"
 )
 
 // via is the address that a service answers to.
-func via(c *client) string { return c.Router + "-" + c.ID + "@hydra-router:/" }
+func via(c *world.Client) string { return c.Router + "-" + c.ID + "@hydra-router:/" }
 
-// HYDRA "to svc:/path", short form: the bytes are the client's but for via.
+// Hydra, to svc:/path in the short form: the bytes are the client's but for via.
 func TestToServiceShortForm(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "a")), w.serve(t, unique(t))
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
 	body := `{"n": 9007199254740993, "big":1e400,"zero":-0, "s":"\u00e9\/", "routerID":"x","action":"refresh"}`
 	raw := fmt.Sprintf(`{"to":"%s:/path/x?y=1","frm":"%s","hdr":{"h":"1"},"mid":"mid-1","rmid":"r-1","tmo":7,`+
 		`"ts":"2026-01-12T20:16:29.157Z","typ":"t","ver":"UMF/1.4.5","via":"evil-evil@hydra-router:/","bdy":%s,`+
-		`"aut":"a","pri":3,"ttl":60,"for":"f","x-own":[1, 2]}`, s.name, c.Address(), body)
-	c.send(raw)
-	request, m := s.next()
-	want(t, m, "frm", c.Address(), "mid", "mid-1", "rmid", "r-1", "ts", "2026-01-12T20:16:29.157Z", "typ", "t",
+		`"aut":"a","pri":3,"ttl":60,"for":"f","x-own":[1, 2]}`, s.Name, c.Address(), body)
+	c.Send(raw)
+	request, m := s.Next()
+	world.Want(t, m, "frm", c.Address(), "mid", "mid-1", "rmid", "r-1", "ts", "2026-01-12T20:16:29.157Z", "typ", "t",
 		"ver", "UMF/1.4.5", "via", via(c), "aut", "a", "for", "f")
-	if to := m.To(); to != s.name+":/path/x?y=1" && !strings.HasSuffix(to, "@"+s.name+":/path/x?y=1") {
+	if to := m.To(); to != s.Name+":/path/x?y=1" && !strings.HasSuffix(to, "@"+s.Name+":/path/x?y=1") {
 		t.Errorf("to %q", to)
 	}
 	for key, value := range map[string]string{"bdy": body, "hdr": `{"h":"1"}`, "tmo": "7", "pri": "3", "ttl": "60", "x-own": "[1, 2]"} {
@@ -43,15 +47,15 @@ func TestToServiceShortForm(t *testing.T) {
 	}
 }
 
-// wantEdgeHeaders checks DESIGN §2: how a service knows who really sent it
+// wantEdgeHeaders checks how a service knows who really sent it
 // (S14, S15), and that there is nothing else (S4).
-func wantEdgeHeaders(t *testing.T, c *client, request *nats.Msg) {
+func wantEdgeHeaders(t *testing.T, c *world.Client, request *nats.Msg) {
 	t.Helper()
 	if got := request.Header.Get("Umf-Session"); got != c.ID {
 		t.Errorf("Umf-Session %q, want %q", got, c.ID)
 	}
-	if got := request.Header.Get("Umf-Mailbox"); got != mailbox(c.ID) {
-		t.Errorf("Umf-Mailbox %q, want %q", got, mailbox(c.ID))
+	if got := request.Header.Get("Umf-Mailbox"); got != world.Mailbox(c.ID) {
+		t.Errorf("Umf-Mailbox %q, want %q", got, world.Mailbox(c.ID))
 	}
 	for name := range request.Header {
 		switch name {
@@ -64,14 +68,14 @@ func wantEdgeHeaders(t *testing.T, c *client, request *nats.Msg) {
 	}
 }
 
-// HYDRA: keys in this order, whatever form came in.
+// Hydra: keys in this order, whatever form came in.
 func TestToServiceLongForm(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "a")), w.serve(t, unique(t))
-	c.send(fmt.Sprintf(`{"body":{"b":1, "a":2},"from":"%s","own":true,"headers":{"h":1},"to":"%s:/","type":"t","timeout":5,`+
-		`"ttl":60,"authorization":"a","rmid":"r","priority":1,"for":"f","mid":"m"}`, c.Address(), s.name))
-	_, m := s.next()
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
+	c.Send(fmt.Sprintf(`{"body":{"b":1, "a":2},"from":"%s","own":true,"headers":{"h":1},"to":"%s:/","type":"t","timeout":5,`+
+		`"ttl":60,"authorization":"a","rmid":"r","priority":1,"for":"f","mid":"m"}`, c.Address(), s.Name))
+	_, m := s.Next()
 	order := []string{"to", "frm", "hdr", "mid", "rmid", "tmo", "ts", "typ", "ver", "via", "bdy", "aut", "pri", "ttl", "for", "own"}
 	if !slices.Equal(m.Keys, order) {
 		t.Errorf("keys %v, want %v", m.Keys, order)
@@ -79,7 +83,7 @@ func TestToServiceLongForm(t *testing.T) {
 	if m.Body() != `{"b":1, "a":2}` {
 		t.Errorf("body %s", m.Body())
 	}
-	want(t, m, "ver", "UMF/1.4.6", "via", via(c), "mid", "m", "typ", "t", "rmid", "r")
+	world.Want(t, m, "ver", "UMF/1.4.6", "via", via(c), "mid", "m", "typ", "t", "rmid", "r")
 	if _, err := harness.Timestamp(m); err != nil {
 		t.Errorf("the timestamp that was filled in: %v", err)
 	}
@@ -87,11 +91,11 @@ func TestToServiceLongForm(t *testing.T) {
 
 func TestToServiceFillsInWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "a")), w.serve(t, unique(t))
-	c.send(fmt.Sprintf(`{"to":"%s:/","frm":"%s","bdy":{}}`, s.name, c.Address()))
-	_, m := s.next()
-	want(t, m, "ver", "UMF/1.4.6")
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
+	c.Send(fmt.Sprintf(`{"to":"%s:/","frm":"%s","bdy":{}}`, s.Name, c.Address()))
+	_, m := s.Next()
+	world.Want(t, m, "ver", "UMF/1.4.6")
 	if m.Mid() == "" {
 		t.Error("no mid")
 	}
@@ -100,43 +104,43 @@ func TestToServiceFillsInWhatIsMissing(t *testing.T) {
 	}
 }
 
-// HYDRA: bodies of any kind are taken, unchanged.
+// Hydra: bodies of any kind are taken, unchanged.
 func TestBodiesOfAnyKind(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "a")), w.serve(t, unique(t))
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
 	for _, body := range []string{`{}`, `"text"`, `42`, `true`, `[]`, `[1, "x", null]`, `{"a":{"b":[{}]}}`, `1E+2`, `"é😀\ud83d\ude00\u0000"`} {
-		c.send(fmt.Sprintf(`{"to":"%s:/","frm":"%s","mid":"m","bdy":%s}`, s.name, c.Address(), body))
-		if _, m := s.next(); m.Body() != body {
+		c.Send(fmt.Sprintf(`{"to":"%s:/","frm":"%s","mid":"m","bdy":%s}`, s.Name, c.Address(), body))
+		if _, m := s.Next(); m.Body() != body {
 			t.Errorf("body %s arrives as %s", body, m.Body())
 		}
 	}
 }
 
-// HYDRA: a frame whose opcode says binary is read as text.
+// Hydra: a frame whose opcode says binary is read as text.
 func TestBinaryFrame(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "a")), w.serve(t, unique(t))
-	if err := c.SendBinary(object{"to": s.name + ":/", "frm": c.Address(), "mid": "bin", "bdy": "b"}); err != nil {
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
+	if err := c.SendBinary(object{"to": s.Name + ":/", "frm": c.Address(), "mid": "bin", "bdy": "b"}); err != nil {
 		t.Fatal(err)
 	}
-	_, m := s.next()
-	want(t, m, "mid", "bin", "bdy", "b")
+	_, m := s.Next()
+	world.Want(t, m, "mid", "bin", "bdy", "b")
 }
 
-// HYDRA and DESIGN §2: a plain Respond() in any language reaches the client,
+// A plain Respond() in any language reaches the client,
 // with the bytes that the service sent.
 func TestPlainRespond(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "a")), w.serve(t, unique(t))
-	mid := c.send(object{"to": s.name + ":/", "bdy": "?"})
-	request, m := s.next()
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
+	mid := c.Send(object{"to": s.Name + ":/", "bdy": "?"})
+	request, m := s.Next()
 	reply := fmt.Sprintf(`{"to":"%s","frm":"i-1@%s:/","mid":"answer-1","rmid":"%s","ts":"2026-01-12T20:16:29.157Z","ver":"UMF/1.4.6","bdy":{ "n" : 1 },"own":1}`,
-		m.Via(), s.name, mid)
-	s.respond(request, reply)
-	if got := c.answer(mid); string(got.Raw) != reply {
+		m.Via(), s.Name, mid)
+	s.Respond(request, reply)
+	if got := c.Answer(mid); string(got.Raw) != reply {
 		t.Errorf("arrives as %s, want %s", got.Raw, reply)
 	}
 }
@@ -144,29 +148,29 @@ func TestPlainRespond(t *testing.T) {
 // The same through the mailbox that the request named.
 func TestReplyToTheMailboxHeader(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "a")), w.serve(t, unique(t))
-	mid := c.send(object{"to": s.name + ":/", "bdy": "?"})
-	request, _ := s.next()
-	reply := object{"to": via(c), "frm": "i@" + s.name + ":/", "mid": "a", "rmid": mid, "bdy": "!"}
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
+	mid := c.Send(object{"to": s.Name + ":/", "bdy": "?"})
+	request, _ := s.Next()
+	reply := object{"to": via(c), "frm": "i@" + s.Name + ":/", "mid": "a", "rmid": mid, "bdy": "!"}
 	raw, err := harness.Encode(reply)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.js.Publish(t.Context(), request.Header.Get("Umf-Mailbox"), raw); err != nil {
+	if _, err := w.JS.Publish(t.Context(), request.Header.Get("Umf-Mailbox"), raw); err != nil {
 		t.Fatal(err)
 	}
-	want(t, c.answer(mid), "bdy", "!")
+	world.Want(t, c.Answer(mid), "bdy", "!")
 }
 
-// HYDRA: what the example service answers.
+// Hydra: what the example service answers.
 func TestEchoReply(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, echo := dial(t, w.node(t, "b")), w.echoService(t)
-	mid := c.send(object{"to": echo + ":/some/path", "typ": "t", "bdy": object{"msg": "hello"}})
-	m := c.answer(mid)
-	want(t, m, "to", via(c), "via", "")
+	w := world.Shared(t)
+	c, echo := world.Dial(t, w.Node(t, "b")), w.EchoService(t)
+	mid := c.Send(object{"to": echo + ":/some/path", "typ": "t", "bdy": object{"msg": "hello"}})
+	m := c.Answer(mid)
+	world.Want(t, m, "to", via(c), "via", "")
 	if from := m.From(); !regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}@` + echo + `:/some/path$`).MatchString(from) {
 		t.Errorf("frm %q", from)
 	}
@@ -181,15 +185,15 @@ func TestEchoReply(t *testing.T) {
 	}
 }
 
-// HYDRA: a service pushes to a via that it once got.
+// Hydra: a service pushes to a via that it once got.
 func TestPushToVia(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	name := unique(t)
+	w := world.Shared(t)
+	name := world.Unique(t)
 	s := newBusService(t, w, name)
-	c, bare := dial(t, w.node(t, "a")), w.serve(t, name+"-2")
-	c.send(object{"to": bare.name + ":/", "bdy": 1})
-	_, m := bare.next()
+	c, bare := world.Dial(t, w.Node(t, "a")), w.Serve(t, name+"-2")
+	c.Send(object{"to": bare.Name + ":/", "bdy": 1})
+	_, m := bare.Next()
 	push, err := umf.New(m.Via(), "i@"+name+":/", map[string]int{"n": 1})
 	if err != nil {
 		t.Fatal(err)
@@ -197,42 +201,42 @@ func TestPushToVia(t *testing.T) {
 	if err := s.PushVia(t.Context(), m.Via(), push); err != nil {
 		t.Fatal(err)
 	}
-	got := c.next()
-	want(t, got, "to", m.Via(), "mid", push.Mid, "rmid", "")
+	got := c.Next()
+	world.Want(t, got, "to", m.Via(), "mid", push.Mid, "rmid", "")
 	if got.Body() != `{"n":1}` {
 		t.Errorf("body %s", got.Body())
 	}
 }
 
-// HYDRA "to S@svc:/".
+// Hydra, to one instance: S@svc:/.
 func TestToInstance(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	name := unique(t)
-	group, one := w.serve(t, name), w.serveInstance(t, name, "one")
-	c := dial(t, w.node(t, "a"))
-	mid := c.send(object{"to": "one@" + name + ":/p", "bdy": 1})
-	request, m := one.next()
-	want(t, m, "to", "one@"+name+":/p", "mid", mid)
-	one.respond(request, object{"to": m.Via(), "frm": "one@" + name + ":/p", "mid": "x", "rmid": mid, "bdy": "one"})
-	want(t, c.answer(mid), "bdy", "one")
-	group.empty()
+	w := world.Shared(t)
+	name := world.Unique(t)
+	group, one := w.Serve(t, name), w.ServeInstance(t, name, "one")
+	c := world.Dial(t, w.Node(t, "a"))
+	mid := c.Send(object{"to": "one@" + name + ":/p", "bdy": 1})
+	request, m := one.Next()
+	world.Want(t, m, "to", "one@"+name+":/p", "mid", mid)
+	one.Respond(request, object{"to": m.Via(), "frm": "one@" + name + ":/p", "mid": "x", "rmid": mid, "bdy": "one"})
+	world.Want(t, c.Answer(mid), "bdy", "one")
+	group.Empty()
 
-	c.wantError(c.call(object{"to": "two@" + name + ":/p", "bdy": 1}), "")
-	group.empty()
+	c.WantError(c.Call(object{"to": "two@" + name + ":/p", "bdy": 1}), "")
+	group.Empty()
 }
 
-// HYDRA and R35: the text is the original's, the rmid is new.
+// R35: the text is Hydra's, the rmid is new.
 func TestNoInstances(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	echo := w.echoService(t)
-	c := dial(t, w.node(t, "a"))
+	w := world.Shared(t)
+	echo := w.EchoService(t)
+	c := world.Dial(t, w.Node(t, "a"))
 	for _, name := range []string{"nosuch", strings.ToUpper(echo[:1]) + echo[1:], strings.Repeat("x", 64)} {
-		m := c.call(object{"to": name + ":/", "bdy": 1})
-		c.wantError(m, "No "+name+" instances available")
-		want(t, m, "frm", c.Router+"@hydra-router:/")
-		if code, _ := m.At("bdy", "code").(string); code == "" { // DESIGN §3.5
+		m := c.Call(object{"to": name + ":/", "bdy": 1})
+		c.WantError(m, "No "+name+" instances available")
+		world.Want(t, m, "frm", c.Router+"@hydra-router:/")
+		if code, _ := m.At("bdy", "code").(string); code == "" { // which Hydra has not
 			t.Errorf("no code in %s", m.Raw)
 		}
 	}
@@ -241,10 +245,10 @@ func TestNoInstances(t *testing.T) {
 // R35: mids that need care in a subject come back exactly as they were.
 func TestNoInstancesWithStrangeMids(t *testing.T) {
 	t.Parallel()
-	c := dial(t, shared(t).node(t, "a"))
+	c := world.Dial(t, world.Shared(t).Node(t, "a"))
 	for _, mid := range []string{`"a.b.*.>"`, `"é \" \\ x"`, `"` + strings.Repeat("m", 90) + `"`, `17`, `"\u0041"`} {
-		c.send(fmt.Sprintf(`{"to":"nosuch:/","frm":"%s","mid":%s,"bdy":1}`, c.Address(), mid))
-		m := c.find(func(m message) bool { return m.Error() != "" })
+		c.Send(fmt.Sprintf(`{"to":"nosuch:/","frm":"%s","mid":%s,"bdy":1}`, c.Address(), mid))
+		m := c.Find(func(m message) bool { return m.Error() != "" })
 		if got := string(m.Fields["rmid"]); compact(t, got) != compact(t, mid) {
 			t.Errorf("mid %s is answered with rmid %s", mid, got)
 		}
@@ -254,25 +258,56 @@ func TestNoInstancesWithStrangeMids(t *testing.T) {
 // R35: a service that dies between two messages.
 func TestServiceThatLeaves(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	name := unique(t)
-	c := dial(t, w.node(t, "a"))
+	w := world.Shared(t)
+	name := world.Unique(t)
+	c := world.Dial(t, w.Node(t, "a"))
 	t.Run("while it is there", func(t *testing.T) {
-		s := w.serve(t, name)
-		c.send(object{"to": name + ":/", "bdy": 1})
-		s.next()
+		s := w.Serve(t, name)
+		c.Send(object{"to": name + ":/", "bdy": 1})
+		s.Next()
 	})
-	if err := w.nc.Flush(); err != nil {
+	if err := w.Conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	c.wantError(c.call(object{"to": name + ":/", "bdy": 2}), "No "+name+" instances available")
+	c.WantError(c.Call(object{"to": name + ":/", "bdy": 2}), "No "+name+" instances available")
 }
 
-// HYDRA: what the original took for a random router or a glob.
+// Hydra: what the original took for a random router or a glob.
 func TestAddressesThatAreNone(t *testing.T) {
 	t.Parallel()
-	c := dial(t, shared(t).node(t, "a"))
+	c := world.Dial(t, world.Shared(t).Node(t, "a"))
 	for _, to := range []string{"svc", "ech*:/", ">:/", "a.b:/", "*@svc:/", "a b:/", "é:/", strings.Repeat("x", 65) + ":/", "@svc:/", ":/"} {
-		c.wantError(c.call(object{"to": to, "bdy": 1}), "")
+		c.WantError(c.Call(object{"to": to, "bdy": 1}), "")
 	}
+}
+
+// compact removes white space outside strings, to compare JSON.
+func compact(t *testing.T, raw string) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(raw), &v); err != nil {
+		t.Fatalf("%v in %s", err, raw)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// newBusService makes a service of the Go SDK.
+func newBusService(t *testing.T, w *world.World, name string) *bus.Service {
+	t.Helper()
+	s, err := bus.NewService(w.Conn, bus.ServiceConfig{Name: name, Version: "1.0.0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }

@@ -8,16 +8,17 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
-// HYDRA: typ ping.
+// Hydra: typ ping.
 func TestRouterPing(t *testing.T) {
 	t.Parallel()
-	c := dial(t, shared(t).node(t, "a"))
+	c := world.Dial(t, world.Shared(t).Node(t, "a"))
 	for _, from := range []string{c.Address(), "client:/", "me@somewhere:/"} {
-		mid := c.send(object{"to": "hydra-router:/", "frm": from, "typ": "ping", "bdy": object{}})
-		m := c.answer(mid)
-		want(t, m, "to", from, "typ", "pong")
+		mid := c.Send(object{"to": "hydra-router:/", "frm": from, "typ": "ping", "bdy": object{}})
+		m := c.Answer(mid)
+		world.Want(t, m, "to", from, "typ", "pong")
 		if m.Body() != `{"typ":"pong"}` {
 			t.Errorf("body %s", m.Body())
 		}
@@ -27,15 +28,15 @@ func TestRouterPing(t *testing.T) {
 	}
 }
 
-// HYDRA: typ log has no answer.
+// Hydra: typ log has no answer.
 func TestRouterLog(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "a")
-	c := dial(t, node)
-	text := "log-" + unique(t)
-	c.send(object{"to": "hydra-router:/", "typ": "log", "bdy": object{"text": text}})
-	c.quiet()
+	w := world.Shared(t)
+	node := w.Node(t, "a")
+	c := world.Dial(t, node)
+	text := "log-" + world.Unique(t)
+	c.Send(object{"to": "hydra-router:/", "typ": "log", "bdy": object{"text": text}})
+	c.Quiet()
 	page, err := harness.Get(node.AdminHTTP("/v1/router/log"))
 	if err != nil {
 		t.Fatal(err)
@@ -45,27 +46,27 @@ func TestRouterLog(t *testing.T) {
 	}
 }
 
-// HYDRA: typ wsdir.loc.
+// Hydra: typ wsdir.loc.
 func TestRouterWhereIs(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, near, far := dial(t, w.node(t, "a")), dial(t, w.node(t, "a")), dial(t, w.node(t, "b"))
+	w := world.Shared(t)
+	c, near, far := world.Dial(t, w.Node(t, "a")), world.Dial(t, w.Node(t, "a")), world.Dial(t, w.Node(t, "b"))
 	for id, router := range map[string]string{
 		c.ID: c.Router, near.ID: near.Router, far.ID: far.Router,
 		strings.Repeat("q7", 13): "", "constructor": "", "*": "",
 	} {
-		m := c.call(object{"to": "hydra-router:/", "typ": "wsdir.loc", "bdy": object{"clientID": id}})
-		want(t, m, "to", c.Address())
+		m := c.Call(object{"to": "hydra-router:/", "typ": "wsdir.loc", "bdy": object{"clientID": id}})
+		world.Want(t, m, "to", c.Address())
 		if m.At("bdy", "routerID") != router || m.At("bdy", "clientID") != id {
 			t.Errorf("%s is said to be at %s, want %s", id, m.Body(), router)
 		}
 	}
 }
 
-// HYDRA: typ reconnect without an id, and a typ that is none.
+// Hydra: typ reconnect without an id, and a typ that is none.
 func TestRouterTypesThatAreWrong(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "a")
+	node := world.Shared(t).Node(t, "a")
 	for typ, text := range map[string]string{
 		"reconnect":    "reconnect message missing reconnect id",
 		"reconnection": "reconnect message missing reconnect id",
@@ -73,18 +74,18 @@ func TestRouterTypesThatAreWrong(t *testing.T) {
 		"PING":         "Unrecognized Hydra Router request",
 		"":             "Unrecognized Hydra Router request",
 	} {
-		c := dial(t, node)
-		c.send(object{"to": "hydra-router:/", "typ": typ, "bdy": object{"x": 1}})
-		c.wantErrorAndClose(text, "")
+		c := world.Dial(t, node)
+		c.Send(object{"to": "hydra-router:/", "typ": typ, "bdy": object{"x": 1}})
+		c.WantErrorAndClose(text, "")
 	}
 }
 
-// HYDRA "to hydra-router:[GET]/v1/router/…".
+// Hydra, requests to hydra-router:[GET]/v1/router/….
 func TestRouterAPIOverWebSocket(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	echo := w.echoService(t)
-	c, other := dial(t, w.node(t, "a")), dial(t, w.node(t, "b"))
+	w := world.Shared(t)
+	echo := w.EchoService(t)
+	c, other := world.Dial(t, w.Node(t, "a")), world.Dial(t, w.Node(t, "b"))
 	for path, check := range map[string]func(body string) bool{
 		"version": func(body string) bool { return strings.Contains(body, `"version":"`) },
 		"health":  nonEmpty,
@@ -97,9 +98,9 @@ func TestRouterAPIOverWebSocket(t *testing.T) {
 	} {
 		for _, verb := range []string{"GET", "get", "POST"} {
 			// What the node knows of others may be seconds old.
-			if err := harness.Until(patient(t), func() error {
-				m := c.call(object{"to": "hydra-router:[" + verb + "]/v1/router/" + path, "bdy": object{}})
-				want(t, m, "to", c.Address(), "frm", c.Router+"@hydra-router:/")
+			if err := harness.Until(world.Patient(t), func() error {
+				m := c.Call(object{"to": "hydra-router:[" + verb + "]/v1/router/" + path, "bdy": object{}})
+				world.Want(t, m, "to", c.Address(), "frm", c.Router+"@hydra-router:/")
 				if m.Error() != "" || !check(m.Body()) {
 					return fmt.Errorf("body %.500s", m.Body())
 				}
@@ -113,46 +114,46 @@ func TestRouterAPIOverWebSocket(t *testing.T) {
 
 func nonEmpty(body string) bool { return body != "" && body != "{}" && body != "null" }
 
-// HYDRA: paths that are none, and a longer path is another path.
+// Hydra: paths that are none, and a longer path is another path.
 func TestRouterAPIUnknownPaths(t *testing.T) {
 	t.Parallel()
-	c := dial(t, shared(t).node(t, "a"))
+	c := world.Dial(t, world.Shared(t).Node(t, "a"))
 	for _, path := range []string{"/v1/router/nonsense", "/v1/router/version/more", "/v1/router/versions", "/v1/router/", "/v1/router/list"} {
-		c.wantError(c.call(object{"to": "hydra-router:[GET]" + path, "bdy": object{}}), "Route "+path+" is not routable.")
+		c.WantError(c.Call(object{"to": "hydra-router:[GET]" + path, "bdy": object{}}), "Route "+path+" is not routable.")
 	}
 }
 
-// HYDRA: refresh answers; whether it does something is a matter of S18.
+// Hydra: refresh answers; whether it does something is a matter of S18.
 func TestRouterAPIRefreshAnswers(t *testing.T) {
 	t.Parallel()
-	c := dial(t, shared(t).node(t, "a"))
+	c := world.Dial(t, world.Shared(t).Node(t, "a"))
 	for _, path := range []string{"refresh", "refresh/echo-svcs"} {
-		want(t, c.call(object{"to": "hydra-router:[GET]/v1/router/" + path, "bdy": object{}}), "frm", c.Router+"@hydra-router:/")
+		world.Want(t, c.Call(object{"to": "hydra-router:[GET]/v1/router/" + path, "bdy": object{}}), "frm", c.Router+"@hydra-router:/")
 	}
-	c.fence()
+	c.Fence()
 }
 
 // S18 and S20 over WebSocket: sessions are not listed to anybody.
 func TestRouterAPIWithoutToken(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, victim := dial(t, w.node(t, "a")), dial(t, w.node(t, "a"))
+	w := world.Shared(t)
+	c, victim := world.Dial(t, w.Node(t, "a")), world.Dial(t, w.Node(t, "a"))
 	for _, path := range []string{"list/wsdir", "log", "clear"} {
-		m := c.call(object{"to": "hydra-router:[GET]/v1/router/" + path, "bdy": object{}})
+		m := c.Call(object{"to": "hydra-router:[GET]/v1/router/" + path, "bdy": object{}})
 		if m.Error() == "" || strings.Contains(string(m.Raw), victim.ID) {
 			t.Errorf("%s: %.500s", path, m.Raw)
 		}
 	}
-	c.fence()
+	c.Fence()
 }
 
-// DESIGN §8: EDGE_ROUTER_API=admin closes the rest of it.
+// S18: EDGE_ROUTER_API=admin closes the rest of it.
 func TestRouterAPIClosed(t *testing.T) {
 	t.Parallel()
-	node := shared(t).node(t, "guarded")
-	c := dial(t, node)
+	node := world.Shared(t).Node(t, "guarded")
+	c := world.Dial(t, node)
 	for _, path := range []string{"list/nodes", "list/services", "list/routes", "stats"} {
-		if m := c.call(object{"to": "hydra-router:[GET]/v1/router/" + path, "bdy": object{}}); m.Error() == "" {
+		if m := c.Call(object{"to": "hydra-router:[GET]/v1/router/" + path, "bdy": object{}}); m.Error() == "" {
 			t.Errorf("%s: %.300s", path, m.Raw)
 		}
 		if _, err := harness.Get(node.HTTP("/v1/router/" + path)); err == nil {

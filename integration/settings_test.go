@@ -3,13 +3,15 @@ package integration
 import (
 	"strings"
 	"testing"
+
+	"hydrant/integration/harness/world"
 )
 
-// DESIGN §9: unknown EDGE_ variables and bad values stop the start, with one
+// Unknown EDGE_ variables and bad values stop the start, with one
 // line each; S23: without the value of a secret.
 func TestSettingsThatStopTheStart(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	said := refusesToStart(t, w, "bad settings", map[string]string{
 		"EDGE_PING_INTERVAAL":  "1s",
 		"EDGE_QUEUE_LIMIT":     "many",

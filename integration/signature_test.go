@@ -5,12 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // hydraSignature is what the original library computes over its canonical
@@ -21,51 +24,54 @@ func hydraSignature(key, canonical string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// HYDRA "Signed messages", rules 2 to 6, as a client writes them.
+// Hydra: keys in any order and either form, numbers and text in any spelling; what
+// is signed is the canonical text of the long form.
 func TestSignedMessageIsForwarded(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	c, s := dial(t, w.node(t, "signed")), w.serve(t, unique(t))
-	for name, key := range map[string]string{"newest key": signingKey, "older key": olderSigningKey} {
+	w := world.Shared(t)
+	c, s := world.Dial(t, w.Node(t, "signed")), w.Serve(t, world.Unique(t))
+	for name, key := range map[string]string{"newest key": world.SigningKey, "older key": world.OlderSigningKey} {
 		canonical := fmt.Sprintf(`{"to":"%s:/","from":"client:/","mid":"s-1","timestamp":"2026-01-12T20:16:29.157Z","version":"UMF/1.4.6",`+
-			`"body":{"1":"one","2":"two","b":1e+21,"a":"é/","z":0.000001}}`, s.name)
+			`"body":{"1":"one","2":"two","b":1e+21,"a":"é/","z":0.000001}}`, s.Name)
 		signature := hydraSignature(key, canonical)
 		body := `{"b": 1E21, "2":"two", "a":"\u00e9\/","1":"one","z":0.0000010}`
-		c.send(fmt.Sprintf(`{"bdy":%s,"sig":"%s","timestamp":"2026-01-12T20:16:29.157Z","frm":"client:/","mid":"s-1","to":"%s:/"}`, body, signature, s.name))
-		_, m := s.next()
-		want(t, m, "mid", "s-1", "sig", signature, "via", via(c))
+		c.Send(fmt.Sprintf(`{"bdy":%s,"sig":"%s","timestamp":"2026-01-12T20:16:29.157Z","frm":"client:/","mid":"s-1","to":"%s:/"}`, body, signature, s.Name))
+		_, m := s.Next()
+		world.Want(t, m, "mid", "s-1", "sig", signature, "via", via(c))
 		if m.Body() != body {
 			t.Errorf("%s: what was verified is %s, what is forwarded %s", name, body, m.Body())
 		}
 	}
 }
 
+// S10: a signature is missing, empty, or under another name.
 func TestUnsignedMessageIsRefused(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node, s := w.node(t, "signed"), w.serve(t, unique(t))
-	bystanding := dialWith(t, node.URL("/"), harness.DialOptions{})
+	w := world.Shared(t)
+	node, s := w.Node(t, "signed"), w.Serve(t, world.Unique(t))
+	bystanding := world.DialWith(t, node.URL("/"), harness.DialOptions{})
 	for _, text := range []string{
 		`{"to":"%s:/","frm":"client:/","mid":"m","ts":"2026-01-12T20:16:29.157Z","bdy":1}`,
 		`{"to":"%s:/","frm":"client:/","mid":"m","ts":"2026-01-12T20:16:29.157Z","bdy":1,"sig":""}`,
 		`{"to":"%s:/","frm":"client:/","mid":"m","ts":"2026-01-12T20:16:29.157Z","bdy":1,"SIG":"00"}`,
 	} {
-		c := dial(t, node)
-		c.send(fmt.Sprintf(text, s.name))
-		c.wantErrorAndClose("Not a signed UMF message", "")
+		c := world.Dial(t, node)
+		c.Send(fmt.Sprintf(text, s.Name))
+		c.WantErrorAndClose("Not a signed UMF message", "")
 	}
-	s.empty()
+	s.Empty()
 	if !bystanding.Alive() {
 		t.Error("another client lost its connection")
 	}
 }
 
+// S11: a signature of something else, or with another key.
 func TestWronglySignedMessageIsRefused(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node, s := w.node(t, "signed"), w.serve(t, unique(t))
-	canonical := fmt.Sprintf(`{"to":"%s:/","from":"client:/","mid":"m","timestamp":"2026-01-12T20:16:29.157Z","version":"UMF/1.4.6","body":{"n":1}}`, s.name)
-	right := hydraSignature(signingKey, canonical)
+	w := world.Shared(t)
+	node, s := w.Node(t, "signed"), w.Serve(t, world.Unique(t))
+	canonical := fmt.Sprintf(`{"to":"%s:/","from":"client:/","mid":"m","timestamp":"2026-01-12T20:16:29.157Z","version":"UMF/1.4.6","body":{"n":1}}`, s.Name)
+	right := hydraSignature(world.SigningKey, canonical)
 	form := `{"to":"%s:/","frm":"client:/","mid":"m","ts":"2026-01-12T20:16:29.157Z","ver":"UMF/1.4.6","bdy":%s,"sig":%s}`
 	for name, parts := range map[string][2]string{
 		"another body":       {`{"n":2}`, `"` + right + `"`},
@@ -83,42 +89,43 @@ func TestWronglySignedMessageIsRefused(t *testing.T) {
 		"another long body":  {`{"n":1},"body":{"n":3}`, `"` + right + `"`},
 		"a mid that is none": {`{"n":1},"mid":""`, `"` + right + `"`},
 	} {
-		c := dial(t, node)
-		c.send(fmt.Sprintf(form, s.name, parts[0], parts[1]))
-		if text := c.next().Error(); text != "Invalid signed UMF message" && !(text == "Not a signed UMF message" && strings.HasPrefix(name, "a")) {
+		c := world.Dial(t, node)
+		c.Send(fmt.Sprintf(form, s.Name, parts[0], parts[1]))
+		if text := c.Next().Error(); text != "Invalid signed UMF message" && !(text == "Not a signed UMF message" && strings.HasPrefix(name, "a")) {
 			t.Errorf("%s: error %q", name, text)
 		}
-		if code, reason := c.closed(); code < 1000 {
+		if code, reason := c.Closed(); code < 1000 {
 			t.Errorf("%s: no close frame: %s", name, reason)
 		}
 	}
-	s.empty()
+	s.Empty()
 }
 
-// HYDRA rule 3.
+// Hydra: the canonical text has the timestamp, so that a message without one
+// cannot verify.
 func TestSignedWithoutTimestampNeverVerifies(t *testing.T) {
 	t.Parallel()
-	c := dial(t, shared(t).node(t, "signed"))
+	c := world.Dial(t, world.Shared(t).Node(t, "signed"))
 	canonical := `{"to":"nosuch:/","from":"client:/","mid":"m","version":"UMF/1.4.6","body":{"n":1}}`
-	c.send(fmt.Sprintf(`{"to":"nosuch:/","frm":"client:/","mid":"m","ver":"UMF/1.4.6","bdy":{"n":1},"sig":"%s"}`, hydraSignature(signingKey, canonical)))
-	c.wantErrorAndClose("Invalid signed UMF message", "")
+	c.Send(fmt.Sprintf(`{"to":"nosuch:/","frm":"client:/","mid":"m","ver":"UMF/1.4.6","bdy":{"n":1},"sig":"%s"}`, hydraSignature(world.SigningKey, canonical)))
+	c.WantErrorAndClose("Invalid signed UMF message", "")
 }
 
-// DESIGN §7: the secret that the original's examples print, and none at all.
-// S23: and no secret in what the node prints.
+// Keys come from a file, too; without any the node does not start. S23: no secret
+// is in what it prints.
 func TestSignatureSettings(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	file := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(file, []byte("a-key-that-is-in-a-file-0123456789\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	node := w.start(t, "keys in a file", map[string]string{"EDGE_SIGNATURE": "required", "EDGE_SIGNATURE_KEYS_FILE": file})
-	c := dial(t, node)
+	node := w.Start(t, "keys in a file", map[string]string{"EDGE_SIGNATURE": "required", "EDGE_SIGNATURE_KEYS_FILE": file})
+	c := world.Dial(t, node)
 	canonical := `{"to":"nosuch:/","from":"client:/","mid":"m","timestamp":"2026-01-12T20:16:29.157Z","version":"UMF/1.4.6","body":1}`
-	c.send(fmt.Sprintf(`{"to":"nosuch:/","frm":"client:/","mid":"m","ts":"2026-01-12T20:16:29.157Z","bdy":1,"sig":"%s"}`,
+	c.Send(fmt.Sprintf(`{"to":"nosuch:/","frm":"client:/","mid":"m","ts":"2026-01-12T20:16:29.157Z","bdy":1,"sig":"%s"}`,
 		hydraSignature("a-key-that-is-in-a-file-0123456789", canonical)))
-	want(t, c.next(), "rmid", "m")
+	world.Want(t, c.Next(), "rmid", "m")
 	node.Kill()
 	if strings.Contains(string(node.Log.Since(0)), "a-key-that-is-in-a-file") {
 		t.Error("the key is in the log")
@@ -132,11 +139,47 @@ func TestSignatureSettings(t *testing.T) {
 	}
 }
 
+// S25: where clients have to prove who they are and to sign what they send, neither
+// stands for the other.
+func TestTokenAndSignature(t *testing.T) {
+	t.Parallel()
+	const secret = "a-secret-for-tokens-of-the-tests-0123456789"
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := world.Shared(t)
+	node := w.Start(t, "tokens and signatures", map[string]string{"EDGE_AUTH": "jwt", "EDGE_AUTH_ALGORITHMS": "HS256", "EDGE_AUTH_KEY_FILE": file,
+		"EDGE_SIGNATURE": "required", "EDGE_SIGNATURE_KEYS": world.SigningKey})
+	s := w.Serve(t, world.Unique(t))
+	token := jwt(t, secret, object{"alg": "HS256", "typ": "JWT"}, object{"sub": "alice", "exp": time.Now().Add(time.Hour).Unix()})
+	proven := harness.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}}
+	canonical := fmt.Sprintf(`{"to":"%s:/","from":"client:/","mid":"m","timestamp":"2026-01-12T20:16:29.157Z","version":"UMF/1.4.6","body":1}`, s.Name)
+	unsigned := fmt.Sprintf(`{"to":"%s:/","frm":"client:/","mid":"m","ts":"2026-01-12T20:16:29.157Z","bdy":1`, s.Name)
+	signed := unsigned + `,"sig":"` + hydraSignature(world.SigningKey, canonical) + `"}`
+
+	if code := closeCode(t, connectPending(t, node, "", signed)); code != 4401 {
+		t.Errorf("with a signature alone: closed with %d, want 4401", code)
+	}
+	c := world.DialWith(t, node.URL("/"), proven)
+	c.Send(unsigned + "}")
+	c.WantErrorAndClose("Not a signed UMF message", "")
+	s.Empty()
+
+	c = world.DialWith(t, node.URL("/"), proven)
+	c.Send(signed)
+	request, m := s.Next()
+	world.Want(t, m, "mid", "m")
+	if got := request.Header.Get("Umf-Identity"); got != "alice" {
+		t.Errorf("Umf-Identity %q", got)
+	}
+}
+
 // refusesToStart starts a node that must end by itself with an error, and
 // returns what it said.
-func refusesToStart(t *testing.T, w *world, name string, env map[string]string) string {
+func refusesToStart(t *testing.T, w *world.World, name string, env map[string]string) string {
 	t.Helper()
-	node, err := harness.LaunchNode(harness.NodeOptions{Name: name, NATS: w.nats.URL(), Env: env})
+	node, err := harness.LaunchNode(harness.NodeOptions{Name: name, NATS: w.NATS.URL(), Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}

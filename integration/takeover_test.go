@@ -7,42 +7,43 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
-// R30 and HYDRA "Defects": a reconnect before the old socket is noticed left
+// R30: with Hydra, a reconnect before the end of the old socket is noticed leaves
 // the new one deaf for ever.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	for name, nodes := range map[string][2]string{"one node": {"a", "a"}, "two nodes": {"a", "b"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			old := dial(t, w.node(t, nodes[0]))
-			w.pushNumbers(t, old.ID, 0, 5)
-			old.wantBodies(0, 5)
-			old.fence()
+			old := world.Dial(t, w.Node(t, nodes[0]))
+			w.PushNumbers(t, old.ID, 0, 5)
+			old.WantBodies(0, 5)
+			old.Fence()
 
-			again := old.resume(w.node(t, nodes[1]))
-			w.pushNumbers(t, old.ID, 100, 120)
+			again := old.Resume(w.Node(t, nodes[1]))
+			w.PushNumbers(t, old.ID, 100, 120)
 			// What the node had no pong for comes again; nothing else does.
-			m := again.next()
-			for bodyNumber(t, m) < 100 {
-				m = again.next()
+			m := again.Next()
+			for world.BodyNumber(t, m) < 100 {
+				m = again.Next()
 			}
 			if m.Body() != "100" {
 				t.Fatalf("first new message: %s", m.Raw)
 			}
-			again.wantBodies(101, 120)
-			if code, reason := old.closed(); code != 4501 {
+			again.WantBodies(101, 120)
+			if code, reason := old.Closed(); code != 4501 {
 				t.Errorf("the old socket was closed with %d %s, want 4501", code, reason)
 			}
 			// I5: what was stored after the takeover is not the old one's.
 			for _, m := range old.Inbox() {
-				if bodyNumber(t, m) >= 100 {
+				if world.BodyNumber(t, m) >= 100 {
 					t.Errorf("the old socket got %s", m.Raw)
 				}
 			}
-			again.quiet()
+			again.Quiet()
 		})
 	}
 }
@@ -50,32 +51,32 @@ func TestTakeover(t *testing.T) {
 // The same while the old socket is not readable: its TCP connection hangs.
 func TestTakeoverFromAHangingSocket(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	for name, nodes := range map[string][2]string{"one node": {"a", "a"}, "two nodes": {"a", "b"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			proxy, err := harness.NewProxy(w.node(t, nodes[0]).Addr)
+			proxy, err := harness.NewProxy(w.Node(t, nodes[0]).Addr)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer proxy.Close()
-			old := dialWith(t, "ws://"+proxy.Addr()+"/", harness.DialOptions{})
+			old := world.DialWith(t, "ws://"+proxy.Addr()+"/", harness.DialOptions{})
 			proxy.LoseClients()
-			w.pushNumbers(t, old.ID, 0, 50)
-			again := old.resume(w.node(t, nodes[1]))
-			again.wantBodies(0, 50)
-			w.pushNumbers(t, old.ID, 50, 60)
-			again.wantBodies(50, 60)
-			again.quiet()
+			w.PushNumbers(t, old.ID, 0, 50)
+			again := old.Resume(w.Node(t, nodes[1]))
+			again.WantBodies(0, 50)
+			w.PushNumbers(t, old.ID, 50, 60)
+			again.WantBodies(50, 60)
+			again.Quiet()
 		})
 	}
 }
 
-// S6, S7 and HYDRA "Defects": a stranger could take any session or silence it.
+// S6, S7: with Hydra, a stranger can take any session, or silence it.
 func TestStrangerClaimsAnAckedSession(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	victim := dialAcked(t, w.node(t, "a"))
+	w := world.Shared(t)
+	victim := world.DialAcked(t, w.Node(t, "a"))
 	for name, body := range map[string]object{
 		"no token":    {"id": victim.ID},
 		"wrong token": {"id": victim.ID, "token": strings.Repeat("A", len(victim.Token))},
@@ -84,7 +85,7 @@ func TestStrangerClaimsAnAckedSession(t *testing.T) {
 	} {
 		for _, node := range []string{"a", "b"} {
 			for _, acked := range []bool{true, false} {
-				stranger, answer := victim.reconnectWith(w.node(t, node), harness.DialOptions{Acked: acked}, body)
+				stranger, answer := victim.ReconnectWith(w.Node(t, node), harness.DialOptions{Acked: acked}, body)
 				if answer.At("bdy", "resumed") != false || answer.At("bdy", "why") != "token" {
 					t.Errorf("%s: answered with %s", name, answer.Raw)
 				}
@@ -92,19 +93,19 @@ func TestStrangerClaimsAnAckedSession(t *testing.T) {
 				if answer.At("bdy", "id") != stranger.ID {
 					t.Errorf("%s: the stranger's id is %v, want its own, %s", name, answer.At("bdy", "id"), stranger.ID)
 				}
-				w.push(t, stranger.ID, pushed(stranger.ID, "own", "own"))
-				want(t, stranger.next(), "mid", "own")
+				w.Push(t, stranger.ID, world.Pushed(stranger.ID, "own", "own"))
+				world.Want(t, stranger.Next(), "mid", "own")
 				stranger.Drop()
 			}
 		}
 	}
 	// The victim has not noticed.
-	w.pushNumbers(t, victim.ID, 0, 3)
-	wantChain(firstPrev(t, victim.wantBodies(0, 3)))
-	victim.fence()
+	w.PushNumbers(t, victim.ID, 0, 3)
+	world.WantChain(firstPrev(t, victim.WantBodies(0, 3)))
+	victim.Fence()
 	// And leaving of the stranger has not parked it (S7).
 	victim.Drop()
-	victim.resumeAcked(w.node(t, "b"), 0).wantBodies(0, 3)
+	victim.ResumeAcked(w.Node(t, "b"), 0).WantBodies(0, 3)
 }
 
 // firstPrev prepares wantChain for a chain whose start is not known.
@@ -112,22 +113,22 @@ func firstPrev(t *testing.T, messages []message) (*testing.T, uint64, []message)
 	return t, messages[0].Prev(), messages
 }
 
-// DESIGN §8: EDGE_RESUME=token asks old clients, too.
+// S6: EDGE_RESUME=token asks old clients, too.
 func TestStrangerClaimsAPlainSessionWhereATokenIsAsked(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "guarded")
-	victim := dial(t, node)
-	_, answer := victim.reconnectWith(node, harness.DialOptions{}, object{"id": victim.ID})
+	w := world.Shared(t)
+	node := w.Node(t, "guarded")
+	victim := world.Dial(t, node)
+	_, answer := victim.ReconnectWith(node, harness.DialOptions{}, object{"id": victim.ID})
 	if answer.At("bdy", "resumed") != false || answer.At("bdy", "why") != "token" {
 		t.Errorf("answered with %s", answer.Raw)
 	}
-	w.pushNumbers(t, victim.ID, 0, 2)
-	victim.wantBodies(0, 2)
+	w.PushNumbers(t, victim.ID, 0, 2)
+	victim.WantBodies(0, 2)
 	victim.Drop()
-	again, answer := victim.reconnectWith(node, harness.DialOptions{}, object{"id": victim.ID, "token": victim.Token})
-	victim.wantResumed(answer)
-	again.fence()
+	again, answer := victim.ReconnectWith(node, harness.DialOptions{}, object{"id": victim.ID, "token": victim.Token})
+	victim.WantResumed(answer)
+	again.Fence()
 }
 
 // S5: guessing ids. A connection has few attempts; what an address has over all
@@ -135,14 +136,14 @@ func TestStrangerClaimsAPlainSessionWhereATokenIsAsked(t *testing.T) {
 // harmed by them.
 func TestGuessingSessions(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "b")
-	owner, stranger := dial(t, node), dial(t, node)
+	w := world.Shared(t)
+	node := w.Node(t, "b")
+	owner, stranger := world.Dial(t, node), world.Dial(t, node)
 	for guesses := 1; ; guesses++ {
 		// The node closes the connection after an answer; then nothing comes.
-		_ = stranger.Send(object{"to": "hydra-router:/", "frm": stranger.Address(), "mid": stranger.Mid(),
+		_ = stranger.Client.Send(object{"to": "hydra-router:/", "frm": stranger.Address(), "mid": stranger.Mid(),
 			"typ": "reconnect", "bdy": object{"id": strings.Repeat("q7", 13)}})
-		m, err := stranger.Next(t.Context())
+		m, err := stranger.Client.Next(t.Context())
 		if err != nil {
 			break
 		}
@@ -153,68 +154,68 @@ func TestGuessingSessions(t *testing.T) {
 			t.Fatal("it may guess for ever")
 		}
 	}
-	if code, reason := stranger.closed(); code != 1008 {
+	if code, reason := stranger.Closed(); code != 1008 {
 		t.Errorf("closed with %d %s, want 1008", code, reason)
 	}
 	if metrics(t, node)[`hydrant_dropped_total{reason="guesses"}`] == 0 {
 		t.Error("nobody has counted that")
 	}
 	owner.Drop()
-	owner.resume(node).fence()
+	owner.Resume(node).Fence()
 }
 
-// DESIGN §5 "Resume": a session that there is not.
+// R31: a session that there is not.
 func TestResumeOfNothing(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	node := w.node(t, "a")
+	w := world.Shared(t)
+	node := w.Node(t, "a")
 	for _, id := range []string{strings.Repeat("q7", 13), "constructor", "x"} {
-		c := dial(t, node)
-		answer, err := c.Resume(t.Context(), "reconnect", object{"id": id})
+		c := world.Dial(t, node)
+		answer, err := c.Client.Resume(t.Context(), "reconnect", object{"id": id})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if answer.At("bdy", "resumed") != false || answer.At("bdy", "why") != "expired" || answer.At("bdy", "id") != c.ID {
 			t.Errorf("%q: answered with %s", id, answer.Raw)
 		}
-		w.push(t, c.ID, pushed(c.ID, "own", "own"))
-		want(t, c.next(), "mid", "own")
+		w.Push(t, c.ID, world.Pushed(c.ID, "own", "own"))
+		world.Want(t, c.Next(), "mid", "own")
 	}
 }
 
 // R28: one owner each time, nothing split.
 func TestTwoResumesAtTheSameMoment(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	nodes := []*harness.Node{w.node(t, "a"), w.node(t, "b")}
-	c := dial(t, nodes[0])
+	w := world.Shared(t)
+	nodes := []*harness.Node{w.Node(t, "a"), w.Node(t, "b")}
+	c := world.Dial(t, nodes[0])
 	next := 0
 	for round := range scaled(25, 1000) {
-		var rivals [2]*client
+		var rivals [2]*world.Client
 		for i := range rivals {
-			rivals[i] = dial(t, nodes[i])
+			rivals[i] = world.Dial(t, nodes[i])
 		}
 		var group sync.WaitGroup
 		for _, rival := range rivals {
 			group.Go(func() {
 				// Either may lose: by an answer, or by its socket's end.
-				_, _ = rival.Resume(t.Context(), "reconnect", object{"id": c.ID})
+				_, _ = rival.Client.Resume(t.Context(), "reconnect", object{"id": c.ID})
 			})
 		}
 		group.Wait()
-		w.pushNumbers(t, c.ID, next, next+1)
+		w.PushNumbers(t, c.ID, next, next+1)
 		winner := winnerOf(t, rivals, next)
 		if winner.ID != c.ID {
 			t.Fatalf("round %d: a message for %s came to %s", round, c.ID, winner.ID)
 		}
 		next++
-		w.pushNumbers(t, c.ID, next, next+1)
-		winner.find(func(m message) bool { return m.Body() == strconv.Itoa(next) })
+		w.PushNumbers(t, c.ID, next, next+1)
+		winner.Find(func(m message) bool { return m.Body() == strconv.Itoa(next) })
 		next++
 		for _, rival := range rivals {
 			if rival != winner {
 				if rival.ID == c.ID { // it owned it for a moment
-					if code, _ := rival.closed(); code != 4501 {
+					if code, _ := rival.Closed(); code != 4501 {
 						t.Errorf("round %d: the loser was closed with %d", round, code)
 					}
 				}
@@ -226,10 +227,10 @@ func TestTwoResumesAtTheSameMoment(t *testing.T) {
 }
 
 // winnerOf waits until one of the two gets the message.
-func winnerOf(t *testing.T, rivals [2]*client, number int) *client {
+func winnerOf(t *testing.T, rivals [2]*world.Client, number int) *world.Client {
 	t.Helper()
-	var winner *client
-	if err := harness.Until(patient(t), func() error {
+	var winner *world.Client
+	if err := harness.Until(world.Patient(t), func() error {
 		for _, rival := range rivals {
 			for _, m := range rival.Inbox() {
 				if m.Body() == strconv.Itoa(number) {
@@ -250,10 +251,10 @@ func winnerOf(t *testing.T, rivals [2]*client, number int) *client {
 // R29: a session that flaps between the nodes under load.
 func TestFlappingSession(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
-	nodes := []*harness.Node{w.node(t, "a"), w.node(t, "b")}
+	w := world.Shared(t)
+	nodes := []*harness.Node{w.Node(t, "a"), w.Node(t, "b")}
 	moves := scaled(40, 1000)
-	c := dialAcked(t, nodes[0])
+	c := world.DialAcked(t, nodes[0])
 	// The publisher is at most so far ahead, or the mailbox would overflow.
 	const ahead = 300
 	room := make(chan struct{}, ahead) // holds what was published and not taken
@@ -269,7 +270,7 @@ func TestFlappingSession(t *testing.T) {
 				return
 			case room <- struct{}{}:
 			}
-			if err := w.publishNumbers(t.Context(), sid, total, total+1); err != nil {
+			if err := w.PublishNumbers(t.Context(), sid, total, total+1); err != nil {
 				published <- err
 				return
 			}
@@ -277,9 +278,9 @@ func TestFlappingSession(t *testing.T) {
 		}
 	}()
 	seen, seq := 0, uint64(0)
-	take := func(c *client) {
-		m := c.next()
-		if n := bodyNumber(t, m); n != seen {
+	take := func(c *world.Client) {
+		m := c.Next()
+		if n := world.BodyNumber(t, m); n != seen {
 			t.Fatalf("message %d comes where %d is next", n, seen)
 		}
 		if seq != 0 && m.Prev() != seq {
@@ -295,7 +296,7 @@ func TestFlappingSession(t *testing.T) {
 		if move%2 == 0 {
 			c.Reset()
 		} // else it is taken over while it lives
-		c = c.resumeAcked(nodes[(move+1)%2], seq)
+		c = c.ResumeAcked(nodes[(move+1)%2], seq)
 	}
 	close(stop)
 	if err := <-published; err != nil {
@@ -307,5 +308,5 @@ func TestFlappingSession(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.fence()
+	c.Fence()
 }

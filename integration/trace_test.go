@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // collector receives spans as an OpenTelemetry collector does: OTLP over HTTP.
@@ -134,21 +135,21 @@ func namesOf(spans []span) []string {
 
 // tracedWorld is a world whose nodes a and b, and whose service, export their
 // spans. more are further variables of the nodes.
-func tracedWorld(t *testing.T, more map[string]string) (*collector, *world) {
+func tracedWorld(t *testing.T, more map[string]string) (*collector, *world.World) {
 	t.Helper()
 	c := startCollector(t)
-	w := own(t, harness.NATSOptions{})
+	w := world.Own(t, harness.NATSOptions{})
 	for _, name := range []string{"a", "b"} {
 		env := maps.Clone(c.env())
 		maps.Copy(env, more)
 		env["OTEL_SERVICE_NAME"] = name
-		w.start(t, name, env)
+		w.Start(t, name, env)
 	}
 	var list []string
 	for name, value := range c.env() {
 		list = append(list, name+"="+value)
 	}
-	w.echoService(t, list...)
+	w.EchoService(t, list...)
 	return c, w
 }
 
@@ -160,9 +161,9 @@ func TestTraceOfAMessage(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	c, w := tracedWorld(t, nil)
-	alice, bob := dial(t, w.node(t, "a")), dial(t, w.node(t, "b"))
+	alice, bob := world.Dial(t, w.Node(t, "a")), world.Dial(t, w.Node(t, "b"))
 
-	alice.call(object{"to": "echo-svcs:/", "hdr": object{"traceparent": foreignTrace}, "bdy": "x"})
+	alice.Call(object{"to": "echo-svcs:/", "hdr": object{"traceparent": foreignTrace}, "bdy": "x"})
 	chain := c.chain(ctx, t, "a/frame service", "echo-svcs/process echo-svcs", "echo-svcs/reply echo-svcs", "a/deliver mailbox")
 	links := chain[0].Links
 	if len(links) != 1 || hex.EncodeToString(links[0].TraceId) != "0af7651916cd43dd8448eb211c80319c" {
@@ -179,38 +180,38 @@ func TestTraceOfAMessage(t *testing.T) {
 		}
 	}
 
-	alice.call(object{"to": "echo-svcs:[GET]/", "bdy": "x"})
+	alice.Call(object{"to": "echo-svcs:[GET]/", "bdy": "x"})
 	c.chain(ctx, t, "a/frame request", "echo-svcs/process echo-svcs", "echo-svcs/reply echo-svcs", "a/deliver answer")
 
-	alice.send(object{"to": bob.Address(), "bdy": "x"})
-	bob.next()
+	alice.Send(object{"to": bob.Address(), "bdy": "x"})
+	bob.Next()
 	c.chain(ctx, t, "a/frame client", "b/deliver mailbox")
 
 	// Whether spans are lost on the way to the collector can be seen.
-	page, err := harness.Get(w.node(t, "a").AdminHTTP("/metrics"))
+	page, err := harness.Get(w.Node(t, "a").AdminHTTP("/metrics"))
 	if err != nil || !strings.Contains(string(page), `hydrant_spans_total{result="exported"}`) {
 		t.Errorf("spans are not counted: %v", err)
 	}
 
 	// Also where the receiver is away and reads it after its return.
 	bob.Drop()
-	alice.send(object{"to": bob.Address(), "mid": "waits", "bdy": "y"})
-	again := dial(t, w.node(t, "a"))
-	if _, err := again.Resume(ctx, "reconnect", harness.Object{"id": bob.ID}); err != nil {
+	alice.Send(object{"to": bob.Address(), "mid": "waits", "bdy": "y"})
+	again := world.Dial(t, w.Node(t, "a"))
+	if _, err := again.Client.Resume(ctx, "reconnect", harness.Object{"id": bob.ID}); err != nil {
 		t.Fatal(err)
 	}
-	again.next()
+	again.Next()
 	c.chain(ctx, t, "a/frame client", "a/deliver mailbox")
 }
 
 // Without the variables there is nothing: no header towards the service, and
-// what a client writes does not get into one (FAILURES S4).
+// what a client writes does not get into one (S4).
 func TestTraceOff(t *testing.T) {
 	t.Parallel()
-	w := shared(t)
+	w := world.Shared(t)
 	sub := subscribe(t, w, "umf.v1.svc.untraced")
-	c := dial(t, w.node(t, "a"))
-	c.send(object{"to": "untraced:/", "hdr": object{"traceparent": foreignTrace, "tracestate": "a=b"}, "bdy": "x"})
+	c := world.Dial(t, w.Node(t, "a"))
+	c.Send(object{"to": "untraced:/", "hdr": object{"traceparent": foreignTrace, "tracestate": "a=b"}, "bdy": "x"})
 	m, err := sub.NextMsg(harness.Patience)
 	if err != nil {
 		t.Fatal(err)
@@ -228,9 +229,9 @@ func TestTraceOfStrangers(t *testing.T) {
 	t.Parallel()
 	c, w := tracedWorld(t, map[string]string{"OTEL_TRACES_SAMPLER": "always_off"})
 	sub := subscribe(t, w, "umf.v1.svc.watched")
-	cl := dial(t, w.node(t, "a"))
+	cl := world.Dial(t, w.Node(t, "a"))
 	for _, trace := range []any{foreignTrace, "00-\r\nX-Evil: 1", strings.Repeat("0", 10_000), 7, nil, "ff-" + foreignTrace[3:]} {
-		cl.send(object{"to": "watched:/", "hdr": object{"traceparent": trace, "tracestate": "evil=1", "baggage": "evil=1"}, "bdy": "x"})
+		cl.Send(object{"to": "watched:/", "hdr": object{"traceparent": trace, "tracestate": "evil=1", "baggage": "evil=1"}, "bdy": "x"})
 		m, err := sub.NextMsg(harness.Patience)
 		if err != nil {
 			t.Fatal(err)
@@ -246,37 +247,35 @@ func TestTraceOfStrangers(t *testing.T) {
 		}
 	}
 	// The node's decision binds the service, whose own would be to sample.
-	cl.call(object{"to": "echo-svcs:/", "bdy": "x"})
+	cl.Call(object{"to": "echo-svcs:/", "bdy": "x"})
 	// A mailbox message with a broken traceparent is delivered like any other.
 	for _, trace := range []string{"nonsense", "00-" + strings.Repeat("0", 32) + "-0000000000000000-01"} {
 		m := nats.NewMsg("umf.v1.out." + cl.ID[:1] + "." + cl.ID)
 		m.Header["traceparent"] = []string{trace}
 		m.Data = []byte(`{"to":"` + cl.Address() + `","frm":"test:/","mid":"` + trace + `","bdy":"x"}`)
-		if _, err := w.nc.RequestMsg(m, harness.Patience); err != nil {
+		if _, err := w.Conn.RequestMsg(m, harness.Patience); err != nil {
 			t.Fatal(err)
 		}
-		want(t, cl.next(), "mid", trace)
+		world.Want(t, cl.Next(), "mid", trace)
 	}
 	// What there was to export is exported when the processes have ended.
-	if err := w.node(t, "a").Terminate(patient(t)); err != nil {
+	if err := w.Node(t, "a").Terminate(world.Patient(t)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.echo.Terminate(patient(t)); err != nil {
-		t.Fatal(err)
-	}
+	w.StopEcho(t)
 	for _, s := range c.all() {
 		t.Errorf("%s/%s was sampled", s.service, s.Name)
 	}
 }
 
-func subscribe(t *testing.T, w *world, subject string) *nats.Subscription {
+func subscribe(t *testing.T, w *world.World, subject string) *nats.Subscription {
 	t.Helper()
-	sub, err := w.nc.SubscribeSync(subject)
+	sub, err := w.Conn.SubscribeSync(subject)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sub.Unsubscribe() }) // or the connection is closed already
-	if err := w.nc.Flush(); err != nil {
+	if err := w.Conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	return sub

@@ -19,7 +19,7 @@ import (
 // TestRollingUpgrade rolls four nodes behind HAProxy one by one to the next
 // version, under load: SIGTERM, drain, exit, and the new binary on the same
 // address. Old and new are side by side all the while. Nothing is lost or out
-// of order (FAILURES R3, R42), and every node ends with status 0.
+// of order (R3, R42), and every node ends with status 0.
 func TestRollingUpgrade(t *testing.T) {
 	binary, err := exec.LookPath("haproxy")
 	if err != nil {

@@ -59,7 +59,7 @@ func BuildVersion(dir, version string) (path string, err error) {
 }
 
 func goBuild(root string, args ...string) error {
-	all := []string{"build"}
+	all := []string{"build", "-buildvcs=false"} // git does not tell of a repository of another user
 	if RaceEnabled {
 		all = append(all, "-race")
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -38,10 +39,24 @@ var processes struct {
 	logs    map[*Log]string
 }
 
+// hearSignals makes children begin as at a terminal where this process was told
+// to ignore the end of one (nohup) or Ctrl-C (a job in the background). A signal
+// that is ignored stays so in a child, and Hydrant keeps to that; one that is
+// handled, even if only here and without effect, is not.
+var hearSignals = sync.OnceFunc(func() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
+})
+
 // StartProcess runs the program at path with nothing in its environment but
 // env, a path and a place for temporary files. What it prints goes to output,
-// which is the log or leads to it.
+// which is the log or leads to it. It hears signals as a program at a terminal
+// does, wherever the tests run.
 func StartProcess(name, path string, args, env []string, log *Log, output io.Writer) (*Process, error) {
+	hearSignals()
 	cmd := exec.Command(path, args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.TempDir(), "TMPDIR=" + os.TempDir()}, env...)
 	cmd.Stdout, cmd.Stderr = output, output

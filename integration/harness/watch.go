@@ -11,11 +11,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// sidForm is DESIGN §2's session id.
+// sidForm is a session id: 128 bits in base32.
 const sidForm = `[a-z2-7]{26}`
 
 // scheme lists every subject that may carry a message, each with why. It is
-// written from DESIGN §2 and NATS' own documentation, not from bus.
+// written from the documentation, ours and NATS', and not from bus.
 var scheme = compile(map[string]string{
 	"to services":           `umf\.v1\.svc\.[A-Za-z0-9_-]{1,64}`,
 	"to one instance":       `umf\.v1\.inst\.[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{1,64}`,

@@ -1,5 +1,5 @@
-// Package check judges a history of package history by the invariants of
-// FAILURES.md. It knows nothing of how the run was made.
+// Package check judges a history of package history by the invariants, which
+// package integration explains. It knows nothing of how the run was made.
 //
 //	I1  nothing accepted is lost silently: it was delivered, or a gap covers it
 //	I2  first deliveries of a session are in mailbox order

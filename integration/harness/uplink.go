@@ -1,4 +1,4 @@
-package integration
+package harness
 
 import (
 	"bufio"
@@ -7,10 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 )
 
-// An uplink stands between one node and NATS and counts the requests that are
+// An Uplink stands between one node and NATS and counts the requests that are
 // under way: those to the JetStream API, and those to other nodes. A request is
 // counted after the node has sent it, and its answer before the node has it, so
 // that never more are counted than the node has under way. A pull counts until
@@ -18,8 +17,8 @@ import (
 //
 // NATS' own protocol is read for that: lines, and payloads whose length ends the
 // line before them.
-type uplink struct {
-	// Immutable after newUplink.
+type Uplink struct {
+	// Immutable after NewUplink.
 	listener net.Listener
 	target   string
 	done     sync.WaitGroup
@@ -33,37 +32,39 @@ type uplink struct {
 	conns []net.Conn
 }
 
-// newUplink forwards to the NATS server at target until the test ends.
-func newUplink(t *testing.T, target string) *uplink {
-	t.Helper()
+// NewUplink forwards to the NATS server at target until [Uplink.Close].
+func NewUplink(target string) (*Uplink, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	u := &uplink{listener: listener, target: target, open: make(map[string]bool), pulls: make(map[string]string)}
+	u := &Uplink{listener: listener, target: target, open: make(map[string]bool), pulls: make(map[string]string)}
 	u.done.Go(u.accept)
-	t.Cleanup(func() {
-		_ = listener.Close() // ends accept
-		u.mu.Lock()
-		for _, conn := range u.conns {
-			_ = conn.Close()
-		}
-		u.mu.Unlock()
-		u.done.Wait()
-	})
-	return u
+	return u, nil
 }
 
-func (u *uplink) addr() string { return u.listener.Addr().String() }
+// Close ends the uplink and its connections.
+func (u *Uplink) Close() {
+	_ = u.listener.Close() // ends accept
+	u.mu.Lock()
+	for _, conn := range u.conns {
+		_ = conn.Close()
+	}
+	u.mu.Unlock()
+	u.done.Wait()
+}
 
-// requests is how many there were, and how many at most at a time.
-func (u *uplink) requests() (asked, most int) {
+// Addr is where the node connects.
+func (u *Uplink) Addr() string { return u.listener.Addr().String() }
+
+// Requests returns how many there were, and how many at most at a time.
+func (u *Uplink) Requests() (asked, most int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.asked, u.most
 }
 
-func (u *uplink) accept() {
+func (u *Uplink) accept() {
 	for {
 		node, err := u.listener.Accept()
 		if err != nil {
@@ -84,7 +85,7 @@ func (u *uplink) accept() {
 
 // pass moves operations one way until an end fails, and shows each to see before
 // it goes on.
-func (u *uplink) pass(to, from net.Conn, see func(operation []string)) {
+func (u *Uplink) pass(to, from net.Conn, see func(operation []string)) {
 	defer to.Close()
 	reader, writer := bufio.NewReaderSize(from, 64<<10), bufio.NewWriterSize(to, 64<<10)
 	for {
@@ -118,7 +119,7 @@ func (u *uplink) pass(to, from net.Conn, see func(operation []string)) {
 }
 
 // request sees PUB <subject> [reply] <bytes>, or HPUB with one number more.
-func (u *uplink) request(operation []string) {
+func (u *Uplink) request(operation []string) {
 	numbers := 1
 	if operation[0] == "HPUB" {
 		numbers = 2
@@ -141,7 +142,7 @@ func (u *uplink) request(operation []string) {
 
 // answer sees MSG <subject> <subscription> [reply] <bytes>, or HMSG. A message of
 // a consumer names that in its reply subject: $JS.ACK.<stream>.<consumer>.…
-func (u *uplink) answer(operation []string) {
+func (u *Uplink) answer(operation []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.open, operation[1])
