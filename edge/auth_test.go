@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/protocol"
@@ -20,7 +20,7 @@ func TestAuthServiceRefuses(t *testing.T) {
 	var mu sync.Mutex
 	var text string
 	r := run(t, func(cfg *Config) { cfg.Auth = config.AuthService })
-	subject, err := bus.ServiceSubject(r.cfg.AuthService)
+	subject, err := scheme.ServiceSubject(r.cfg.AuthService)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
@@ -12,8 +12,8 @@ import (
 // BenchmarkFrameToSubject is what a loop does with one message for a service,
 // from the unmasked payload to subject, reply subject and text for NATS.
 func BenchmarkFrameToSubject(b *testing.B) {
-	n := &Node{id: bus.NewNodeID(), cfg: Config{ServiceName: "hydra-router"}}
-	a := &attachment{w: &worker{node: n}, sid: bus.NewSID()}
+	n := &Node{id: scheme.NewNodeID(), cfg: Config{ServiceName: "hydra-router"}}
+	a := &attachment{w: &worker{node: n}, sid: scheme.NewSID()}
 	payload := []byte(`{"to":"echo:/v1/chat","frm":"` + a.sid + `@client:/","mid":"b7a1c6de-0b3f-4f39-9f2a-0f6a0f1d2c3b",` +
 		`"ts":"2026-01-12T20:16:29.157Z","typ":"chat","ver":"UMF/1.4.6","bdy":{"room":"lobby","text":"a message of ordinary length"}}`)
 	var e umf.Envelope
@@ -40,7 +40,7 @@ func BenchmarkFrameToSubject(b *testing.B) {
 		via = a.appendVia(via[:0])
 		f.Set(umf.Via, via)
 		text = e.AppendShort(text[:0], f.Sets()...)
-		if _, err := bus.ReplySubject(n.id, a.sid, string(f.Mid)); err != nil {
+		if _, err := scheme.ReplySubject(n.id, a.sid, string(f.Mid)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
@@ -30,7 +30,7 @@ func (r *running) closes(c *harness.Client, code protocol.Close) {
 func TestRequestsFull(t *testing.T) {
 	r := run(t, func(*Config) {})
 	c, other := r.dial(harness.DialOptions{}), r.dial(harness.DialOptions{})
-	subject, err := bus.ServiceSubject("busy")
+	subject, err := scheme.ServiceSubject("busy")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestRequestsFull(t *testing.T) {
 func TestLoopRequestsFull(t *testing.T) {
 	r := run(t, func(*Config) {})
 	w, here, elsewhere := r.crowd(1)
-	subject, err := bus.ServiceSubject("busy")
+	subject, err := scheme.ServiceSubject("busy")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestAskingBehindLargeMessages(t *testing.T) {
 func TestPushesNotRead(t *testing.T) {
 	r := run(t, func(*Config) {})
 	deaf, other := r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096}), r.dial(harness.DialOptions{})
-	live, err := bus.LiveSubject(deaf.ID)
+	live, err := scheme.LiveSubject(deaf.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestPushesNotRead(t *testing.T) {
 func TestSessionListFull(t *testing.T) {
 	r := run(t, func(*Config) {})
 	for range maxListedSessions + 1 {
-		if _, err := r.dir.Create(t.Context(), bus.NewSID(), bus.Entry{Node: r.id, State: bus.StateParked}); err != nil {
+		if _, err := r.dir.Create(t.Context(), scheme.NewSID(), scheme.Entry{Node: r.id, State: scheme.StateParked}); err != nil {
 			t.Fatal(err)
 		}
 	}

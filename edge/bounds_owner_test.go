@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/edge/internal/protocol"
 	"hydrant/integration/harness"
 )
@@ -20,7 +20,7 @@ import (
 func (r *running) parked(sid string) {
 	r.t.Helper()
 	r.until(func() error {
-		if entry, _, err := r.dir.GetLatest(r.t.Context(), sid); err != nil || entry.State != bus.StateParked {
+		if entry, _, err := r.dir.GetLatest(r.t.Context(), sid); err != nil || entry.State != scheme.StateParked {
 			return fmt.Errorf("%v, %v", entry.State, err)
 		}
 		return nil
@@ -41,7 +41,7 @@ func (r *running) resumes(sid string) *harness.Client {
 func (r *running) writable(yes bool) {
 	r.t.Helper()
 	js, _ := r.mailboxes()
-	stream, err := js.Stream(r.t.Context(), "KV_"+bus.SessionBucket)
+	stream, err := js.Stream(r.t.Context(), "KV_"+scheme.SessionBucket)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestNothingIsTidied(t *testing.T) {
 			leave := r.hold(w)
 			goOn()
 			r.until(func() error { // the session is claimed, and that waits for the loop
-				if entry, _, err := r.dir.GetLatest(t.Context(), old); err != nil || entry.State != bus.StateLive || r.pool.busy.Load() > 0 {
+				if entry, _, err := r.dir.GetLatest(t.Context(), old); err != nil || entry.State != scheme.StateLive || r.pool.busy.Load() > 0 {
 					return fmt.Errorf("%v, %v", entry.State, err)
 				}
 				return nil
@@ -160,13 +160,13 @@ func TestGivenAwayFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject, err := bus.NodeSubject(r.id)
+	subject, err := scheme.NodeSubject(r.id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ask := func() (answer released) {
 		t.Helper()
-		text, err := json.Marshal(order{Do: "release", SID: c.ID, Fence: entry.Fence})
+		text, err := json.Marshal(order{Do: "release", SID: c.ID, Fence: entry.Holder})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestGivenAwayFull(t *testing.T) {
 	r.moves(`hydrant_dropped_total{reason="given_away"}`, func() {
 		r.onLoop(w, func() {
 			for i := range givenMax + 1 {
-				w.given.put(claimKey{bus.NewSID(), uint64(i)}, released{Found: true}, w.loop.Now())
+				w.given.put(claimKey{scheme.NewSID(), uint64(i)}, released{Found: true}, w.loop.Now())
 			}
 			if n, m := len(w.given.answers), len(w.given.order); n != givenMax || m != givenMax {
 				t.Errorf("%d answers are kept, in an order of %d", n, m)
@@ -217,12 +217,12 @@ func TestGivenAwayForgets(t *testing.T) {
 // a resume's look at it and the claim.
 func TestClaimAttempts(t *testing.T) {
 	r := run(t, func(*Config) {})
-	sid, entry := bus.NewSID(), bus.Entry{Node: bus.NewNodeID(), Fence: 1, State: bus.StateLive}
+	sid, entry := scheme.NewSID(), scheme.Entry{Node: scheme.NewNodeID(), Holder: 1, State: scheme.StateLive}
 	rev, err := r.dir.Create(t.Context(), sid, entry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject, err := bus.NodeSubject(entry.Node)
+	subject, err := scheme.NodeSubject(entry.Node)
 	if err != nil {
 		t.Fatal(err)
 	}

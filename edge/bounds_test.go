@@ -11,7 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
@@ -28,7 +29,7 @@ func TestPoolFull(t *testing.T) {
 	old, other, away := r.dial(harness.DialOptions{}), r.dial(harness.DialOptions{}), r.dial(harness.DialOptions{})
 	away.Close()
 	r.until(func() error {
-		if entry, _, err := r.dir.GetLatest(t.Context(), away.ID); err != nil || entry.State != bus.StateParked {
+		if entry, _, err := r.dir.GetLatest(t.Context(), away.ID); err != nil || entry.State != scheme.StateParked {
 			return fmt.Errorf("%v, %v", entry.State, err)
 		}
 		return nil
@@ -65,7 +66,7 @@ func TestPoolFull(t *testing.T) {
 	}
 	const full = "hydrant_pool_full_total"
 	r.moves(full, func() {
-		r.refuses(old, protocol.CodeOverload, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "to one that has to be looked up"})
+		r.refuses(old, protocol.CodeOverload, harness.Object{"to": scheme.NewSID() + "@client:/", "bdy": "to one that has to be looked up"})
 	})
 	r.moves(full, func() {
 		r.refuses(old, protocol.CodeOverload, harness.Object{"to": "hydra-router:[GET]/v1/router/version", "bdy": 1})
@@ -162,11 +163,11 @@ func TestInboxFull(t *testing.T) {
 // their copies have been dropped.
 func (r *running) dropsCopies(crowded, sid string, count int) {
 	r.t.Helper()
-	noise, err := bus.LiveSubject(crowded)
+	noise, err := scheme.LiveSubject(crowded)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	subject, err := bus.LiveSubject(sid)
+	subject, err := scheme.LiveSubject(sid)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -335,8 +336,8 @@ func TestMoreThanAsked(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), stream.CachedInfo().Config.Name); err != nil {
 		t.Fatal(err)
 	}
-	sid := bus.NewSID()
-	subject, err := bus.MailboxSubject(sid)
+	sid := scheme.NewSID()
+	subject, err := scheme.MailboxSubject(sid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -444,7 +445,7 @@ func TestQueueFullAtAMessage(t *testing.T) {
 	c := here[0]
 	r.store(c.ID, 0, 1, 1)
 	r.gets(c, 0, 1)
-	subject, err := bus.LiveSubject(c.ID)
+	subject, err := scheme.LiveSubject(c.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -474,7 +475,7 @@ func TestQueueFullAtAMessage(t *testing.T) {
 		}
 	}
 	r.until(func() error {
-		if entry, _, err := r.dir.GetLatest(t.Context(), c.ID); err != nil || entry.State != bus.StateParked {
+		if entry, _, err := r.dir.GetLatest(t.Context(), c.ID); err != nil || entry.State != scheme.StateParked {
 			return errNotYet
 		}
 		return nil
@@ -543,7 +544,7 @@ func TestWindows(t *testing.T) {
 	r.network.Set(harness.Weather{Blackhole: true})
 	defer r.network.Set(harness.Weather{})
 	for i := range loops * storeWindow {
-		if err := r.Node.store.PublishAsync(c.ID, bus.Outgoing{Payload: []byte("{}")}, func(uint64, error) {}); err != nil {
+		if err := r.Node.store.PublishAsync(c.ID, store.Outgoing{Payload: []byte("{}")}, func(uint64, error) {}); err != nil {
 			t.Fatalf("after %d: %v", i, err)
 		}
 	}
@@ -587,7 +588,7 @@ func TestFinishedRequests(t *testing.T) {
 	r := run(t, func(*Config) {})
 	c := r.dial(harness.DialOptions{})
 	w := r.owner(c)
-	subject, err := bus.ServiceSubject("quick")
+	subject, err := scheme.ServiceSubject("quick")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -623,8 +624,8 @@ func TestLongEnvelope(t *testing.T) {
 			t.Errorf("to %v: answered with %.300s, %v", message["to"], m.Raw, err)
 		}
 	}
-	long := strings.Repeat("m", bus.MaxMid)
-	for _, to := range []string{"none:[GET]/", "none:/", c.Address(), bus.NewSID() + "@client:/", "hydra-router:[GET]/v1/router/version"} {
+	long := strings.Repeat("m", scheme.MaxMid)
+	for _, to := range []string{"none:[GET]/", "none:/", c.Address(), scheme.NewSID() + "@client:/", "hydra-router:[GET]/v1/router/version"} {
 		refused(harness.Object{"to": to, "mid": long, "bdy": 1})
 	}
 	refused(harness.Object{"to": "hydra-router:/queue", "fwd": "none:/", "mid": long, "bdy": 1})

@@ -13,7 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
 )
@@ -120,7 +120,7 @@ func TestNATSStopsReading(t *testing.T) {
 		{c, stats.InRequest, harness.Object{"to": "svc:[GET]/p", "bdy": 1}},
 		{c, stats.InClient, harness.Object{"to": to.Address(), "bdy": 1}},
 		{c, stats.InClient, harness.Object{"to": elsewhere.Address(), "ttl": 5, "bdy": 1}},
-		{c, stats.InClient, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "nobody knows it"}},
+		{c, stats.InClient, harness.Object{"to": scheme.NewSID() + "@client:/", "bdy": "nobody knows it"}},
 		{c, stats.InClient, harness.Object{"to": r.id + "-" + to.ID + "@hydra-router:/", "bdy": 1}},
 		{c, stats.InService, forward("/", "svc:/")},
 		{c, stats.InClient, forward("/", to.Address())},

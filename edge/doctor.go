@@ -8,85 +8,87 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/config"
 )
 
 // Diagnose checks whether a node of this configuration would run well here:
 // NATS, its permissions and streams, and this machine. It creates and changes
 // nothing.
-func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []bus.Check {
+func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []store.Finding {
 	checks := DiagnoseMachine(cfg)
+	connect := func(opts ...nats.Option) (*nats.Conn, error) { return bus.Connect(busCfg, "hydrant-doctor", opts...) }
 	ignore := func(*nats.Conn, *nats.Subscription, error) {} // CheckPermissions reports them
-	nc, err := bus.Connect(busCfg, "hydrant-doctor", nats.ErrorHandler(ignore))
+	nc, err := connect(nats.ErrorHandler(ignore))
 	if err != nil {
-		return append(checks, bus.Check{Verdict: bus.Fail, What: "NATS", Detail: err.Error(), Fix: "check NATS_URL, the credentials, and that the server runs"})
+		return append(checks, store.Finding{Verdict: store.Fail, What: "NATS", Detail: err.Error(), Fix: "check NATS_URL, the credentials, and that the server runs"})
 	}
 	defer nc.Close()
-	checks = append(checks, bus.CheckPermissions(ctx, busCfg, cfg.MailboxStreams)...) // first: it explains the rest
-	checks = append(checks, bus.Diagnose(ctx, nc, mailboxes(&cfg, nc))...)
+	checks = append(checks, store.CheckPermissions(ctx, connect, cfg.MailboxStreams)...) // first: it explains the rest
+	checks = append(checks, store.Diagnose(ctx, nc, storeConfig(&cfg, nc))...)
 	checks = append(checks, checkServers(nc, replicas(&cfg, nc)), checkPayload(nc, int64(cfg.MaxMessage)))
 	return checks
 }
 
 // DiagnoseMachine is the part of Diagnose that needs no NATS.
-func DiagnoseMachine(cfg Config) []bus.Check {
+func DiagnoseMachine(cfg Config) []store.Finding {
 	return append(checkDescriptors(cfg.MaxConnections), checkAdmin(&cfg)...)
 }
 
 // checkServers compares the servers that the connected one tells of with the
 // copies that there are to be.
-func checkServers(nc *nats.Conn, replicas int) bus.Check {
-	c := bus.Check{What: "replicas", Detail: fmt.Sprintf("%d of every stream; NATS told of %d servers", replicas, len(nc.Servers()))}
+func checkServers(nc *nats.Conn, replicas int) store.Finding {
+	c := store.Finding{What: "replicas", Detail: fmt.Sprintf("%d of every stream; NATS told of %d servers", replicas, len(nc.Servers()))}
 	switch {
 	case replicas > 1 && nc.ConnectedClusterName() == "":
-		c.Verdict, c.Fix = bus.Fail, "EDGE_STREAM_REPLICAS needs a NATS cluster"
+		c.Verdict, c.Fix = store.Fail, "EDGE_STREAM_REPLICAS needs a NATS cluster"
 	case replicas > len(nc.Servers()):
-		c.Verdict, c.Fix = bus.Warn, "add servers, unless the cluster does not advertise them"
+		c.Verdict, c.Fix = store.Warn, "add servers, unless the cluster does not advertise them"
 	case replicas == 2 || replicas == 4:
-		c.Verdict, c.Fix = bus.Warn, "use 3 or 5: an even number survives no more failures than one less"
+		c.Verdict, c.Fix = store.Warn, "use 3 or 5: an even number survives no more failures than one less"
 	}
 	return c
 }
 
-func checkPayload(nc *nats.Conn, message int64) bus.Check {
-	c := bus.Check{What: "largest message", Detail: fmt.Sprintf("EDGE_MAX_MESSAGE %d bytes; NATS takes %d, of which headers may take %d", message, nc.MaxPayload(), headerRoom)}
+func checkPayload(nc *nats.Conn, message int64) store.Finding {
+	c := store.Finding{What: "largest message", Detail: fmt.Sprintf("EDGE_MAX_MESSAGE %d bytes; NATS takes %d, of which headers may take %d", message, nc.MaxPayload(), headerRoom)}
 	if message > nc.MaxPayload() {
-		c.Verdict, c.Fix = bus.Warn, "lower EDGE_MAX_MESSAGE or raise max_payload in NATS: what lies between is read from clients and then refused"
+		c.Verdict, c.Fix = store.Warn, "lower EDGE_MAX_MESSAGE or raise max_payload in NATS: what lies between is read from clients and then refused"
 	}
 	return c
 }
 
 // checkAdmin warns of administrators' rights for everybody.
-func checkAdmin(cfg *Config) []bus.Check {
+func checkAdmin(cfg *Config) []store.Finding {
 	host, _, err := net.SplitHostPort(cfg.AdminListen)
 	if cfg.AdminListen == "" || cfg.AdminToken != "" {
 		return nil
 	}
-	c := bus.Check{What: "admin listener", Detail: cfg.AdminListen}
+	c := store.Finding{What: "admin listener", Detail: cfg.AdminListen}
 	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		c.Verdict, c.Fix = bus.Warn, "set EDGE_ADMIN_TOKEN, or let nobody but administrators reach it: it drains the node"
+		c.Verdict, c.Fix = store.Warn, "set EDGE_ADMIN_TOKEN, or let nobody but administrators reach it: it drains the node"
 	}
-	return []bus.Check{c}
+	return []store.Finding{c}
 }
 
 // fewDescriptors is a limit that looks like nobody thought of it.
 const fewDescriptors = 10_000
 
 // checkDescriptors compares the descriptor limit with the clients.
-func checkDescriptors(clients int) []bus.Check {
+func checkDescriptors(clients int) []store.Finding {
 	limit, ok := config.DescriptorLimit()
 	if !ok {
 		return nil
 	}
 	most := mostConnections(limit)
-	c := bus.Check{What: "descriptors", Detail: fmt.Sprintf("limit %d, room for %d clients", limit, most)}
+	c := store.Finding{What: "descriptors", Detail: fmt.Sprintf("limit %d, room for %d clients", limit, most)}
 	const fix = "raise the limit: LimitNOFILE= of systemd, ulimits: of compose, ulimit -n"
 	switch {
 	case clients > most:
-		c.Verdict, c.Fix = bus.Fail, fix
+		c.Verdict, c.Fix = store.Fail, fix
 		c.Detail += fmt.Sprintf("; EDGE_MAX_CONNECTIONS is %d", clients)
 	case clients == 0 && limit < fewDescriptors:
-		c.Verdict, c.Fix = bus.Warn, fix
+		c.Verdict, c.Fix = store.Warn, fix
 	}
-	return []bus.Check{c}
+	return []store.Finding{c}
 }

@@ -6,8 +6,7 @@ import (
 	rtm "runtime/metrics"
 	"time"
 
-	"hydrant/edge/internal/protocol"
-	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/shard"
 )
 
 // Shedding, by share of the process's memory limit (GOMEMLIMIT, which the
@@ -21,12 +20,6 @@ const (
 	memoryRoom     = 0.80
 	memoryCritical = 0.95
 	memoryEvery    = 100 * time.Millisecond
-
-	// shedPart of a loop's clients are closed at a time, then memory is looked
-	// at again.
-	shedPart = 1.0 / 50
-	// shedBuffer is what counts as a large buffer.
-	shedBuffer = 16 << 10
 
 	// memoryBuffers is the share of the limit that partial messages and queued
 	// output of all clients may take; a client that needs more is closed 1013.
@@ -63,7 +56,7 @@ func (g *memoryGauge) read() (mapped, needed int64) {
 // watchMemory sheds while the process is near its memory limit.
 func (n *Node) watchMemory(limit int64) {
 	gauge := newMemoryGauge()
-	n.m.MemoryLimit.Set(float64(limit))
+	n.metrics.MemoryLimit.Set(float64(limit))
 	ticker := time.NewTicker(memoryEvery)
 	defer ticker.Stop()
 	for {
@@ -71,10 +64,10 @@ func (n *Node) watchMemory(limit int64) {
 		if critical := int64(memoryCritical * float64(limit)); needed >= critical || mapped > limit {
 			runtime.GC() // what was just shed, or never needed, is not to be shed for again
 			if _, needed = gauge.read(); needed >= critical {
-				n.shed()
+				n.all((*shard.Shard).Shed)
 			}
 		}
-		n.m.MemoryNeeded.Set(float64(needed))
+		n.metrics.MemoryNeeded.Set(float64(needed))
 		n.judgeMemory(float64(needed)/float64(limit), limit)
 		select {
 		case <-n.ctx.Done():
@@ -89,36 +82,12 @@ func (n *Node) judgeMemory(share float64, limit int64) {
 	short := n.short.Load()
 	switch {
 	case !short && share >= memoryFull:
-		n.log.Warn("short of memory: no new clients", "share", share, "limit", limit, "connections", n.connections.Load())
-		n.notReady("memory", fmt.Sprintf("over %.0f %% of %d MiB are needed", memoryRoom*100, limit>>20))
+		n.log.Warn("short of memory: no new clients", "share", share, "limit", limit, "connections", n.connections())
+		n.ready.not("memory", fmt.Sprintf("over %.0f %% of %d MiB are needed", memoryRoom*100, limit>>20))
 		n.short.Store(true)
 	case short && share < memoryRoom:
 		n.log.Info("enough memory again", "share", share)
-		n.nowReady("memory")
+		n.ready.now("memory")
 		n.short.Store(false)
-	}
-}
-
-// shed closes a few clients of each loop.
-func (n *Node) shed() {
-	for _, w := range n.workers {
-		w.post(w.shed)
-	}
-}
-
-func (w *worker) shed() {
-	most := 1 + int(float64(len(w.attachments))*shedPart)
-	closed := 0
-	for _, least := range []int{shedBuffer, 0} {
-		for conn := range w.loop.Open() {
-			if closed == most {
-				return
-			}
-			if c := conn.Data().(*client); !c.closing && conn.Footprint() >= least {
-				closed++
-				w.node.m.Shed.Inc(stats.ShedClosed)
-				c.discard(protocol.CloseOverload, retryHint()) // its queue would stay until the peer has read it
-			}
-		}
 	}
 }

@@ -10,15 +10,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/edge/internal/access"
+	"hydrant/edge/internal/api"
 	"hydrant/edge/internal/config"
-	"hydrant/edge/internal/protocol"
-	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
 )
@@ -27,54 +28,38 @@ import (
 // methods may be called from any goroutine.
 type Node struct {
 	// Immutable after New.
-	cfg            Config
-	busCfg         bus.Config
-	id             string
-	fromRouter     []byte // "R@hydra-router:/" as JSON
-	log            *slog.Logger
-	logLevel       *slog.LevelVar // nil: fixed
-	m              *stats.Metrics
-	tracing        *tracing // nil: off
-	started        time.Time
-	sessionOptions session.Options
-	signatures     *access.Signatures // nil: off
-	tokens         *access.Tokens     // nil: no JWT
-	guesses        *access.Guesses
-	clientLog      *stats.ClientLog
-	ctx            context.Context // ends when the node has stopped
-	cancel         context.CancelFunc
-	asked          context.Context // ends when the node is to drain
-	leave          context.CancelFunc
-	pool           *pool
-	claims         *claims
+	cfg     Config
+	busCfg  bus.Config
+	id      scheme.NodeID
+	log     *slog.Logger
+	metrics *stats.Metrics
+	tokens  *access.Tokens // nil: no JWT
+	shared  *shard.Node    // what the shards know of the node; complete before they are made
+	api     *api.API
+	pool    *egress.Pool
+	ready   *readiness
+	started time.Time
+	ctx     context.Context // ends when the node has stopped
+	cancel  context.CancelFunc
+	asked   context.Context // ends when the node is to drain
+	leave   context.CancelFunc
 
-	// Immutable after start.
-	nc        *nats.Conn
-	store     *bus.Store
-	dir       *bus.Directory
-	discovery *bus.Discovery
-	registry  *bus.Node
-	server    *wire.Server
-	workers   []*worker
-	admin     *http.Server
-	listener  net.Listener
+	// Immutable after start: serving says when.
+	nats     uplink
+	server   *wire.Server
+	handler  *shard.Handler
+	doors    []shard.Door
+	listener net.Listener
+	admin    *http.Server
 
 	// Shared.
-	connected   atomic.Bool
-	serving     atomic.Bool // what is immutable after start is there
-	fit         atomic.Bool // there is no reason against being ready, but perhaps a drain
-	draining    atomic.Bool // not ready any more
-	short       atomic.Bool // of memory
-	leaving     atomic.Bool // no new clients any more: the grace time is over
-	connections atomic.Int64
-	maxPayload  atomic.Int64 // the largest message that NATS takes, less room for headers
-	background  sync.WaitGroup
-
-	// Guarded by mu.
-	mu      sync.Mutex
-	reasons map[string]string // why the node is not ready, by part
-	addr    string
-	addrSet chan struct{}
+	serving    atomic.Bool  // what is immutable after start is there
+	connected  atomic.Bool  // to NATS
+	short      atomic.Bool  // of memory
+	leaving    atomic.Bool  // no new clients any more: the grace time is over
+	maxPayload atomic.Int64 // the largest message that NATS takes, less room for headers
+	background sync.WaitGroup
+	addr       chan string // the address that clients connect to, once there is one
 }
 
 // Options are what a program sets beside the configuration.
@@ -95,40 +80,37 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	n := &Node{
-		cfg: cfg, busCfg: busCfg, id: bus.NewNodeID(), m: stats.New(), started: time.Now(),
-		ctx: ctx, cancel: cancel, claims: newClaims(),
-		reasons: map[string]string{"nats": "not connected yet", "listener": "not open yet"}, addrSet: make(chan struct{}),
-	}
-	n.log, n.logLevel = o.Logger.With("node", n.id), o.LogLevel
-	n.asked, n.leave = context.WithCancel(ctx)
-	n.tracing = newTracing(o.TracerProvider, n.id, Version)
-	n.fromRouter = protocol.AppendRouter(nil, n.id, cfg.ServiceName)
-	n.sessionOptions = session.Options{Window: cfg.Window}
-	n.signatures = newSignatures(&cfg, n.m)
-	tokens, err := newTokens(ctx, &cfg, n.log)
+	id := scheme.NewNodeID()
+	n := &Node{cfg: cfg, busCfg: busCfg, id: id, log: o.Logger.With("node", id), metrics: stats.New(), started: time.Now(), addr: make(chan string, 1)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.asked, n.leave = context.WithCancel(n.ctx)
+	n.ready = newReadiness(n.metrics.Ready)
+	n.ready.not("nats", "not connected yet")
+	n.ready.not("listener", "not open yet")
+	tokens, err := newTokens(n.ctx, &cfg, n.log)
 	if err != nil {
-		cancel()
+		n.cancel()
 		return nil, err
 	}
 	n.tokens = tokens
-	n.pool = newPool(n.m)
-	n.m.Registry.MustRegister(append(o.Collectors, stats.NewCollector(n.sample))...)
-	n.guesses = access.NewGuesses(n.m.Dropped.Counting(stats.DropGuessTable))
-	n.clientLog = stats.NewClientLog(n.m.Dropped.Counting(stats.DropClientLog))
+	n.pool = egress.NewPool(n.metrics)
+	n.shared = n.share(o.TracerProvider)
+	n.api = api.New(n.apiNode(o.LogLevel))
+	n.shared.API = n.api.Route
+	n.metrics.Registry.MustRegister(append(o.Collectors, stats.NewCollector(n.sample))...)
 	return n, nil
 }
 
 // ID is the node's id: 32 hex digits, new at every start.
-func (n *Node) ID() string { return n.id }
+func (n *Node) ID() string { return string(n.id) }
 
 // Addr is the address that clients connect to. It waits until the node
 // listens or ctx ends.
 func (n *Node) Addr(ctx context.Context) (string, error) {
 	select {
-	case <-n.addrSet:
-		return n.addr, nil
+	case addr := <-n.addr:
+		n.addr <- addr
+		return addr, nil
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
@@ -141,7 +123,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer stop()
 	defer context.AfterFunc(n.asked, stop)()
 	defer n.cancel()
-	defer n.pool.stop()
+	defer n.pool.Stop()
 	if err := n.serveAdmin(); err != nil {
 		return err
 	}
@@ -149,18 +131,18 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.connect(ctx); err != nil {
 		return unlessStopped(ctx, err)
 	}
-	defer n.nc.Close()
+	defer n.nats.conn.Close()
 	if err := n.openStore(ctx); err != nil {
 		return unlessStopped(ctx, err)
 	}
-	defer n.store.Close()
+	defer n.nats.store.Close()
 	if err := n.serveClients(); err != nil {
 		n.giveUp()
 		return err
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- n.server.Serve(n.listener) }()
-	n.log.Info("ready", "listen", n.listener.Addr().String(), "nats", bus.Redacted(n.nc.ConnectedUrl()), "version", Version)
+	n.log.Info("ready", "listen", n.listener.Addr().String(), "nats", bus.Redacted(n.nats.conn.ConnectedUrl()), "version", Version)
 	select {
 	case err := <-stopped:
 		return fmt.Errorf("edge: listener: %w", err)
@@ -186,32 +168,19 @@ func (n *Node) serveClients() error {
 	if err != nil {
 		return err
 	}
-	n.server, err = wire.NewServer(options, n, n.publicHTTP())
+	n.handler = shard.NewHandler(n.upgrade)
+	n.server, err = wire.NewServer(options, n.handler, n.api.Public())
 	if err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}
-	for _, loop := range n.server.Loops() {
-		n.workers = append(n.workers, newWorker(n, loop))
-	}
+	n.shareNATS(len(n.server.Loops()))
+	n.doors = n.handler.Build(n.shared, n.server.Loops(), egress.NATS{Conn: n.nats.conn, Store: n.nats.store, Directory: n.nats.directory})
 	n.server.Start()
 	n.serving.Store(true)
 	if err := n.subscribe(); err != nil {
 		return err
 	}
-	for _, w := range n.workers {
-		n.background.Go(func() { w.bridge(n.ctx) })
-		go w.out.run() // ended by drain, which waits for it
-		w.post(func() {
-			w.every(checkpointEvery, w.checkpoint)
-			w.every(sweepEvery, w.sweep)
-			w.every(surveyEvery, w.survey)
-			w.every(mendEvery, w.mend)
-			w.every(n.renewals(), w.renew)
-			if n.cfg.MaxConnectionAge > 0 {
-				w.every(n.sweepAge(), w.retire)
-			}
-		})
-	}
+	n.handler.Run(n.ctx, n.background.Go)
 	n.background.Go(n.watchContract)
 	if limit := config.MemoryLimit(); limit > 0 {
 		n.background.Go(func() { n.watchMemory(limit) })
@@ -220,11 +189,8 @@ func (n *Node) serveClients() error {
 	if err != nil {
 		return fmt.Errorf("edge: EDGE_LISTEN: %w", err)
 	}
-	n.mu.Lock()
-	n.addr = n.listener.Addr().String()
-	n.mu.Unlock()
-	close(n.addrSet)
-	n.nowReady("listener")
+	n.addr <- n.listener.Addr().String()
+	n.ready.now("listener")
 	return nil
 }
 
@@ -233,27 +199,33 @@ func (n *Node) giveUp() {
 	if n.server == nil {
 		return
 	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
 	_ = n.server.Shutdown(context.Background()) // nobody has connected
-	for _, w := range n.workers {
-		w.out.close()
+	n.handler.Stop(ended)
+}
+
+// connections is the number of WebSocket connections that are open.
+func (n *Node) connections() int64 {
+	if !n.serving.Load() {
+		return 0
+	}
+	return int64(n.server.Stats().Upgraded)
+}
+
+// all runs f on every shard's loop. It waits for room in their inboxes.
+func (n *Node) all(f func(*shard.Shard)) {
+	for _, door := range n.doors {
+		door.Do(f)
 	}
 }
 
 // sample is the node's part of a scrape.
 func (n *Node) sample() stats.Sample {
-	s := stats.Sample{Waiting: len(n.pool.jobs), Busy: n.pool.busy.Load()}
-	if !n.serving.Load() {
-		return s
-	}
-	s.Wire, s.Unasked, s.Cut = n.server.Stats(), n.store.Unasked(), n.discovery.Cut()
-	s.Loops = make([]stats.Loop, len(n.workers))
-	for i, w := range n.workers {
-		s.Loops[i] = stats.Loop{Tally: &w.tally, Ops: w.out.ops.Load(), Bytes: w.out.bytes.Load(), Flying: w.out.flying.Load()}
+	s := stats.Sample{Waiting: n.pool.Waiting(), Busy: n.pool.Busy()}
+	if n.serving.Load() {
+		s.Wire, s.Loops = n.server.Stats(), n.handler.Loops()
+		s.Unasked, s.Cut = n.nats.store.Unasked(), n.nats.discovery.Cut()
 	}
 	return s
 }
-
-func (n *Node) workerOf(l *wire.Loop) *worker { return n.workers[l.Index()] }
-
-// maxDelivery is the largest mailbox entry that is put into a frame.
-func (n *Node) maxDelivery() int64 { return max(4*int64(n.cfg.MaxMessage), 8<<20) }

@@ -12,7 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
@@ -24,7 +25,7 @@ import (
 
 // steal makes another node the owner of a session, as one does that gets no
 // answer from this one.
-func (r *running) steal(sid string, state bus.State) {
+func (r *running) steal(sid string, state scheme.State) {
 	r.t.Helper()
 	ctx := context.WithoutCancel(r.t.Context())
 	r.until(func() error {
@@ -32,7 +33,7 @@ func (r *running) steal(sid string, state bus.State) {
 		if err != nil {
 			return err
 		}
-		entry.Node, entry.Fence, entry.State = bus.NewNodeID(), randomUint64(), state
+		entry.Node, entry.Holder, entry.State = scheme.NewNodeID(), randomUint64(), state
 		_, err = r.dir.Update(ctx, sid, entry, rev)
 		return err
 	})
@@ -54,7 +55,7 @@ func (r *running) closed(c *harness.Client) int {
 // passed through the loop: a push goes behind it.
 func (r *running) passed(c *harness.Client) {
 	r.t.Helper()
-	subject, err := bus.LiveSubject(c.ID)
+	subject, err := scheme.LiveSubject(c.ID)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestSessionComesBackToItsLoop(t *testing.T) {
 	_, here, _ := r.crowd(2)
 	old, again := here[0], here[1]
 	id := old.ID
-	r.steal(id, bus.StateParked)
+	r.steal(id, scheme.StateParked)
 	if m, err := again.Resume(t.Context(), "reconnect", harness.Object{"id": id}); err != nil || again.ID != id {
 		t.Fatalf("not resumed: %s, %v", m.Raw, err)
 	}
@@ -95,7 +96,7 @@ func TestDoubtStopsTheSession(t *testing.T) {
 	r := run(t, func(*Config) {})
 	_, here, _ := r.crowd(2)
 	old, witness := here[0], here[1]
-	r.steal(old.ID, bus.StateLive)
+	r.steal(old.ID, scheme.StateLive)
 	leave := r.holdPool(nil)
 	r.moves(`hydrant_directory_writes_total{result="fenced"}`, func() {
 		r.store(old.ID, 0, 1, 1) // its delivery is to be written down
@@ -118,7 +119,7 @@ func TestAnothersMarker(t *testing.T) {
 	r := run(t, func(*Config) {})
 	_, here, _ := r.crowd(2)
 	moved, kept := here[0], here[1]
-	r.steal(moved.ID, bus.StateLive)
+	r.steal(moved.ID, scheme.StateLive)
 	for _, c := range here {
 		r.moves(`hydrant_session_events_total{what="doubted"}`, func() {
 			if err := r.Node.store.PublishMarker(c.ID, 1, false); err != nil {
@@ -139,7 +140,7 @@ func TestUnreadableEntry(t *testing.T) {
 	r := run(t, func(*Config) {})
 	c := r.dial(harness.DialOptions{})
 	js, _ := r.mailboxes()
-	kv, err := js.KeyValue(t.Context(), bus.SessionBucket)
+	kv, err := js.KeyValue(t.Context(), scheme.SessionBucket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +228,7 @@ func TestStallWhileVerifying(t *testing.T) {
 		}
 		return nil
 	})
-	r.steal(c.ID, bus.StateLive)
+	r.steal(c.ID, scheme.StateLive)
 	close(left)
 	if code := r.closed(c); code != protocol.CloseTakenOver.Number() {
 		t.Errorf("the socket is closed with %d", code)
@@ -253,7 +254,7 @@ func TestStallWhileResuming(t *testing.T) {
 	<-entered
 	goOn()
 	r.until(func() error { // the session is claimed, and that waits for the loop
-		if entry, _, err := r.dir.GetLatest(t.Context(), old); err != nil || entry.State != bus.StateLive || r.pool.busy.Load() > 0 {
+		if entry, _, err := r.dir.GetLatest(t.Context(), old); err != nil || entry.State != scheme.StateLive || r.pool.busy.Load() > 0 {
 			return fmt.Errorf("%v, %v", entry.State, err)
 		}
 		return nil
@@ -312,7 +313,7 @@ func TestResumeWithQueue(t *testing.T) {
 		a.client.send(stats.OutMailbox, fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"queued","bdy":1}`, c.ID))
 		a.suspend(true) // with many sessions, its turn to be verified comes later
 	})
-	r.steal(c.ID, bus.StateLive)
+	r.steal(c.ID, scheme.StateLive)
 	r.send(c, harness.Object{"to": "hydra-router:/", "typ": "reconnect", "bdy": harness.Object{"id": old}})
 	if code := r.closed(c); code != protocol.CloseOverload.Number() {
 		t.Errorf("the socket is closed with %d", code)
@@ -337,7 +338,7 @@ func TestKickWhileHeld(t *testing.T) {
 		a.suspend(true) // with many sessions, its turn to be verified comes later
 	})
 	r.kick(c.ID)
-	r.steal(c.ID, bus.StateLive)
+	r.steal(c.ID, scheme.StateLive)
 	r.onLoop(w, func() { w.attachments[c.ID].verify() })
 	r.closes(c, protocol.CloseKicked)
 	if late := c.Inbox(); len(late) > 0 {
@@ -432,7 +433,7 @@ func (r *running) mailboxes() (jetstream.JetStream, jetstream.Stream) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	stream, err := js.Stream(r.t.Context(), bus.OutStreamPrefix+"0")
+	stream, err := js.Stream(r.t.Context(), scheme.OutStreamPrefix+"0")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -497,7 +498,7 @@ func TestFirstMarkerLost(t *testing.T) {
 // been told. When it names one of these, that is where it goes on.
 func TestResumeInANewLog(t *testing.T) {
 	r := run(t, func(*Config) {})
-	r.store(bus.NewSID(), 0, 100, 1) // somebody else's
+	r.store(scheme.NewSID(), 0, 100, 1) // somebody else's
 	c := r.dial(harness.DialOptions{Acked: true})
 	js, stream := r.mailboxes()
 	if err := js.DeleteStream(t.Context(), stream.CachedInfo().Config.Name); err != nil {
@@ -531,7 +532,7 @@ func TestAnchorIsRenewed(t *testing.T) {
 	r := run(t, func(cfg *Config) { cfg.SessionTTL = 8 * time.Second })
 	c := r.dial(harness.DialOptions{})
 	_, stream := r.mailboxes()
-	subject, err := bus.MailboxSubject(c.ID)
+	subject, err := scheme.MailboxSubject(c.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -542,7 +543,7 @@ func TestAnchorIsRenewed(t *testing.T) {
 	seq, n := start.Sequence+1, 0
 	r.until(func() error {
 		text := fmt.Appendf(nil, `{"to":"%s@client:/","frm":"test:/","mid":"stored-%d","bdy":1}`, c.ID, n)
-		last, err := r.Node.store.Publish(t.Context(), c.ID, bus.Outgoing{Payload: text, TTL: time.Minute})
+		last, err := r.Node.store.Publish(t.Context(), c.ID, store.Outgoing{Payload: text, TTL: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -552,7 +553,7 @@ func TestAnchorIsRenewed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.Header.Get(bus.HeaderMark) != "" && m.Header.Get("Nats-TTL") == "" {
+			if m.Header.Get(scheme.HeaderMark) != "" && m.Header.Get("Nats-TTL") == "" {
 				return nil
 			}
 		}
@@ -570,8 +571,8 @@ func TestYoungSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := bus.NewSID()
-	subject, err := bus.ExpirySubject(end)
+	end := scheme.NewSID()
+	subject, err := scheme.ExpirySubject(end)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -596,14 +597,14 @@ func TestSweepFindsNothing(t *testing.T) {
 	r.store(here[0].ID, 0, 3, 1)
 	r.gets(here[0], 0, 3)
 	_, stream := r.mailboxes()
-	subject, err := bus.MailboxSubject(here[0].ID)
+	subject, err := scheme.MailboxSubject(here[0].ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject(subject)); err != nil {
 		t.Fatal(err)
 	}
-	r.store(bus.NewSID(), 0, 1, 1) // somebody else's: what was between, nobody can tell
+	r.store(scheme.NewSID(), 0, 1, 1) // somebody else's: what was between, nobody can tell
 	r.moves(`hydrant_gaps_total{why="expired"}`, func() { r.onLoop(w, w.sweep) })
 	r.store(here[0].ID, 3, 6, 1)
 	r.gets(here[0], 3, 6)

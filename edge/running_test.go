@@ -14,6 +14,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/bus/embedded"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/protocol"
 	"hydrant/integration/harness"
 )
@@ -247,7 +248,7 @@ func (r *running) store(sid string, from, to, size int) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if _, err := r.Node.store.Publish(r.t.Context(), sid, bus.Outgoing{Payload: text}); err != nil {
+		if _, err := r.Node.store.Publish(r.t.Context(), sid, store.Outgoing{Payload: text}); err != nil {
 			r.t.Fatal(err)
 		}
 	}

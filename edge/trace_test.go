@@ -6,7 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
+	"hydrant/bus/tracectx"
 	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
@@ -18,7 +18,7 @@ func TestNoTraceNoAllocations(t *testing.T) {
 	if err := umf.Scan([]byte(`{"to":"a:/","hdr":{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}`), &e); err != nil {
 		t.Fatal(err)
 	}
-	h := nats.Header{bus.HeaderTrace: {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
+	h := nats.Header{tracectx.Header: {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
 	if got := testing.AllocsPerRun(1000, func() {
 		_, span := none.frame(stats.InService, "a", &e, h)
 		endSpan(span, nil)

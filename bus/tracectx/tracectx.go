@@ -72,8 +72,11 @@ func Parse(value string) trace.SpanContext {
 // maxSpanError bounds what of an error stands in a span.
 const maxSpanError = 256
 
-// End ends a span, with the error as its status if there is one.
+// End ends a span, with the error as its status if there is one. A nil span is none.
 func End(span trace.Span, err error) {
+	if span == nil {
+		return
+	}
 	if err != nil && span.IsRecording() {
 		text := err.Error()
 		span.SetStatus(codes.Error, text[:min(len(text), maxSpanError)])

@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/integration/harness"
 )
 
@@ -91,7 +91,7 @@ func (b *bench) readBare(ctx context.Context, q queue, returns []*comeback) erro
 	}
 	subjects, streams := make([]string, q.sessions), make([]string, q.sessions)
 	for i, c := range returns {
-		if subjects[i], err = bus.MailboxSubject(c.sid); err != nil {
+		if subjects[i], err = scheme.MailboxSubject(c.sid); err != nil {
 			return err
 		}
 		if streams[i], err = js.StreamNameBySubject(ctx, subjects[i]); err != nil {

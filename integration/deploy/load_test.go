@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/integration/chaos/check"
 	"hydrant/integration/chaos/history"
 	"hydrant/integration/harness"
@@ -89,7 +89,7 @@ func startLoad(ctx context.Context, t *testing.T, url string, n int, publish fun
 // did not answer is tried again with the same id, so it is stored once.
 func publishTo(js jetstream.JetStream) func(ctx context.Context, sid, mid string) (uint64, error) {
 	return func(ctx context.Context, sid, mid string) (uint64, error) {
-		subject, err := bus.MailboxSubject(sid)
+		subject, err := scheme.MailboxSubject(sid)
 		if err != nil {
 			return 0, err
 		}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/integration/harness"
 )
 
@@ -300,7 +300,7 @@ func (w *moving) frozenNATS(ctx context.Context, t *testing.T) {
 	}
 	messages := []harness.Object{{"to": c.Address(), "bdy": "to a session of this node"}}
 	for range 200 { // more than are looked up at once
-		messages = append(messages, harness.Object{"to": bus.NewSID() + "@client:/", "bdy": "to nobody"})
+		messages = append(messages, harness.Object{"to": scheme.NewSID() + "@client:/", "bdy": "to nobody"})
 	}
 	for _, m := range messages {
 		m["frm"], m["mid"] = c.Address(), c.Mid()
@@ -331,7 +331,7 @@ func (w *moving) store(ctx context.Context, t *testing.T, sid string, payloads .
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	subject, err := bus.MailboxSubject(sid)
+	subject, err := scheme.MailboxSubject(sid)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/integration/harness"
 )
 
@@ -104,7 +105,7 @@ func TestAdministrators(t *testing.T) {
 	defer client.Close()
 
 	admin, violations := user(t, url, "admin")
-	rows, err := bus.ListSessions(ctx, admin, 10)
+	rows, err := store.ListSessions(ctx, admin, 10)
 	if err != nil || len(rows) != 1 || rows[0].SID != client.ID {
 		t.Errorf("sessions %v, %v, want %s", rows, err, client.ID)
 	}
@@ -155,11 +156,11 @@ func TestAdministrators(t *testing.T) {
 	}
 }
 
-// TestPermissionsAreWritten: edge.conf says what bus.NodePermissions does, for
+// TestPermissionsAreWritten: edge.conf says what scheme.NodePermissions does, for
 // all the streams that EDGE_MAILBOX_STREAMS can ask for. HYDRANT_WRITE=1
 // writes it.
 func TestPermissionsAreWritten(t *testing.T) {
-	p := bus.NodePermissions(32)
+	p := scheme.NodePermissions(32)
 	var text strings.Builder
 	list := func(what string, subjects []string) {
 		fmt.Fprintf(&text, "  %s {\n    allow: [\n", what)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hydrant/bus"
+	"hydrant/bus/store"
 	"hydrant/edge"
 )
 
@@ -28,7 +29,7 @@ func runDoctor(ctx context.Context, args []string, out io.Writer) error {
 		natsConfig.URL = "nats://" + cfg.NatsListen
 		conn, err := net.DialTimeout("tcp", cfg.NatsListen, bus.BlockTimeout)
 		if err != nil {
-			return report(out, append(edge.DiagnoseMachine(cfg), bus.Check{Verdict: bus.Warn, What: "NATS",
+			return report(out, append(edge.DiagnoseMachine(cfg), store.Finding{Verdict: store.Warn, What: "NATS",
 				Detail: "NATS_URL is empty, and no node with NATS inside runs at EDGE_NATS_LISTEN " + cfg.NatsListen + ", so there is nothing to look at",
 				Fix:    "start a node, or set NATS_URL"}))
 		}
@@ -40,10 +41,10 @@ func runDoctor(ctx context.Context, args []string, out io.Writer) error {
 }
 
 // report prints the checks, and is an error if one has failed.
-func report(out io.Writer, checks []bus.Check) error {
+func report(out io.Writer, checks []store.Finding) error {
 	failed := 0
 	for _, c := range checks {
-		if c.Verdict == bus.Fail {
+		if c.Verdict == store.Fail {
 			failed++
 		}
 		fmt.Fprintln(out, c)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/edge"
 	"hydrant/edge/internal/config"
 )
@@ -24,7 +25,7 @@ func runEcho(ctx context.Context, args []string, out io.Writer) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	if !bus.ValidService(*name) {
+	if !scheme.ValidName(*name) {
 		return fmt.Errorf("%w: -service: %q is not a service name ([A-Za-z0-9_-], at most 64)", errUsage, *name)
 	}
 	spans, err := startTracing(ctx, *name, slog.Default())

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
+	"hydrant/bus/store"
 )
 
 // sessionsTimeout bounds one listing.
@@ -39,7 +39,7 @@ func runSessions(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer nc.Close()
-	rows, err := bus.ListSessions(ctx, nc, *limit)
+	rows, err := store.ListSessions(ctx, nc, *limit)
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, nats.ErrPermissionViolation) {
 		return cause
 	}

@@ -9,7 +9,10 @@ package session
 // floor. Then seen is the directory's unless that sequence lies below the
 // directory's floor; for such a replay it is the session's first marker, or 0 if
 // that is unknown.
-func (s *Session) Attach(floor, seen uint64, fresh bool, fx Effects) {
+//
+// lasting: the marker has no time to live, for a session whose former owner may
+// still write.
+func (s *Session) Attach(floor, seen uint64, fresh, lasting bool, fx Effects) {
 	if s.state != Idle {
 		return
 	}
@@ -22,7 +25,7 @@ func (s *Session) Attach(floor, seen uint64, fresh bool, fx Effects) {
 	if cursor == 0 {
 		s.log.origin = unknownOrigin
 	}
-	s.fresh = fresh
+	s.fresh, s.lasting = fresh, lasting
 	s.seek(fx)
 }
 
@@ -61,7 +64,7 @@ func (s *Session) Timeout(fx Effects) {
 	case s.state == Attaching:
 		fx.Count(RepeatedMarker)
 		s.markTries = min(s.markTries+1, 63)
-		fx.Mark(s.mark, s.fresh)
+		fx.Mark(s.mark, s.fresh || s.lasting)
 		fx.Timer(s.opts.markerDelay(s.markTries))
 	case s.state == Behind && s.reader.state == pausing:
 		s.reader.become(notReading)
@@ -82,7 +85,7 @@ func (s *Session) seek(fx Effects) {
 	s.log.doubt, s.log.recheck = s.log.doubt || s.log.youngest != 0, 0
 	s.mark = fx.NextMark()
 	s.setState(Attaching, fx)
-	fx.Mark(s.mark, s.fresh)
+	fx.Mark(s.mark, s.fresh || s.lasting)
 	fx.Timer(s.opts.markerDelay(0))
 }
 
@@ -99,7 +102,10 @@ func (s *Session) established(c Copy, fx Effects) {
 	}
 	s.mark, s.since, s.markTries = 0, 0, 0
 	fx.Timer(0)
-	fx.Attached()
+	s.lasting = false
+	if !fx.Attached() {
+		s.full = true
+	}
 	s.setState(Behind, fx)
 	if !s.hold(c, fx) {
 		s.log.miss(&c)

@@ -73,7 +73,7 @@ func (s *Session) ping(fx Effects) {
 // several pings (RFC 6455 §5.5.3), so after the pong of another ping the
 // session sends the barrier again.
 func (s *Session) Pong(token uint64, fx Effects) {
-	if s.confirm.barrier == 0 || !s.active() && s.state != Releasing {
+	if s.confirm.barrier == 0 || !s.active() && s.state != Settling {
 		return
 	}
 	switch token {
@@ -88,35 +88,35 @@ func (s *Session) Pong(token uint64, fx Effects) {
 	case 0:
 		s.confirm.barrier = 0
 		fx.Count(RepeatedBarrier)
-		if s.state == Releasing {
+		if s.state == Settling {
 			s.ping(fx)
 		}
 	}
 	s.settle(fx)
 }
 
-// Release ends the writing to a plain client, because the socket is being
+// Settle ends the writing to a plain client, because the socket is being
 // closed or the session goes to another owner. It reports whether something is
 // still unconfirmed: then a last barrier is on its way, Pong keeps its effect,
 // and Released tells when the wait is over. Release changes nothing for an acked
 // client, which says itself what it has, nor for one that has confirmed all.
-func (s *Session) Release(fx Effects) (wait bool) {
-	if s.state == Releasing {
+func (s *Session) Settle(fx Effects) (wait bool) {
+	if s.state == Settling {
 		return s.unconfirmed()
 	}
 	if !s.active() || !s.unconfirmed() {
 		return false
 	}
 	fx.Timer(0)
-	s.setState(Releasing, fx)
+	s.setState(Settling, fx)
 	if s.confirm.barrier&(1<<tokenBits-1) != s.confirm.written {
 		s.ping(fx) // replaces the one on its way: its pong says more
 	}
 	return true
 }
 
-// Released reports that nothing more will be confirmed after Release.
-func (s *Session) Released() bool { return s.state == Releasing && !s.unconfirmed() }
+// Settled reports that nothing more will be confirmed after Settle.
+func (s *Session) Settled() bool { return s.state == Settling && !s.unconfirmed() }
 
 // Ack confirms everything up to seq; what is confirmed already is ignored.
 // After a rollback sequences repeat. Until the client has confirmed something

@@ -22,7 +22,7 @@ func (f *sink) Timer(time.Duration)      {}
 func (f *sink) Write(m Out) bool         { f.written = m.Seq; return true }
 func (f *sink) Gap(Gap) bool             { return true }
 func (f *sink) Ping(token uint64)        { f.pinged = token }
-func (f *sink) Attached()                {}
+func (f *sink) Attached() bool           { return true }
 func (f *sink) Dirty()                   {}
 func (f *sink) State(_, new State)       { f.state = new }
 func (f *sink) Count(Event)              {}
@@ -37,7 +37,7 @@ func newSession(class Class, o *Options) *Session {
 // live returns a session that is live at sequence 21.
 func live(tb testing.TB, class Class, o *Options) (*Session, *sink) {
 	s, fx := newSession(class, o), &sink{}
-	s.Attach(20, 20, false, fx)
+	s.Attach(20, 20, false, false, fx)
 	s.Live(Copy{Seq: 21, Prev: 20, Mark: fx.marks, TTL: true, Time: 1}, fx)
 	if s.State() != Live {
 		tb.Fatalf("state %v", s.State())
@@ -137,7 +137,7 @@ func BenchmarkAttach(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Init(Plain, o)
-		s.Attach(20, 20, false, fx)
+		s.Attach(20, 20, false, false, fx)
 		s.Live(Copy{Seq: 21, Prev: 20, Mark: fx.marks, TTL: true}, fx)
 		s.Stop()
 	}

@@ -31,14 +31,14 @@
 //	                      Reattach, a doubt      └─────────────────────────┘
 //	                      about the log              a hole, a full socket
 //
-//	 Attaching, Behind, Live ──▶ Releasing ──▶ Stopped        any ──▶ Stopped
+//	 Attaching, Behind, Live ──▶ Settling ──▶ Stopped        any ──▶ Stopped
 //	                     Release           Stop                  Stop
 //
 // There is one way from Attaching to Live, whatever the cause: a new session, a
 // resume, a reconnect to NATS, another leader of the stream, a process that was
 // frozen.
 //
-// Releasing is for a plain client that has not confirmed everything, when its
+// Settling is for a plain client that has not confirmed everything, when its
 // socket is being closed or the session goes to another socket. The session
 // writes nothing more but a last barrier (see Delivered), whose pong still
 // counts: without it, the client would get again what it has read a moment ago.

@@ -105,7 +105,7 @@ func (w *wary) Write(Out) bool {
 func (w *wary) act(s *Session, p *tape) {
 	switch p.byte() % 13 {
 	case 0:
-		s.Attach(p.seq(), p.seq(), p.byte()%4 == 0, w)
+		s.Attach(p.seq(), p.seq(), p.byte()%4 == 0, false, w)
 	case 1:
 		s.Reattach(w)
 	case 2, 3, 4:

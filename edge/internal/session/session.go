@@ -17,7 +17,9 @@ type Session struct {
 	class Class
 	state State
 	fresh bool // first attach of a new session: its markers stay, and the first becomes the floor
-	full  bool // the socket's queue is at its bound
+	full  bool // the socket's queue is at its bound, or the owner holds the writing back
+
+	lasting bool // the marker that Attaching waits for has no time to live
 }
 
 // Init makes s a new session.
@@ -63,7 +65,7 @@ func (s *Session) Aim() uint64 { return s.reader.aim }
 func (s *Session) Unconfirmed() int { return s.confirm.sent.len() }
 
 // active reports whether events have an effect.
-func (s *Session) active() bool { return s.state != Idle && s.state < Releasing }
+func (s *Session) active() bool { return s.state != Idle && s.state < Settling }
 
 // setState makes every change of the state but that to Stopped, which the
 // owner makes itself.

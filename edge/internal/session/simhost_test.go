@@ -156,12 +156,13 @@ func (h *host) Ping(token uint64) {
 	h.sock = append(h.sock, frame{ping: token})
 }
 
-func (h *host) Attached() {
+func (h *host) Attached() bool {
 	h.w.log("  box %d: attached", h.box)
 	h.step()
 	if h.s.State() != Attaching {
 		h.w.fail(h, "attached while %v", h.s.State())
 	}
+	return true
 }
 
 func (h *host) Dirty() { h.step(); h.dirty = true }
@@ -264,7 +265,7 @@ func (h *host) up() {
 	h.connect()
 	if !h.known {
 		h.known, h.entering = true, true
-		h.event("attach fresh", func() { h.s.Attach(0, 0, true, h) })
+		h.event("attach fresh", func() { h.s.Attach(0, 0, true, false, h) })
 		return
 	}
 	floor, seen, log := h.entryFloor, h.entrySeen, h.entryLog
@@ -285,7 +286,7 @@ func (h *host) up() {
 	if seen == 0 {
 		h.w.st.lossy[h.box] = true // it has nothing to rely on
 	}
-	h.event(fmt.Sprintf("attach %d %d", floor, seen), func() { h.s.Attach(floor, seen, false, h) })
+	h.event(fmt.Sprintf("attach %d %d", floor, seen), func() { h.s.Attach(floor, seen, false, false, h) })
 }
 
 // blind excuses a loss that cannot be noticed: while only sequences were known of the

@@ -38,7 +38,7 @@ func (r *recorder) Timer(d time.Duration) { r.say("timer %v", d) }
 func (r *recorder) Ping(token uint64) {
 	r.say("ping %d%s", token&(1<<tokenBits-1), strings.Repeat("'", int(token>>tokenBits)))
 }
-func (r *recorder) Attached()            { r.say("attached") }
+func (r *recorder) Attached() bool       { r.say("attached"); return true }
 func (r *recorder) Dirty()               { r.say("dirty") }
 func (r *recorder) State(old, new State) { r.say("%v to %v", old, new) }
 func (r *recorder) Count(e Event)        { r.say("count %v", e) }
@@ -68,7 +68,7 @@ func (r *recorder) take() bool {
 //	batch error
 //	room N | writable     N more writes until the queue is full
 //	pong SEQ['…] | ack SEQ
-//	release
+//	settle
 //	positions             writes cursor, floor and seen
 type script struct {
 	t *testing.T
@@ -116,9 +116,9 @@ func (sc *script) run(line string) {
 		sc.r.marks, sc.r.room = 0, -1
 	case "attach":
 		if rest[0] == "fresh" {
-			s.Attach(0, 0, true, r)
+			s.Attach(0, 0, true, false, r)
 		} else {
-			s.Attach(sc.num(rest[0]), sc.num(rest[1]), false, r)
+			s.Attach(sc.num(rest[0]), sc.num(rest[1]), false, false, r)
 		}
 	case "copy":
 		c := Copy{Seq: sc.num(rest[0]), Prev: sc.opt(m, "prev"), Mark: sc.opt(m, "mark"), Time: int64(sc.opt(m, "time"))}
@@ -149,14 +149,14 @@ func (sc *script) run(line string) {
 		s.Swept(sc.num(rest[0]), r)
 	case "timeout":
 		s.Timeout(r)
-	case "release":
-		r.say("wait %v", s.Release(r))
+	case "settle":
+		r.say("wait %v", s.Settle(r))
 	case "stop":
 		s.Stop()
 	case "positions":
 		r.say("%v %v: cursor %d floor %d seen %d unconfirmed %d", s.Class(), s.State(), s.Cursor(), s.Floor(), s.Seen(), s.Unconfirmed())
-		if s.Released() {
-			r.say("released")
+		if s.Settled() {
+			r.say("settled")
 		}
 	default:
 		sc.t.Fatalf("unknown event %q", line)

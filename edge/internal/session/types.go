@@ -42,15 +42,15 @@ const (
 	Behind
 	// Live: copies are written as they arrive.
 	Live
-	// Releasing: nothing more is written; a last pong is awaited.
-	Releasing
+	// Settling: nothing more is written; a last pong is awaited.
+	Settling
 	// Stopped is the end: no event has an effect any more.
 	Stopped
 )
 
 // String returns the metric label.
 func (s State) String() string {
-	return [...]string{"idle", "attaching", "behind", "live", "releasing", "stopped"}[s]
+	return [...]string{"idle", "attaching", "behind", "live", "settling", "stopped"}[s]
 }
 
 // Why is the cause of a gap, as the client is told.
@@ -257,7 +257,8 @@ type Effects interface {
 	// Attached reports that the awaited marker is back, so the subscription is in
 	// force. It may come several times: a session also attaches again by
 	// itself, when copies contradict each other.
-	Attached()
+	// False: nothing is to be written to the client yet, and Writable will follow.
+	Attached() (room bool)
 	// Dirty reports that Floor or Seen changed and should be checkpointed.
 	Dirty()
 	// State reports every change of state but that to Stopped.

@@ -60,7 +60,7 @@ func (x *sessionEffects) Read(from, anchor uint64, most int) {
 func (h *held) convert(batch store.Batch, err error) session.Batch {
 	n := h.s.node
 	out := session.Batch{Next: batch.Next, Last: batch.Last, Oldest: batch.Oldest, Err: err,
-		Anchor: batch.Anchor, AnchorTime: batch.AnchorTime}
+		Anchor: anchorState(batch.Anchor), AnchorTime: batch.AnchorTime}
 	if err != nil {
 		n.Metrics.Reads.Inc(stats.ReadError)
 		n.Metrics.NATSErrors.Inc(stats.OpRead)
@@ -74,6 +74,19 @@ func (h *held) convert(batch store.Batch, err error) session.Batch {
 		out.Msgs[i] = session.Stored{Seq: m.Seq, Time: m.Time, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload, Trace: m.Trace}
 	}
 	return out
+}
+
+// anchorState says in the core's words what the store found at the anchor.
+func anchorState(a store.AnchorState) session.AnchorState {
+	switch a {
+	case store.AnchorPresent:
+		return session.Present
+	case store.AnchorGone:
+		return session.Gone
+	case store.AnchorForeign:
+		return session.Foreign
+	}
+	return session.Unchecked
 }
 
 // mailboxReader lets a read and the end of reading, which the pool may run at

@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"hydrant/edge/internal/protocol"
@@ -28,7 +27,7 @@ func (s *Shard) Drain(spread time.Duration, done func()) {
 			list[closed].close(protocol.CloseRestart, retryHint()) // nothing, if it is closed already
 			list[closed] = nil
 		}
-		if closed == total && len(s.held) == 0 {
+		if closed == total && len(s.held)+len(s.claims) == 0 {
 			done()
 			return
 		}
@@ -36,6 +35,3 @@ func (s *Shard) Drain(spread time.Duration, done func()) {
 	}
 	step()
 }
-
-// retryHint is the reason of a close that asks a client to come back: when.
-func retryHint() string { return protocol.RetryAfter(rand.N(retrySpread)) }

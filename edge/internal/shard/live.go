@@ -27,7 +27,7 @@ func (s *Shard) bridge(ctx context.Context) {
 func (s *Shard) copies(batch []*nats.Msg, epoch uint64) {
 	s.Reconnected(epoch)
 	for _, msg := range batch {
-		sid, err := scheme.ParseLive(msg.Subject)
+		sid, err := scheme.ParseLiveSubject(msg.Subject)
 		if err != nil {
 			s.order(msg)
 			continue

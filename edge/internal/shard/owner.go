@@ -300,3 +300,8 @@ func (h *held) rival() bool {
 	}
 	return false
 }
+
+// Reply publishes an answer to another node.
+func (s *Shard) Reply(subject string, data []byte) {
+	s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: subject, Data: data})
+}

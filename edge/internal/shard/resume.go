@@ -74,7 +74,6 @@ func (x *ownershipEffects) Admit(e *scheme.Entry) ownership.Refusal {
 func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
 	h, s := x.held(), x.s
 	c := h.client
-	delete(s.claims, h.key())
 	c.want = nil
 	if c.closing {
 		h.client = nil
@@ -94,6 +93,7 @@ func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
 			before.owner.Closed(s.uptime(), before.ownership())
 		}
 	}
+	delete(s.claims, h.key())
 	c.has = h
 	h.renewed = s.uptime() - s.renewal() // its anchor may be as old as the session was away
 	c.arriving().deadline = s.loop.AfterFunc(s.node.Config.HandshakeTimeout, func() {

@@ -71,7 +71,7 @@ func (c *Client) checkSignature(e *umf.Envelope) bool {
 		return true
 	}
 	c.took(stats.InBadSignature)
-	text, code, closes := access.Problem(err)
+	text, code, closes := access.SignatureProblem(err)
 	c.fail(e.Raw(umf.Mid), code, text)
 	if closes {
 		c.close(protocol.ClosePolicy, code.String())

@@ -71,7 +71,7 @@ func senderTrace(e *umf.Envelope) trace.SpanContext {
 	if json.Unmarshal(raw, &headers) != nil || headers.TraceParent == "" {
 		return trace.SpanContext{}
 	}
-	return tracectx.ParseParent(headers.TraceParent)
+	return tracectx.Parse(headers.TraceParent)
 }
 
 // delivery begins the span of giving a message to a socket, in the trace that
@@ -80,7 +80,7 @@ func (t *Tracing) delivery(parent string, kind stats.Sent) trace.Span {
 	if t == nil || parent == "" {
 		return nil
 	}
-	sc := tracectx.ParseParent(parent)
+	sc := tracectx.Parse(parent)
 	if !sc.IsValid() {
 		return nil
 	}

@@ -1,0 +1,100 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
+	"hydrant/edge/internal/shard"
+	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/takeover"
+)
+
+// What comes from NATS for the node, and goes to one of its shards. All of it runs
+// on goroutines that have nothing else to do.
+
+// answers takes the answers to requests.
+func (n *Node) answers(batch []*nats.Msg) {
+	for _, msg := range batch {
+		if i, id, ok := shard.ParseRequestID(msg.Subject); ok && i < len(n.doors) {
+			n.doors[i].Do(func(s *shard.Shard) { s.Answer(id, msg) })
+		}
+	}
+}
+
+// undeliverable takes what arrives on the node's reply subjects. Of all of it only
+// "no responders" is of interest, since the mailbox streams take the answers.
+func (n *Node) undeliverable(batch []*nats.Msg) {
+	for _, msg := range batch {
+		if !shard.NoResponders(msg) {
+			continue
+		}
+		_, sid, mid, err := scheme.ParseReplySubject(msg.Subject)
+		if err != nil {
+			continue
+		}
+		service := serviceOf(msg.Header.Get("Nats-Subject"))
+		n.all(func(s *shard.Shard) { s.Undelivered(sid, mid, service) })
+	}
+}
+
+// serviceOf names the service that a subject is for.
+func serviceOf(subject string) string {
+	if service, err := scheme.ParseServiceSubject(subject); err == nil {
+		return string(service)
+	}
+	if service, _, err := scheme.ParseInstanceSubject(subject); err == nil {
+		return string(service)
+	}
+	return "service"
+}
+
+// handOver serves umf.v1.node.<this node>: all shards are asked for the session,
+// and the one that has it answers, or the last one that has not. It must not go
+// over the pool: two nodes whose pools are full of claims would wait for each
+// other.
+func (n *Node) handOver(msg micro.Request) {
+	request, err := takeover.ParseRequest(msg.Data())
+	if err != nil {
+		n.metrics.Dropped.Inc(stats.DropBadOrder)
+		return
+	}
+	reply, left := msg.Reply(), new(atomic.Int32)
+	left.Store(int32(len(n.doors)))
+	n.all(func(s *shard.Shard) {
+		s.HandOver(&request, func(a takeover.Answer) {
+			if a.Found || left.Add(-1) == 0 {
+				s.Reply(reply, a.Append(nil))
+			}
+		})
+	})
+}
+
+// onExpiry is called on one of all nodes when a session's time is over, as far
+// as parking and renewals tell: it may have been in use since.
+func (n *Node) onExpiry(sid scheme.SID) {
+	drop := func() { n.metrics.Dropped.Inc(stats.DropExpiry) }
+	if !n.pool.Submit(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
+		defer cancel()
+		_, _, err := n.nats.directory.GetLatest(ctx, sid)
+		switch {
+		case errors.Is(err, store.ErrNoSession):
+			n.metrics.Lifecycle.Inc(stats.Expired)
+			err = store.PublishEvent(n.nats.conn, scheme.Event{What: scheme.SessionExpired, Session: sid, Node: n.id})
+		case err == nil:
+			err = n.nats.store.ExpireLater(sid)
+		}
+		if err != nil {
+			drop()
+			n.log.Debug("not known whether a session has expired", "sid", sid, "error", err)
+		}
+	}) {
+		drop()
+	}
+}

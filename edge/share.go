@@ -1,0 +1,139 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
+	"hydrant/edge/internal/access"
+	"hydrant/edge/internal/api"
+	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/ownership"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/shard"
+	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/takeover"
+)
+
+// What a node hands to its parts.
+
+// share is what the shards know of the node, but for NATS.
+func (n *Node) share(tracing trace.TracerProvider) *shard.Node {
+	return &shard.Node{
+		ID: n.id, Router: protocol.AppendRouter(nil, string(n.id), n.cfg.ServiceName), Config: &n.cfg,
+		Log: n.log, Metrics: n.metrics, Tracing: shard.NewTracing(tracing, n.id, Version), Started: n.started,
+		Stopped:    n.ctx,
+		Signatures: newSignatures(&n.cfg, n.metrics),
+		Guesses:    access.NewGuesses(n.metrics.Dropped.Counting(stats.DropGuessTable)),
+		ClientLog:  stats.NewClientLog(n.metrics.Dropped.Counting(stats.DropClientLog)),
+		Connected:  &n.connected, MaxPayload: &n.maxPayload, Epoch: n.epoch,
+		Calls: n.pool,
+	}
+}
+
+// shareNATS adds what there is once the node has its store.
+func (n *Node) shareNATS(shards int) {
+	n.shared.Shards = shards
+	n.shared.Directory = n.nats.directory
+	n.shared.Mailboxes = mailboxes{n.nats.store}
+	n.shared.Peers = peers{n.nats.conn}
+}
+
+// mailboxes is the store as shards see it.
+type mailboxes struct{ *store.Store }
+
+// NewReader implements [shard.Mailboxes].
+func (m mailboxes) NewReader(sid scheme.SID, holder uint64) shard.Reader {
+	return m.Store.NewReader(sid, holder)
+}
+
+// peers asks other nodes over a connection.
+type peers struct{ nc *nats.Conn }
+
+// Ask implements [shard.Peers].
+func (p peers) Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, ownership.Answer, error) {
+	return takeover.Ask(ctx, p.nc, node, r)
+}
+
+// apiNode is what the API knows of the node.
+func (n *Node) apiNode(level *slog.LevelVar) api.Node {
+	return api.Node{
+		ID: n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
+		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Signatures: n.shared.Signatures,
+		Readiness: n.ready.reasons, Connected: n.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
+		NATS: func() *api.NATS {
+			if !n.serving.Load() {
+				return nil
+			}
+			return &api.NATS{Conn: n.nats.conn, Store: n.nats.store, Directory: n.nats.directory, Discovery: n.nats.discovery}
+		},
+	}
+}
+
+// newSignatures returns the check of signatures that the settings ask for; nil:
+// none.
+func newSignatures(cfg *config.Config, m *stats.Metrics) *access.Signatures {
+	if cfg.Signature != config.SignatureRequired {
+		return nil
+	}
+	return access.NewSignatures(cfg.SignatureKeys, cfg.SignatureWindow, m.Dropped.Counting(stats.DropReplayTable))
+}
+
+// keysEvery is how often a JSON Web Key Set is read again: how soon a new key
+// is known, and how long one that was withdrawn still counts.
+const keysEvery = time.Minute
+
+// newTokens returns the check of tokens that the settings ask for; nil: none.
+func newTokens(ctx context.Context, cfg *config.Config, log *slog.Logger) (*access.Tokens, error) {
+	if cfg.Auth != config.AuthJWT {
+		return nil, nil
+	}
+	var keys access.Keys
+	var err error
+	from := "EDGE_AUTH_KEY_FILE"
+	if cfg.AuthJwksUrl != "" {
+		from = "EDGE_AUTH_JWKS_URL"
+		keys, err = access.WatchKeys(ctx, cfg.AuthJwksUrl, keysEvery, func(err error) {
+			log.Warn("keys of tokens not read; those of before, if any, count", "error", err)
+		})
+	} else {
+		keys, err = access.LoadKey(cfg.AuthKeyFile, cfg.AuthAlgorithms)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrConfig, from, err)
+	}
+	return access.NewTokens(keys, cfg.AuthAlgorithms, cfg.AuthIssuer, cfg.AuthAudience), nil
+}
+
+// serveAdmin opens the administrators' listener. Where the default port is
+// taken, as with a second node on one machine, any free one does.
+func (n *Node) serveAdmin() error {
+	n.admin = n.api.Server(n.api.Admin())
+	if n.cfg.AdminListen == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", n.cfg.AdminListen)
+	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.AdminListen == config.DefaultAdminListen {
+		listener, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return fmt.Errorf("edge: EDGE_ADMIN_LISTEN: %w", err)
+	}
+	n.log.Info("administration", "listen", listener.Addr().String())
+	n.background.Go(func() {
+		if err := n.admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			n.log.Error("administrators' listener ended", "error", err)
+		}
+	})
+	return nil
+}
