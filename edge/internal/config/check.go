@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"hydrant/bus"
+	"hydrant/bus/scheme"
 )
 
 // settingErrors collects what is wrong with the settings, one error for each.
@@ -90,7 +90,7 @@ func (c *Config) check() error {
 		e.address("ADMIN_LISTEN", c.AdminListen)
 	}
 	e.address("NATS_LISTEN", c.NatsListen)
-	if !bus.ValidService(c.ServiceName) {
+	if !scheme.ValidName(c.ServiceName) {
 		e.bad("SERVICE_NAME", "%q is not a service name ([A-Za-z0-9_-], at most 64)", c.ServiceName)
 	}
 	if c.ServiceName == "client" {
@@ -110,7 +110,7 @@ func (c *Config) checkStore(e *settingErrors) {
 	if c.SessionTTL > maxTTL {
 		e.bad("SESSION_TTL", "%s is above ten years", c.SessionTTL)
 	}
-	if !bus.ValidStreams(c.MailboxStreams) {
+	if !scheme.ValidStreams(c.MailboxStreams) {
 		e.bad("MAILBOX_STREAMS", "%d is none of 1, 2, 4, 8, 16, 32", c.MailboxStreams)
 	}
 	e.between("STREAM_REPLICAS", c.StreamReplicas, 0, 5)
@@ -186,7 +186,7 @@ func (c *Config) checkAuth(e *settingErrors) {
 	for _, algorithm := range c.AuthAlgorithms {
 		e.oneOf("AUTH_ALGORITHMS", algorithm, tokenAlgorithms...)
 	}
-	if !bus.ValidService(c.AuthService) {
+	if !scheme.ValidName(c.AuthService) {
 		e.bad("AUTH_SERVICE", "%q is not a service name", c.AuthService)
 	}
 	if c.Auth == AuthJWT && c.AuthKeyFile == "" && c.AuthJwksUrl == "" {
