@@ -212,21 +212,3 @@ func TestPushesNotRead(t *testing.T) {
 		}
 	}
 }
-
-// TestSessionListFull: more sessions than one list shows.
-func TestSessionListFull(t *testing.T) {
-	r := run(t, func(*Config) {})
-	for range maxListedSessions + 1 {
-		if _, err := r.dir.Create(t.Context(), bus.NewSID(), bus.Entry{Node: r.id, State: bus.StateParked}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.moves(`hydrant_dropped_total{reason="session_list"}`, func() {
-		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience) // or the store's own time, which a slow machine exceeds
-		defer cancel()
-		list, err := r.apiSessions(ctx)
-		if rows, ok := list.([]directoryRow); !ok || len(rows) != maxListedSessions || err != nil {
-			t.Errorf("%d sessions are listed, %v", len(rows), err)
-		}
-	})
-}

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/discovery"
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
+	"hydrant/edge/internal/access"
+	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/stats"
+)
+
+// Node is what the API needs of its node. Every field is set, except where it
+// says otherwise, and none changes after [New].
+type Node struct {
+	// Identity.
+	ID      scheme.NodeID
+	Router  []byte // the address of the router on this node, as JSON
+	Version string // of the build
+	Started time.Time
+	Config  *config.Config
+
+	// Parts of the node, each safe for concurrent use.
+	Log        *slog.Logger
+	LogLevel   *slog.LevelVar // of Log; nil: fixed
+	Metrics    *stats.Metrics
+	ClientLog  *stats.ClientLog
+	Signatures *access.Signatures // nil: off
+
+	// State of the node. Any goroutine calls these, and none of them waits.
+	Readiness     func(details bool) (ready bool, reasons []string) // reasons name parts; details add why
+	Connected     func() bool                                       // to NATS
+	ShortOfMemory func() bool
+	Connections   func() int64
+	Drain         func(why string) // begins a drain
+
+	// NATS returns nil until the node serves. Administrators reach the node before.
+	NATS func() *NATS
+}
+
+// NATS is the part of a node that asks NATS, complete.
+type NATS struct {
+	Conn      Conn
+	Store     Store
+	Directory Directory
+	Discovery Discovery
+}
+
+// Conn is the part of [nats.Conn] that posted messages for services need.
+type Conn interface {
+	Publish(subject string, data []byte) error
+	RequestWithContext(ctx context.Context, subject string, data []byte) (*nats.Msg, error)
+}
+
+// Store is the part of [store.Store] that takes posted messages.
+type Store interface {
+	Publish(ctx context.Context, sid scheme.SID, out store.Outgoing) (seq uint64, err error)
+	EnqueueWork(ctx context.Context, service scheme.Service, out store.Outgoing) (seq uint64, err error)
+}
+
+// Directory is the part of [store.Directory] that finds and lists sessions.
+type Directory interface {
+	Lookup(ctx context.Context, sid scheme.SID) (exists bool, err error)
+	List(ctx context.Context, fn func(sid scheme.SID, e scheme.Entry) bool) error
+}
+
+// Discovery is the part of [discovery.Discovery] that lists participants. The
+// lists belong to all callers.
+type Discovery interface {
+	Nodes(ctx context.Context) ([]discovery.Instance, error)
+	Services(ctx context.Context) ([]discovery.Instance, error)
+}
+
+var (
+	_ Conn      = (*nats.Conn)(nil)
+	_ Store     = (*store.Store)(nil)
+	_ Directory = (*store.Directory)(nil)
+	_ Discovery = (*discovery.Discovery)(nil)
+)
+
+// API is the router API of a node, and its HTTP. Immutable, and safe for
+// concurrent use.
+type API struct {
+	node  Node
+	admin access.AdminToken
+}
+
+// New returns the API of a node. It does no I/O.
+func New(n Node) *API { return &API{node: n, admin: access.AdminToken(n.Config.AdminToken)} }
+
+// Server returns a server for h with the limits that every listener of a node
+// needs.
+func (a *API) Server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: a.node.Config.HandshakeTimeout, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 2 * time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+		// Complaints about clients: quietly.
+		ErrorLog: slog.NewLogLogger(a.node.Log.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,106 @@
+// Package api is the router API of a node, and its HTTP: plain requests on the
+// clients' port, and the administrators' listener. It asks its node through one
+// struct ([Node]) and NATS through four small interfaces ([NATS]). It knows no
+// loop and no client.
+//
+// # The router API
+//
+// Clients reach it as a message to hydra-router:[GET]/v1/router/… with any method
+// ([API.Route]), and over HTTP as GET /v1/router/… on either listener. Over HTTP
+// the data is in the result of an envelope:
+//
+//	{"statusCode":200,"statusMessage":"OK","statusDescription":"…","result":…}
+//
+//	route                 who    answer
+//	version               open   {"version":"…"}
+//	health                open   this node: its process, connections, and the parts that keep it from being ready
+//	stats                 open   this node: messages, bytes and errors since its start
+//	list/nodes            open   every node, and every instance of a service
+//	list/services         open   the instances of each service
+//	list/routes           open   the routes of each service, and the router's own
+//	list/wsdir            admin  sessions, and the nodes that hold their sockets; at most 10,000
+//	log                   admin  the last messages of type log
+//	refresh[/service]     admin  {}
+//	clear                 admin  empties that log; over HTTP 302 to /
+//
+// Open routes are for everybody, or with EDGE_ROUTER_API=admin for administrators.
+// An administrator has EDGE_ADMIN_TOKEN as bearer token: in the field
+// Authorization, or in aut of a message. On the administrators' listener everybody
+// is one.
+//
+// The lists come from NATS. Before the node serves they are answered with 503.
+//
+// # The clients' port
+//
+// Beside the router API:
+//
+//	GET  /healthz              200 while the process runs
+//	GET  /readyz               {"ready":true,"reasons":[]}: 200, or 503 and the parts that are not ready
+//	POST /v1/router/send       passes a message on to a service, or stores it for a session
+//	POST /v1/router/queue      stores work for a service
+//	POST /v1/router/message    asks a service, and answers with the body of its answer
+//
+// A POST has a UMF message as its body, in short or long form. It goes to its
+// forward, or else to its to. With EDGE_AUTH only administrators may post. send and
+// queue answer with the mid. What is wrong:
+//
+//	400   no UMF message, a wrong signature, no address, or the router's own
+//	401   EDGE_AUTH, and no token of administrators
+//	403   a page from an origin that may not connect
+//	404   send: no such session
+//	413   over EDGE_MAX_MESSAGE
+//	503   no connection to NATS, no instance of the service, short of memory, or too many signed messages
+//	504   message: no answer in EDGE_REQUEST_TIMEOUT
+//
+// # The administrators' listener
+//
+// Beside the router API, with every route:
+//
+//	GET  /healthz              as above
+//	GET  /readyz               as above, and why each part is not ready
+//	GET  /metrics              Prometheus
+//	GET  /debug/pprof/…        package net/http/pprof
+//	POST /drain                begins a drain: 202. Guarded
+//	GET  /loglevel             {"level":"info"}
+//	PUT  /loglevel             sets it to the body. Guarded
+//
+// Guarded requests, and clear, need EDGE_ADMIN_TOKEN if it is set. If it is not,
+// they are refused to browsers.
+//
+// # Design
+//
+// A route that the caller may not use is answered like one that does not exist, so
+// that nobody learns from it what there is. A longer path is another path.
+// Rejected: to find routes by the end or the beginning of a path, and to trust the
+// field Host. Hydra Router did both, and let /v1/router/clear.js through.
+//
+// Whoever reaches the administrators' listener is an administrator, since it is
+// bound to the machine by default. That includes the browser of an administrator,
+// and so every page in it. A page cannot read answers of another origin, but it
+// can send, so what changes something is guarded ([API.Admin]). The guard does not
+// look at Host or at the host in Origin: a page can have any name resolve to
+// 127.0.0.1. It covers clear as well, which is a GET because Hydra Router made it
+// one: an <img> sends no Origin, but Sec-Fetch-Site.
+//
+// Only administrators learn why a part is not ready. A reason may hold addresses
+// and names of streams; a load balancer needs the status alone.
+//
+// A posted message is refused without a connection to NATS. Rejected: to publish
+// all the same. nats.go would keep the message for later, and its sender would be
+// told 200 without a way to learn whether it went.
+//
+// What a foreign page may not send over a WebSocket it may not post either, so the
+// origin is checked here too. Programs send none. A node that is short of memory
+// refuses a post before it reads the body, but reads what is small: health and
+// readiness.
+//
+// The parts that ask NATS are one value that is there or not ([Node].NATS), and a
+// route that needs them gets them as an argument. Rejected: a flag beside fields
+// that are nil until it is set, which each handler had to remember.
+//
+// refresh does nothing. Hydra Router cached the routes of services; here they are
+// asked of the services each time.
+//
+// list/wsdir is cut at a bound, and the cut is counted. Rejected: pages. The
+// directory has no order to continue in.
+package api

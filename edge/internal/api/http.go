@@ -1,0 +1,101 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+)
+
+// envelope wraps every answer over HTTP, as Hydra Router does.
+type envelope struct {
+	StatusCode        int    `json:"statusCode"`
+	StatusMessage     string `json:"statusMessage"`
+	StatusDescription string `json:"statusDescription"`
+	Result            any    `json:"result"`
+}
+
+const succeeded = "Request succeeded without error"
+
+func writeEnvelope(w http.ResponseWriter, status int, description string, result any) {
+	if result == nil {
+		result = struct{}{}
+	}
+	text, err := json.Marshal(envelope{status, http.StatusText(status), description, result})
+	if err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // fails when the peer is gone
+}
+
+// Public serves plain requests on the clients' port, EDGE_LISTEN.
+func (a *API) Public() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", serveHealthz)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { a.serveReadyz(w, false) })
+	mux.HandleFunc("GET "+prefix, func(w http.ResponseWriter, r *http.Request) {
+		a.serveRoute(w, r, a.isAdmin(r.Header.Get("Authorization")))
+	})
+	mux.HandleFunc("POST "+prefix+"send", a.takes("posted message not taken", a.send))
+	mux.HandleFunc("POST "+prefix+"queue", a.takes("posted message not taken", a.queue))
+	mux.HandleFunc("POST "+prefix+"message", a.takes("posted request failed", a.request))
+	mux.HandleFunc("/v1/router", notFound) // or ServeMux redirects it
+	mux.HandleFunc("/", notFound)
+	return mux
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	writeEnvelope(w, http.StatusNotFound, "Resource not found", nil)
+}
+
+func serveHealthz(w http.ResponseWriter, _ *http.Request) {
+	writeEnvelope(w, http.StatusOK, "alive", nil)
+}
+
+// readiness is the answer of /readyz.
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons"`
+}
+
+// serveReadyz says whether the node takes clients, and which parts keep it from
+// that; with the details, which are for administrators, also why.
+func (a *API) serveReadyz(w http.ResponseWriter, details bool) {
+	ready, reasons := a.node.Readiness(details)
+	status := http.StatusOK
+	if !ready {
+		status = http.StatusServiceUnavailable
+	}
+	if reasons == nil {
+		reasons = []string{}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(readiness{ready, reasons}) // fails when the peer is gone
+}
+
+// serveRoute answers a route of the router API.
+func (a *API) serveRoute(w http.ResponseWriter, r *http.Request, admin bool) {
+	route, ok := a.find(r.URL.Path, admin)
+	if !ok {
+		notFound(w, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
+	defer cancel()
+	data, err := a.answer(ctx, route)
+	switch {
+	case errors.Is(err, errNotServing):
+		writeEnvelope(w, http.StatusServiceUnavailable, "Not available yet", nil)
+	case err != nil:
+		a.node.Log.Warn("router API", "path", r.URL.Path, "error", err)
+		writeEnvelope(w, http.StatusServiceUnavailable, "Not available now", nil)
+	case r.URL.Path == prefix+"clear":
+		http.Redirect(w, r, "/", http.StatusFound)
+	default:
+		writeEnvelope(w, http.StatusOK, succeeded, data)
+	}
+}
