@@ -7,10 +7,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus/scheme"
-	"hydrant/edge/internal/access"
+	"hydrant/bus"
 	"hydrant/edge/internal/config"
-	"hydrant/edge/internal/protocol"
 	"hydrant/integration/harness"
 )
 
@@ -20,7 +18,7 @@ func TestAuthServiceRefuses(t *testing.T) {
 	var mu sync.Mutex
 	var text string
 	r := run(t, func(cfg *Config) { cfg.Auth = config.AuthService })
-	subject, err := scheme.ServiceSubject(r.cfg.AuthService)
+	subject, err := bus.ServiceSubject(r.cfg.AuthService)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,13 +56,5 @@ func TestAuthServiceRefuses(t *testing.T) {
 		} else if !strings.Contains(err.Error(), "4401") {
 			t.Errorf("%s: %v", answer, err)
 		}
-	}
-}
-
-// TestReplayFullKeepsTheConnection: nothing is wrong with a message that found no
-// room to be remembered, so its sender is told of an overload.
-func TestReplayFullKeepsTheConnection(t *testing.T) {
-	if _, code, closes := signatureProblem(access.ErrReplayFull); code != protocol.CodeOverload || closes {
-		t.Errorf("told as %s, closing: %v", code, closes)
 	}
 }

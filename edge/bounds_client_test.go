@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus/scheme"
+	"hydrant/bus"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/integration/harness"
@@ -30,7 +30,7 @@ func (r *running) closes(c *harness.Client, code protocol.Close) {
 func TestRequestsFull(t *testing.T) {
 	r := run(t, func(*Config) {})
 	c, other := r.dial(harness.DialOptions{}), r.dial(harness.DialOptions{})
-	subject, err := scheme.ServiceSubject("busy")
+	subject, err := bus.ServiceSubject("busy")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestRequestsFull(t *testing.T) {
 func TestLoopRequestsFull(t *testing.T) {
 	r := run(t, func(*Config) {})
 	w, here, elsewhere := r.crowd(1)
-	subject, err := scheme.ServiceSubject("busy")
+	subject, err := bus.ServiceSubject("busy")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestAskingBehindLargeMessages(t *testing.T) {
 func TestPushesNotRead(t *testing.T) {
 	r := run(t, func(*Config) {})
 	deaf, other := r.dial(harness.DialOptions{Manual: true, ReadBytes: 4096}), r.dial(harness.DialOptions{})
-	live, err := scheme.LiveSubject(deaf.ID)
+	live, err := bus.LiveSubject(deaf.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,22 +211,4 @@ func TestPushesNotRead(t *testing.T) {
 			t.Fatalf("%.200s comes where %s is next, %v", m.Raw, want, err)
 		}
 	}
-}
-
-// TestSessionListFull: more sessions than one list shows.
-func TestSessionListFull(t *testing.T) {
-	r := run(t, func(*Config) {})
-	for range maxListedSessions + 1 {
-		if _, err := r.dir.Create(t.Context(), scheme.NewSID(), scheme.Entry{Node: r.id, State: scheme.StateParked}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.moves(`hydrant_dropped_total{reason="session_list"}`, func() {
-		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience) // or the store's own time, which a slow machine exceeds
-		defer cancel()
-		list, err := r.apiSessions(ctx)
-		if rows, ok := list.([]directoryRow); !ok || len(rows) != maxListedSessions || err != nil {
-			t.Errorf("%d sessions are listed, %v", len(rows), err)
-		}
-	})
 }

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -115,19 +113,15 @@ func newTokens(ctx context.Context, cfg *config.Config, log *slog.Logger) (*acce
 	return access.NewTokens(keys, cfg.AuthAlgorithms, cfg.AuthIssuer, cfg.AuthAudience), nil
 }
 
-// serveAdmin opens the administrators' listener. Where the default port is
-// taken, as with a second node on one machine, any free one does.
+// serveAdmin opens the administrators' listener.
 func (n *Node) serveAdmin() error {
 	n.admin = n.api.Server(n.api.Admin())
 	if n.cfg.AdminListen == "" {
 		return nil
 	}
-	listener, err := net.Listen("tcp", n.cfg.AdminListen)
-	if errors.Is(err, syscall.EADDRINUSE) && n.cfg.AdminListen == config.DefaultAdminListen {
-		listener, err = net.Listen("tcp", "127.0.0.1:0")
-	}
+	listener, err := api.ListenAdmin(n.cfg.AdminListen)
 	if err != nil {
-		return fmt.Errorf("edge: EDGE_ADMIN_LISTEN: %w", err)
+		return err
 	}
 	n.log.Info("administration", "listen", listener.Addr().String())
 	n.background.Go(func() {

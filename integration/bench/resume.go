@@ -91,9 +91,7 @@ func (b *bench) readBare(ctx context.Context, q queue, returns []*comeback) erro
 	}
 	subjects, streams := make([]string, q.sessions), make([]string, q.sessions)
 	for i, c := range returns {
-		if subjects[i], err = scheme.MailboxSubject(c.sid); err != nil {
-			return err
-		}
+		subjects[i] = scheme.MailboxSubject(scheme.SID(c.sid))
 		if streams[i], err = js.StreamNameBySubject(ctx, subjects[i]); err != nil {
 			return err
 		}

@@ -89,10 +89,7 @@ func startLoad(ctx context.Context, t *testing.T, url string, n int, publish fun
 // did not answer is tried again with the same id, so it is stored once.
 func publishTo(js jetstream.JetStream) func(ctx context.Context, sid, mid string) (uint64, error) {
 	return func(ctx context.Context, sid, mid string) (uint64, error) {
-		subject, err := scheme.MailboxSubject(sid)
-		if err != nil {
-			return 0, err
-		}
+		subject := scheme.MailboxSubject(scheme.SID(sid))
 		body := fmt.Sprintf(`{"to":"%s@client:/","frm":"load:/","mid":"%s","bdy":{"for":"%s"}}`, sid, mid, sid)
 		for {
 			attempt, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -331,10 +331,7 @@ func (w *moving) store(ctx context.Context, t *testing.T, sid string, payloads .
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	subject, err := scheme.MailboxSubject(sid)
-	if err != nil {
-		t.Fatal(err)
-	}
+	subject := scheme.MailboxSubject(scheme.SID(sid))
 	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
 	defer cancel()
 	for _, payload := range payloads {

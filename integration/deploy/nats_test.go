@@ -200,7 +200,7 @@ func startService(t *testing.T, config bus.Config) *service {
 		s.HandleAny(answer),
 		s.HandleMethod("GET", "/x", answer),
 		s.HandleWork(func(_ context.Context, r *bus.Request) error { s.work <- r.Message.Mid; return nil }, bus.WorkOptions{}),
-		s.HandleEvent(bus.SessionOpened, func(_ context.Context, e bus.Event) { s.opened <- e.Session }),
+		s.HandleEvent(bus.SessionOpened, func(_ context.Context, e bus.Event) { s.opened <- string(e.Session) }),
 		s.Start())
 	if err != nil {
 		t.Fatal(err)

@@ -106,7 +106,7 @@ func TestAdministrators(t *testing.T) {
 
 	admin, violations := user(t, url, "admin")
 	rows, err := store.ListSessions(ctx, admin, 10)
-	if err != nil || len(rows) != 1 || rows[0].SID != client.ID {
+	if err != nil || len(rows) != 1 || string(rows[0].SID) != client.ID {
 		t.Errorf("sessions %v, %v, want %s", rows, err, client.ID)
 	}
 	// Who runs the tool as a node's user is told, and does not wait.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
 
@@ -50,6 +51,23 @@ func (s *Signatures) Check(e *umf.Envelope, now time.Time) error {
 		return ErrStale
 	}
 	return s.seen.Add(replayKey(e), now, 2*s.window)
+}
+
+// SignatureProblem turns an error of [Signatures.Check] into what its sender is
+// told. closes says whether the connection ends with it: not if nothing is wrong
+// with the message.
+func SignatureProblem(err error) (text string, code protocol.Code, closes bool) {
+	switch {
+	case errors.Is(err, umf.ErrUnsigned):
+		return "Not a signed UMF message", protocol.CodeUnsigned, true
+	case errors.Is(err, ErrStale):
+		return "Signed UMF message is outside the time window", protocol.CodeSignature, true
+	case errors.Is(err, ErrReplay):
+		return "Signed UMF message was sent before", protocol.CodeSignature, true
+	case errors.Is(err, ErrReplayFull):
+		return "Too many signed UMF messages within the time window", protocol.CodeOverload, false
+	}
+	return "Invalid signed UMF message", protocol.CodeSignature, true
 }
 
 // replayKey stands for a mid in the form that was signed: whoever repeats a

@@ -6,8 +6,31 @@ import (
 	"testing"
 	"time"
 
+	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
+
+// TestSignatureProblem: what the sender is told. Nothing is wrong with a message
+// that found no room to be remembered, so that keeps the connection.
+func TestSignatureProblem(t *testing.T) {
+	for _, test := range []struct {
+		err    error
+		text   string
+		code   protocol.Code
+		closes bool
+	}{
+		{umf.ErrUnsigned, "Not a signed UMF message", protocol.CodeUnsigned, true},
+		{umf.ErrBadSignature, "Invalid signed UMF message", protocol.CodeSignature, true},
+		{ErrStale, "Signed UMF message is outside the time window", protocol.CodeSignature, true},
+		{ErrReplay, "Signed UMF message was sent before", protocol.CodeSignature, true},
+		{ErrReplayFull, "Too many signed UMF messages within the time window", protocol.CodeOverload, false},
+	} {
+		text, code, closes := SignatureProblem(fmt.Errorf("wrapped: %w", test.err))
+		if text != test.text || code != test.code || closes != test.closes {
+			t.Errorf("%v: %q, %s, closing: %v", test.err, text, code, closes)
+		}
+	}
+}
 
 // TestReplayTableFull: who finds no room is told so, and not that somebody has
 // sent the message before.

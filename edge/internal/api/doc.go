@@ -23,10 +23,10 @@
 //	refresh[/service]     admin  {}
 //	clear                 admin  empties that log; over HTTP 302 to /
 //
-// Open routes are for everybody, or with EDGE_ROUTER_API=admin for administrators.
-// An administrator has EDGE_ADMIN_TOKEN as bearer token: in the field
-// Authorization, or in aut of a message. On the administrators' listener everybody
-// is one.
+// Every client may use an open route; with EDGE_ROUTER_API=admin, administrators
+// only. An administrator has EDGE_ADMIN_TOKEN as bearer token: in the field
+// Authorization, or in aut of a message. On the administrators' listener every
+// caller is one.
 //
 // The lists come from NATS. Before the node serves they are answered with 503.
 //
@@ -37,7 +37,7 @@
 //	GET  /healthz              200 while the process runs
 //	GET  /readyz               {"ready":true,"reasons":[]}: 200, or 503 and the parts that are not ready
 //	POST /v1/router/send       passes a message on to a service, or stores it for a session
-//	POST /v1/router/queue      stores work for a service
+//	POST /v1/router/queue      stores work for a service, or a message for a session
 //	POST /v1/router/message    asks a service, and answers with the body of its answer
 //
 // A POST has a UMF message as its body, in short or long form. It goes to its
@@ -47,7 +47,7 @@
 //	400   no UMF message, a wrong signature, no address, or the router's own
 //	401   EDGE_AUTH, and no token of administrators
 //	403   a page from an origin that may not connect
-//	404   send: no such session
+//	404   to a session that does not exist
 //	413   over EDGE_MAX_MESSAGE
 //	503   no connection to NATS, no instance of the service, short of memory, or too many signed messages
 //	504   message: no answer in EDGE_REQUEST_TIMEOUT
@@ -70,9 +70,9 @@
 // # Design
 //
 // A route that the caller may not use is answered like one that does not exist, so
-// that nobody learns from it what there is. A longer path is another path.
-// Rejected: to find routes by the end or the beginning of a path, and to trust the
-// field Host. Hydra Router did both, and let /v1/router/clear.js through.
+// that the answer does not tell which routes there are. A longer path is another
+// path: neither the end of a path, such as .js, nor the field Host makes a caller an
+// administrator, as they did in Hydra Router.
 //
 // Whoever reaches the administrators' listener is an administrator, since it is
 // bound to the machine by default. That includes the browser of an administrator,
@@ -91,15 +91,14 @@
 //
 // What a foreign page may not send over a WebSocket it may not post either, so the
 // origin is checked here too. Programs send none. A node that is short of memory
-// refuses a post before it reads the body, but reads what is small: health and
-// readiness.
+// refuses a post before it reads the body; requests without a body it answers.
 //
 // The parts that ask NATS are one value that is there or not ([Node].NATS), and a
 // route that needs them gets them as an argument. Rejected: a flag beside fields
 // that are nil until it is set, which each handler had to remember.
 //
-// refresh does nothing. Hydra Router cached the routes of services; here they are
-// asked of the services each time.
+// refresh does nothing, and is there for programs that call it: list/routes asks
+// the services each time.
 //
 // list/wsdir is cut at a bound, and the cut is counted. Rejected: pages. The
 // directory has no order to continue in.

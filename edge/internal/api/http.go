@@ -39,9 +39,9 @@ func (a *API) Public() http.Handler {
 	mux.HandleFunc("GET "+prefix, func(w http.ResponseWriter, r *http.Request) {
 		a.serveRoute(w, r, a.isAdmin(r.Header.Get("Authorization")))
 	})
-	mux.HandleFunc("POST "+prefix+"send", a.takes("posted message not taken", a.send))
-	mux.HandleFunc("POST "+prefix+"queue", a.takes("posted message not taken", a.queue))
-	mux.HandleFunc("POST "+prefix+"message", a.takes("posted request failed", a.request))
+	mux.HandleFunc("POST "+prefix+"send", a.servePost("posted message not taken", a.send))
+	mux.HandleFunc("POST "+prefix+"queue", a.servePost("posted message not taken", a.queue))
+	mux.HandleFunc("POST "+prefix+"message", a.servePost("posted request failed", a.request))
 	mux.HandleFunc("/v1/router", notFound) // or ServeMux redirects it
 	mux.HandleFunc("/", notFound)
 	return mux

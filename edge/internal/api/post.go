@@ -55,9 +55,9 @@ type posted struct {
 // taken is the answer to a message that was sent or stored.
 func (p *posted) taken() any { return map[string]json.RawMessage{"mid": p.mid} }
 
-// takes serves posted messages with deliver, whose first result goes into the
+// servePost serves posted messages with deliver, whose first result goes into the
 // envelope. Its errors are refusals, or they are logged as failed.
-func (a *API) takes(failed string, deliver func(context.Context, *posted) (any, error)) http.HandlerFunc {
+func (a *API) servePost(failed string, deliver func(context.Context, *posted) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var result any
 		p, err := a.receive(w, r)
@@ -144,10 +144,13 @@ func (a *API) checkSignature(e *umf.Envelope) error {
 	if a.node.Signatures == nil {
 		return nil
 	}
-	err := a.node.Signatures.Check(e, time.Now())
-	if err == nil {
-		return nil
+	if err := a.node.Signatures.Check(e, time.Now()); err != nil {
+		return refuseSignature(err)
 	}
+	return nil
+}
+
+func refuseSignature(err error) *refusal {
 	text, code, _ := access.SignatureProblem(err)
 	if code == protocol.CodeOverload {
 		return &refusal{http.StatusServiceUnavailable, text}

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/discovery"
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
+	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/stats"
+)
+
+const (
+	testNode  = scheme.NodeID("00112233445566778899aabbccddeeff")
+	testSID   = scheme.SID("k7abcdefghijklmnopqrstuvwx")
+	testToken = "secret"
+	router    = `"00112233445566778899aabbccddeeff@hydra-router:/"`
+)
+
+// fakeNode is a node whose state a test sets, with NATS of the test's own.
+type fakeNode struct {
+	Node
+	serving, connected, short bool
+	reasons                   map[string]string
+	drains                    []string
+	logged                    bytes.Buffer
+	nats                      fakeNATS
+}
+
+// newNode returns a node that serves. change sets what a node has from its start.
+func newNode(t *testing.T, change func(*fakeNode)) (*fakeNode, *API) {
+	t.Helper()
+	cfg, err := config.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &fakeNode{serving: true, connected: true, reasons: map[string]string{}}
+	m := stats.New()
+	n.Node = Node{
+		ID: testNode, Router: []byte(router), Version: "1.2.3", Started: time.Now(), Config: &cfg,
+		Log: slog.New(slog.NewTextHandler(&n.logged, nil)), Metrics: m,
+		ClientLog: stats.NewClientLog(m.Dropped.Counting(stats.DropClientLog)),
+		Readiness: func(details bool) (ready bool, reasons []string) {
+			for part, why := range n.reasons {
+				if details {
+					part += ": " + why
+				}
+				reasons = append(reasons, part)
+			}
+			return len(reasons) == 0, reasons
+		},
+		Connected:     func() bool { return n.connected },
+		ShortOfMemory: func() bool { return n.short },
+		Connections:   func() int64 { return 7 },
+		Drain:         func(why string) { n.drains = append(n.drains, why) },
+		NATS: func() *NATS {
+			if !n.serving {
+				return nil
+			}
+			return &NATS{Conn: &n.nats, Store: fakeStore{&n.nats}, Directory: &n.nats, Discovery: &n.nats}
+		},
+	}
+	if change != nil {
+		change(n)
+	}
+	return n, New(n.Node)
+}
+
+// counted is the sum of a metric.
+func (n *fakeNode) counted(t *testing.T, name string) float64 {
+	t.Helper()
+	sums, err := n.Metrics.Sums()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sums[name]
+}
+
+// fakeNATS answers as it is told, and keeps what it was sent.
+type fakeNATS struct {
+	err              error // of every call
+	answer           []byte
+	sessions         map[scheme.SID]scheme.Entry
+	nodes, instances []discovery.Instance
+	sent             []sent
+}
+
+// sent is what went to NATS: to a subject, whatever carries it.
+type sent struct {
+	subject string
+	data    string
+	ttl     time.Duration
+}
+
+func (f *fakeNATS) take(subject string, data []byte, ttl time.Duration) error {
+	if f.err == nil {
+		f.sent = append(f.sent, sent{subject, string(data), ttl})
+	}
+	return f.err
+}
+
+func (f *fakeNATS) Publish(subject string, data []byte) error { return f.take(subject, data, 0) }
+
+func (f *fakeNATS) RequestWithContext(_ context.Context, subject string, data []byte) (*nats.Msg, error) {
+	return &nats.Msg{Data: f.answer}, f.take(subject, data, 0)
+}
+
+func (f *fakeNATS) Lookup(_ context.Context, sid scheme.SID) (bool, error) {
+	_, exists := f.sessions[sid]
+	return exists, f.err
+}
+
+func (f *fakeNATS) List(_ context.Context, fn func(scheme.SID, scheme.Entry) bool) error {
+	for sid, e := range f.sessions {
+		if !fn(sid, e) {
+			break
+		}
+	}
+	return f.err
+}
+
+func (f *fakeNATS) Nodes(context.Context) ([]discovery.Instance, error)    { return f.nodes, f.err }
+func (f *fakeNATS) Services(context.Context) ([]discovery.Instance, error) { return f.instances, f.err }
+
+// fakeStore is the store of a fakeNATS.
+type fakeStore struct{ *fakeNATS }
+
+func (f fakeStore) Publish(_ context.Context, sid scheme.SID, out store.Outgoing) (uint64, error) {
+	return 1, f.take(scheme.MailboxSubject(sid), out.Payload, out.TTL)
+}
+
+func (f fakeStore) EnqueueWork(_ context.Context, service scheme.Service, out store.Outgoing) (uint64, error) {
+	return 1, f.take(scheme.WorkSubject(service), out.Payload, out.TTL)
+}
+
+// reply is an answer over HTTP.
+type reply struct {
+	status      int
+	header      http.Header
+	body        string
+	description string // of the envelope
+	result      string
+}
+
+// ask sends a request to a handler.
+func ask(t *testing.T, h http.Handler, method, path, body string, header http.Header) reply {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	got := reply{status: w.Code, header: w.Header(), body: w.Body.String()}
+	var e struct {
+		StatusCode        int
+		StatusMessage     string
+		StatusDescription string
+		Result            json.RawMessage
+	}
+	if json.Unmarshal(w.Body.Bytes(), &e) == nil && e.StatusCode != 0 {
+		if e.StatusCode != w.Code || e.StatusMessage != http.StatusText(w.Code) || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s: status %d with %v and the envelope %s", method, path, w.Code, w.Header(), w.Body)
+		}
+		got.description, got.result = e.StatusDescription, string(e.Result)
+	}
+	return got
+}
+
+// bearer is the header of a caller who has a token.
+func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
