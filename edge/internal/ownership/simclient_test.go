@@ -98,8 +98,8 @@ func (c *client) drop() {
 	s.here = false
 	w.log("client leaves socket %d", s.n)
 	d := w.delay()
-	if w.percent(30) {
-		d = w.between(1, 4000)
+	if w.percent(w.halfOpen) {
+		d = w.between(1, 6000)
 	}
 	s.node.after(d, s.closed)
 }

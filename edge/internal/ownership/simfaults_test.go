@@ -13,15 +13,13 @@ func (w *world) fault() {
 	}
 	w.later(w.between(1, 2*w.setup.faults), w.fault)
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
-	switch w.rng.IntN(10) {
+	switch w.rng.IntN(9) {
 	case 0, 1, 2, 3:
 		n.freeze(w.between(300, 3500))
 	case 4, 5, 6, 7:
 		n.lose(w.between(20, 3500))
-	case 8:
+	default:
 		n.kill()
-	case 9:
-		w.box.expire()
 	}
 }
 

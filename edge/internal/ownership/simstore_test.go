@@ -48,13 +48,12 @@ type item struct {
 	mark      uint64
 	lasting   bool
 	at        int64
-	gone      bool
 }
 
 // last is the sequence of the last item that is still there.
 func (b *mailbox) last() uint64 {
 	for i := len(b.log) - 1; i >= 0; i-- {
-		if !b.log[i].gone {
+		if !b.gone(b.log[i]) {
 			return b.log[i].seq
 		}
 	}
@@ -80,13 +79,9 @@ func (b *mailbox) store(it *item) {
 	}
 }
 
-// expire removes markers whose time is over.
-func (b *mailbox) expire() {
-	for _, it := range b.log {
-		if !it.message && !it.lasting && b.w.now-it.at > 1500 {
-			it.gone = true
-		}
-	}
+// gone reports whether a marker's time is over.
+func (b *mailbox) gone(it *item) bool {
+	return !it.message && !it.lasting && b.w.now-it.at > b.w.ttl
 }
 
 // publish stores messages now and then.
@@ -109,7 +104,7 @@ func (b *mailbox) after(seq uint64) (items []*item, end uint64) {
 		n = max(0, n-b.w.rng.IntN(4))
 	}
 	for _, it := range b.log[:n] {
-		if it.seq > seq && !it.gone {
+		if it.seq > seq && !b.gone(it) {
 			items = append(items, it)
 		}
 		end = it.seq

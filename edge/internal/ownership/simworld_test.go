@@ -38,6 +38,8 @@ type setup struct {
 	losses   int   // of requests and copies, percent
 	stale    int   // of reads, percent
 	slow     int   // of delays, percent
+	ttl      int64 // of markers, ms
+	halfOpen int   // of sockets that end without a word, percent
 }
 
 // sim is a queue of events, ordered by time.
@@ -127,6 +129,7 @@ func newWorld(seed uint64, c *counts) *world {
 		numbered: w.percent(70), loops: 1 + w.rng.IntN(2),
 		length: w.between(1000, 9000), pace: w.between(60, 1500), faults: w.between(100, 2500),
 		losses: 6 * w.rng.IntN(5), stale: 20 * w.rng.IntN(4), slow: 8 * w.rng.IntN(5),
+		ttl: w.between(200, 4000), halfOpen: 25 * w.rng.IntN(5),
 	}
 	if w.percent(15) {
 		w.setup.faults = 0
