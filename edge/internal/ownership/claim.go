@@ -126,7 +126,7 @@ func (m *Machine) swap(doubt bool, now time.Duration, fx Effects) {
 	if c.answer.Floor > e.Floor { // whatever became of that holder since: floors never go back
 		e.Floor, e.Seen = c.answer.Floor, c.answer.Seen
 	}
-	m.entry = e
+	m.entry, m.former = e, c.found.Holder
 	m.setPhase(Claiming)
 	m.write(now, fx)
 }

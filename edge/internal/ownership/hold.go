@@ -31,20 +31,24 @@ func (m *Machine) Stalled(now time.Duration, fx Effects) {
 }
 
 // Reconnected reports a new connection to NATS: copies were missed, and whoever
-// asked for the session meanwhile was not heard.
+// asked for the session meanwhile was not heard. What waited for its repetition
+// is repeated at once.
 func (m *Machine) Reconnected(now time.Duration, fx Effects) {
 	switch m.phase {
 	case Opening, Entering: // nobody else knows the session
-		fx.Reattach()
+		fx.Reattach(true)
 	case Reading, Asking, Claiming:
 		m.since, m.writer.proven = m.last, 0
 	case Joining:
 		m.since, m.writer.proven, m.marker = m.last, 0, 0
-		fx.Reattach()
+		fx.Reattach(m.entry.Doubt)
 	case Served, Doubted:
 		m.prove(false, now, fx)
 	case Leaving:
 		m.handOver(fx)
+	}
+	if m.pause.number != 0 {
+		m.TimedOut(m.pause.number, now, fx)
 	}
 }
 
@@ -89,8 +93,11 @@ func (m *Machine) lose(e *scheme.Entry, fx Effects) {
 // Replaced reports that another claim on the same loop has the session, though
 // its question did not reach this holder.
 func (m *Machine) Replaced(fx Effects) {
-	if m.Held() || m.phase == Parking {
+	switch m.phase {
+	case Joining, Served, Doubted, Parking:
 		m.end(TakenOver, fx)
+	case Leaving:
+		m.handOver(fx) // others wait for it
 	}
 }
 

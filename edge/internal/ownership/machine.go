@@ -39,6 +39,7 @@ type Machine struct {
 	entry scheme.Entry // as the directory has it from this holder, or is to have it
 	claim *claim       // nil: the session is this holder's
 
+	former  uint64 // the holder before this one
 	writer  writer
 	awaited uint32        // number of the read or the question that the phase waits for; 0: none
 	pause   pause         // what happens when the timer fires
@@ -132,7 +133,7 @@ type Effects interface {
 	// Revision 0 makes a new one. e is valid until Write returns.
 	Write(number uint32, e *scheme.Entry, rev uint64)
 	// Ask asks the holder that e names to hand the session over; HandedOver
-	// follows, at the latest after Patience.
+	// follows, after Patience at the latest.
 	Ask(number uint32, e *scheme.Entry, attempt uint64)
 	// Timer arms the machine's one timer anew, for TimedOut.
 	Timer(number uint32, d time.Duration)
@@ -146,8 +147,8 @@ type Effects interface {
 	// lasting: the marker has no time to live. Marker follows.
 	Attach(floor, seen uint64, lasting bool)
 	// Reattach sends another marker: copies were missed, or the subscription is
-	// new.
-	Reattach()
+	// new. lasting as in Attach.
+	Reattach(lasting bool)
 	// Position returns how far delivery has got.
 	Position() Answer
 	// Freeze keeps the session's messages from the socket; with hold, everything,
@@ -189,7 +190,6 @@ func (m *Machine) Placed(now time.Duration, fx Effects) {
 	if m.phase != Opening {
 		return
 	}
-	m.marker = now
 	m.entry.Start = fx.Position().Floor
 	m.setPhase(Entering)
 	m.write(now, fx)
@@ -197,6 +197,10 @@ func (m *Machine) Placed(now time.Duration, fx Effects) {
 
 // Holder returns the id of this holder.
 func (m *Machine) Holder() uint64 { return m.entry.Holder }
+
+// Former returns the id of the holder that this one has the session from; 0: there
+// is none. Its markers are no reason for [Machine.Rival].
+func (m *Machine) Former() uint64 { return m.former }
 
 // Attempt returns the number of the client's socket; 0: it gave none.
 func (m *Machine) Attempt() uint64 {

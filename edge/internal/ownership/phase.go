@@ -80,8 +80,3 @@ func (m *Machine) Held() bool {
 	}
 	return false
 }
-
-// claiming reports whether the machine is a claim that has not succeeded yet.
-func (m *Machine) claiming() bool {
-	return m.phase == Reading || m.phase == Asking || m.phase == Claiming
-}

@@ -10,16 +10,11 @@ import (
 func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 	h.only("ask holder %d on %s, attempt %d", e.Holder, e.Node, attempt)
 	w, target, asked := h.w, h.w.nodeOf(e.Node), e.Holder
-	done := false
 	reply := func(r Reply, a Answer) {
-		if done {
-			return
-		}
-		done = true
 		if r == Given {
-			h.answered = a.Floor
+			h.given(number, a)
 		}
-		h.event("answered: "+replyNames[r], func() { h.m.HandedOver(number, r, a, w.time(), h) })
+		h.event("answered: "+replyNames[r], func() { h.m.HandedOver(number, r, a, h.node.time(), h) })
 	}
 	h.node.after(Patience.Milliseconds(), func() { reply(Silence, Answer{}) })
 	if target == h.node {
@@ -28,12 +23,12 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 		})
 		return
 	}
-	if !w.calm && w.percent(w.losses) && w.percent(50) {
-		return // the question is lost
+	if !w.calm && w.percent(w.lostAsks) {
+		return
 	}
 	late := int64(0)
-	if !w.calm && w.percent(w.losses) && w.percent(30) {
-		late = w.between(10, 3000)
+	if !w.calm && w.percent(w.lostAsks/3) {
+		late = w.between(1, 3000)
 	}
 	h.node.leave(func() {
 		w.later(late, func() {
@@ -45,7 +40,7 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 			}
 			target.arrive(w.delay(), func() {
 				target.asked(asked, attempt, func(r Reply, a Answer) {
-					if !w.calm && w.percent(w.losses) && w.percent(30) {
+					if !w.calm && w.percent(w.lostAsks/2) {
 						return // the answer is lost
 					}
 					target.leave(func() { h.node.arrive(w.delay(), func() { reply(r, a) }) })
@@ -53,6 +48,13 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 			})
 		})
 	})
+}
+
+// given notes the floor of an answer that counts.
+func (h *holder) given(number uint32, a Answer) {
+	if h.m.phase == Asking && number == h.m.awaited {
+		h.answered = a.Floor
+	}
 }
 
 var replyNames = [...]string{"given", "stranger", "declined", "nobody", "silence"}

@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"fmt"
+	"math"
 
 	"hydrant/bus/scheme"
 )
@@ -10,6 +11,7 @@ import (
 type checker struct {
 	w      *world
 	latest *holder        // the newest that was welcomed
+	had    int            // items of the mailbox before it need no look any more
 	ranks  map[uint64]int // order in which holders came into the directory, from 1
 }
 
@@ -57,15 +59,24 @@ func (c *checker) entry(e scheme.Entry) {
 	if e.Floor < last.Floor || e.Attempt < last.Attempt {
 		c.w.fail("the entry goes back: %s, then %s", describe(&last), describe(&e))
 	}
-	c.position(nil, e.Floor)
+	c.position(e.Floor)
+}
+
+// missing is the sequence of the first message that the client never had.
+func (c *checker) missing() uint64 {
+	log := c.w.box.log
+	for ; c.had < len(log); c.had++ {
+		if it := log[c.had]; it.message && c.w.client.got[it.seq] == 0 {
+			return it.seq
+		}
+	}
+	return math.MaxUint64
 }
 
 // position checks that the client has everything up to a floor.
-func (c *checker) position(_ *holder, floor uint64) {
-	for _, it := range c.w.box.log {
-		if it.message && it.seq <= floor && c.w.client.got[it.seq] == 0 {
-			c.w.fail("floor %d, but the client never had %d", floor, it.seq)
-		}
+func (c *checker) position(floor uint64) {
+	if m := c.missing(); m <= floor {
+		c.w.fail("floor %d, but the client never had %d", floor, m)
 	}
 }
 
@@ -73,9 +84,6 @@ func (c *checker) position(_ *holder, floor uint64) {
 func (c *checker) swaps(h *holder, e *scheme.Entry) {
 	if e.Floor < h.answered {
 		c.w.fail("holder %d was answered floor %d, and writes %d", h.id, h.answered, e.Floor)
-	}
-	if h.m.claiming() && e.Holder == h.id {
-		h.former = h.m.claim.found.Holder
 	}
 }
 
@@ -91,10 +99,8 @@ func (c *checker) received(s *socket, f frame) {
 	if got[f.seq] == s.n {
 		c.w.fail("message %d twice on socket %d", f.seq, s.n)
 	}
-	for _, it := range c.w.box.log {
-		if it.message && it.seq < f.seq && got[it.seq] == 0 {
-			c.w.fail("message %d is skipped on socket %d", it.seq, s.n)
-		}
+	if m := c.missing(); m < f.seq {
+		c.w.fail("message %d is skipped on socket %d", m, s.n)
 	}
 }
 
@@ -148,10 +154,8 @@ func (c *checker) end() {
 	if cl.reopens > cl.pending+2 || c.w.numbered && cl.reopens > 1 {
 		c.w.fail("%d sockets were needed", cl.reopens)
 	}
-	for _, it := range c.w.box.log {
-		if it.message && cl.got[it.seq] == 0 {
-			c.w.fail("message %d never came", it.seq)
-		}
+	if m := c.missing(); m != math.MaxUint64 {
+		c.w.fail("message %d never came", m)
 	}
 	for _, n := range c.w.nodes {
 		for _, h := range n.holders {

@@ -117,7 +117,7 @@ func (s *socket) closed() {
 	s.here = false
 	h := s.holder
 	h.out, h.listening = nil, false
-	h.event("closed", func() { h.m.Closed(s.w.time(), h) })
+	h.event("closed", func() { h.m.Closed(s.node.time(), h) })
 	s.died()
 }
 
@@ -205,7 +205,7 @@ func (h *holder) confirmed(seq uint64) {
 		h.node.after(h.w.between(50, 400), func() {
 			h.dirty = false
 			if !h.over {
-				h.event("changed", func() { h.m.Changed(h.w.time(), h) })
+				h.event("changed", func() { h.m.Changed(h.node.time(), h) })
 			}
 		})
 	}

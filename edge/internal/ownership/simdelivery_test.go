@@ -19,9 +19,9 @@ func (h *holder) Attach(floor, _ uint64, lasting bool) {
 }
 
 // Reattach sends another marker.
-func (h *holder) Reattach() {
-	h.only("reattach")
-	h.attach(false)
+func (h *holder) Reattach(lasting bool) {
+	h.only("reattach lasting %v", lasting)
+	h.attach(lasting)
 }
 
 func (h *holder) attach(lasting bool) {
@@ -37,8 +37,11 @@ func (h *holder) sendMark(mark uint64) {
 		return
 	}
 	lasting := h.lasting
-	if w.calm || !w.percent(w.losses) {
+	if w.calm || !w.percent(w.lostCopies) {
 		h.node.leave(func() {
+			if !w.calm && w.client.known && w.percent(40) {
+				w.box.store(&item{message: true})
+			}
 			w.box.store(&item{holder: h.id, mark: mark, lasting: lasting})
 		})
 	}
@@ -59,11 +62,11 @@ func (h *holder) copy(it *item) {
 		h.attaching = false
 		if h.m.phase == Opening {
 			h.cursor, h.written, h.floor = it.seq, it.seq, it.seq
-			h.event("placed", func() { h.m.Placed(h.w.time(), h) })
+			h.event("placed", func() { h.m.Placed(h.node.time(), h) })
 			return
 		}
 		begin := false
-		h.event("marker", func() { begin = h.m.Marker(h.w.time(), h) })
+		h.event("marker", func() { begin = h.m.Marker(h.node.time(), h) })
 		if begin != (h.begun && !h.leaving) {
 			h.w.fail("holder %d: delivery may begin: %v, welcomed: %v", h.id, begin, h.begun)
 		}
@@ -83,13 +86,13 @@ func (h *holder) delivering() bool {
 func (h *holder) scan(items []*item) {
 	last := max(h.rival, h.cursor)
 	for _, it := range items {
-		if !it.message && it.holder != h.id && it.holder != h.former {
+		if !it.message && it.holder != h.id && it.holder != h.m.Former() {
 			last = max(last, it.seq)
 		}
 	}
 	if last > max(h.rival, h.cursor) {
 		h.rival = last
-		h.event("another's marker", func() { h.m.Rival(h.w.time(), h) })
+		h.event("another's marker", func() { h.m.Rival(h.node.time(), h) })
 	}
 }
 
@@ -110,7 +113,7 @@ func (h *holder) pump() {
 	h.reads++
 	number, w, sent, from := h.reads, h.w, h.w.now, h.cursor
 	h.reading = number
-	h.node.request(func() func() {
+	h.node.request(w.lostReads, func() func() {
 		items, end := w.box.after(from)
 		return func() { h.batch(number, sent, items, end) }
 	}, func() { h.batch(number, 0, nil, 0) })

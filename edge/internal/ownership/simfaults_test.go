@@ -12,10 +12,35 @@ func (w *world) fault() {
 		return
 	}
 	w.later(w.between(1, 2*w.setup.faults), w.fault)
-	n := w.nodes[w.rng.IntN(len(w.nodes))]
+	w.harm(w.nodes[w.rng.IntN(len(w.nodes))])
+}
+
+// disturb lets faults, and the client, prefer the moment after something happened.
+func (w *world) disturb(n *node) {
+	if w.calm || !w.percent(w.spite) {
+		return
+	}
+	if w.client.known && w.percent(50) {
+		w.later(w.between(0, 20), func() {
+			if !w.calm {
+				w.client.drop()
+				w.client.open()
+			}
+		})
+	}
+	if w.faults > 0 && w.percent(50) {
+		w.later(w.between(0, 8), func() { w.harm(n) })
+	}
+}
+
+// harm does something to a node.
+func (w *world) harm(n *node) {
+	if w.calm || n.dead {
+		return
+	}
 	switch w.rng.IntN(9) {
 	case 0, 1, 2, 3:
-		n.freeze(w.between(300, 3500))
+		n.freeze(w.between(300, 3500), w.percent(30))
 	case 4, 5, 6, 7:
 		n.lose(w.between(20, 3500))
 	default:
@@ -23,13 +48,14 @@ func (w *world) fault() {
 	}
 }
 
-// freeze stops the process for a while.
-func (n *node) freeze(d int64) {
+// freeze stops the process for a while, and its clock, if the whole machine stands
+// still.
+func (n *node) freeze(d int64, clock bool) {
 	if n.frozen {
 		return
 	}
 	n.w.log("%s stands still", n.id)
-	n.frozen = true
+	n.frozen, n.since, n.clock = true, n.w.now, clock
 	n.w.later(d, n.thaw)
 }
 
@@ -40,8 +66,11 @@ func (n *node) thaw() {
 	}
 	n.w.log("%s runs again", n.id)
 	n.frozen = false
+	if n.clock {
+		n.behind += n.w.now - n.since
+	}
 	for _, h := range slices.Clone(n.holders) {
-		h.event("stalled", func() { h.m.Stalled(n.w.time(), h) })
+		h.event("stalled", func() { h.m.Stalled(n.time(), h) })
 	}
 	stash := n.stash
 	n.stash = nil
@@ -71,7 +100,7 @@ func (n *node) heal() {
 	n.fifo = 0
 	n.after(0, func() {
 		for _, h := range slices.Clone(n.holders) {
-			h.event("reconnected", func() { h.m.Reconnected(n.w.time(), h) })
+			h.event("reconnected", func() { h.m.Reconnected(n.time(), h) })
 		}
 	})
 }

@@ -27,7 +27,6 @@ type holder struct {
 	attaching bool   // waits for its marker
 	mark      uint64 // id of its marker
 	lasting   bool
-	former    uint64 // holder before this one
 	cursor    uint64 // all up to here is accounted for
 	newest    uint64 // highest sequence of a copy
 	rival     uint64 // sequence of the last marker that was reported
@@ -68,6 +67,9 @@ func (h *holder) event(what string, do func()) {
 	h.w.log("%s holder %d socket %d (%v): %s", h.node.id, h.id, h.sock.n, before, what)
 	do()
 	h.w.counts.moved(before, h.m.phase)
+	if before != h.m.phase && !h.over {
+		h.w.disturb(h.node)
+	}
 	h.pump()
 }
 
@@ -84,13 +86,13 @@ func (h *holder) only(format string, args ...any) {
 func (h *holder) Read(number uint32, sure bool) {
 	h.only("read %d sure %v", number, sure)
 	w := h.w
-	h.node.request(func() func() {
+	h.node.request(w.lostReads, func() func() {
 		e, rev := w.dir.read(sure)
 		if e == nil {
 			return func() { h.event("absent", func() { h.m.Absent(number, h) }) }
 		}
 		return func() {
-			h.event(fmt.Sprintf("found revision %d: %s", rev, describe(e)), func() { h.m.Found(number, e, rev, w.time(), h) })
+			h.event(fmt.Sprintf("found revision %d: %s", rev, describe(e)), func() { h.m.Found(number, e, rev, h.node.time(), h) })
 		}
 	}, func() { h.event("unread", func() { h.m.Unread(number, h) }) })
 }
@@ -103,37 +105,44 @@ func (h *holder) Write(number uint32, e *scheme.Entry, rev uint64) {
 	w, entry := h.w, *e
 	h.writing = number
 	h.w.check.swaps(h, e)
-	h.node.request(func() func() {
-		if !w.calm && w.percent(w.losses/3) {
+	h.node.request(w.lostWrites, func() func() {
+		if !w.calm && w.percent(w.lostWrites/3) {
 			return func() { h.unsettled(number) }
 		}
 		if !w.dir.write(entry, rev) {
 			return func() {
-				h.writing = 0
-				h.event("refused", func() { h.m.Refused(number, w.time(), h) })
+				h.wrote(number)
+				h.event("refused", func() { h.m.Refused(number, h.node.time(), h) })
 			}
 		}
 		taken := uint64(len(w.dir.revs))
 		return func() {
-			h.writing = 0
-			h.event("stored", func() { h.m.Stored(number, taken, w.time(), h) })
+			h.wrote(number)
+			h.event("stored", func() { h.m.Stored(number, taken, h.node.time(), h) })
 		}
 	}, func() { h.unsettled(number) })
 }
 
+// wrote notes that a write is answered.
+func (h *holder) wrote(number uint32) {
+	if h.writing == number {
+		h.writing = 0
+	}
+}
+
 func (h *holder) unsettled(number uint32) {
-	h.writing = 0
-	h.event("unsettled", func() { h.m.Unsettled(number, h.w.time(), h) })
+	h.wrote(number)
+	h.event("unsettled", func() { h.m.Unsettled(number, h.node.time(), h) })
 }
 
 func (h *holder) Timer(number uint32, d time.Duration) {
 	h.only("timer %d in %v", number, d)
 	late := int64(0)
 	if h.w.percent(h.w.slow) {
-		late = h.w.between(0, 60)
+		late = h.w.between(0, 700)
 	}
 	h.node.after(d.Milliseconds()+late, func() {
-		h.event("timed out", func() { h.m.TimedOut(number, h.w.time(), h) })
+		h.event("timed out", func() { h.m.TimedOut(number, h.node.time(), h) })
 	})
 }
 
@@ -161,7 +170,7 @@ func (h *holder) Refuse(r Refusal) {
 
 func (h *holder) HandOver(a Answer) {
 	h.only("hand over at %d", a.Floor)
-	h.w.check.position(h, a.Floor)
+	h.w.check.position(a.Floor)
 	h.node.given[h.id] = a
 	for _, answer := range h.askers {
 		answer(a)

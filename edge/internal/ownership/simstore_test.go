@@ -1,6 +1,10 @@
 package ownership
 
-import "hydrant/bus/scheme"
+import (
+	"slices"
+
+	"hydrant/bus/scheme"
+)
 
 // directory holds the revisions of the session's entry, from 1.
 type directory struct {
@@ -70,7 +74,7 @@ func (b *mailbox) store(it *item) {
 	w.log("  mailbox: %s", it)
 	for _, n := range w.nodes {
 		for _, h := range n.holders {
-			if !h.listening || !w.calm && w.percent(w.losses/4) {
+			if !h.listening || !w.calm && w.percent(w.lostCopies) {
 				continue
 			}
 			n.fifo = max(n.fifo, w.now+w.delay())
@@ -103,11 +107,14 @@ func (b *mailbox) after(seq uint64) (items []*item, end uint64) {
 	if !b.w.calm && b.w.percent(b.w.stale) {
 		n = max(0, n-b.w.rng.IntN(4))
 	}
-	for _, it := range b.log[:n] {
-		if it.seq > seq && !b.gone(it) {
-			items = append(items, it)
-		}
-		end = it.seq
+	if n > 0 {
+		end = b.log[n-1].seq
 	}
+	for i := n - 1; i >= 0 && b.log[i].seq > seq; i-- {
+		if !b.gone(b.log[i]) {
+			items = append(items, b.log[i])
+		}
+	}
+	slices.Reverse(items)
 	return items, end
 }

@@ -28,18 +28,20 @@ type world struct {
 	trace  *strings.Builder // nil: no trace
 }
 
-// setup is drawn once for each schedule.
+// setup is drawn once for each schedule. Losses and the like are in percent.
 type setup struct {
 	numbered bool  // the client numbers its sockets
 	loops    int   // of a node
 	length   int64 // ms until the faults end
 	pace     int64 // ms between the client's doings
 	faults   int64 // ms between faults of nodes; 0: none
-	losses   int   // of requests and copies, percent
-	stale    int   // of reads, percent
-	slow     int   // of delays, percent
 	ttl      int64 // of markers, ms
-	halfOpen int   // of sockets that end without a word, percent
+	halfOpen int   // sockets that end without a word
+	stale    int   // reads that a lagging replica answers
+	slow     int   // what is on its way for long
+	spite    int   // moments in between that are disturbed
+
+	lostAsks, lostWrites, lostReads, lostCopies int
 }
 
 // sim is a queue of events, ordered by time.
@@ -113,9 +115,6 @@ func (w *world) log(format string, args ...any) {
 	}
 }
 
-// time is the machine's clock.
-func (w *world) time() time.Duration { return time.Duration(w.now) * time.Millisecond }
-
 func (w *world) percent(n int) bool { return w.rng.IntN(100) < n }
 
 // between draws from a range.
@@ -124,18 +123,13 @@ func (w *world) between(low, high int64) int64 { return low + w.rng.Int64N(high-
 // newWorld draws a configuration.
 func newWorld(seed uint64, c *counts) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 11)), counts: c}
-	w.now = 1000
+	w.now = 1
+	few := func(n ...int) int { return n[w.rng.IntN(len(n))] }
 	w.setup = setup{
-		numbered: w.percent(70), loops: 1 + w.rng.IntN(2),
-		length: w.between(1000, 9000), pace: w.between(60, 1500), faults: w.between(100, 2500),
-		losses: 6 * w.rng.IntN(5), stale: 20 * w.rng.IntN(4), slow: 8 * w.rng.IntN(5),
-		ttl: w.between(200, 4000), halfOpen: 25 * w.rng.IntN(5),
-	}
-	if w.percent(15) {
-		w.setup.faults = 0
-	}
-	if w.percent(15) {
-		w.losses = 0
+		numbered: w.percent(70), loops: few(1, 2), length: w.between(1000, 9000),
+		pace: int64(few(100, 400, 1500, 4000)), faults: int64(few(0, 150, 500, 2000)),
+		ttl: int64(few(200, 1000, 5000)), halfOpen: few(0, 20, 60, 100), stale: few(0, 0, 20, 60), slow: few(0, 5, 30), spite: few(0, 3, 15),
+		lostAsks: few(0, 10, 60), lostWrites: few(0, 5, 40), lostReads: few(0, 5, 25), lostCopies: few(0, 0, 3, 20),
 	}
 	w.dir.w, w.box.w, w.client.w, w.check.w = w, w, w, w
 	for range 2 + w.rng.IntN(2) {
@@ -173,7 +167,13 @@ type node struct {
 	holders []*holder
 	given   map[uint64]Answer // what was answered for holders that are gone
 	fifo    int64             // when the last copy arrives
+	since   int64             // when it stopped
+	clock   bool              // so did its clock
+	behind  int64             // is its clock, in ms
 }
+
+// time is the node's clock.
+func (n *node) time() time.Duration { return time.Duration(n.w.now-n.behind) * time.Millisecond }
 
 // boot starts a process.
 func (w *world) boot() {
@@ -233,44 +233,39 @@ func (w *world) step() bool {
 }
 
 // request asks something of the servers. serve happens there, and returns what
-// happens when the answer is back; fail is the end of the requester's patience.
-func (n *node) request(serve func() func(), fail func()) {
+// happens when the answer is back; fail is the end of the requester's patience,
+// after which an answer may still come.
+func (n *node) request(lost int, serve func() func(), fail func()) {
 	w := n.w
 	done := false
 	patience := w.between(1500, 3000)
 	fate := fateUsual
-	if !w.calm && w.percent(w.losses) {
+	if !w.calm && w.percent(lost) {
 		fate = w.rng.IntN(numFates)
 		patience = w.between(20, 3000)
 	}
 	n.after(patience, func() {
 		if !done {
-			done = true
 			fail()
 		}
 	})
 	n.leave(func() {
-		again := int64(0)
+		late, back := int64(0), int64(0)
 		switch fate {
 		case fateLost:
 			return
 		case fateLate: // its sender may have given up
-			again = w.between(10, 3000)
+			late = w.between(1, 3000)
+		case fateAnsweredLate:
+			back = w.between(1, 2000)
 		}
-		w.later(again, func() {
+		w.later(late, func() {
 			answer := serve()
-			back := w.delay()
-			switch fate {
-			case fateUnanswered:
+			if fate == fateUnanswered {
 				return
-			case fateAnsweredLate:
-				back = w.between(10, 3000)
 			}
-			n.arrive(back, func() {
-				if !done {
-					done = true
-					answer()
-				}
+			w.later(back, func() {
+				n.arrive(w.delay(), func() { done = true; answer() })
 			})
 		})
 	})

@@ -36,7 +36,6 @@ func (m *Machine) Stored(number uint32, rev uint64, now time.Duration, fx Effect
 		return
 	}
 	w.sent, w.rev, m.tries = 0, rev, 0
-	w.proven = 0
 	if number > m.since && now-w.at <= deadline {
 		w.proven = w.at
 	}
