@@ -1,0 +1,205 @@
+package ownership
+
+import (
+	"time"
+
+	"hydrant/bus/scheme"
+)
+
+// claim is what a machine needs until the session is its own.
+type claim struct {
+	node    scheme.NodeID
+	holder  uint64
+	attempt uint64 // of the client's socket; 0: it gave none
+	acked   bool
+
+	first  uint64 // the holder that the entry named at first
+	told   uint64 // the holder that has answered; 0: none has
+	answer Answer // of that holder
+	found  scheme.Entry
+	closed bool // the socket is gone
+	sure   bool // only a quorum's answer will do from now on
+}
+
+// Claim begins to take over a session, for a socket whose client is of the given
+// class. attempt grows with each socket that this client opens for the session;
+// 0: the client does not say.
+func (m *Machine) Claim(node scheme.NodeID, holder, attempt uint64, acked bool, fx Effects) {
+	m.entry.Holder = holder
+	m.claim = &claim{node: node, holder: holder, attempt: attempt, acked: acked}
+	m.setPhase(Reading)
+	m.read(false, fx)
+}
+
+// consider decides what a claim makes of the entry that it has read.
+func (m *Machine) consider(e *scheme.Entry, rev uint64, now time.Duration, fx Effects) {
+	c := m.claim
+	if e.Holder == c.holder {
+		// A write whose outcome was unknown, or was taken for refused, has been
+		// taken. That is from before: a proof has to follow.
+		m.writer.rev = rev
+		m.join(now, fx)
+		return
+	}
+	if c.closed && c.told != e.Holder {
+		m.end(Unknown, fx)
+		return
+	}
+	if r := fx.Admit(e); r != Allowed {
+		m.refuse(r, fx)
+		return
+	}
+	if c.first == 0 {
+		c.first = e.Holder
+	}
+	switch {
+	case c.attempt != 0 && e.Attempt > c.attempt:
+		m.refuse(Overtaken, fx)
+		return
+	case c.attempt == 0 && e.Holder != c.first:
+		m.refuse(Contested, fx)
+		return
+	}
+	c.found, m.writer.rev = *e, rev
+	if e.State == scheme.StateLive && c.told != e.Holder {
+		m.setPhase(Asking)
+		m.awaited = m.number()
+		fx.Ask(m.awaited, e, c.attempt)
+		return
+	}
+	m.swap(e.Doubt, now, fx)
+}
+
+// Reply is what came of asking a holder.
+type Reply uint8
+
+const (
+	// Given: it writes nothing more, and says how far it has got.
+	Given Reply = iota
+	// Stranger: its node does not know that holder id, so that nobody writes
+	// under it.
+	Stranger
+	// Declined: it belongs to a newer socket of the same client.
+	Declined
+	// Nobody: NATS says that the node does not listen. If it is cut off, it has
+	// to prove its sessions before it writes again.
+	Nobody
+	// Silence: no answer within [Patience]. It may still write.
+	Silence
+)
+
+// HandedOver is the answer to Ask.
+func (m *Machine) HandedOver(number uint32, r Reply, a Answer, now time.Duration, fx Effects) {
+	if number != m.awaited || number == 0 {
+		return
+	}
+	c := m.claim
+	if c.closed && r != Given { // there is nothing that could be lost
+		m.end(Unknown, fx)
+		return
+	}
+	doubt := c.found.Doubt
+	switch r {
+	case Given:
+		c.told, c.answer = c.found.Holder, a
+	case Stranger:
+		c.told = c.found.Holder
+	case Declined:
+		m.refuse(Overtaken, fx)
+		return
+	case Silence:
+		doubt = true
+	}
+	m.swap(doubt, now, fx)
+}
+
+// swap writes the entry that makes the session this claim's.
+func (m *Machine) swap(doubt bool, now time.Duration, fx Effects) {
+	c := m.claim
+	e := c.found
+	e.Node, e.Holder, e.Acked, e.Doubt = c.node, c.holder, c.acked, doubt
+	e.State = scheme.StateLive
+	if c.closed {
+		e.State = scheme.StateParked
+	}
+	e.Attempt = max(e.Attempt, c.attempt)
+	if c.answer.Floor > e.Floor { // whatever became of that holder since: floors never go back
+		e.Floor, e.Seen = c.answer.Floor, c.answer.Seen
+	}
+	m.entry, m.former = e, c.found.Holder
+	m.setPhase(Claiming)
+	m.write(now, fx)
+}
+
+// claimed follows the acknowledgement of the swap.
+func (m *Machine) claimed(now time.Duration, fx Effects) {
+	if m.claim.closed {
+		if m.entry.State == scheme.StateParked {
+			m.end(Parked, fx)
+			return
+		}
+		m.park(now, fx)
+		return
+	}
+	m.join(now, fx)
+}
+
+// join lets the socket have the session that is now this holder's.
+func (m *Machine) join(now time.Duration, fx Effects) {
+	if m.claim.closed || !fx.Claimed(&m.entry) {
+		m.park(now, fx)
+		return
+	}
+	m.setPhase(Joining)
+	m.claim = nil
+	fx.Attach(m.entry.Floor, m.entry.Seen, m.entry.Doubt)
+}
+
+// refuse ends a claim without the session.
+func (m *Machine) refuse(r Refusal, fx Effects) {
+	if !m.claim.closed {
+		fx.Refuse(r)
+	}
+	m.end(Unknown, fx)
+}
+
+// Marker reports that this holder's own marker is back: copies of what is stored
+// from then on reach this node. It returns whether delivery may begin; if not,
+// Welcome says when.
+func (m *Machine) Marker(now time.Duration, fx Effects) (begin bool) {
+	if m.phase != Joining {
+		return m.phase == Served || m.phase == Doubted
+	}
+	m.marker = now
+	return m.welcome(now, fx)
+}
+
+// welcome tells the client that it has its session, once nothing can be written
+// to an older socket any more, and the session is known to be this holder's.
+func (m *Machine) welcome(now time.Duration, fx Effects) bool {
+	if m.marker == 0 {
+		return false
+	}
+	if left := m.marker + settling - now; m.entry.Doubt && left > 0 {
+		m.wait(left, thenWelcome, fx)
+		return false
+	}
+	if m.writer.proven == 0 || now-m.writer.proven > deadline {
+		if m.writer.sent == 0 {
+			m.write(now, fx)
+		}
+		return false
+	}
+	m.serve(now, fx)
+	return true
+}
+
+// serve is the way to Served.
+func (m *Machine) serve(now time.Duration, fx Effects) {
+	m.setPhase(Served)
+	fx.Welcome()
+	if m.entry.Doubt {
+		m.entry.Doubt = false
+		m.write(now, fx)
+	}
+}

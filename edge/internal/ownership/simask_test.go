@@ -1,0 +1,84 @@
+package ownership
+
+import (
+	"slices"
+
+	"hydrant/bus/scheme"
+)
+
+// Ask takes the question to the node that the entry names.
+func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
+	h.only("ask holder %d on %s, attempt %d", e.Holder, e.Node, attempt)
+	w, target, asked := h.w, h.w.nodeOf(e.Node), e.Holder
+	reply := func(r Reply, a Answer) {
+		if r == Given {
+			h.given(number, a)
+		}
+		h.event("answered: "+replyNames[r], func() { h.m.HandedOver(number, r, a, h.node.time(), h) })
+	}
+	h.node.after(Patience.Milliseconds(), func() { reply(Silence, Answer{}) })
+	if target == h.node {
+		h.node.after(1, func() {
+			target.asked(asked, attempt, func(r Reply, a Answer) { h.node.after(0, func() { reply(r, a) }) })
+		})
+		return
+	}
+	if !w.calm && w.percent(w.lostAsks) {
+		return
+	}
+	late := int64(0)
+	if !w.calm && w.percent(w.lostAsks/3) {
+		late = w.between(1, 3000)
+	}
+	h.node.leave(func() {
+		w.later(late, func() {
+			if target.dead || target.cut {
+				if w.calm || w.percent(60) {
+					h.node.arrive(w.delay(), func() { reply(Nobody, Answer{}) })
+				}
+				return
+			}
+			target.arrive(w.delay(), func() {
+				target.asked(asked, attempt, func(r Reply, a Answer) {
+					if !w.calm && w.percent(w.lostAsks/2) {
+						return // the answer is lost
+					}
+					target.leave(func() { h.node.arrive(w.delay(), func() { reply(r, a) }) })
+				})
+			})
+		})
+	})
+}
+
+// given notes the floor of an answer that counts.
+func (h *holder) given(number uint32, a Answer) {
+	if h.m.phase == Asking && number == h.m.awaited {
+		h.answered = a.Floor
+	}
+}
+
+var replyNames = [...]string{"given", "stranger", "declined", "nobody", "silence"}
+
+// asked answers another holder's question.
+func (n *node) asked(id, attempt uint64, reply func(Reply, Answer)) {
+	i := slices.IndexFunc(n.holders, func(h *holder) bool { return h.id == id })
+	if i < 0 {
+		if a, known := n.given[id]; known {
+			reply(Given, a)
+		} else {
+			reply(Stranger, Answer{})
+		}
+		return
+	}
+	h := n.holders[i]
+	h.askers = append(h.askers, func(a Answer) { reply(Given, a) })
+	given := false
+	h.event("asked", func() {
+		if given = h.m.Asked(attempt, h); !given {
+			h.askers = h.askers[:len(h.askers)-1]
+		}
+	})
+	if !given {
+		reply(Declined, Answer{})
+	}
+}

@@ -1,0 +1,174 @@
+package ownership
+
+import (
+	"time"
+
+	"hydrant/bus/scheme"
+)
+
+// write sends the entry as it is to be now. If one is on its way, another
+// follows it.
+func (m *Machine) write(now time.Duration, fx Effects) {
+	w := &m.writer
+	if w.sent != 0 {
+		w.outdated = true
+		return
+	}
+	if m.claim == nil { // else the positions are those of the former holder
+		p := fx.Position()
+		m.entry.Floor, m.entry.Seen = p.Floor, p.Seen
+	}
+	w.sent, w.at, w.outdated = m.number(), now, false
+	fx.Write(w.sent, &m.entry, w.rev)
+}
+
+// Changed asks for a write of the positions, or of an entry that would expire.
+func (m *Machine) Changed(now time.Duration, fx Effects) {
+	if m.phase == Served && m.pause.number == 0 { // else a write follows anyway
+		m.write(now, fx)
+	}
+}
+
+// Stored reports that a write was taken, and its revision.
+func (m *Machine) Stored(number uint32, rev uint64, now time.Duration, fx Effects) {
+	w := &m.writer
+	if number != w.sent || number == 0 {
+		return
+	}
+	w.sent, w.rev, m.tries = 0, rev, 0
+	if number > m.since && now-w.at <= deadline {
+		w.proven = w.at
+	}
+	switch m.phase {
+	case Entering:
+		m.serve(now, fx)
+	case Claiming:
+		m.claimed(now, fx)
+	case Joining:
+		m.welcome(now, fx)
+	case Doubted:
+		m.proved(now, fx)
+	case Parking:
+		if w.outdated {
+			m.write(now, fx)
+			return
+		}
+		m.end(Parked, fx)
+	case Served:
+		if w.outdated {
+			m.write(now, fx)
+		}
+	}
+}
+
+// Refused reports that a write was not taken because the entry has another
+// revision.
+func (m *Machine) Refused(number uint32, now time.Duration, fx Effects) {
+	if number != m.writer.sent || number == 0 {
+		return
+	}
+	m.writer.sent = 0
+	switch m.phase {
+	case Claiming:
+		m.claim.sure = true // a replica that lags would show the same revision again
+		m.setPhase(Reading)
+		m.read(true, fx)
+	case Served:
+		m.doubt(false, fx)
+		m.read(true, fx)
+	case Entering, Joining, Doubted, Parking:
+		m.read(true, fx)
+	}
+}
+
+// Unsettled reports that it is not known whether a write was taken, or that it
+// was not, for a reason that passes.
+func (m *Machine) Unsettled(number uint32, now time.Duration, fx Effects) {
+	if number != m.writer.sent || number == 0 {
+		return
+	}
+	m.writer.sent = 0
+	switch m.phase {
+	case Gone, Leaving:
+		return
+	case Doubted:
+		fx.Unsettled()
+	}
+	if m.exhausted(fx) {
+		return
+	}
+	m.retry(thenWrite, fx) // if it was taken, the repetition is refused, and a read finds this holder
+}
+
+// Found is the answer to a read: the entry, and its revision.
+func (m *Machine) Found(number uint32, e *scheme.Entry, rev uint64, now time.Duration, fx Effects) {
+	if number != m.awaited || number == 0 {
+		return
+	}
+	m.awaited = 0
+	switch {
+	case m.phase == Reading:
+		m.consider(e, rev, now, fx)
+	case e.Holder != m.entry.Holder:
+		m.lose(e, fx)
+	default:
+		m.writer.rev, m.tries = rev, 0
+		m.write(now, fx)
+	}
+}
+
+// Absent is the answer to a read: there is no entry.
+func (m *Machine) Absent(number uint32, fx Effects) {
+	if number != m.awaited || number == 0 {
+		return
+	}
+	m.awaited = 0
+	switch {
+	case m.phase != Reading:
+		m.end(Expired, fx)
+	case !m.claim.sure: // a replica that lags has not heard of it yet
+		m.claim.sure = true
+		m.read(true, fx)
+	default:
+		m.refuse(Missing, fx)
+	}
+}
+
+// Garbled is the answer to a read: there is an entry of no known form.
+func (m *Machine) Garbled(number uint32, fx Effects) {
+	if number != m.awaited || number == 0 {
+		return
+	}
+	m.awaited = 0
+	switch m.phase {
+	case Reading:
+		m.refuse(Unreadable, fx)
+	default:
+		m.end(TakenOver, fx)
+	}
+}
+
+// Unread reports that a read got no answer.
+func (m *Machine) Unread(number uint32, fx Effects) {
+	if number != m.awaited || number == 0 {
+		return
+	}
+	m.awaited = 0
+	if m.phase == Doubted {
+		fx.Unsettled()
+	}
+	if m.exhausted(fx) {
+		return
+	}
+	m.retry(thenRead, fx)
+}
+
+// exhausted ends a session without a socket that the directory has not answered
+// for too long. While there is a socket its owner sets the limit.
+func (m *Machine) exhausted(fx Effects) bool {
+	if m.tries < maxTries || m.phase != Parking && (m.claim == nil || !m.claim.closed) {
+		return false
+	}
+	m.end(Unparked, fx)
+	return true
+}
