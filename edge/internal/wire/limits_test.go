@@ -227,7 +227,7 @@ func TestBufferMemory(t *testing.T) {
 		p.send(clientFrame(start, strings.Repeat("x", 40_000)))
 		p.wantClose(CodeOverload)
 		h.wantClosed(DropOverload, CodeOverload)
-		// What was there first goes on.
+		// The message that was there first goes on.
 		hog.send(join(clientFrame(last, "y"), bye))
 		hog.want(text, strings.Repeat("x", 20_000)+"y")
 		hog.wantClose(1000)
