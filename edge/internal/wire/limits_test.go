@@ -294,8 +294,8 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
-// TestAddressOfPlain: the bound holds for clients behind a proxy whatever they
-// ask for, as it does for those that connect themselves.
+// TestAddressOfPlain: the bound for an address also counts plain HTTP, for clients
+// behind a proxy as for those that connect themselves.
 func TestAddressOfPlain(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		o.MaxConnectionsPerAddress = 1
