@@ -16,11 +16,11 @@ const (
 	maxMethod = 32
 )
 
-// ErrAddress is the error, with what is wrong added, for a text that is not an
-// address. The text itself is never quoted.
+// ErrAddress is wrapped by the errors for a text that is not an address. They name
+// the fault and never quote the text.
 var ErrAddress = errors.New("umf: not an address")
 
-// Made once, since it is senders who decide how often they occur.
+// Made once: a sender could have each of them made very often.
 var (
 	errLongAddress = fmt.Errorf("%w: longer than %d bytes", ErrAddress, MaxAddress)
 	errNoColon     = fmt.Errorf("%w: no colon after the service", ErrAddress)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestAllocations holds the package to what its documentation claims: what is
-// done to every message on its way through a node does not allocate.
+// TestAllocations holds the package to its documentation: no step that every message
+// takes on its way through a node allocates.
 func TestAllocations(t *testing.T) {
 	var (
 		e, long, odd, signed, unordered Envelope

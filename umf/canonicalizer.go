@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// fewKeys is up to how many keys are compared each with each. Beyond that a
-// hash table is faster, and bounds the work on objects with very many.
+// fewKeys is the number of keys up to which each is compared with each. Beyond that
+// a hash table is faster, and bounds the work on objects with very many keys.
 const fewKeys = 16
 
-// maxScratch bounds, in members, what a canonicalizer keeps between values.
+// maxScratch bounds the members that a canonicalizer keeps between values.
 const maxScratch = 4096
 
 // appendCanonicalValue appends a valid JSON value as
@@ -212,9 +212,9 @@ func (c *canonicalizer) rearrange(dst []byte, start int, members []placed) []byt
 	return append(dst[:start], c.text...)
 }
 
-// integerKey returns what an integer-like key, in quotes, stands for, and -1
-// for other keys. Integer-like is the decimal form of 0 to 2^32-2, which
-// ECMA-262 calls an array index.
+// integerKey returns the number of an integer-like key, in quotes, and -1 for other
+// keys. Integer-like is the decimal form of 0 to 2^32-2, which ECMA-262 calls an
+// array index.
 func integerKey(key []byte) int64 {
 	digits := key[1 : len(key)-1]
 	if len(digits) == 0 || len(digits) > 10 || digits[0] == '0' && len(digits) > 1 {

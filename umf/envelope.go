@@ -8,15 +8,15 @@ type span struct{ start, end uint32 }
 // member is a key, with its quotes, and its value.
 type member struct{ key, value span }
 
-// maxUnknown is how many keys that UMF does not define an Envelope remembers.
-// Senders use none or a few (rmi, say); a message with more is re-emitted by
-// walking over its text again.
+// maxUnknown is the number of keys beyond UMF that an Envelope remembers. Senders
+// use none or a few (rmi, say); to re-emit a message with more, its text is walked
+// over again.
 const maxUnknown = 8
 
-// Envelope is where the fields of one message are in its text. The zero value
-// is ready for [Scan], and may be used for one message after the other. It
-// points into the text and is valid as long as that is not changed. Not safe
-// for concurrent use, since verifying notes what it has found.
+// Envelope holds the places of a message's fields in its text. The zero value is
+// ready for [Scan], and may be used for one message after the other. An Envelope
+// points into the text, and is valid as long as the text is not changed. It is not
+// safe for concurrent use, since [Keys.Verify] notes its findings in it.
 type Envelope struct {
 	// Set by Scan.
 	text    []byte               // the object, without white space around it
@@ -94,7 +94,7 @@ func falsy(raw []byte) bool {
 // bytes may go on as they are: no long key, no key twice, none with escapes.
 func (e *Envelope) IsShort() bool { return e.short }
 
-// Check applies the rules that every message must keep, whoever it is for:
+// Check applies the rules that every message must keep, for any receiver:
 // to, from and body are there and not falsy; to, from and forward are strings.
 // The error is a [*FieldError].
 func (e *Envelope) Check() error {

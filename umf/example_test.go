@@ -7,8 +7,8 @@ import (
 	"hydrant/umf"
 )
 
-// A router reads what it needs from a message, and sends on the client's bytes
-// with its own address in them.
+// A router reads some fields of a message, and sends on the client's bytes with its
+// own address in them.
 func ExampleScan() {
 	text := []byte(`{"to":"auth-svc:/login","frm":"client:/","mid":"m-1","bdy":{"user":"jane"}}`)
 	var e umf.Envelope // may be used for one message after the other

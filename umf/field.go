@@ -81,7 +81,8 @@ func (f Field) String() string { return f.Long() }
 
 // lookupField finds the field that a decoded key names. Keys are compared as
 // JavaScript does it, byte by byte: TO is not to. A key that is the only
-// spelling of its field counts as short.
+// spelling of its field counts as short. The one switch is long, but the compiler
+// turns it into a search by length and content.
 func lookupField[T ~string | ~[]byte](key T) (f Field, long, ok bool) {
 	switch string(key) {
 	case "to":

@@ -39,8 +39,8 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// checkOffset compares where a text is wrong with what encoding/json says, the
-// number of bytes that it has read: the wrong one is the last of them.
+// checkOffset compares the place of a fault with that of encoding/json, which reports
+// the number of bytes that it has read: the wrong one is the last of them.
 func checkOffset(t *testing.T, text []byte, got *SyntaxError) {
 	t.Helper()
 	var theirs *json.SyntaxError
@@ -92,7 +92,7 @@ func FuzzCanonical(f *testing.F) {
 	})
 }
 
-// FuzzAddress reads any text as an address; what can be read can be written.
+// FuzzAddress reads any text as an address; every address that it reads can be written.
 func FuzzAddress(f *testing.F) {
 	for _, s := range []string{
 		"svc:/", "S@svc:[GET]/p", "svc", "ech*:/", "a-b@hydra-router:/", "abc@client:/", "svc:[", "svc:[]", "@:", ":", "é:/", "svc:/\x00",

@@ -9,8 +9,8 @@ import (
 // CurrentVersion is the version of UMF that this package writes.
 const CurrentVersion = "UMF/1.4.6"
 
-// NewMid returns a new message id: a random UUID (RFC 9562, version 4), which
-// nobody can guess.
+// NewMid returns a new message id: a random UUID (RFC 9562, version 4), which cannot
+// be guessed.
 func NewMid() string { return string(AppendMid(make([]byte, 0, midLength))) }
 
 const midLength = len("xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx")
@@ -36,7 +36,7 @@ func AppendMid(dst []byte) []byte {
 	return dst
 }
 
-// timestampLayout is what JavaScript's Date.toISOString writes.
+// timestampLayout is the layout of JavaScript's Date.toISOString.
 const timestampLayout = "2006-01-02T15:04:05.000Z"
 
 // AppendTimestamp appends t as the timestamp of a message: RFC 3339 in UTC, to

@@ -41,9 +41,9 @@ func NewKeys(secrets ...string) *Keys {
 // there are and nothing about them, so that they never get into a log.
 func (k *Keys) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "umf.Keys(%d)", len(k.secrets)) }
 
-// Verify checks the signature of a message, in a time that does not depend on
-// what the right one would be. It returns [ErrUnsigned], [ErrBadSignature], or
-// nil. What was verified is what [Envelope.AppendShort] emits afterwards.
+// Verify checks the signature of a message, in a time that does not depend on the
+// right one. It returns [ErrUnsigned], [ErrBadSignature], or nil. Afterwards
+// [Envelope.AppendShort] emits the values as they were verified.
 func (k *Keys) Verify(e *Envelope) error {
 	if e.Falsy(Signature) {
 		return ErrUnsigned
@@ -79,7 +79,7 @@ func (k *Keys) Sign(e *Envelope) string {
 	return string(s.sum(e, 0))
 }
 
-// maxRewritten bounds in bytes what a signer keeps between messages.
+// maxRewritten bounds the bytes that a signer keeps between messages.
 const maxRewritten = 64 << 10
 
 func (k *Keys) signer() *signer { return k.pool.Get().(*signer) }
@@ -102,13 +102,13 @@ type signer struct {
 	rewritten []byte // canonical form of those values that had another
 
 	// Scratch space.
-	pending []byte // what is to be hashed: small writes cost more than copying
+	pending []byte // to be hashed: small writes cost more than copying
 	digest  [sha256.Size]byte
 	text    [2 * sha256.Size]byte
 }
 
-// part is what is hashed for a field: nothing, its value as received, or
-// a part of signer.rewritten.
+// part says how a field is hashed: not at all, by its value as received, or by a
+// part of signer.rewritten.
 type part struct {
 	kind       partKind
 	start, end int
@@ -122,7 +122,7 @@ const (
 	rewritten
 )
 
-// prepare decides for each field what is to be hashed.
+// prepare decides for each field how it is hashed.
 func (s *signer) prepare(e *Envelope) {
 	s.rewritten = s.rewritten[:0]
 	for _, f := range signed {
@@ -169,11 +169,11 @@ func (s *signer) sum(e *Envelope, i int) []byte {
 	return s.text[:]
 }
 
-// maxCopied is up to which length a value is copied next to its neighbours
-// instead of hashed by itself.
+// maxCopied is the length up to which a value is copied next to its neighbours and
+// not hashed by itself.
 const maxCopied = 512
 
-// write hashes value, now or with what follows.
+// write hashes value, now or together with the next ones.
 func (s *signer) write(mac hash.Hash, value []byte) {
 	if len(value) <= maxCopied {
 		s.pending = append(s.pending, value...)

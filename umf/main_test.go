@@ -8,7 +8,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// tester is what helpers need of a *testing.T, *testing.F or *rapid.T.
+// tester is the part of a *testing.T, *testing.F or *rapid.T that helpers need.
 type tester interface {
 	Helper()
 	Errorf(format string, args ...any)

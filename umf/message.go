@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// Message is a UMF message for those who write services. Values that UMF does
-// not fix are kept as raw JSON, so that a message that was read is written
-// again as it was, and a signature of it stays good. To route messages without
-// reading all of them, use [Scan].
+// Message is a UMF message for services. It keeps values that UMF does not fix as raw
+// JSON, so a message that was read is written again as it was, and its signature
+// stays good. To route messages without reading all of them, use [Scan].
 //
-// As JSON ([json.Marshal], [Message.AppendShort]) it has short form. Both
-// forms and mixtures can be read ([Parse], [json.Unmarshal]), by the rules of
-// [Scan]. Not safe for concurrent use.
+// [json.Marshal] and [Message.AppendShort] write short form. [Parse] and
+// [json.Unmarshal] read both forms and mixtures, by the rules of [Scan]. A Message is
+// not safe for concurrent use.
 type Message struct {
 	To            string
 	From          string
@@ -59,7 +58,7 @@ func New(to, from string, body any) (*Message, error) {
 	return m, nil
 }
 
-// complete fills in what every message that is sent has.
+// complete fills in the fields that every message has when it is sent.
 func (m *Message) complete() {
 	if !m.has(Mid) {
 		m.Mid = NewMid()
@@ -115,9 +114,8 @@ func (m *Message) Reply(body any) (*Message, error) {
 	return r, nil
 }
 
-// Validate applies the rules of [Envelope.Check] and makes sure that what is
-// raw JSON in the message is valid. The error is a [*FieldError] or wraps
-// [ErrExtra].
+// Validate applies the rules of [Envelope.Check] and makes sure that the raw JSON in
+// the message is valid. The error is a [*FieldError] or wraps [ErrExtra].
 func (m *Message) Validate() error {
 	var e Envelope
 	if err := m.scan(&e); err != nil {
@@ -126,9 +124,9 @@ func (m *Message) Validate() error {
 	return e.Check()
 }
 
-// Sign completes the message (a mid, a timestamp and the version are part of
-// what is signed) and signs it with a secret. What is changed afterwards makes
-// the signature wrong, but for priority, ttl, for and Extra.
+// Sign completes the message (its mid, timestamp and version are signed, too) and
+// signs it with a secret. A later change makes the signature wrong, except one of
+// priority, ttl, for or Extra.
 func (m *Message) Sign(secret string) error {
 	if secret == "" {
 		return ErrNoSecret
@@ -144,8 +142,8 @@ func (m *Message) Sign(secret string) error {
 }
 
 // Verify checks the signature against secrets; one of them must have made it.
-// It returns nil, [ErrUnsigned], [ErrBadSignature], or what is wrong with raw
-// JSON in the message. Who verifies many messages uses [Keys].
+// It returns nil, [ErrUnsigned], [ErrBadSignature], or an error of [Message.Validate]
+// for wrong raw JSON. To verify many messages, use [Keys].
 func (m *Message) Verify(secrets ...string) error {
 	var e Envelope
 	if err := m.scan(&e); err != nil {

@@ -169,7 +169,7 @@ func (m *Message) has(f Field) bool {
 	return *m.text(f) != "" || m.kept(f) != nil
 }
 
-// keep remembers raw as what was read for a field that is a string.
+// keep remembers raw as the JSON that was read for a field that is a string.
 func (m *Message) keep(f Field, raw json.RawMessage) {
 	if m.received == nil {
 		m.received = make(map[Field]json.RawMessage)
@@ -177,8 +177,8 @@ func (m *Message) keep(f Field, raw json.RawMessage) {
 	m.received[f] = raw
 }
 
-// kept returns what was read for a field that is a string, if it had to be
-// kept and still goes for the field.
+// kept returns the JSON that was read for a field that is a string, if it had to be
+// kept and the field still has that value.
 func (m *Message) kept(f Field) json.RawMessage {
 	raw := m.received[f]
 	if raw == nil || decodeText(raw) != *m.text(f) {
@@ -187,8 +187,8 @@ func (m *Message) kept(f Field) json.RawMessage {
 	return raw
 }
 
-// decodeText returns what a Message holds for a JSON value where it has a
-// string: "" for anything else.
+// decodeText returns the string that a Message has for a JSON value: "" if the value
+// is none.
 func decodeText(raw []byte) string {
 	if raw[0] != '"' {
 		return ""

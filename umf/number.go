@@ -81,7 +81,7 @@ func isCanonicalNumber(raw []byte) bool {
 	return true
 }
 
-// isCanonicalFraction is isCanonicalNumber for what follows the point; small
+// isCanonicalFraction is isCanonicalNumber for the digits after the point; small
 // says that a zero is before it.
 func isCanonicalFraction(small bool, fraction []byte) bool {
 	if fraction[len(fraction)-1] == '0' {
@@ -103,8 +103,8 @@ func isCanonicalFraction(small bool, fraction []byte) bool {
 
 // Seconds reads the JSON value of a field that counts seconds, [Timeout] or
 // [TTL]: a number, or a string that holds one, as UMF's examples have it. ok
-// is false unless it is more than zero. What is beyond the range of a
-// [time.Duration] is the longest one.
+// is false unless it is more than zero. A number beyond the range of a
+// [time.Duration] yields the longest one.
 func Seconds(raw []byte) (d time.Duration, ok bool) {
 	if len(raw) > 2 && raw[0] == '"' {
 		raw = raw[1 : len(raw)-1]

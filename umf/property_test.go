@@ -13,7 +13,7 @@ type rapidDice struct{ *rapid.T }
 
 func (d rapidDice) intN(n int) int { return rapid.IntRange(0, n-1).Draw(d.T, "n") }
 
-// checkEnvelope asserts what holds for every message that Scan accepts.
+// checkEnvelope asserts the properties of every message that Scan accepts.
 func checkEnvelope(t tester, text []byte) {
 	t.Helper()
 	e := mustScan(t, string(text))
@@ -87,7 +87,7 @@ func TestVerifyProperties(t *testing.T) {
 	})
 }
 
-// checkCanonical asserts what holds for the canonical text of every value.
+// checkCanonical asserts the properties of the canonical text of every value.
 func checkCanonical(t tester, raw string) {
 	t.Helper()
 	text := canonicalOf(t, raw)

@@ -2,6 +2,6 @@
 
 package umf
 
-// raceEnabled tells that sync.Pool forgets at random, so that allocations of
-// what uses it cannot be counted.
+// raceEnabled tells that sync.Pool drops elements at random, so that a test cannot
+// count allocations.
 const raceEnabled = true

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// dice is where a document gets its chance from: a seeded generator, or rapid,
-// which can shrink what it has drawn.
+// dice is a document's source of chance: a seeded generator, or rapid, which can
+// shrink a failing document.
 type dice interface {
 	// intN returns a number from 0 to n-1.
 	intN(n int) int
@@ -30,8 +30,7 @@ type author struct {
 }
 
 // randomMessage returns a message in a mixture of forms, its keys in any
-// order, some of them there twice or unknown. Mostly it has what a message
-// that can be signed must have.
+// order, some of them there twice or unknown. Most messages can be signed.
 func randomMessage(d dice) string {
 	a := author{dice: d}
 	var members []func()

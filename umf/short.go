@@ -15,9 +15,9 @@ type Set struct {
 // own bytes with the new values spliced in, and fields that it did not have at
 // the end. Otherwise keys are written in the order of the Field constants,
 // unknown keys after them in the order received. Each key is written once, so
-// that what goes on can be read in one way only. That also holds inside values
-// after the signature was verified: a value with a key twice in it is written
-// as it was signed.
+// that the result can be read in one way only. After the signature was verified
+// that also holds inside values: a value with a key twice in it is written as it
+// was signed.
 //
 // With enough room in dst nothing is allocated, unless a message that is not
 // short has more than a handful of unknown keys.

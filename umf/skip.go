@@ -5,10 +5,10 @@ import (
 	"math/bits"
 )
 
-// The functions of this file walk over JSON from an index and return the index
-// of the first byte after what they have walked over, or a fault and the index
-// of the byte that is wrong. They never allocate. The text is valid UTF-8
-// already: no string has to be checked for it byte by byte.
+// The functions of this file walk over a piece of JSON from an index. They return
+// the index of the first byte after it, or a fault and the index of the wrong byte.
+// They never allocate. The text is known to be valid UTF-8, so they need not check
+// that in strings, byte by byte.
 
 // space returns the index of the first byte from i on that is not JSON white
 // space.

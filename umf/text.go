@@ -61,7 +61,7 @@ func appendUnit(dst []byte, r rune) []byte {
 	return utf8.AppendRune(dst, r)
 }
 
-// appendDecoded appends what the inside of a valid JSON string stands for.
+// appendDecoded appends the text that the inside of a valid JSON string stands for.
 func appendDecoded(dst, inner []byte) []byte {
 	for i := 0; i < len(inner); {
 		end := plainEnd(inner, i)

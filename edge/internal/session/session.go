@@ -1,7 +1,9 @@
 package session
 
 // Session is the protocol of one mailbox's reader. The goroutine that owns it
-// makes all calls; there is no lock. Init makes one ready for use.
+// makes all calls; there is no lock. Init makes one ready for use. It has a method
+// for each event and position, and one for each step of the protocol that needs
+// more than one of its parts.
 type Session struct {
 	opts *Options // immutable after Init
 

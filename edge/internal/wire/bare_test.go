@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// nobody is a poller for a loop that a test drives itself.
-type nobody struct{}
+// noPoller is the poller of a loop that a test drives itself.
+type noPoller struct{}
 
-func (nobody) arm(time.Time, time.Time) {}
-func (nobody) wait(bool) error          { return nil }
-func (nobody) dispatch(*Loop)           {}
-func (nobody) wake()                    {}
-func (nobody) close() error             { return nil }
+func (noPoller) arm(time.Time, time.Time) {}
+func (noPoller) wait(bool) error          { return nil }
+func (noPoller) dispatch(*Loop)           {}
+func (noPoller) wake()                    {}
+func (noPoller) close() error             { return nil }
 
-// bare is a connection without a socket, on a loop without a goroutine: what
-// it is fed goes through the parser, and what it would write can be read. Since
-// it has no descriptor, the test must not have it flushed.
+// bare is a connection without a socket, on a loop without a goroutine. The test
+// feeds bytes to its parser, and reads its queue. Since it has no descriptor, the
+// test must not flush it.
 type bare struct {
 	l *Loop
 	c *Conn
@@ -32,7 +32,7 @@ func newBare(t testing.TB, o Options, h Handler) *bare {
 	s := &Server{o: o, h: h, log: o.Logger}
 	s.memory.limit = o.BufferMemory
 	s.plain = newPlainServer(s, nil)
-	l := newLoop(s, 0, nobody{})
+	l := newLoop(s, 0, noPoller{})
 	c := &Conn{l: l, fd: -1, state: stateHandshake}
 	l.adopt(c)
 	return &bare{l, c}
@@ -57,13 +57,13 @@ func (b *bare) feed(p []byte) {
 		n := copy(b.l.buf[k:], p)
 		b.c.took(k, n)
 		p = p[n:]
-		for len(b.l.again) > 0 && b.c.state <= stateClosing { // what the frame budget has left
+		for len(b.l.again) > 0 && b.c.state <= stateClosing { // the rest after the frame budget
 			b.l.runAgain()
 		}
 	}
 }
 
-// output is what waits to be written.
+// output returns the queue.
 func (b *bare) output() []byte {
 	if b.c.out == nil {
 		return nil
@@ -71,7 +71,7 @@ func (b *bare) output() []byte {
 	return b.c.out.buf[b.c.out.off:]
 }
 
-// reset forgets what was written, as if it had left.
+// reset drops the queue, as if it had left.
 func (b *bare) reset() {
 	if o := b.c.out; o != nil {
 		b.c.out = nil

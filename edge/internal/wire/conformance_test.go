@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// A rule is one case of the conformance suite: what a client sends after the
-// upgrade, and all that it must get. Written from the text of RFC 6455 and RFC
-// 7692, whose section is in the name.
+// A rule is one case of the conformance suite: the bytes that a client sends after
+// the upgrade, and all that it must get. The cases follow the text of RFC 6455 and
+// RFC 7692; each name has the section.
 type rule struct {
 	name  string
 	send  []byte
@@ -30,10 +30,10 @@ const (
 
 func got(first byte, payload string) serverFrame { return serverFrame{first, []byte(payload)} }
 
-// bye is the ordinary end of a case that is about something else.
+// bye ends a case that is not about closing.
 var bye = clientClose(1000, "")
 
-// hello comes before each violation: what was valid must have been answered.
+// hello and alive come before each violation, and must be answered.
 var (
 	hello = clientFrame(text, "Hello")
 	alive = clientFrame(ping, "alive?")
@@ -44,8 +44,8 @@ func fine(name string, send []byte, want ...serverFrame) rule {
 	return rule{name, join(send, bye), want, 1000, DropPeer}
 }
 
-// refused is a case in which the connection must fail, after a valid message
-// and a ping were answered, in this order, and before what follows is.
+// refused is a case in which the connection must fail: after it has answered a valid
+// message and a ping, in this order, and before it answers those at the end.
 func refused(name string, code int, cause Drop, send ...[]byte) rule {
 	return rule{name, join(hello, alive, join(send...), clientFrame(text, "after"), alive),
 		[]serverFrame{got(text, "Hello"), got(pong, "alive?")}, code, cause}

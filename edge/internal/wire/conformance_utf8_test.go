@@ -9,7 +9,7 @@ import (
 // greek has characters of two and of three bytes.
 const greek = "\u03ba\u1f79\u03c3\u03bc\u03b5"
 
-// validTexts are at the borders of what UTF-8 can say (RFC 3629 §3, §4).
+// validTexts are at the borders of UTF-8 (RFC 3629 §3, §4).
 func validTexts() []string {
 	list := []string{
 		"Hello-µ@ßöäüàá-UTF-8!!", greek, "hello$world", "hello¢world", "hello€world", "hello\U00024b62world",
@@ -22,7 +22,7 @@ func validTexts() []string {
 	return list
 }
 
-// invalidTexts are what no text may contain or end with.
+// invalidTexts are sequences that no text may contain or end with.
 func invalidTexts() []string {
 	var stray, lonely strings.Builder
 	for b := byte(0x80); b < 0xc0; b++ {

@@ -208,6 +208,15 @@ func (c *Conn) takes() bool {
 	return known && acked != before && (waiting || c.Buffered() > 0)
 }
 
+// progressed notes that the peer takes bytes now.
+func (c *Conn) progressed() {
+	now := uint32(c.l.ticks())
+	c.since = now
+	if c.has(flagPinged) {
+		c.heard = now - uint32(c.l.pings) // it has not come to our Ping yet
+	}
+}
+
 // expireOpen checks the deadlines of an open connection and starts the timer for
 // the next one. Reads and writes do not move the timer: they only note the time,
 // and expireOpen works with that.
@@ -216,10 +225,7 @@ func (c *Conn) expireOpen() {
 	now := uint32(l.ticks())
 	next := int64(1 << 30)
 	if c.has(flagBlocked|flagPinged) && c.takes() {
-		c.since = now
-		if c.has(flagPinged) {
-			c.heard = now - uint32(l.pings) // it has not come to our Ping yet
-		}
+		c.progressed()
 	}
 	if c.has(flagBlocked) {
 		quiet := int64(int32(now - c.since))

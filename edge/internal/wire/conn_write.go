@@ -292,7 +292,11 @@ func (c *Conn) blocked() {
 	if !c.has(flagBlocked) {
 		c.set(flagBlocked)
 		c.since = uint32(l.ticks())
-		c.takes() // from here on
+		// takes counts anew from here on. Bytes that it has not reported yet are
+		// progress, too: expireOpen would never learn of them.
+		if c.takes() {
+			c.progressed()
+		}
 	}
 	if c.state == stateOpen {
 		c.deadline(l.stuck)

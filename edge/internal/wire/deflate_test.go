@@ -100,7 +100,7 @@ func TestDeflateConformance(t *testing.T) {
 	})
 }
 
-// TestDeflateEcho: what comes back compressed inflates to what was sent, and
+// TestDeflateEcho: a compressed echo inflates to the message that was sent, and
 // reaches back no farther than the client allows (RFC 7692 §7.1.2.1).
 func TestDeflateEcho(t *testing.T) {
 	random := make([]byte, 20_000)

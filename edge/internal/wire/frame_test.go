@@ -84,7 +84,7 @@ func FuzzParseHeader(f *testing.F) {
 			if n != 0 || v.code != CodeProtocolError {
 				t.Fatalf("violation %v with n = %d", v, n)
 			}
-			// What is refused is refused however much follows.
+			// More bytes do not change the violation.
 			if _, _, again := parseHeader(append(slices.Clone(b), 0, 0, 0), deflate); again != v {
 				t.Fatalf("%v, then %v", v, again)
 			}
@@ -105,8 +105,8 @@ func FuzzParseHeader(f *testing.F) {
 	})
 }
 
-// FuzzConnection feeds what a client might send, in one piece and in two: the
-// answers must be the same, and nothing may be left behind.
+// FuzzConnection feeds any bytes of a client, in one piece and in two: the answers
+// must be the same, and no bytes may be left behind.
 func FuzzConnection(f *testing.F) {
 	for _, r := range rules() {
 		if len(r.send) < 200 {

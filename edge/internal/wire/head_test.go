@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// FuzzParseHead: what we take for a request head net/http reads the same way.
+// FuzzParseHead: net/http reads every request head that we accept in the same way.
 func FuzzParseHead(f *testing.F) {
 	f.Add([]byte(upgradeRequest()))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))

@@ -130,8 +130,8 @@ func TestDeflateFragments(t *testing.T) {
 	})
 }
 
-// TestWindowOfWriter: what expand takes for granted, with another compressor: a
-// window that is too large is noticed.
+// TestWindowOfWriter checks expand with another compressor: it must notice a window
+// that is too large.
 func TestWindowOfWriter(t *testing.T) {
 	var random [600]byte
 	x := uint32(1)

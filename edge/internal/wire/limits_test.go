@@ -227,7 +227,7 @@ func TestBufferMemory(t *testing.T) {
 		p.send(clientFrame(start, strings.Repeat("x", 40_000)))
 		p.wantClose(CodeOverload)
 		h.wantClosed(DropOverload, CodeOverload)
-		// What was there first goes on.
+		// The message that was there first goes on.
 		hog.send(join(clientFrame(last, "y"), bye))
 		hog.want(text, strings.Repeat("x", 20_000)+"y")
 		hog.wantClose(1000)
@@ -294,8 +294,8 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
-// TestAddressOfPlain: the bound holds for clients behind a proxy whatever they
-// ask for, as it does for those that connect themselves.
+// TestAddressOfPlain: the bound for an address also counts plain HTTP, for clients
+// behind a proxy as for those that connect themselves.
 func TestAddressOfPlain(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		o.MaxConnectionsPerAddress = 1

@@ -122,7 +122,7 @@ func TestProxyProtocolInvalid(t *testing.T) {
 	})
 }
 
-// TestUntrustedProxy: FAILURES S22.
+// TestUntrustedProxy: a peer that is not trusted cannot claim another address.
 func TestUntrustedProxy(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
@@ -166,7 +166,7 @@ func TestForwardedFor(t *testing.T) {
 	})
 }
 
-// TestProxyHeaderSilent: who connects and says nothing is dropped in time.
+// TestProxyHeaderSilent: a peer that does not complete its header is dropped in time.
 func TestProxyHeaderSilent(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		o.TrustedProxies, o.ProxyProtocol = loopback, true

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// patience bounds every wait of the tests; what goes well does not take it.
+// patience bounds every wait of the tests. A test that succeeds does not use it up.
 const patience = time.Minute
 
 // recorder is a handler for tests: an echo that can be told otherwise, and
@@ -81,7 +81,7 @@ func (r *recorder) Message(c *Conn, text bool, p []byte) {
 	echoTo(c, text, p)
 }
 
-// echoTo is what wireecho does.
+// echoTo echoes as wireecho does.
 func echoTo(c *Conn, text bool, p []byte) {
 	var room bool
 	if text {
@@ -179,7 +179,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// testServer is a server and where it listens.
+// testServer is a server and its address.
 type testServer struct {
 	*Server
 	addr string
@@ -235,6 +235,38 @@ func serveOn(t testing.TB, lc net.ListenConfig, o Options, h Handler, plain http
 		eventually(t, "buffers are given back", func() bool { return s.memory.used.Load() == 0 })
 	})
 	return &testServer{s, ln.Addr().String()}
+}
+
+// unstalled is a StallLimit that no test reaches with pass.
+const unstalled = 10_000 * time.Hour
+
+// pass lets d go by on the loops' clocks, and returns when they have fired the
+// timers that were due then. With time-outs of an hour a test so decides itself
+// what happens before one and what after, however slow the machine is. The
+// server needs StallLimit unstalled.
+func (s *testServer) pass(t testing.TB, d time.Duration) {
+	t.Helper()
+	for _, l := range s.Loops() {
+		for _, f := range []func(){
+			func() { l.base = l.base.Add(-d) },
+			func() {}, // runs in a later iteration
+		} {
+			done := make(chan struct{})
+			if err := l.PostWait(t.Context(), func() { f(); close(done) }); err != nil {
+				t.Fatal(err)
+			}
+			receive(t, done, "the loop does not run")
+		}
+	}
+}
+
+// allWritten waits until the connection has nothing to write.
+func allWritten(t testing.TB, c *Conn) {
+	t.Helper()
+	eventually(t, "all is written", func() (yes bool) {
+		on(t, c, func() { yes = c.out == nil && !c.has(flagBlocked) })
+		return yes
+	})
 }
 
 // wantDrop waits until a reason has been counted n times.

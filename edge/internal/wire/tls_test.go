@@ -150,23 +150,23 @@ func TestTLSHandshakeFails(t *testing.T) {
 	s.wantDrop(t, DropTLS, 1)
 }
 
-// heldConn keeps what is written until it is released, in one piece.
-type heldConn struct {
+// stashConn can keep the bytes written to it, for the test to write in one piece.
+type stashConn struct {
 	net.Conn
-	held []byte
-	hold bool
+	stash []byte
+	keep  bool
 }
 
-func (c *heldConn) Write(p []byte) (int, error) {
-	if !c.hold {
+func (c *stashConn) Write(p []byte) (int, error) {
+	if !c.keep {
 		return c.Conn.Write(p)
 	}
-	c.held = append(c.held, p...)
+	c.stash = append(c.stash, p...)
 	return len(p), nil
 }
 
-// TestEndBehindMessages: what came before the end of the stream is handled, also
-// if both were read at once, which crypto/tls does with TLS 1.2.
+// TestEndBehindMessages: messages before the end of the stream are handled, also if
+// both were read at once, which crypto/tls does with TLS 1.2.
 func TestEndBehindMessages(t *testing.T) {
 	got := make(chan string, 2)
 	h := newRecorder(t)
@@ -183,12 +183,12 @@ func TestEndBehindMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	raw := &heldConn{Conn: nc}
+	raw := &stashConn{Conn: nc}
 	client := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
 	p := &peer{client, t, wrapReader(client)}
 	p.send([]byte(upgradeRequest()))
 	p.wantUpgraded()
-	raw.hold = true
+	raw.keep = true
 	p.send(join(clientFrame(text, "first"), clientFrame(text, "second")))
 	if err := client.CloseWrite(); err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestEndBehindMessages(t *testing.T) {
 	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil { // CloseWrite has let it pass
 		t.Fatal(err)
 	}
-	if _, err := nc.Write(raw.held); err != nil {
+	if _, err := nc.Write(raw.stash); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"first", "second"} {

@@ -1,5 +1,5 @@
-// Command wireecho serves package wire as a plain echo: what comes in goes out
-// again, text as text and binary as binary. There is no greeting and there
+// Command wireecho serves package wire as a plain echo: it sends every message back
+// to its client, text as text and binary as binary. There is no greeting and there
 // are no server pings, so that public conformance suites and load generators
 // can be run against the very layer that the edge uses.
 package main

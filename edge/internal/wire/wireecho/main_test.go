@@ -15,7 +15,7 @@ import (
 )
 
 // TestEcho runs the program as a conformance suite would, and talks to it with
-// a client that is not ours.
+// a client from another library.
 func TestEcho(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "wireecho")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
@@ -29,7 +29,7 @@ func TestEcho(t *testing.T) {
 		for _, compress := range []string{"-compress=false", "-compress"} {
 			t.Run(transport+compress, func(t *testing.T) {
 				addr := start(t, program, "-listen", "127.0.0.1:0", "-transport", transport, compress, "-max", "20000000")
-				ctx := t.Context() // how long 16 MiB take is no part of the test
+				ctx := t.Context() // the test does not bound the time of 16 MiB
 				c, _, err := websocket.Dial(ctx, "ws://"+addr+"/any/path?x=y", &websocket.DialOptions{
 					CompressionMode: websocket.CompressionContextTakeover,
 				})

@@ -35,7 +35,7 @@ func (p *pusher) Message(c *wire.Conn, text bool, m []byte) {
 	}
 }
 
-// connections lists what is open, each loop's by the loop itself.
+// connections lists the open connections; each loop lists its own.
 func (p *pusher) connections() (all []*wire.Conn) {
 	for _, l := range p.srv.Loops() {
 		done := make(chan struct{})
