@@ -31,9 +31,10 @@ func (s *Session) Attach(floor, seen uint64, fresh, lasting bool, fx Effects) {
 
 // Reattach makes sure of the subscription and of the log again: after a
 // reconnect to NATS, a change of the stream's leader, or a freeze of the
-// process.
-func (s *Session) Reattach(fx Effects) {
+// process. lasting as in Attach.
+func (s *Session) Reattach(lasting bool, fx Effects) {
 	if s.active() {
+		s.lasting = s.lasting || lasting
 		s.seek(fx)
 	}
 }

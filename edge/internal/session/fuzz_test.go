@@ -107,7 +107,7 @@ func (w *wary) act(s *Session, p *tape) {
 	case 0:
 		s.Attach(p.seq(), p.seq(), p.byte()%4 == 0, false, w)
 	case 1:
-		s.Reattach(w)
+		s.Reattach(false, w)
 	case 2, 3, 4:
 		f := p.byte()
 		c := Copy{Seq: p.seq(), Prev: p.seq(), Time: int64(p.byte()), TTL: f&1 != 0, Payload: make([]byte, f>>4)}

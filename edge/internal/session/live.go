@@ -17,7 +17,7 @@ func (s *Session) Live(c Copy, fx Effects) {
 		fx.Count(DuplicateCopy)
 		if s.state != Attaching && l.younger(c.Time) {
 			// Another log, or a clock that jumped: the store has to tell.
-			s.Reattach(fx)
+			s.Reattach(false, fx)
 		}
 	default:
 		if !s.hold(c, fx) {

@@ -155,7 +155,7 @@ func (w *world) fault(h *host, n int) {
 	case 2:
 		h.crashIn = 1 + r.IntN(12)
 	case 3:
-		h.event("reattach", func() { h.s.Reattach(h) })
+		h.event("reattach", func() { h.s.Reattach(false, h) })
 	case 4: // NATS reconnect: interest is lost for a while
 		h.interest = false
 		h.pipe = append(h.pipe, item{reconnect: true})

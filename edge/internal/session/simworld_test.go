@@ -123,7 +123,7 @@ func (h *host) deliverCopy() {
 	it := h.pipe[0]
 	h.pipe = h.pipe[1:]
 	if it.reconnect {
-		h.event("reattach (reconnect)", func() { h.s.Reattach(h) })
+		h.event("reattach (reconnect)", func() { h.s.Reattach(false, h) })
 		return
 	}
 	r := it.rec

@@ -142,7 +142,7 @@ func (sc *script) run(line string) {
 			r.say("error: %v", err)
 		}
 	case "reattach":
-		s.Reattach(r)
+		s.Reattach(false, r)
 	case "refresh":
 		s.Refresh(r)
 	case "swept":

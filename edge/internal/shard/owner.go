@@ -118,10 +118,10 @@ func (x *ownershipEffects) Attach(floor, seen uint64, lasting bool) {
 }
 
 // Reattach sends another marker.
-func (x *ownershipEffects) Reattach() {
+func (x *ownershipEffects) Reattach(lasting bool) {
 	h := x.held()
 	if h.listening() {
-		h.core.Reattach(h.session())
+		h.core.Reattach(lasting, h.session())
 	}
 }
 
@@ -174,7 +174,7 @@ func (x *ownershipEffects) Thaw() {
 			}
 		}
 	}
-	h.whenServed(checked, func() { h.core.Reattach(h.session()) })
+	h.whenServed(checked, func() { h.core.Reattach(false, h.session()) })
 }
 
 // Settle sends a last barrier.

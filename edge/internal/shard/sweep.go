@@ -152,7 +152,7 @@ func (s *Shard) LeaderChanged(partition int) {
 			list = append(list, h)
 		}
 	}
-	s.step(list, func(h *held) { h.whenServed(checked, func() { h.core.Reattach(h.session()) }) })
+	s.step(list, func(h *held) { h.whenServed(checked, func() { h.core.Reattach(false, h.session()) }) })
 }
 
 // step applies do to a bounded number of sessions at a time, so that NATS is not met by
