@@ -163,14 +163,14 @@ func (c *Client) Closed() {
 	c.closing = true
 	c.stopTimers()
 	c.arrival = nil
-	now := c.s.uptime()
-	for _, h := range []*held{c.want, c.has} {
-		if h != nil {
-			h.client = nil
-			h.owner.Closed(now, h.ownership())
-		}
+	if h := c.want; h != nil {
+		c.want = nil
+		h.abandon()
 	}
-	c.want, c.has = nil, nil
+	if h := c.has; h != nil {
+		c.has = nil
+		h.abandon()
+	}
 }
 
 // send queues one text frame and reports whether there is room for more.

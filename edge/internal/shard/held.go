@@ -136,6 +136,16 @@ func (h *held) stopListening() {
 	h.s.out.Push(egress.Op{Kind: stats.OpUnsubscribe, Subject: scheme.LiveSubject(h.sid), Subscription: &h.subscription})
 }
 
+// abandon ends the service of a session whose socket is gone, or has another one.
+// Its messages wait from now on.
+func (h *held) abandon() {
+	h.client = nil
+	h.owner.Closed(h.s.uptime(), h.ownership())
+	if h.owner.Phase() == ownership.Parking {
+		h.stopListening()
+	}
+}
+
 // forget lets go of a session that is not this shard's any more.
 func (h *held) forget() {
 	h.stopListening()

@@ -86,11 +86,11 @@ func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
 		before.unsettled()
 		return false
 	default:
-		before.client = nil
 		if before.unheardOf() {
+			before.client = nil
 			before.owner.Discard(before.ownership())
-		} else { // its messages wait like those of any client that went away
-			before.owner.Closed(s.uptime(), before.ownership())
+		} else {
+			before.abandon()
 		}
 	}
 	delete(s.claims, h.key())
