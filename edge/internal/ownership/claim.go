@@ -35,10 +35,7 @@ func (m *Machine) Claim(node scheme.NodeID, holder, attempt uint64, acked bool, 
 func (m *Machine) consider(e *scheme.Entry, rev uint64, now time.Duration, fx Effects) {
 	c := m.claim
 	if e.Holder == c.holder {
-		// A write whose outcome was unknown, or was taken for refused, has been
-		// taken. That is from before: a proof has to follow.
-		m.writer.rev = rev
-		m.join(now, fx)
+		m.own(rev, now, fx)
 		return
 	}
 	if c.closed && c.told != e.Holder {
@@ -131,28 +128,34 @@ func (m *Machine) swap(doubt bool, now time.Duration, fx Effects) {
 	m.write(now, fx)
 }
 
-// claimed follows the acknowledgement of the swap.
-func (m *Machine) claimed(now time.Duration, fx Effects) {
+// own goes on from an entry that names this claim: a write whose outcome was not
+// known, or that was taken for refused, has been taken.
+func (m *Machine) own(rev uint64, now time.Duration, fx Effects) {
+	m.writer.rev = rev
 	if m.claim.closed {
-		if m.entry.State == scheme.StateParked {
-			m.end(Parked, fx)
-			return
-		}
 		m.park(now, fx)
 		return
 	}
-	m.join(now, fx)
+	m.setPhase(Claiming) // that is from before, and proves nothing
+	m.write(now, fx)
 }
 
-// join lets the socket have the session that is now this holder's.
-func (m *Machine) join(now time.Duration, fx Effects) {
-	if m.claim.closed || !fx.Claimed(&m.entry) {
+// claimed follows the acknowledgement of the swap.
+func (m *Machine) claimed(now time.Duration, fx Effects) {
+	switch c := m.claim; {
+	case c.closed && m.entry.State == scheme.StateParked:
+		m.end(Parked, fx)
+	case c.closed:
 		m.park(now, fx)
-		return
+	case m.writer.proven == 0: // another may have it already
+		m.write(now, fx)
+	case !fx.Claimed(&m.entry):
+		m.park(now, fx)
+	default:
+		m.setPhase(Joining)
+		m.claim = nil
+		fx.Attach(m.entry.Floor, m.entry.Seen, m.entry.Doubt)
 	}
-	m.setPhase(Joining)
-	m.claim = nil
-	fx.Attach(m.entry.Floor, m.entry.Seen, m.entry.Doubt)
 }
 
 // refuse ends a claim without the session.

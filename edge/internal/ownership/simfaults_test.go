@@ -17,9 +17,10 @@ func (w *world) fault() {
 
 // disturb lets faults, and the client, prefer the moment after something happened.
 func (w *world) disturb(n *node) {
-	if w.calm || !w.percent(w.spite) {
+	if w.calm || w.now < w.spared || !w.percent(w.spite) {
 		return
 	}
+	w.spared = w.now + w.between(30, 1500)
 	if w.client.known && w.percent(50) {
 		w.later(w.between(0, 20), func() {
 			if !w.calm {

@@ -23,7 +23,8 @@ type world struct {
 	box    mailbox
 	client client
 	check  checker
-	calm   bool // no faults any more
+	calm   bool  // no faults any more
+	spared int64 // until then nothing is disturbed
 	counts *counts
 	trace  *strings.Builder // nil: no trace
 }
@@ -128,7 +129,7 @@ func newWorld(seed uint64, c *counts) *world {
 	w.setup = setup{
 		numbered: w.percent(70), loops: few(1, 2), length: w.between(1000, 9000),
 		pace: int64(few(100, 400, 1500, 4000)), faults: int64(few(0, 150, 500, 2000)),
-		ttl: int64(few(200, 1000, 5000)), halfOpen: few(0, 20, 60, 100), stale: few(0, 0, 20, 60), slow: few(0, 5, 30), spite: few(0, 3, 15),
+		ttl: int64(few(200, 1000, 5000)), halfOpen: few(0, 20, 60, 100), stale: few(0, 0, 20, 60), slow: few(0, 5, 30), spite: few(0, 5, 50),
 		lostAsks: few(0, 10, 60), lostWrites: few(0, 5, 40), lostReads: few(0, 5, 25), lostCopies: few(0, 0, 3, 20),
 	}
 	w.dir.w, w.box.w, w.client.w, w.check.w = w, w, w, w
