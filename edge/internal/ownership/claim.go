@@ -178,19 +178,23 @@ func (m *Machine) Marker(now time.Duration, fx Effects) (begin bool) {
 }
 
 // welcome tells the client that it has its session, once nothing can be written
-// to an older socket any more, and the session is known to be this holder's.
+// to an older socket any more, and the session is known to be this holder's. In
+// doubt that has to be proved after the pause: its timer may be late, and a claim
+// that met nobody here meanwhile has not waited for it.
 func (m *Machine) welcome(now time.Duration, fx Effects) bool {
 	if m.marker == 0 {
 		return false
 	}
-	if left := m.marker + settling - now; m.entry.Doubt && left > 0 {
-		m.wait(left, thenWelcome, fx)
-		return false
+	since := time.Duration(1) // 0: nothing is proven
+	if m.entry.Doubt {
+		since = m.marker + settling
 	}
-	if m.writer.proven == 0 || now-m.writer.proven > deadline {
-		if m.writer.sent == 0 {
-			m.write(now, fx)
-		}
+	switch proven := m.writer.proven; {
+	case since > now:
+		m.wait(since-now, thenWelcome, fx)
+		return false
+	case proven < since || now-proven > deadline:
+		m.write(now, fx)
 		return false
 	}
 	m.serve(now, fx)

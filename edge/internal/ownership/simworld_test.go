@@ -132,6 +132,9 @@ func newWorld(seed uint64, c *counts) *world {
 		ttl: int64(few(200, 1000, 5000)), halfOpen: few(0, 20, 60, 100), stale: few(0, 0, 20, 60), slow: few(0, 5, 30), spite: few(0, 5, 50),
 		lostAsks: few(0, 10, 60), lostWrites: few(0, 5, 40), lostReads: few(0, 5, 25), lostCopies: few(0, 0, 3, 20),
 	}
+	if w.percent(20) { // much doubt
+		w.slow, w.spite, w.halfOpen, w.lostAsks = 30, 50, 100, 40
+	}
 	w.dir.w, w.box.w, w.client.w, w.check.w = w, w, w, w
 	for range 2 + w.rng.IntN(2) {
 		w.boot()
