@@ -85,6 +85,11 @@ const (
 	Silence
 )
 
+// String returns the name used in logs and transcripts.
+func (r Reply) String() string {
+	return [...]string{"given", "stranger", "declined", "nobody", "silence"}[r]
+}
+
 // HandedOver is the answer to Ask.
 func (m *Machine) HandedOver(number uint32, r Reply, a Answer, now time.Duration, fx Effects) {
 	if number != m.awaited || number == 0 {

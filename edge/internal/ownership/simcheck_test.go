@@ -114,7 +114,7 @@ func (c *checker) refused(h *holder, r Refusal) {
 			c.w.fail("holder %d of a numbered socket is told that it is contested", h.id)
 		}
 	default:
-		c.w.fail("holder %d is refused: %d", h.id, r)
+		c.w.fail("holder %d is refused: %v", h.id, r)
 	}
 }
 
@@ -169,11 +169,20 @@ func (c *checker) end() {
 // describe writes an entry short.
 func describe(e *scheme.Entry) string {
 	text := fmt.Sprintf("%v holder %d on %s floor %d", e.State, e.Holder, e.Node, e.Floor)
+	if e.Seen != e.Floor {
+		text += fmt.Sprintf(" seen %d", e.Seen)
+	}
 	if e.Attempt != 0 {
 		text += fmt.Sprintf(" attempt %d", e.Attempt)
 	}
 	if e.Doubt {
 		text += " doubt"
+	}
+	if e.Start != 0 {
+		text += fmt.Sprintf(" start %d", e.Start)
+	}
+	if e.Acked {
+		text += " acked"
 	}
 	return text
 }
