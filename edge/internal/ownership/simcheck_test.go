@@ -142,10 +142,14 @@ func (c *checker) ended(h *holder, end End) {
 func (c *checker) end() {
 	cl := &c.w.client
 	s := cl.newest()
-	if !cl.known {
-		if s.here && (s.holder == nil || !s.up) {
-			c.w.fail("a fresh session was never welcomed")
+	for _, n := range c.w.nodes {
+		for _, h := range n.holders {
+			if !s.here || h.sock != s {
+				c.w.fail("holder %d stays %v", h.id, h.m.phase)
+			}
 		}
+	}
+	if !cl.known && !s.here {
 		return
 	}
 	if !s.here || !s.up || s.holder.m.phase != Served || s.holder.frozen {
@@ -156,13 +160,6 @@ func (c *checker) end() {
 	}
 	if m := c.missing(); m != math.MaxUint64 {
 		c.w.fail("message %d never came", m)
-	}
-	for _, n := range c.w.nodes {
-		for _, h := range n.holders {
-			if h.m.phase != Served || h.sock != s {
-				c.w.fail("holder %d stays %v", h.id, h.m.phase)
-			}
-		}
 	}
 }
 
