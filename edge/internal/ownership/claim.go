@@ -92,7 +92,7 @@ func (r Reply) String() string {
 
 // HandedOver is the answer to Ask.
 func (m *Machine) HandedOver(number uint32, r Reply, a Answer, now time.Duration, fx Effects) {
-	if number != m.awaited || number == 0 {
+	if !m.expects(number) {
 		return
 	}
 	c := m.claim
@@ -148,7 +148,7 @@ func (m *Machine) own(rev uint64, now time.Duration, fx Effects) {
 // claimed follows the acknowledgement of the swap.
 func (m *Machine) claimed(now time.Duration, fx Effects) {
 	switch c := m.claim; {
-	case c.closed && m.entry.State == scheme.StateParked:
+	case m.entry.State == scheme.StateParked: // it was closed before
 		m.end(Parked, fx)
 	case c.closed:
 		m.park(now, fx)

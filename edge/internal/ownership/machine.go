@@ -134,7 +134,7 @@ func (e End) String() string {
 
 // Effects is what a machine asks of its owner. The calls come from within the
 // machine's events; they must neither block nor call the machine back, unless
-// said otherwise. Requests carry a number, with which their answer comes back.
+// said otherwise. Requests carry a number from 1, with which their answer comes back.
 type Effects interface {
 	// Read asks the directory for the session's entry: Found, Absent, Garbled or
 	// Unread follows. With sure, an answer of absence or of another holder is of
@@ -222,7 +222,7 @@ func (m *Machine) Attempt() uint64 {
 	return m.entry.Attempt
 }
 
-// number names the next request.
+// number names the next request; 0 names none.
 func (m *Machine) number() uint32 {
 	m.last++
 	return m.last
@@ -254,7 +254,7 @@ func (m *Machine) end(how End, fx Effects) {
 
 // TimedOut reports that the timer of this number has fired.
 func (m *Machine) TimedOut(number uint32, now time.Duration, fx Effects) {
-	if number != m.pause.number || number == 0 {
+	if number != m.pause.number {
 		return
 	}
 	then := m.pause.then
