@@ -44,6 +44,7 @@ const support = `package ownership
 import (
 	"os"
 	"strconv"
+	"time"
 )
 
 var mutant, _ = strconv.Atoi(os.Getenv("OWNERSHIP_MUTANT"))
@@ -55,6 +56,13 @@ func pick[T ~uint8](n int, v T) T {
 		return 255
 	}
 	return v
+}
+
+func bound(n int, d, instead time.Duration) time.Duration {
+	if off(n) {
+		return instead
+	}
+	return d
 }
 `
 
@@ -175,6 +183,9 @@ func (m *mutator) table(d *ast.GenDecl) {
 	}
 }
 
+// bounds are the constants, and what they are instead.
+var bounds = map[string]string{"deadline": "time.Hour", "settling": "0", "lastPong": "time.Hour", "retryStep": "0"}
+
 func (m *mutator) function(d *ast.FuncDecl) {
 	results := d.Type.Results != nil
 	ast.Inspect(d.Body, func(n ast.Node) bool {
@@ -187,6 +198,10 @@ func (m *mutator) function(d *ast.FuncDecl) {
 			m.statements(n.List, results)
 		case *ast.CaseClause:
 			m.statements(n.Body, results)
+		case *ast.Ident:
+			if to, ok := bounds[n.Name]; ok {
+				m.wrap(n, fmt.Sprintf("bound(%d, ", m.add(n, n.Name+" is "+to)), ", "+to+")")
+			}
 		case *ast.CallExpr:
 			for _, a := range n.Args {
 				switch id, _ := a.(*ast.Ident); {

@@ -157,6 +157,9 @@ func (h *holder) Position() Answer { return Answer{h.floor, h.floor} }
 
 func (h *holder) Welcome() {
 	h.only("welcome")
+	if h.attaching && !h.sock.fresh {
+		h.w.fail("holder %d welcomes its client too early", h.id)
+	}
 	h.begun = true
 	h.push(frame{welcome: true})
 	h.w.check.welcome(h)
