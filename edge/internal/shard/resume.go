@@ -45,6 +45,7 @@ func (c *Client) resume(e *umf.Envelope) {
 	}
 	c.wait()
 	c.arriving().resume = &r
+	c.resumeInTime()
 	s := c.s
 	h := &held{s: s, sid: sid, class: c.class, client: c, resumed: true}
 	c.want = h
@@ -53,6 +54,16 @@ func (c *Client) resume(e *umf.Envelope) {
 	if c.want == h { // a full pool may have ended it
 		s.claims[h.key()] = h
 	}
+}
+
+// resumeInTime closes the connection if the session is not there in time: once for
+// the claim, whose writes are repeated as long as the directory does not answer,
+// and once for what follows.
+func (c *Client) resumeInTime() {
+	c.stopDeadline()
+	c.arriving().deadline = c.s.loop.AfterFunc(c.s.node.Config.HandshakeTimeout, func() {
+		c.close(protocol.CloseOverload, "session could not be resumed in time")
+	})
 }
 
 // Admit reports whether a claimant may have a session: the same identity, and the
@@ -96,9 +107,7 @@ func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
 	delete(s.claims, h.key())
 	c.has = h
 	h.renewed = s.uptime() - s.renewal() // its anchor may be as old as the session was away
-	c.arriving().deadline = s.loop.AfterFunc(s.node.Config.HandshakeTimeout, func() {
-		c.close(protocol.CloseOverload, "session could not be resumed in time")
-	})
+	c.resumeInTime()
 	c.conn.Thaw() // it may be frozen for the session that it had, of which nothing is queued
 	return true
 }
