@@ -70,6 +70,9 @@ func (c *Client) resumeInTime() {
 // token where the session or the configuration asks for it.
 func (x *ownershipEffects) Admit(e *scheme.Entry) ownership.Refusal {
 	c := x.client
+	if c == nil {
+		return ownership.Allowed // it was, before the socket went; what the former holder said is to be stored
+	}
 	if e.Identity != c.identity {
 		return ownership.WrongIdentity
 	}
