@@ -115,8 +115,12 @@ func (o *Outbox) Bytes() int64 { return o.bytes.Load() }
 // Flying returns how many acknowledged publishes are on their way.
 func (o *Outbox) Flying() int64 { return o.flying.Load() }
 
-// Pause asks for Relieve.
-func (o *Outbox) Pause() { o.pausing.Store(true) }
+// Pause asks for Relieve. What strained the outbox may be gone by now, and nothing
+// may follow.
+func (o *Outbox) Pause() {
+	o.pausing.Store(true)
+	o.rouse()
+}
 
 // Done is closed when Run has ended.
 func (o *Outbox) Done() <-chan struct{} { return o.done }

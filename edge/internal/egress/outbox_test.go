@@ -237,6 +237,19 @@ func TestRelieve(t *testing.T) {
 	}
 }
 
+// TestPauseOfNothing: what strained the outbox may be gone when the loop asks to be
+// relieved, and nothing may follow that would tell.
+func TestPauseOfNothing(t *testing.T) {
+	inBox(t, func(b *box) {
+		synctest.Wait()
+		b.Pause()
+		synctest.Wait()
+		if b.relieved != 1 {
+			t.Errorf("relieved %d times", b.relieved)
+		}
+	})
+}
+
 // TestClose: what was pushed before the end still gets to NATS, also what waits for
 // the window.
 func TestClose(t *testing.T) {
