@@ -46,6 +46,10 @@ func (c *Client) resume(e *umf.Envelope) {
 	c.wait()
 	c.arriving().resume = &r
 	s := c.s
+	c.arriving().deadline = s.loop.AfterFunc(s.node.Config.RequestTimeout, func() { // the claim itself has no end while there is a socket
+		s.node.Metrics.Resumes.Inc(protocol.ResumeFailed)
+		c.close(protocol.CloseOverload, "session could not be resumed now")
+	})
 	h := &held{s: s, sid: sid, class: c.class, client: c, resumed: true}
 	c.want = h
 	holder := randomUint64()
@@ -96,6 +100,7 @@ func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
 	delete(s.claims, h.key())
 	c.has = h
 	h.renewed = s.uptime() - s.renewal() // its anchor may be as old as the session was away
+	c.stopDeadline()
 	c.arriving().deadline = s.loop.AfterFunc(s.node.Config.HandshakeTimeout, func() {
 		c.close(protocol.CloseOverload, "session could not be resumed in time")
 	})
@@ -138,6 +143,7 @@ func (x *ownershipEffects) Refuse(r ownership.Refusal) {
 	if c.closing {
 		return
 	}
+	c.stopDeadline()
 	c.busy = false
 	switch r {
 	case ownership.Missing:
