@@ -21,7 +21,8 @@ type broker struct {
 	l         *lab
 	log       []*stored // all mailboxes, on one sequence
 	seq       uint64
-	limit     int // messages of one mailbox; 0: any number
+	ticks     int64 // entries that were ever stored
+	limit     int   // messages of one mailbox; 0: any number
 	mids      map[string]uint64
 	entries   map[scheme.SID]*record
 	rev       uint64
@@ -195,4 +196,9 @@ func (b *broker) request(to *testNode, data []byte) (answer []byte) {
 	to.asked(inbox, data)
 	t.yield(struct{}{})
 	return answer
+}
+
+// isSubject finds a message by its subject.
+func isSubject(subject string) func(*nats.Msg) bool {
+	return func(m *nats.Msg) bool { return m.Subject == subject }
 }

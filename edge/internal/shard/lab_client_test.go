@@ -264,6 +264,7 @@ func (c *testClient) ack(seq string) {
 func (c *testClient) closed(want protocol.Close) {
 	c.l.t.Helper()
 	c.l.until("a close frame", func() bool { return c.code != 0 })
+	c.l.run()
 	if c.code != want.Number() {
 		c.l.t.Errorf("closed with %d, %s; want %v", c.code, c.reason, want)
 	}

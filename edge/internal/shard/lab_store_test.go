@@ -47,7 +47,8 @@ func (b *broker) last(sid scheme.SID) (seq uint64) {
 func (b *broker) append(m *stored) uint64 {
 	prev := b.last(m.sid)
 	b.seq++
-	m.seq, m.at = b.seq, b.l.clock().UnixNano()+int64(b.seq)
+	b.ticks++
+	m.seq, m.at = b.seq, b.l.clock().UnixNano()+b.ticks
 	b.log = append(b.log, m)
 	b.bound(m.sid)
 	for _, s := range b.listeners[scheme.LiveSubject(m.sid)] {
