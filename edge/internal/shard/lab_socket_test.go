@@ -20,6 +20,7 @@ type fakeSocket struct {
 	frozen bool
 	stuck  bool // the client does not read
 	noRoom bool
+	over   int  // bytes of the frame with which the room ran out
 	woken  bool // a turn is due
 	extra  int  // bytes of memory beside the queue
 }
@@ -56,9 +57,12 @@ func (k *fakeSocket) Send(p []byte) (queued, room bool) {
 		return false, false
 	}
 	before := k.Buffered()
-	if before >= 2*k.bound() {
+	if before >= 2*k.bound()+k.over {
 		k.noRoom = true
 		return false, false
+	}
+	if before < k.bound() && before+len(p) >= k.bound() {
+		k.over = len(p)
 	}
 	k.queue = append(k.queue, frame{kind: textFrame, data: slices.Clone(p)})
 	k.noRoom = k.noRoom || before+len(p) >= k.bound()

@@ -61,7 +61,9 @@ func (c *Client) resume(e *umf.Envelope) {
 // and once for what follows.
 func (c *Client) resumeInTime() {
 	c.stopDeadline()
-	c.arriving().deadline = c.s.loop.AfterFunc(c.s.node.Config.HandshakeTimeout, func() {
+	n := c.s.node
+	c.arriving().deadline = c.s.loop.AfterFunc(n.Config.HandshakeTimeout, func() {
+		n.Metrics.Resumes.Inc(protocol.ResumeFailed)
 		c.close(protocol.CloseOverload, "session could not be resumed in time")
 	})
 }
