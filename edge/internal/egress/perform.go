@@ -12,8 +12,9 @@ import (
 func (o *Outbox) perform(p *Op) {
 	switch p.Kind {
 	case stats.OpPublish:
-		msg := nats.Msg{Subject: p.Subject, Reply: p.Reply, Header: p.Header, Data: p.Data}
-		err := o.nats.Conn.PublishMsg(&msg)
+		o.msg = nats.Msg{Subject: p.Subject, Reply: p.Reply, Header: p.Header, Data: p.Data}
+		err := o.nats.Conn.PublishMsg(&o.msg)
+		o.msg = nats.Msg{}
 		tracectx.End(p.Span, err)
 		o.failed(p.Kind, err)
 		if err != nil && p.Done != nil {
