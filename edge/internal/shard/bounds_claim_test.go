@@ -2,6 +2,7 @@ package shard
 
 import (
 	"testing"
+	"time"
 
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
@@ -20,7 +21,7 @@ func TestClaimTimeout(t *testing.T) {
 	asked := l.now
 	s.node.counts(`hydrant_resumes_total{result="error"}`, func() { again.asks(object{"id": string(old.id)}) })
 	again.closed(protocol.CloseOverload)
-	if took := l.now - asked; took < s.node.Config.RequestTimeout || took > 2*s.node.Config.RequestTimeout {
+	if took := l.now - asked; took < s.node.Config.HandshakeTimeout || took > s.node.Config.HandshakeTimeout+time.Second {
 		t.Errorf("it took %v", took)
 	}
 	l.nats.faults.get = nil
