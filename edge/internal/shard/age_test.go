@@ -42,12 +42,12 @@ func TestRetire(t *testing.T) {
 	l := newLab(t)
 	s := l.one(func(n *Node) { n.Config.MaxConnectionAge = age })
 	c, gone := s.dial(), s.dial()
-	l.advance(age * 9 / 10)
+	l.advance(age*9/10 - time.Second)
 	if c.code != 0 {
-		t.Fatalf("closed with %d", c.code)
+		t.Fatalf("closed with %d, %s, retired %v", c.code, c.reason, s.node.metric("hydrant_retired_total"))
 	}
 	gone.drop()
-	l.advance(age*2/10 + ageUnit)
+	l.advance(age*2/10 + 2*time.Second)
 	c.closed(protocol.CloseRestart)
 	l.parked(c.id)
 	if n := s.node.metric("hydrant_retired_total"); n != 1 {

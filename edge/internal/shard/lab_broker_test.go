@@ -2,6 +2,7 @@ package shard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -196,6 +197,11 @@ func (b *broker) request(to *testNode, data []byte) (answer []byte) {
 	to.asked(inbox, data)
 	t.yield(struct{}{})
 	return answer
+}
+
+// sent are the core messages but for those that tell of an expiry.
+func (b *broker) sent() []*nats.Msg {
+	return slices.DeleteFunc(slices.Clone(b.published), func(m *nats.Msg) bool { return strings.HasPrefix(m.Subject, scheme.PrefixExpiry) })
 }
 
 // isSubject finds a message by its subject.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"hydrant/bus/scheme"
 	"hydrant/edge/internal/access"
@@ -106,9 +107,14 @@ func (n *testNode) reconnect() {
 // name{label="value"}.
 func (n *testNode) metric(series string) float64 {
 	n.l.t.Helper()
-	families, err := n.Metrics.Registry.Gather()
+	return n.l.metric(n.Metrics.Registry, series)
+}
+
+func (l *lab) metric(from prometheus.Gatherer, series string) float64 {
+	l.t.Helper()
+	families, err := from.Gather()
 	if err != nil {
-		n.l.t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	for _, family := range families {
 		for _, m := range family.GetMetric() {
@@ -121,8 +127,16 @@ func (n *testNode) metric(series string) float64 {
 			}
 		}
 	}
-	n.l.t.Fatalf("no metric %s", series)
+	l.t.Fatalf("no metric %s", series)
 	return 0
+}
+
+// received is how many messages of a kind clients have sent to a shard.
+func (s *testShard) received(kind stats.Received) float64 {
+	s.l.t.Helper()
+	r := prometheus.NewRegistry()
+	r.MustRegister(stats.NewCollector(func() stats.Sample { return stats.Sample{Loops: []stats.Loop{{Tally: s.tally}}} }))
+	return s.l.metric(r, fmt.Sprintf("hydrant_messages_received_total{kind=%q}", kind.String()))
 }
 
 // counts runs f and waits until the metric has grown.
