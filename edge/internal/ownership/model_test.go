@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	modelSteps = flag.Int("steps", 2_000_000, "steps of the model test")
+	modelSteps = flag.Int("steps", 3_000_000, "steps of the model test")
 	modelSeed  = flag.Uint64("seed", 0, "seed of the one schedule to run; 0: from 1, until the steps are done")
 )
 
