@@ -23,8 +23,11 @@ func (c *counts) moved(from, to Phase) {
 	}
 }
 
-// TestModel runs random schedules. One that fails is repeated with its seed, and
-// told in full.
+// TestModel runs random schedules: several machines on two or three nodes, in
+// virtual time, with a directory, a mailbox and one client (sim*_test.go). One that
+// fails is repeated with its seed, and told in full. For a long run:
+//
+//	go test -run TestModel -v -steps 100000000 -timeout 1h ./edge/internal/ownership
 func TestModel(t *testing.T) {
 	var c counts
 	began := time.Now()
