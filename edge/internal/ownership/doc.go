@@ -81,8 +81,10 @@
 //     before anything of it is written, and one message of a mailbox is not
 //     written before its own marker is back. The marker is its newest one; markers
 //     of the holder before ([Machine.Former]) are no rivals.
-//   - A copy, or what a read of the store shows, is written within the pause of
-//     rule 8, or not at all.
+//   - A copy is written within the pause of rule 8 after it was stored, or not at
+//     all; and a read of the store within that after its answer was up to date,
+//     wherein the lag of a replica counts.
+//   - "Nobody listens" is told only of a node that gets no copies any more.
 //   - Silence is not told before [Patience] is over, also where the question
 //     could not be sent.
 //   - What was answered to a question is remembered and answered again.

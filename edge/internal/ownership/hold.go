@@ -7,9 +7,9 @@ import (
 )
 
 // Rival reports a marker in the mailbox that is neither this holder's own nor of
-// the one before it: somebody else has attached. If the rules about time hold, what
-// this holder has written since is no proof any more when that is seen; but if a
-// claim was told in error that nobody listens here, they do not.
+// the one before it: another has attached. Before the welcome, and in doubt, the
+// deadline of a write would do as well, unless that claim was told in error that
+// nobody listens here.
 func (m *Machine) Rival(now time.Duration, fx Effects) {
 	switch m.phase {
 	case Joining:

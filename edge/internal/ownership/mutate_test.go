@@ -33,7 +33,7 @@ import (
 // files in which each asks whether it is on; the environment says which one is.
 
 var (
-	mutantSteps = flag.Int("mutant-steps", 2_000_000, "steps of the model for each mutation")
+	mutantSteps = flag.Int("mutant-steps", 3_000_000, "steps of the model for each mutation")
 	mutantOnly  = flag.Int("mutant", 0, "number of the only mutation to try; 0: all")
 )
 

@@ -41,7 +41,7 @@ func (w *world) harm(n *node) {
 	}
 	switch k := w.rng.IntN(w.freezes + w.cuts + w.kills + 1); {
 	case k < w.freezes:
-		n.freeze(w.between(min(300, w.longest), w.longest), w.percent(30))
+		n.freeze(w.between(min(300, w.longest), w.longest), w.percent(w.stopped))
 	case k < w.freezes+w.cuts:
 		n.lose(w.between(20, w.longest))
 	case k < w.freezes+w.cuts+w.kills:
