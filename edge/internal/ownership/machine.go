@@ -14,9 +14,10 @@ const (
 	// deadline bounds the time from sending a write to relying on it.
 	deadline = 700 * time.Millisecond
 	// settling is longer than a copy, or the answer to a read, takes to a node
-	// that runs and is connected: what the former holder could still write is
-	// written by then.
-	settling = 200 * time.Millisecond
+	// that is connected and has not noticed that it stood still, for which
+	// wire.Options.StallLimit is the bound: what the former holder could still
+	// write is written by then.
+	settling = time.Second
 	// lastPong is how long a session that was asked for waits for the client to
 	// confirm what was written last. It spares a client that lives a repeat; one
 	// that is gone costs its successor this time.

@@ -90,11 +90,19 @@ func (x *ownershipEffects) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 		}
 		return reply{kind, answer}, nil
 	}
+	asked := s.uptime()
+	answer := func(r reply) { h.owner.HandedOver(number, r.kind, r.answer, s.uptime(), h.ownership()) }
 	submit(s, job, func(r reply, err error) {
 		if err != nil { // too many are under way
 			r.kind = ownership.Silence
 		}
-		h.owner.HandedOver(number, r.kind, r.answer, s.uptime(), h.ownership())
+		left := asked + ownership.Patience - s.uptime()
+		if r.kind != ownership.Silence || left <= 0 {
+			answer(r)
+			return
+		}
+		// It was not asked, or the way back was lost. It needs the time all the same.
+		s.loop.AfterFunc(left, func() { answer(r) })
 	})
 }
 
