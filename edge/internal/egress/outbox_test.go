@@ -35,7 +35,9 @@ func TestOperations(t *testing.T) {
 		b.Push(Op{Kind: stats.OpSubscribe, Subject: "live", Subscription: sub, Channel: live})
 		b.Push(Op{Kind: stats.OpMark, SID: testSID, Mark: 7, Lasting: true})
 		b.Push(Op{Kind: stats.OpMark, SID: testSID, Mark: 8})
-		b.Push(published("one"))
+		one := published("one")
+		one.Done = func(_ uint64, err error) { t.Errorf("a publish that was done is reported: %v", err) }
+		b.Push(one)
 		synctest.Wait()
 		if heard := b.nats.heard(); heard != nil {
 			t.Errorf("before the end of the iteration: %q", heard)
@@ -379,6 +381,25 @@ func TestRoomOfABurst(t *testing.T) {
 			t.Errorf("%d of %d: room for %d is left, want %d", test.length, test.capacity, got, test.left)
 		}
 	}
+}
+
+// TestNothingIsKept: the queues do not keep alive what NATS has.
+func TestNothingIsKept(t *testing.T) {
+	inBox(t, func(b *box) {
+		for range 3 { // through both queues of Run
+			b.give(published("text"), published("more"))
+			for name, queue := range map[string][]Op{"pending": b.pending, "queue": b.queue} {
+				for _, p := range queue[:cap(queue)] {
+					if p.Data != nil {
+						t.Errorf("%s keeps %q", name, p.Data)
+					}
+				}
+			}
+			if b.msg.Data != nil {
+				t.Errorf("%q is kept", b.msg.Data)
+			}
+		}
+	})
 }
 
 // TestNoAllocations: the way to NATS costs nothing for a publish, beyond what NATS
