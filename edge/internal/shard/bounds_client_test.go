@@ -60,7 +60,10 @@ func TestAskingBehindLargeMessages(t *testing.T) {
 		c.hangs()
 		l.storeSized(c.id, 0, messages, 500<<10+i*80<<10)
 		s.behind(c)
-		s.do(func() { c.Writable() })
+		for range 4 {
+			s.do(c.Writable)
+			l.run()
+		}
 		c.say(object{"to": "hydra-router:/", "mid": "asked", "typ": "ping", "bdy": 1})
 		l.run()
 		c.reads()

@@ -149,6 +149,10 @@ func TestCallsOfOneClient(t *testing.T) {
 	if queued, back := len(s.node.pool.jobs), s.tally.HeldBack.Load(); queued != maxCallsPerClient || back != 1 {
 		t.Errorf("%d calls wait, clients were held back %d times", queued, back)
 	}
+	s.do(func() { // what else has held it back ends
+		s.holdBack(c.Client)
+		s.Relieve()
+	})
 	other.say(ask(0)) // has its own
 	l.run()
 	if queued := len(s.node.pool.jobs); queued != maxCallsPerClient+1 {
@@ -162,5 +166,28 @@ func TestCallsOfOneClient(t *testing.T) {
 			}
 		}
 		c.quiet()
+	}
+}
+
+// TestHeldBackForTwoReasons: a client that is held back for the way to NATS is not
+// read from because a call of its has ended.
+func TestHeldBackForTwoReasons(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	s.node.answersVersion()
+	c := s.dial()
+	s.node.pool.hold()
+	c.say(object{"to": "hydra-router:[GET]" + version, "bdy": 1})
+	l.run()
+	s.do(func() { s.holdBack(c.Client) })
+	s.node.pool.let()
+	if m := c.next(); m.text("bdy") != "1.2.3" {
+		t.Errorf("answered with %s", m.raw)
+	}
+	c.say(object{"to": "hydra-router:/", "typ": "ping", "bdy": 1})
+	c.quiet()
+	s.out.relieve()
+	if m := c.next(); m.text("typ") != protocol.TypePong {
+		t.Errorf("answered with %s", m.raw)
 	}
 }

@@ -17,7 +17,8 @@ type object = map[string]any
 // message is a message that a client was sent.
 type message struct {
 	object
-	raw string
+	raw    string
+	number int // among the messages that all clients of the lab were sent
 }
 
 // at is the value behind a path of keys; nil: there is none.
@@ -111,7 +112,8 @@ func (c *testClient) welcomed() {
 func (c *testClient) receive(f frame) {
 	switch f.kind {
 	case textFrame:
-		m := message{raw: string(f.data)}
+		c.l.frames++
+		m := message{raw: string(f.data), number: c.l.frames}
 		if err := json.Unmarshal(f.data, &m.object); err != nil {
 			c.l.t.Errorf("%s: %v", f.data, err)
 		}

@@ -19,6 +19,8 @@ type lab struct {
 	queue agenda
 	last  uint64 // number of the last event
 
+	frames int // messages that clients were sent
+
 	running *task // nil: none
 	tasks   map[*task]struct{}
 	stopped context.Context
