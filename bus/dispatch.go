@@ -115,18 +115,18 @@ func (s *Service) timeoutOf(m *umf.Message) time.Duration {
 func (s *Service) route(r *Request) Handler {
 	if r.Method != "" {
 		path, _, _ := strings.Cut(r.Path, "?")
-		for i := range s.routes {
-			if values, ok := s.routes[i].match(r.Method, path); ok {
+		for i := range s.handlers.routes {
+			if values, ok := s.handlers.routes[i].match(r.Method, path); ok {
 				r.values = values
-				return s.routes[i].handler
+				return s.handlers.routes[i].handler
 			}
 		}
-		return s.other
+		return s.handlers.other
 	}
-	if h := s.byType[r.Message.Type]; h != nil {
+	if h := s.handlers.byType[r.Message.Type]; h != nil {
 		return h
 	}
-	return s.other
+	return s.handlers.other
 }
 
 // call runs a handler and turns a panic into an error: one message that hits a
@@ -175,7 +175,7 @@ func (f *Failure) body() failureBody { return failureBody{Error: f.Text, Code: f
 
 // subscribeEvents subscribes the event handlers.
 func (s *Service) subscribeEvents() error {
-	for what, h := range s.events {
+	for what, h := range s.handlers.events {
 		sub, err := s.nc.QueueSubscribe(scheme.EventWildcard(what), s.cfg.Name, func(m *nats.Msg) {
 			e, err := scheme.ParseEvent(m.Subject, m.Data)
 			if err != nil || !s.lanes.offer(string(e.Session), func() { s.handleEvent(h, e) }) {

@@ -35,11 +35,8 @@ type Service struct {
 	tracing  tracing
 
 	// Written before Start, immutable after it.
-	byType map[string]Handler
-	other  Handler
-	routes []route
-	events map[SessionEvent]func(ctx context.Context, e Event)
-	work   *workQueue
+	handlers handlers
+	work     *workQueue
 
 	lanes  *lanes
 	ctx    context.Context // of handlers; ends when Stop has finished
@@ -59,6 +56,14 @@ type Service struct {
 	state   serviceState
 	stopped chan struct{} // closed when Stop has finished
 	stopErr error         // written before stopped is closed
+}
+
+// handlers are the functions of a service, by what they are for.
+type handlers struct {
+	byType map[string]Handler
+	other  Handler
+	routes []route
+	events map[SessionEvent]func(ctx context.Context, e Event)
 }
 
 type serviceState uint8
@@ -99,12 +104,11 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, name: name, instance: instance, nc: nc, acks: pushes, refusals: refusals, tracing: cfg.tracing(),
-		byType:  make(map[string]Handler),
-		events:  make(map[SessionEvent]func(context.Context, Event)),
-		slots:   make(chan struct{}, cfg.Window),
-		lanes:   newLanes(cfg.Queue),
-		started: make(chan struct{}),
-		stopped: make(chan struct{}),
+		handlers: handlers{byType: make(map[string]Handler), events: make(map[SessionEvent]func(context.Context, Event))},
+		slots:    make(chan struct{}, cfg.Window),
+		lanes:    newLanes(cfg.Queue),
+		started:  make(chan struct{}),
+		stopped:  make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
@@ -135,10 +139,10 @@ func (s *Service) Handle(typ string, h Handler) error {
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
-	if s.byType[typ] != nil {
+	if s.handlers.byType[typ] != nil {
 		return fmt.Errorf("%w: type %q has a handler", ErrServiceConfig, typ)
 	}
-	s.byType[typ] = h
+	s.handlers.byType[typ] = h
 	return nil
 }
 
@@ -147,10 +151,10 @@ func (s *Service) HandleAny(h Handler) error {
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
-	if s.other != nil {
+	if s.handlers.other != nil {
 		return fmt.Errorf("%w: HandleAny was called before", ErrServiceConfig)
 	}
-	s.other = h
+	s.handlers.other = h
 	return nil
 }
 
@@ -166,7 +170,7 @@ func (s *Service) HandleMethod(method, path string, h Handler) error {
 	if err != nil {
 		return err
 	}
-	s.routes = append(s.routes, r)
+	s.handlers.routes = append(s.handlers.routes, r)
 	return nil
 }
 
@@ -176,10 +180,10 @@ func (s *Service) HandleEvent(what SessionEvent, h func(ctx context.Context, e E
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
-	if !what.Valid() || s.events[what] != nil {
+	if !what.Valid() || s.handlers.events[what] != nil {
 		return fmt.Errorf("%w: event %q", ErrServiceConfig, what)
 	}
-	s.events[what] = h
+	s.handlers.events[what] = h
 	return nil
 }
 

@@ -93,8 +93,8 @@ func (c *ServiceConfig) tracing() tracing {
 
 // metadata is what discovery shows of this instance.
 func (s *Service) metadata() map[string]string {
-	routes := make([]string, len(s.routes))
-	for i, r := range s.routes {
+	routes := make([]string, len(s.handlers.routes))
+	for i, r := range s.handlers.routes {
 		routes[i] = r.String()
 	}
 	m := scheme.Metadata(scheme.KindService, s.cfg.Instance)

@@ -5,74 +5,58 @@
 //	node, err := edge.New(cfg, natsConfig, edge.Options{})
 //	err = node.Run(ctx) // until ctx ends; then it drains
 //
-// # How a message travels
+// What clients send and get is in the documentation of package protocol, what
+// services see in that of package bus, and the subjects in that of bus/scheme.
 //
-// A frame is read by the connection layer (package wire) on the event loop of
-// its socket. The loop scans the envelope, checks signature and address, and
-// puts one operation into its outbox. A goroutine per loop performs these
-// operations on the NATS connection, in order.
+// # The way of a frame to a service
 //
-// What is for a client lies in its mailbox, a subject of a JetStream stream.
-// The stream republishes it; the copy arrives on a channel of the loop that
-// holds the session's socket, and the session machine (package session)
-// decides whether it is the next one, a repeat, or the proof of a hole.
+//	socket ──▶ wire ─────────▶ shard ────────────▶ egress ──────────▶ NATS
+//	           frame, checked   scan, signature,    one goroutine
+//	           (RFC 6455)       address, via        per loop, in order
+//	           └──────── event loop of the socket ─┘
 //
-//	        loop (one per core)                         goroutines
-//	┌──────────────────────────────────────┐   ┌────────────────────────────┐
-//	│ wire.Conn → client → attachment      │──▶│ outbox: publish, subscribe │──▶ NATS
-//	│             route     session.Session│◀──│ bridge: live copies        │◀──
-//	│                                      │◀─▶│ pool: directory, mailbox   │◀─▶
-//	└──────────────────────────────────────┘   └────────────────────────────┘
+// The connection layer (package wire) reads a frame on the event loop of its
+// socket. The shard that owns the loop scans the envelope, checks signature and
+// address, and puts one operation into its outbox. The outbox performs the
+// operations of a loop on the NATS connection, in order.
 //
-// # Clients
+// # The way of a stored message to a socket
 //
-// What clients send and get, with all codes of errors and closes, is in the
-// documentation of package protocol (go doc ./edge/internal/protocol).
+//	NATS ──▶ copy of what the ──▶ shard ──▶ session ──▶ wire ──▶ socket
+//	         mailbox stored       one       the next,   frames
+//	         one channel a loop   loop      a repeat,
+//	                                        a hole? ──▶ pool reads the mailbox
 //
-// # Who owns what
+// What is for a client lies in its mailbox, a subject of a JetStream stream. The
+// stream republishes it, and the copy comes to the loop that holds the session's
+// socket. The session machine (package session) decides whether it is the next
+// one, a repeat, or the proof of a hole, which is then read from the store.
 //
-// A worker, its clients and attachments belong to one loop; nothing of them is
-// locked. Other goroutines reach them by posting a function to the loop. A
-// client is a socket; an attachment is a session that a socket holds. They part
-// when the socket is gone (the session is parked), when another socket takes
-// the session (released), or when the directory names another owner (lost).
+// # A resume
 //
-// # Ownership of a session
+// A client that comes back names its session. The ownership machine (package
+// ownership) reads the directory entry, has the holder hand the session over, and
+// swaps the entry; then the session machine goes on where delivery had got to.
+// The former node takes part by package takeover.
 //
-// The directory entry of a session holds a random fence, new for each
-// attachment, and every write compares the entry's revision. A write that
-// fails is followed by a read: with our fence in it, an acknowledgement was
-// lost and the write is repeated; with another, the session is somebody
-// else's, and its socket is closed with 4501; with no entry at all, it is
-// nobody's, and the client is to come back (1012). Until the answer nothing of
-// the mailbox is written. The same read is made for every session after a new
-// connection to NATS, and after the process did not run for a while (SIGSTOP, a
-// suspended machine): a session can have moved in one second. In the latter case
-// nothing at all leaves before the answer, since what was queued may be another
-// node's to send by then.
+// # Rooms
 //
-// A node that wants a session which is live elsewhere sends a request to
-// umf.v1.node.<that node>, which says
+//	config     settings: read, check, describe
+//	protocol   what a node says to clients and reads from them
+//	access     who may connect, and who a client is
+//	stats      instruments, tallies, labels
+//	wire       sockets, frames, event loops
+//	session    what is delivered next: pure
+//	ownership  who has a session: pure
+//	takeover   how a node asks another for a session
+//	egress     from a loop to NATS, without waiting
+//	shard      what one loop owns: clients and held sessions
+//	api        the router API and HTTP
 //
-//	{"do":"release","sid":"…","fence":"…"}    the fence that it has read in the entry
-//	{"found":true,"floor":…,"seen":…}         how far delivery got
-//
-// and then compares and swaps the entry. No answer in a second, or "found":false,
-// means that the entry's own positions have to do. Each loop subscribes to the
-// node's subject with the channel that live copies come on as well, so that what
-// was stored after the session has gone elsewhere is behind the request. Not so
-// in a cluster whose servers stand still for a while: request and copies come
-// over different routes. But whoever takes a session attaches, so that his marker
-// comes before all that is stored from then on. A marker that is not this loop's
-// stops the writing until the directory has told whose the session is. A claim
-// that no loop holds yet can be asked for like a session (claims), and an answer
-// is kept for some seconds, since it may be lost (givenAway).
-//
-// A node that is asked to release a session stops writing at once. To an old
-// client that has not confirmed everything it sends a last barrier, and answers
-// when the pong is back, or after 150 ms: without it, what such a client has
-// read a moment ago would come again on its new socket. A close frame follows a
-// barrier for the same reason.
+// This package joins them: the node's life, its connection to NATS, readiness,
+// drain, memory, and the fan-out of what comes from NATS to the shards. A shard
+// belongs to its loop, and nothing of it is locked; this package has only a door
+// to each (shard.Door), which runs a function on the loop.
 //
 // # Traces
 //
@@ -86,33 +70,10 @@
 // delivered without one.
 //
 // A client's own hdr.traceparent becomes a link of the frame's span, and is
-// never its parent: anybody who can connect could otherwise have everything
-// sampled, or write into a trace of somebody else. That of the upgrade request
-// is ignored, since it is about the connection and not about what is sent over
-// it hours later. No span has a session's id, which is enough to resume some.
-//
-// # Design
-//
-// Loops never call nats.go. It holds its lock while it writes to its socket, so
-// that a server that stopped reading would stop the loop and all its clients.
-// The outbox costs one copy and one wake-up for each iteration of a loop.
-// Rejected: publishing from the loop with a short write deadline, which turns a
-// slow server into lost connections.
-//
-// For the same reason the binary writes its log on a goroutine, from a bounded
-// queue. A pipe that nobody reads any more holds 64 KiB: some 300 refused tokens,
-// after which every loop waited to tell of the next one.
-//
-// The welcome of a fresh session is sent when its first marker has come back
-// and its directory entry is acknowledged. Earlier, a message that somebody
-// sends to the new id could lie before the session's first floor, or find no
-// such session.
-//
-// A reply subject ends in the mid of the message it belongs to. "No responders"
-// arrives on that subject and carries nothing else of the message, so this is
-// what makes an exact rmid possible without any table. Rejected: a queue of
-// mids per session and service; when a service ends between two messages, the
-// first one, which it took, would be reported as failed.
+// never its parent: every client could otherwise have everything sampled, or write
+// into another's trace. That of the upgrade request is ignored, since it is about
+// the connection and not about what is sent over it hours later. No span has a
+// session's id, which is enough to resume some.
 //
 // # Leaving, ages, memory
 //
@@ -133,11 +94,9 @@
 // collector lets garbage grow up to the limit. Rejected: the container's own
 // figure, which counts the page cache of the embedded NATS' files.
 //
-// # Early messages
+// # Design
 //
-// While a session opens or moves, its connection is not read. What the client
-// sends meanwhile so waits in TCP's buffers, in order and however much it is,
-// and the answer of a service reaches the session that is then in place. A
-// goodbye comes behind it. Rejected: a small queue of the client, which had to
-// close those that sent more, and was dropped with a client that left at once.
+// The binary writes its log on a goroutine, from a bounded queue, because loops
+// log. A pipe that is not read holds 64 KiB: some 300 refused tokens, after which
+// every loop waited to tell of the next one.
 package edge

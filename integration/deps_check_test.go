@@ -42,25 +42,13 @@ func (a arrow) fits(from, to string) bool {
 	return fits(a.from, from) && fits(a.to, to) && !fitsAny(a.except, to) && from != to
 }
 
-// meanwhile is what a package may import, whole, until those are there that are
-// to have it.
-func (l layer) meanwhile(exists map[string]bool) (allow []string) {
-	for heir, paths := range l.until {
-		if !exists[heir] {
-			allow = append(allow, paths...)
-		}
-	}
-	return allow
-}
-
-// wrongImports checks one package. exists says which packages there are.
-func wrongImports(p listed, layers []layer, never []arrow, exists map[string]bool) (wrong []string) {
+// wrongImports checks one package.
+func wrongImports(p listed, layers []layer, never []arrow) (wrong []string) {
 	at := slices.IndexFunc(layers, func(l layer) bool { return fits(l.path, p.ImportPath) })
 	if at < 0 {
 		return []string{p.ImportPath + " is in no layer: add it to the allow-list, with what it is for"}
 	}
 	l := layers[at]
-	allow := slices.Concat(l.allow, l.meanwhile(exists))
 	check := func(imports, allow, forbid []string) {
 		for _, path := range imports {
 			switch {
@@ -72,8 +60,8 @@ func wrongImports(p listed, layers []layer, never []arrow, exists map[string]boo
 			}
 		}
 	}
-	check(p.Imports, allow, l.forbid)
-	tests := slices.Concat(allow, l.tests, everyTest)
+	check(p.Imports, l.allow, l.forbid)
+	tests := slices.Concat(l.allow, l.tests, everyTest)
 	check(p.TestImports, tests, nil) // a test of a pure package may read files
 	check(p.XTestImports, tests, nil)
 	for _, path := range p.Imports {
@@ -111,15 +99,6 @@ func example(pattern string) string {
 	return pattern
 }
 
-// whole has every package that a layer is written for.
-func whole() map[string]bool {
-	exists := make(map[string]bool)
-	for _, l := range layers {
-		exists[l.path] = true
-	}
-	return exists
-}
-
 // TestForbiddenArrows draws each forbidden arrow in turn, between every two
 // packages that it is about, and the check must say no twice: because of the
 // arrow, and because the allow-list has no room for it either.
@@ -140,10 +119,10 @@ func TestForbiddenArrows(t *testing.T) {
 				}
 				drawn++
 				p := listed{ImportPath: from, Imports: []string{"strings", to}}
-				if wrong := wrongImports(p, lax, []arrow{a}, whole()); len(wrong) == 0 || !strings.HasSuffix(wrong[len(wrong)-1], a.why) {
+				if wrong := wrongImports(p, lax, []arrow{a}); len(wrong) == 0 || !strings.HasSuffix(wrong[len(wrong)-1], a.why) {
 					t.Errorf("%s → %s is not noticed: %q", from, to, wrong)
 				}
-				if wrong := wrongImports(p, layers, nil, whole()); len(wrong) == 0 {
+				if wrong := wrongImports(p, layers, nil); len(wrong) == 0 {
 					t.Errorf("%s → %s is in the allow-list", from, to)
 				}
 			}
@@ -167,7 +146,7 @@ func TestAllowList(t *testing.T) {
 		for _, path := range l.tests {
 			p.TestImports = append(p.TestImports, example(path))
 		}
-		if wrong := wrongImports(p, layers, never, whole()); len(wrong) > 0 {
+		if wrong := wrongImports(p, layers, never); len(wrong) > 0 {
 			t.Errorf("what the allow-list allows is wrong: %q", wrong)
 		}
 		for _, path := range append(everyPackage(), l.forbid...) {
@@ -175,22 +154,12 @@ func TestAllowList(t *testing.T) {
 				continue
 			}
 			extra := listed{ImportPath: p.ImportPath, Imports: []string{path}}
-			if len(wrongImports(extra, layers, nil, whole())) == 0 {
+			if len(wrongImports(extra, layers, nil)) == 0 {
 				t.Errorf("%s may import %s, which its layer does not name", p.ImportPath, path)
 			}
 		}
 	}
-	if wrong := wrongImports(listed{ImportPath: "hydrant/nowhere"}, layers, never, whole()); len(wrong) != 1 {
+	if wrong := wrongImports(listed{ImportPath: "hydrant/nowhere"}, layers, never); len(wrong) != 1 {
 		t.Errorf("a package of no layer: %q", wrong)
-	}
-	for _, l := range layers { // what a package gives up it has until then only
-		for heir, paths := range l.until {
-			before := whole()
-			delete(before, heir)
-			p := listed{ImportPath: l.path, Imports: []string{example(paths[0])}}
-			if wrong := wrongImports(p, layers, nil, before); len(wrong) > 0 {
-				t.Errorf("without %s: %q", heir, wrong)
-			}
-		}
 	}
 }

@@ -7,7 +7,6 @@ type layer struct {
 	allow  []string            // in all its files
 	tests  []string            // in its tests as well
 	names  map[string][]string // of an allowed package only these names
-	until  map[string][]string // allowed as long as the package that is to have it is not there
 	forbid []string            // of the standard library
 	why    string
 }
@@ -119,7 +118,6 @@ var layers = []layer{
 		path:  busKit,
 		allow: []string{umfFormat, busScheme, busJet, busTrace, natsClient, otelLib, envconfigLib},
 		tests: besideBus,
-		until: map[string][]string{busStore: {"github.com/nats-io/nkeys", prometheusLib}},
 		why:   "the kit for services knows NATS and messages, and never the nodes' store, websockets or the edge",
 	},
 	{
@@ -156,7 +154,6 @@ var layers = []layer{
 		allow: []string{busKit, busScheme, envconfigLib},
 		tests: []string{natsClient},
 		names: map[string][]string{busKit: {"Config"}},
-		until: map[string][]string{busScheme: {busKit}},
 		why:   "settings are read, checked and described, and nothing is started with them",
 	},
 	{
@@ -182,7 +179,7 @@ var layers = []layer{
 		path: edgeShard,
 		allow: []string{edgeSession, edgeOwnership, edgeTakeover, edgeProtocol, edgeStats, edgeAccess, edgeConfig, edgeEgress, edgeWire, busScheme, busStore, busTrace, umfFormat,
 			natsClient, otelLib, rateLib},
-		tests: besideEdge,
+		tests: append([]string{prometheusLib}, besideEdge...),
 		why:   "a shard owns its clients and sessions; its node hands over all else, and the store only as types and what egress carries out",
 	},
 	{
@@ -196,7 +193,6 @@ var layers = []layer{
 		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeAccess, edgeOwnership, edgeTakeover, edgeEgress, edgeShard, edgeAPI,
 			edgeSession, edgeWire, natsClient, prometheusLib, otelLib, rateLib},
 		tests: []string{busEmbedded, natsServer, "hydrant/integration/harness/...", "github.com/prometheus/client_model/go", jwtLib, envconfigLib},
-		until: map[string][]string{edgeConfig: {envconfigLib}, edgeAccess: {jwtLib, jwtKeysLib}},
 		why:   "a node joins its parts; gobwas is wire's, the tokens are access's, the embedded server is the binary's",
 	},
 	{

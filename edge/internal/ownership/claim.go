@@ -35,10 +35,7 @@ func (m *Machine) Claim(node scheme.NodeID, holder, attempt uint64, acked bool, 
 func (m *Machine) consider(e *scheme.Entry, rev uint64, now time.Duration, fx Effects) {
 	c := m.claim
 	if e.Holder == c.holder {
-		// A write whose outcome was unknown, or was taken for refused, has been
-		// taken. That is from before: a proof has to follow.
-		m.writer.rev = rev
-		m.join(now, fx)
+		m.own(rev, now, fx)
 		return
 	}
 	if c.closed && c.told != e.Holder {
@@ -88,9 +85,14 @@ const (
 	Silence
 )
 
+// String returns the name used in logs and transcripts.
+func (r Reply) String() string {
+	return [...]string{"given", "stranger", "declined", "nobody", "silence"}[r]
+}
+
 // HandedOver is the answer to Ask.
 func (m *Machine) HandedOver(number uint32, r Reply, a Answer, now time.Duration, fx Effects) {
-	if number != m.awaited || number == 0 {
+	if !m.expects(number) {
 		return
 	}
 	c := m.claim
@@ -131,28 +133,34 @@ func (m *Machine) swap(doubt bool, now time.Duration, fx Effects) {
 	m.write(now, fx)
 }
 
-// claimed follows the acknowledgement of the swap.
-func (m *Machine) claimed(now time.Duration, fx Effects) {
+// own goes on from an entry that names this claim: a write whose outcome was not
+// known, or that was taken for refused, has been taken.
+func (m *Machine) own(rev uint64, now time.Duration, fx Effects) {
+	m.writer.rev = rev
 	if m.claim.closed {
-		if m.entry.State == scheme.StateParked {
-			m.end(Parked, fx)
-			return
-		}
 		m.park(now, fx)
 		return
 	}
-	m.join(now, fx)
+	m.setPhase(Claiming) // that is from before, and proves nothing
+	m.write(now, fx)
 }
 
-// join lets the socket have the session that is now this holder's.
-func (m *Machine) join(now time.Duration, fx Effects) {
-	if m.claim.closed || !fx.Claimed(&m.entry) {
+// claimed follows the acknowledgement of the swap.
+func (m *Machine) claimed(now time.Duration, fx Effects) {
+	switch c := m.claim; {
+	case m.entry.State == scheme.StateParked: // it was closed before
+		m.end(Parked, fx)
+	case c.closed:
 		m.park(now, fx)
-		return
+	case m.writer.proven == 0: // another may have it already
+		m.write(now, fx)
+	case !fx.Claimed(&m.entry):
+		m.park(now, fx)
+	default:
+		m.setPhase(Joining)
+		m.claim = nil
+		fx.Attach(m.entry.Floor, m.entry.Seen, m.entry.Doubt)
 	}
-	m.setPhase(Joining)
-	m.claim = nil
-	fx.Attach(m.entry.Floor, m.entry.Seen, m.entry.Doubt)
 }
 
 // refuse ends a claim without the session.
@@ -175,19 +183,23 @@ func (m *Machine) Marker(now time.Duration, fx Effects) (begin bool) {
 }
 
 // welcome tells the client that it has its session, once nothing can be written
-// to an older socket any more, and the session is known to be this holder's.
+// to an older socket any more, and the session is known to be this holder's. In
+// doubt that has to be proved after the pause: its timer may be late, and a claim
+// that met nobody here meanwhile has not waited for it.
 func (m *Machine) welcome(now time.Duration, fx Effects) bool {
 	if m.marker == 0 {
 		return false
 	}
-	if left := m.marker + settling - now; m.entry.Doubt && left > 0 {
-		m.wait(left, thenWelcome, fx)
-		return false
+	since := time.Duration(1) // 0: nothing is proven
+	if m.entry.Doubt {
+		since = m.marker + settling
 	}
-	if m.writer.proven == 0 || now-m.writer.proven > deadline {
-		if m.writer.sent == 0 {
-			m.write(now, fx)
-		}
+	switch proven := m.writer.proven; {
+	case since > now:
+		m.wait(since-now, thenWelcome, fx)
+		return false
+	case proven < since || now-proven > deadline:
+		m.write(now, fx)
 		return false
 	}
 	m.serve(now, fx)

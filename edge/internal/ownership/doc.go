@@ -7,13 +7,24 @@
 // has a random id, which stands in the session's directory entry. A [Machine] is
 // the life of one holder.
 //
-//	Idle ──▶ Opening ──▶ Entering ─────────────┐
-//	  │                                        ▼
-//	  └──▶ Reading ◀─▶ Claiming ──▶ Joining ──▶ Served ◀─▶ Doubted
-//	          │  └────────────────────▲ │        │ │         │
-//	          └──▶ Asking ──▶ Claiming  │        │ └▶ Leaving │
-//	                                    ▼        ▼           ▼
-//	                                      Parking        (any) ──▶ Gone
+// # Phases
+//
+// A fresh session goes from opening by entering to served; a claim from reading,
+// by asking where the session is live, to claiming, joining and served. From there
+// it goes to doubted and back, and in the end by leaving to another holder, or by
+// parking into the directory. These are all changes of phase:
+//
+//	idle      opening reading
+//	opening   entering gone
+//	entering  served parking gone
+//	reading   asking claiming parking gone
+//	asking    claiming gone
+//	claiming  reading joining parking gone
+//	joining   served parking gone
+//	served    doubted leaving parking gone
+//	doubted   served parking gone
+//	leaving   gone
+//	parking   gone
 //
 // # Rules
 //
@@ -30,7 +41,7 @@
 //     goes on from there. Of two claims without a number one is told to come back.
 //  3. An entry that names the claim's own holder is its success, whatever the
 //     write was answered: a write that was thought lost may be taken late, and
-//     refuses its own repetition.
+//     refuses its own repetition. It is from before, so that a proof has to follow.
 //  4. After every refusal the holder is asked again, unless it has answered for
 //     that holder id. Silence, and the word that nobody listens, are no answers.
 //  5. A proof is a write. Whoever is not sure that a session is still its own
@@ -41,17 +52,42 @@
 //     and when another holder's marker is seen. What was sent before does not count.
 //  7. A claim that takes a live session after silence is in doubt: the holder may
 //     still write. The entry says so until the client is welcomed, and a claim that
-//     reads that is in doubt too.
+//     reads that is in doubt too. Its markers have no time to live.
 //  8. In doubt the welcome waits until the claim's own marker is back, which ends
-//     the old holder's writing, and what it wrote before has arrived.
+//     the old holder's writing, until what it wrote before has arrived, and for a
+//     proof that was sent after that.
 //  9. A write counts for less time than others wait for a hand-over. What is
-//     acknowledged later has to be proved again.
+//     acknowledged later has to be proved again, and before that the claim does
+//     nothing: it neither attaches nor ends a holder on its own loop.
 //  10. A hand-over stops the writing first, and then answers. A claim that is
-//     asked before its write is acknowledged gives up.
-//  11. That an entry is absent, or names another, ends a session only if a quorum
-//     says so.
-//  12. Floors never go back: a claim takes the later of what the holder answered
-//     and what the entry says.
+//     asked before its write is acknowledged gives up. Whoever was promised an
+//     answer gets one, however the session ends.
+//  11. That an entry is absent, or names another, ends a session or a claim only
+//     if a quorum says so. An entry that is there may be read from any replica: the
+//     comparison is its proof. After a refusal only a quorum will do, since the
+//     replica may show the same revision for a while.
+//  12. Floors never go back: a claim takes the later of what holders answered and
+//     what the entry says, whoever has it by then.
+//  13. A claim whose socket is gone takes nothing over. It goes on only for what a
+//     holder has answered, or its own write has taken, and parks that.
+//
+// # What the owner sees to
+//
+// The machine's safety rests on this:
+//
+//   - After a stall the owner says so first, before any event that waited.
+//     After a new connection to NATS likewise, before anything that comes over it.
+//   - An answer in a store read, or a copy, is looked through for others' markers
+//     before anything of it is written, and one message of a mailbox is not
+//     written before its own marker is back. The marker is its newest one; markers
+//     of the holder before ([Machine.Former]) are no rivals.
+//   - A copy is written within the pause of rule 8 after it was stored, or not at
+//     all; and a read of the store within that after its answer was up to date,
+//     wherein the lag of a replica counts.
+//   - "Nobody listens" is told only of a node that gets no copies any more.
+//   - Silence is not told before [Patience] is over, also where the question
+//     could not be sent.
+//   - What was answered to a question is remembered and answered again.
 //
 // # Design
 //
@@ -62,4 +98,14 @@
 // that a resume would want to wait for. Rejected: proving by a read of the
 // directory's leader; see rule 5. Rejected: comparing a count of stalls with that
 // of the question, which let an answer from before a reconnect end a newer doubt.
+// Rejected: to attach with a late acknowledgement and to prove before the welcome.
+// The holder that had the session by then may be on the same loop, and was ended.
+// Rejected: to welcome in doubt when the pause is over, with the acknowledgement
+// from before it. A timer may be late, and another claim, which was told that nobody
+// listens here, had been welcomed.
+//
+// model_test.go runs several machines, in several nodes, through random schedules
+// of all this; testdata holds the schedules above as scripts, to be read next to
+// this text; and mutate_test.go takes each guard and transition out, and shows that
+// one of the two notices.
 package ownership

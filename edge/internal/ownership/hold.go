@@ -7,7 +7,9 @@ import (
 )
 
 // Rival reports a marker in the mailbox that is neither this holder's own nor of
-// the one before it: somebody else has attached.
+// the one before it: another has attached. Before the welcome, and in doubt, the
+// deadline of a write would do as well, unless that claim was told in error that
+// nobody listens here.
 func (m *Machine) Rival(now time.Duration, fx Effects) {
 	switch m.phase {
 	case Joining:
@@ -21,7 +23,7 @@ func (m *Machine) Rival(now time.Duration, fx Effects) {
 // may have taken the session over.
 func (m *Machine) Stalled(now time.Duration, fx Effects) {
 	switch m.phase {
-	case Reading, Asking, Claiming, Joining:
+	case Claiming, Joining:
 		m.since, m.writer.proven = m.last, 0
 	case Served, Doubted:
 		m.prove(true, now, fx)
@@ -31,21 +33,19 @@ func (m *Machine) Stalled(now time.Duration, fx Effects) {
 }
 
 // Reconnected reports a new connection to NATS: copies were missed, and whoever
-// asked for the session meanwhile was not heard. What waited for its repetition
-// is repeated at once.
+// asked for the session meanwhile was not heard. What waits for the timer is done
+// at once.
 func (m *Machine) Reconnected(now time.Duration, fx Effects) {
 	switch m.phase {
 	case Opening, Entering: // nobody else knows the session
 		fx.Reattach(true)
-	case Reading, Asking, Claiming:
+	case Claiming:
 		m.since, m.writer.proven = m.last, 0
 	case Joining:
 		m.since, m.writer.proven, m.marker = m.last, 0, 0
 		fx.Reattach(m.entry.Doubt)
 	case Served, Doubted:
 		m.prove(false, now, fx)
-	case Leaving:
-		m.handOver(fx)
 	}
 	if m.pause.number != 0 {
 		m.TimedOut(m.pause.number, now, fx)
@@ -57,7 +57,7 @@ func (m *Machine) Reconnected(now time.Duration, fx Effects) {
 // wins after the read.
 func (m *Machine) prove(hold bool, now time.Duration, fx Effects) {
 	m.doubt(hold, fx)
-	if m.writer.sent == 0 && m.awaited == 0 && m.pause.number == 0 {
+	if m.awaited == 0 && m.pause.number == 0 { // else a write follows anyway
 		m.write(now, fx)
 	}
 }

@@ -33,7 +33,8 @@ const (
 // Machine is the life of one session under one holder id: from a claim, or from
 // the opening of a fresh session, to the hand-over, the parking or the loss. It
 // decides, and asks its owner for what is to be done ([Effects]). It must be used
-// on one goroutine. The zero value is Idle.
+// on one goroutine. now is the time since some moment before the first event, and
+// so never 0. The zero value is Idle.
 type Machine struct {
 	phase Phase
 	entry scheme.Entry // as the directory has it from this holder, or is to have it
@@ -98,6 +99,11 @@ const (
 	Unreadable
 )
 
+// String returns the name used in logs and transcripts.
+func (r Refusal) String() string {
+	return [...]string{"allowed", "missing", "wrong token", "wrong identity", "overtaken", "contested", "unreadable"}[r]
+}
+
 // End says how a session left this holder.
 type End uint8
 
@@ -121,9 +127,14 @@ const (
 	Unknown
 )
 
+// String returns the name used in logs and transcripts.
+func (e End) String() string {
+	return [...]string{"parked", "unparked", "handed over", "taken over", "disputed", "expired", "discarded", "unknown"}[e]
+}
+
 // Effects is what a machine asks of its owner. The calls come from within the
 // machine's events; they must neither block nor call the machine back, unless
-// said otherwise. Requests carry a number, with which their answer comes back.
+// said otherwise. Requests carry a number from 1, with which their answer comes back.
 type Effects interface {
 	// Read asks the directory for the session's entry: Found, Absent, Garbled or
 	// Unread follows. With sure, an answer of absence or of another holder is of
@@ -152,7 +163,8 @@ type Effects interface {
 	// Position returns how far delivery has got.
 	Position() Answer
 	// Freeze keeps the session's messages from the socket; with hold, everything,
-	// also what was queued for it before.
+	// also what was queued for it before. Until Thaw it may come again, and what
+	// was held stays so.
 	Freeze(hold bool)
 	// Unsettled reports that the session stays frozen for longer: the client is
 	// at least to be told other things.
@@ -210,7 +222,7 @@ func (m *Machine) Attempt() uint64 {
 	return m.entry.Attempt
 }
 
-// number names the next request.
+// number names the next request; 0 names none.
 func (m *Machine) number() uint32 {
 	m.last++
 	return m.last
@@ -242,7 +254,7 @@ func (m *Machine) end(how End, fx Effects) {
 
 // TimedOut reports that the timer of this number has fired.
 func (m *Machine) TimedOut(number uint32, now time.Duration, fx Effects) {
-	if number != m.pause.number || number == 0 {
+	if number != m.pause.number {
 		return
 	}
 	then := m.pause.then

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	modelSteps = flag.Int("steps", 2_000_000, "steps of the model test")
+	modelSteps = flag.Int("steps", 3_000_000, "steps of the model test")
 	modelSeed  = flag.Uint64("seed", 0, "seed of the one schedule to run; 0: from 1, until the steps are done")
 )
 
@@ -23,8 +23,11 @@ func (c *counts) moved(from, to Phase) {
 	}
 }
 
-// TestModel runs random schedules. One that fails is repeated with its seed, and
-// told in full.
+// TestModel runs random schedules: several machines on two or three nodes, in
+// virtual time, with a directory, a mailbox and one client (sim*_test.go). One that
+// fails is repeated with its seed, and told in full. For a long run:
+//
+//	go test -run TestModel -v -steps 100000000 -timeout 1h ./edge/internal/ownership
 func TestModel(t *testing.T) {
 	var c counts
 	began := time.Now()

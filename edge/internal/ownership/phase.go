@@ -48,7 +48,7 @@ var transitions = [numPhases][]Phase{
 	Idle:     {Opening, Reading},
 	Opening:  {Entering, Gone},
 	Entering: {Served, Parking, Gone},
-	Reading:  {Asking, Claiming, Joining, Parking, Gone},
+	Reading:  {Asking, Claiming, Parking, Gone},
 	Asking:   {Claiming, Gone},
 	Claiming: {Reading, Joining, Parking, Gone},
 	Joining:  {Served, Parking, Gone},

@@ -14,7 +14,7 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 		if r == Given {
 			h.given(number, a)
 		}
-		h.event("answered: "+replyNames[r], func() { h.m.HandedOver(number, r, a, h.node.time(), h) })
+		h.event("answered: "+r.String(), func() { h.m.HandedOver(number, r, a, h.node.time(), h) })
 	}
 	h.node.after(Patience.Milliseconds(), func() { reply(Silence, Answer{}) })
 	if target == h.node {
@@ -56,8 +56,6 @@ func (h *holder) given(number uint32, a Answer) {
 		h.answered = a.Floor
 	}
 }
-
-var replyNames = [...]string{"given", "stranger", "declined", "nobody", "silence"}
 
 // asked answers another holder's question.
 func (n *node) asked(id, attempt uint64, reply func(Reply, Answer)) {

@@ -114,7 +114,7 @@ func (c *checker) refused(h *holder, r Refusal) {
 			c.w.fail("holder %d of a numbered socket is told that it is contested", h.id)
 		}
 	default:
-		c.w.fail("holder %d is refused: %d", h.id, r)
+		c.w.fail("holder %d is refused: %v", h.id, r)
 	}
 }
 
@@ -142,10 +142,14 @@ func (c *checker) ended(h *holder, end End) {
 func (c *checker) end() {
 	cl := &c.w.client
 	s := cl.newest()
-	if !cl.known {
-		if s.here && (s.holder == nil || !s.up) {
-			c.w.fail("a fresh session was never welcomed")
+	for _, n := range c.w.nodes {
+		for _, h := range n.holders {
+			if !s.here || h.sock != s {
+				c.w.fail("holder %d stays %v", h.id, h.m.phase)
+			}
 		}
+	}
+	if !cl.known && !s.here {
 		return
 	}
 	if !s.here || !s.up || s.holder.m.phase != Served || s.holder.frozen {
@@ -157,23 +161,25 @@ func (c *checker) end() {
 	if m := c.missing(); m != math.MaxUint64 {
 		c.w.fail("message %d never came", m)
 	}
-	for _, n := range c.w.nodes {
-		for _, h := range n.holders {
-			if h.m.phase != Served || h.sock != s {
-				c.w.fail("holder %d stays %v", h.id, h.m.phase)
-			}
-		}
-	}
 }
 
 // describe writes an entry short.
 func describe(e *scheme.Entry) string {
 	text := fmt.Sprintf("%v holder %d on %s floor %d", e.State, e.Holder, e.Node, e.Floor)
+	if e.Seen != e.Floor {
+		text += fmt.Sprintf(" seen %d", e.Seen)
+	}
 	if e.Attempt != 0 {
 		text += fmt.Sprintf(" attempt %d", e.Attempt)
 	}
 	if e.Doubt {
 		text += " doubt"
+	}
+	if e.Start != 0 {
+		text += fmt.Sprintf(" start %d", e.Start)
+	}
+	if e.Acked {
+		text += " acked"
 	}
 	return text
 }

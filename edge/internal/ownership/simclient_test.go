@@ -56,6 +56,9 @@ func (c *client) act() {
 	w.later(w.between(1, 2*w.pace), c.act)
 	switch {
 	case !c.known:
+		if w.percent(20) {
+			c.drop() // and nobody will come back
+		}
 	case w.percent(60):
 		c.drop()
 		c.open()

@@ -37,7 +37,7 @@ func (h *holder) sendMark(mark uint64) {
 		return
 	}
 	lasting := h.lasting
-	if w.calm || !w.percent(w.lostCopies) {
+	if w.calm || !w.percent(w.lostMarks) {
 		h.node.leave(func() {
 			if !w.calm && w.client.known && w.percent(40) {
 				w.box.store(&item{message: true})

@@ -17,9 +17,10 @@ func (w *world) fault() {
 
 // disturb lets faults, and the client, prefer the moment after something happened.
 func (w *world) disturb(n *node) {
-	if w.calm || !w.percent(w.spite) {
+	if w.calm || w.now < w.spared || !w.percent(w.spite) {
 		return
 	}
+	w.spared = w.now + w.between(30, 1500)
 	if w.client.known && w.percent(50) {
 		w.later(w.between(0, 20), func() {
 			if !w.calm {
@@ -38,12 +39,12 @@ func (w *world) harm(n *node) {
 	if w.calm || n.dead {
 		return
 	}
-	switch w.rng.IntN(9) {
-	case 0, 1, 2, 3:
-		n.freeze(w.between(300, 3500), w.percent(30))
-	case 4, 5, 6, 7:
-		n.lose(w.between(20, 3500))
-	default:
+	switch k := w.rng.IntN(w.freezes + w.cuts + w.kills + 1); {
+	case k < w.freezes:
+		n.freeze(w.between(min(300, w.longest), w.longest), w.percent(w.stopped))
+	case k < w.freezes+w.cuts:
+		n.lose(w.between(20, w.longest))
+	case k < w.freezes+w.cuts+w.kills:
 		n.kill()
 	}
 }

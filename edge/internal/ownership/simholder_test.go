@@ -67,7 +67,7 @@ func (h *holder) event(what string, do func()) {
 	h.w.log("%s holder %d socket %d (%v): %s", h.node.id, h.id, h.sock.n, before, what)
 	do()
 	h.w.counts.moved(before, h.m.phase)
-	if before != h.m.phase && !h.over {
+	if (before != Served || h.m.phase != Served) && !h.over {
 		h.w.disturb(h.node)
 	}
 	h.pump()
@@ -157,6 +157,9 @@ func (h *holder) Position() Answer { return Answer{h.floor, h.floor} }
 
 func (h *holder) Welcome() {
 	h.only("welcome")
+	if h.attaching && !h.sock.fresh {
+		h.w.fail("holder %d welcomes its client too early", h.id)
+	}
 	h.begun = true
 	h.push(frame{welcome: true})
 	h.w.check.welcome(h)

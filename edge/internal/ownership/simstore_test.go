@@ -101,11 +101,13 @@ func (b *mailbox) publish() {
 }
 
 // after returns what is stored behind a position, and up to where that is known,
-// as a replica shows it.
+// as a replica shows it that lags a little. One that lags for longer than a claim
+// in doubt waits is beyond what the machine's rules can answer for.
 func (b *mailbox) after(seq uint64) (items []*item, end uint64) {
 	n := len(b.log)
 	if !b.w.calm && b.w.percent(b.w.stale) {
-		n = max(0, n-b.w.rng.IntN(4))
+		for lag := b.w.between(1, 40); n > 0 && b.log[n-1].at > b.w.now-lag; n-- {
+		}
 	}
 	if n > 0 {
 		end = b.log[n-1].seq

@@ -23,7 +23,8 @@ type world struct {
 	box    mailbox
 	client client
 	check  checker
-	calm   bool // no faults any more
+	calm   bool  // no faults any more
+	spared int64 // until then nothing is disturbed
 	counts *counts
 	trace  *strings.Builder // nil: no trace
 }
@@ -41,7 +42,11 @@ type setup struct {
 	slow     int   // what is on its way for long
 	spite    int   // moments in between that are disturbed
 
-	lostAsks, lostWrites, lostReads, lostCopies int
+	lostAsks, lostWrites, lostReads, lostCopies, lostMarks int
+	freezes, cuts, kills                                   int   // how often each is among the faults of nodes
+	longest                                                int64 // of these, ms
+	stopped                                                int   // clocks of frozen nodes
+	fate                                                   int   // of what is lost; fateUsual: one or the other
 }
 
 // sim is a queue of events, ordered by time.
@@ -128,9 +133,11 @@ func newWorld(seed uint64, c *counts) *world {
 	w.setup = setup{
 		numbered: w.percent(70), loops: few(1, 2), length: w.between(1000, 9000),
 		pace: int64(few(100, 400, 1500, 4000)), faults: int64(few(0, 150, 500, 2000)),
-		ttl: int64(few(200, 1000, 5000)), halfOpen: few(0, 20, 60, 100), stale: few(0, 0, 20, 60), slow: few(0, 5, 30), spite: few(0, 3, 15),
-		lostAsks: few(0, 10, 60), lostWrites: few(0, 5, 40), lostReads: few(0, 5, 25), lostCopies: few(0, 0, 3, 20),
+		ttl: int64(few(200, 1000, 5000)), halfOpen: few(0, 20, 60, 100), stale: few(0, 0, 20, 60), slow: few(0, 5, 30), spite: few(0, 5, 50),
+		lostAsks: few(0, 10, 60), lostWrites: few(0, 5, 40), lostReads: few(0, 5, 25), lostCopies: few(0, 0, 3, 40), lostMarks: few(0, 0, 10, 60),
+		freezes: few(0, 3, 3), cuts: few(0, 3, 3), kills: few(0, 1), longest: int64(few(150, 1200, 3500)), fate: few(0, 0, 2, 4), stopped: 30,
 	}
+	w.concentrate()
 	w.dir.w, w.box.w, w.client.w, w.check.w = w, w, w, w
 	for range 2 + w.rng.IntN(2) {
 		w.boot()
@@ -140,6 +147,24 @@ func newWorld(seed uint64, c *counts) *world {
 		w.later(w.between(0, w.setup.faults), w.fault)
 	}
 	return w
+}
+
+// concentrate lets half of the schedules try one kind of trouble.
+func (w *world) concentrate() {
+	switch w.rng.IntN(10) {
+	case 0: // doubt
+		w.slow, w.spite, w.halfOpen, w.lostAsks = 30, 50, 100, 40
+	case 1: // late acknowledgements
+		w.lostWrites, w.fate, w.lostAsks, w.halfOpen, w.faults, w.pace = 60, fateAnsweredLate, 60, 100, 0, 1500
+	case 2: // short cuts of the connection, and late acknowledgements
+		w.lostWrites, w.fate, w.spite, w.halfOpen, w.faults, w.longest = 40, fateAnsweredLate, 50, 100, 500, 150
+		w.freezes, w.cuts, w.kills, w.lostAsks, w.pace = 0, 9, 0, 0, 400
+	case 3: // stalls of whole machines
+		w.spite, w.halfOpen, w.faults, w.longest, w.lostAsks, w.pace = 50, 100, 500, 3500, 40, 1500
+		w.freezes, w.cuts, w.kills, w.stopped = 9, 0, 0, 80
+	case 4: // lost markers
+		w.lostMarks, w.lostCopies, w.lostAsks, w.halfOpen, w.faults, w.lostWrites, w.pace = 60, 40, 60, 100, 0, 0, 1500
+	}
 }
 
 // later lets something happen outside of the nodes.
@@ -241,7 +266,9 @@ func (n *node) request(lost int, serve func() func(), fail func()) {
 	patience := w.between(1500, 3000)
 	fate := fateUsual
 	if !w.calm && w.percent(lost) {
-		fate = w.rng.IntN(numFates)
+		if fate = w.fate; fate == fateUsual {
+			fate = w.rng.IntN(numFates)
+		}
 		patience = w.between(20, 3000)
 	}
 	n.after(patience, func() {

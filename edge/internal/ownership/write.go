@@ -32,7 +32,7 @@ func (m *Machine) Changed(now time.Duration, fx Effects) {
 // Stored reports that a write was taken, and its revision.
 func (m *Machine) Stored(number uint32, rev uint64, now time.Duration, fx Effects) {
 	w := &m.writer
-	if number != w.sent || number == 0 {
+	if number != w.sent {
 		return
 	}
 	w.sent, w.rev, m.tries = 0, rev, 0
@@ -64,7 +64,7 @@ func (m *Machine) Stored(number uint32, rev uint64, now time.Duration, fx Effect
 // Refused reports that a write was not taken because the entry has another
 // revision.
 func (m *Machine) Refused(number uint32, now time.Duration, fx Effects) {
-	if number != m.writer.sent || number == 0 {
+	if number != m.writer.sent {
 		return
 	}
 	m.writer.sent = 0
@@ -84,7 +84,7 @@ func (m *Machine) Refused(number uint32, now time.Duration, fx Effects) {
 // Unsettled reports that it is not known whether a write was taken, or that it
 // was not, for a reason that passes.
 func (m *Machine) Unsettled(number uint32, now time.Duration, fx Effects) {
-	if number != m.writer.sent || number == 0 {
+	if number != m.writer.sent {
 		return
 	}
 	m.writer.sent = 0
@@ -100,12 +100,20 @@ func (m *Machine) Unsettled(number uint32, now time.Duration, fx Effects) {
 	m.retry(thenWrite, fx) // if it was taken, the repetition is refused, and a read finds this holder
 }
 
-// Found is the answer to a read: the entry, and its revision.
-func (m *Machine) Found(number uint32, e *scheme.Entry, rev uint64, now time.Duration, fx Effects) {
-	if number != m.awaited || number == 0 {
-		return
+// expects reports whether an answer is to the request that the phase waits for.
+func (m *Machine) expects(number uint32) bool {
+	if number != m.awaited {
+		return false
 	}
 	m.awaited = 0
+	return true
+}
+
+// Found is the answer to a read: the entry, and its revision.
+func (m *Machine) Found(number uint32, e *scheme.Entry, rev uint64, now time.Duration, fx Effects) {
+	if !m.expects(number) {
+		return
+	}
 	switch {
 	case m.phase == Reading:
 		m.consider(e, rev, now, fx)
@@ -119,10 +127,9 @@ func (m *Machine) Found(number uint32, e *scheme.Entry, rev uint64, now time.Dur
 
 // Absent is the answer to a read: there is no entry.
 func (m *Machine) Absent(number uint32, fx Effects) {
-	if number != m.awaited || number == 0 {
+	if !m.expects(number) {
 		return
 	}
-	m.awaited = 0
 	switch {
 	case m.phase != Reading:
 		m.end(Expired, fx)
@@ -136,10 +143,9 @@ func (m *Machine) Absent(number uint32, fx Effects) {
 
 // Garbled is the answer to a read: there is an entry of no known form.
 func (m *Machine) Garbled(number uint32, fx Effects) {
-	if number != m.awaited || number == 0 {
+	if !m.expects(number) {
 		return
 	}
-	m.awaited = 0
 	switch m.phase {
 	case Reading:
 		m.refuse(Unreadable, fx)
@@ -150,10 +156,9 @@ func (m *Machine) Garbled(number uint32, fx Effects) {
 
 // Unread reports that a read got no answer.
 func (m *Machine) Unread(number uint32, fx Effects) {
-	if number != m.awaited || number == 0 {
+	if !m.expects(number) {
 		return
 	}
-	m.awaited = 0
 	if m.phase == Doubted {
 		fx.Unsettled()
 	}

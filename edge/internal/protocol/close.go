@@ -19,7 +19,6 @@ const (
 	CloseUnauthentic              // no valid token, or it has expired
 	CloseSlow                     // the client does not read
 	CloseTakenOver                // another connection has the session
-	CloseKicked                   // an administrator closed it
 
 	numCloses
 )
@@ -37,7 +36,6 @@ var closeCodes = [numCloses]int{
 	CloseUnauthentic: 4401,
 	CloseSlow:        4409,
 	CloseTakenOver:   4501,
-	CloseKicked:      4503,
 }
 
 // Number returns the status code of the close frame.

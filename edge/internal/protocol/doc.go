@@ -108,7 +108,7 @@
 //	overload           too much is under way
 //	timeout            no answer in time: it may have happened
 //	too_large          NATS takes no message of that size
-//	bad_resume         reconnect without an id (closes), or with a seq that is none
+//	bad_resume         reconnect without an id (closes), or with a seq or an attempt that is none
 //	bad_ack            ack of what was not sent, without a seq, or without umf.ack.v1
 //
 // Where an error closes the connection, the close frame follows it with 1008 and
@@ -127,6 +127,8 @@
 //	token    its resume secret. A session of umf.ack.v1, and with EDGE_RESUME=token any, is not given
 //	         without it; where it is not needed but there, it must be right
 //	seq      with umf.ack.v1: the last one that the client has handled
+//	attempt  a number that grows with each connection that the client opens for the session. With it
+//	         the newest connection always wins, however late an older one's request arrives
 //
 // The identity must be the one that the session was made with. The answer is a
 // message of type connection, in whose body
@@ -166,14 +168,14 @@
 //	1002, 1007    RFC 6455 is violated
 //	1008          an error that closes, too many failed resumes
 //	1009          a message over EDGE_MAX_MESSAGE
-//	1013          this node has no room, or the session was not ready in time: come back
+//	1013          this node has no room, the session was not ready in time, or another connection was
+//	              faster with its reconnect: come back
 //	4401          no token, or no longer a valid one
 //	4408          too fast
 //	4409          does not read
 //	4501          another connection has the session
-//	4503          an administrator closed it
 //
-// After 4501 and 4503 a client does not come back by itself.
+// After 4501 a client does not come back by itself.
 //
 // # Other than in Hydra Router
 //

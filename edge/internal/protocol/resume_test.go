@@ -13,10 +13,16 @@ import (
 func TestParseResume(t *testing.T) {
 	for _, test := range []struct {
 		body, id, token string
-		seq             uint64
+		seq, attempt    uint64
 		err             error
 	}{
 		{body: `{"id":"a"}`, id: "a"},
+		{body: `{"id":"a","attempt":3}`, id: "a", attempt: 3},
+		{body: `{"id":"a","attempt":"18446744073709551615"}`, id: "a", attempt: 1<<64 - 1},
+		{body: `{"id":"a","attempt":null}`, id: "a"},
+		{body: `{"id":"a","attempt":-3}`, err: ErrAttempt},
+		{body: `{"id":"a","attempt":1.5}`, err: ErrAttempt},
+		{body: `{"id":"a","attempt":{}}`, err: ErrAttempt},
 		{body: `{"id":"a","token":"t","seq":"7"}`, id: "a", token: "t", seq: 7},
 		{body: `{"id":"a","ID":"b","Token":"t","SEQ":9}`, id: "a"},
 		{body: `{"id":"a","\u0069d":"\u0062","seq":7,"seq":null}`, id: "b"},
@@ -29,7 +35,7 @@ func TestParseResume(t *testing.T) {
 		{body: `{"id":"a","seq":"x"}`, err: ErrSequence},
 	} {
 		r, err := ParseResume([]byte(test.body))
-		if !errors.Is(err, test.err) || err == nil && (r.ID != test.id || r.Token != test.token || r.Seq != test.seq || r.HasSeq != (test.seq > 0)) {
+		if !errors.Is(err, test.err) || err == nil && (r.ID != test.id || r.Token != test.token || r.Seq != test.seq || r.Attempt != test.attempt || r.HasSeq != (test.seq > 0)) {
 			t.Errorf("%s: %+v, %v", test.body, r, err)
 		}
 	}

@@ -17,7 +17,8 @@ const maxFailedResumes = 5
 // Client is one WebSocket connection. All methods must be called on the loop of
 // its socket. Client and session part when the socket is gone (the session is
 // parked), when another socket takes the session, or when the directory names
-// another holder.
+// another holder. It has a method for each kind of message, and so more than a type
+// should have.
 type Client struct {
 	s    *Shard
 	conn Socket

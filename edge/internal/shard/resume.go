@@ -31,6 +31,9 @@ func (c *Client) resume(e *umf.Envelope) {
 	case errors.Is(err, protocol.ErrNoID):
 		c.refuse(e.Raw(umf.Mid), protocol.CodeResume, "reconnect message missing reconnect id")
 		return
+	case errors.Is(err, protocol.ErrAttempt):
+		c.fail(e.Raw(umf.Mid), protocol.CodeResume, "attempt is not a number")
+		return
 	case err != nil:
 		c.fail(e.Raw(umf.Mid), protocol.CodeResume, "seq is not a sequence number")
 		return

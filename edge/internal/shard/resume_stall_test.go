@@ -60,7 +60,7 @@ func TestStallBeforeTheClaimIsThere(t *testing.T) {
 			}
 			s.awake(time.Minute)
 			if stolen {
-				c.closed(protocol.CloseTakenOver)
+				c.closed(protocol.CloseOverload) // nothing says which of the two sockets is newer
 				c.quiet()
 				return
 			}

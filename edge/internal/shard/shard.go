@@ -143,7 +143,8 @@ const (
 // Shard is the part of a node that one event loop owns: the clients of its
 // sockets, the sessions that these hold, and all that is needed to serve them
 // without a lock. All methods must be called on the loop: other goroutines have a
-// [Door].
+// [Door]. It has a method for each thing that happens to a loop, and so more than
+// a type should have.
 type Shard struct {
 	// Immutable after New.
 	node  *Node

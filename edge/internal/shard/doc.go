@@ -1,0 +1,67 @@
+// Package shard is what one event loop of a node owns: the clients of its sockets
+// and the sessions that they hold. All of it is used on that loop, and nothing is
+// locked.
+//
+//	wire.Handler ──▶ Handler ──▶ Client ──────────▶ route ──▶ Outbox ──▶ NATS
+//	 (its loop)                    │ has, wants
+//	                               ▼
+//	NATS ──▶ live copies ──────▶ held ◀──▶ session.Session    what is delivered next
+//	                               ◀──▶ ownership.Machine  whose the session is
+//	                               │
+//	                               ▼
+//	                             Calls: directory, mailbox, other nodes
+//
+// # Which goroutine
+//
+// Methods of [Shard], [Client] and the held session run on the loop. [Handler] is
+// called by the connection layer, on the loop of the connection. Every other
+// goroutine has a [Door], whose Do runs a function on the loop; an answer of NATS
+// or of the pool comes back the same way. A method that runs elsewhere says so.
+//
+// A loop never waits: what it asks of NATS goes into the outbox, what it has to
+// wait for goes to the pool (package egress).
+//
+// # Clients and sessions
+//
+// A client is a socket; a held session is a session that a socket has or claims.
+// They part when the socket is gone (the session is parked), when another socket
+// takes the session (it is handed over), or when the directory names another
+// holder (it is lost).
+//
+// Two pure machines decide about a held session, and it performs what they ask
+// for: package session what is delivered and in which order, package ownership
+// whose the session is. What can make the session machine write while the session
+// is in doubt waits until the doubt has ended (held.whenServed).
+//
+// # Design
+//
+// Each loop subscribes to the node's own subject with the channel that live copies
+// come on as well, so that what was stored after a session has gone elsewhere is
+// behind the request for it. Not so in a cluster whose servers stand still for a
+// while, where request and copies come over different routes: there the marker of
+// the new holder tells, which comes before all that is stored from then on.
+//
+// To an old client that has not confirmed everything a last barrier is sent before
+// a session is handed over or its socket is closed: without it, what such a client
+// has read a moment ago would come again on its new socket.
+//
+// While a session opens or moves, its connection is not read. What the client
+// sends meanwhile so waits in TCP's buffers, in order and however much it is, and
+// the answer of a service reaches the session that is then in place. A goodbye
+// comes behind it. Rejected: a small queue of the client, which had to close those
+// that sent more, and was dropped with a client that left at once.
+//
+// The welcome of a fresh session is sent when its first marker has come back and
+// its directory entry is acknowledged. Earlier, a message to the new id could lie
+// before the session's first position, or find no such session.
+//
+// A reply subject ends in the mid of the message it belongs to. "No responders"
+// arrives on that subject and carries nothing else of the message, so this is what
+// makes an exact rmid possible without any table. Rejected: a queue of mids per
+// session and service; when a service ends between two messages, the first one,
+// which it took, would be reported as failed.
+//
+// Counting a message is an addition to a number of the loop's own (stats.Tally),
+// which a scrape adds up. Rejected: Prometheus' instruments for what happens with
+// each message. All loops would write the same cache lines.
+package shard
