@@ -53,12 +53,12 @@ func TestAnswersNotRead(t *testing.T) {
 // that word of room was kept until there was none.
 func TestAskingBehindLargeMessages(t *testing.T) {
 	l := newLab(t)
-	s := l.one()
+	s := l.one(func(n *Node) { n.Config.WriteBuffer = 16 << 10 })
 	const messages = 12
 	for i := range 6 {
 		c := s.dial()
 		c.hangs()
-		l.storeSized(c.id, 0, messages, 500<<10+i*80<<10)
+		l.storeSized(c.id, 0, messages, (32+5*i)<<10)
 		s.behind(c)
 		for range 4 {
 			s.do(c.Writable)
