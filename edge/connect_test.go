@@ -123,7 +123,14 @@ func TestNATSStopsReading(t *testing.T) {
 		r.moves(`hydrant_messages_received_total{kind="`+test.kind.String()+`"}`, func() { r.send(test.from, test.message) })
 		r.goOn(fmt.Sprint(test.message))
 	}
-	r.moves("hydrant_pool_busy", r.handler.Missed) // a sweep follows, and waits for NATS
+	busy := r.pool.Busy()
+	r.until(func() error { // sweeps follow, and wait for NATS; what waited before may end meanwhile
+		r.handler.Missed()
+		if now := r.pool.Busy(); now <= busy {
+			return fmt.Errorf("%d workers are busy", now)
+		}
+		return nil
+	})
 	r.goOn("a sweep")
 	request := takeover.NewRequest(takeover.Key{SID: scheme.SID(goes.ID), Holder: entry.Holder}, 0)
 	for what, do := range map[string]func(*shard.Shard){
