@@ -44,8 +44,9 @@ func (c *stuckConn) Write(p []byte) (int, error) {
 }
 
 // stopsReading makes NATS read no more of what the node sends, and returns when
-// nats.go has come to that: it holds its lock until the test ends.
-func (r *running) stopsReading(c *harness.Client) {
+// nats.go has come to that: it holds its lock until the test ends. The reader's
+// session is served by then; the way there has lost a connection.
+func (r *running) stopsReading(c, reader *harness.Client) {
 	r.t.Helper()
 	d := &stuckDialer{writing: make(chan struct{}, 1), free: make(chan struct{})}
 	r.nats.conn.Opts.CustomDialer = d
@@ -57,6 +58,8 @@ func (r *running) stopsReading(c *harness.Client) {
 		}
 		return nil
 	})
+	r.store(reader, 1, 2)
+	r.gets(reader, 1, 2)
 	d.stuck.Store(true)
 	r.t.Cleanup(func() { close(d.free) })
 	r.send(c, harness.Object{"to": "svc:[GET]/p", "bdy": 1})
@@ -88,7 +91,7 @@ func TestNATSStopsReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	epoch := r.epoch()
-	r.stopsReading(c)
+	r.stopsReading(c, acked)
 
 	router := func(typ string, body any) harness.Object {
 		return harness.Object{"to": "hydra-router:/", "typ": typ, "bdy": body}
