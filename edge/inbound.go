@@ -82,7 +82,7 @@ func (n *Node) onExpiry(sid scheme.SID) {
 	if !n.pool.Submit(func() {
 		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
 		defer cancel()
-		_, _, err := n.nats.directory.GetLatest(ctx, sid)
+		_, _, err := n.nats.directory.Sure(ctx, sid)
 		switch {
 		case errors.Is(err, store.ErrNoSession):
 			n.metrics.Lifecycle.Inc(stats.Expired)

@@ -109,7 +109,7 @@ func allowedNode(t *testing.T, s *nodeStore) {
 		t.Error(listed, err)
 	}
 	_, err1 := d.Lookup(ctx, sid)
-	_, _, err2 := d.Get(ctx, scheme.NewSID())
+	_, _, err2 := d.Sure(ctx, scheme.NewSID())
 	err3 := d.Delete(ctx, sid, rev)
 	seq, err4 := s.Publish(ctx, sid, jet.Outgoing{Payload: []byte("x"), Mid: "m"})
 	err5 := s.PublishMarker(sid, 1, false)

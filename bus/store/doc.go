@@ -66,11 +66,50 @@
 // session over, one wins. The entry's holder, a random number for each attachment
 // to a socket, says whose it is: by it a writer that was refused knows whether it
 // was its own write, it is in the names of consumers, and a node that asks for the
-// session names it (package edge documents how). Reads may come from a replica
-// that lags: an old entry is harmless, since its revision fails; an absent one
-// is believed only from the leader ([Directory.Get]). If the answer to a write
-// is lost, its repetition meets its own first copy as a conflict; every write
-// carries a name (Umf-Write) by which the writer recognises it.
+// session names it (package edge documents how). If the answer to a write is lost,
+// its repetition meets its own first copy as a conflict; every write of [Directory]
+// that waits carries a name (Umf-Write) by which the writer recognises it.
+//
+// A server refuses a compare-and-swap in two ways (nats-server 2.11 to 2.15). It
+// says 10071, with the revision that it has, when that is another one: [ErrFenced].
+// With one replica it compares and stores in one step, whatever the storage and
+// sync_interval, and says nothing else. With more, the leader compares with what it
+// has applied, proposes the write, and answers when the copies have it. As long as
+// a write is proposed for a key it refuses all others to that key with 10164, right
+// or wrong: [ErrBusy], which decides nothing. A write that comes at the heels of
+// an acknowledgement may meet this too, since the leader acknowledges a little
+// before it forgets the proposal; with sync_interval: always proposals take
+// longest; a leader without a quorum keeps them until it steps down, ten seconds
+// and more. It may say 10071 as well, and compares with a state that has passed: so
+// a refusal does not say who has the session. [Directory.Sure] does.
+//
+// # No absence without a quorum
+//
+// Any replica answers a direct get, and may lag. STREAM.MSG.GET is answered by a
+// server that takes itself for the leader: one that was cut off from the others
+// does so for ten seconds and more, also for a while after it is joined to them
+// again, and says of sessions that were opened meanwhile that there are none. An
+// entry that is there needs no proof: if it is old, a compare-and-swap on its
+// revision fails ([Directory.Get]). But where an answer would end, repeat or skip
+// something (expired, no such session, another has it), it must come from a server
+// that has all that was acknowledged before the question ([Directory.Sure]):
+//
+//   - The node writes a probe, a message with a time to live of a minute under a
+//     key of its own in the bucket (_probe-<id>; keys that begin with "_" are no
+//     sessions). Its acknowledgement, after the question, needs most of the
+//     servers, and gives its sequence. One probe is for all who ask until it is
+//     sent; the next one is sent a fifth of a second later at the earliest.
+//   - Then a direct get asks for the last messages of both keys, the session's and
+//     the probe's (multi_last), which one server answers, from one state. If the
+//     probe in the answer has that sequence, or a later one, the server has
+//     everything that was acknowledged before. Otherwise it is asked again, until
+//     the context ends: [ErrUnconfirmed], and nothing is known.
+//
+// An absence is asked for twice: the server notes where the stream ends before it
+// looks the keys up under its lock, and passes over what is written in between, so
+// that a key which is rewritten in these microseconds looks absent. (To name an end
+// beyond the stream's own, so that nothing is beyond it, is answered with nothing by
+// streams in files.) [Directory.Proofs] counts what it costs.
 //
 // # Expiry
 //
@@ -79,8 +118,8 @@
 // message to umf.v1.expiry.<c>.<sid>, which the stream UMF_EXPIRY keeps, one for
 // each session, for a session's time to live. When it is too old the server puts a
 // delete marker in its place (subject_delete_marker_ttl, ADR-43), which is
-// republished, and one of the nodes gets the copy. It asks the directory's
-// leader: if there is no such session any more, it says so on
+// republished, and one of the nodes gets the copy. It asks the directory for a
+// proof: if there is no such session any more, it says so on
 // umf.v1.evt.session.expired; if there is, since a client has used it, it leaves
 // a new message. Nothing is remembered by a node, so the sessions of one that
 // died end in the same way; but those that were less than a minute old end
@@ -163,6 +202,10 @@
 // Why nats.go's key-value package does not write the directory: it has no
 // asynchronous compare-and-swap, and takes a lagging replica's word for an absent
 // key.
+//
+// Rejected, as a proof of absence: to create the entry, which a session that comes
+// back would then have to win from us; STREAM.INFO, whose answer is as good as
+// STREAM.MSG.GET's; a probe for each question, which costs a write.
 //
 // Why a repartition is refused: the number of streams decides which stream
 // holds a mailbox. Changing the subjects of streams that hold messages would

@@ -97,10 +97,13 @@ type Store struct {
 	directory *Directory
 	status    chan nats.Status // closed by nats.go when close takes it back
 	watching  sync.WaitGroup
+	running   context.Context // ends with Close
+	stop      context.CancelFunc
 
 	probed  atomic.Uint32 // partition that CheckContract tries next
 	readers atomic.Uint64 // consumers that were named so far
-	once    sync.Once     // Close
+	newer   newerForm
+	once    sync.Once // Close
 }
 
 // Open creates the streams and the bucket that are missing, updates those
@@ -116,21 +119,11 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, jet.SendError(err)
 	}
 	s := &Store{nc: nc, js: js, cfg: cfg}
+	s.running, s.stop = context.WithCancel(context.Background())
 	ctx, cancel := jet.WithDefaultTimeout(ctx, max(cfg.Timeout, openTimeout))
 	defer cancel()
-	if err := s.ensure(ctx); err != nil {
-		return nil, err
-	}
-	if s.acks, err = jet.NewAcks(nc, cfg.Window, cfg.AckTimeout); err != nil {
-		return nil, err
-	}
-	if s.replies, err = jet.NewReplies(nc); err != nil {
-		s.acks.Close()
-		return nil, err
-	}
-	if s.directory, err = newDirectory(s); err != nil {
-		s.acks.Close()
-		s.replies.Close()
+	if err := s.prepare(ctx); err != nil {
+		s.stop()
 		return nil, err
 	}
 	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
@@ -140,6 +133,30 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// prepare sees to it that the streams are there, and makes what answers come to.
+func (s *Store) prepare(ctx context.Context) error {
+	if err := s.ensure(ctx); err != nil {
+		return err
+	}
+	return s.subscribe()
+}
+
+// subscribe makes what answers come to.
+func (s *Store) subscribe() (err error) {
+	if s.acks, err = jet.NewAcks(s.nc, s.cfg.Window, s.cfg.AckTimeout); err != nil {
+		return err
+	}
+	if s.replies, err = jet.NewReplies(s.nc); err != nil {
+		s.acks.Close()
+		return err
+	}
+	if s.directory, err = newDirectory(s); err != nil {
+		s.acks.Close()
+		s.replies.Close()
+	}
+	return err
 }
 
 // watch completes what waits for an answer when the connection is lost.
@@ -163,6 +180,8 @@ func (s *Store) Close() {
 		s.acks.Close()
 		s.directory.acks.Close()
 		s.replies.Close()
+		s.stop()
+		s.directory.prober.close()
 	})
 }
 

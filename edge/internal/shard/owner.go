@@ -27,10 +27,14 @@ type found struct {
 
 // Read asks the pool to read the entry. A full pool answers from within, which
 // the owner can take.
-func (x *ownershipEffects) Read(number uint32, _ bool) {
+func (x *ownershipEffects) Read(number uint32, sure bool) {
 	h, s := x.held(), x.s
+	read := s.node.Directory.Get
+	if sure {
+		read = s.node.Directory.Sure
+	}
 	job := func(ctx context.Context) (found, error) {
-		entry, rev, err := s.node.Directory.GetLatest(ctx, h.sid)
+		entry, rev, err := read(ctx, h.sid)
 		return found{entry, rev}, err
 	}
 	submit(s, job, func(f found, err error) {
@@ -40,7 +44,7 @@ func (x *ownershipEffects) Read(number uint32, _ bool) {
 			h.owner.Found(number, &f.entry, f.rev, s.uptime(), fx)
 		case errors.Is(err, store.ErrNoSession):
 			h.owner.Absent(number, fx)
-		case errors.Is(err, store.ErrBadEntry): // of another version, perhaps
+		case errors.Is(err, store.ErrBadEntry), errors.Is(err, store.ErrNewerForm) && h.owner.Phase() == ownership.Reading:
 			h.owner.Garbled(number, fx)
 		default:
 			h.owner.Unread(number, fx)
@@ -66,6 +70,9 @@ func (h *held) wrote(number uint32, rev uint64, err error) {
 	case errors.Is(err, store.ErrFenced):
 		s.node.Metrics.Writes.Inc(stats.WriteFenced)
 		h.owner.Refused(number, now, fx)
+	case errors.Is(err, store.ErrBusy): // nothing is decided yet
+		s.node.Metrics.Writes.Inc(stats.WriteBusy)
+		h.owner.Unsettled(number, now, fx)
 	default:
 		s.node.Metrics.Writes.Inc(stats.WriteError)
 		s.node.Metrics.NATSErrors.Inc(stats.OpSave)

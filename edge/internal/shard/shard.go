@@ -57,7 +57,7 @@ type Calls interface{ Submit(job func()) bool }
 // Directory is what a shard asks of [store.Directory].
 type Directory interface {
 	Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
-	GetLatest(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
+	Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
 	Lookup(ctx context.Context, sid scheme.SID) (bool, error)
 	Known(sid scheme.SID) (exists, cached bool)
 	Forget(sid scheme.SID)
