@@ -22,7 +22,9 @@
 // How does a node know that its subscription is in force everywhere, so that
 // the next message will be copied to it? It publishes a marker
 // ([Store.PublishMarker]), an empty message with the header Umf-Mark, to the
-// mailbox. When the copy comes back, the server that leads the stream knows of the
+// mailbox; Umf-Holder says which holder attached with it, and under which attempt of
+// its client, so that others can tell a rival's marker from their own and their
+// predecessor's. When the copy comes back, the server that leads the stream knows of the
 // subscription, and the copy's Nats-Last-Sequence says where the mailbox stood. (A
 // flush is answered by the server that the node is connected to, which says
 // nothing of the others: after it, 18 of 100 subscriptions in a cluster missed a

@@ -34,6 +34,7 @@ type held struct {
 	reader     *mailboxReader
 	renewed    time.Duration // uptime when its anchor and its entry were renewed
 	dirtySince uint32        // uptime when the positions moved, in milliseconds; 0: they are written
+	rivals     uint64        // sequence of the last marker of a rival that was noted
 	used       bool          // the client has sent, or was sent, a message: others may know the session
 	waiting    *waiting      // nil: nothing waits
 	header     nats.Header   // of messages to services; made with the first one

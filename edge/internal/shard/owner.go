@@ -294,6 +294,18 @@ func (s *Shard) HandOver(r *takeover.Request, answer func(takeover.Answer)) {
 	}
 }
 
+// foreign reports whether a marker of this holder, at this place in the mailbox,
+// is a rival's, and was not noted before: neither this holder's own nor of the one
+// that the session came from. A marker of no known form has no holder and says
+// nothing.
+func (h *held) foreign(holder, seq uint64) bool {
+	if holder == 0 || holder == h.owner.Holder() || holder == h.owner.Former() || seq <= h.rivals {
+		return false
+	}
+	h.rivals = seq
+	return true
+}
+
 // rival notes another holder's marker, and reports whether that puts the session
 // in doubt: what follows may be that holder's to deliver.
 func (h *held) rival() bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -152,7 +151,6 @@ type Shard struct {
 	live  chan *nats.Msg
 	index int // among the node's shards
 	tally *stats.Tally
-	first uint64 // the ids of this shard's markers are above
 
 	missed *atomic.Bool // NATS has dropped copies; set by its goroutines
 
@@ -187,7 +185,6 @@ func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
 		node: n, loop: loop, out: out, index: index, tally: tally,
 		live:     make(chan *nats.Msg, liveQueue),
 		missed:   new(atomic.Bool),
-		first:    rand.Uint64() >> 1, // others' markers must not look like these
 		held:     make(map[scheme.SID]*held),
 		claims:   make(map[takeover.Key]*held),
 		lookups:  make(map[scheme.SID][]delivery),
@@ -195,7 +192,6 @@ func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
 		given:    takeover.NewGiven(func() { n.Metrics.Dropped.Inc(stats.DropGivenAway) }),
 		epoch:    n.Epoch(),
 	}
-	s.marks = s.first
 	return s
 }
 
@@ -210,15 +206,10 @@ func (s *Shard) post(f func()) { _ = s.loop.PostWait(context.Background(), f) }
 // Flush hands over what this iteration of the loop asked of NATS.
 func (s *Shard) Flush() { s.out.Flush() }
 
-// nextMark returns an id that no marker ever had.
+// nextMark returns an id that no marker of this shard ever had.
 func (s *Shard) nextMark() uint64 {
 	s.marks++
 	return s.marks
-}
-
-// foreign reports whether a marker is another node's, or another shard's.
-func (s *Shard) foreign(mark uint64) bool {
-	return mark != 0 && mark != junkMark && (mark <= s.first || mark > s.marks)
 }
 
 // holdBack stops reading from a client until the way to NATS is free again.
