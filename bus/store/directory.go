@@ -104,7 +104,7 @@ func (d *Directory) write(ctx context.Context, sid scheme.SID, e *scheme.Entry, 
 // Delete removes the entry if its revision still is rev; errors are those of
 // Update.
 func (d *Directory) Delete(ctx context.Context, sid scheme.SID, rev uint64) error {
-	if err := d.store.usable(); err != nil {
+	if err := d.store.Usable(); err != nil {
 		return err
 	}
 	m := &nats.Msg{Subject: scheme.SessionKey(sid), Header: nats.Header{
@@ -174,7 +174,7 @@ func (d *Directory) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done
 
 // message is the publish that compares and swaps an entry.
 func (d *Directory) message(sid scheme.SID, e *scheme.Entry, rev uint64) (*nats.Msg, error) {
-	if err := d.store.usable(); err != nil {
+	if err := d.store.Usable(); err != nil {
 		return nil, err
 	}
 	data, err := json.Marshal(e)

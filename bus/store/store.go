@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -100,7 +101,8 @@ type Store struct {
 	running   context.Context // ends with Close
 	stop      context.CancelFunc
 
-	probed  atomic.Uint32 // partition that CheckContract tries next
+	health  health
+	ttl     atomic.Int64  // see TTL
 	readers atomic.Uint64 // consumers that were named so far
 	newer   newerForm
 	once    sync.Once // Close
@@ -108,7 +110,8 @@ type Store struct {
 
 // Open creates the streams and the bucket that are missing, updates those
 // that differ where that is possible, and checks that what is there holds the
-// contract: if not, the error is a *[ContractError] that lists every reason.
+// contract: if not, the error is a *[ContractError] that lists every reason, unless
+// some mailbox streams do not work and others do ([Store.CheckContract] says so).
 // If NATS cannot be asked, it is ErrUnavailable or ErrUnconfirmed: try again.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := cfg.defaults(); err != nil {
@@ -119,6 +122,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, jet.SendError(err)
 	}
 	s := &Store{nc: nc, js: js, cfg: cfg}
+	s.ttl.Store(int64(cfg.TTL))
 	s.running, s.stop = context.WithCancel(context.Background())
 	ctx, cancel := jet.WithDefaultTimeout(ctx, max(cfg.Timeout, openTimeout))
 	defer cancel()
@@ -128,7 +132,8 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	s.watching.Go(s.watch)
-	if err := s.CheckContract(ctx); err != nil {
+	var contract *ContractError
+	if err := s.CheckContract(ctx); err != nil && !(errors.As(err, &contract) && contract.Partial) {
 		s.Close()
 		return nil, err
 	}
@@ -190,6 +195,18 @@ func (s *Store) Directory() *Directory { return s.directory }
 
 // Config is the configuration with all defaults filled in.
 func (s *Store) Config() Config { return s.cfg }
+
+// TTL is how long a session that is not connected is kept: as the directory has it
+// by now, where another node has made that less than Config.TTL.
+func (s *Store) TTL() time.Duration { return time.Duration(s.ttl.Load()) }
+
+// effectiveTTL is the lower of the directory's age and this node's.
+func effectiveTTL(have, own time.Duration) time.Duration {
+	if have <= 0 {
+		return own
+	}
+	return min(have, own)
+}
 
 // InFlight is the number of asynchronous mailbox publishes that wait for their
 // acknowledgement.

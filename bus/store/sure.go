@@ -30,7 +30,7 @@ const (
 // its answer until ctx ends, the error is ErrUnconfirmed, and nothing is known. See
 // the package's documentation, "No absence without a quorum".
 func (d *Directory) Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
-	if err := d.store.usable(); err != nil {
+	if err := d.store.Usable(); err != nil {
 		return scheme.Entry{}, 0, err
 	}
 	ctx, cancel := d.store.bounded(ctx)
@@ -144,7 +144,7 @@ func (d *Directory) look(ctx context.Context, key string) (a sight, err error) {
 // compare-and-swap on an old revision fails, so that an entry needs no other proof;
 // but ErrNoSession is a hint only, and [Directory.Sure] tells.
 func (d *Directory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
-	if err := d.store.usable(); err != nil {
+	if err := d.store.Usable(); err != nil {
 		return scheme.Entry{}, 0, err
 	}
 	ctx, cancel := d.store.bounded(ctx)

@@ -80,7 +80,7 @@ func TestParseAck(t *testing.T) {
 		{`{}`, 0, ErrUnconfirmed},
 		{``, 0, ErrUnconfirmed},
 	} {
-		seq, err := parseAck(&nats.Msg{Data: []byte(c.data)})
+		seq, err := ParseAck(&nats.Msg{Data: []byte(c.data)})
 		if seq != c.seq || !errors.Is(err, c.err) {
 			t.Errorf("%s: %d, %v", c.data, seq, err)
 		}
@@ -89,7 +89,7 @@ func TestParseAck(t *testing.T) {
 		}
 	}
 	m := &nats.Msg{Header: nats.Header{"Status": {"503"}}}
-	if _, err := parseAck(m); !errors.Is(err, ErrUnavailable) {
+	if _, err := ParseAck(m); !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
 	}
 }

@@ -68,6 +68,8 @@ type Mailboxes interface {
 	NewReader(sid scheme.SID, holder uint64) Reader
 	LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error)
 	PartitionOf(sid scheme.SID) int
+	NewSID() (scheme.SID, error)
+	TTL() time.Duration
 }
 
 // Reader is a [store.Reader].
@@ -300,7 +302,7 @@ func (s *Shard) Begin() {
 	s.every(sweepEvery, s.sweep)
 	s.every(surveyEvery, s.survey)
 	s.every(mendEvery, s.mend)
-	s.every(s.renewals(), s.renew)
+	s.renewLater()
 	if age := s.node.Config.MaxConnectionAge; age > 0 {
 		s.every(sweepAge(age), s.retire)
 	}
