@@ -113,6 +113,44 @@
 // beyond the stream's own, so that nothing is beyond it, is answered with nothing by
 // streams in files.) [Directory.Proofs] counts what it costs.
 //
+// # Forms
+//
+// Entries have a number of their form ([scheme.Form]), and the directory's stream
+// has the highest in use in its metadata (umf.form). Code that meets a higher number
+// than it knows, there or in an entry, reads and writes nothing any more
+// ([ErrNewerForm], [Store.Usable]), changes no stream, and is not ready, with the
+// number and what to do in the text. So it ends no session that it cannot read. A
+// number in the stream's metadata is looked at again with each CheckContract, one
+// that was met in an entry counts until the process ends. Entries of a lower form
+// are read, and written in the present one when they are next. A node raises the
+// number when it starts; a later form will have to be written only once the number
+// has been raised by hand, or when the last old node has left.
+//
+// The first form had no numbers, so its nodes look for none. They are stopped by
+// what they do look at, every 30 s and before they start: a stream must have no
+// max_msgs, and they do not change that. UMF_EXPIRY, which is of their streams the
+// one where it costs nothing, has one of 2^40 (formGuard). A node of the first form
+// that runs when the first one of this form starts is not ready within 30 s, with
+// "stream UMF_EXPIRY: max_msgs: want none" as the reason, and takes no new clients;
+// one that starts later never is. The clients that it has stay until it ends.
+// Entries of this form it refuses by their state, which is 3 or 4: it answers a
+// resume with 1013, a look-up with yes, and writes nothing over them; of a session
+// that has gone elsewhere it lets go. Beside this, [hydrant/bus/discovery.Discovery.Outdated]
+// names such nodes. (All of it was tried with a binary of that version: go test -tags
+// oldnode ./integration.) To go back for good, an operator takes max_msgs off
+// UMF_EXPIRY; what was written since is then refused until it expires.
+//
+// # When a stream fails
+//
+// CheckContract asks all streams at once, and stores a marker through each mailbox
+// stream. What it finds of one stands until that one has been seen to work. If only
+// mailbox streams fail, and not all, the error is [ContractError].Partial: new
+// sessions are opened on those that work ([Store.NewSID]). Without any, they are
+// refused at once with the reason ([ErrNoMailbox]). Limits that are lower than this
+// node's configuration, since another node that started later has lower ones, are
+// [Store.Warnings]; how often sessions must be renewed follows ([Store.TTL]).
+// [Store.Repair] makes what is gone again.
+//
 // # Expiry
 //
 // The directory forgets a session by itself and tells nothing. So the node that has
