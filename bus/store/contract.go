@@ -93,7 +93,7 @@ func (s *Store) askContract(ctx context.Context, want jetstream.StreamConfig) []
 	have := st.CachedInfo().Config
 	if want.Name == scheme.SessionStream {
 		s.noteForm(have)
-		s.ttl.Store(int64(effectiveTTL(have.MaxAge, s.cfg.TTL)))
+		s.age.Store(int64(have.MaxAge))
 	}
 	return checkStream(have, want)
 }

@@ -107,6 +107,9 @@
 //     everything that was acknowledged before. Otherwise it is asked again, until
 //     the context ends: [ErrUnconfirmed], and nothing is known.
 //
+// An entry that has become too old by the time of the probe is absent as well: each
+// server removes what is too old by itself, when it comes to it.
+//
 // An absence is asked for twice: the server notes where the stream ends before it
 // looks the keys up under its lock, and passes over what is written in between, so
 // that a key which is rewritten in these microseconds looks absent. (To name an end

@@ -16,7 +16,7 @@ import (
 const (
 	lookupTTL   = 5 * time.Second
 	maxLookups  = 32 << 10 // each of hits and misses
-	maxAskers   = 64       // lookups on their way
+	maxAskers   = 1024     // lookups on their way; for what is not there they take a while
 	lookupStale = maxLookups / 2
 )
 

@@ -102,7 +102,7 @@ type Store struct {
 	stop      context.CancelFunc
 
 	health  health
-	ttl     atomic.Int64  // see TTL
+	age     atomic.Int64  // max_age of the directory, when it was looked at last; 0: it never was, or has none
 	readers atomic.Uint64 // consumers that were named so far
 	newer   newerForm
 	once    sync.Once // Close
@@ -122,7 +122,6 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, jet.SendError(err)
 	}
 	s := &Store{nc: nc, js: js, cfg: cfg}
-	s.ttl.Store(int64(cfg.TTL))
 	s.running, s.stop = context.WithCancel(context.Background())
 	ctx, cancel := jet.WithDefaultTimeout(ctx, max(cfg.Timeout, openTimeout))
 	defer cancel()
@@ -198,14 +197,11 @@ func (s *Store) Config() Config { return s.cfg }
 
 // TTL is how long a session that is not connected is kept: as the directory has it
 // by now, where another node has made that less than Config.TTL.
-func (s *Store) TTL() time.Duration { return time.Duration(s.ttl.Load()) }
-
-// effectiveTTL is the lower of the directory's age and this node's.
-func effectiveTTL(have, own time.Duration) time.Duration {
-	if have <= 0 {
-		return own
+func (s *Store) TTL() time.Duration {
+	if age := time.Duration(s.age.Load()); age > 0 {
+		return min(age, s.cfg.TTL)
 	}
-	return min(have, own)
+	return s.cfg.TTL
 }
 
 // InFlight is the number of asynchronous mailbox publishes that wait for their

@@ -91,6 +91,8 @@ func (d *Directory) ask(ctx context.Context, key string, probe uint64) (m *nats.
 	for start := time.Now(); time.Since(start) < probeUse; pause = min(2*pause, sureMostPause) {
 		a, err := d.look(ctx, key)
 		switch {
+		case err == nil && a.probe >= probe && a.m != nil && d.expired(&a):
+			return nil, 0, true, nil
 		case err == nil && a.probe >= probe && a.m != nil:
 			return a.m, a.seq, true, nil
 		case err == nil && a.probe >= probe && absent != 0 && a.upTo >= absent:
@@ -113,12 +115,20 @@ func (d *Directory) ask(ctx context.Context, key string, probe uint64) (m *nats.
 	return nil, 0, false, errLags
 }
 
+// expired reports whether an entry is older, at the time of the probe, than the
+// directory keeps any: each server removes what is too old by itself, some later
+// than others. Both times are of the stream's leaders.
+func (d *Directory) expired(a *sight) bool {
+	age := d.store.age.Load()
+	return age > 0 && a.at != 0 && a.probeAt-a.at >= age
+}
+
 // sight is one server's answer about a key and the probe; 0 and nil: absent.
 type sight struct {
-	m     *nats.Msg
-	seq   uint64
-	probe uint64
-	upTo  uint64 // where the stream ended on that server
+	m           *nats.Msg
+	seq, probe  uint64
+	at, probeAt int64  // when they were stored, Unix ns; 0: unknown
+	upTo        uint64 // where the stream ended on that server
 }
 
 // look asks any replica, once, for the last messages under a key and the probe's.
@@ -127,9 +137,9 @@ func (d *Directory) look(ctx context.Context, key string) (a sight, err error) {
 	end, err := d.store.directGet(ctx, scheme.SessionStream, req, len(req.Subjects), func(m *nats.Msg, seq uint64) error {
 		switch jet.LastHeader(m.Header, jet.HeaderSubject) {
 		case key:
-			a.m, a.seq = m, seq
+			a.m, a.seq, a.at = m, seq, storedAt(m.Header)
 		case d.prober.key:
-			a.probe = seq
+			a.probe, a.probeAt = seq, storedAt(m.Header)
 		}
 		return nil
 	})

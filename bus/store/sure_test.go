@@ -42,7 +42,8 @@ type answer struct {
 	entry   uint64 // revision of the session's entry; 0: it has none
 	upTo    uint64 // where its stream ends; 0: at the last probe
 	pending int
-	own     bool // the entry is what was written last
+	own     bool          // the entry is what was written last
+	age     time.Duration // of the entry, when the probe was stored
 }
 
 // scripted is a directory whose servers are played.
@@ -112,6 +113,7 @@ func (r *replica) answer(m *nats.Msg) {
 	if a.lag {
 		probe = 100
 	}
+	at := time.Unix(1_700_000_000, 0)
 	send := func(h nats.Header, data []byte) {
 		if err := r.nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: h, Data: data}); err != nil {
 			r.t.Error(err)
@@ -130,9 +132,11 @@ func (r *replica) answer(m *nats.Msg) {
 		if a.own {
 			h[scheme.HeaderWrite] = []string{name}
 		}
+		h[jet.HeaderTime] = []string{at.Add(-a.age).Format(time.RFC3339Nano)}
 		send(h, data)
 	}
-	send(nats.Header{jet.HeaderSubject: {req.Subjects[1]}, jet.HeaderSeq: {strconv.FormatUint(probe, 10)}}, nil)
+	send(nats.Header{jet.HeaderSubject: {req.Subjects[1]}, jet.HeaderSeq: {strconv.FormatUint(probe, 10)},
+		jet.HeaderTime: {at.Format(time.RFC3339Nano)}}, nil)
 	upTo := max(a.upTo, probe)
 	send(nats.Header{"Status": {"204"}, jet.HeaderUpTo: {strconv.FormatUint(upTo, 10)}, jet.HeaderPending: {strconv.Itoa(a.pending)}}, nil)
 }
@@ -152,11 +156,14 @@ func TestSure(t *testing.T) {
 		"gone, says one that has nothing":           {[]answer{{none: true}, {none: true}, {entry: 7}}, 7, 2},
 		"rewritten while it was looked for":         {[]answer{{}, {entry: 9}}, 9, 0},
 		"the second one lags":                       {[]answer{{upTo: 900}, {upTo: 800}, {entry: 9}}, 9, 0},
+		"too old, and not yet removed":              {[]answer{{entry: 7, age: time.Hour}}, 0, 0},
+		"almost too old":                            {[]answer{{entry: 7, age: time.Hour - 1}}, 7, 0},
 		"not all was said":                          {[]answer{{pending: 1}, {entry: 9}}, 9, 1},
 		"gone, though at first one with it answers": {[]answer{{lag: true, entry: 5}, {}}, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, _ := scripted(t, c.answers...)
+			d.store.age.Store(int64(time.Hour))
 			e, rev, err := d.Sure(natstest.Context(t), scheme.NewSID())
 			switch {
 			case c.rev == 0 && !errors.Is(err, ErrNoSession):

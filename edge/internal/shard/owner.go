@@ -29,15 +29,15 @@ type found struct {
 // the owner can take.
 func (x *ownershipEffects) Read(number uint32, sure bool) {
 	h, s := x.held(), x.s
-	read := s.node.Directory.Get
+	read, run := s.node.Directory.Get, submit[found]
 	if sure {
-		read = s.node.Directory.Sure
+		read, run = s.node.Directory.Sure, submitIdle[found]
 	}
 	job := func(ctx context.Context) (found, error) {
 		entry, rev, err := read(ctx, h.sid)
 		return found{entry, rev}, err
 	}
-	submit(s, job, func(f found, err error) {
+	run(s, job, func(f found, err error) {
 		fx := h.ownership()
 		switch {
 		case err == nil:

@@ -22,6 +22,7 @@ type quorumRig struct {
 
 	t      *testing.T
 	timers int
+	idle   int // jobs that keep no worker
 	reads  []string
 }
 
@@ -37,6 +38,11 @@ func (r *quorumRig) PostWait(context.Context, func()) error { return nil }
 func (r *quorumRig) Submit(job func()) bool {
 	job()
 	return true
+}
+
+func (r *quorumRig) SubmitIdle(job func()) bool {
+	r.idle++
+	return r.Submit(job)
 }
 
 func (r *quorumRig) Get(context.Context, scheme.SID) (scheme.Entry, uint64, error) {
@@ -81,13 +87,14 @@ func TestWriteInFlight(t *testing.T) {
 	}
 }
 
-// TestReadSure: what must be proved is asked of a quorum, and nothing else is.
+// TestReadSure: what must be proved is asked of a quorum, and nothing else is. Who
+// waits for that keeps no worker from others.
 func TestReadSure(t *testing.T) {
 	r, h := newQuorumRig(t)
 	h.ownership().Read(5, false)
 	h.ownership().Read(6, true)
-	if fmt.Sprint(r.reads) != "[get sure]" {
-		t.Error(r.reads)
+	if fmt.Sprint(r.reads) != "[get sure]" || r.idle != 1 {
+		t.Errorf("%v, %d without a worker", r.reads, r.idle)
 	}
 }
 

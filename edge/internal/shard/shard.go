@@ -51,7 +51,10 @@ type Node struct {
 }
 
 // Calls runs what has to be waited for on other goroutines; see [egress.Pool].
-type Calls interface{ Submit(job func()) bool }
+type Calls interface {
+	Submit(job func()) bool
+	SubmitIdle(job func()) bool
+}
 
 // Directory is what a shard asks of [store.Directory].
 type Directory interface {
@@ -239,8 +242,17 @@ func (s *Shard) Relieve() {
 // submit runs a job that waits on the pool, and then done on the loop. A full
 // pool is reported to done at once.
 func submit[T any](s *Shard, job func(context.Context) (T, error), done func(T, error)) {
+	submitTo(s, s.node.Calls.Submit, job, done)
+}
+
+// submitIdle is submit for a job that waits for a proof of the directory.
+func submitIdle[T any](s *Shard, job func(context.Context) (T, error), done func(T, error)) {
+	submitTo(s, s.node.Calls.SubmitIdle, job, done)
+}
+
+func submitTo[T any](s *Shard, pool func(func()) bool, job func(context.Context) (T, error), done func(T, error)) {
 	n := s.node
-	ok := n.Calls.Submit(func() {
+	ok := pool(func() {
 		ctx, cancel := context.WithTimeout(n.Stopped, n.Config.RequestTimeout)
 		v, err := job(ctx)
 		cancel()
