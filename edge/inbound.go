@@ -79,10 +79,10 @@ func (n *Node) handOver(msg micro.Request) {
 // as parking and renewals tell: it may have been in use since.
 func (n *Node) onExpiry(sid scheme.SID) {
 	drop := func() { n.metrics.Dropped.Inc(stats.DropExpiry) }
-	if !n.pool.Submit(func() {
+	look := func() {
 		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
 		defer cancel()
-		_, _, err := n.nats.directory.GetLatest(ctx, sid)
+		_, _, err := n.nats.directory.Sure(ctx, sid)
 		switch {
 		case errors.Is(err, store.ErrNoSession):
 			n.metrics.Lifecycle.Inc(stats.Expired)
@@ -94,7 +94,8 @@ func (n *Node) onExpiry(sid scheme.SID) {
 			drop()
 			n.log.Debug("not known whether a session has expired", "sid", sid, "error", err)
 		}
-	}) {
+	}
+	if !n.pool.SubmitIdle(look) && !n.pool.Submit(look) { // many at once take their time
 		drop()
 	}
 }

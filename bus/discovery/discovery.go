@@ -79,6 +79,14 @@ func (d *Discovery) Nodes(ctx context.Context) ([]Instance, error) {
 	return d.list(ctx, scheme.KindNode)
 }
 
+// Outdated lists the edge nodes that know a lower form of the sessions' entries only
+// than this code writes (package scheme, "Forms"), by id. They cannot serve the
+// sessions that this code keeps, and should be stopped.
+func (d *Discovery) Outdated(ctx context.Context) ([]Instance, error) {
+	nodes, err := d.Nodes(ctx)
+	return slices.DeleteFunc(nodes, func(in Instance) bool { return scheme.FormOf(in.Metadata) >= scheme.Form }), err
+}
+
 // Cut is how many results lack a participant: there were more answers than one
 // result holds, or they still came when its time was over.
 func (d *Discovery) Cut() uint64 { return d.cut.Load() }

@@ -243,3 +243,50 @@ func TestParseInstance(t *testing.T) {
 		}
 	}
 }
+
+// TestOutdated: a node of a version that cannot read this one's sessions is told
+// from one of this version, and from a service.
+func TestOutdated(t *testing.T) {
+	ns := natstest.Start(t)
+	nc := connect(t, ns.URL())
+	fresh, old := scheme.NewNodeID(), scheme.NewNodeID()
+	n, err := RegisterNode(nc, NodeInfo{ID: fresh, Service: "hydra-router", Version: "0.2.0"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Unregister(); err != nil {
+			t.Error(err)
+		}
+	})
+	for kind, id := range map[string]string{scheme.KindNode: string(old), scheme.KindService: "s1"} {
+		m, err := micro.AddService(nc, micro.Config{Name: "hydra-router", Version: "0.1.0", // as it was before there were forms
+			Metadata: map[string]string{scheme.MetaKind: kind, scheme.MetaInstance: id},
+			Endpoint: &micro.EndpointConfig{Subject: scheme.NodeSubject(scheme.NodeID(id)), Handler: micro.HandlerFunc(func(micro.Request) {})},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := m.Stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	d := New(connect(t, ns.URL()))
+	natstest.WaitFor(t, func() bool { // who pauses has answered, as far as anybody can tell
+		list, err := d.Outdated(natstest.Context(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, in := range list {
+			if in.ID != string(old) || in.Version != "0.1.0" {
+				t.Fatalf("%+v", in)
+			}
+		}
+		return len(list) == 1
+	})
+}

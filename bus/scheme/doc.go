@@ -37,6 +37,7 @@
 //	traceparent                             the trace that the message is part of: W3C Trace Context
 //	Umf-Session, Umf-Mailbox, Umf-Identity  who sent it, and the subject that reaches him (node → service)
 //	Umf-Mark                                an empty message that only marks a place in a mailbox
+//	Umf-Holder                              who sent the mark: holder and attempt, as in the session's entry
 //	Umf-Write                               the name of one write to the directory
 //	Nats-Msg-Id                             <receiver>:[<sender>:]<mid>, where the sender may repeat
 //	Nats-TTL                                the message's ttl in seconds, rounded up
@@ -64,6 +65,19 @@
 // ls` shows them. The metadata has kind ("service", "node"), instance, hostname
 // and routes. A service counts for this scheme if it has an endpoint on
 // umf.v1.svc.<its name>.
+//
+// # Forms
+//
+// The directory has an entry for each session, written and read by nodes alone.
+// Its form has a number, [Form], in each entry ("v") and, the highest in use, in
+// the metadata of the directory's stream. A reader takes its own form and lower
+// ones. Of a higher one it concludes nothing: the session is neither expired nor
+// another's, it may just not be served here ([ErrNewerForm]).
+//
+// The first form has no number, and its readers look for none. So that they leave
+// later entries alone, these have other numbers for the states (3 and 4 for live
+// and parked instead of 1 and 2), which they refuse. Package store documents how
+// they are kept from running at all.
 //
 // # Design
 //

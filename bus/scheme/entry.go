@@ -2,9 +2,24 @@ package scheme
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
+
+// Form is the number of the form in which this code writes entries, and the
+// highest that it reads. See the package's documentation, "Forms".
+const Form = 2
+
+// ErrNewerForm: an entry, or the directory, is of a form that this code does not
+// know: a newer version wrote it. Nothing may be concluded from it, and nothing
+// written.
+var ErrNewerForm = errors.New("bus: sessions of a newer form")
+
+// NewerForm is ErrNewerForm with what an operator needs to know.
+func NewerForm(form int) error {
+	return fmt.Errorf("%w: number %d, and this version knows up to %d: run the newer version on this node too", ErrNewerForm, form, Form)
+}
 
 // State says whether a session has a socket.
 type State uint8
@@ -53,6 +68,14 @@ type Entry struct {
 	Attempt uint64
 	// Doubt: the holder before this one may still write to its socket.
 	Doubt bool
+	// FloorTime is when the stream stored the message at Floor, Unix ns: of two
+	// floors the later one is that of the later time, and a message of another time
+	// at Floor is of another log (a store that was restored). 0: unknown.
+	FloorTime int64
+	// Anchor is the sequence of a message without a time to live at or below Floor,
+	// the newest: where the message at Floor has a time to live, its absence says
+	// nothing, and this one's says that messages were dropped. 0: Floor itself.
+	Anchor uint64
 	// Opened is when the session was made; it is kept to the second.
 	Opened time.Time
 }
@@ -60,25 +83,34 @@ type Entry struct {
 // entryJSON is the stored form: short keys, since there is one for every
 // session and it is rewritten with every checkpoint.
 type entryJSON struct {
-	Node     NodeID  `json:"n"`
-	State    State   `json:"s"`
-	Holder   uint64  `json:"w,omitempty"`
-	Start    uint64  `json:"b,omitempty"`
-	Floor    uint64  `json:"f,omitempty"`
-	Seen     *uint64 `json:"e,omitempty"` // absent: as Floor
-	Token    []byte  `json:"t,omitempty"`
-	Identity string  `json:"i,omitempty"`
-	Acked    bool    `json:"k,omitempty"`
-	Attempt  uint64  `json:"a,omitempty"`
-	Doubt    bool    `json:"d,omitempty"`
-	Opened   int64   `json:"o,omitempty"`
+	Form      int     `json:"v,omitempty"` // absent: the first one
+	Node      NodeID  `json:"n"`
+	State     State   `json:"s"` // with stateShift
+	Holder    uint64  `json:"w,omitempty"`
+	Start     uint64  `json:"b,omitempty"`
+	Floor     uint64  `json:"f,omitempty"`
+	Seen      *uint64 `json:"e,omitempty"` // absent: as Floor
+	FloorTime int64   `json:"m,omitempty"`
+	Anchor    uint64  `json:"h,omitempty"`
+	Token     []byte  `json:"t,omitempty"`
+	Identity  string  `json:"i,omitempty"`
+	Acked     bool    `json:"k,omitempty"`
+	Attempt   uint64  `json:"a,omitempty"`
+	Doubt     bool    `json:"d,omitempty"`
+	Opened    int64   `json:"o,omitempty"`
 }
+
+// stateShift is added to the state in entries that carry a number. Code of the
+// first form, which does not look for one, refuses such a state and leaves the
+// entry alone.
+const stateShift = 2
 
 // MarshalJSON writes the stored form.
 func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
-		Node: e.Node, State: e.State, Holder: e.Holder, Start: e.Start, Floor: e.Floor, Token: e.TokenHash,
-		Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt,
+		Form: Form, Node: e.Node, State: e.State + stateShift, Holder: e.Holder,
+		Start: e.Start, Floor: e.Floor, FloorTime: e.FloorTime, Anchor: e.Anchor,
+		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt,
 	}
 	if e.Seen != e.Floor {
 		j.Seen = &e.Seen
@@ -89,21 +121,40 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// UnmarshalJSON reads the stored form and refuses what no node writes.
+// UnmarshalJSON reads the stored form, and the one before it, and refuses what no
+// node writes. [ErrNewerForm] says that a later version may have written it.
 func (e *Entry) UnmarshalJSON(b []byte) error {
 	var j entryJSON
 	if err := json.Unmarshal(b, &j); err != nil {
+		var newer struct {
+			Form int `json:"v"`
+		}
+		if json.Unmarshal(b, &newer) == nil && newer.Form > Form {
+			return NewerForm(newer.Form) // its fields may be of other types
+		}
 		return err
+	}
+	state := j.State
+	switch j.Form {
+	case 0: // no number
+	case Form:
+		state -= stateShift // below it, a number that is no state
+	default:
+		if j.Form > Form {
+			return NewerForm(j.Form)
+		}
+		return fmt.Errorf("bus: session entry of form %d", j.Form)
 	}
 	if !validNodeID(string(j.Node)) {
 		return badName(ErrBadNode, string(j.Node))
 	}
-	if j.State != StateLive && j.State != StateParked {
+	if state != StateLive && state != StateParked {
 		return fmt.Errorf("bus: session state %d", j.State)
 	}
 	*e = Entry{
-		Node: j.Node, State: j.State, Holder: j.Holder, Start: j.Start, Floor: j.Floor, Seen: j.Floor, TokenHash: j.Token,
-		Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt,
+		Node: j.Node, State: state, Holder: j.Holder,
+		Start: j.Start, Floor: j.Floor, Seen: j.Floor, FloorTime: j.FloorTime, Anchor: j.Anchor,
+		TokenHash: j.Token, Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt,
 	}
 	if j.Seen != nil {
 		e.Seen = *j.Seen

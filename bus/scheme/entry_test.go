@@ -2,7 +2,9 @@ package scheme
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,12 +19,15 @@ func testEntry() Entry {
 func sameEntry(a, b Entry) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }
 
 func TestEntryJSON(t *testing.T) {
+	full := testEntry()
+	full.FloorTime, full.Anchor, full.Attempt, full.Doubt = 1700000000123456789, 4, 3, true
 	for _, c := range []struct {
 		e    Entry
 		text string
 	}{
-		{testEntry(), `{"n":"` + testNode + `","s":1,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"o":1700000000}`},
-		{Entry{Node: testNode, State: StateParked, Floor: 9, Seen: 9}, `{"n":"` + testNode + `","s":2,"f":9}`},
+		{testEntry(), `{"v":2,"n":"` + testNode + `","s":3,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"o":1700000000}`},
+		{full, `{"v":2,"n":"` + testNode + `","s":3,"f":5,"e":7,"m":1700000000123456789,"h":4,"t":"AQID","i":"alice","k":true,"a":3,"d":true,"o":1700000000}`},
+		{Entry{Node: testNode, State: StateParked, Floor: 9, Seen: 9}, `{"v":2,"n":"` + testNode + `","s":4,"f":9}`},
 	} {
 		text, err := json.Marshal(c.e)
 		if err != nil || string(text) != c.text {
@@ -33,10 +38,38 @@ func TestEntryJSON(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
-	for _, bad := range []string{`{}`, `[]`, `{"n":"x","s":1}`, `{"n":"` + testNode + `","s":9}`, `{"n":"` + testNode + `"}`, `{"n":"` + testNode + `","s":1,"f":-1}`} {
+	const node = `"n":"` + testNode + `"`
+	for _, bad := range []string{
+		`{}`, `[]`, `{"n":"x","s":1}`, `{` + node + `,"s":9}`, `{` + node + `}`, `{` + node + `,"s":1,"f":-1}`, `{` + node + `,"s":3}`,
+		`{"v":2,` + node + `,"s":1}`, `{"v":2,` + node + `,"s":2}`, `{"v":2,` + node + `,"s":5}`, `{"v":1,` + node + `,"s":1}`, `{"v":-2,` + node + `,"s":3}`, `{"v":"3"}`,
+	} {
 		var e Entry
-		if err := json.Unmarshal([]byte(bad), &e); err == nil {
-			t.Errorf("%s is an entry", bad)
+		if err := json.Unmarshal([]byte(bad), &e); err == nil || errors.Is(err, ErrNewerForm) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// TestEntryFirstForm: an entry that has no number is read as it always was.
+func TestEntryFirstForm(t *testing.T) {
+	var e Entry
+	if err := json.Unmarshal([]byte(`{"n":"`+testNode+`","s":1,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"o":1700000000}`), &e); err != nil || !sameEntry(e, testEntry()) {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if err := json.Unmarshal([]byte(`{"n":"`+testNode+`","s":2,"f":9}`), &e); err != nil || e.State != StateParked || e.Seen != 9 {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+// TestEntryNewerForm: whatever a later version writes is told from junk, and the
+// text says which number was met.
+func TestEntryNewerForm(t *testing.T) {
+	for _, text := range []string{
+		`{"v":3,"n":"` + testNode + `","s":3}`, `{"v":3}`, `{"v":3,"n":7,"s":"live","f":{"log":"x"}}`, `{"v":3,"t":"not base64"}`,
+	} {
+		var e Entry
+		if err := json.Unmarshal([]byte(text), &e); !errors.Is(err, ErrNewerForm) || !strings.Contains(err.Error(), "number 3") {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
@@ -44,6 +77,8 @@ func TestEntryJSON(t *testing.T) {
 func FuzzEntry(f *testing.F) {
 	f.Add([]byte(`{"n":"` + testNode + `","s":1,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"a":"of another version","o":1700000000}`))
 	f.Add([]byte(`{"n":"` + testNode + `","s":2,"e":3,"f":9}`))
+	f.Add([]byte(`{"v":2,"n":"` + testNode + `","s":4,"e":3,"f":9,"m":1700000000123456789,"h":4}`))
+	f.Add([]byte(`{"v":3,"n":[]}`))
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var e, again Entry
@@ -58,4 +93,32 @@ func FuzzEntry(f *testing.F) {
 			t.Fatalf("%s: %+v, %v", text, again, err)
 		}
 	})
+}
+
+func TestHolderText(t *testing.T) {
+	for _, c := range [][2]uint64{{1, 0}, {1<<64 - 1, 1<<64 - 1}, {0, 7}} {
+		holder, attempt, ok := ParseHolder(HolderText(c[0], c[1]))
+		if !ok || holder != c[0] || attempt != c[1] {
+			t.Errorf("%v: %d %d %v", c, holder, attempt, ok)
+		}
+	}
+	for _, bad := range []string{"", "1", "1 ", " 1", "1 2 3", "01 2", "1 02", "+1 2", "1  2", "1 18446744073709551616", "a b"} {
+		if _, _, ok := ParseHolder(bad); ok {
+			t.Errorf("%q is a holder", bad)
+		}
+	}
+}
+
+func TestFormOf(t *testing.T) {
+	for text, want := range map[string]int{"": 1, "x": 1, "-3": 1, "0": 1, "2": 2, "17": 17} {
+		if got := FormOf(map[string]string{MetaForm: text}); got != want {
+			t.Errorf("%q: %d", text, got)
+		}
+	}
+	if got := FormOf(nil); got != 1 {
+		t.Errorf("none: %d", got)
+	}
+	if FormOf(Metadata(KindNode, "x")) != Form || FormOf(Metadata(KindService, "x")) != 1 {
+		t.Error("a node tells its form, a service has none")
+	}
 }

@@ -1,5 +1,10 @@
 package scheme
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Headers of the scheme. Umf-* headers are set by nodes and by the store's own
 // markers, never taken from a client.
 const (
@@ -12,7 +17,28 @@ const (
 	// HeaderMark marks an empty message that only shows where a mailbox
 	// stands; it is never shown to a client.
 	HeaderMark = "Umf-Mark"
+	// HeaderHolder says who sent a marker: see [HolderText].
+	HeaderHolder = "Umf-Holder"
 )
 
 // HeaderWrite names one write to the directory.
 const HeaderWrite = "Umf-Write"
+
+// HolderText is the holder of a session, as its directory entry names it, and
+// the number of its client's connection: what [HeaderHolder] says.
+func HolderText(holder, attempt uint64) string {
+	b := make([]byte, 0, 42)
+	b = strconv.AppendUint(b, holder, 10)
+	return string(strconv.AppendUint(append(b, ' '), attempt, 10))
+}
+
+// ParseHolder is the inverse of [HolderText].
+func ParseHolder(s string) (holder, attempt uint64, ok bool) {
+	first, second, _ := strings.Cut(s, " ")
+	holder, err1 := strconv.ParseUint(first, 10, 64)
+	attempt, err2 := strconv.ParseUint(second, 10, 64)
+	if err1 != nil || err2 != nil || HolderText(holder, attempt) != s {
+		return 0, 0, false
+	}
+	return holder, attempt, true
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Errors of the name rules, which the parsers of names return. A name of one of
@@ -69,7 +70,9 @@ func NewSID() SID {
 
 // NewSIDIn is NewSID for a session whose mailbox is in partition i of n.
 func NewSIDIn(i, n int) SID {
-	return SID(PartitionChars(i, n)[:1]) + NewSID()[1:]
+	sid, chars := NewSID(), PartitionChars(i, n)
+	c := strings.IndexByte(sidAlphabet, sid[0]) % len(chars)
+	return SID(chars[c:c+1]) + sid[1:]
 }
 
 // ParseSID checks a session id.

@@ -1,6 +1,9 @@
 package scheme
 
-import "os"
+import (
+	"os"
+	"strconv"
+)
 
 // Keys of the metadata in service discovery.
 const (
@@ -9,6 +12,21 @@ const (
 	MetaRoutes   = "routes"
 	MetaKind     = "kind"
 )
+
+// MetaForm is the key of a form's number: of a node, in service discovery, the
+// highest that it knows; of the directory, in its stream's metadata, the highest in
+// use.
+const MetaForm = "umf.form"
+
+// FormOf reads the number of a form from metadata; 1: there is none, as before
+// there were numbers.
+func FormOf(metadata map[string]string) int {
+	form, err := strconv.Atoi(metadata[MetaForm])
+	if err != nil || form < 1 {
+		return 1
+	}
+	return form
+}
 
 // Kinds of participants, as MetaKind has them.
 const (
@@ -22,5 +40,9 @@ func Metadata(kind, instance string) map[string]string {
 	if err != nil {
 		host = "" // it is for people
 	}
-	return map[string]string{MetaKind: kind, MetaInstance: instance, MetaHost: host}
+	m := map[string]string{MetaKind: kind, MetaInstance: instance, MetaHost: host}
+	if kind == KindNode {
+		m[MetaForm] = strconv.Itoa(Form)
+	}
+	return m
 }

@@ -109,10 +109,10 @@ func allowedNode(t *testing.T, s *nodeStore) {
 		t.Error(listed, err)
 	}
 	_, err1 := d.Lookup(ctx, sid)
-	_, _, err2 := d.Get(ctx, scheme.NewSID())
+	_, _, err2 := d.Sure(ctx, scheme.NewSID())
 	err3 := d.Delete(ctx, sid, rev)
 	seq, err4 := s.Publish(ctx, sid, jet.Outgoing{Payload: []byte("x"), Mid: "m"})
-	err5 := s.PublishMarker(sid, 1, false)
+	err5 := s.PublishMarker(sid, store.Marker{ID: 1})
 	r := s.NewReader(sid, 1)
 	_, err6 := r.Read(ctx, 1, seq, 10, 0)
 	err7 := r.Close(ctx)

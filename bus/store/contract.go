@@ -2,12 +2,11 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"time"
+	"sync"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
@@ -15,8 +14,13 @@ import (
 )
 
 // ContractError lists everything that keeps the store from holding its
-// contract. A node is not ready as long as there is one.
-type ContractError struct{ Findings []Finding }
+// contract.
+type ContractError struct {
+	Findings []Finding
+	// Partial: some mailbox streams do not work, others do, and all else is well. The
+	// sessions of those cannot be served; others can ([Store.NewSID]).
+	Partial bool
+}
 
 func (e *ContractError) Error() string {
 	var lines []string
@@ -42,43 +46,64 @@ func contractError(f []Finding) error {
 	return &ContractError{Findings: f}
 }
 
-// CheckContract checks again that the store holds the contract: every stream answers,
-// is configured as needed, and one of them (each call tries the next) stores a
-// reply and republishes it with the right sequences. A *[ContractError] lists
-// what does not.
+// CheckContract checks again that the store holds the contract: every stream answers
+// and is configured as needed, and every mailbox stream stores a reply and
+// republishes it with the right sequences. A *[ContractError] lists what does not;
+// [Store.Warnings] has what does no harm. All streams are asked at once, so that it
+// takes as long as the slowest of them, and no longer than ctx.
 func (s *Store) CheckContract(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	var findings []Finding
-	for _, want := range s.cfg.configs() {
-		var st jetstream.Stream
-		err := jet.Retry(ctx, func(ctx context.Context) (err error) {
-			st, err = s.js.Stream(ctx, want.Name)
-			return jet.JSError(err)
-		})
-		if err != nil {
-			findings = append(findings, broken("stream "+want.Name, "answers", err.Error(),
-				"a stream without a leader needs more of its servers up; a missing one is made at the next start"))
-			if ctx.Err() != nil {
-				break
+	all := s.cfg.configs()
+	found := make([][]Finding, len(all)) // the mailbox streams come first
+	var asking sync.WaitGroup
+	for i, want := range all {
+		asking.Go(func() {
+			found[i] = s.askContract(ctx, want)
+			if i < s.cfg.Streams && len(failures(found[i])) == 0 {
+				if f := s.probe(ctx, i); f != nil {
+					found[i] = append(found[i], *f)
+				}
 			}
-			continue
-		}
-		findings = append(findings, checkStream(st.CachedInfo().Config, want)...)
+		})
 	}
-	if len(findings) == 0 {
-		part := int(s.probed.Add(1)-1) % s.cfg.Streams
-		if f := s.probe(ctx, part); f != nil {
-			findings = append(findings, *f)
-		}
+	asking.Wait()
+	if err := s.knownForm(); err != nil {
+		return err
 	}
-	return contractError(findings)
+	s.health.set(found[:s.cfg.Streams], slices.Concat(found...))
+	failed, bad := failures(slices.Concat(found...)), failures(slices.Concat(found[:s.cfg.Streams]...))
+	if len(failed) == 0 {
+		return nil
+	}
+	return &ContractError{Findings: failed, Partial: len(failed) == len(bad) && s.health.some()}
 }
 
-// checkStream compares a stream with the contract: what a later node or an
-// operator has raised above this node's configuration is no reason.
+// askContract compares one stream with the contract.
+func (s *Store) askContract(ctx context.Context, want jetstream.StreamConfig) []Finding {
+	var st jetstream.Stream
+	err := jet.Retry(ctx, func(ctx context.Context) (err error) {
+		st, err = s.js.Stream(ctx, want.Name)
+		return jet.JSError(err)
+	})
+	if err != nil {
+		return []Finding{broken("stream "+want.Name, "answers", err.Error(),
+			"a stream without a leader needs more of its servers up; a missing one is made by a node that may")}
+	}
+	have := st.CachedInfo().Config
+	if want.Name == scheme.SessionStream {
+		s.noteForm(have)
+		s.age.Store(int64(have.MaxAge))
+	}
+	return checkStream(have, want)
+}
+
+// checkStream compares a stream with the contract. Limits that differ from this
+// node's configuration break nothing: those of the node that started last, or of an
+// operator, are in force. If they are lower than its own, that is a warning.
 func checkStream(have, want jetstream.StreamConfig) (found []Finding) {
 	const update = "restart a node with permission to update the stream, or edit it"
+	const same = "the last node that started has set it: give all nodes the same configuration"
 	const rebuild = "cannot be changed in place: move the messages or delete the stream"
 	check := func(ok bool, what string, w, h any, fix string) {
 		if !ok {
@@ -91,10 +116,16 @@ func checkStream(have, want jetstream.StreamConfig) (found []Finding) {
 	check(have.Storage == want.Storage, "storage", want.Storage, have.Storage, rebuild)
 	check(have.Replicas >= want.Replicas, "replicas", want.Replicas, have.Replicas, update)
 	check(have.Discard == want.Discard, "discard", want.Discard, have.Discard, update)
-	check(atLeast(have.MaxMsgsPerSubject, want.MaxMsgsPerSubject), "max_msgs_per_subject",
-		want.MaxMsgsPerSubject, have.MaxMsgsPerSubject, update)
-	check(atLeast(int64(have.MaxAge), int64(want.MaxAge)), "max_age", want.MaxAge, have.MaxAge, update)
-	check(have.MaxMsgs <= 0, "max_msgs", "none", have.MaxMsgs, update)
+	limit := func(ok bool, what string, w, h any) {
+		if !ok {
+			found = append(found, Finding{Warn, "stream " + want.Name + ": " + what, fmt.Sprintf("this node would have %v, it is %v", w, h), same})
+		}
+	}
+	limit(atLeast(have.MaxMsgsPerSubject, want.MaxMsgsPerSubject), "max_msgs_per_subject", want.MaxMsgsPerSubject, have.MaxMsgsPerSubject)
+	limit(atLeast(int64(have.MaxAge), int64(want.MaxAge)), "max_age", want.MaxAge, have.MaxAge)
+	check(have.MaxMsgs == want.MaxMsgs || have.MaxMsgs <= 0 && want.MaxMsgs <= 0, "max_msgs", want.MaxMsgs, have.MaxMsgs, update)
+	check(scheme.FormOf(have.Metadata) >= scheme.FormOf(want.Metadata), "metadata: "+scheme.MetaForm,
+		scheme.FormOf(want.Metadata), scheme.FormOf(have.Metadata), update)
 	check(have.MaxConsumers >= minConsumers, "max_consumers",
 		fmt.Sprintf("at least %d, and explicit", minConsumers), have.MaxConsumers, update)
 	check(have.AllowDirect, "allow_direct", true, false, update)
@@ -117,51 +148,4 @@ func show[T any](p *T) string {
 		return "none"
 	}
 	return fmt.Sprintf("%+v", *p)
-}
-
-// probe publishes a marker to the reply subject of a session that does not
-// exist and waits for it on the live subject: so transformation, storage,
-// republishing and the permissions for all of it are seen to work. The marker
-// is gone after two seconds.
-func (s *Store) probe(ctx context.Context, part int) *Finding {
-	const every, most = 150 * time.Millisecond, 5 * time.Second
-	sid := scheme.NewSIDIn(part, s.cfg.Streams)
-	finding := func(have string) *Finding {
-		f := broken("a reply through stream "+scheme.OutStream(part), "is stored and republished on the live subject", have,
-			"check the stream, and this user's permissions for "+scheme.PrefixReply+"> and "+scheme.PrefixLive+">")
-		return &f
-	}
-	reply, err := scheme.ReplySubject(scheme.NewNodeID(), sid, "")
-	if err != nil {
-		return finding(err.Error())
-	}
-	sub, err := s.nc.SubscribeSync(scheme.LiveSubject(sid))
-	if err != nil {
-		return finding(err.Error())
-	}
-	defer func() { _ = sub.Unsubscribe() }() // fails only if the connection is closed
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	m := &nats.Msg{Subject: reply, Header: nats.Header{
-		scheme.HeaderMark: []string{"1"}, jet.HeaderTTL: []string{jet.TTLSeconds(markerTTL)},
-	}}
-	for {
-		if err := s.nc.PublishMsg(m); err != nil {
-			return finding(err.Error())
-		}
-		tctx, cancel := context.WithTimeout(ctx, every)
-		got, err := sub.NextMsgWithContext(tctx)
-		cancel()
-		switch {
-		case err == nil:
-			if c, stored := ParseCopy(got); !stored || c.Mark == 0 || c.Seq == 0 {
-				return finding(fmt.Sprintf("a copy with the headers %v", got.Header))
-			}
-			return nil
-		case !errors.Is(err, context.DeadlineExceeded):
-			return finding(err.Error())
-		case ctx.Err() != nil:
-			return finding("nothing came in " + most.String())
-		}
-	}
 }

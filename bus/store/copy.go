@@ -20,6 +20,8 @@ type Copy struct {
 	Prev uint64
 	// Mark is the id of a marker; 0: a message for the client.
 	Mark uint64
+	// Holder and Attempt are of whom the marker is; 0 and 0: it is of no known form.
+	Holder, Attempt uint64
 	// TTL: the message may vanish before the mailbox's other messages do.
 	TTL bool
 	// Time at which the stream stored it, Unix ns; 0: unknown.
@@ -42,7 +44,7 @@ func ParseCopy(m *nats.Msg) (c Copy, ok bool) {
 	}
 	c.Seq = seq
 	c.Prev, _ = strconv.ParseUint(jet.LastHeader(m.Header, jet.HeaderLastSeq), 10, 64)
-	c.Mark = markOf(m.Header)
+	c.Mark, c.Holder, c.Attempt = markOf(m.Header)
 	c.TTL = m.Header.Get(jet.HeaderTTL) != ""
 	c.Time = storedAt(m.Header)
 	return c, true
@@ -57,16 +59,17 @@ func storedAt(h nats.Header) int64 {
 	return at.UnixNano()
 }
 
-// markOf is the id of a marker, 0 for a message. A marker that cannot be read
-// is one all the same and must not reach a client.
-func markOf(h nats.Header) uint64 {
+// markOf is the id of a marker, and whose it is; 0 for a message. A marker that
+// cannot be read is one all the same and must not reach a client.
+func markOf(h nats.Header) (id, holder, attempt uint64) {
 	v := h.Get(scheme.HeaderMark)
 	if v == "" {
-		return 0
+		return 0, 0, 0
 	}
 	id, err := strconv.ParseUint(v, 10, 64)
-	if err != nil || id == 0 {
-		return math.MaxUint64
+	holder, attempt, ok := scheme.ParseHolder(h.Get(scheme.HeaderHolder))
+	if err != nil || id == 0 || !ok {
+		return math.MaxUint64, 0, 0
 	}
-	return id
+	return id, holder, attempt
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,10 +23,12 @@ const deletedFor = time.Minute
 // methods may be called concurrently.
 type Directory struct {
 	// Immutable after newDirectory.
-	store *Store
-	acks  *jet.Acks
+	store  *Store
+	acks   *jet.Acks
+	prober *prober
 
-	known *lookups // safe for concurrent use
+	known *lookups      // safe for concurrent use
+	again atomic.Uint64 // see Proofs
 }
 
 func newDirectory(s *Store) (*Directory, error) {
@@ -33,42 +36,7 @@ func newDirectory(s *Store) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Directory{store: s, acks: a, known: newLookups()}, nil
-}
-
-// Get reads a session's entry and its revision from any replica. What it
-// returns may be older than the last write (then a compare-and-swap on its
-// revision fails: use GetLatest); ErrNoSession it returns only after the
-// leader has said so.
-func (d *Directory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
-	ctx, cancel := d.store.bounded(ctx)
-	defer cancel()
-	actx, stop := context.WithTimeout(ctx, jet.AttemptTimeout)
-	m, err := d.store.nc.RequestWithContext(actx, scheme.APIDirectGet+scheme.SessionStream+"."+scheme.SessionKey(sid), nil)
-	stop()
-	if err != nil || jet.StatusOf(m) != "" || m.Header.Get(jet.HeaderKVOp) != "" {
-		return d.GetLatest(ctx, sid)
-	}
-	rev, err := strconv.ParseUint(m.Header.Get(jet.HeaderSeq), 10, 64)
-	if err != nil {
-		return d.GetLatest(ctx, sid)
-	}
-	return decodeEntry(m.Data, rev)
-}
-
-// GetLatest reads a session's entry from the bucket's leader: slower than Get,
-// but never older than an acknowledged write.
-func (d *Directory) GetLatest(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
-	ctx, cancel := d.store.bounded(ctx)
-	defer cancel()
-	m, found, err := jet.LeaderGet(ctx, d.store.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.SessionKey(sid)})
-	switch {
-	case err != nil:
-		return scheme.Entry{}, 0, err
-	case !found || header(m.Header, jet.HeaderKVOp) != "":
-		return scheme.Entry{}, 0, ErrNoSession
-	}
-	return decodeEntry(m.Data, m.Seq)
+	return &Directory{store: s, acks: a, prober: newProber(s.running, s.nc), known: newLookups()}, nil
 }
 
 // header reads one of a message's raw headers.
@@ -83,9 +51,21 @@ func header(raw []byte, key string) string {
 	return h.Get(key)
 }
 
+// decode reads an entry. One of a newer form ends the use of the whole directory.
+func (d *Directory) decode(data []byte, rev uint64) (scheme.Entry, uint64, error) {
+	e, rev, err := decodeEntry(data, rev)
+	if errors.Is(err, ErrNewerForm) {
+		d.store.met(err)
+	}
+	return e, rev, err
+}
+
 func decodeEntry(data []byte, rev uint64) (scheme.Entry, uint64, error) {
 	var e scheme.Entry
-	if err := json.Unmarshal(data, &e); err != nil {
+	switch err := json.Unmarshal(data, &e); {
+	case errors.Is(err, ErrNewerForm):
+		return scheme.Entry{}, rev, err
+	case err != nil:
 		return scheme.Entry{}, rev, fmt.Errorf("%w: %w", ErrBadEntry, err)
 	}
 	return e, rev, nil
@@ -97,9 +77,10 @@ func (d *Directory) Create(ctx context.Context, sid scheme.SID, e scheme.Entry) 
 }
 
 // Update replaces the entry if its revision still is rev. ErrFenced: it is
-// not, the session has another owner. Repetition after a lost answer is safe
-// and built in; ErrUnconfirmed means that the outcome stayed unknown until ctx
-// ended: read the entry again before going on.
+// not, as far as the server knows that leads the directory or thinks so. Repetition
+// after a lost answer, and while another write is on its way, is safe and built in;
+// ErrUnconfirmed means that the outcome stayed unknown until ctx ended: read the
+// entry again before going on.
 func (d *Directory) Update(ctx context.Context, sid scheme.SID, e scheme.Entry, rev uint64) (uint64, error) {
 	if rev == 0 {
 		return 0, fmt.Errorf("%w: no revision", ErrFenced)
@@ -123,6 +104,9 @@ func (d *Directory) write(ctx context.Context, sid scheme.SID, e *scheme.Entry, 
 // Delete removes the entry if its revision still is rev; errors are those of
 // Update.
 func (d *Directory) Delete(ctx context.Context, sid scheme.SID, rev uint64) error {
+	if err := d.store.Usable(); err != nil {
+		return err
+	}
 	m := &nats.Msg{Subject: scheme.SessionKey(sid), Header: nats.Header{
 		jet.HeaderKVOp:     []string{"DEL"},
 		jet.HeaderExpected: []string{strconv.FormatUint(rev, 10)},
@@ -137,7 +121,7 @@ func (d *Directory) Delete(ctx context.Context, sid scheme.SID, rev uint64) erro
 
 // send publishes a compare-and-swap until it is acknowledged or ctx ends. If an
 // answer was lost, the write may be what its own repetition then conflicts
-// with; the leader tells, since every write carries a name of its own. (The
+// with; the entry tells, since every write carries a name of its own. (The
 // stream's deduplication is no help: it comes after the comparison.)
 func (d *Directory) send(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
 	ctx, cancel := d.store.bounded(ctx)
@@ -166,19 +150,20 @@ func (d *Directory) send(ctx context.Context, m *nats.Msg) (seq uint64, err erro
 // wrote reports whether the last write to a key is the one of that name, and
 // its revision.
 func (d *Directory) wrote(ctx context.Context, key, name string) (rev uint64, own bool, err error) {
-	m, found, err := jet.LeaderGet(ctx, d.store.nc, scheme.SessionStream, jet.GetRequest{LastFor: key})
-	if err != nil || !found || header(m.Header, scheme.HeaderWrite) != name {
+	m, rev, err := d.proven(ctx, key)
+	if err != nil || m == nil || m.Header.Get(scheme.HeaderWrite) != name {
 		return 0, false, err
 	}
-	return m.Seq, true, nil
+	return rev, true, nil
 }
 
 // UpdateAsync is Update without the wait and without repetition, for
 // checkpoints: done is called exactly once, from another goroutine, with the
 // new revision or an error; it must only enqueue. If UpdateAsync returns an
 // error nothing was sent and done is not called; ErrOverload: the window is
-// full. After ErrUnconfirmed the revision is unknown: GetLatest tells. See
-// [Store.PublishAsync] for how long it can block.
+// full. ErrBusy: the write was not taken, and can be repeated in a moment. After
+// ErrUnconfirmed the revision is unknown: Sure tells. See [Store.PublishAsync] for
+// how long it can block.
 func (d *Directory) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done func(rev uint64, err error)) error {
 	m, err := d.message(sid, &e, rev)
 	if err != nil {
@@ -189,6 +174,9 @@ func (d *Directory) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done
 
 // message is the publish that compares and swaps an entry.
 func (d *Directory) message(sid scheme.SID, e *scheme.Entry, rev uint64) (*nats.Msg, error) {
+	if err := d.store.Usable(); err != nil {
+		return nil, err
+	}
 	data, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("bus: directory entry: %w", err)

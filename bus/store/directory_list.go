@@ -71,7 +71,7 @@ type listedEntry struct {
 }
 
 // readListed reads one message of the bucket. Those that say that a key was
-// deleted are no entries.
+// deleted, and what nodes keep under keys of their own, are no entries.
 func readListed(m *nats.Msg, seq uint64) (l listedEntry, ok bool) {
 	key, found := strings.CutPrefix(jet.LastHeader(m.Header, jet.HeaderSubject), scheme.SessionKeyPrefix)
 	if !found || len(m.Data) == 0 {

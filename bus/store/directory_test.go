@@ -30,7 +30,7 @@ func TestDirectory(t *testing.T) {
 	if _, err := d.Create(ctx, sid, e); !errors.Is(err, ErrFenced) {
 		t.Error("created twice:", err)
 	}
-	for _, get := range []func(context.Context, scheme.SID) (scheme.Entry, uint64, error){d.Get, d.GetLatest} {
+	for _, get := range []func(context.Context, scheme.SID) (scheme.Entry, uint64, error){d.Get, d.Sure} {
 		if got, r, err := get(ctx, sid); err != nil || r != rev || !sameEntry(got, e) {
 			t.Errorf("%+v at %d, %v", got, r, err)
 		}
@@ -51,7 +51,7 @@ func TestDirectory(t *testing.T) {
 	if err := d.Delete(ctx, sid, next); err != nil {
 		t.Fatal(err)
 	}
-	for _, get := range []func(context.Context, scheme.SID) (scheme.Entry, uint64, error){d.Get, d.GetLatest} {
+	for _, get := range []func(context.Context, scheme.SID) (scheme.Entry, uint64, error){d.Get, d.Sure} {
 		if _, _, err := get(ctx, sid); !errors.Is(err, ErrNoSession) {
 			t.Error(err)
 		}
@@ -351,7 +351,7 @@ func TestLookupOvertaken(t *testing.T) {
 }
 
 // TestDirectoryGetUnanswered: a replica that does not answer, since its server
-// is frozen, is not waited for until the end: the leader is asked.
+// is frozen, is not waited for until the end: the leader is asked for a hint.
 func TestDirectoryGetUnanswered(t *testing.T) {
 	t.Parallel()                              // it waits for an answer that does not come
 	nc := connect(t, natstest.Start(t).URL()) // without the stream

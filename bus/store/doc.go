@@ -22,7 +22,9 @@
 // How does a node know that its subscription is in force everywhere, so that
 // the next message will be copied to it? It publishes a marker
 // ([Store.PublishMarker]), an empty message with the header Umf-Mark, to the
-// mailbox. When the copy comes back, the server that leads the stream knows of the
+// mailbox; Umf-Holder says which holder attached with it, and under which attempt of
+// its client, so that others can tell a rival's marker from their own and their
+// predecessor's. When the copy comes back, the server that leads the stream knows of the
 // subscription, and the copy's Nats-Last-Sequence says where the mailbox stood. (A
 // flush is answered by the server that the node is connected to, which says
 // nothing of the others: after it, 18 of 100 subscriptions in a cluster missed a
@@ -66,11 +68,91 @@
 // session over, one wins. The entry's holder, a random number for each attachment
 // to a socket, says whose it is: by it a writer that was refused knows whether it
 // was its own write, it is in the names of consumers, and a node that asks for the
-// session names it (package edge documents how). Reads may come from a replica
-// that lags: an old entry is harmless, since its revision fails; an absent one
-// is believed only from the leader ([Directory.Get]). If the answer to a write
-// is lost, its repetition meets its own first copy as a conflict; every write
-// carries a name (Umf-Write) by which the writer recognises it.
+// session names it (package edge documents how). If the answer to a write is lost,
+// its repetition meets its own first copy as a conflict; every write of [Directory]
+// that waits carries a name (Umf-Write) by which the writer recognises it.
+//
+// A server refuses a compare-and-swap in two ways (nats-server 2.11 to 2.15). It
+// says 10071, with the revision that it has, when that is another one: [ErrFenced].
+// With one replica it compares and stores in one step, whatever the storage and
+// sync_interval, and says nothing else. With more, the leader compares with what it
+// has applied, proposes the write, and answers when the copies have it. As long as
+// a write is proposed for a key it refuses all others to that key with 10164, right
+// or wrong: [ErrBusy], which decides nothing. A write that comes at the heels of
+// an acknowledgement may meet this too, since the leader acknowledges a little
+// before it forgets the proposal; with sync_interval: always proposals take
+// longest; a leader without a quorum keeps them until it steps down, ten seconds
+// and more. It may say 10071 as well, and compares with a state that has passed: so
+// a refusal does not say who has the session. [Directory.Sure] does.
+//
+// # No absence without a quorum
+//
+// Any replica answers a direct get, and may lag. STREAM.MSG.GET is answered by a
+// server that takes itself for the leader: one that was cut off from the others
+// does so for ten seconds and more, also for a while after it is joined to them
+// again, and says of sessions that were opened meanwhile that there are none. An
+// entry that is there needs no proof: if it is old, a compare-and-swap on its
+// revision fails ([Directory.Get]). But where an answer would end, repeat or skip
+// something (expired, no such session, another has it), it must come from a server
+// that has all that was acknowledged before the question ([Directory.Sure]):
+//
+//   - The node writes a probe, a message with a time to live of a minute under a
+//     key of its own in the bucket (_probe-<id>; keys that begin with "_" are no
+//     sessions). Its acknowledgement, after the question, needs most of the
+//     servers, and gives its sequence. One probe is for all who ask until it is
+//     sent; the next one is sent a fifth of a second later at the earliest.
+//   - Then a direct get asks for the last messages of both keys, the session's and
+//     the probe's (multi_last), which one server answers, from one state. If the
+//     probe in the answer has that sequence, or a later one, the server has
+//     everything that was acknowledged before. Otherwise it is asked again, until
+//     the context ends: [ErrUnconfirmed], and nothing is known.
+//
+// An entry that has become too old by the time of the probe is absent as well: each
+// server removes what is too old by itself, when it comes to it.
+//
+// An absence is asked for twice: the server notes where the stream ends before it
+// looks the keys up under its lock, and passes over what is written in between, so
+// that a key which is rewritten in these microseconds looks absent. (To name an end
+// beyond the stream's own, so that nothing is beyond it, is answered with nothing by
+// streams in files.) [Directory.Proofs] counts what it costs.
+//
+// # Forms
+//
+// Entries have a number of their form ([scheme.Form]), and the directory's stream
+// has the highest in use in its metadata (umf.form). Code that meets a higher number
+// than it knows, there or in an entry, reads and writes nothing any more
+// ([ErrNewerForm], [Store.Usable]), changes no stream, and is not ready, with the
+// number and what to do in the text. So it ends no session that it cannot read. A
+// number in the stream's metadata is looked at again with each CheckContract, one
+// that was met in an entry counts until the process ends. Entries of a lower form
+// are read, and written in the present one when they are next. A node raises the
+// number when it starts; a later form will have to be written only once the number
+// has been raised by hand, or when the last old node has left.
+//
+// The first form had no numbers, so its nodes look for none. They are stopped by
+// what they do look at, every 30 s and before they start: a stream must have no
+// max_msgs, and they do not change that. UMF_EXPIRY, which is of their streams the
+// one where it costs nothing, has one of 2^40 (formGuard). A node of the first form
+// that runs when the first one of this form starts is not ready within 30 s, with
+// "stream UMF_EXPIRY: max_msgs: want none" as the reason, and takes no new clients;
+// one that starts later never is. The clients that it has stay until it ends.
+// Entries of this form it refuses by their state, which is 3 or 4: it answers a
+// resume with 1013, a look-up with yes, and writes nothing over them; of a session
+// that has gone elsewhere it lets go. Beside this, [hydrant/bus/discovery.Discovery.Outdated]
+// names such nodes. (All of it was tried with a binary of that version: go test -tags
+// oldnode ./integration.) To go back for good, an operator takes max_msgs off
+// UMF_EXPIRY; what was written since is then refused until it expires.
+//
+// # When a stream fails
+//
+// CheckContract asks all streams at once, and stores a marker through each mailbox
+// stream. What it finds of one stands until that one has been seen to work. If only
+// mailbox streams fail, and not all, the error is [ContractError].Partial: new
+// sessions are opened on those that work ([Store.NewSID]). Without any, they are
+// refused at once with the reason ([ErrNoMailbox]). Limits that are lower than this
+// node's configuration, since another node that started later has lower ones, are
+// [Store.Warnings]; how often sessions must be renewed follows ([Store.TTL]).
+// [Store.Repair] makes what is gone again.
 //
 // # Expiry
 //
@@ -79,8 +161,8 @@
 // message to umf.v1.expiry.<c>.<sid>, which the stream UMF_EXPIRY keeps, one for
 // each session, for a session's time to live. When it is too old the server puts a
 // delete marker in its place (subject_delete_marker_ttl, ADR-43), which is
-// republished, and one of the nodes gets the copy. It asks the directory's
-// leader: if there is no such session any more, it says so on
+// republished, and one of the nodes gets the copy. It asks the directory for a
+// proof: if there is no such session any more, it says so on
 // umf.v1.evt.session.expired; if there is, since a client has used it, it leaves
 // a new message. Nothing is remembered by a node, so the sessions of one that
 // died end in the same way; but those that were less than a minute old end
@@ -163,6 +245,10 @@
 // Why nats.go's key-value package does not write the directory: it has no
 // asynchronous compare-and-swap, and takes a lagging replica's word for an absent
 // key.
+//
+// Rejected, as a proof of absence: to create the entry, which a session that comes
+// back would then have to win from us; STREAM.INFO, whose answer is as good as
+// STREAM.MSG.GET's; a probe for each question, which costs a write.
 //
 // Why a repartition is refused: the number of streams decides which stream
 // holds a mailbox. Changing the subjects of streams that hold messages would

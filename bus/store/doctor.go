@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
 )
 
 // Oldest server that has all that the streams need: message TTLs came with it.
@@ -110,6 +111,13 @@ func (s *Store) checkStreams(ctx context.Context) []Finding {
 		info := st.CachedInfo()
 		if clock == nil {
 			clock = checkClock(info.TimeStamp, asked, time.Now())
+		}
+		if want.Name == scheme.SessionStream {
+			s.noteForm(info.Config)
+			var contract *ContractError
+			if errors.As(s.knownForm(), &contract) {
+				return append(checks, contract.Findings...)
+			}
 		}
 		next := merge(info.Config, want)
 		if !sameConfig(info.Config, next) {

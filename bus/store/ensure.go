@@ -19,6 +19,9 @@ func (s *Store) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.lookAtForm(ctx); err != nil {
+		return err
+	}
 	if err := s.samePartition(ctx); err != nil {
 		return err
 	}

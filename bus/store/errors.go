@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
 )
 
 // Errors of everything that stores or reads. They say what the caller may
@@ -26,11 +27,19 @@ var (
 	ErrClosed = jet.ErrClosed
 	// ErrConfig: a [Config] that no store can have.
 	ErrConfig = jet.ErrConfig
-	// ErrFenced: the directory entry was written since the given revision; this
-	// writer no longer owns the session.
+	// ErrFenced: the server that leads the directory, or thinks that it does, has the
+	// entry at another revision than the given one; nothing was stored. Whose it is,
+	// [Directory.Sure] tells.
 	ErrFenced = jet.ErrFenced
-	// ErrNoSession: the directory's leader says there is no such session.
+	// ErrBusy: another write to the directory entry is on its way, and nothing was
+	// stored: try again in a moment. See the package's documentation, "The directory".
+	ErrBusy = jet.ErrBusy
+	// ErrNoSession: there is no such session. Only from [Directory.Sure] is that
+	// more than a hint.
 	ErrNoSession = errors.New("bus: no such session")
+	// ErrNewerForm: a newer version keeps sessions in this directory, in a form that
+	// this one does not know. Nothing is read or written.
+	ErrNewerForm = scheme.ErrNewerForm
 	// ErrBadEntry: a directory entry that no node can have written.
 	ErrBadEntry = errors.New("bus: unreadable directory entry")
 	// ErrReaderClosed: Read after Close.

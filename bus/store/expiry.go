@@ -29,6 +29,7 @@ func (c *Config) expiryConfig() jetstream.StreamConfig {
 	cfg.Retention = jetstream.LimitsPolicy
 	cfg.Discard = jetstream.DiscardOld
 	cfg.MaxMsgsPerSubject = 1
+	cfg.MaxMsgs = formGuard
 	cfg.AllowRollup = true // delete markers need it
 	cfg.SubjectDeleteMarkerTTL = expiryNotice
 	cfg.Compression = jetstream.NoCompression // nothing to compress

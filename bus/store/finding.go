@@ -31,6 +31,16 @@ func (f Finding) String() string {
 	return line
 }
 
+// failures are those of findings that break the contract.
+func failures(list []Finding) (failed []Finding) {
+	for _, f := range list {
+		if f.Verdict == Fail {
+			failed = append(failed, f)
+		}
+	}
+	return failed
+}
+
 // broken is a finding that breaks the contract: it wants something else.
 func broken(what, want, have, fix string) Finding {
 	return Finding{Fail, what, "want " + want + ", have " + have, fix}

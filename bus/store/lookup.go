@@ -16,13 +16,14 @@ import (
 const (
 	lookupTTL   = 5 * time.Second
 	maxLookups  = 32 << 10 // each of hits and misses
-	maxAskers   = 64       // lookups on their way
+	maxAskers   = 1024     // lookups on their way; for what is not there they take a while
 	lookupStale = maxLookups / 2
 )
 
 // Lookup reports whether a session exists, from a cache that is a few seconds
-// old at most; misses are cached as well. Concurrent calls for one session ask
-// once. ErrOverload: too many different sessions are being asked for.
+// old at most; misses, which are sure when they are put there, are cached as well.
+// Concurrent calls for one session ask once. ErrOverload: too many different
+// sessions are being asked for.
 func (d *Directory) Lookup(ctx context.Context, sid scheme.SID) (bool, error) {
 	if exists, ok := d.known.get(sid); ok {
 		return exists, nil
@@ -38,7 +39,11 @@ func (d *Directory) Lookup(ctx context.Context, sid scheme.SID) (bool, error) {
 		// The answer is for all that wait, so it does not end with the
 		// first caller's context.
 		go func() {
-			_, _, err := d.Get(context.WithoutCancel(ctx), sid)
+			ctx := context.WithoutCancel(ctx)
+			_, _, err := d.Get(ctx, sid)
+			if errors.Is(err, ErrNoSession) {
+				_, _, err = d.Sure(ctx, sid)
+			}
 			d.known.answer(sid, ask, err)
 		}()
 	}

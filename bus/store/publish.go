@@ -57,14 +57,24 @@ func (s *Store) PublishAsync(sid scheme.SID, out Outgoing, done func(seq uint64,
 	return s.acks.Publish(out.For(sid), done)
 }
 
-// PublishMarker stores a marker: an empty message with id, which comes back on
-// the live subject with the sequence of what is before it. It is not
-// acknowledged; a caller that waits for it publishes another if it does not come. Kept
-// markers live as long as messages do, others two seconds. It blocks no longer
-// than PublishAsync.
-func (s *Store) PublishMarker(sid scheme.SID, id uint64, keep bool) error {
-	h := nats.Header{scheme.HeaderMark: []string{strconv.FormatUint(id, 10)}}
-	if !keep {
+// Marker is an empty message that shows where a mailbox stands, and who attached
+// to it there.
+type Marker struct {
+	ID      uint64 // not 0; the holder's own count
+	Holder  uint64 // as in [scheme.Entry]
+	Attempt uint64 // the same
+	Keep    bool   // it lives as long as messages do, and not only two seconds
+}
+
+// PublishMarker stores a marker, which comes back on the live subject with the
+// sequence of what is before it. It is not acknowledged; a caller that waits for
+// it publishes another if it does not come. It blocks no longer than PublishAsync.
+func (s *Store) PublishMarker(sid scheme.SID, m Marker) error {
+	h := nats.Header{
+		scheme.HeaderMark:   []string{strconv.FormatUint(m.ID, 10)},
+		scheme.HeaderHolder: []string{scheme.HolderText(m.Holder, m.Attempt)},
+	}
+	if !m.Keep {
 		h[jet.HeaderTTL] = []string{jet.TTLSeconds(markerTTL)}
 	}
 	if err := s.nc.PublishMsg(&nats.Msg{Subject: scheme.MailboxSubject(sid), Header: h}); err != nil {

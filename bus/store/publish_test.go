@@ -208,7 +208,7 @@ func TestPublishFrozen(t *testing.T) {
 	if completed.Load() != accepted.Load() || s.InFlight() != 0 {
 		t.Errorf("%d of %d completed, %d in flight", completed.Load(), accepted.Load(), s.InFlight())
 	}
-	if err := s.PublishMarker(scheme.NewSID(), 1, false); err != nil && !errors.Is(err, ErrUnavailable) {
+	if err := s.PublishMarker(scheme.NewSID(), Marker{ID: 1}); err != nil && !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)

@@ -46,6 +46,8 @@ type Stored struct {
 	Seq uint64
 	// Mark: a marker, not for the client.
 	Mark bool
+	// Holder and Attempt: see [Copy].
+	Holder, Attempt uint64
 	// TTL: see [Copy].
 	TTL bool
 	// Time at which the stream stored it, Unix ns; 0: unknown.
@@ -57,9 +59,12 @@ type Stored struct {
 }
 
 func storedOf(m *nats.Msg, seq uint64, at int64) Stored {
+	mark, holder, attempt := markOf(m.Header)
 	return Stored{
 		Seq:     seq,
-		Mark:    markOf(m.Header) != 0,
+		Mark:    mark != 0,
+		Holder:  holder,
+		Attempt: attempt,
 		TTL:     m.Header.Get(jet.HeaderTTL) != "",
 		Time:    at,
 		Trace:   tracectx.Parent(m.Header),

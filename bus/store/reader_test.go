@@ -151,23 +151,22 @@ func TestReadMarkersAndTTL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.PublishMarker(sid, 7, true); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.PublishMarker(sid, 8, false); err != nil {
-		t.Fatal(err)
+	for _, m := range []Marker{{ID: 7, Holder: 1<<64 - 1, Attempt: 3, Keep: true}, {ID: 8, Holder: 5}} {
+		if err := s.PublishMarker(sid, m); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := s.Publish(ctx, sid, Outgoing{Payload: []byte("x"), TTL: 1500e6}); err != nil {
 		t.Fatal(err)
 	}
 	var prev uint64
-	for _, want := range []Copy{{Mark: 7}, {Mark: 8, TTL: true}, {TTL: true, Payload: []byte("x")}} {
+	for _, want := range []Copy{{Mark: 7, Holder: 1<<64 - 1, Attempt: 3}, {Mark: 8, Holder: 5, TTL: true}, {TTL: true, Payload: []byte("x")}} {
 		m, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c, stored := ParseCopy(m)
-		if !stored || c.Mark != want.Mark || c.TTL != want.TTL || string(c.Payload) != string(want.Payload) || c.Prev != prev || c.Time == 0 {
+		if !stored || c.Mark != want.Mark || c.Holder != want.Holder || c.Attempt != want.Attempt || c.TTL != want.TTL || string(c.Payload) != string(want.Payload) || c.Prev != prev || c.Time == 0 {
 			t.Fatalf("%+v, want %+v", c, want)
 		}
 		if want.TTL && m.Header.Get(jet.HeaderTTL) != "2" {
@@ -181,9 +180,37 @@ func TestReadMarkersAndTTL(t *testing.T) {
 	if err != nil || len(b.Msgs) != 3 {
 		t.Fatalf("%+v, %v", b, err)
 	}
-	for i, want := range []Stored{{Mark: true}, {Mark: true, TTL: true}, {TTL: true}} {
-		if got := b.Msgs[i]; got.Mark != want.Mark || got.TTL != want.TTL {
+	for i, want := range []Stored{{Mark: true, Holder: 1<<64 - 1, Attempt: 3}, {Mark: true, Holder: 5, TTL: true}, {TTL: true}} {
+		if got := b.Msgs[i]; got.Mark != want.Mark || got.Holder != want.Holder || got.Attempt != want.Attempt || got.TTL != want.TTL {
 			t.Errorf("message %d: %+v", i, got)
+		}
+	}
+}
+
+// TestMarkerForms: whatever looks like a marker is none of a client's messages, and
+// only one that can be read says whose it is.
+func TestMarkerForms(t *testing.T) {
+	const junk = 1<<64 - 1
+	for _, c := range []struct {
+		mark, holder string
+		want         Copy
+	}{
+		{"7", "5 3", Copy{Mark: 7, Holder: 5, Attempt: 3}},
+		{"7", "5 0", Copy{Mark: 7, Holder: 5}},
+		{"7", "", Copy{Mark: junk}}, // as before there were holders
+		{"7", "5", Copy{Mark: junk}},
+		{"7", "05 3", Copy{Mark: junk}},
+		{"7", "5 3 of a later form", Copy{Mark: junk}},
+		{"0", "5 3", Copy{Mark: junk}},
+		{"x", "5 3", Copy{Mark: junk}},
+		{"", "5 3", Copy{}},
+	} {
+		h := nats.Header{jet.HeaderSeq: {"1"}}
+		h.Set(scheme.HeaderMark, c.mark)
+		h.Set(scheme.HeaderHolder, c.holder)
+		got, stored := ParseCopy(&nats.Msg{Header: h})
+		if !stored || got.Mark != c.want.Mark || got.Holder != c.want.Holder || got.Attempt != c.want.Attempt {
+			t.Errorf("%q of %q: %+v", c.mark, c.holder, got)
 		}
 	}
 }
@@ -345,11 +372,11 @@ func TestReadConsumerVanishes(t *testing.T) {
 // reading goes on after it.
 func TestReadLostOnTheWay(t *testing.T) {
 	s := newStore(t, Config{})
-	ctx, sid := natstest.Context(t), scheme.NewSIDIn(1, 2) // in the first one, the store's own marker lies before
-	fill(t, s, sid, 5)
+	ctx, sid := natstest.Context(t), scheme.NewSID()
+	seqs := fill(t, s, sid, 5)
 	r := s.NewReader(sid, 1)
 	closeReader(t, r)
-	for i, from := range []uint64{1, 2} { // the second with a consumer
+	for i, from := range []uint64{1, seqs[1]} { // the second with a consumer
 		if b, err := r.Read(ctx, from, 0, 1, 0); err != nil || texts(b) != strconv.Itoa(i) {
 			t.Fatal(texts(b), err)
 		}

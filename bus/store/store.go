@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -97,15 +98,20 @@ type Store struct {
 	directory *Directory
 	status    chan nats.Status // closed by nats.go when close takes it back
 	watching  sync.WaitGroup
+	running   context.Context // ends with Close
+	stop      context.CancelFunc
 
-	probed  atomic.Uint32 // partition that CheckContract tries next
+	health  health
+	age     atomic.Int64  // max_age of the directory, when it was looked at last; 0: it never was, or has none
 	readers atomic.Uint64 // consumers that were named so far
-	once    sync.Once     // Close
+	newer   newerForm
+	once    sync.Once // Close
 }
 
 // Open creates the streams and the bucket that are missing, updates those
 // that differ where that is possible, and checks that what is there holds the
-// contract: if not, the error is a *[ContractError] that lists every reason.
+// contract: if not, the error is a *[ContractError] that lists every reason, unless
+// some mailbox streams do not work and others do ([Store.CheckContract] says so).
 // If NATS cannot be asked, it is ErrUnavailable or ErrUnconfirmed: try again.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := cfg.defaults(); err != nil {
@@ -116,30 +122,45 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, jet.SendError(err)
 	}
 	s := &Store{nc: nc, js: js, cfg: cfg}
+	s.running, s.stop = context.WithCancel(context.Background())
 	ctx, cancel := jet.WithDefaultTimeout(ctx, max(cfg.Timeout, openTimeout))
 	defer cancel()
-	if err := s.ensure(ctx); err != nil {
-		return nil, err
-	}
-	if s.acks, err = jet.NewAcks(nc, cfg.Window, cfg.AckTimeout); err != nil {
-		return nil, err
-	}
-	if s.replies, err = jet.NewReplies(nc); err != nil {
-		s.acks.Close()
-		return nil, err
-	}
-	if s.directory, err = newDirectory(s); err != nil {
-		s.acks.Close()
-		s.replies.Close()
+	if err := s.prepare(ctx); err != nil {
+		s.stop()
 		return nil, err
 	}
 	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	s.watching.Go(s.watch)
-	if err := s.CheckContract(ctx); err != nil {
+	var contract *ContractError
+	if err := s.CheckContract(ctx); err != nil && !(errors.As(err, &contract) && contract.Partial) {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// prepare sees to it that the streams are there, and makes what answers come to.
+func (s *Store) prepare(ctx context.Context) error {
+	if err := s.ensure(ctx); err != nil {
+		return err
+	}
+	return s.subscribe()
+}
+
+// subscribe makes what answers come to.
+func (s *Store) subscribe() (err error) {
+	if s.acks, err = jet.NewAcks(s.nc, s.cfg.Window, s.cfg.AckTimeout); err != nil {
+		return err
+	}
+	if s.replies, err = jet.NewReplies(s.nc); err != nil {
+		s.acks.Close()
+		return err
+	}
+	if s.directory, err = newDirectory(s); err != nil {
+		s.acks.Close()
+		s.replies.Close()
+	}
+	return err
 }
 
 // watch completes what waits for an answer when the connection is lost.
@@ -163,6 +184,8 @@ func (s *Store) Close() {
 		s.acks.Close()
 		s.directory.acks.Close()
 		s.replies.Close()
+		s.stop()
+		s.directory.prober.close()
 	})
 }
 
@@ -171,6 +194,15 @@ func (s *Store) Directory() *Directory { return s.directory }
 
 // Config is the configuration with all defaults filled in.
 func (s *Store) Config() Config { return s.cfg }
+
+// TTL is how long a session that is not connected is kept: as the directory has it
+// by now, where another node has made that less than Config.TTL.
+func (s *Store) TTL() time.Duration {
+	if age := time.Duration(s.age.Load()); age > 0 {
+		return min(age, s.cfg.TTL)
+	}
+	return s.cfg.TTL
+}
 
 // InFlight is the number of asynchronous mailbox publishes that wait for their
 // acknowledgement.

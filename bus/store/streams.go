@@ -2,7 +2,9 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,6 +79,7 @@ func (c *Config) sessionConfig() jetstream.StreamConfig {
 	cfg.AllowRollup = true
 	cfg.DenyDelete = true
 	cfg.Compression = jetstream.NoCompression // entries are too small
+	cfg.Metadata = map[string]string{scheme.MetaForm: strconv.Itoa(scheme.Form)}
 	return cfg
 }
 
@@ -140,6 +143,16 @@ func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	next.MaxMsgsPerSubject = want.MaxMsgsPerSubject
 	next.MaxAge = want.MaxAge
 	next.MaxBytes = want.MaxBytes
+	if want.MaxMsgs > 0 {
+		next.MaxMsgs = want.MaxMsgs
+	}
+	if scheme.FormOf(have.Metadata) < scheme.FormOf(want.Metadata) {
+		next.Metadata = maps.Clone(have.Metadata)
+		if next.Metadata == nil {
+			next.Metadata = make(map[string]string)
+		}
+		next.Metadata[scheme.MetaForm] = want.Metadata[scheme.MetaForm]
+	}
 	next.Duplicates = want.Duplicates
 	next.AllowDirect = true
 	next.AllowMsgTTL = true
@@ -170,6 +183,8 @@ func sameConfig(a, b jetstream.StreamConfig) bool {
 		a.MaxMsgsPerSubject == b.MaxMsgsPerSubject &&
 		a.MaxAge == b.MaxAge &&
 		a.MaxBytes == b.MaxBytes &&
+		a.MaxMsgs == b.MaxMsgs &&
+		scheme.FormOf(a.Metadata) == scheme.FormOf(b.Metadata) &&
 		a.Duplicates == b.Duplicates &&
 		a.AllowDirect == b.AllowDirect &&
 		a.AllowMsgTTL == b.AllowMsgTTL &&

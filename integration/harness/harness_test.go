@@ -60,6 +60,8 @@ func TestScheme(t *testing.T) {
 		"umf.v1.evt.session.exploded.a." + sid:           false,
 		"$KV.UMF_SESSIONS." + sid:                        true,
 		"$KV.UMF_SESSIONS.constructor":                   false,
+		"$KV.UMF_SESSIONS._probe-" + node:                true,
+		"$KV.UMF_SESSIONS._probe-x":                      false,
 		"$JS.API.STREAM.INFO.UMF_OUT_3":                  true,
 		"$JS.API.STREAM.CREATE.UMF_EVIL":                 false,
 		"$JS.API.INFO":                                   true,

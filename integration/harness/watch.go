@@ -27,6 +27,7 @@ var scheme = compile(map[string]string{
 	"session events":        `umf\.v1\.evt\.session\.(opened|parked|resumed|expired|closed)\.[a-z2-7]\.` + sidForm,
 	"expiry":                `umf\.v1\.(expiry|gone)\.[a-z2-7]\.` + sidForm,
 	"directory":             `\$KV\.UMF_SESSIONS\.` + sidForm,
+	"a node's own probe":    `\$KV\.UMF_SESSIONS\._probe-[0-9a-f]{32}`,
 	"JetStream requests":    `\$JS\.API\.[A-Za-z0-9_.$-]+>?`,
 	"JetStream acks":        `\$JS\.ACK\.[A-Za-z0-9_.-]+`,
 	"JetStream advisories":  `\$JS\.EVENT\.(ADVISORY|METRIC)\.[A-Za-z0-9_.-]+`,

@@ -153,7 +153,7 @@ func (a *Acks) answer(m *nats.Msg) {
 	if w == nil {
 		return // timed out before
 	}
-	w.done(parseAck(m))
+	w.done(ParseAck(m))
 }
 
 // expire completes what has waited too long and re-arms the timer for the
@@ -204,10 +204,10 @@ func (a *Acks) Close() {
 	a.Fail(fmt.Errorf("%w: %w", ErrUnconfirmed, ErrClosed))
 }
 
-// parseAck reads a publish acknowledgement. Its usual form,
+// ParseAck reads a publish acknowledgement. Its usual form,
 // {"stream":"S","seq":N} with perhaps a domain or a duplicate flag, is read
 // without encoding/json.
-func parseAck(m *nats.Msg) (uint64, error) {
+func ParseAck(m *nats.Msg) (uint64, error) {
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
 		return 0, fmt.Errorf("%w: no stream takes the subject", ErrUnavailable)
 	}

@@ -71,7 +71,7 @@ func TestParseAck(t *testing.T) {
 		{`{"stream":"S","seq":18446744073709551615}`, 1<<64 - 1, nil},
 		{`{"stream":"S","seq": 7 }`, 7, nil},
 		{`{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 5"},"stream":"S","seq":0}`, 0, ErrFenced},
-		{`{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"},"stream":"S"}`, 0, ErrFenced},
+		{`{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"},"stream":"S"}`, 0, ErrBusy},
 		{`{"stream":"S","seq":0,"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}`, 0, ErrRefused},
 		{`{"error":{"code":503,"err_code":10008,"description":"unavailable"}}`, 0, ErrUnavailable},
 		{`{"error":{"code":409,"err_code":10158,"description":"in process"}}`, 0, ErrUnconfirmed},
@@ -80,13 +80,16 @@ func TestParseAck(t *testing.T) {
 		{`{}`, 0, ErrUnconfirmed},
 		{``, 0, ErrUnconfirmed},
 	} {
-		seq, err := parseAck(&nats.Msg{Data: []byte(c.data)})
+		seq, err := ParseAck(&nats.Msg{Data: []byte(c.data)})
 		if seq != c.seq || !errors.Is(err, c.err) {
 			t.Errorf("%s: %d, %v", c.data, seq, err)
 		}
+		if c.err == ErrBusy && (errors.Is(err, ErrFenced) || errors.Is(err, ErrRefused) || !Temporary(err)) {
+			t.Errorf("%s: what passes is taken for an answer", c.data)
+		}
 	}
 	m := &nats.Msg{Header: nats.Header{"Status": {"503"}}}
-	if _, err := parseAck(m); !errors.Is(err, ErrUnavailable) {
+	if _, err := ParseAck(m); !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
 	}
 }

@@ -20,7 +20,7 @@ func TestAllocs(t *testing.T) {
 		max  float64
 		f    func()
 	}{
-		{"parseAck", 0, func() { _, _ = parseAck(ack) }},
+		{"ParseAck", 0, func() { _, _ = ParseAck(ack) }},
 		{"ParseDelivery", 0, func() { ParseDelivery(reply) }},
 		{"message without mid", 2, func() { out.For(sid) }},
 	} {

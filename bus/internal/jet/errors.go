@@ -30,9 +30,13 @@ var (
 	ErrTooLarge = errors.New("bus: message over the maximum payload")
 	// ErrClosed: the store or service was closed.
 	ErrClosed = errors.New("bus: closed")
-	// ErrFenced: the directory entry was written since the given revision; this
-	// writer no longer owns the session.
+	// ErrFenced: the server that leads the directory, or thinks that it does, has the
+	// entry at another revision than the given one; nothing was stored. Whose it is,
+	// a read tells.
 	ErrFenced = errors.New("bus: directory entry has another owner")
+	// ErrBusy: another write to the directory entry is on its way, and nothing was
+	// stored: try again in a moment. Who wins is not known yet.
+	ErrBusy = errors.New("bus: directory entry is being written")
 )
 
 // APIError is an error that JetStream answered with.
@@ -50,7 +54,9 @@ func (e *APIError) Error() string {
 func (e *APIError) Is(target error) bool {
 	switch target {
 	case ErrFenced:
-		return e.ErrCode == codeWrongLastSeq || e.ErrCode == codeWrongLastConst
+		return e.ErrCode == codeWrongLastSeq
+	case ErrBusy:
+		return e.ErrCode == codeWrongLastConst
 	case ErrUnavailable:
 		return e.ErrCode == codeUnavailable
 	case ErrUnconfirmed:
@@ -71,9 +77,9 @@ const (
 	codeConsumerNotFound = 10014
 	codeNoMessage        = 10037
 	codeStreamNotFound   = 10059
-	codeWrongLastSeq     = 10071 // wrong last sequence
+	codeWrongLastSeq     = 10071 // wrong last sequence: another message is stored under the subject
 	codeDuplicateRace    = 10158 // the first copy of a message id is still on its way to be stored
-	codeWrongLastConst   = 10164 // as 10071, without naming the sequence
+	codeWrongLastConst   = 10164 // wrong last sequence: another message is proposed for the subject
 )
 
 func hasCode(err error, codes ...int) bool {
@@ -119,7 +125,7 @@ func RequestError(err error) error {
 
 // Temporary reports whether asking again can help.
 func Temporary(err error) bool {
-	return errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrUnavailable)
+	return errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrBusy)
 }
 
 // JSError gives errors of nats.go's jetstream package the meaning of this one's.

@@ -60,5 +60,5 @@ func PublishAcked(ctx context.Context, nc *nats.Conn, m *nats.Msg) (uint64, erro
 	if err != nil {
 		return 0, RequestError(err)
 	}
-	return parseAck(r)
+	return ParseAck(r)
 }

@@ -146,3 +146,12 @@ func User(name string, p scheme.Permissions) *server.User {
 		Response:  &server.ResponsePermission{MaxMsgs: p.Responses, Expires: 10 * time.Second},
 	}}
 }
+
+// Users are the options of a server with JetStream and these users.
+func Users(users map[string]scheme.Permissions) server.Options {
+	o := server.Options{JetStream: true}
+	for name, p := range users {
+		o.Users = append(o.Users, User(name, p))
+	}
+	return o
+}

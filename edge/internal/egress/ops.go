@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/stats"
 )
 
@@ -28,8 +29,7 @@ type Op struct {
 	From string
 	TTL  time.Duration
 
-	Mark    uint64 // Mark: its id
-	Lasting bool   // Mark: it has no time to live
+	Marker store.Marker // Mark
 
 	Entry scheme.Entry // Save
 	Rev   uint64       // Save: the revision to compare with; 0: there must be none

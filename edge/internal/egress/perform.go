@@ -45,7 +45,7 @@ func (o *Outbox) try(p *Op) {
 	var err error
 	switch p.Kind {
 	case stats.OpMark: // its timer asks again
-		err = o.nats.Store.PublishMarker(p.SID, p.Mark, p.Lasting)
+		err = o.nats.Store.PublishMarker(p.SID, p.Marker)
 	case stats.OpSubscribe: // no marker comes back, and the opening times out
 		p.Subscription.sub, err = o.nats.Conn.ChanSubscribe(p.Subject, p.Channel)
 	case stats.OpUnsubscribe:

@@ -15,12 +15,16 @@ const Workers = 64
 // queueLimit bounds the calls that wait for a worker.
 const queueLimit = 1 << 16
 
+// maxIdlers bounds the calls of SubmitIdle.
+const maxIdlers = 1024
+
 // Pool runs blocking calls for the loops. A job ends by posting its result to
 // the loop that asked.
 type Pool struct {
 	m    *stats.Metrics
 	jobs chan func()
 	busy atomic.Int64 // workers in a call
+	idle atomic.Int64 // calls of SubmitIdle
 	wg   sync.WaitGroup
 
 	// Guarded by mu: submit must not meet a closed channel.
@@ -58,6 +62,27 @@ func (p *Pool) Submit(job func()) bool {
 		p.m.PoolFull.Inc()
 		return false
 	}
+}
+
+// SubmitIdle is Submit for a job that mostly waits, for a proof of the directory
+// that many share: on a goroutine of its own, so that it keeps no worker from
+// others, and at once. It reports false where there are too many of them.
+func (p *Pool) SubmitIdle(job func()) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed {
+		return false
+	}
+	if p.idle.Add(1) > maxIdlers {
+		p.idle.Add(-1)
+		p.m.PoolFull.Inc()
+		return false
+	}
+	p.wg.Go(func() {
+		defer p.idle.Add(-1)
+		job()
+	})
+	return true
 }
 
 // Waiting returns how many jobs wait for a worker. Any goroutine may call it, like

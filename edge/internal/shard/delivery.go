@@ -29,7 +29,8 @@ func (x *sessionEffects) held() *held { return (*held)(x) }
 
 // Mark publishes a marker into the mailbox.
 func (x *sessionEffects) Mark(id uint64, keep bool) {
-	x.s.out.Push(egress.Op{Kind: stats.OpMark, SID: x.sid, Mark: id, Lasting: keep})
+	x.s.out.Push(egress.Op{Kind: stats.OpMark, SID: x.sid,
+		Marker: store.Marker{ID: id, Holder: x.owner.Holder(), Attempt: x.owner.Attempt(), Keep: keep}})
 }
 
 // NextMark returns a new marker id.
@@ -48,11 +49,23 @@ func (x *sessionEffects) Read(from, anchor uint64, most int) {
 	job := func(ctx context.Context) (store.Batch, error) {
 		return reader.read(ctx, from, anchor, aim, most, room)
 	}
-	submit(s, job, func(batch store.Batch, err error) {
-		h.whenServed(answered, func() {
-			h.core.Batch(h.convert(batch, err), h.session())
-			h.placed()
-		})
+	submit(s, job, func(batch store.Batch, err error) { h.take(batch, err) })
+}
+
+// take gives the core what was read. With a rival's marker in it, it waits until
+// the session is known to be this shard's still.
+func (h *held) take(batch store.Batch, err error) {
+	h.whenServed(answered, func() {
+		met := false
+		for _, m := range batch.Msgs {
+			met = h.foreign(m.Holder, m.Seq) || met
+		}
+		if met && h.rival() {
+			h.take(batch, err)
+			return
+		}
+		h.core.Batch(h.convert(batch, err), h.session())
+		h.placed()
 	})
 }
 
@@ -154,6 +167,7 @@ func (x *sessionEffects) Gap(g session.Gap) bool {
 	n.Log.Warn("messages lost to a session", "sid", h.sid, "from", g.From, "to", g.To, "why", g.Why.String())
 	if g.Why == session.Rollback {
 		h.owner.RolledBack()
+		h.rivals = 0 // of the log that was
 	}
 	if h.class != session.Acked {
 		return !h.client.conn.Full()

@@ -34,6 +34,7 @@ type held struct {
 	reader     *mailboxReader
 	renewed    time.Duration // uptime when its anchor and its entry were renewed
 	dirtySince uint32        // uptime when the positions moved, in milliseconds; 0: they are written
+	rivals     uint64        // sequence of the last marker of a rival that was noted
 	used       bool          // the client has sent, or was sent, a message: others may know the session
 	waiting    *waiting      // nil: nothing waits
 	header     nats.Header   // of messages to services; made with the first one
@@ -64,8 +65,8 @@ func (h *held) session() session.Effects { return (*sessionEffects)(h) }
 func (h *held) ownership() ownership.Effects { return (*ownershipEffects)(h) }
 
 // open starts a fresh session for a socket.
-func (s *Shard) open(c *Client, token string) *held {
-	h := &held{s: s, sid: scheme.NewSID(), class: c.class, client: c, renewed: s.uptime()}
+func (s *Shard) open(c *Client, sid scheme.SID, token string) *held {
+	h := &held{s: s, sid: sid, class: c.class, client: c, renewed: s.uptime()}
 	h.owner.Open(scheme.Entry{
 		Node: s.node.ID, Holder: randomUint64(), TokenHash: hashToken(token), Identity: c.identity,
 		Acked: c.class == session.Acked, Opened: s.loop.Now().UTC().Truncate(time.Second),

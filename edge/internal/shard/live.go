@@ -46,14 +46,14 @@ func (h *held) copy(msg *nats.Msg) {
 		h.push(live.Payload, s.node.Tracing.of(msg.Header))
 		return
 	}
-	if s.foreign(live.Mark) && h.rival() {
+	if h.foreign(live.Holder, live.Seq) && h.rival() {
 		return
 	}
 	if !h.served() {
 		return // it is read when the doubt has ended
 	}
 	payload, ok := h.inspect(live.Seq, live.Mark != 0, live.Payload)
-	if !ok {
+	if !ok || live.Mark != 0 && live.Holder != h.owner.Holder() { // its id may be one of this shard's
 		live.Mark = junkMark
 	}
 	if live.Time != 0 && live.Mark == 0 {

@@ -95,7 +95,7 @@ func (s *Shard) lookup(sid scheme.SID, d delivery) {
 	s.lookups[sid] = []delivery{d}
 	s.out.Keep(len(d.data))
 	job := func(ctx context.Context) (bool, error) { return s.node.Directory.Lookup(ctx, sid) }
-	submit(s, job, func(exists bool, err error) {
+	submitIdle(s, job, func(exists bool, err error) { // there may be none
 		waiting := s.lookups[sid]
 		delete(s.lookups, sid)
 		for _, d := range waiting {

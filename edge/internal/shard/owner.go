@@ -27,20 +27,24 @@ type found struct {
 
 // Read asks the pool to read the entry. A full pool answers from within, which
 // the owner can take.
-func (x *ownershipEffects) Read(number uint32, _ bool) {
+func (x *ownershipEffects) Read(number uint32, sure bool) {
 	h, s := x.held(), x.s
+	read, run := s.node.Directory.Get, submit[found]
+	if sure {
+		read, run = s.node.Directory.Sure, submitIdle[found]
+	}
 	job := func(ctx context.Context) (found, error) {
-		entry, rev, err := s.node.Directory.GetLatest(ctx, h.sid)
+		entry, rev, err := read(ctx, h.sid)
 		return found{entry, rev}, err
 	}
-	submit(s, job, func(f found, err error) {
+	run(s, job, func(f found, err error) {
 		fx := h.ownership()
 		switch {
 		case err == nil:
 			h.owner.Found(number, &f.entry, f.rev, s.uptime(), fx)
 		case errors.Is(err, store.ErrNoSession):
 			h.owner.Absent(number, fx)
-		case errors.Is(err, store.ErrBadEntry): // of another version, perhaps
+		case errors.Is(err, store.ErrBadEntry), errors.Is(err, store.ErrNewerForm) && h.owner.Phase() == ownership.Reading:
 			h.owner.Garbled(number, fx)
 		default:
 			h.owner.Unread(number, fx)
@@ -66,6 +70,9 @@ func (h *held) wrote(number uint32, rev uint64, err error) {
 	case errors.Is(err, store.ErrFenced):
 		s.node.Metrics.Writes.Inc(stats.WriteFenced)
 		h.owner.Refused(number, now, fx)
+	case errors.Is(err, store.ErrBusy): // nothing is decided yet
+		s.node.Metrics.Writes.Inc(stats.WriteBusy)
+		h.owner.Unsettled(number, now, fx)
 	default:
 		s.node.Metrics.Writes.Inc(stats.WriteError)
 		s.node.Metrics.NATSErrors.Inc(stats.OpSave)
@@ -293,6 +300,18 @@ func (s *Shard) HandOver(r *takeover.Request, answer func(takeover.Answer)) {
 		w.answers = w.answers[:len(w.answers)-1]
 		answer(takeover.Answer{Found: true, Declined: true})
 	}
+}
+
+// foreign reports whether a marker of this holder, at this place in the mailbox,
+// is a rival's, and was not noted before: neither this holder's own nor of the one
+// that the session came from. A marker of no known form has no holder and says
+// nothing.
+func (h *held) foreign(holder, seq uint64) bool {
+	if holder == 0 || holder == h.owner.Holder() || holder == h.owner.Former() || seq <= h.rivals {
+		return false
+	}
+	h.rivals = seq
+	return true
 }
 
 // rival notes another holder's marker, and reports whether that puts the session

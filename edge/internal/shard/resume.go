@@ -19,9 +19,15 @@ import (
 
 // start opens the session of an admitted client.
 func (c *Client) start() {
+	sid, err := c.s.node.Mailboxes.NewSID()
+	if err != nil {
+		c.s.node.Log.Warn("no session can be opened", "error", err)
+		c.close(protocol.CloseOverload, "no mailbox can be had now")
+		return
+	}
 	token := newToken()
 	c.arriving().token = token
-	c.has = c.s.open(c, token)
+	c.has = c.s.open(c, sid, token)
 }
 
 // resume moves an older session to this socket.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -52,12 +51,15 @@ type Node struct {
 }
 
 // Calls runs what has to be waited for on other goroutines; see [egress.Pool].
-type Calls interface{ Submit(job func()) bool }
+type Calls interface {
+	Submit(job func()) bool
+	SubmitIdle(job func()) bool
+}
 
 // Directory is what a shard asks of [store.Directory].
 type Directory interface {
 	Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
-	GetLatest(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
+	Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
 	Lookup(ctx context.Context, sid scheme.SID) (bool, error)
 	Known(sid scheme.SID) (exists, cached bool)
 	Forget(sid scheme.SID)
@@ -69,6 +71,8 @@ type Mailboxes interface {
 	NewReader(sid scheme.SID, holder uint64) Reader
 	LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error)
 	PartitionOf(sid scheme.SID) int
+	NewSID() (scheme.SID, error)
+	TTL() time.Duration
 }
 
 // Reader is a [store.Reader].
@@ -153,7 +157,6 @@ type Shard struct {
 	live  chan *nats.Msg
 	index int // among the node's shards
 	tally *stats.Tally
-	first uint64 // the ids of this shard's markers are above
 
 	missed *atomic.Bool // NATS has dropped copies; set by its goroutines
 
@@ -188,7 +191,6 @@ func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
 		node: n, loop: loop, out: out, index: index, tally: tally,
 		live:     make(chan *nats.Msg, liveQueue),
 		missed:   new(atomic.Bool),
-		first:    rand.Uint64() >> 1, // others' markers must not look like these
 		held:     make(map[scheme.SID]*held),
 		claims:   make(map[takeover.Key]*held),
 		lookups:  make(map[scheme.SID][]delivery),
@@ -196,7 +198,6 @@ func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
 		given:    takeover.NewGiven(func() { n.Metrics.Dropped.Inc(stats.DropGivenAway) }),
 		epoch:    n.Epoch(),
 	}
-	s.marks = s.first
 	return s
 }
 
@@ -211,15 +212,10 @@ func (s *Shard) post(f func()) { _ = s.loop.PostWait(context.Background(), f) }
 // Flush hands over what this iteration of the loop asked of NATS.
 func (s *Shard) Flush() { s.out.Flush() }
 
-// nextMark returns an id that no marker ever had.
+// nextMark returns an id that no marker of this shard ever had.
 func (s *Shard) nextMark() uint64 {
 	s.marks++
 	return s.marks
-}
-
-// foreign reports whether a marker is another node's, or another shard's.
-func (s *Shard) foreign(mark uint64) bool {
-	return mark != 0 && mark != junkMark && (mark <= s.first || mark > s.marks)
 }
 
 // holdBack stops reading from a client until the way to NATS is free again.
@@ -247,8 +243,17 @@ func (s *Shard) Relieve() {
 // submit runs a job that waits on the pool, and then done on the loop. A full
 // pool is reported to done at once.
 func submit[T any](s *Shard, job func(context.Context) (T, error), done func(T, error)) {
+	submitTo(s, s.node.Calls.Submit, job, done)
+}
+
+// submitIdle is submit for a job that waits for a proof of the directory.
+func submitIdle[T any](s *Shard, job func(context.Context) (T, error), done func(T, error)) {
+	submitTo(s, s.node.Calls.SubmitIdle, job, done)
+}
+
+func submitTo[T any](s *Shard, pool func(func()) bool, job func(context.Context) (T, error), done func(T, error)) {
 	n := s.node
-	ok := n.Calls.Submit(func() {
+	ok := pool(func() {
 		ctx, cancel := context.WithTimeout(n.Stopped, n.Config.RequestTimeout)
 		v, err := job(ctx)
 		cancel()
@@ -310,7 +315,7 @@ func (s *Shard) Begin() {
 	s.every(sweepEvery, s.sweep)
 	s.every(surveyEvery, s.survey)
 	s.every(mendEvery, s.mend)
-	s.every(s.renewals(), s.renew)
+	s.renewLater()
 	if age := s.node.Config.MaxConnectionAge; age > 0 {
 		s.every(sweepAge(age), s.retire)
 	}

@@ -21,10 +21,21 @@ const (
 // session's is due at once. So an anchor is a quarter of a TTL old when its
 // session is parked, at the most, waits for one, and is replaced soon after:
 // well within the age that mailboxes keep messages for, one and a half.
-func (s *Shard) renewal() time.Duration { return s.node.Config.SessionTTL / 4 }
+// Where another node has made the TTL less than this one's, that counts.
+func (s *Shard) renewal() time.Duration { return s.node.Mailboxes.TTL() / 4 }
 
 // renewals is how often a loop looks for those that are due.
-func (s *Shard) renewals() time.Duration { return min(time.Minute, s.node.Config.SessionTTL/16) }
+func (s *Shard) renewals() time.Duration { return min(time.Minute, s.node.Mailboxes.TTL()/16) }
+
+// renewLater renews again and again, until the node stops.
+func (s *Shard) renewLater() {
+	s.loop.AfterFunc(s.renewals(), func() {
+		if s.node.Stopped.Err() == nil {
+			s.renew()
+			s.renewLater()
+		}
+	})
+}
 
 // renew stores what resumes can rely on, and rewrites the entries of live
 // sessions before they expire, in steps. Checkpoints are no substitute: what

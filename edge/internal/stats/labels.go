@@ -103,12 +103,13 @@ type Write uint8
 const (
 	WriteOK     Write = iota
 	WriteFenced       // somebody else has written since
+	WriteBusy         // another write was on its way
 	WriteError
 
 	numWrites
 )
 
-var writeWords = [numWrites]string{"ok", "fenced", "error"}
+var writeWords = [numWrites]string{"ok", "fenced", "busy", "error"}
 
 // String returns the metric label.
 func (w Write) String() string { return word(writeWords[:], uint8(w)) }

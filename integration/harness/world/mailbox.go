@@ -26,10 +26,10 @@ type Entry struct {
 // State says whether a session has a socket.
 type State int
 
-// The states that the directory knows.
+// The states that the directory knows, in the second form of its entries.
 const (
-	Live   State = 1
-	Parked State = 2
+	Live   State = 3
+	Parked State = 4
 )
 
 // mailboxStream finds the stream that holds a session's mailbox.

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+)
+
+const (
+	// probeEvery is the least time between two probes of a node, so there are five
+	// a second at the most, however many ask.
+	probeEvery = 200 * time.Millisecond
+	// probeTTL is how long a probe stays in the bucket: longer than it is used.
+	probeTTL = time.Minute
+)
+
+// prober writes this node's probes into the directory: messages whose
+// acknowledgement says that most of its servers have them, and whose sequence in
+// another answer says that the server that answers has all that was acknowledged
+// before.
+type prober struct {
+	// Immutable.
+	nc  *nats.Conn
+	key string // a key of its own
+	ctx context.Context
+
+	written atomic.Uint64
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	next   *probeRound // it has not been sent: who asks now may share it; nil: there is none
+	busy   bool        // run is on its way
+	closed bool
+	runs   sync.WaitGroup // added to under mu while not closed
+
+	// Owned by run.
+	sent time.Time // when the last one was sent
+}
+
+// probeRound is one probe for all who ask at a time. seq and err are written
+// before done is closed.
+type probeRound struct {
+	done chan struct{}
+	seq  uint64
+	err  error
+}
+
+func newProber(ctx context.Context, nc *nats.Conn) *prober {
+	return &prober{nc: nc, ctx: ctx, key: scheme.ProbeKey(scheme.NewNodeID())}
+}
+
+// probe is the sequence of a probe that was sent after the call, and acknowledged.
+func (p *prober) probe(ctx context.Context) (seq uint64, err error) {
+	r, err := p.join()
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-r.done:
+		return r.seq, r.err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("no probe was acknowledged: %w", jet.RequestError(ctx.Err()))
+	}
+}
+
+// join returns the round that is yet to be sent.
+func (p *prober) join() (*probeRound, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	if p.next == nil {
+		p.next = &probeRound{done: make(chan struct{})}
+	}
+	if !p.busy {
+		p.busy = true
+		p.runs.Go(p.run)
+	}
+	return p.next, nil
+}
+
+// run sends probes as long as one is waited for.
+func (p *prober) run() {
+	for {
+		t := time.NewTimer(time.Until(p.sent.Add(probeEvery)))
+		select {
+		case <-t.C:
+		case <-p.ctx.Done():
+			t.Stop()
+		}
+		p.mu.Lock()
+		r := p.next
+		p.next = nil
+		p.busy = r != nil
+		p.mu.Unlock()
+		if r == nil {
+			return
+		}
+		p.sent = time.Now()
+		r.seq, r.err = p.send()
+		close(r.done)
+	}
+}
+
+// send writes one probe, and tries once: who still wants to know asks again.
+func (p *prober) send() (uint64, error) {
+	if p.ctx.Err() != nil {
+		return 0, ErrClosed
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, jet.AttemptTimeout)
+	defer cancel()
+	p.written.Add(1)
+	return jet.PublishAcked(ctx, p.nc, &nats.Msg{Subject: p.key, Header: nats.Header{
+		jet.HeaderTTL: []string{jet.TTLSeconds(probeTTL)},
+	}})
+}
+
+// close refuses new questions, and waits for run. The context has ended.
+func (p *prober) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.runs.Wait()
+}
