@@ -3,30 +3,47 @@ package session
 // Attach begins to read the mailbox. The owner has subscribed to its live
 // subject before. A session attaches once in its life.
 //
-// fresh: the session is new and its mailbox empty; floor and seen are ignored.
-// Otherwise floor and seen are those of the directory, or what Floor and Seen
-// returned. An acked client that names the sequence which it handled last gives
-// floor. Then seen is the directory's unless that sequence lies below the
-// directory's floor; for such a replay it is the session's first marker, or 0 if
-// that is unknown.
+// fresh: the session is new and its mailbox empty; p is ignored. Otherwise p is the
+// directory's. An acked client that names the sequence which it handled last gives
+// p.Floor, and the directory's FloorTime only if it is the same. Then p.Seen is the
+// directory's unless that sequence lies below the directory's floor; for such a
+// replay it is the session's first marker, or 0 if that is unknown.
 //
 // lasting: the marker has no time to live, for a session whose former owner may
 // still write.
-func (s *Session) Attach(floor, seen uint64, fresh, lasting bool, fx Effects) {
+func (s *Session) Attach(p Position, fresh, lasting bool, fx Effects) {
 	if s.state != Idle {
 		return
 	}
 	if fresh {
-		floor, seen = 0, 0
+		p = Position{}
 	}
-	s.confirm.floor, s.confirm.written, s.confirm.seen = floor, floor, seen
-	cursor := max(floor, seen)
-	s.log = knownLog{cursor: cursor, anchor: cursor, weak: true, claimed: cursor > 0}
+	s.confirm.floor, s.confirm.written, s.confirm.seen = p.Floor, p.Floor, p.Seen
+	s.confirm.floorTime, s.confirm.writtenTime = p.FloorTime, p.FloorTime
+	cursor := max(p.Floor, p.Seen)
+	s.log = knownLog{cursor: cursor, anchor: cursor, anchorTime: p.SeenTime, youngest: p.FloorTime, weak: true, claimed: cursor > 0}
+	s.log.aged = p.Old
 	if cursor == 0 {
 		s.log.origin = unknownOrigin
 	}
 	s.fresh, s.lasting = fresh, lasting
 	s.seek(fx)
+}
+
+// Disconnected reports that the connection to NATS is lost, as soon as that is
+// known: the store may go back before there is another one, and what came over
+// the old one belongs to the log that was. So the held copies, the marker and
+// the answer to a read are void. Reattach follows.
+func (s *Session) Disconnected(fx Effects) {
+	if !s.active() {
+		return
+	}
+	s.offline, s.mark = true, 0
+	s.log.aged = true
+	s.log.dropHeld()
+	s.reader.abandon()
+	fx.Timer(0)
+	s.setState(Attaching, fx)
 }
 
 // Reattach makes sure of the subscription and of the log again: after a
@@ -35,6 +52,7 @@ func (s *Session) Attach(floor, seen uint64, fresh, lasting bool, fx Effects) {
 func (s *Session) Reattach(lasting bool, fx Effects) {
 	if s.active() {
 		s.lasting = s.lasting || lasting
+		s.log.aged = true
 		s.seek(fx)
 	}
 }
@@ -62,6 +80,7 @@ func (s *Session) Swept(last uint64, fx Effects) {
 // Timeout reports that the timer has fired.
 func (s *Session) Timeout(fx Effects) {
 	switch {
+	case s.offline:
 	case s.state == Attaching:
 		fx.Count(RepeatedMarker)
 		s.markTries = min(s.markTries+1, 63)
@@ -79,11 +98,16 @@ func (s *Session) Timeout(fx Effects) {
 // still: copies are held, and the answer to an outstanding read is ignored. So
 // a marker that comes back at or below since proves that the log went backwards.
 func (s *Session) seek(fx Effects) {
-	s.since = s.log.last()
-	s.log.dropHeld()
+	l := &s.log
+	s.since = max(s.since, l.last())
+	l.dropHeld()
+	if s.offline {
+		l.missed = 0 // of another log, perhaps; the marker's prev says what there is
+		s.offline = false
+	}
 	s.reader.abandon()
 	s.markTries = 0
-	s.log.doubt, s.log.recheck = s.log.doubt || s.log.youngest != 0, 0
+	l.doubt, l.recheck, l.lost = l.doubt || l.youngest != 0 && (l.aged || !l.claimed), 0, false
 	s.mark = fx.NextMark()
 	s.setState(Attaching, fx)
 	fx.Mark(s.mark, s.fresh || s.lasting)
@@ -125,7 +149,7 @@ func (s *Session) rollback(fx Effects) {
 	s.reader.second = false
 	s.fresh = false
 	c := &s.confirm
-	c.floor, c.seen, c.barrier = 0, 0, 0
+	c.floor, c.floorTime, c.seen, c.barrier = 0, 0, 0, 0
 	c.epoch++
 	c.rolled = int32(c.sent.len()) + 1
 	fx.Dirty()

@@ -20,14 +20,18 @@ var errTest = errors.New("the store does not answer")
 func (w *world) step() {
 	r := w.rng
 	h := w.hosts[r.IntN(len(w.hosts))]
+	for n := range w.nodes {
+		if w.nodes[n].offline && r.IntN(10) == 0 {
+			w.reconnect(n)
+			return
+		}
+	}
 	if h.s == nil {
 		switch r.IntN(4) {
 		case 0, 1:
 			h.up()
 		case 2:
-			if len(h.marks) > 0 {
-				h.storeMark()
-			}
+			h.storeMarks()
 		default:
 			w.publish(h)
 		}
@@ -45,9 +49,7 @@ func (w *world) step() {
 			h.deliverCopy()
 		}
 	case n < 48:
-		if len(h.marks) > 0 {
-			h.storeMark()
-		}
+		h.storeMarks()
 	case n < 60:
 		if h.read != nil {
 			h.serveRead(r.IntN(4) == 0, r.IntN(15) == 0)
@@ -55,7 +57,7 @@ func (w *world) step() {
 	case n < 75:
 		h.socket()
 	case n < 79:
-		h.interest = true
+		h.interest = !h.on().offline
 	case n < 81:
 		if h.timer {
 			h.timer = false
@@ -74,9 +76,9 @@ func (w *world) step() {
 func (h *host) progress() {
 	r := h.w.rng
 	switch {
-	case !h.interest:
+	case !h.interest && !h.on().offline:
 		h.interest = true
-	case len(h.marks) > 0:
+	case len(h.marks) > 0 && !h.on().offline:
 		h.storeMark()
 	case len(h.pipe) > 0 && r.IntN(3) > 0:
 		h.deliverCopy()
@@ -156,9 +158,10 @@ func (w *world) fault(h *host, n int) {
 		h.crashIn = 1 + r.IntN(12)
 	case 3:
 		h.event("reattach", func() { h.s.Reattach(false, h) })
-	case 4: // NATS reconnect: interest is lost for a while
-		h.interest = false
-		h.pipe = append(h.pipe, item{reconnect: true})
+	case 4:
+		if !h.on().offline {
+			w.cut(h.node)
+		}
 	case 5:
 		h.event("refresh", func() { h.s.Refresh(h) })
 	case 6:
@@ -178,12 +181,12 @@ func (w *world) fault(h *host, n int) {
 	case 11:
 		if w.rollbacks && w.st.rollback() {
 			w.log("ROLLBACK to %d", w.st.now.last)
+			for n := range w.nodes {
+				w.cut(n)
+			}
 			for _, h := range w.hosts {
-				if h.s != nil {
-					if h.s.log.claimed || h.s.log.youngest == 0 || h.s.log.anchor == 0 { // nothing to compare with
-						h.blind(h.s.Cursor(), w.st.log-1)
-					}
-					h.pipe = append(h.pipe, item{reconnect: true})
+				if h.s != nil && h.s.log.claimed && h.s.confirm.floorTime == 0 {
+					h.blind(h.s.confirm.floor, h.posLog)
 				}
 			}
 		}
@@ -215,6 +218,13 @@ func (w *world) anyFresh() bool {
 	return false
 }
 
+// storeMarks lets a marker reach the store, if there is one and the way is open.
+func (h *host) storeMarks() {
+	if len(h.marks) > 0 && !h.on().offline {
+		h.storeMark()
+	}
+}
+
 func (h *host) sweep() {
 	last := h.swept[0]
 	h.swept = h.swept[1:]
@@ -225,6 +235,11 @@ func (h *host) sweep() {
 func (w *world) drain() {
 	w.log("DRAIN")
 	w.draining, w.loss, w.lostPongs, w.st.bound = true, 0, 0, 100000
+	for n := range w.nodes {
+		if w.nodes[n].offline {
+			w.reconnect(n)
+		}
+	}
 	for range 3000 {
 		quiet := true
 		for _, h := range w.hosts {

@@ -91,7 +91,7 @@ func (h *host) deliver(r *record, at int) {
 	if again {
 		h.repeats++
 		sameConn := d.conn == h.conn
-		if h.rolls == d.rolls && (sameConn || h.class == Acked && h.w.st.log == d.log) {
+		if h.rolls == d.rolls && (sameConn || h.class == Acked) {
 			h.w.fail(h, "I4: message %d (seq %d) again", r.id, r.seq)
 		}
 	} else {

@@ -3,8 +3,8 @@ package session
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 )
 
@@ -13,10 +13,12 @@ type world struct {
 	rng   *rand.Rand
 	st    *stream
 	hosts []*host
+	nodes [2]node
 	marks uint64
 
 	stamps    bool // copies and batches carry times
 	oldest    bool // batches name the leader's oldest message
+	ends      bool // batches say where the log of the server that answered ends, which may be a deposed leader
 	rollbacks bool
 	lostPongs int // percent
 	loss      int // percent of live copies
@@ -27,6 +29,13 @@ type world struct {
 	gaps   [3]int
 	trace  *strings.Builder // nil: no trace
 	failed string
+}
+
+// node is what hosts of one node have in common.
+type node struct {
+	conn    int   // connections to NATS so far
+	offline bool  // there is none
+	since   int64 // the store's time when the present one began
 }
 
 type failure struct{}
@@ -58,6 +67,7 @@ func newWorld(seed uint64) *world {
 	w.rollbacks = r.IntN(3) == 0
 	w.stamps = w.rollbacks || r.IntN(2) == 0
 	w.oldest = r.IntN(2) == 0
+	w.ends = r.IntN(4) > 0
 	w.lostPongs = 20 * r.IntN(3)
 	w.loss = 20 * r.IntN(3)
 	w.pace = 35 * r.IntN(3)
@@ -100,14 +110,24 @@ func (w *world) put(r *record, prev uint64) {
 	}
 }
 
+// gap checks that a gap is no false one.
 func (w *world) gap(h *host, g Gap) {
 	w.gaps[g.Why]++
 	w.log("  box %d: gap %+v", h.box, g)
-	if !w.st.lossy[h.box] && (g.Why != Rollback || w.st.log == 0) {
-		w.fail(h, "gap %v %d to %d, but nothing was lost", g.Why, g.From, g.To)
+	if g.From > g.To {
+		w.fail(h, "gap from %d to %d", g.From, g.To)
 	}
-	if g.Why == Rollback && w.st.log == 0 {
-		w.fail(h, "rollback without one")
+	real := h.unsure || w.st.lossy[h.box] && h.lostFirst
+	switch g.Why {
+	case Rollback:
+		real = h.guess || w.st.log > h.posLog || w.st.went(h.box, g.To, undone)
+	case Overflow:
+		real = real || w.st.went(h.box, g.To, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
+	case Expired:
+		real = real || w.st.went(h.box, math.MaxUint64, expired, shed, undone)
+	}
+	if !real {
+		w.fail(h, "gap %v %d to %d, but nothing of the kind was lost", g.Why, g.From, g.To)
 	}
 }
 
@@ -122,15 +142,17 @@ func (w *world) time(r *record) int64 {
 func (h *host) deliverCopy() {
 	it := h.pipe[0]
 	h.pipe = h.pipe[1:]
-	if it.reconnect {
+	switch {
+	case it.lost:
+		h.event("disconnected", func() { h.s.Disconnected(h) })
+		return
+	case it.reconnect:
+		h.reached++
 		h.event("reattach (reconnect)", func() { h.s.Reattach(false, h) })
 		return
 	}
 	r := it.rec
 	if r.mark != 0 && r.mark == h.s.mark {
-		if r.log != h.posLog && (h.s.log.claimed || h.s.log.youngest == 0 || h.s.log.anchor == 0) {
-			h.blind(h.s.Cursor(), h.posLog)
-		}
 		h.markLog = r.log
 	}
 	c := Copy{Seq: r.seq, Prev: it.prev, Mark: r.mark, Time: h.w.time(r), TTL: r.ttl}
@@ -166,7 +188,7 @@ func (h *host) loseMark() {
 	h.marks = h.marks[1:]
 	if !h.born {
 		h.born = true
-		h.w.st.lossy[h.box] = true
+		h.w.st.lossy[h.box], h.lostFirst = true, true
 	}
 }
 
@@ -175,52 +197,53 @@ func (h *host) loseMark() {
 func (h *host) serveRead(stale, fails bool) {
 	p, st := h.read, h.w.st
 	switch {
-	case fails:
-		p.b, p.answered = Batch{Err: errTest}, true
+	case p.answered && p.conn > h.reached:
+		// The owner passes on what came over a new connection only after
+		// Reattach.
+		return
+	case p.answered:
+		h.read = nil
+		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v oldest %d next %d last %d end %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Oldest, p.b.Next, p.b.Last, p.b.End, p.b.Err),
+			func() { h.s.Batch(p.b, h) })
+	case fails, p.served && p.conn != h.on().conn: // the connection was lost in between
+		p.b, p.answered, p.conn = Batch{Err: errTest}, true, 0
+	case h.on().offline:
 	case !p.served:
-		p.served, p.log = true, st.log
-		for _, r := range st.replica(stale).from(h.box, p.from, p.max) {
+		p.served, p.log, p.conn = true, st.log, h.on().conn
+		v := st.replica(stale)
+		p.age = v.age
+		for _, r := range v.from(h.box, p.from, p.max) {
 			m := Stored{Seq: r.seq, Time: h.w.time(r), Mark: r.mark != 0, TTL: r.ttl}
 			if r.mark == 0 {
 				m.Payload = payload(r)
 			}
 			p.b.Msgs = append(p.b.Msgs, m)
 		}
-	case !p.answered:
-		p.answered = true
-		if p.log != st.log {
-			p.b = Batch{Err: errTest} // the connection was lost in between
-			return
-		}
-		h.leader(p)
-	case h.reconnecting() && p.log != h.markLog:
-		// The owner passes on what came over a new connection only after
-		// Reattach.
 	default:
-		h.read = nil
-		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v next %d last %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Next, p.b.Last, p.b.Err),
-			func() { h.s.Batch(p.b, h) })
+		p.answered = true
+		h.leader(p)
 	}
 }
 
-// reconnecting reports whether a reconnect has not been passed on yet.
-func (h *host) reconnecting() bool {
-	return slices.ContainsFunc(h.pipe, func(it item) bool { return it.reconnect })
-}
-
-// leader fills in what only the leader can say.
+// leader fills in what only the leader can say. It may be one that was deposed
+// before the session's marker was stored; one that was deposed since has what the
+// replica has that was asked before it.
 func (h *host) leader(p *pendingRead) {
-	st := h.w.st
+	now := h.w.st.now
+	if h.w.ends {
+		now = h.w.st.replica(!h.w.draining && h.w.rng.IntN(6) == 0)
+		if now.age < p.age && now.last >= h.s.log.last() {
+			now = h.w.st.now
+		}
+		p.b.End, p.b.HasEnd = now.last, true
+	}
 	if p.anchor != 0 {
-		r := st.now.at(p.anchor)
+		r := now.at(p.anchor)
 		switch {
-		case r == nil && p.anchor > st.now.last:
+		case r == nil && p.anchor > now.last:
 			p.b.Anchor = Foreign
 		case r == nil:
 			p.b.Anchor = Gone
-			if st.log != h.posLog {
-				h.blind(h.s.Cursor(), h.posLog) // the evidence is lost
-			}
 		case r.box != h.box:
 			p.b.Anchor = Foreign
 		default:
@@ -228,16 +251,16 @@ func (h *host) leader(p *pendingRead) {
 		}
 	}
 	first := uint64(0)
-	if l := st.now.from(h.box, p.from, 1); len(l) > 0 {
+	if l := now.from(h.box, p.from, 1); len(l) > 0 {
 		first = l[0].seq
 	}
-	if h.w.oldest && p.b.Anchor != Present {
+	if (h.w.oldest || p.from == 1) && p.b.Anchor != Present {
 		p.b.Oldest = first
 	}
 	if len(p.b.Msgs) == 0 {
 		p.b.Next = first
 		if first == 0 {
-			p.b.Last = st.now.last
+			p.b.Last = now.last
 		}
 	}
 }
