@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 var (
-	schedules = flag.Int("schedules", 3000, "random schedules of the model test")
-	firstSeed = flag.Uint64("seed", 1, "seed of the first one")
-	showTrace = flag.Bool("verbose", false, "print what happens")
+	modelSteps = flag.Int("steps", 1_000_000, "steps of the model test")
+	modelSeed  = flag.Uint64("seed", 0, "seed of the one schedule to run; 0: from 1, until the steps are done")
 )
 
 var errTest = errors.New("the store does not answer")
@@ -329,7 +329,7 @@ func run(seed uint64, trace *strings.Builder) (w *world) {
 			}
 		}
 	}()
-	for range 40 + w.rng.IntN(300) {
+	for w.steps = 40 + w.rng.IntN(300); w.took < w.steps; w.took++ {
 		w.step()
 	}
 	w.drain()
@@ -337,20 +337,20 @@ func run(seed uint64, trace *strings.Builder) (w *world) {
 	return w
 }
 
+// TestModel runs random schedules. One that fails is repeated with its seed, and
+// told in full.
 func TestModel(t *testing.T) {
 	var counts [NumEvents]int
 	var gaps [3]int
-	repeats := 0
-	for seed := *firstSeed; seed < *firstSeed+uint64(*schedules); seed++ {
+	seed, steps, schedules, repeats := uint64(1), 0, 0, 0
+	if *modelSeed != 0 {
+		seed = *modelSeed
+	}
+	began := time.Now()
+	for ; steps < *modelSteps; seed++ {
 		w := run(seed, nil)
-		if w.failed != "" {
-			var trace strings.Builder
-			run(seed, &trace)
-			if *showTrace {
-				t.Log(trace.String())
-			}
-			t.Fatalf("seed %d: %s (again with -seed %d -schedules 1 -verbose)", seed, w.failed, seed)
-		}
+		steps += w.took
+		schedules++
 		for i, n := range w.counts {
 			counts[i] += n
 		}
@@ -360,16 +360,23 @@ func TestModel(t *testing.T) {
 		for _, h := range w.hosts {
 			repeats += h.repeats
 		}
+		if w.failed != "" || *modelSeed != 0 {
+			var trace strings.Builder
+			if w = run(seed, &trace); w.failed != "" {
+				t.Fatalf("seed %d: %s\n%s(again with -run TestModel -seed %d)", seed, w.failed, trace.String(), seed)
+			}
+			return
+		}
 	}
-	t.Logf("gaps %v, repeats %d", gaps, repeats)
+	t.Logf("%d schedules, %d steps, %v; gaps %v, repeats %d", schedules, steps, time.Since(began).Round(time.Millisecond), gaps, repeats)
 	for i, n := range counts {
 		t.Logf("%-18v %d", Event(i), n)
-		if n == 0 && *schedules >= 1000 {
+		if n == 0 && *modelSteps >= 500_000 {
 			t.Errorf("%v never happened: the model does not test it", Event(i))
 		}
 	}
 	for i, n := range gaps {
-		if n == 0 && *schedules >= 1000 {
+		if n == 0 && *modelSteps >= 500_000 {
 			t.Errorf("no gap was told because of %v", Why(i))
 		}
 	}

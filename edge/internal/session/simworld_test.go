@@ -29,6 +29,8 @@ type world struct {
 	gaps   [3]int
 	trace  *strings.Builder // nil: no trace
 	failed string
+
+	steps, took int // of the schedule, before it drains
 }
 
 // node is what hosts of one node have in common.
