@@ -19,9 +19,9 @@ func (s *Session) Attach(p Position, fresh, lasting bool, fx Effects) {
 		p = Position{}
 	}
 	s.confirm.floor, s.confirm.written, s.confirm.seen = p.Floor, p.Floor, p.Seen
-	s.confirm.floorTime, s.confirm.writtenTime = p.FloorTime, p.FloorTime
+	s.confirm.floorTime, s.confirm.writtenTime, s.confirm.seenTime = p.FloorTime, p.FloorTime, p.SeenTime
 	cursor := max(p.Floor, p.Seen)
-	s.log = knownLog{cursor: cursor, anchor: cursor, anchorTime: p.SeenTime, youngest: p.FloorTime, weak: true, claimed: cursor > 0}
+	s.log = knownLog{cursor: cursor, anchor: cursor, youngest: p.FloorTime, weak: true, claimed: cursor > 0}
 	s.log.aged = p.Old
 	if cursor == 0 {
 		s.log.origin = unknownOrigin
@@ -31,14 +31,16 @@ func (s *Session) Attach(p Position, fresh, lasting bool, fx Effects) {
 }
 
 // Disconnected reports that the connection to NATS is lost, as soon as that is
-// known: the store may go back before there is another one, and what came over
-// the old one belongs to the log that was. So the held copies, the marker and
-// the answer to a read are void. Reattach follows.
+// known: the store may go back before there is another one. Until Reattach, which
+// follows, nothing that comes counts, from whichever connection: copies, a marker,
+// the answer to a read. Copies of the old connection may come until the marker of
+// the new one does, and count as little. The owner calls Disconnected before it passes
+// on anything that came over the next connection.
 func (s *Session) Disconnected(fx Effects) {
 	if !s.active() {
 		return
 	}
-	s.offline, s.mark = true, 0
+	s.offline = true
 	s.log.aged = true
 	s.log.dropHeld()
 	s.reader.abandon()
@@ -101,13 +103,15 @@ func (s *Session) seek(fx Effects) {
 	l := &s.log
 	s.since = max(s.since, l.last())
 	l.dropHeld()
-	if s.offline {
-		l.missed = 0 // of another log, perhaps; the marker's prev says what there is
-		s.offline = false
-	}
+	s.renewed, s.offline = s.renewed || s.offline, false
 	s.reader.abandon()
 	s.markTries = 0
-	l.doubt, l.recheck, l.lost = l.doubt || l.youngest != 0 && (l.aged || !l.claimed), 0, false
+	if l.claimed {
+		l.doubt = l.doubt || l.aged && (s.confirm.floorTime != 0 || s.confirm.seenTime != 0)
+	} else {
+		l.doubt = l.doubt || l.youngest != 0
+	}
+	l.recheck, l.lost = 0, false
 	s.mark = fx.NextMark()
 	s.setState(Attaching, fx)
 	fx.Mark(s.mark, s.fresh || s.lasting)
@@ -125,7 +129,10 @@ func (s *Session) established(c Copy, fx Effects) {
 		s.seek(fx)
 		return
 	}
-	s.mark, s.since, s.markTries = 0, 0, 0
+	if s.fresh && s.renewed {
+		s.log.missed = 0 // copies of another log
+	}
+	s.mark, s.since, s.markTries, s.renewed = 0, 0, 0, false
 	fx.Timer(0)
 	s.lasting = false
 	if !fx.Attached() {
@@ -149,7 +156,7 @@ func (s *Session) rollback(fx Effects) {
 	s.reader.second = false
 	s.fresh = false
 	c := &s.confirm
-	c.floor, c.floorTime, c.seen, c.barrier = 0, 0, 0, 0
+	c.floor, c.floorTime, c.seen, c.seenTime, c.barrier = 0, 0, 0, 0, 0
 	c.epoch++
 	c.rolled = int32(c.sent.len()) + 1
 	fx.Dirty()

@@ -11,7 +11,7 @@ func (s *Session) Live(c Copy, fx Effects) {
 	}
 	switch {
 	case !s.active():
-	case s.offline:
+	case s.offline, s.renewed && (c.Mark == 0 || c.Mark != s.mark):
 		l.miss(&c) // it existed, at least
 	case s.state == Attaching && c.Mark != 0 && c.Mark == s.mark:
 		s.established(c, fx)
@@ -53,7 +53,7 @@ func (s *Session) proven(seq, prev uint64) bool {
 		return false
 	case l.origin != knownOrigin:
 		return true // begin tells of a gap
-	case seq == l.cursor+1:
+	case seq == l.cursor+1 && !l.claimed:
 		return true // nothing can be between
 	case l.anchor == 0:
 		return false
@@ -77,8 +77,8 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 	}
 	if l.claimed {
 		l.claimed = false
-		if l.anchor == c.floor {
-			l.anchorTime = c.floorTime
+		if l.anchorTime = c.floorTime; l.anchor != c.floor {
+			l.anchorTime = c.seenTime
 		}
 	}
 	switch {
@@ -112,7 +112,7 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 		c.floorTime, c.writtenTime = m.Time, m.Time
 	}
 	if c.floor == c.written {
-		c.seen = m.Seq
+		c.seen, c.seenTime = m.Seq, m.Time
 		fx.Dirty()
 	}
 }

@@ -16,7 +16,7 @@ const (
 type knownLog struct {
 	cursor     uint64 // up to here all is written, told as a gap, or a marker
 	anchor     uint64 // newest message up to cursor that should still be in the store
-	anchorTime int64  // when it was stored; while claimed, of the message at seen
+	anchorTime int64  // when it was stored
 	youngest   int64  // no message up to cursor was stored later than this
 
 	// Copies beyond the cursor.

@@ -68,7 +68,11 @@ func (w *world) step() {
 			h.store()
 		}
 	default:
-		w.fault(h, r.IntN(16))
+		if w.restless && r.IntN(2) == 0 {
+			w.fault(h, 8+r.IntN(4)) // time, loss of the oldest, a copy of the store, its return
+			return
+		}
+		w.fault(h, r.IntN(17))
 	}
 }
 
@@ -78,6 +82,8 @@ func (h *host) progress() {
 	switch {
 	case !h.interest && !h.on().offline:
 		h.interest = true
+	case h.owed > 0 && r.IntN(3) == 0:
+		h.reattach()
 	case len(h.marks) > 0 && !h.on().offline:
 		h.storeMark()
 	case len(h.pipe) > 0 && r.IntN(3) > 0:
@@ -104,7 +110,7 @@ func (w *world) publish(h *host) {
 	}
 	for range n {
 		ttl := 0
-		if r.IntN(6) == 0 {
+		if r.IntN(w.mortal) == 0 {
 			ttl = 1 + r.IntN(20)
 		}
 		w.st.put(box, 0, ttl)
@@ -201,6 +207,8 @@ func (w *world) fault(h *host, n int) {
 		if len(h.marks) > 0 {
 			h.loseMark()
 		}
+	case 16:
+		h.reattach()
 	case 15: // takeover: the old owner is told to release, a new one attaches
 		h.park()
 		h.up()
@@ -270,6 +278,8 @@ func (h *host) settle() bool {
 		h.storeMark()
 	case len(h.pipe) > 0:
 		h.deliverCopy()
+	case h.owed > 0:
+		h.reattach()
 	case h.read != nil:
 		h.serveRead(false, false)
 	case len(h.sock) > 0:
@@ -309,6 +319,9 @@ func (w *world) verify() {
 		_, got := h.got[r.id]
 		if !got && r.fate != expired && r.fate != undone && !h.covered(r) {
 			w.fail(h, "I1: message %d (seq %d, log %d) is lost, fate %d", r.id, r.seq, r.log, r.fate)
+		}
+		if !got && r.fate == kept && !r.revived && !h.excused(r) {
+			w.fail(h, "I1: message %d (seq %d, log %d) is there and was skipped", r.id, r.seq, r.log)
 		}
 	}
 	for _, h := range w.hosts {

@@ -23,6 +23,7 @@ type Session struct {
 
 	lasting bool // the marker that Attaching waits for has no time to live
 	offline bool // there is no connection to NATS: no marker is awaited until Reattach
+	renewed bool // … or there was none: what comes before the marker may be from before
 }
 
 // Init makes s a new session.
@@ -53,6 +54,9 @@ func (s *Session) FloorTime() int64 { return s.confirm.floorTime }
 // up to which nothing needs to be sent again, and which lasts longer than the
 // one at Floor may.
 func (s *Session) Seen() uint64 { return s.confirm.seen }
+
+// SeenTime returns when the store stored the message at Seen; see FloorTime.
+func (s *Session) SeenTime() int64 { return s.confirm.seenTime }
 
 // State returns the session's state.
 func (s *Session) State() State { return s.state }

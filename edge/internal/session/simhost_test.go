@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,10 +19,9 @@ type frame struct {
 
 // item is what waits in a live subscription.
 type item struct {
-	rec       *record
-	prev      uint64
-	lost      bool // the connection was lost
-	reconnect bool // everything after it came over a new connection
+	rec  *record
+	prev uint64
+	lost bool // the connection was lost; what follows came over a new one
 }
 
 type pendingMark struct {
@@ -35,6 +35,7 @@ type pendingRead struct {
 	log          int  // that Msgs are of
 	conn         int  // over which they came
 	age          int  // of the view that they are from
+	parts        int  // that Msgs will come in, one after another
 	served       bool // Msgs are in hand, the leader has not been asked
 	answered     bool
 	b            Batch
@@ -51,7 +52,7 @@ type host struct {
 	class Class
 
 	entryFloor, entrySeen uint64
-	entryTime             int64
+	entryTime, seenTime   int64
 	entryStart            uint64 // the first marker; 0: unknown, or of another log
 	entryLog              int
 	known                 bool // the entry exists
@@ -61,9 +62,10 @@ type host struct {
 
 	s        *Session
 	node     int
-	reached  int  // connections of its node that the session knows of
+	reached  int  // connections of its node whose end, or beginning, the session knows of
+	owed     int  // Reattach is, so often
 	unsure   bool // it was attached with nothing to rely on
-	guess    bool // it was attached with a client's word, older than the connection
+	guess    bool // it was attached with a position of which no time is known
 	opts     Options
 	crashIn  int // effects until the node dies; 0: it does not
 	interest bool
@@ -106,7 +108,7 @@ func (h *host) Read(from, anchor uint64, max int) {
 		h.w.fail(h, "read without room")
 	}
 	h.step()
-	h.read = &pendingRead{from: from, anchor: anchor, max: max}
+	h.read = &pendingRead{from: from, anchor: anchor, max: max, parts: 1 + h.w.rng.IntN(3)}
 }
 
 func (h *host) StopReading() { h.step() }
@@ -233,6 +235,9 @@ func (h *host) check(name string) {
 	if (s.state == Behind || s.state == Live) && s.log.origin == knownOrigin && !s.log.claimed && !s.log.doubt && !s.log.aged {
 		h.posLog = h.markLog
 	}
+	if h.entering && s.State() == Live && !h.lostFirst && h.w.st.log == 0 && s.confirm.floor == 0 {
+		h.w.fail(h, "after %s: live without a first floor", name)
+	}
 	if h.entering && s.confirm.floor != 0 {
 		h.entering, h.entryStart = false, s.confirm.floor
 		h.store()
@@ -252,7 +257,7 @@ func (h *host) down() {
 	h.handle(n, false)
 	h.s, h.sock, h.slow, h.acks, h.pongs = nil, nil, false, nil, nil
 	h.pipe, h.interest, h.read, h.timer, h.dirty, h.crashIn = nil, false, nil, false, false, 0
-	h.swept = nil
+	h.swept, h.owed = nil, 0
 	for h.w.rng.IntN(2) == 0 && len(h.marks) > 0 {
 		h.loseMark() // others still arrive at the store
 	}
@@ -268,7 +273,7 @@ func (h *host) park() {
 // store writes the entry.
 func (h *host) store() {
 	h.entryFloor, h.entrySeen, h.entryLog, h.known = h.s.Floor(), h.s.Seen(), h.posLog, true
-	h.entryTime = h.s.FloorTime()
+	h.entryTime, h.seenTime = h.s.FloorTime(), h.s.SeenTime()
 	h.dirty = false
 }
 
@@ -276,7 +281,9 @@ func (h *host) store() {
 func (h *host) up() {
 	h.s = newSession(h.class, &h.opts)
 	h.node = h.w.rng.IntN(len(h.w.nodes))
-	h.reached = h.on().conn
+	if h.reached = h.on().conn; h.on().offline {
+		h.reached++
+	}
 	h.connect()
 	if !h.known {
 		h.known, h.entering = true, true
@@ -288,17 +295,15 @@ func (h *host) up() {
 	h.posLog = log
 	h.entering = false
 	h.unsure = p.Seen == 0 || p.Floor == 0
-	h.guess = p.Old && p.FloorTime == 0 && h.class == Acked // if it is not there, it may be another log's
+	h.guess = p.FloorTime == 0 // if it is not there, it may be another log's
 	h.event(fmt.Sprintf("attach %+v", p), func() { h.s.Attach(p, false, false, h) })
 }
 
 // position is where a resume begins, and of which log that is.
 func (h *host) position() (Position, int) {
 	p, log := Position{Floor: h.entryFloor, FloorTime: h.entryTime, Seen: h.entrySeen}, h.entryLog
-	p.Old = p.FloorTime == 0 || p.FloorTime <= h.on().since
-	if p.Seen == p.Floor {
-		p.SeenTime = p.FloorTime
-	}
+	p.Old = p.FloorTime == 0 || p.FloorTime <= h.on().since || h.on().offline
+	p.SeenTime = h.seenTime
 	if h.class != Acked || !h.hasSeq || h.lastSeq == p.Floor {
 		if p.FloorTime == 0 && h.w.st.log != log {
 			h.blind(p.Floor, log)
@@ -326,19 +331,25 @@ func (h *host) blind(pos uint64, log int) {
 	h.blinds = append(h.blinds, blindSpot{pos, log})
 }
 
-// cut ends a node's connection. Its sessions learn of it after what came before.
+// cut ends a node's connection. Its sessions learn of it before anything comes over
+// the next one; some copies of this one may come still later.
 func (w *world) cut(n int) {
+	if w.nodes[n].offline {
+		return
+	}
 	w.nodes[n].offline = true
 	w.log("node %d: cut", n)
 	for _, h := range w.hosts {
 		if h.s != nil && h.node == n {
 			h.interest = false
-			h.pipe = append(h.pipe, item{lost: true})
+			at := max(0, len(h.pipe)-w.rng.IntN(3))
+			h.pipe = slices.Insert(h.pipe, at, item{lost: true})
 		}
 	}
 }
 
-// reconnect gives a node a new connection.
+// reconnect gives a node a new connection. Its sessions attach again at some time
+// after that.
 func (w *world) reconnect(n int) {
 	at := &w.nodes[n]
 	at.offline, at.since = false, w.st.clock
@@ -346,7 +357,15 @@ func (w *world) reconnect(n int) {
 	w.log("node %d: connected", n)
 	for _, h := range w.hosts {
 		if h.s != nil && h.node == n {
-			h.pipe = append(h.pipe, item{reconnect: true})
+			h.owed++
 		}
+	}
+}
+
+// reattach lets the session attach again that is to do so.
+func (h *host) reattach() {
+	if h.owed > 0 && !slices.ContainsFunc(h.pipe, func(it item) bool { return it.lost }) {
+		h.owed = 0
+		h.event("reattach (reconnect)", func() { h.s.Reattach(false, h) })
 	}
 }

@@ -27,6 +27,8 @@ type record struct {
 	until int // tick at which its TTL ends
 	time  int64
 	fate  fate
+
+	revived bool // it was gone, and a copy of the store brought it back
 }
 
 // view is the content of the store at some moment.
@@ -169,6 +171,7 @@ func (st *stream) rollback() bool {
 	st.now = st.saved.clone()
 	st.now.age = age + 1
 	for _, r := range st.now.recs {
+		r.revived = r.revived || r.fate != kept
 		r.fate = kept
 	}
 	// What was stored and dropped since is undone as well.

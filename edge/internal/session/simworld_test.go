@@ -20,9 +20,11 @@ type world struct {
 	oldest    bool // batches name the leader's oldest message
 	ends      bool // batches say where the log of the server that answered ends, which may be a deposed leader
 	rollbacks bool
-	lostPongs int // percent
-	loss      int // percent of live copies
-	pace      int // percent of steps that are what should happen next
+	restless  bool // faults of the store are frequent
+	mortal    int  // one of so many messages has a time to live
+	lostPongs int  // percent
+	loss      int  // percent of live copies
+	pace      int  // percent of steps that are what should happen next
 	draining  bool
 
 	counts [NumEvents]int
@@ -66,7 +68,9 @@ func newWorld(seed uint64) *world {
 	if r.IntN(3) == 0 {
 		w.st.bound = 1000
 	}
-	w.rollbacks = r.IntN(3) == 0
+	w.rollbacks = r.IntN(3) > 0
+	w.restless = r.IntN(3) == 0
+	w.mortal = 2 + r.IntN(8)
 	w.stamps = w.rollbacks || r.IntN(2) == 0
 	w.oldest = r.IntN(2) == 0
 	w.ends = r.IntN(4) > 0
@@ -144,17 +148,13 @@ func (w *world) time(r *record) int64 {
 func (h *host) deliverCopy() {
 	it := h.pipe[0]
 	h.pipe = h.pipe[1:]
-	switch {
-	case it.lost:
-		h.event("disconnected", func() { h.s.Disconnected(h) })
-		return
-	case it.reconnect:
+	if it.lost {
 		h.reached++
-		h.event("reattach (reconnect)", func() { h.s.Reattach(false, h) })
+		h.event("disconnected", func() { h.s.Disconnected(h) })
 		return
 	}
 	r := it.rec
-	if r.mark != 0 && r.mark == h.s.mark {
+	if r.mark != 0 && r.mark == h.s.mark && !h.s.offline {
 		h.markLog = r.log
 	}
 	c := Copy{Seq: r.seq, Prev: it.prev, Mark: r.mark, Time: h.w.time(r), TTL: r.ttl}
@@ -201,30 +201,46 @@ func (h *host) serveRead(stale, fails bool) {
 	switch {
 	case p.answered && p.conn > h.reached:
 		// The owner passes on what came over a new connection only after
-		// Reattach.
+		// Disconnected.
 		return
 	case p.answered:
 		h.read = nil
 		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v oldest %d next %d last %d end %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Oldest, p.b.Next, p.b.Last, p.b.End, p.b.Err),
 			func() { h.s.Batch(p.b, h) })
-	case fails, p.served && p.conn != h.on().conn: // the connection was lost in between
+	case fails, len(p.b.Msgs) > 0 && p.conn != h.on().conn, p.served && p.conn != h.on().conn: // the connection was lost in between
 		p.b, p.answered, p.conn = Batch{Err: errTest}, true, 0
 	case h.on().offline:
 	case !p.served:
-		p.served, p.log, p.conn = true, st.log, h.on().conn
+		p.log, p.conn = st.log, h.on().conn
 		v := st.replica(stale)
-		p.age = v.age
-		for _, r := range v.from(h.box, p.from, p.max) {
-			m := Stored{Seq: r.seq, Time: h.w.time(r), Mark: r.mark != 0, TTL: r.ttl}
-			if r.mark == 0 {
-				m.Payload = payload(r)
-			}
-			p.b.Msgs = append(p.b.Msgs, m)
-		}
+		p.age = max(p.age, v.age)
+		h.gather(v)
+	case p.log != st.log:
+		p.b, p.answered, p.conn = Batch{Err: errTest}, true, 0
 	default:
 		p.answered = true
 		h.leader(p)
 	}
+}
+
+// gather adds a part of the messages that a read asks for.
+func (h *host) gather(v view) {
+	p, from := h.read, h.read.from
+	if n := len(p.b.Msgs); n > 0 {
+		from = p.b.Msgs[n-1].Seq + 1
+	}
+	want := p.max - len(p.b.Msgs)
+	if p.parts--; p.parts > 0 {
+		want = min(want, 1)
+	}
+	for _, r := range v.from(h.box, from, want) {
+		m := Stored{Seq: r.seq, Time: h.w.time(r), Mark: r.mark != 0, TTL: r.ttl}
+		if r.mark == 0 {
+			m.Payload = payload(r)
+		}
+		p.b.Msgs = append(p.b.Msgs, m)
+	}
+	p.served = p.parts <= 0
 }
 
 // leader fills in what only the leader can say. It may be one that was deposed

@@ -132,8 +132,8 @@ type Position struct {
 	Seen      uint64 // a message of the mailbox that has no time to live; 0: none is known
 	SeenTime  int64  // as FloorTime
 
-	// Old: the position is from before this node's connection to NATS. Since
-	// then the store may have gone back.
+	// Old: the position is from before this node's connection to NATS, or there
+	// is none. Since then the store may have gone back.
 	Old bool
 }
 

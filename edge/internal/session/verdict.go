@@ -122,12 +122,14 @@ func (s *Session) place(b *Batch) verdict {
 // present weighs the answer that the message is there.
 func (s *Session) present(b *Batch) verdict {
 	l, asked := &s.log, s.reader.asked
-	want := int64(0)
+	c, want := &s.confirm, int64(0)
 	switch {
-	case asked == s.confirm.floor && s.confirm.floorTime != 0:
-		want = s.confirm.floorTime
-	case asked == l.anchor && !l.claimed, asked == s.confirm.seen && l.claimed:
+	case asked == l.anchor && !l.claimed:
 		want = l.anchorTime
+	case asked == c.floor:
+		want = c.floorTime
+	case asked == c.seen:
+		want = c.seenTime
 	}
 	switch {
 	case l.foreign:
@@ -140,7 +142,7 @@ func (s *Session) present(b *Batch) verdict {
 	if asked < l.anchor || l.claimed || asked == l.anchor && b.AnchorTime != 0 {
 		l.anchor, l.anchorTime = asked, b.AnchorTime // else it may have a time to live
 	}
-	if c := &s.confirm; l.claimed && asked == c.floor && c.floorTime == 0 {
+	if l.claimed && asked == c.floor && c.floorTime == 0 {
 		c.floorTime, c.writtenTime, l.youngest = b.AnchorTime, b.AnchorTime, b.AnchorTime // a client's word, so far
 	}
 	l.claimed, l.lost = false, false
