@@ -129,5 +129,9 @@ func (h *host) covered(r *record) bool {
 
 // excused: see blind.
 func (h *host) excused(r *record) bool {
-	return slices.ContainsFunc(h.blinds, func(b blindSpot) bool { return r.seq <= b.pos && r.log > b.log })
+	return slices.ContainsFunc(h.blinds, func(b blindSpot) bool {
+		return r.seq <= b.pos && r.log > b.log && slices.ContainsFunc(h.w.st.all, func(x *record) bool {
+			return x.seq == b.pos && x.log > b.log && (x.box == h.box || x.fate != kept)
+		})
+	})
 }
