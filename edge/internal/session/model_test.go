@@ -185,16 +185,8 @@ func (w *world) fault(h *host, n int) {
 	case 10:
 		w.st.save()
 	case 11:
-		if w.rollbacks && w.st.rollback() {
-			w.log("ROLLBACK to %d", w.st.now.last)
-			for n := range w.nodes {
-				w.cut(n)
-			}
-			for _, h := range w.hosts {
-				if h.s != nil && h.s.log.claimed && h.s.confirm.floorTime == 0 {
-					h.blind(h.s.confirm.floor, h.posLog)
-				}
-			}
+		if w.rollbacks {
+			w.goBack()
 		}
 	case 12: // a marker of a former or a next owner
 		if h.born {
@@ -212,6 +204,22 @@ func (w *world) fault(h *host, n int) {
 	case 15: // takeover: the old owner is told to release, a new one attaches
 		h.park()
 		h.up()
+	}
+}
+
+// goBack restores the saved copy of the store, which costs every connection.
+func (w *world) goBack() {
+	if !w.st.rollback() {
+		return
+	}
+	w.log("ROLLBACK to %d", w.st.now.last)
+	for n := range w.nodes {
+		w.cut(n)
+	}
+	for _, h := range w.hosts {
+		if h.s != nil && h.s.log.claimed && h.s.confirm.floorTime == 0 {
+			h.blind(h.s.confirm.floor, h.posLog)
+		}
 	}
 }
 

@@ -24,9 +24,18 @@ import (
 // files.
 
 var (
-	mutantSteps = flag.Int("mutant-steps", 5_000_000, "steps of the model for each mutation")
+	mutantSteps = flag.Int("mutant-steps", 30_000_000, "steps of the model for each mutation")
 	mutantOnly  = flag.String("mutant", "", "part of the name of the only mutations to try")
 )
+
+// shortcuts are rules whose work others of the model would do, later or with another
+// word to the client; the transcripts notice them.
+var shortcuts = map[string]string{
+	"a lost connection voids a read":                     "the next attach voids it, and what it brings is compared like any other",
+	"a trusted position that is another's is a rollback": "the oldest message tells as much",
+	"what is passed over is not younger":                 "a replica would have to lag for longer than those of the model",
+	"barriers of the old log are void":                   "two logs would have to have the same sequence at the barrier",
+}
 
 // mutations say which text is to be put for another, once in a file.
 var mutations = []struct{ rule, file, text, instead string }{
@@ -191,8 +200,11 @@ func TestMutations(t *testing.T) {
 			program := build(t, t.TempDir(), m.file, m.text, m.instead)
 			model, transcripts := try(program, "TestModel"), try(program, "TestTranscripts|FuzzEvents|TestResumeVerdicts")
 			t.Logf("model: %s\n\tothers: %s", model, transcripts)
-			if model == "" {
+			switch why := shortcuts[m.rule]; {
+			case model == "" && why == "":
 				t.Errorf("the model does not notice it")
+			case model+transcripts == "":
+				t.Errorf("nothing notices it")
 			}
 		})
 	}

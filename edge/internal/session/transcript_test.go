@@ -120,12 +120,7 @@ func (sc *script) run(line string) {
 			HeldBytes: int(sc.opt(m, "bytes")), Batch: int(sc.opt(m, "batch"))})
 		sc.r.marks, sc.r.room = 0, -1
 	case "attach":
-		if rest[0] == "fresh" {
-			s.Attach(Position{}, true, false, r)
-		} else {
-			s.Attach(Position{Floor: sc.num(rest[0]), FloorTime: int64(sc.opt(m, "time")), Seen: sc.num(rest[1]),
-				SeenTime: int64(sc.opt(m, "seentime")), Old: len(rest) > 2 && rest[2] == "old"}, false, false, r)
-		}
+		sc.attach(m, rest)
 	case "copy":
 		c := Copy{Seq: sc.num(rest[0]), Prev: sc.opt(m, "prev"), Mark: sc.opt(m, "mark"), Time: int64(sc.opt(m, "time"))}
 		c.TTL = len(rest) > 1 && rest[1] == "ttl"
@@ -173,6 +168,18 @@ func (sc *script) run(line string) {
 	default:
 		sc.t.Fatalf("unknown event %q", line)
 	}
+}
+
+func (sc *script) attach(m map[string]string, rest []string) {
+	if rest[0] == "fresh" {
+		sc.s.Attach(Position{}, true, false, sc.r)
+		return
+	}
+	sc.s.Attach(Position{
+		Floor: sc.num(rest[0]), FloorTime: int64(sc.opt(m, "time")),
+		Seen: sc.num(rest[1]), SeenTime: int64(sc.opt(m, "seentime")),
+		Old: len(rest) > 2 && rest[2] == "old",
+	}, false, false, sc.r)
 }
 
 func (sc *script) batch(m map[string]string, rest []string) Batch {
