@@ -86,7 +86,7 @@ func TestNATSStopsReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry, _, err := r.nats.directory.GetLatest(t.Context(), scheme.SID(goes.ID))
+	entry, _, err := r.nats.directory.Sure(t.Context(), scheme.SID(goes.ID))
 	if err != nil {
 		t.Fatal(err)
 	}

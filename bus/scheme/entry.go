@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Form is the number of the form in which this code writes entries, and the
@@ -44,8 +43,7 @@ func (s State) String() string {
 // the revision under which it was read or written.
 type Entry struct {
 	// Node that has, or had last, the session's socket.
-	Node  NodeID
-	State State
+	Node NodeID
 	// Holder is a random number of the attachment that owns the session: it
 	// tells one socket's ownership from another's, also on the same node.
 	Holder uint64
@@ -61,13 +59,9 @@ type Entry struct {
 	TokenHash []byte
 	// Identity that the client proved; empty: none.
 	Identity string
-	// Acked: the client confirms messages itself.
-	Acked bool
 	// Attempt is the number of the client's connection that has the session; 0: the
 	// client does not say.
 	Attempt uint64
-	// Doubt: the holder before this one may still write to its socket.
-	Doubt bool
 	// FloorTime is when the stream stored the message at Floor, Unix ns: of two
 	// floors the later one is that of the later time, and a message of another time
 	// at Floor is of another log (a store that was restored). 0: unknown.
@@ -76,8 +70,14 @@ type Entry struct {
 	// the newest: where the message at Floor has a time to live, its absence says
 	// nothing, and this one's says that messages were dropped. 0: Floor itself.
 	Anchor uint64
-	// Opened is when the session was made; it is kept to the second.
-	Opened time.Time
+	// Opened is when the session was made, Unix seconds.
+	Opened int64
+
+	State State
+	// Acked: the client confirms messages itself.
+	Acked bool
+	// Doubt: the holder before this one may still write to its socket.
+	Doubt bool
 }
 
 // entryJSON is the stored form: short keys, since there is one for every
@@ -110,13 +110,10 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
 		Form: Form, Node: e.Node, State: e.State + stateShift, Holder: e.Holder,
 		Start: e.Start, Floor: e.Floor, FloorTime: e.FloorTime, Anchor: e.Anchor,
-		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt,
+		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, Opened: e.Opened,
 	}
 	if e.Seen != e.Floor {
 		j.Seen = &e.Seen
-	}
-	if !e.Opened.IsZero() {
-		j.Opened = e.Opened.Unix()
 	}
 	return json.Marshal(j)
 }
@@ -154,13 +151,10 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 	*e = Entry{
 		Node: j.Node, State: state, Holder: j.Holder,
 		Start: j.Start, Floor: j.Floor, Seen: j.Floor, FloorTime: j.FloorTime, Anchor: j.Anchor,
-		TokenHash: j.Token, Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt,
+		TokenHash: j.Token, Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt, Opened: j.Opened,
 	}
 	if j.Seen != nil {
 		e.Seen = *j.Seen
-	}
-	if j.Opened != 0 {
-		e.Opened = time.Unix(j.Opened, 0).UTC()
 	}
 	return nil
 }

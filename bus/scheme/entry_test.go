@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 func testEntry() Entry {
 	return Entry{
 		Node: testNode, State: StateLive, Floor: 5, Seen: 7, TokenHash: []byte{1, 2, 3}, Identity: "alice",
-		Acked: true, Opened: time.Unix(1700000000, 0).UTC(),
+		Acked: true, Opened: 1700000000,
 	}
 }
 

@@ -220,7 +220,7 @@ func processTime(b *testing.B) time.Duration {
 func BenchmarkDirectory(b *testing.B) {
 	s := benchStore(b)
 	d, ctx := s.Directory(), context.Background()
-	e := scheme.Entry{Node: scheme.NewNodeID(), State: scheme.StateLive, TokenHash: make([]byte, 32), Opened: time.Unix(1700000000, 0)}
+	e := scheme.Entry{Node: scheme.NewNodeID(), State: scheme.StateLive, TokenHash: make([]byte, 32), Opened: 1700000000}
 	type owned struct {
 		sid scheme.SID
 		rev uint64

@@ -65,7 +65,7 @@ const testNode = "00112233445566778899aabbccddeeff"
 func testEntry() scheme.Entry {
 	return scheme.Entry{
 		Node: testNode, State: scheme.StateLive, Floor: 5, Seen: 7, TokenHash: []byte{1, 2, 3}, Identity: "alice",
-		Acked: true, Opened: time.Unix(1700000000, 0).UTC(),
+		Acked: true, Opened: 1700000000,
 	}
 }
 

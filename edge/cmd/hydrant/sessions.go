@@ -49,7 +49,7 @@ func runSessions(ctx context.Context, args []string, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SESSION\tSTATE\tNODE\tBEHIND\tOPENED")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", r.SID, r.Entry.State, r.Entry.Node, r.Behind, r.Entry.Opened.Format(time.RFC3339))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", r.SID, r.Entry.State, r.Entry.Node, r.Behind, time.Unix(r.Entry.Opened, 0).UTC().Format(time.RFC3339))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -93,8 +93,8 @@ func (f *fakeNATS) EnqueueWorkAsync(service scheme.Service, out store.Outgoing, 
 	return f.await(done, "work %s %s %s %s", service, out.Payload, out.Mid, out.Sender)
 }
 
-func (f *fakeNATS) PublishMarker(sid scheme.SID, id uint64, keep bool) error {
-	return f.note("mark %s %d %v", sid, id, keep)
+func (f *fakeNATS) PublishMarker(sid scheme.SID, m store.Marker) error {
+	return f.note("mark %s %d %d.%d %v", sid, m.ID, m.Holder, m.Attempt, m.Keep)
 }
 
 func (f *fakeNATS) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done func(uint64, error)) error {

@@ -76,7 +76,7 @@ type Conn interface {
 type Store interface {
 	PublishAsync(sid scheme.SID, out store.Outgoing, done func(seq uint64, err error)) error
 	EnqueueWorkAsync(service scheme.Service, out store.Outgoing, done func(seq uint64, err error)) error
-	PublishMarker(sid scheme.SID, id uint64, keep bool) error
+	PublishMarker(sid scheme.SID, m store.Marker) error
 }
 
 // Directory is the part of [store.Directory] that an outbox needs.

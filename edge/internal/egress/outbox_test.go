@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/stats"
 )
 
@@ -33,8 +34,8 @@ func TestOperations(t *testing.T) {
 		sub := &Subscription{}
 		live := make(chan *nats.Msg)
 		b.Push(Op{Kind: stats.OpSubscribe, Subject: "live", Subscription: sub, Channel: live})
-		b.Push(Op{Kind: stats.OpMark, SID: testSID, Mark: 7, Lasting: true})
-		b.Push(Op{Kind: stats.OpMark, SID: testSID, Mark: 8})
+		b.Push(Op{Kind: stats.OpMark, SID: testSID, Marker: store.Marker{ID: 7, Holder: 5, Attempt: 2, Keep: true}})
+		b.Push(Op{Kind: stats.OpMark, SID: testSID, Marker: store.Marker{ID: 8, Holder: 5}})
 		one := published("one")
 		one.Done = func(_ uint64, err error) { t.Errorf("a publish that was done is reported: %v", err) }
 		b.Push(one)
@@ -53,8 +54,8 @@ func TestOperations(t *testing.T) {
 		)
 		want := []string{
 			"subscribe live",
-			"mark " + string(testSID) + " 7 true",
-			"mark " + string(testSID) + " 8 false",
+			"mark " + string(testSID) + " 7 5.2 true",
+			"mark " + string(testSID) + " 8 5.0 false",
 			"publish umf.v1.svc.echo reply one",
 			"save " + string(testSID) + " 3 9",
 			"event " + scheme.EventSubject(scheme.SessionOpened, testSID),

@@ -54,9 +54,9 @@ type Machine struct {
 // writer is the session's directory entry on its way. One write is out at a time.
 type writer struct {
 	rev      uint64        // revision that the next write compares with; 0: there is no entry yet
-	sent     uint32        // number of the write on its way; 0: none
-	at       time.Duration // when it was sent
+	at       time.Duration // when the write on its way was sent
 	proven   time.Duration // when the last acknowledged write that proves something was sent; 0: there is none
+	sent     uint32        // number of the write on its way; 0: none
 	outdated bool          // what is on its way is no longer what the entry should say
 }
 

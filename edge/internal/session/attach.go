@@ -3,30 +3,49 @@ package session
 // Attach begins to read the mailbox. The owner has subscribed to its live
 // subject before. A session attaches once in its life.
 //
-// fresh: the session is new and its mailbox empty; floor and seen are ignored.
-// Otherwise floor and seen are those of the directory, or what Floor and Seen
-// returned. An acked client that names the sequence which it handled last gives
-// floor. Then seen is the directory's unless that sequence lies below the
-// directory's floor; for such a replay it is the session's first marker, or 0 if
-// that is unknown.
+// fresh: the session is new and its mailbox empty; p is ignored. Otherwise p is the
+// directory's. An acked client that names the sequence which it handled last gives
+// p.Floor, and the directory's FloorTime only if it is the same. Then p.Seen is the
+// directory's unless that sequence lies below the directory's floor; for such a
+// replay it is the session's first marker, or 0 if that is unknown.
 //
 // lasting: the marker has no time to live, for a session whose former owner may
 // still write.
-func (s *Session) Attach(floor, seen uint64, fresh, lasting bool, fx Effects) {
+func (s *Session) Attach(p Position, fresh, lasting bool, fx Effects) {
 	if s.state != Idle {
 		return
 	}
 	if fresh {
-		floor, seen = 0, 0
+		p = Position{}
 	}
-	s.confirm.floor, s.confirm.written, s.confirm.seen = floor, floor, seen
-	cursor := max(floor, seen)
-	s.log = knownLog{cursor: cursor, anchor: cursor, weak: true, claimed: cursor > 0}
+	s.confirm.floor, s.confirm.written, s.confirm.seen = p.Floor, p.Floor, p.Seen
+	s.confirm.floorTime, s.confirm.writtenTime, s.confirm.seenTime = p.FloorTime, p.FloorTime, p.SeenTime
+	cursor := max(p.Floor, p.Seen)
+	s.log = knownLog{cursor: cursor, anchor: cursor, youngest: p.FloorTime, weak: true, claimed: cursor > 0}
+	s.log.aged = p.Old
 	if cursor == 0 {
 		s.log.origin = unknownOrigin
 	}
 	s.fresh, s.lasting = fresh, lasting
 	s.seek(fx)
+}
+
+// Disconnected reports that the connection to NATS is lost, as soon as that is
+// known: the store may go back before there is another one. Until Reattach, which
+// follows, nothing that comes counts, from whichever connection: copies, a marker,
+// the answer to a read. Copies of the old connection may come until the marker of
+// the new one does, and count as little. The owner calls Disconnected before it passes
+// on anything that came over the next connection.
+func (s *Session) Disconnected(fx Effects) {
+	if !s.active() {
+		return
+	}
+	s.offline = true
+	s.log.aged = true
+	s.log.dropHeld()
+	s.reader.abandon()
+	fx.Timer(0)
+	s.setState(Attaching, fx)
 }
 
 // Reattach makes sure of the subscription and of the log again: after a
@@ -35,6 +54,7 @@ func (s *Session) Attach(floor, seen uint64, fresh, lasting bool, fx Effects) {
 func (s *Session) Reattach(lasting bool, fx Effects) {
 	if s.active() {
 		s.lasting = s.lasting || lasting
+		s.log.aged = true
 		s.seek(fx)
 	}
 }
@@ -62,6 +82,7 @@ func (s *Session) Swept(last uint64, fx Effects) {
 // Timeout reports that the timer has fired.
 func (s *Session) Timeout(fx Effects) {
 	switch {
+	case s.offline:
 	case s.state == Attaching:
 		fx.Count(RepeatedMarker)
 		s.markTries = min(s.markTries+1, 63)
@@ -79,11 +100,18 @@ func (s *Session) Timeout(fx Effects) {
 // still: copies are held, and the answer to an outstanding read is ignored. So
 // a marker that comes back at or below since proves that the log went backwards.
 func (s *Session) seek(fx Effects) {
-	s.since = s.log.last()
-	s.log.dropHeld()
+	l := &s.log
+	s.since = max(s.since, l.last())
+	l.dropHeld()
+	s.renewed, s.offline = s.renewed || s.offline, false
 	s.reader.abandon()
 	s.markTries = 0
-	s.log.doubt, s.log.recheck = s.log.doubt || s.log.youngest != 0, 0
+	if l.claimed {
+		l.doubt = l.doubt || l.aged && (s.confirm.floorTime != 0 || s.confirm.seenTime != 0)
+	} else {
+		l.doubt = l.doubt || l.youngest != 0
+	}
+	l.recheck, l.lost = 0, false
 	s.mark = fx.NextMark()
 	s.setState(Attaching, fx)
 	fx.Mark(s.mark, s.fresh || s.lasting)
@@ -101,7 +129,10 @@ func (s *Session) established(c Copy, fx Effects) {
 		s.seek(fx)
 		return
 	}
-	s.mark, s.since, s.markTries = 0, 0, 0
+	if s.fresh && s.renewed {
+		s.log.missed = 0 // copies of another log
+	}
+	s.mark, s.since, s.markTries, s.renewed = 0, 0, 0, false
 	fx.Timer(0)
 	s.lasting = false
 	if !fx.Attached() {
@@ -125,7 +156,7 @@ func (s *Session) rollback(fx Effects) {
 	s.reader.second = false
 	s.fresh = false
 	c := &s.confirm
-	c.floor, c.seen, c.barrier = 0, 0, 0
+	c.floor, c.floorTime, c.seen, c.seenTime, c.barrier = 0, 0, 0, 0, 0
 	c.epoch++
 	c.rolled = int32(c.sent.len()) + 1
 	fx.Dirty()

@@ -74,9 +74,15 @@ func (h *held) free() {
 // message with a time to live. Stream sequences do not reach this bit.
 const looseBit = 1 << 63
 
-// sent is the ring of unconfirmed sequences, in the order of writing.
+// unconfirmed is a message or a gap that an acked client has not confirmed.
+type unconfirmed struct {
+	seq  uint64 // with looseBit
+	time int64  // when the store stored it; 0: unknown, or a gap
+}
+
+// sent is the ring of what is unconfirmed, in the order of writing.
 type sent struct {
-	q    []uint64 // length is a power of two
+	q    []unconfirmed // length is a power of two
 	head int
 	n    int
 }
@@ -88,24 +94,24 @@ func (r *sent) len() int {
 	return r.n
 }
 
-func (r *sent) at(i int) (seq uint64, loose bool) {
+func (r *sent) at(i int) (seq uint64, stored int64, loose bool) {
 	e := r.q[(r.head+i)&(len(r.q)-1)]
-	return e &^ looseBit, e&looseBit != 0
+	return e.seq &^ looseBit, e.time, e.seq&looseBit != 0
 }
 
-func (r *sent) push(seq uint64, loose bool) {
+func (r *sent) push(seq uint64, stored int64, loose bool) {
 	if r.n == len(r.q) {
 		r.grow()
 	}
 	if loose {
 		seq |= looseBit
 	}
-	r.q[(r.head+r.n)&(len(r.q)-1)] = seq
+	r.q[(r.head+r.n)&(len(r.q)-1)] = unconfirmed{seq, stored}
 	r.n++
 }
 
 func (r *sent) grow() {
-	q := make([]uint64, max(16, 2*len(r.q)))
+	q := make([]unconfirmed, max(16, 2*len(r.q)))
 	for i := range r.n {
 		q[i] = r.q[(r.head+i)&(len(r.q)-1)]
 	}

@@ -13,16 +13,17 @@ func (s *Session) advance(fx Effects) {
 		if c == nil || c.Prev > s.log.cursor {
 			break
 		}
-		if !s.proven(c.Prev) {
-			if s.log.doubt || s.log.anchor != 0 || !s.open() {
-				s.log.doubt = s.log.doubt || s.log.anchor != 0
-				break
-			}
-			s.lose(s.log.cursor+1, c, fx) // there is no older message to ask for
-		}
-		s.begin(c.Seq, s.fresh && c.Mark != 0 && (c.Prev == 0 || !c.TTL), fx)
-		if c.Mark == 0 && !s.open() {
+		if !s.proven(c.Seq, c.Prev) {
+			s.log.doubt = true
 			break
+		}
+		first := s.fresh && c.Mark != 0 && (c.Prev == 0 || !c.TTL)
+		if !s.open() && (c.Mark == 0 || s.tells(c.Seq, first)) {
+			break
+		}
+		s.begin(c.Seq, first, fx)
+		if !s.open() && c.Mark == 0 {
+			break // the gap took the last place
 		}
 		m := Stored{Seq: c.Seq, Time: c.Time, Mark: c.Mark != 0, TTL: c.TTL, Payload: c.Payload, Trace: c.Trace}
 		s.take(&m, c.Prev, fx)
@@ -53,28 +54,62 @@ func (s *Session) goLive(fx Effects) {
 	}
 }
 
+// stale repeats a read whose answer came from a server that lags, or from a log
+// that ends below what the session has seen of it. The latter, if it goes on, is
+// for a marker to prove or disprove.
+func (s *Session) stale(fx Effects) {
+	to := pausing
+	if s.reader.tries >= staleTries {
+		to = pausingToAttach
+	}
+	s.pause(to, StaleRead, fx)
+}
+
+// staleTries is how often a read is repeated before the session attaches anew.
+const staleTries = 4
+
 // nothing handles an empty answer: it is stale, or the messages are gone for good.
 func (s *Session) nothing(v verdict, from uint64, b *Batch, fx Effects) {
+	l, aim := &s.log, s.reader.aim
+	c := l.held.first()
 	switch {
-	case b.Next != 0 && b.Next <= s.reader.aim:
+	case b.Next != 0 && b.Next <= aim:
 		s.pause(pausing, StaleRead, fx)
 		return
-	case b.Last != 0 && b.Last < s.reader.aim:
+	case b.Last != 0 && b.Last < aim:
 		// The whole log ends below what the session has seen of it.
 		s.pause(pausingToAttach, StaleRead, fx)
 		return
-	case s.log.origin != knownOrigin: // begin will tell of it
+	case l.origin != knownOrigin: // begin will tell of it
+	case v == dropped && c != nil && c.Prev <= l.cursor:
+		s.lose(from, c, fx)
 	case v == dropped:
-		s.skip(from, s.reader.aim, Expired, fx)
+		if from <= aim {
+			why := Overflow
+			if b.Next == 0 { // it never takes the last message
+				why = Expired
+			}
+			s.skip(Gap{From: from, To: aim, Why: why}, fx)
+		}
 		fx.Mark(fx.NextMark(), true) // nothing is left that could be the anchor
-	case s.log.missedMessage > s.log.cursor && s.log.missedMessage <= s.reader.aim:
-		s.skip(from, s.reader.aim, s.log.missedWhy(), fx)
-	default:
+	case l.missedMessage > l.cursor && l.missedMessage <= aim:
+		s.skip(s.missedGap(from, aim), fx)
+	case aim > l.cursor:
 		fx.Count(SkippedExpired)
 	}
-	s.log.believe()
-	s.log.cursor = max(s.log.cursor, s.reader.aim)
+	l.believe()
+	l.pass(aim)
 	s.reader.tries = 0
+}
+
+// missedGap is the gap for a message that was seen and not kept, and that the store
+// does not have any more, though it has an older one.
+func (s *Session) missedGap(from, to uint64) Gap {
+	g := Gap{From: from, To: to, Why: s.log.missedWhy()}
+	if from == s.log.missedMessage && to == from {
+		g.Lost = 1
+	}
+	return g
 }
 
 // takeAll writes a batch. If messages were dropped, the mailbox may have dropped
@@ -85,27 +120,18 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 	for i := range b.Msgs {
 		m := &b.Msgs[i]
 		if m.Seq <= s.log.cursor {
-			if s.log.younger(m.Time) {
+			if s.log.younger(m.Time) && (v != dropped || m.Seq >= b.Oldest) {
 				s.rollback(fx)
 				s.seek(fx)
 				return
 			}
 			continue
 		}
-		if s.class == Acked && s.confirm.sent.len() >= s.opts.window() {
+		if !s.room() {
 			break
 		}
-		switch {
-		case s.log.origin != knownOrigin:
-			s.begin(m.Seq, s.fresh && m.Mark && !m.TTL, fx)
-		case v == dropped && from < m.Seq:
-			s.skip(from, m.Seq-1, Overflow, fx)
-		case v != dropped && s.log.missedMessage > s.log.cursor && s.log.missedMessage < m.Seq:
-			// Ends with a sequence of this mailbox: with the anchor still
-			// there, a resume would take another's for another log.
-			s.skip(from, s.log.missedMessage, s.log.missedWhy(), fx)
-		}
-		if s.class == Acked && !m.Mark && s.confirm.sent.len() >= s.opts.window() {
+		s.before(m, v, from, fx)
+		if !m.Mark && !s.room() {
 			break
 		}
 		s.take(m, 0, fx)
@@ -121,7 +147,9 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 		}
 	}
 	last := b.Msgs[len(b.Msgs)-1].Seq
-	s.log.missed = max(s.log.missed, last)
+	if last > s.log.missed {
+		s.log.missed, s.log.missedTime = last, b.Msgs[len(b.Msgs)-1].Time
+	}
 	switch {
 	case n > 0:
 		s.log.believe()
@@ -130,5 +158,30 @@ func (s *Session) takeAll(v verdict, from uint64, b *Batch, fx Effects) {
 		s.log.recheck = last + 1 // as it was taken; go on comparing
 	case s.open():
 		s.pause(pausing, StaleRead, fx)
+	}
+}
+
+// room reports whether an acked client's window has room.
+func (s *Session) room() bool {
+	return s.class == Plain || s.confirm.sent.len() < s.opts.window()
+}
+
+// before tells what is missing before a message of a batch.
+func (s *Session) before(m *Stored, v verdict, from uint64, fx Effects) {
+	l := &s.log
+	switch {
+	case l.origin != knownOrigin:
+		s.begin(m.Seq, s.fresh && m.Mark && !m.TTL, fx)
+	case v == dropped && from < m.Seq:
+		why := Overflow
+		if c := l.held.first(); c != nil && c.Seq == m.Seq {
+			why = whyEmpty(c)
+		}
+		s.skip(Gap{From: from, To: m.Seq - 1, Why: why}, fx)
+		l.believe() // whatever the log is, this is where it goes on
+	case v != dropped && l.missedMessage > l.cursor && l.missedMessage < m.Seq:
+		// Ends with a sequence of this mailbox: with the anchor still
+		// there, a resume would take another's for another log.
+		s.skip(s.missedGap(from, l.missedMessage), fx)
 	}
 }

@@ -7,6 +7,11 @@ type confirmation struct {
 	floor   uint64 // the last one that the client has confirmed; ≤ written
 	seen    uint64 // newest message without TTL of which all before it is confirmed
 
+	writtenTime int64 // when the store stored the message at written; 0: unknown, or a gap's
+	floorTime   int64 // the same of floor
+	seenTime    int64 // the same of seen
+	barrierTime int64 // the same of what the outstanding ping confirms
+
 	barrier uint64 // plain: token of the outstanding ping; 0: none
 	sent    *sent  // acked: unconfirmed messages and gaps; nil: none
 	rolled  int32  // acked: entries of sent up to the last rollback's gap, which may still have to be pushed; 0: confirmed
@@ -22,18 +27,18 @@ type confirmation struct {
 const tokenBits = 56
 
 // push counts a sequence as unconfirmed.
-func (c *confirmation) push(seq uint64, loose bool) {
+func (c *confirmation) push(seq uint64, at int64, loose bool) {
 	if c.sent == nil {
 		c.sent = sentPool.Get().(*sent)
 	}
-	c.sent.push(seq, loose)
+	c.sent.push(seq, at, loose)
 }
 
 // acked returns how many unconfirmed entries seq confirms.
 func (c *confirmation) acked(seq uint64) int {
 	n := 0
 	for i := range c.sent.len() {
-		entry, _ := c.sent.at(i)
+		entry, _, _ := c.sent.at(i)
 		if c.rolled != 0 {
 			if entry == seq {
 				return i + 1
@@ -64,7 +69,7 @@ func (s *Session) unconfirmed() bool {
 func (s *Session) ping(fx Effects) {
 	c := &s.confirm
 	c.barrier = c.written&(1<<tokenBits-1) | uint64(c.epoch)<<tokenBits
-	c.barrierLoose = c.loose
+	c.barrierLoose, c.barrierTime = c.loose, c.writtenTime
 	fx.Ping(c.barrier)
 }
 
@@ -80,11 +85,12 @@ func (s *Session) Pong(token uint64, fx Effects) {
 	case s.confirm.barrier:
 		s.confirm.barrier = 0
 		floor := token & (1<<tokenBits - 1)
-		seen := floor
+		at := s.confirm.barrierTime
 		if s.confirm.barrierLoose {
-			seen = 0
+			s.confirmed(floor, at, 0, 0, fx)
+		} else {
+			s.confirmed(floor, at, floor, at, fx)
 		}
-		s.confirmed(floor, seen, fx)
 	case 0:
 		s.confirm.barrier = 0
 		fx.Count(RepeatedBarrier)
@@ -135,11 +141,12 @@ func (s *Session) Ack(seq uint64, fx Effects) error {
 		return nil
 	}
 	var floor, seen uint64
+	var at, seenAt int64
 	for i := max(0, int(c.rolled)-1); i < n; i++ {
-		entry, loose := c.sent.at(i)
-		floor = entry
+		entry, stored, loose := c.sent.at(i)
+		floor, at = entry, stored
 		if !loose {
-			seen = entry
+			seen, seenAt = entry, stored
 		}
 	}
 	c.rolled = int32(max(0, int(c.rolled)-n))
@@ -148,23 +155,24 @@ func (s *Session) Ack(seq uint64, fx Effects) error {
 		c.sent.free()
 		c.sent = nil
 	}
-	s.confirmed(floor, seen, fx)
+	s.confirmed(floor, at, seen, seenAt, fx)
 	s.advance(fx)
 	return nil
 }
 
-// confirmed moves the floor. seen is the newest confirmed message that can
-// serve as an anchor, 0 if there is none.
-func (s *Session) confirmed(floor, seen uint64, fx Effects) {
-	if floor <= s.confirm.floor {
+// confirmed moves the floor, to what was stored at the given time. seen is the
+// newest confirmed message that can serve as an anchor, 0 if there is none.
+func (s *Session) confirmed(floor uint64, at int64, seen uint64, seenAt int64, fx Effects) {
+	c := &s.confirm
+	if floor <= c.floor {
 		return
 	}
-	s.confirm.floor = floor
+	c.floor, c.floorTime = floor, at
 	switch {
-	case floor == s.confirm.written && !s.log.weak:
-		s.confirm.seen = s.log.anchor // all is confirmed, and so are the markers behind it
+	case floor == c.written && !s.log.weak:
+		c.seen, c.seenTime = s.log.anchor, s.log.anchorTime // all is confirmed, and so are the markers behind it
 	case seen != 0:
-		s.confirm.seen = seen
+		c.seen, c.seenTime = seen, seenAt
 	}
 	fx.Dirty()
 }

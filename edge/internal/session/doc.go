@@ -28,8 +28,8 @@
 //	Idle ─────────▶ Attaching ───────────▶ Behind ─────────────────────▶ Live
 //	                    ▲                     │  ▲                         │
 //	                    └─────────────────────┴──┼─────────────────────────┤
-//	                      Reattach, a doubt      └─────────────────────────┘
-//	                      about the log              a hole, a full socket
+//	                 Disconnected, Reattach,     └─────────────────────────┘
+//	                  a doubt about the log          a hole, a full socket
 //
 //	 Attaching, Behind, Live ──▶ Settling ──▶ Stopped        any ──▶ Stopped
 //	                     Release           Stop                  Stop
@@ -64,6 +64,10 @@
 //     has. The directory stores it next to the floor, since the message at the
 //     floor may have had a time to live.
 //
+// Of floor, seen and anchor the session also knows when the store stored them, which
+// the directory has as well: two messages of one sequence and one time are the same
+// message. The end of a gap has no time, since no message need be there.
+//
 // # Attach: is the subscription in force?
 //
 // A subscription takes effect on other servers of a cluster some time after it
@@ -93,6 +97,10 @@
 // replica that lags, and the read is repeated after a pause; only the leader's
 // word that nothing follows ends the search.
 //
+// A leader that was deposed, and does not know it, says what was true once. Its log
+// ends below the marker that has come back, or below a copy that came since
+// ([Batch].End). Whatever it says, of the anchor too, the session asks again.
+//
 // A client that does not read fills the queue of its socket. Then Write reports
 // no room; until Writable the session writes nothing, drops copies and is
 // behind. So a slow client costs a bounded number of bytes and no messages.
@@ -115,11 +123,13 @@
 // witness) is still there, nothing after it can have been dropped. So each read
 // asks the leader for the anchor once its messages are in hand, and the session
 // takes a live copy without asking only if the copy's prev is not older than the
-// anchor. If the witness is gone, the session asks for an older one, if it knows
-// one. If that is gone too, the messages in between count as lost: an acked client
-// gets a [Gap] at its place in the order; for a plain client the owner counts and
-// logs it. A gap may name messages that never were (sequences of other
-// mailboxes); it never leaves out one that was.
+// anchor. Behind a gap there is no anchor: its end is no message and proves nothing.
+// If the witness is gone, the session asks for an older one, if it knows one. If that
+// is gone too, the messages in between count as lost: an acked client gets a [Gap] at
+// its place in the order; for a plain client the owner counts and logs it. A gap may
+// name messages that never were (sequences of other mailboxes); it never leaves out
+// one that was. An overflow never takes a mailbox's last message: a mailbox that was,
+// or is, empty has lost its messages to their time to live.
 //
 // Messages with a time to live may vanish at any time. Their absence proves
 // nothing, and they are no anchors. If they vanish between two messages that are
@@ -129,16 +139,39 @@
 //
 // A store that was restored from a copy, or that lost its tail with a disk,
 // gives old sequences to new messages. Unnoticed, a session would take the new
-// messages for ones that it has written long ago. Each of these reveals it
-// ([Rollback]):
+// messages for ones that it has written long ago. While the connection to NATS
+// lasts, and the leader, that does not happen. So a session doubts its positions
+// (doubt, aged) when it attaches anew, and when a resume brings positions that are
+// older than the connection ([Position].Old). It asks before it writes, once:
+// whether the message at the position is there, and is the one that was stored at
+// that time; and it reads what is behind the anchor again, up to the cursor, since
+// all that can be there had a time to live and is gone, or is new. Each of these
+// reveals another log ([Rollback]):
 //
 //   - a marker comes back at or below a sequence that was seen before it was sent;
 //   - the sequence of the anchor belongs to another mailbox, or lies beyond the
 //     end of the stream, or was stored at another time than before;
+//   - the anchor has no time to live and is gone, though something older is there;
 //   - a message at or below the cursor is younger than all that was taken.
 //
-// Then the positions are void. The session tells the client, and begins to read
-// at the start of the log that there is. Confirmations that were on their way
+// Where no position is there, the mailbox is read from its oldest message on (lost).
+// If that one is above the cursor, nothing can be skipped or repeated, and a gap is
+// told; it begins at the first sequence, because the log may have gone back before
+// the mailbox overflowed, and then new messages below the cursor were dropped
+// too. If it is below, its time says whether it is of this log; without a
+// time to compare with, it is taken for another one, and delivery begins there.
+//
+// What came over a connection that was lost is void ([Session.Disconnected]): copies,
+// the marker, the answer to a read. Copies that come before the marker of the next one
+// are not used either, because they may still be from before.
+//
+// One thing cannot be known: an acked client may name a sequence that it handled after
+// the last checkpoint, of which nobody has the time. If the store went back below it,
+// and another message of the same mailbox has that very sequence, or had and is gone,
+// new messages below it are skipped.
+//
+// In another log the positions are void. The session tells the client, and begins to
+// read at the start of the log that there is. Confirmations that were on their way
 // belong to the old log: so barriers carry an epoch, and an acked client's
 // confirmations count only if they name a sequence exactly, until it has
 // confirmed the gap.
@@ -154,6 +187,9 @@
 //     owner's slow sweep compares the cursor with the store (Swept).
 //   - Messages are dropped while a read is under way: the leader is asked for
 //     the anchor after the read, never before.
+//   - The connection is lost, the store goes back, and the connection returns before
+//     the session has heard of any of it: the owner passes on nothing of the next
+//     connection before Disconnected.
 //   - The answer to a read arrives after the session has begun to attach anew: it
 //     is void. One read is outstanding at most, so answers cannot be confused.
 //   - The socket dies after the client has read and before it has confirmed: the
@@ -177,6 +213,14 @@
 // 100 subscriptions in a cluster missed a message that was stored right away;
 // with a marker, none.
 //
+// The log has no name that a restored copy would not have too, so messages
+// are compared by their time. Reading the whole mailbox after each reconnect would
+// need no times, and cost as much as all of its messages.
+//
+// A gap is told as an overflow from the first sequence where a rollback cannot be
+// excluded. Rejected: to tell a rollback then, which would be false nearly always,
+// and to be silent about what is below the cursor.
+//
 // Drops are not detected by counting messages: a stream tells how many messages
 // a subject has, but not how many it had, and expiries lower the number as well.
 //
@@ -185,7 +229,8 @@
 // ones: it runs sessions of both classes against a simulated stream that loses,
 // delays and repeats copies, lags, drops, expires and rolls back, and against
 // clients that stop reading, die and resume, and checks what the clients have
-// got. The scripts in testdata/transcripts show the races above one by one.
+// got. mutate_test.go shows that the model notices each rule that is taken out. The
+// scripts in testdata/transcripts show the races above one by one.
 //
 // The state lies in three parts by what it is about: knownLog, confirmation and
 // reader. Only the last has a state machine of its own. A phase for each of the

@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -50,17 +51,20 @@ func (p *tape) msgs() []Stored {
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte{0, 0, 20, 20, 2, 0, 21, 20, 1, 0, 2, 16, 30, 29, 0, 0})
 	f.Add([]byte{1, 1, 2, 2, 8, 7, 1, 0, 2, 16, 9, 8, 0, 0, 5, 9, 6, 9})
+	f.Add([]byte("001A0007200090010020702"))
+	f.Add([]byte("001A0007200090010020702x" + strings.Repeat("0", 60)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p := &tape{b}
 		o := &Options{Window: 1 + int(p.byte()%4), HeldMessages: 1 + int(p.byte()%4), HeldBytes: 20, Batch: 3}
 		s, fx := newSession(Class(p.byte()%2), o), &wary{t: t}
+		fx.s = s
 		for len(p.b) > 0 {
 			fx.act(s, p)
 			checkReader(t, s, fx.reading)
 			if h := s.log.held; h.len() > o.HeldMessages || h != nil && h.bytes > o.HeldBytes {
 				t.Fatalf("%d copies, %d bytes held", h.len(), h.bytes)
 			}
-			if over := s.Unconfirmed() - o.Window; over > 0 && over > int(s.confirm.rolled) {
+			if s.Unconfirmed() > o.Window {
 				t.Fatalf("%d unconfirmed", s.Unconfirmed())
 			}
 		}
@@ -83,6 +87,10 @@ func checkReader(t *testing.T, s *Session, outstanding bool) {
 type wary struct {
 	sink
 	t       *testing.T
+	s       *Session
+	last    uint64 // x-seq of the last message or gap
+	began   bool   // there was one
+	gap     *Gap   // the last one was this gap
 	reading bool
 	narrow  bool // the next write fills the queue
 	full    bool
@@ -95,7 +103,33 @@ func (w *wary) Read(_, _ uint64, max int) {
 	w.reading = true
 }
 
-func (w *wary) Write(Out) bool {
+// chain checks that a message or gap continues the one before.
+func (w *wary) chain(seq, prev uint64) {
+	if w.began && w.s.Class() == Acked && prev != w.last {
+		w.t.Fatalf("x-prev %d after x-seq %d", prev, w.last)
+	}
+	w.last, w.began = seq, true
+}
+
+func (w *wary) Gap(g Gap) bool {
+	switch {
+	case g.From > g.To:
+		w.t.Fatalf("gap from %d to %d", g.From, g.To)
+	case w.s.Class() == Plain:
+		return true
+	case w.gap != nil && w.gap.Why != Rollback && g.Why != Rollback && g.From <= w.gap.To && g.To >= w.gap.From:
+		w.t.Fatalf("gap %+v after %+v", g, *w.gap)
+	case w.began && g.Why != Rollback && g.Seq < g.Prev:
+		w.t.Fatalf("gap %+v", g)
+	}
+	w.chain(g.Seq, g.Prev)
+	w.gap = &g
+	return true
+}
+
+func (w *wary) Write(m Out) bool {
+	w.chain(m.Seq, m.Prev)
+	w.gap = nil
 	w.full = w.full || w.narrow
 	w.narrow = false
 	return !w.full
@@ -105,7 +139,10 @@ func (w *wary) Write(Out) bool {
 func (w *wary) act(s *Session, p *tape) {
 	switch p.byte() % 13 {
 	case 0:
-		s.Attach(p.seq(), p.seq(), p.byte()%4 == 0, false, w)
+		at := Position{Floor: p.seq(), Seen: p.seq()}
+		f := p.byte()
+		at.Old, at.FloorTime = f&8 != 0, int64(f>>4)
+		s.Attach(at, f%4 == 0, false, w)
 	case 1:
 		s.Reattach(false, w)
 	case 2, 3, 4:
@@ -118,9 +155,11 @@ func (w *wary) act(s *Session, p *tape) {
 	case 5, 6:
 		w.reading = false
 		b := Batch{Anchor: AnchorState(p.byte() % 4), AnchorTime: int64(p.byte()), Next: p.seq(), Last: p.seq(), Oldest: p.seq(), Msgs: p.msgs()}
-		if p.byte()%8 == 7 {
+		f := p.byte()
+		if f%8 == 7 {
 			b.Err = errTest
 		}
+		b.End, b.HasEnd = b.Last, f&16 != 0
 		s.Batch(b, w)
 	case 7:
 		w.full = false
@@ -135,7 +174,10 @@ func (w *wary) act(s *Session, p *tape) {
 		s.Refresh(w)
 		s.Swept(p.seq(), w)
 	case 12:
-		if p.byte() == 99 {
+		switch p.byte() {
+		case 98:
+			s.Disconnected(w)
+		case 99:
 			s.Stop()
 		}
 		w.narrow = p.byte()%2 == 0

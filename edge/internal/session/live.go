@@ -3,7 +3,7 @@ package session
 // Live takes a copy of a stored message from the live subject.
 func (s *Session) Live(c Copy, fx Effects) {
 	l := &s.log
-	if s.state == Live && c.Seq > l.cursor && c.Prev <= l.cursor && s.proven(c.Prev) && s.open() && l.origin == knownOrigin {
+	if s.state == Live && c.Seq > l.cursor && c.Prev <= l.cursor && s.proven(c.Seq, c.Prev) && s.open() && l.origin == knownOrigin {
 		m := Stored{Seq: c.Seq, Time: c.Time, Mark: c.Mark != 0, TTL: c.TTL, Payload: c.Payload, Trace: c.Trace}
 		s.take(&m, c.Prev, fx)
 		s.settle(fx)
@@ -11,6 +11,8 @@ func (s *Session) Live(c Copy, fx Effects) {
 	}
 	switch {
 	case !s.active():
+	case s.offline, s.renewed && (c.Mark == 0 || c.Mark != s.mark):
+		l.miss(&c) // it existed, at least
 	case s.state == Attaching && c.Mark != 0 && c.Mark == s.mark:
 		s.established(c, fx)
 	case c.Seq <= l.cursor:
@@ -38,22 +40,27 @@ func (s *Session) open() bool {
 	return !s.full && (s.class == Plain || s.confirm.sent.len() < s.opts.window())
 }
 
-// proven reports whether a copy whose predecessor was prev, at or below the
-// cursor, may be taken without asking the store. The mailbox drops its oldest
-// message first, so a predecessor that was still there proves that nothing
+// proven reports whether a copy of sequence seq, whose predecessor prev is at or
+// below the cursor, may be taken without asking the store. The mailbox drops its
+// oldest message first, so a predecessor that was still there proves that nothing
 // after the cursor was dropped. A predecessor older than the anchor means that
 // the anchor is gone: impossible, unless it had a TTL or the log is another one.
-func (s *Session) proven(prev uint64) bool {
+// Without an anchor, as behind a gap, a predecessor proves nothing.
+func (s *Session) proven(seq, prev uint64) bool {
 	l := &s.log
 	switch {
 	case l.doubt:
 		return false
-	case l.cursor == 0 && l.origin != knownOrigin:
+	case l.origin != knownOrigin:
 		return true // begin tells of a gap
+	case seq == l.cursor+1 && !l.claimed:
+		return true // nothing can be between
+	case l.anchor == 0:
+		return false
 	case prev >= l.anchor:
-		return prev > 0
+		return true
 	case l.claimed:
-		return prev > 0 && prev <= min(s.confirm.floor, s.confirm.seen)
+		return prev > 0 && (prev == s.confirm.floor || prev == s.confirm.seen)
 	}
 	return prev > 0 && l.weak
 }
@@ -68,7 +75,12 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 	} else {
 		l.youngest = max(l.youngest, m.Time)
 	}
-	l.claimed = false
+	if l.claimed {
+		l.claimed = false
+		if l.anchorTime = c.floorTime; l.anchor != c.floor {
+			l.anchorTime = c.seenTime
+		}
+	}
 	switch {
 	case !m.TTL:
 		l.anchor, l.anchorTime, l.weak = m.Seq, m.Time, false
@@ -82,9 +94,9 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 	if !m.Mark {
 		s.fresh = false
 		out := Out{Seq: m.Seq, Prev: c.written, Payload: m.Payload, Trace: m.Trace}
-		c.written, c.loose = m.Seq, m.TTL
+		c.written, c.writtenTime, c.loose = m.Seq, m.Time, m.TTL
 		if s.class == Acked {
-			c.push(m.Seq, m.TTL)
+			c.push(m.Seq, m.Time, m.TTL)
 		}
 		if !fx.Write(out) {
 			s.full = true
@@ -97,58 +109,73 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 	if s.fresh {
 		s.fresh = false
 		c.floor, c.written = m.Seq, m.Seq
+		c.floorTime, c.writtenTime = m.Time, m.Time
 	}
 	if c.floor == c.written {
-		c.seen = m.Seq
+		c.seen, c.seenTime = m.Seq, m.Time
 		fx.Dirty()
 	}
+}
+
+// tells reports whether begin has something to tell before a message.
+func (s *Session) tells(seq uint64, first bool) bool {
+	return s.log.origin == otherOrigin || s.log.origin == unknownOrigin && seq > 1 && !first
 }
 
 // begin tells the client what it must know before its first message, of sequence
 // seq, if the session began without a position. first: this is the first message
 // that the mailbox ever had.
 func (s *Session) begin(seq uint64, first bool, fx Effects) {
-	was := s.log.origin
+	tells, was := s.tells(seq, first), s.log.origin
 	s.log.origin = knownOrigin
-	switch was {
-	case knownOrigin:
-	case otherOrigin:
-		s.skip(1, seq-1, Rollback, fx)
-		if s.class == Plain {
-			s.confirm.written = 0
-		}
-	case unknownOrigin:
-		if seq > 1 && !first {
-			s.skip(1, seq-1, Overflow, fx)
-		}
+	if !tells {
+		return
+	}
+	if was == unknownOrigin {
+		s.skip(Gap{From: 1, To: seq - 1, Why: Overflow}, fx)
+		return
+	}
+	s.skip(Gap{From: min(1, seq-1), To: seq - 1, Why: Rollback}, fx)
+	if s.class == Plain {
+		s.confirm.written, s.confirm.writtenTime = 0, 0
 	}
 }
 
-// skip declares the messages between from and to, both included, as missing.
-func (s *Session) skip(from, to uint64, why Why, fx Effects) {
-	g := Gap{From: from, To: to, Why: why, Prev: s.confirm.written, Seq: to}
-	s.log.cursor = max(s.log.cursor, to)
+// skip declares messages as missing.
+func (s *Session) skip(g Gap, fx Effects) {
+	c := &s.confirm
+	g.Prev, g.Seq = c.written, g.To
+	s.log.pass(g.To)
 	s.fresh = false
 	if s.class == Plain {
 		fx.Gap(g)
 		return
 	}
-	s.confirm.written, s.confirm.loose = to, true
-	s.confirm.push(to, true)
+	c.written, c.writtenTime, c.loose = g.To, 0, true
+	c.push(g.To, 0, true)
 	if !fx.Gap(g) {
 		s.full = true
 	}
 }
 
-// lose declares everything before a held copy as missing: the mailbox was empty
-// when that was stored.
+// lose declares everything before a held copy as missing: the store has nothing
+// that the session could go on from.
 func (s *Session) lose(from uint64, c *Copy, fx Effects) {
-	if from < c.Seq {
-		s.skip(from, c.Seq-1, Expired, fx)
+	if from < c.Seq && s.log.cursor < c.Seq-1 {
+		s.skip(Gap{From: from, To: c.Seq - 1, Why: whyEmpty(c)}, fx)
 	}
 	if c.TTL {
 		fx.Mark(fx.NextMark(), true) // something to rely on
 	}
+}
+
+// whyEmpty explains why nothing is left before a copy. An overflow never takes the
+// mailbox's last message.
+func whyEmpty(c *Copy) Why {
+	if c.Prev == 0 {
+		return Expired
+	}
+	return Overflow
 }
 
 // hold keeps a copy that cannot be written now. False: it does not fit, or is

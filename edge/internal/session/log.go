@@ -17,21 +17,24 @@ type knownLog struct {
 	cursor     uint64 // up to here all is written, told as a gap, or a marker
 	anchor     uint64 // newest message up to cursor that should still be in the store
 	anchorTime int64  // when it was stored
-	youngest   int64  // the latest time of any message up to cursor
+	youngest   int64  // no message up to cursor was stored later than this
 
 	// Copies beyond the cursor.
 	held          *held  // those that wait, in order; nil: none
 	missed        uint64 // highest sequence that exists and was not kept
+	missedTime    int64  // when it was stored
 	missedMessage uint64 // the same, markers left out
-	missedTTL     bool   // the message at missedMessage has a time to live
 
-	origin origin
+	origin    origin
+	missedTTL bool // the message at missedMessage has a time to live
 
 	// How far the positions can be trusted.
 	weak    bool   // the message at anchor may have a time to live
 	claimed bool   // floor and seen are a directory's or a client's word; the store has not confirmed them
 	foreign bool   // claimed: one of the two belonged to another mailbox
-	doubt   bool   // ask for the anchor before writing anything more
+	aged    bool   // the log may have gone back since the positions were known to be of it
+	lost    bool   // aged: nothing that was asked for is there: read from the mailbox's oldest message on
+	doubt   bool   // ask the store before writing anything more
 	recheck uint64 // doubt: messages from here on were taken, and are still to be compared
 }
 
@@ -40,14 +43,34 @@ type knownLog struct {
 func (l *knownLog) younger(t int64) bool { return l.youngest != 0 && t > l.youngest }
 
 // believe ends a doubt: the log is the one that was read so far.
-func (l *knownLog) believe() { l.doubt, l.recheck = false, 0 }
+func (l *knownLog) believe() { l.doubt, l.recheck, l.aged, l.lost = false, 0, false, false }
+
+// pass moves the cursor over what is not there. Whatever that was, it was stored
+// before the first held copy.
+func (l *knownLog) pass(to uint64) {
+	if to <= l.cursor {
+		return
+	}
+	l.cursor = to
+	if l.youngest == 0 {
+		return
+	}
+	switch c := l.held.first(); {
+	case c != nil && c.Seq > to:
+		l.youngest = max(l.youngest, c.Time)
+	case l.missed >= to:
+		l.youngest = max(l.youngest, l.missedTime)
+	}
+}
 
 // last returns the highest sequence that is known to exist.
 func (l *knownLog) last() uint64 { return max(l.cursor, l.missed, l.held.last()) }
 
 // miss remembers that a copy exists which was not kept.
 func (l *knownLog) miss(c *Copy) {
-	l.missed = max(l.missed, c.Seq)
+	if c.Seq > l.missed {
+		l.missed, l.missedTime = c.Seq, c.Time
+	}
 	if c.Mark == 0 && c.Seq > l.missedMessage {
 		l.missedMessage, l.missedTTL = c.Seq, c.TTL
 	}

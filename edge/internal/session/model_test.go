@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 var (
-	schedules = flag.Int("schedules", 3000, "random schedules of the model test")
-	firstSeed = flag.Uint64("seed", 1, "seed of the first one")
-	showTrace = flag.Bool("verbose", false, "print what happens")
+	modelSteps = flag.Int("steps", 1_000_000, "steps of the model test")
+	modelSeed  = flag.Uint64("seed", 0, "seed of the one schedule to run; 0: from 1, until the steps are done")
 )
 
 var errTest = errors.New("the store does not answer")
@@ -20,14 +20,18 @@ var errTest = errors.New("the store does not answer")
 func (w *world) step() {
 	r := w.rng
 	h := w.hosts[r.IntN(len(w.hosts))]
+	for n := range w.nodes {
+		if w.nodes[n].offline && r.IntN(10) == 0 {
+			w.reconnect(n)
+			return
+		}
+	}
 	if h.s == nil {
 		switch r.IntN(4) {
 		case 0, 1:
 			h.up()
 		case 2:
-			if len(h.marks) > 0 {
-				h.storeMark()
-			}
+			h.storeMarks()
 		default:
 			w.publish(h)
 		}
@@ -45,9 +49,7 @@ func (w *world) step() {
 			h.deliverCopy()
 		}
 	case n < 48:
-		if len(h.marks) > 0 {
-			h.storeMark()
-		}
+		h.storeMarks()
 	case n < 60:
 		if h.read != nil {
 			h.serveRead(r.IntN(4) == 0, r.IntN(15) == 0)
@@ -55,7 +57,7 @@ func (w *world) step() {
 	case n < 75:
 		h.socket()
 	case n < 79:
-		h.interest = true
+		h.interest = !h.on().offline
 	case n < 81:
 		if h.timer {
 			h.timer = false
@@ -66,7 +68,11 @@ func (w *world) step() {
 			h.store()
 		}
 	default:
-		w.fault(h, r.IntN(16))
+		if w.restless && r.IntN(2) == 0 {
+			w.fault(h, 8+r.IntN(4)) // time, loss of the oldest, a copy of the store, its return
+			return
+		}
+		w.fault(h, r.IntN(17))
 	}
 }
 
@@ -74,9 +80,11 @@ func (w *world) step() {
 func (h *host) progress() {
 	r := h.w.rng
 	switch {
-	case !h.interest:
+	case !h.interest && !h.on().offline:
 		h.interest = true
-	case len(h.marks) > 0:
+	case h.owed > 0 && r.IntN(3) == 0:
+		h.reattach()
+	case len(h.marks) > 0 && !h.on().offline:
 		h.storeMark()
 	case len(h.pipe) > 0 && r.IntN(3) > 0:
 		h.deliverCopy()
@@ -102,7 +110,7 @@ func (w *world) publish(h *host) {
 	}
 	for range n {
 		ttl := 0
-		if r.IntN(6) == 0 {
+		if r.IntN(w.mortal) == 0 {
 			ttl = 1 + r.IntN(20)
 		}
 		w.st.put(box, 0, ttl)
@@ -156,9 +164,10 @@ func (w *world) fault(h *host, n int) {
 		h.crashIn = 1 + r.IntN(12)
 	case 3:
 		h.event("reattach", func() { h.s.Reattach(false, h) })
-	case 4: // NATS reconnect: interest is lost for a while
-		h.interest = false
-		h.pipe = append(h.pipe, item{reconnect: true})
+	case 4:
+		if !h.on().offline {
+			w.cut(h.node)
+		}
 	case 5:
 		h.event("refresh", func() { h.s.Refresh(h) })
 	case 6:
@@ -176,16 +185,8 @@ func (w *world) fault(h *host, n int) {
 	case 10:
 		w.st.save()
 	case 11:
-		if w.rollbacks && w.st.rollback() {
-			w.log("ROLLBACK to %d", w.st.now.last)
-			for _, h := range w.hosts {
-				if h.s != nil {
-					if h.s.log.claimed || h.s.log.youngest == 0 || h.s.log.anchor == 0 { // nothing to compare with
-						h.blind(h.s.Cursor(), w.st.log-1)
-					}
-					h.pipe = append(h.pipe, item{reconnect: true})
-				}
-			}
+		if w.rollbacks {
+			w.goBack()
 		}
 	case 12: // a marker of a former or a next owner
 		if h.born {
@@ -198,9 +199,27 @@ func (w *world) fault(h *host, n int) {
 		if len(h.marks) > 0 {
 			h.loseMark()
 		}
+	case 16:
+		h.reattach()
 	case 15: // takeover: the old owner is told to release, a new one attaches
 		h.park()
 		h.up()
+	}
+}
+
+// goBack restores the saved copy of the store, which costs every connection.
+func (w *world) goBack() {
+	if !w.st.rollback() {
+		return
+	}
+	w.log("ROLLBACK to %d", w.st.now.last)
+	for n := range w.nodes {
+		w.cut(n)
+	}
+	for _, h := range w.hosts {
+		if h.s != nil && h.s.log.claimed && h.s.confirm.floorTime == 0 {
+			h.blind(h.s.confirm.floor, h.posLog)
+		}
 	}
 }
 
@@ -215,6 +234,13 @@ func (w *world) anyFresh() bool {
 	return false
 }
 
+// storeMarks lets a marker reach the store, if there is one and the way is open.
+func (h *host) storeMarks() {
+	if len(h.marks) > 0 && !h.on().offline {
+		h.storeMark()
+	}
+}
+
 func (h *host) sweep() {
 	last := h.swept[0]
 	h.swept = h.swept[1:]
@@ -225,6 +251,11 @@ func (h *host) sweep() {
 func (w *world) drain() {
 	w.log("DRAIN")
 	w.draining, w.loss, w.lostPongs, w.st.bound = true, 0, 0, 100000
+	for n := range w.nodes {
+		if w.nodes[n].offline {
+			w.reconnect(n)
+		}
+	}
 	for range 3000 {
 		quiet := true
 		for _, h := range w.hosts {
@@ -255,6 +286,8 @@ func (h *host) settle() bool {
 		h.storeMark()
 	case len(h.pipe) > 0:
 		h.deliverCopy()
+	case h.owed > 0:
+		h.reattach()
 	case h.read != nil:
 		h.serveRead(false, false)
 	case len(h.sock) > 0:
@@ -295,6 +328,9 @@ func (w *world) verify() {
 		if !got && r.fate != expired && r.fate != undone && !h.covered(r) {
 			w.fail(h, "I1: message %d (seq %d, log %d) is lost, fate %d", r.id, r.seq, r.log, r.fate)
 		}
+		if !got && r.fate == kept && !r.revived && !h.excused(r) {
+			w.fail(h, "I1: message %d (seq %d, log %d) is there and was skipped", r.id, r.seq, r.log)
+		}
 	}
 	for _, h := range w.hosts {
 		if h.s.confirm.floor != h.s.confirm.written {
@@ -314,7 +350,7 @@ func run(seed uint64, trace *strings.Builder) (w *world) {
 			}
 		}
 	}()
-	for range 40 + w.rng.IntN(300) {
+	for w.steps = 40 + w.rng.IntN(300); w.took < w.steps; w.took++ {
 		w.step()
 	}
 	w.drain()
@@ -322,20 +358,20 @@ func run(seed uint64, trace *strings.Builder) (w *world) {
 	return w
 }
 
+// TestModel runs random schedules. One that fails is repeated with its seed, and
+// told in full.
 func TestModel(t *testing.T) {
 	var counts [NumEvents]int
 	var gaps [3]int
-	repeats := 0
-	for seed := *firstSeed; seed < *firstSeed+uint64(*schedules); seed++ {
+	seed, steps, schedules, repeats := uint64(1), 0, 0, 0
+	if *modelSeed != 0 {
+		seed = *modelSeed
+	}
+	began := time.Now()
+	for ; steps < *modelSteps; seed++ {
 		w := run(seed, nil)
-		if w.failed != "" {
-			var trace strings.Builder
-			run(seed, &trace)
-			if *showTrace {
-				t.Log(trace.String())
-			}
-			t.Fatalf("seed %d: %s (again with -seed %d -schedules 1 -verbose)", seed, w.failed, seed)
-		}
+		steps += w.took
+		schedules++
 		for i, n := range w.counts {
 			counts[i] += n
 		}
@@ -345,16 +381,23 @@ func TestModel(t *testing.T) {
 		for _, h := range w.hosts {
 			repeats += h.repeats
 		}
+		if w.failed != "" || *modelSeed != 0 {
+			var trace strings.Builder
+			if w = run(seed, &trace); w.failed != "" {
+				t.Fatalf("seed %d: %s\n%s(again with -run TestModel -seed %d)", seed, w.failed, trace.String(), seed)
+			}
+			return
+		}
 	}
-	t.Logf("gaps %v, repeats %d", gaps, repeats)
+	t.Logf("%d schedules, %d steps, %v; gaps %v, repeats %d", schedules, steps, time.Since(began).Round(time.Millisecond), gaps, repeats)
 	for i, n := range counts {
 		t.Logf("%-18v %d", Event(i), n)
-		if n == 0 && *schedules >= 1000 {
+		if n == 0 && *modelSteps >= 500_000 {
 			t.Errorf("%v never happened: the model does not test it", Event(i))
 		}
 	}
 	for i, n := range gaps {
-		if n == 0 && *schedules >= 1000 {
+		if n == 0 && *modelSteps >= 500_000 {
 			t.Errorf("no gap was told because of %v", Why(i))
 		}
 	}

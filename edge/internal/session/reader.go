@@ -66,25 +66,47 @@ func (s *Session) read(fx Effects) {
 	if s.log.claimed {
 		s.log.cursor = s.confirm.floor // only markers were between floor and seen: read them again
 	}
-	t, n := s.log.target(), 0
+	t := s.log.target()
 	if t == 0 && !s.log.doubt {
 		return
 	}
-	if t != 0 {
-		n = s.opts.batch()
-		if s.class == Acked {
-			n = min(n, s.opts.window()-s.confirm.sent.len())
-		}
-	}
-	from := s.log.cursor + 1
-	if s.log.doubt && s.log.youngest != 0 && s.log.anchor != 0 && t != 0 {
-		from = min(from, max(s.log.recheck, s.log.anchor+1)) // also what was taken since, to compare
-	}
+	s.findLost()
+	from, n := s.log.cursor+1, s.opts.batch()
 	s.reader.asked = s.witness(s.reader.second)
 	s.reader.second = false
-	s.reader.consumer, s.reader.aim = true, t
+	if s.log.lost {
+		from = max(1, s.log.recheck)
+	} else if s.log.doubt && s.log.youngest != 0 && s.reader.asked != 0 {
+		from = min(from, max(s.log.recheck, s.reader.asked+1)) // also what was taken since, to compare
+	}
+	if t == 0 && s.presenceSays() {
+		from, n = s.log.cursor+1, 0
+	}
+	if s.class == Acked {
+		n = min(n, s.opts.window()-s.confirm.sent.len())
+	}
+	s.reader.consumer, s.reader.aim = true, 0
+	if n > 0 {
+		s.reader.aim = max(t, s.log.cursor)
+	}
 	s.reader.become(reading)
 	fx.Read(from, s.reader.asked, n)
+}
+
+// findLost begins to look for a place in a log of which no position is known.
+func (s *Session) findLost() {
+	if l := &s.log; l.doubt && l.aged && l.anchor == 0 && l.cursor > 0 {
+		l.lost = true
+	}
+}
+
+// presenceSays reports whether it is enough to know whether the message that was
+// asked for is there: where it was the last one when the first held copy was
+// stored, or where nothing can be compared.
+func (s *Session) presenceSays() bool {
+	l := &s.log
+	c := l.held.first()
+	return !l.lost && s.reader.asked != 0 && c != nil && (l.youngest == 0 || c.Prev == s.reader.asked || s.reader.asked > l.cursor)
 }
 
 // Batch takes the answer to a Read.
@@ -98,6 +120,8 @@ func (s *Session) Batch(b Batch, fx Effects) {
 	case void:
 	case b.Err != nil || s.reader.asked != 0 && b.Anchor == Unchecked:
 		s.pause(pausing, FailedRead, fx)
+	case b.HasEnd && b.End < s.log.last():
+		s.stale(fx)
 	default:
 		s.judged(s.judge(&b), &b, fx)
 	}

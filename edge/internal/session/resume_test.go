@@ -74,7 +74,7 @@ func TestResumeVerdicts(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%d,%d,%v", c.floor, c.seen, c.answers), func(t *testing.T) {
 			s, fx := newSession(Acked, &Options{}), &outcome{}
-			s.Attach(c.floor, c.seen, false, false, fx)
+			s.Attach(Position{Floor: c.floor, Seen: c.seen}, false, false, fx)
 			s.Live(Copy{Seq: 40, Prev: 39, Mark: fx.marks, TTL: true}, fx)
 			for i := 0; i < len(fx.asked); i++ {
 				if fx.asked[i] == 0 { // from the start

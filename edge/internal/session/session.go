@@ -22,6 +22,8 @@ type Session struct {
 	full  bool // the socket's queue is at its bound, or the owner holds the writing back
 
 	lasting bool // the marker that Attaching waits for has no time to live
+	offline bool // there is no connection to NATS: no marker is awaited until Reattach
+	renewed bool // … or there was none: what comes before the marker may be from before
 }
 
 // Init makes s a new session.
@@ -43,10 +45,18 @@ func (s *Session) Stop() {
 // confirmed.
 func (s *Session) Floor() uint64 { return s.confirm.floor }
 
+// FloorTime returns when the store stored the message at Floor, Unix ns; 0: it is
+// not known, or no message is there. It tells that message from another which
+// has the same sequence in another log.
+func (s *Session) FloorTime() int64 { return s.confirm.floorTime }
+
 // Seen returns a second position to store with Floor: a message of the mailbox
 // up to which nothing needs to be sent again, and which lasts longer than the
 // one at Floor may.
 func (s *Session) Seen() uint64 { return s.confirm.seen }
+
+// SeenTime returns when the store stored the message at Seen; see FloorTime.
+func (s *Session) SeenTime() int64 { return s.confirm.seenTime }
 
 // State returns the session's state.
 func (s *Session) State() State { return s.state }

@@ -1,5 +1,7 @@
 package session
 
+import "slices"
+
 // client is the far end of the socket, with what it has got so far.
 type client struct {
 	hasSeq  bool
@@ -91,7 +93,7 @@ func (h *host) deliver(r *record, at int) {
 	if again {
 		h.repeats++
 		sameConn := d.conn == h.conn
-		if h.rolls == d.rolls && (sameConn || h.class == Acked && h.w.st.log == d.log) {
+		if h.rolls == d.rolls && (sameConn || h.class == Acked) {
 			h.w.fail(h, "I4: message %d (seq %d) again", r.id, r.seq)
 		}
 	} else {
@@ -111,10 +113,8 @@ func (h *host) deliver(r *record, at int) {
 // covered reports whether a gap that the client was told speaks of r, or r is
 // excused.
 func (h *host) covered(r *record) bool {
-	for _, b := range h.blinds {
-		if r.seq <= b.pos && r.log > b.log {
-			return true
-		}
+	if h.excused(r) {
+		return true
 	}
 	for _, g := range h.gaps {
 		if r.id >= g.before {
@@ -125,4 +125,13 @@ func (h *host) covered(r *record) bool {
 		}
 	}
 	return false
+}
+
+// excused: see blind.
+func (h *host) excused(r *record) bool {
+	return slices.ContainsFunc(h.blinds, func(b blindSpot) bool {
+		return r.seq <= b.pos && r.log > b.log && slices.ContainsFunc(h.w.st.all, func(x *record) bool {
+			return x.seq == b.pos && x.log > b.log && (x.box == h.box || x.fate != kept)
+		})
+	})
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,9 +19,9 @@ type frame struct {
 
 // item is what waits in a live subscription.
 type item struct {
-	rec       *record
-	prev      uint64
-	reconnect bool // everything after it came over a new connection
+	rec  *record
+	prev uint64
+	lost bool // the connection was lost; what follows came over a new one
 }
 
 type pendingMark struct {
@@ -32,6 +33,9 @@ type pendingRead struct {
 	from, anchor uint64
 	max          int
 	log          int  // that Msgs are of
+	conn         int  // over which they came
+	age          int  // of the view that they are from
+	parts        int  // that Msgs will come in, one after another
 	served       bool // Msgs are in hand, the leader has not been asked
 	answered     bool
 	b            Batch
@@ -48,13 +52,20 @@ type host struct {
 	class Class
 
 	entryFloor, entrySeen uint64
+	entryTime, seenTime   int64
 	entryStart            uint64 // the first marker; 0: unknown, or of another log
 	entryLog              int
 	known                 bool // the entry exists
 	entering              bool // … when the first marker is back
+	lostFirst             bool // its first marker
 	born                  bool // the first marker left before any sender knew the session's id: stored or lost
 
 	s        *Session
+	node     int
+	reached  int  // connections of its node whose end, or beginning, the session knows of
+	owed     int  // Reattach is, so often
+	unsure   bool // it was attached with nothing to rely on
+	guess    bool // it was attached with a position of which no time is known
 	opts     Options
 	crashIn  int // effects until the node dies; 0: it does not
 	interest bool
@@ -97,7 +108,7 @@ func (h *host) Read(from, anchor uint64, max int) {
 		h.w.fail(h, "read without room")
 	}
 	h.step()
-	h.read = &pendingRead{from: from, anchor: anchor, max: max}
+	h.read = &pendingRead{from: from, anchor: anchor, max: max, parts: 1 + h.w.rng.IntN(3)}
 }
 
 func (h *host) StopReading() { h.step() }
@@ -177,6 +188,9 @@ func (h *host) State(old, new State) {
 
 func (h *host) Count(e Event) { h.w.counts[e]++ }
 
+// on is the host's node.
+func (h *host) on() *node { return &h.w.nodes[h.node] }
+
 // step dies if it is time.
 func (h *host) step() {
 	if h.crashIn > 0 {
@@ -215,11 +229,14 @@ func (h *host) check(name string) {
 	if s.log.held.len() > s.opts.heldMessages() || s.log.held != nil && s.log.held.bytes > s.opts.heldBytes() {
 		h.w.fail(h, "after %s: %d copies held", name, s.log.held.len())
 	}
-	if over := s.Unconfirmed() - s.opts.window(); over > 0 && int(s.confirm.rolled) < over {
+	if s.Unconfirmed() > s.opts.window() {
 		h.w.fail(h, "after %s: %d unconfirmed", name, s.Unconfirmed())
 	}
-	if (s.state == Behind || s.state == Live) && !s.log.claimed && !s.log.doubt {
+	if (s.state == Behind || s.state == Live) && s.log.origin == knownOrigin && !s.log.claimed && !s.log.doubt && !s.log.aged {
 		h.posLog = h.markLog
+	}
+	if h.entering && s.State() == Live && !h.lostFirst && h.w.st.log == 0 && s.confirm.floor == 0 {
+		h.w.fail(h, "after %s: live without a first floor", name)
 	}
 	if h.entering && s.confirm.floor != 0 {
 		h.entering, h.entryStart = false, s.confirm.floor
@@ -240,7 +257,7 @@ func (h *host) down() {
 	h.handle(n, false)
 	h.s, h.sock, h.slow, h.acks, h.pongs = nil, nil, false, nil, nil
 	h.pipe, h.interest, h.read, h.timer, h.dirty, h.crashIn = nil, false, nil, false, false, 0
-	h.swept = nil
+	h.swept, h.owed = nil, 0
 	for h.w.rng.IntN(2) == 0 && len(h.marks) > 0 {
 		h.loseMark() // others still arrive at the store
 	}
@@ -256,42 +273,99 @@ func (h *host) park() {
 // store writes the entry.
 func (h *host) store() {
 	h.entryFloor, h.entrySeen, h.entryLog, h.known = h.s.Floor(), h.s.Seen(), h.posLog, true
+	h.entryTime, h.seenTime = h.s.FloorTime(), h.s.SeenTime()
 	h.dirty = false
 }
 
 // up attaches a session on some node.
 func (h *host) up() {
 	h.s = newSession(h.class, &h.opts)
+	h.node = h.w.rng.IntN(len(h.w.nodes))
+	if h.reached = h.on().conn; h.on().offline {
+		h.reached++
+	}
 	h.connect()
 	if !h.known {
 		h.known, h.entering = true, true
-		h.event("attach fresh", func() { h.s.Attach(0, 0, true, false, h) })
+		h.posLog, h.unsure, h.guess = h.w.st.log, false, false
+		h.event("attach fresh", func() { h.s.Attach(Position{}, true, false, h) })
 		return
 	}
-	floor, seen, log := h.entryFloor, h.entrySeen, h.entryLog
-	if h.class == Acked && h.hasSeq {
-		if h.lastSeq < floor {
-			if seen = h.entryStart; seen > h.lastSeq {
-				seen = 0
-			}
-		}
-		floor = h.lastSeq
-		log = min(log, h.seqLog)
-	}
+	p, log := h.position()
 	h.posLog = log
-	if h.w.st.log != log {
-		h.blind(max(floor, seen), log)
-	}
 	h.entering = false
-	if seen == 0 {
-		h.w.st.lossy[h.box] = true // it has nothing to rely on
-	}
-	h.event(fmt.Sprintf("attach %d %d", floor, seen), func() { h.s.Attach(floor, seen, false, false, h) })
+	h.unsure = p.Seen == 0 || p.Floor == 0
+	h.guess = p.FloorTime == 0 // if it is not there, it may be another log's
+	h.event(fmt.Sprintf("attach %+v", p), func() { h.s.Attach(p, false, false, h) })
 }
 
-// blind excuses a loss that cannot be noticed: while only sequences were known of the
-// session's position, the store went back and then stored another message of
-// the same mailbox under one of them, or lost what was there.
+// position is where a resume begins, and of which log that is.
+func (h *host) position() (Position, int) {
+	p, log := Position{Floor: h.entryFloor, FloorTime: h.entryTime, Seen: h.entrySeen}, h.entryLog
+	p.Old = p.FloorTime == 0 || p.FloorTime <= h.on().since || h.on().offline
+	p.SeenTime = h.seenTime
+	if h.class != Acked || !h.hasSeq || h.lastSeq == p.Floor {
+		if p.FloorTime == 0 && h.w.st.log != log {
+			h.blind(p.Floor, log)
+		}
+		return p, log
+	}
+	if h.lastSeq < p.Floor {
+		p.Old = true
+		if p.Seen, p.SeenTime = h.entryStart, 0; p.Seen > h.lastSeq {
+			p.Seen = 0
+		}
+	}
+	p.Floor, p.FloorTime = h.lastSeq, 0
+	if h.w.st.log != h.seqLog {
+		h.blind(p.Floor, h.seqLog)
+	}
+	return p, min(log, h.seqLog)
+}
+
+// blind excuses a loss that cannot be noticed: the client names a sequence that it
+// handled after the last checkpoint, so that no time is known of it; or it has told
+// one such, and no message came since. The store went back meanwhile, and has
+// another message of the mailbox there, or had any that is gone.
 func (h *host) blind(pos uint64, log int) {
 	h.blinds = append(h.blinds, blindSpot{pos, log})
+}
+
+// cut ends a node's connection. Its sessions learn of it before anything comes over
+// the next one; some copies of this one may come still later.
+func (w *world) cut(n int) {
+	if w.nodes[n].offline {
+		return
+	}
+	w.nodes[n].offline = true
+	w.log("node %d: cut", n)
+	for _, h := range w.hosts {
+		if h.s != nil && h.node == n {
+			h.interest = false
+			at := max(0, len(h.pipe)-w.rng.IntN(3))
+			h.pipe = slices.Insert(h.pipe, at, item{lost: true})
+		}
+	}
+}
+
+// reconnect gives a node a new connection. Its sessions attach again at some time
+// after that.
+func (w *world) reconnect(n int) {
+	at := &w.nodes[n]
+	at.offline, at.since = false, w.st.clock
+	at.conn++
+	w.log("node %d: connected", n)
+	for _, h := range w.hosts {
+		if h.s != nil && h.node == n {
+			h.owed++
+		}
+	}
+}
+
+// reattach lets the session attach again that is to do so.
+func (h *host) reattach() {
+	if h.owed > 0 && !slices.ContainsFunc(h.pipe, func(it item) bool { return it.lost }) {
+		h.owed = 0
+		h.event("reattach (reconnect)", func() { h.s.Reattach(false, h) })
+	}
 }

@@ -1,13 +1,17 @@
 package session
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // fate is what became of a stored message.
 type fate uint8
 
 const (
 	kept      fate = iota
-	discarded      // by the mailbox's bound, the stream's size or age
+	discarded      // by the mailbox's bound
+	shed           // by the stream's size or age
 	expired        // by its own TTL
 	undone         // by a rollback of the store
 )
@@ -23,12 +27,15 @@ type record struct {
 	until int // tick at which its TTL ends
 	time  int64
 	fate  fate
+
+	revived bool // it was gone, and a copy of the store brought it back
 }
 
 // view is the content of the store at some moment.
 type view struct {
 	recs []*record // ascending sequences
 	last uint64
+	age  int // changes before
 }
 
 // stream is a JetStream stream with several mailboxes on one sequence space:
@@ -53,7 +60,7 @@ func newStream(rng *rand.Rand, bound int, onPut func(*record, uint64)) *stream {
 }
 
 func (v view) clone() view {
-	return view{recs: append([]*record(nil), v.recs...), last: v.last}
+	return view{recs: append([]*record(nil), v.recs...), last: v.last, age: v.age}
 }
 
 // lastOf returns the newest sequence of a box, 0 if it is empty.
@@ -89,6 +96,7 @@ func (v view) at(seq uint64) *record {
 // remember keeps the present state as one that a stale replica may show.
 func (st *stream) remember() {
 	st.views = append(st.views, st.now.clone())
+	st.now.age++
 	if len(st.views) > 5 {
 		st.views = st.views[1:]
 	}
@@ -139,7 +147,7 @@ func (st *stream) advance(ticks int) {
 func (st *stream) shed(n int) {
 	st.remember()
 	for ; n > 0 && len(st.now.recs) > 0; n-- {
-		st.remove(st.now.recs[0], discarded)
+		st.remove(st.now.recs[0], shed)
 	}
 }
 
@@ -159,13 +167,16 @@ func (st *stream) rollback() bool {
 			st.lossy[r.box] = true
 		}
 	}
+	age := st.now.age
 	st.now = st.saved.clone()
+	st.now.age = age + 1
 	for _, r := range st.now.recs {
+		r.revived = r.revived || r.fate != kept
 		r.fate = kept
 	}
 	// What was stored and dropped since is undone as well.
 	for _, r := range st.all {
-		if r.fate == discarded && r.log == st.log && r.seq > st.now.last {
+		if (r.fate == discarded || r.fate == shed) && r.log == st.log && r.seq > st.now.last {
 			r.fate = undone
 		}
 	}
@@ -173,6 +184,16 @@ func (st *stream) rollback() bool {
 	st.views = nil
 	st.advance(0)
 	return true
+}
+
+// went reports whether something of a box went that way, at or below a sequence.
+func (st *stream) went(box int, to uint64, ways ...fate) bool {
+	for _, r := range st.all {
+		if r.box == box && r.seq <= to && slices.Contains(ways, r.fate) {
+			return true
+		}
+	}
+	return false
 }
 
 // replica returns the state that a read sees: now and then a stale one.

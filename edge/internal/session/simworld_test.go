@@ -3,8 +3,8 @@ package session
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 )
 
@@ -13,20 +13,33 @@ type world struct {
 	rng   *rand.Rand
 	st    *stream
 	hosts []*host
+	nodes [2]node
 	marks uint64
 
 	stamps    bool // copies and batches carry times
 	oldest    bool // batches name the leader's oldest message
+	ends      bool // batches say where the log of the server that answered ends, which may be a deposed leader
 	rollbacks bool
-	lostPongs int // percent
-	loss      int // percent of live copies
-	pace      int // percent of steps that are what should happen next
+	restless  bool // faults of the store are frequent
+	mortal    int  // one of so many messages has a time to live
+	lostPongs int  // percent
+	loss      int  // percent of live copies
+	pace      int  // percent of steps that are what should happen next
 	draining  bool
 
 	counts [NumEvents]int
 	gaps   [3]int
 	trace  *strings.Builder // nil: no trace
 	failed string
+
+	steps, took int // of the schedule, before it drains
+}
+
+// node is what hosts of one node have in common.
+type node struct {
+	conn    int   // connections to NATS so far
+	offline bool  // there is none
+	since   int64 // the store's time when the present one began
 }
 
 type failure struct{}
@@ -55,9 +68,12 @@ func newWorld(seed uint64) *world {
 	if r.IntN(3) == 0 {
 		w.st.bound = 1000
 	}
-	w.rollbacks = r.IntN(3) == 0
+	w.rollbacks = r.IntN(3) > 0
+	w.restless = r.IntN(3) == 0
+	w.mortal = 2 + r.IntN(8)
 	w.stamps = w.rollbacks || r.IntN(2) == 0
 	w.oldest = r.IntN(2) == 0
+	w.ends = r.IntN(4) > 0
 	w.lostPongs = 20 * r.IntN(3)
 	w.loss = 20 * r.IntN(3)
 	w.pace = 35 * r.IntN(3)
@@ -100,14 +116,24 @@ func (w *world) put(r *record, prev uint64) {
 	}
 }
 
+// gap checks that a gap is no false one.
 func (w *world) gap(h *host, g Gap) {
 	w.gaps[g.Why]++
 	w.log("  box %d: gap %+v", h.box, g)
-	if !w.st.lossy[h.box] && (g.Why != Rollback || w.st.log == 0) {
-		w.fail(h, "gap %v %d to %d, but nothing was lost", g.Why, g.From, g.To)
+	if g.From > g.To {
+		w.fail(h, "gap from %d to %d", g.From, g.To)
 	}
-	if g.Why == Rollback && w.st.log == 0 {
-		w.fail(h, "rollback without one")
+	real := h.unsure || w.st.lossy[h.box] && h.lostFirst
+	switch g.Why {
+	case Rollback:
+		real = h.guess || w.st.log > h.posLog || w.st.went(h.box, g.To, undone)
+	case Overflow:
+		real = real || w.st.went(h.box, g.To, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
+	case Expired:
+		real = real || w.st.went(h.box, math.MaxUint64, expired, shed, undone)
+	}
+	if !real {
+		w.fail(h, "gap %v %d to %d, but nothing of the kind was lost", g.Why, g.From, g.To)
 	}
 }
 
@@ -122,15 +148,13 @@ func (w *world) time(r *record) int64 {
 func (h *host) deliverCopy() {
 	it := h.pipe[0]
 	h.pipe = h.pipe[1:]
-	if it.reconnect {
-		h.event("reattach (reconnect)", func() { h.s.Reattach(false, h) })
+	if it.lost {
+		h.reached++
+		h.event("disconnected", func() { h.s.Disconnected(h) })
 		return
 	}
 	r := it.rec
-	if r.mark != 0 && r.mark == h.s.mark {
-		if r.log != h.posLog && (h.s.log.claimed || h.s.log.youngest == 0 || h.s.log.anchor == 0) {
-			h.blind(h.s.Cursor(), h.posLog)
-		}
+	if r.mark != 0 && r.mark == h.s.mark && !h.s.offline {
 		h.markLog = r.log
 	}
 	c := Copy{Seq: r.seq, Prev: it.prev, Mark: r.mark, Time: h.w.time(r), TTL: r.ttl}
@@ -166,7 +190,7 @@ func (h *host) loseMark() {
 	h.marks = h.marks[1:]
 	if !h.born {
 		h.born = true
-		h.w.st.lossy[h.box] = true
+		h.w.st.lossy[h.box], h.lostFirst = true, true
 	}
 }
 
@@ -175,52 +199,69 @@ func (h *host) loseMark() {
 func (h *host) serveRead(stale, fails bool) {
 	p, st := h.read, h.w.st
 	switch {
-	case fails:
-		p.b, p.answered = Batch{Err: errTest}, true
-	case !p.served:
-		p.served, p.log = true, st.log
-		for _, r := range st.replica(stale).from(h.box, p.from, p.max) {
-			m := Stored{Seq: r.seq, Time: h.w.time(r), Mark: r.mark != 0, TTL: r.ttl}
-			if r.mark == 0 {
-				m.Payload = payload(r)
-			}
-			p.b.Msgs = append(p.b.Msgs, m)
-		}
-	case !p.answered:
-		p.answered = true
-		if p.log != st.log {
-			p.b = Batch{Err: errTest} // the connection was lost in between
-			return
-		}
-		h.leader(p)
-	case h.reconnecting() && p.log != h.markLog:
+	case p.answered && p.conn > h.reached:
 		// The owner passes on what came over a new connection only after
-		// Reattach.
-	default:
+		// Disconnected.
+		return
+	case p.answered:
 		h.read = nil
-		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v next %d last %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Next, p.b.Last, p.b.Err),
+		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v oldest %d next %d last %d end %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Oldest, p.b.Next, p.b.Last, p.b.End, p.b.Err),
 			func() { h.s.Batch(p.b, h) })
+	case fails, len(p.b.Msgs) > 0 && p.conn != h.on().conn, p.served && p.conn != h.on().conn: // the connection was lost in between
+		p.b, p.answered, p.conn = Batch{Err: errTest}, true, 0
+	case h.on().offline:
+	case !p.served:
+		p.log, p.conn = st.log, h.on().conn
+		v := st.replica(stale)
+		p.age = max(p.age, v.age)
+		h.gather(v)
+	case p.log != st.log:
+		p.b, p.answered, p.conn = Batch{Err: errTest}, true, 0
+	default:
+		p.answered = true
+		h.leader(p)
 	}
 }
 
-// reconnecting reports whether a reconnect has not been passed on yet.
-func (h *host) reconnecting() bool {
-	return slices.ContainsFunc(h.pipe, func(it item) bool { return it.reconnect })
+// gather adds a part of the messages that a read asks for.
+func (h *host) gather(v view) {
+	p, from := h.read, h.read.from
+	if n := len(p.b.Msgs); n > 0 {
+		from = p.b.Msgs[n-1].Seq + 1
+	}
+	want := p.max - len(p.b.Msgs)
+	if p.parts--; p.parts > 0 {
+		want = min(want, 1)
+	}
+	for _, r := range v.from(h.box, from, want) {
+		m := Stored{Seq: r.seq, Time: h.w.time(r), Mark: r.mark != 0, TTL: r.ttl}
+		if r.mark == 0 {
+			m.Payload = payload(r)
+		}
+		p.b.Msgs = append(p.b.Msgs, m)
+	}
+	p.served = p.parts <= 0
 }
 
-// leader fills in what only the leader can say.
+// leader fills in what only the leader can say. It may be one that was deposed
+// before the session's marker was stored; one that was deposed since has what the
+// replica has that was asked before it.
 func (h *host) leader(p *pendingRead) {
-	st := h.w.st
+	now := h.w.st.now
+	if h.w.ends {
+		now = h.w.st.replica(!h.w.draining && h.w.rng.IntN(6) == 0)
+		if now.age < p.age && now.last >= h.s.log.last() {
+			now = h.w.st.now
+		}
+		p.b.End, p.b.HasEnd = now.last, true
+	}
 	if p.anchor != 0 {
-		r := st.now.at(p.anchor)
+		r := now.at(p.anchor)
 		switch {
-		case r == nil && p.anchor > st.now.last:
+		case r == nil && p.anchor > now.last:
 			p.b.Anchor = Foreign
 		case r == nil:
 			p.b.Anchor = Gone
-			if st.log != h.posLog {
-				h.blind(h.s.Cursor(), h.posLog) // the evidence is lost
-			}
 		case r.box != h.box:
 			p.b.Anchor = Foreign
 		default:
@@ -228,16 +269,16 @@ func (h *host) leader(p *pendingRead) {
 		}
 	}
 	first := uint64(0)
-	if l := st.now.from(h.box, p.from, 1); len(l) > 0 {
+	if l := now.from(h.box, p.from, 1); len(l) > 0 {
 		first = l[0].seq
 	}
-	if h.w.oldest && p.b.Anchor != Present {
+	if (h.w.oldest || p.from == 1) && p.b.Anchor != Present {
 		p.b.Oldest = first
 	}
 	if len(p.b.Msgs) == 0 {
 		p.b.Next = first
 		if first == 0 {
-			p.b.Last = st.now.last
+			p.b.Last = now.last
 		}
 	}
 }

@@ -47,7 +47,11 @@ func (r *recorder) Write(m Out) bool {
 	return r.take()
 }
 func (r *recorder) Gap(g Gap) bool {
-	r.say("gap %d to %d %v, %d after %d", g.From, g.To, g.Why, g.Seq, g.Prev)
+	lost := ""
+	if g.Lost != 0 {
+		lost = fmt.Sprintf(" lost %d", g.Lost)
+	}
+	r.say("gap %d to %d %v%s, %d after %d", g.From, g.To, g.Why, lost, g.Seq, g.Prev)
 	return r.take()
 }
 
@@ -61,9 +65,10 @@ func (r *recorder) take() bool {
 // script runs the events of a transcript.
 //
 //	plain|acked [window=N] [held=N] [bytes=N] [batch=N]   a new session
-//	attach FLOOR SEEN | attach fresh | reattach | refresh | swept LAST | timeout | stop
+//	attach FLOOR SEEN [time=T] [seentime=T] [old] | attach fresh
+//	disconnected | reattach | refresh | swept LAST | timeout | stop
 //	copy SEQ prev=P [mark=ID] [ttl] [time=T]
-//	batch [unchecked|present|gone|foreign] [at=T] [oldest=N] [next=N] [last=N] [MSG…]
+//	batch [unchecked|present|gone|foreign] [at=T] [oldest=N] [next=N] [last=N] [end=N] [MSG…]
 //	    MSG: SEQ, followed by m (marker), t (TTL), @T (time), as in 12mt@7
 //	batch error
 //	room N | writable     N more writes until the queue is full
@@ -115,11 +120,7 @@ func (sc *script) run(line string) {
 			HeldBytes: int(sc.opt(m, "bytes")), Batch: int(sc.opt(m, "batch"))})
 		sc.r.marks, sc.r.room = 0, -1
 	case "attach":
-		if rest[0] == "fresh" {
-			s.Attach(0, 0, true, false, r)
-		} else {
-			s.Attach(sc.num(rest[0]), sc.num(rest[1]), false, false, r)
-		}
+		sc.attach(m, rest)
 	case "copy":
 		c := Copy{Seq: sc.num(rest[0]), Prev: sc.opt(m, "prev"), Mark: sc.opt(m, "mark"), Time: int64(sc.opt(m, "time"))}
 		c.TTL = len(rest) > 1 && rest[1] == "ttl"
@@ -141,6 +142,8 @@ func (sc *script) run(line string) {
 		if err := s.Ack(sc.num(rest[0]), r); err != nil {
 			r.say("error: %v", err)
 		}
+	case "disconnected":
+		s.Disconnected(r)
 	case "reattach":
 		s.Reattach(false, r)
 	case "refresh":
@@ -154,7 +157,11 @@ func (sc *script) run(line string) {
 	case "stop":
 		s.Stop()
 	case "positions":
-		r.say("%v %v: cursor %d floor %d seen %d unconfirmed %d", s.Class(), s.State(), s.Cursor(), s.Floor(), s.Seen(), s.Unconfirmed())
+		at := ""
+		if t := s.FloorTime(); t != 0 {
+			at = fmt.Sprintf("@%d", t)
+		}
+		r.say("%v %v: cursor %d floor %d%s seen %d unconfirmed %d", s.Class(), s.State(), s.Cursor(), s.Floor(), at, s.Seen(), s.Unconfirmed())
 		if s.Settled() {
 			r.say("settled")
 		}
@@ -163,11 +170,25 @@ func (sc *script) run(line string) {
 	}
 }
 
+func (sc *script) attach(m map[string]string, rest []string) {
+	if rest[0] == "fresh" {
+		sc.s.Attach(Position{}, true, false, sc.r)
+		return
+	}
+	sc.s.Attach(Position{
+		Floor: sc.num(rest[0]), FloorTime: int64(sc.opt(m, "time")),
+		Seen: sc.num(rest[1]), SeenTime: int64(sc.opt(m, "seentime")),
+		Old: len(rest) > 2 && rest[2] == "old",
+	}, false, false, sc.r)
+}
+
 func (sc *script) batch(m map[string]string, rest []string) Batch {
 	if len(rest) > 0 && rest[0] == "error" {
 		return Batch{Err: errTest}
 	}
 	b := Batch{AnchorTime: int64(sc.opt(m, "at")), Oldest: sc.opt(m, "oldest"), Next: sc.opt(m, "next"), Last: sc.opt(m, "last")}
+	_, b.HasEnd = m["end"]
+	b.End = sc.opt(m, "end")
 	for _, w := range rest {
 		switch w {
 		case "unchecked":

@@ -124,6 +124,19 @@ type Stored struct {
 	Trace   string // as in Copy
 }
 
+// Position is where delivery is to begin, as the directory has it, or as Floor,
+// FloorTime and Seen returned it.
+type Position struct {
+	Floor     uint64 // the last message or gap that the client has confirmed
+	FloorTime int64  // when the store stored the message at Floor, Unix ns; 0: unknown, or it is a gap's
+	Seen      uint64 // a message of the mailbox that has no time to live; 0: none is known
+	SeenTime  int64  // as FloorTime
+
+	// Old: the position is from before this node's connection to NATS, or there
+	// is none. Since then the store may have gone back.
+	Old bool
+}
+
 // AnchorState is the leader's answer about the message at the anchor.
 type AnchorState uint8
 
@@ -144,12 +157,18 @@ func (a AnchorState) String() string {
 	return [...]string{"unchecked", "present", "gone", "foreign"}[a]
 }
 
-// Batch answers a Read. Anchor, AnchorTime, Oldest, Next and Last come from the
-// stream's leader, which was asked after Msgs were in hand.
+// Batch answers a Read. All but Msgs come from the stream's leader, which was
+// asked after Msgs were in hand.
 type Batch struct {
 	Msgs       []Stored // all from the asked sequence on; a stale replica may end early
 	Anchor     AnchorState
 	AnchorTime int64 // when the message at the anchor was stored, if Present; 0: unknown
+
+	// End is the last sequence of the stream as the server that answered has it,
+	// if HasEnd. A leader that was deposed and has not noticed ends below what
+	// has been stored since, and its answer is worth nothing.
+	End    uint64
+	HasEnd bool
 
 	// Oldest is the first sequence of this mailbox at or after the asked one. It
 	// matters if the anchor is not Present. 0: unknown; the session then takes
@@ -171,11 +190,13 @@ type Out struct {
 	Trace   string // as it came with the message
 }
 
-// Gap says that messages between From and To, both included, may be missing. If
-// From > To, none is known to be.
+// Gap says that messages between From and To, both included, may be missing. From
+// is below what the client has if the log may have gone back since, and both are
+// 0 if the log went back and nothing can be missing.
 type Gap struct {
 	From, To uint64
 	Why      Why
+	Lost     int    // how many messages are missing; 0: unknown
 	Prev     uint64 // x-prev
 	Seq      uint64 // x-seq: To; after a rollback sequences begin again, so it is less than Prev may be
 }

@@ -18,7 +18,13 @@ const (
 // asked for before is not there.
 func (s *Session) witness(second bool) uint64 {
 	l := &s.log
-	if l.claimed {
+	switch {
+	case l.claimed && l.lost:
+		if s.confirm.seen != 0 {
+			return s.confirm.seen
+		}
+		return s.confirm.floor
+	case l.claimed:
 		switch {
 		case !second && s.confirm.floor != 0:
 			return s.confirm.floor
@@ -26,6 +32,8 @@ func (s *Session) witness(second bool) uint64 {
 			return s.confirm.seen
 		}
 		return 0
+	case l.lost:
+		return l.anchor
 	}
 	best, limit := uint64(0), uint64(math.MaxUint64)
 	if second {
@@ -36,8 +44,8 @@ func (s *Session) witness(second bool) uint64 {
 			best = seq
 		}
 	}
-	if c := l.held.first(); l.doubt && l.youngest != 0 && c != nil && c.Prev <= l.cursor {
-		consider(c.Prev) // the last message that there is
+	if c := l.held.first(); l.doubt && l.youngest != 0 && c != nil && c.Prev == l.cursor {
+		consider(l.cursor) // was the last one, and is the same one if its time says so
 	}
 	consider(l.anchor)
 	if l.weak { // else older ones are gone when the anchor is
@@ -47,54 +55,97 @@ func (s *Session) witness(second bool) uint64 {
 	return best
 }
 
+// trusted reports whether the position that was asked for is that of a message of
+// this mailbox, in the log that was read so far. A client's word, or the sequence
+// of a gap, may be anything.
+func (s *Session) trusted() bool {
+	c, asked := &s.confirm, s.reader.asked
+	return asked == c.seen || !s.log.claimed && asked == s.log.anchor || asked == c.floor && c.floorTime != 0
+}
+
+// strong reports whether the message that was asked for has no time to live.
+func (s *Session) strong() bool {
+	return s.reader.asked == s.confirm.seen || !s.log.claimed && s.reader.asked == s.log.anchor && !s.log.weak
+}
+
 // judge weighs the answer about the message that was asked for.
-//
-// While the positions of a resume are only claimed, the two do not weigh the
-// same. seen was chosen by a session of this package, and was a message of this
-// mailbox in the log which that session knew. floor may come from a client, or
-// be the sequence of a gap, and so may belong to any mailbox.
 func (s *Session) judge(b *Batch) verdict {
 	l := &s.log
 	switch b.Anchor {
 	case Present:
 		return s.present(b)
 	case Foreign:
-		if s.reader.asked == s.confirm.seen || !l.claimed && s.reader.asked >= l.anchor {
+		if s.trusted() {
 			return rolledBack
 		}
 		l.foreign = l.claimed && s.confirm.seen < s.confirm.floor
 	case Gone:
 		// An older message outlived one that has no time to live of its own.
-		if c := l.held.first(); s.reader.asked == l.anchor && !l.weak && c != nil && c.Prev > 0 && c.Prev < l.anchor {
+		if c := l.held.first(); s.strong() && c != nil && c.Prev > 0 && c.Prev < s.reader.asked {
 			return rolledBack
 		}
-	default:
-		return dropped // there was nothing to ask for
 	}
-	if s.witness(true) != 0 {
+	if l.lost {
+		return s.place(b)
+	}
+	if s.reader.asked != 0 && s.witness(true) != 0 {
 		s.reader.second = true
+		return askOther
+	}
+	if l.aged && l.cursor > 0 {
+		l.lost, l.doubt = true, true
 		return askOther
 	}
 	return dropped
 }
 
+// place weighs the oldest message that the mailbox has, since no position is there.
+func (s *Session) place(b *Batch) verdict {
+	l := &s.log
+	oldest := b.Oldest
+	if oldest == 0 && s.reader.asked == 0 && len(b.Msgs) > 0 { // the leader was not asked
+		oldest = b.Msgs[0].Seq
+	}
+	switch {
+	case oldest == 0 || oldest > l.cursor:
+		return dropped
+	case l.foreign, l.claimed && l.youngest == 0, s.reader.asked != 0 && s.strong() && oldest < s.reader.asked:
+		return rolledBack
+	}
+	// What had a time to live is gone, and this older message proves that nothing
+	// was dropped; unless it is of another log, which its time will tell.
+	l.anchor, l.anchorTime, l.weak = oldest, 0, true
+	l.lost, l.claimed = false, false
+	return intact
+}
+
 // present weighs the answer that the message is there.
 func (s *Session) present(b *Batch) verdict {
 	l, asked := &s.log, s.reader.asked
+	c, want := &s.confirm, int64(0)
+	switch {
+	case asked == l.anchor && !l.claimed:
+		want = l.anchorTime
+	case asked == c.floor:
+		want = c.floorTime
+	case asked == c.seen:
+		want = c.seenTime
+	}
 	switch {
 	case l.foreign:
 		return rolledBack // the newer message never was, though the older one is there
 	case asked <= l.cursor && l.younger(b.AnchorTime):
 		return rolledBack
-	case asked < l.anchor:
-		l.anchor, l.anchorTime = asked, b.AnchorTime
-	case asked > l.anchor || b.AnchorTime == 0:
-	case l.anchorTime != 0 && l.anchorTime != b.AnchorTime:
+	case want != 0 && b.AnchorTime != 0 && want != b.AnchorTime:
 		return rolledBack // another message has taken its sequence
-	default:
-		l.anchorTime = b.AnchorTime
 	}
-	l.claimed = false
+	if asked < l.anchor || l.claimed || asked == l.anchor && b.AnchorTime != 0 {
+		l.anchor, l.anchorTime = asked, b.AnchorTime // else it may have a time to live
+	}
+	if l.claimed && asked == c.floor && c.floorTime == 0 {
+		c.floorTime, c.writtenTime, l.youngest = b.AnchorTime, b.AnchorTime, b.AnchorTime // a client's word, so far
+	}
+	l.claimed, l.lost = false, false
 	return intact
 }
 
@@ -112,6 +163,9 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 	case dropped:
 		if l.foreign {
 			from = min(s.confirm.floor, s.confirm.seen) + 1 // everything since then is in doubt
+		}
+		if l.aged && l.cursor > 0 {
+			from = 1 // the log may have gone back as well, and what came then is gone too
 		}
 		l.anchor, l.anchorTime, l.weak = 0, 0, true
 		l.claimed, l.foreign = false, false
@@ -135,12 +189,12 @@ func (s *Session) checked(v verdict, from uint64, fx Effects) {
 	s.log.believe()
 	c := s.log.held.first()
 	switch {
-	case c == nil || c.Prev > s.log.cursor || s.proven(c.Prev) && v == intact:
-	case v == intact:
+	case c == nil || c.Prev > s.log.cursor:
+	case v == dropped:
+		s.lose(from, c, fx)
+	case !s.proven(c.Seq, c.Prev):
 		// The anchor is there now, but was not when this copy was stored.
 		fx.Count(RestartedAttach)
 		s.seek(fx)
-	case s.log.cursor > 0 && from <= s.log.cursor:
-		s.lose(from, c, fx) // the resume may come from another log
 	}
 }

@@ -47,7 +47,7 @@ func TestFirstMarkerLost(t *testing.T) {
 	s := l.one()
 	s.out.hold()
 	c := s.knock(dialOptions{})
-	first := l.nats.mark(c.has.sid, 1, true) // no one has subscribed
+	first := l.nats.mark(c.has.sid, store.Marker{ID: 1, Holder: c.has.owner.Holder(), Keep: true}) // no one has subscribed
 	s.out.let()
 	c.welcomed()
 	if e := l.entry(c.id); e.Start != first || e.Floor < first {

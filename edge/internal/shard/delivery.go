@@ -46,10 +46,16 @@ func (x *sessionEffects) Read(from, anchor uint64, most int) {
 	}
 	reader := h.reader
 	room, aim := max(int(s.node.Config.WriteBuffer)/2, 16<<10), h.core.Aim()
+	var epoch uint64 // not older than the answer
 	job := func(ctx context.Context) (store.Batch, error) {
-		return reader.read(ctx, from, anchor, aim, most, room)
+		batch, err := reader.read(ctx, from, anchor, aim, most, room)
+		epoch = s.node.Epoch()
+		return batch, err
 	}
-	submit(s, job, func(batch store.Batch, err error) { h.take(batch, err) })
+	submit(s, job, func(batch store.Batch, err error) {
+		s.Reconnected(epoch)
+		h.take(batch, err)
+	})
 }
 
 // take gives the core what was read. With a rival's marker in it, it waits until

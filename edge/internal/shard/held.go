@@ -69,7 +69,7 @@ func (s *Shard) open(c *Client, sid scheme.SID, token string) *held {
 	h := &held{s: s, sid: sid, class: c.class, client: c, renewed: s.uptime()}
 	h.owner.Open(scheme.Entry{
 		Node: s.node.ID, Holder: randomUint64(), TokenHash: hashToken(token), Identity: c.identity,
-		Acked: c.class == session.Acked, Opened: s.loop.Now().UTC().Truncate(time.Second),
+		Acked: c.class == session.Acked, Opened: s.loop.Now().Unix(),
 	}, h.ownership())
 	return h
 }
@@ -114,7 +114,7 @@ func (h *held) whenServed(e event, f func()) {
 }
 
 // attach subscribes and lets the core run.
-func (h *held) attach(floor, seen uint64, lasting bool) {
+func (h *held) attach(from session.Position, lasting bool) {
 	s := h.s
 	if before := s.held[h.sid]; before != nil && before != h {
 		before.owner.Replaced(before.ownership())
@@ -122,7 +122,7 @@ func (h *held) attach(floor, seen uint64, lasting bool) {
 	s.held[h.sid] = h
 	h.core.Init(h.class, sessionOptions(s.node.Config))
 	s.out.Push(egress.Op{Kind: stats.OpSubscribe, Subject: scheme.LiveSubject(h.sid), Subscription: &h.subscription, Channel: s.live})
-	h.core.Attach(floor, seen, !h.resumed, lasting, h.session())
+	h.core.Attach(from, !h.resumed, lasting, h.session())
 }
 
 // stopListening ends the delivery.

@@ -92,7 +92,7 @@ func (b *broker) perform(s *testShard, op *egress.Op) {
 	case stats.OpSave:
 		b.asked(of(b.faults.save, op), op.Done, func() (uint64, error) { return b.swap(op.SID, &op.Entry, op.Rev, s.node) })
 	case stats.OpMark:
-		b.mark(op.SID, op.Mark, op.Lasting)
+		b.mark(op.SID, op.Marker)
 	case stats.OpWork:
 		b.work = append(b.work, *op)
 		op.Done(uint64(len(b.work)), nil)

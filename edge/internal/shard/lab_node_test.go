@@ -176,6 +176,9 @@ func (p *fakePool) Submit(job func()) bool {
 	return true
 }
 
+// SubmitIdle implements [Calls].
+func (p *fakePool) SubmitIdle(job func()) bool { return p.Submit(job) }
+
 func (p *fakePool) start(job func()) {
 	if !p.n.gone {
 		p.l.spawn(job)

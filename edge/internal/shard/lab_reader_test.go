@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"time"
 
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
@@ -32,6 +33,12 @@ func (m fakeMailboxes) LastSeqs(_ context.Context, sids []scheme.SID) (map[schem
 	}
 	return last, nil
 }
+
+// NewSID implements [Mailboxes].
+func (m fakeMailboxes) NewSID() (scheme.SID, error) { return scheme.NewSID(), nil }
+
+// TTL implements [Mailboxes].
+func (m fakeMailboxes) TTL() time.Duration { return m.n.Config.SessionTTL }
 
 // PartitionOf implements [Mailboxes].
 func (m fakeMailboxes) PartitionOf(sid scheme.SID) int { return scheme.StreamIndexOf(sid, 2) }
@@ -83,7 +90,7 @@ func (b *broker) batch(sid scheme.SID, from, anchor uint64, limit, maxBytes int)
 			break
 		}
 		size += len(m.data)
-		out.Msgs = append(out.Msgs, store.Stored{Seq: m.seq, Mark: m.mark != 0, TTL: m.ttl, Time: m.at, Payload: m.data})
+		out.Msgs = append(out.Msgs, store.Stored{Seq: m.seq, Mark: m.mark != 0, Holder: m.holder, TTL: m.ttl, Time: m.at, Payload: m.data})
 		out.Next = m.seq + 1
 	}
 	if len(out.Msgs) == 0 {

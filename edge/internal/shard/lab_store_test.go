@@ -21,6 +21,7 @@ type stored struct {
 	seq     uint64
 	at      int64 // Unix ns; no two are stored at the same time
 	mark    uint64
+	holder  uint64 // of a marker
 	data    []byte
 	header  nats.Header
 	ttl     bool
@@ -92,9 +93,9 @@ func (m *stored) copy(prev uint64) *nats.Msg {
 }
 
 // mark stores a marker.
-func (b *broker) mark(sid scheme.SID, id uint64, lasting bool) uint64 {
-	m := &stored{sid: sid, mark: id, header: nats.Header{}}
-	if !lasting {
+func (b *broker) mark(sid scheme.SID, marker store.Marker) uint64 {
+	m := &stored{sid: sid, mark: marker.ID, holder: marker.Holder, header: nats.Header{scheme.HeaderHolder: {scheme.HolderText(marker.Holder, marker.Attempt)}}}
+	if !marker.Keep {
 		m.ttl, m.expires = true, b.l.now+2*time.Second
 	}
 	return b.append(m)
@@ -235,11 +236,11 @@ func (n *testNode) suffer(f fault) error {
 
 // Get implements [Directory].
 func (d fakeDirectory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
-	return d.GetLatest(ctx, sid)
+	return d.Sure(ctx, sid)
 }
 
-// GetLatest implements [Directory].
-func (d fakeDirectory) GetLatest(_ context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
+// Sure implements [Directory].
+func (d fakeDirectory) Sure(_ context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
 	f := of(d.n.l.nats.faults.get, sid)
 	if err := d.n.suffer(f); err != nil {
 		return scheme.Entry{}, 0, err

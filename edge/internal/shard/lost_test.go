@@ -73,7 +73,7 @@ func TestAnothersMarker(t *testing.T) {
 	l.steal(moved.id, scheme.StateLive)
 	for _, c := range []*testClient{moved, kept} {
 		s.node.counts(`hydrant_session_events_total{what="doubted"}`, func() {
-			l.nats.mark(c.id, 1, false)
+			l.nats.mark(c.id, store.Marker{ID: 1, Holder: 1})
 			l.store(c.id, 0, 3)
 		})
 	}

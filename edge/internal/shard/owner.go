@@ -10,6 +10,7 @@ import (
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
 )
@@ -129,7 +130,7 @@ func (x *ownershipEffects) Attach(floor, seen uint64, lasting bool) {
 	if h.resumed {
 		floor, seen = h.position(floor, seen)
 	}
-	h.attach(floor, seen, lasting)
+	h.attach(session.Position{Floor: floor, Seen: seen}, lasting)
 }
 
 // Reattach sends another marker.

@@ -111,6 +111,16 @@ func (s *Shard) mend() {
 	}
 }
 
+// Disconnected reports that the connection to NATS is lost, before there is another
+// one: what came over it counts no more.
+func (s *Shard) Disconnected() {
+	for _, h := range s.held {
+		if h.listening() {
+			h.core.Disconnected(h.session())
+		}
+	}
+}
+
 // Reconnected has every session prove that it is still this node's after a new
 // connection to NATS, in steps, and re-attaches it: while the node was cut off,
 // others may have taken it. No session writes before its turn. epoch counts the
@@ -120,6 +130,7 @@ func (s *Shard) Reconnected(epoch uint64) {
 		return
 	}
 	s.epoch = epoch
+	s.Disconnected() // the word of it may come later
 	now := s.uptime()
 	for _, h := range s.claims {
 		h.owner.Reconnected(now, h.ownership())
