@@ -124,7 +124,9 @@ func TestExpiryOfASessionIsDropped(t *testing.T) {
 	n := idle(t, func(*Config) {})
 	left := make(chan struct{})
 	defer close(left)
-	for n.pool.Submit(func() { <-left }) {
+	for _, submit := range []func(func()) bool{n.pool.Submit, n.pool.SubmitIdle} {
+		for submit(func() { <-left }) {
+		}
 	}
 	n.onExpiry(scheme.NewSID())
 	if got := (&running{Node: n, t: t}).metric(`hydrant_dropped_total{reason="expiry"}`); got != 1 {
