@@ -127,10 +127,11 @@ func (x *ownershipEffects) Timer(number uint32, d time.Duration) {
 // Attach listens to the mailbox.
 func (x *ownershipEffects) Attach(floor, seen uint64, lasting bool) {
 	h := x.held()
+	from := session.Position{Floor: floor, Seen: seen}
 	if h.resumed {
-		floor, seen = h.position(floor, seen)
+		from = h.position(from)
 	}
-	h.attach(session.Position{Floor: floor, Seen: seen}, lasting)
+	h.attach(from, lasting)
 }
 
 // Reattach sends another marker.

@@ -134,23 +134,25 @@ func (h *held) unheardOf() bool {
 
 // position is where delivery begins: what the directory says, or what an acked
 // client says that it has handled.
-func (h *held) position(floor, seen uint64) (uint64, uint64) {
+func (h *held) position(p session.Position) session.Position {
 	r := h.client.arriving().resume
 	if h.class != session.Acked || !r.HasSeq {
-		return floor, seen
+		return p
 	}
 	start := h.owner.Entry().Start
 	own := r.Seq
 	if own == 0 {
 		own = start // it has had nothing
 	}
-	if own < floor { // it asks for what it once confirmed
-		seen = start
-		if seen > own {
-			seen = 0
+	if own < p.Floor { // it asks for what it once confirmed
+		if p.Seen, p.SeenTime = start, 0; p.Seen > own {
+			p.Seen = 0
 		}
 	}
-	return own, seen
+	if own != p.Floor {
+		p.Floor, p.FloorTime = own, 0
+	}
+	return p
 }
 
 // Refuse tells the client that it keeps its fresh session, and why.
