@@ -31,6 +31,9 @@ type Host struct {
 	Name      string
 	IP        string
 	namespace string // "": this process's own
+
+	mu    sync.Mutex
+	holds map[string]int // by set and source: how many want it so
 }
 
 // subnet is a network of nobody (RFC 2544 §C.2.2), so that a mistake leads nowhere.
@@ -40,11 +43,11 @@ const subnet = "198.18.0."
 // packets were dropped, and those whose connections are reset.
 const rules = `table inet hydrant {
 	set cut { type ipv4_addr . ipv4_addr; counter; }
-	set reset { type ipv4_addr . ipv4_addr; }
+	set refused { type ipv4_addr . ipv4_addr; }
 	chain in {
 		type filter hook input priority 0; policy accept;
 		ip saddr . ip daddr @cut drop
-		ip saddr . ip daddr @reset meta l4proto tcp reject with tcp reset
+		ip saddr . ip daddr @refused meta l4proto tcp reject with tcp reset
 	}
 }
 `
@@ -137,7 +140,8 @@ func (l Link) String() string { return l.From.Name + ">" + l.To.Name }
 // Both are the two directions between two hosts.
 func Both(a, b *Host) []Link { return []Link{{a, b}, {b, a}} }
 
-// Cut drops what goes this way from now on.
+// Cut drops what goes this way from now on, until Mend has been called as often as
+// Cut.
 func (l Link) Cut() error { return l.element("add", "cut") }
 
 // Mend lets it pass again, and returns how many packets were dropped.
@@ -149,19 +153,40 @@ func (l Link) Mend() (dropped int, err error) {
 	return dropped, l.element("delete", "cut")
 }
 
-// Refuse answers what goes this way with a reset, until Accept.
-func (l Link) Refuse() error { return l.element("add", "reset") }
+// Refuse answers what goes this way with a reset, until Accept has been called as
+// often.
+func (l Link) Refuse() error { return l.element("add", "refused") }
 
 // Accept ends Refuse.
-func (l Link) Accept() error { return l.element("delete", "reset") }
+func (l Link) Accept() error { return l.element("delete", "refused") }
 
+// element adds this way to a set, or takes it out, when the first comes who wants
+// that, or the last goes.
 func (l Link) element(what, set string) error {
-	return l.To.filter(fmt.Sprintf("%s element inet hydrant %s { %s . %s }\n", what, set, l.From.IP, l.To.IP))
+	h := l.To
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.holds == nil {
+		h.holds = make(map[string]int)
+	}
+	key := set + " " + l.From.IP
+	if what == "add" {
+		h.holds[key]++
+		if h.holds[key] > 1 {
+			return nil
+		}
+	} else {
+		h.holds[key]--
+		if h.holds[key] > 0 {
+			return nil
+		}
+	}
+	return h.filter(fmt.Sprintf("%s element inet hydrant %s { %s . %s }\n", what, set, l.From.IP, h.IP))
 }
 
 var packets = regexp.MustCompile(`counter packets (\d+)`)
 
-// Dropped is how many packets were dropped since Cut.
+// Dropped is how many packets were dropped since the first Cut.
 func (l Link) Dropped() (int, error) {
 	path, args := l.To.run("nft", []string{"get", "element", "inet", "hydrant", "cut", fmt.Sprintf("{ %s . %s }", l.From.IP, l.To.IP)})
 	out, err := exec.Command(path, args...).CombinedOutput()

@@ -90,16 +90,18 @@ func (p *Proxy) Cut() int {
 func (p *Proxy) Links() int { return len(p.all()) }
 
 // LoseClients makes every connection half-open: the client's end is gone, the
-// server is not told.
-func (p *Proxy) LoseClients() {
+// server is not told. It returns how many there were.
+func (p *Proxy) LoseClients() int {
 	p.mu.Lock()
 	p.weather.Blackhole = true // or the pump would pass the end on
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.mu.Unlock()
-	for _, l := range p.all() {
+	all := p.all()
+	for _, l := range all {
 		reset(l.client)
 	}
+	return len(all)
 }
 
 func (p *Proxy) all() []*link {
