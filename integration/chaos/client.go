@@ -31,9 +31,11 @@ type client struct {
 
 	// Owned by live.
 	random *rand.Rand
-	twins  bool  // come back over two sockets
-	next   *node // where to come back; nil: anywhere
-	late   *late // a request that is to arrive when this client has its session again
+	twins  bool   // come back over two sockets
+	spare  *spare // nil: none. For one that begins late, the schedule sets it before birth
+	next   *node  // where to come back; nil: anywhere
+	tries  int    // how often to try that
+	late   *late  // a request that is to arrive when this client has its session again
 
 	// Guarded by mu, which is also held while an event is written that tells
 	// who owns the session, so that the history has them in order.
@@ -75,9 +77,10 @@ const (
 	orderStop                      // stop reading for a while, then end with a RST
 	orderPause                     // stop reading for a while, then go on
 	orderLate                      // ask on one node, give that up, come back elsewhere; then the request arrives
+	orderSpare                     // open another socket there, to ask over it later
 )
 
-var orderWords = [...]string{"reset", "close", "takeover", "resume on two nodes", "stop reading", "pause", "late request"}
+var orderWords = [...]string{"reset", "close", "takeover", "resume on two nodes", "stop reading", "pause", "late request", "open a spare socket"}
 
 func (o orderKind) String() string { return orderWords[o] }
 
@@ -99,6 +102,9 @@ func newClient(r *run, i int) *client {
 	c.random = r.random(c.name)
 	return c
 }
+
+// goTo chooses the node for the next connection; nil: any.
+func (c *client) goTo(n *node) { c.next, c.tries = n, 3 }
 
 // begin lets a client connect for the first time.
 func (c *client) begin() { c.birth.Do(func() { close(c.born) }) }
@@ -134,6 +140,10 @@ func (c *client) live(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	if c.spare != nil {
+		c.spare.reserve(ctx, c)
+	}
+	defer func() { c.spare.drop() }()
 	begin := func(s *socket) {
 		all = append(living(all), s)
 		readers.Go(func() { c.read(s) })
@@ -149,6 +159,7 @@ func (c *client) live(ctx context.Context) {
 			nap(ctx, time.Duration(50+c.random.IntN(200))*time.Millisecond)
 			continue
 		}
+		c.next = nil
 		c.use(ctx, s)
 	}
 }
@@ -171,15 +182,20 @@ func (c *client) connect(ctx context.Context, begin func(*socket)) (*socket, err
 	n := c.run.nodes[0]
 	switch {
 	case c.next != nil:
-		n, c.next = c.next, nil
+		if n, c.tries = c.next, c.tries-1; c.tries <= 0 {
+			c.next = nil
+		}
 	case !c.calm:
 		n = c.run.nodes[c.random.IntN(len(c.run.nodes))]
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	s, err := c.dial(ctx, n)
-	if err != nil {
-		return nil, err
+	s := c.spare.take(n, c.session())
+	if s == nil {
+		var err error
+		if s, err = c.dial(ctx, n); err != nil {
+			return nil, err
+		}
 	}
 	if c.session() == "" {
 		c.adopt(s)
@@ -468,10 +484,16 @@ func (c *client) send(s *socket) {
 func (c *client) obey(ctx context.Context, s *socket, o order) bool {
 	some := time.Duration(200+c.random.IntN(1500)) * time.Millisecond
 	ended := history.EndReset
-	c.next = o.to
-	if o.kind == orderLate {
+	switch o.kind {
+	case orderLate:
 		return c.beLate(ctx, s, o)
+	case orderSpare:
+		c.spare.drop()
+		c.spare = newSpare(o.to)
+		c.spare.open(ctx, c)
+		return false
 	}
+	c.goTo(o.to)
 	if o.fault != nil {
 		o.fault.bit("obeyed by " + c.name)
 	}

@@ -30,7 +30,7 @@ type Config struct {
 const calmClients = 4
 
 // lateComers are clients that begin while a fault lasts, in a run with a network.
-const lateComers = 40
+const lateComers = 60
 
 // storeDisk is the file system of each server's store, in a run with a network: a
 // run stores much less.

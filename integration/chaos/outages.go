@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -121,35 +122,53 @@ func (s *schedule) leadWithNodes(stream string) (leader *harness.NATSServer, nod
 
 // splitLeader cuts the leader of a stream off from its peers until they have
 // another one, while nodes are connected to it. Clients begin meanwhile elsewhere,
-// and come to those nodes while the old leader does not know yet that it is none.
+// and come to those nodes while the old leader does not know yet that it is none:
+// it looks every ten seconds whether it still has a quorum, and when the network is
+// whole again, each connection between servers is so only when it sends again what
+// was lost, those of clients' requests often a second before those of the leaders.
 func (s *schedule) splitLeader(f *fault, stream string) error {
 	leader, nodes, err := s.leadWithNodes(stream)
 	if err != nil {
 		return err
 	}
+	f.whom = leader.ServerName + " of " + stream
+	peer := s.run.peers(leader)[0]
+	newcomers := s.bear(s.batch(), s.run.nodesOn(peer), nodes)
+	for _, c := range newcomers {
+		<-c.spare.ready
+	}
 	links := s.run.around(leader)
 	if err := cutAll(links); err != nil {
 		return err
 	}
-	f.whom = leader.ServerName + " of " + stream
-	s.bear(lateComers / 8)
-	peer := s.run.admin(s.run.peers(leader)[0])
+	cut := time.Now()
 	err = sometime(func() error {
-		if now := s.run.leaderBy(peer, stream); now != "" && now != leader.ServerName {
+		if now := s.run.leaderBy(s.run.admin(peer), stream); now != "" && now != leader.ServerName {
 			f.bit(leader.ServerName + " to " + now)
 			return nil
 		}
 		return errors.New("chaos: its peers elect nobody")
 	})
+	for _, c := range newcomers {
+		close(c.spare.start)
+	}
 	if err == nil {
-		newcomers := s.bear(lateComers / 8)
-		_ = s.soon(func() bool { return haveSessions(newcomers) })
-		// The old leader looks every ten seconds whether it still has a quorum.
-		s.crowdTo(nodes, newcomers, 2+s.chance.IntN(3))
+		s.soon(func() bool { return haveSessions(newcomers) })
+		s.crowdTo(nodes, 1)
+		nap(context.Background(), s.pause(7*time.Second, 9*time.Second)-time.Since(cut))
+		s.crowdTo(nodes, 2)
 	}
 	_, mending := mendAll(links)
-	s.crowdTo(nodes, nil, 6) // it learns of its fall when its peers send again
+	s.crowdTo(nodes, 12)
 	return errors.Join(err, mending)
+}
+
+// batch is how many clients begin at once.
+func (s *schedule) batch() int {
+	if s.run.cfg.Scenario != "" {
+		return lateComers
+	}
+	return lateComers / 4
 }
 
 // soon waits a few seconds for what helps and need not be.
@@ -166,11 +185,17 @@ func (s *schedule) soon(condition func() bool) bool {
 
 var errNotYet = errors.New("chaos: not yet")
 
-// bear lets clients begin that have not, as far as there are any, and returns
-// them.
-func (s *schedule) bear(n int) (newcomers []*client) {
+// bear lets clients begin that have not, as far as there are any, on some nodes, or
+// anywhere, and returns them. Those that get a spare socket wait for its start.
+func (s *schedule) bear(n int, nodes, spares []*node) (newcomers []*client) {
 	for _, c := range s.run.clients {
 		if len(newcomers) < n && !c.hasBegun() {
+			if len(nodes) > 0 {
+				c.goTo(nodes[s.chance.IntN(len(nodes))])
+			}
+			if len(spares) > 0 {
+				c.spare = newSpare(spares[s.chance.IntN(len(spares))])
+			}
 			c.begin()
 			newcomers = append(newcomers, c)
 		}
@@ -187,10 +212,11 @@ func haveSessions(clients []*client) bool {
 	return true
 }
 
-// crowdTo sends newcomers, those of before, and a few others to some nodes, several
-// times, half a second apart.
-func (s *schedule) crowdTo(nodes []*node, newcomers []*client, times int) {
+// crowdTo sends all that began late, and a few others, to some nodes, several times,
+// half a second apart.
+func (s *schedule) crowdTo(nodes []*node, times int) {
 	all := s.run.clients
+	var newcomers []*client
 	for _, c := range all[calmClients+s.run.cfg.Clients:] {
 		if c.session() != "" {
 			newcomers = append(newcomers, c)
@@ -198,7 +224,11 @@ func (s *schedule) crowdTo(nodes []*node, newcomers []*client, times int) {
 	}
 	for range times {
 		for _, c := range newcomers {
-			c.tell(order{kind: orderReset, to: nodes[s.chance.IntN(len(nodes))]})
+			to := nodes[s.chance.IntN(len(nodes))]
+			if c.spare != nil && slices.Contains(nodes, c.spare.at) {
+				to = c.spare.at
+			}
+			c.tell(order{kind: orderReset, to: to})
 		}
 		for range 4 * s.crowd() {
 			c := all[calmClients+s.chance.IntN(s.run.cfg.Clients)]
@@ -388,36 +418,59 @@ func gone(server *harness.NATSServer, n *node, before []harness.Connection) bool
 }
 
 // stillPeers freezes the peers of the directory's leader, so that its writes stay
-// in flight, while sessions move.
+// in flight, while sessions move over sockets that were opened before.
 func (s *schedule) stillPeers(f *fault) error {
 	leader := s.leader(directory)
 	if leader == nil {
 		return errors.New("chaos: the directory has no leader")
 	}
 	f.whom = "beside " + leader.ServerName
+	movers, opened := s.movers(), s.run.spares.Load()
+	for _, m := range movers {
+		m.client.tell(order{kind: orderSpare, to: m.to})
+	}
+	s.soon(func() bool { return s.run.spares.Load() >= opened+int64(len(movers)) })
 	peers := s.run.peers(leader)
-	defer func() {
-		for _, peer := range peers {
-			_ = peer.Thaw()
-		}
-	}()
 	for _, peer := range peers {
 		if err := peer.Freeze(); err != nil {
-			return err
+			return errors.Join(err, thaw(peers))
 		}
 	}
+	s.hold(600*time.Millisecond, 900*time.Millisecond) // nodes write down positions that are half a second old
 	asked := s.run.asked.Load()
-	for range 10 * s.crowd() {
-		c := s.run.clients[calmClients+s.chance.IntN(s.run.cfg.Clients)]
-		if c.session() != "" {
-			c.tell(order{kind: orderKind(s.chance.IntN(int(orderTwins)))})
-		}
+	for _, m := range movers {
+		m.client.tell(order{kind: orderTakeover, to: m.to})
 	}
 	if s.soon(func() bool { return s.run.asked.Load() > asked }) {
 		f.bit("sessions were asked for meanwhile")
 	}
-	s.hold(300*time.Millisecond, 2*time.Second) // its followers call an election after four
-	return nil
+	s.hold(200*time.Millisecond, 1500*time.Millisecond) // the peers call an election after four
+	return thaw(peers)
+}
+
+// mover is a client that is to come to a node.
+type mover struct {
+	client *client
+	to     *node
+}
+
+// movers are some clients that were there from the beginning, with a node for each.
+func (s *schedule) movers() (movers []mover) {
+	r := s.run
+	for _, i := range s.chance.Perm(r.cfg.Clients)[:min(r.cfg.Clients, 10*s.crowd())] {
+		if c := r.clients[calmClients+i]; c.session() != "" {
+			movers = append(movers, mover{c, r.nodes[s.chance.IntN(len(r.nodes))]})
+		}
+	}
+	return movers
+}
+
+func thaw(servers []*harness.NATSServer) error {
+	var errs []error
+	for _, server := range servers {
+		errs = append(errs, server.Thaw())
+	}
+	return errors.Join(errs...)
 }
 
 // restoreStores copies the stores of all servers, and puts the copies in their
@@ -437,8 +490,8 @@ func (s *schedule) restoreStores(f *fault) error {
 	if err != nil {
 		return err
 	}
-	s.bear(lateComers / 8)
-	s.crowdTo(s.run.nodes, nil, 1+s.chance.IntN(6))
+	s.bear(s.batch(), nil, nil)
+	s.crowdTo(s.run.nodes, 1+s.chance.IntN(6))
 	var last uint64
 	err = harness.Until(ctx, func() error {
 		if last, err = s.run.positions(ctx); err == nil && last == copied {

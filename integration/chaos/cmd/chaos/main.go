@@ -136,7 +136,7 @@ func one(ctx context.Context, cfg chaos.Config, path string) error {
 	}
 	cfg.History = file
 	if err := chaos.Run(ctx, cfg); err != nil {
-		return errors.Join(err, file.Close())
+		return errors.Join(fmt.Errorf("%w; as far as it got: %s", err, file.Name()), file.Close())
 	}
 	if err := file.Close(); err != nil {
 		return err
