@@ -589,9 +589,28 @@ func (s *schedule) fillDisk(f *fault) error {
 		return nil
 	})
 	s.hold(500*time.Millisecond, 3*time.Second)
-	server.Kill()
-	err = errors.Join(err, free(), server.Start())
-	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+	return errors.Join(err, free(), s.startAnew(server))
+}
+
+// startAnew ends a server in an orderly way and starts it again. One whose store
+// cannot be read any more, as happens to nats-server after a full disk, gets an
+// empty one where its peers have everything.
+func (s *schedule) startAnew(server *harness.NATSServer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*harness.Patience)
 	defer cancel()
-	return errors.Join(err, s.run.servers.WaitReady(ctx))
+	if err := server.Terminate(ctx); err != nil {
+		server.Kill()
+	}
+	if err := server.Start(); err != nil {
+		return err
+	}
+	err := s.run.servers.WaitReady(ctx)
+	if !errors.Is(err, harness.ErrExited) || len(s.run.servers.Servers) == 1 {
+		return err
+	}
+	s.run.cfg.Log("%s cannot read its store and begins with an empty one: %v", server.ServerName, err)
+	if err := errors.Join(server.Empty(), server.Start()); err != nil {
+		return err
+	}
+	return s.run.servers.WaitReady(ctx)
 }

@@ -190,7 +190,14 @@ func (n *NATS) WaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	for _, s := range n.Servers {
-		if err := Until(ctx, s.healthy); err != nil {
+		err := Until(ctx, func() error {
+			err := s.healthy()
+			if errors.Is(err, ErrExited) {
+				cancel() // not a reason to wait any longer
+			}
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("harness: %s is not ready: %w\n%s", s.Name, err, s.log.Tail(4096))
 		}
 	}

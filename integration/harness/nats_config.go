@@ -83,6 +83,14 @@ func (s *NATSServer) Keep(dir string) error {
 
 // Restore puts such a copy in the place of the store. The server must not run.
 func (s *NATSServer) Restore(dir string) error {
+	if err := s.Empty(); err != nil {
+		return err
+	}
+	return os.CopyFS(s.Store, os.DirFS(filepath.Join(dir, s.ServerName)))
+}
+
+// Empty removes everything from the store. The server must not run.
+func (s *NATSServer) Empty() error {
 	entries, err := os.ReadDir(s.Store)
 	if err != nil {
 		return err
@@ -92,7 +100,7 @@ func (s *NATSServer) Restore(dir string) error {
 			return err
 		}
 	}
-	return os.CopyFS(s.Store, os.DirFS(filepath.Join(dir, s.ServerName)))
+	return nil
 }
 
 // Fill writes a file beside the store until its file system is full, and returns
