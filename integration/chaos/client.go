@@ -354,6 +354,7 @@ func (c *client) read(s *socket) {
 		m, err := s.ws.Receive()
 		if err != nil {
 			code, why := harness.CloseCode(err)
+			c.run.lost.Add(1)
 			c.run.h.Add(history.Event{Kind: history.Close, Conn: s.number, Code: code, Why: why})
 			return
 		}

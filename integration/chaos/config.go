@@ -22,6 +22,8 @@ type Config struct {
 	Sync     bool   // the servers sync every write to their disks; with Network
 	Scenario string // play this one of Scenarios instead of faults at random
 
+	measure func(*schedule) error // instead of faults at random
+
 	History io.Writer                        // one JSON object a line
 	Log     func(format string, args ...any) // what is being done; nil: nobody is told
 }

@@ -100,6 +100,9 @@ func (s *schedule) await(f *fault, again func()) {
 func (r *run) harm(ctx context.Context) error {
 	s := &schedule{run: r, random: r.random("schedule"), chance: r.random("outages"), servers: make(chan struct{}, 1)}
 	s.servers <- struct{}{}
+	if r.cfg.measure != nil {
+		return r.cfg.measure(s)
+	}
 	if r.cfg.Scenario != "" {
 		defer s.running.Wait()
 		return scenarios[r.cfg.Scenario].play(s)

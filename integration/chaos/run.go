@@ -38,6 +38,7 @@ type run struct {
 	waiting sync.WaitGroup // late requests
 
 	asked  atomic.Int64 // for sessions
+	lost   atomic.Int64 // sockets that ended
 	spares atomic.Int64 // sockets that were opened to ask later
 	conns  atomic.Int64 // numbers of sockets
 	mids   atomic.Int64
@@ -47,19 +48,28 @@ type run struct {
 // seen is what has been delivered to anybody, for the wait at the end.
 type seen struct {
 	mu   sync.Mutex
-	mids map[string]bool
+	mids map[string]time.Time // when it came first
 }
 
 func (s *seen) add(mid string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mids[mid] = true
+	if _, again := s.mids[mid]; !again {
+		s.mids[mid] = time.Now()
+	}
 }
 
 func (s *seen) has(mid string) bool {
+	_, ok := s.at(mid)
+	return ok
+}
+
+// at is when it came; false: it has not.
+func (s *seen) at(mid string) (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mids[mid]
+	at, ok := s.mids[mid]
+	return at, ok
 }
 
 // Run performs a run and writes its history. The error says that the run could
@@ -69,7 +79,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	cfg.defaults()
-	r := &run{cfg: cfg, h: history.NewWriter(cfg.History), seen: seen{mids: make(map[string]bool)}}
+	r := &run{cfg: cfg, h: history.NewWriter(cfg.History), seen: seen{mids: make(map[string]time.Time)}}
 	err := r.start(ctx)
 	if err == nil {
 		err = r.play(ctx)
@@ -154,7 +164,13 @@ func (r *run) play(ctx context.Context) error {
 		return err
 	}
 	if err := r.heal(ctx); err != nil {
-		return err
+		if !errors.Is(err, errNotReady) {
+			return err
+		}
+		// It is judged: the faults are over, and the node is not back.
+		r.h.Add(history.Event{Kind: history.Broken, Node: "a node", Why: err.Error()})
+		r.h.Add(history.Event{Kind: history.End})
+		return nil
 	}
 	for _, c := range r.clients {
 		c.begin()

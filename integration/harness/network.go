@@ -95,7 +95,12 @@ func (n *Network) Close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := 10; i <= n.hosts; i++ {
-		if err := command("ip", "netns", "del", "h"+strconv.Itoa(i)); err != nil {
+		// A namespace goes when it pleases the kernel, and its link with it.
+		number := strconv.Itoa(i)
+		if err := command("ip", "link", "del", "p"+number); err != nil {
+			return err
+		}
+		if err := command("ip", "netns", "del", "h"+number); err != nil {
 			return err
 		}
 	}

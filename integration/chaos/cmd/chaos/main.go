@@ -3,6 +3,7 @@
 //
 //	chaos [-duration 60s] [-seed N] [-seeds 10] [-nats 1|3] [-queue N] [-sync] [-netns=false] [-history FILE]
 //	chaos -scenario deposed-directory [-times 20] [-seed N]
+//	chaos -recovery [-clients 2000]
 //	chaos -check FILE
 //
 // NATS servers and nodes get network namespaces of their own, where this process
@@ -65,6 +66,7 @@ type options struct {
 	seeds      int
 	path       string
 	judge      string
+	recovery   bool
 	verbose    bool
 }
 
@@ -88,6 +90,7 @@ func flags() (o options) {
 	flag.StringVar(&o.Scenario, "scenario", "", text)
 	flag.StringVar(&o.path, "history", "", "keep the history of the last run in this file")
 	flag.StringVar(&o.judge, "check", "", "judge this history and run nothing")
+	flag.BoolVar(&o.recovery, "recovery", false, "measure how long sessions need to come back from each fault, and print a table")
 	flag.BoolVar(&o.verbose, "v", false, "print every fault")
 	flag.Parse()
 	return o
@@ -102,6 +105,9 @@ func run(ctx context.Context, o options) error {
 		o.Log = func(format string, args ...any) {
 			fmt.Printf("%8.3f "+format+"\n", append([]any{time.Since(start).Seconds()}, args...)...)
 		}
+	}
+	if o.recovery {
+		return recoveries(ctx, o.Config)
 	}
 	broken := 0
 	for range o.seeds {
@@ -118,6 +124,34 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("%w in %d of %d runs", errBroken, broken, o.seeds)
 	}
 	return nil
+}
+
+// recoveries prints the table. A fault that cannot be made here is left out.
+func recoveries(ctx context.Context, cfg chaos.Config) error {
+	if cfg.Clients == 0 {
+		cfg.Clients = 2000
+	}
+	cfg.Nodes, cfg.Rate = 3, 300
+	var errs []error
+	fmt.Println(chaos.RecoveryHead)
+	for _, fault := range chaos.Recoveries() {
+		r, err := chaos.Recover(ctx, cfg, fault)
+		switch {
+		case errors.Is(err, harness.ErrNoNamespaces):
+			fmt.Fprintln(os.Stderr, "left out:", err)
+			continue
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", fault, err))
+			if r.Live == 0 {
+				continue // not even made
+			}
+		}
+		fmt.Println(r.Row())
+		if err == nil && r.Lost+r.Broken > 0 {
+			errs = append(errs, fmt.Errorf("%w: %s: %d messages lost, %d others", errBroken, fault, r.Lost, r.Broken))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // one performs a run. The history of one that breaks a promise is kept.
