@@ -23,19 +23,26 @@ type client struct {
 	name   string
 	class  string
 	calm   bool
-	orders chan order // sent by the schedule, never closed
+	orders chan order    // sent by the schedule, never closed
+	born   chan struct{} // closed when it may begin, by birth
+	birth  sync.Once
 
 	quiet atomic.Bool // the faults are over: send nothing more, obey nothing more
 
 	// Owned by live.
 	random *rand.Rand
-	twins  bool // come back over two sockets
+	twins  bool   // come back over two sockets
+	spare  *spare // nil: none. For one that begins late, the schedule sets it before birth
+	next   *node  // where to come back; nil: anywhere
+	tries  int    // how often to try that
+	late   *late  // a request that is to arrive when this client has its session again
 
 	// Guarded by mu, which is also held while an event is written that tells
 	// who owns the session, so that the history has them in order.
 	mu      sync.Mutex
 	sid     string
 	token   string
+	attempt uint64  // the number of its last socket
 	handled uint64  // the last x-seq
 	current *socket // that owns the session
 	rival   *socket // that asked for it at the same moment
@@ -53,24 +60,62 @@ type socket struct {
 }
 
 // order is what the schedule tells a client to do.
-type order int
+type order struct {
+	kind  orderKind
+	to    *node  // where to come back; nil: anywhere
+	fault *fault // that this is part of; nil: of none
+}
+
+// orderKind is a kind of order.
+type orderKind int
 
 const (
-	orderReset    order = iota // end the socket with a RST, come back elsewhere
-	orderClose                 // say goodbye, come back elsewhere
-	orderTakeover              // come back elsewhere while the old socket lives
-	orderTwins                 // come back on two nodes at the same moment, while it lives
-	orderStop                  // stop reading for a while, then end with a RST
-	orderPause                 // stop reading for a while, then go on
+	orderReset    orderKind = iota // end the socket with a RST, come back elsewhere
+	orderClose                     // say goodbye, come back elsewhere
+	orderTakeover                  // come back elsewhere while the old socket lives
+	orderTwins                     // come back on two nodes at the same moment, while it lives
+	orderStop                      // stop reading for a while, then end with a RST
+	orderPause                     // stop reading for a while, then go on
+	orderLate                      // ask on one node, give that up, come back elsewhere; then the request arrives
+	orderSpare                     // open another socket there, to ask over it later
 )
 
+var orderWords = [...]string{"reset", "close", "takeover", "resume on two nodes", "stop reading", "pause", "late request", "open a spare socket"}
+
+func (o orderKind) String() string { return orderWords[o] }
+
+// tell gives a client an order, unless it has enough to do.
+func (c *client) tell(o order) bool {
+	select {
+	case c.orders <- o:
+		return true
+	default:
+		return false
+	}
+}
+
 func newClient(r *run, i int) *client {
-	c := &client{run: r, name: fmt.Sprintf("client-%d", i), class: history.Plain, calm: i < calmClients, orders: make(chan order, 4)}
+	c := &client{run: r, name: fmt.Sprintf("client-%d", i), class: history.Plain, calm: i < calmClients, orders: make(chan order, 4), born: make(chan struct{})}
 	if i%2 == 1 {
 		c.class = history.Acked
 	}
 	c.random = r.random(c.name)
 	return c
+}
+
+// goTo chooses the node for the next connection; nil: any.
+func (c *client) goTo(n *node) { c.next, c.tries = n, 3 }
+
+// begin lets a client connect for the first time.
+func (c *client) begin() { c.birth.Do(func() { close(c.born) }) }
+
+func (c *client) hasBegun() bool {
+	select {
+	case <-c.born:
+		return true
+	default:
+		return false
+	}
 }
 
 func (c *client) session() string {
@@ -90,6 +135,15 @@ func (c *client) live(ctx context.Context) {
 		}
 		readers.Wait()
 	}()
+	select {
+	case <-c.born:
+	case <-ctx.Done():
+		return
+	}
+	if c.spare != nil {
+		c.spare.reserve(ctx, c)
+	}
+	defer func() { c.spare.drop() }()
 	begin := func(s *socket) {
 		all = append(living(all), s)
 		readers.Go(func() { c.read(s) })
@@ -105,6 +159,7 @@ func (c *client) live(ctx context.Context) {
 			nap(ctx, time.Duration(50+c.random.IntN(200))*time.Millisecond)
 			continue
 		}
+		c.next = nil
 		c.use(ctx, s)
 	}
 }
@@ -125,14 +180,22 @@ func living(sockets []*socket) []*socket {
 // connect opens a socket, with the session if there is one.
 func (c *client) connect(ctx context.Context, begin func(*socket)) (*socket, error) {
 	n := c.run.nodes[0]
-	if !c.calm {
+	switch {
+	case c.next != nil:
+		if n, c.tries = c.next, c.tries-1; c.tries <= 0 {
+			c.next = nil
+		}
+	case !c.calm:
 		n = c.run.nodes[c.random.IntN(len(c.run.nodes))]
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	s, err := c.dial(ctx, n)
-	if err != nil {
-		return nil, err
+	s := c.spare.take(n, c.session())
+	if s == nil {
+		var err error
+		if s, err = c.dial(ctx, n); err != nil {
+			return nil, err
+		}
 	}
 	if c.session() == "" {
 		c.adopt(s)
@@ -147,6 +210,10 @@ func (c *client) connect(ctx context.Context, begin func(*socket)) (*socket, err
 		return nil, err
 	}
 	begin(s)
+	if c.late != nil {
+		c.late.arrive(c)
+		c.late = nil
+	}
 	return s, nil
 }
 
@@ -174,12 +241,30 @@ func (c *client) adopt(s *socket) {
 // ask writes down that a socket is about to ask for the session, and returns
 // what it says. c.mu is held.
 func (c *client) ask(s *socket, twin int) harness.Object {
+	body := c.request()
+	c.run.asked.Add(1)
+	c.run.h.Add(history.Event{Kind: history.Resuming, Conn: s.number, SID: c.sid, Node: s.node.name, Seq: c.handled, Calm: c.calm,
+		Why: c.ended, Twin: twin, Attempt: c.number()})
+	return body
+}
+
+// request is what the next socket asks with. Old clients do not number theirs.
+// c.mu is held.
+func (c *client) request() harness.Object {
+	c.attempt++
 	body := harness.Object{"id": c.sid}
 	if c.class == history.Acked {
-		body["token"], body["seq"] = c.token, strconv.FormatUint(c.handled, 10)
+		body["token"], body["seq"], body["attempt"] = c.token, strconv.FormatUint(c.handled, 10), c.attempt
 	}
-	c.run.h.Add(history.Event{Kind: history.Resuming, Conn: s.number, SID: c.sid, Node: s.node.name, Seq: c.handled, Calm: c.calm, Why: c.ended, Twin: twin})
 	return body
+}
+
+// number is what the client said of its last socket; 0: nothing. c.mu is held.
+func (c *client) number() uint64 {
+	if c.class == history.Acked {
+		return c.attempt
+	}
+	return 0
 }
 
 // resume asks for the client's session. A socket that fails is dropped.
@@ -269,6 +354,7 @@ func (c *client) read(s *socket) {
 		m, err := s.ws.Receive()
 		if err != nil {
 			code, why := harness.CloseCode(err)
+			c.run.lost.Add(1)
 			c.run.h.Add(history.Event{Kind: history.Close, Conn: s.number, Code: code, Why: why})
 			return
 		}
@@ -279,7 +365,8 @@ func (c *client) read(s *socket) {
 // took handles one message.
 func (c *client) took(s *socket, m harness.Message) {
 	if mid := m.Rmid(); m.Error() != "" && strings.HasPrefix(mid, history.ByClient) {
-		c.run.h.Add(history.Event{Kind: history.Failed, Mid: mid, Why: m.Error()})
+		code, _ := m.At("bdy", "code").(string)
+		c.run.h.Add(history.Event{Kind: history.Failed, Mid: mid, Why: m.Error(), Told: code})
 		return
 	}
 	c.mu.Lock()
@@ -301,10 +388,15 @@ func (c *client) took(s *socket, m harness.Message) {
 	if owner || c.class == history.Plain { // else it is late, and comes again
 		c.run.seen.add(e.Mid)
 	}
-	if owner && e.Seq != 0 {
-		s.handled.Store(e.Seq)
-		c.handled = max(c.handled, e.Seq)
+	if !owner || e.Seq == 0 {
+		return
 	}
+	s.handled.Store(e.Seq)
+	if e.Kind == history.Gap && e.Why == "rollback" { // sequences begin again at smaller ones
+		c.handled = e.Seq
+		return
+	}
+	c.handled = max(c.handled, e.Seq)
 }
 
 // number reads a sequence that is a string or a number.
@@ -393,7 +485,20 @@ func (c *client) send(s *socket) {
 func (c *client) obey(ctx context.Context, s *socket, o order) bool {
 	some := time.Duration(200+c.random.IntN(1500)) * time.Millisecond
 	ended := history.EndReset
-	switch o {
+	switch o.kind {
+	case orderLate:
+		return c.beLate(ctx, s, o)
+	case orderSpare:
+		c.spare.drop()
+		c.spare = newSpare(o.to)
+		c.spare.open(ctx, c)
+		return false
+	}
+	c.goTo(o.to)
+	if o.fault != nil {
+		o.fault.bit("obeyed by " + c.name)
+	}
+	switch o.kind {
 	case orderReset:
 		s.ws.Reset()
 	case orderClose:

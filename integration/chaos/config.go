@@ -18,12 +18,25 @@ type Config struct {
 	Queue    int // bound of a mailbox; default: one that is never reached
 	Rate     int // messages a second of all publishers together; default 1000
 
+	Network  bool   // servers and nodes in network namespaces; for a process that is isolated (harness.Isolate)
+	Sync     bool   // the servers sync every write to their disks; with Network
+	Scenario string // play this one of Scenarios instead of faults at random
+
+	measure func(*schedule) error // instead of faults at random
+
 	History io.Writer                        // one JSON object a line
 	Log     func(format string, args ...any) // what is being done; nil: nobody is told
 }
 
 // calmClients is how many clients stay on the node that nobody harms.
 const calmClients = 4
+
+// lateComers are clients that begin while a fault lasts, in a run with a network.
+const lateComers = 60
+
+// storeDisk is the file system of each server's store, in a run with a network: a
+// run stores much less.
+const storeDisk = 256 << 20
 
 // roomyQueue never overflows, so that a gap is a loss.
 const roomyQueue = 100_000
@@ -50,6 +63,10 @@ func (c *Config) defaults() {
 	}
 	set(&c.Servers, 1)
 	set(&c.Nodes, 4)
+	if c.Scenario != "" { // which does not need a crowd
+		set(&c.Clients, 60)
+		set(&c.Rate, 200)
+	}
 	set(&c.Clients, 300)
 	set(&c.Rate, 1000)
 	if c.Queue == 0 {

@@ -21,16 +21,98 @@ type schedule struct {
 	deck   []int // the first faults, one of each kind
 	drawn  int   // of deck
 
+	// Owned by outages, or by a scenario.
+	chance *rand.Rand
+
 	servers chan struct{} // holds a token while no NATS server is being harmed
 }
 
-// harm plays faults for the duration of the run, and returns when the last is
-// over.
-func (r *run) harm(ctx context.Context) {
+// fault is one that was made.
+type fault struct {
+	s          *schedule
+	what, whom string
+	once       sync.Once
+	done       chan struct{} // closed when it is known whether it bit
+}
+
+// note writes down that a fault is being made. It has to bite: the run is judged
+// by that as well.
+func (s *schedule) note(what, whom string) *fault {
+	s.run.cfg.Log("%s: %s", what, whom)
+	s.run.h.Add(history.Event{Kind: history.Fault, What: what, Node: whom})
+	return &fault{s: s, what: what, whom: whom, done: make(chan struct{})}
+}
+
+// bit says that the fault had the effect that it is for, and how one sees that.
+func (f *fault) bit(why string) {
+	f.once.Do(func() {
+		f.s.run.cfg.Log("%s: %s: %s", f.what, f.whom, why)
+		f.s.run.h.Add(history.Event{Kind: history.Bit, What: f.what, Node: f.whom, Why: why})
+		close(f.done)
+	})
+}
+
+// missed says that it had not.
+func (f *fault) missed(why string) {
+	f.once.Do(func() {
+		f.s.run.cfg.Log("%s: %s: missed: %s", f.what, f.whom, why)
+		f.s.run.h.Add(history.Event{Kind: history.Missed, What: f.what, Node: f.whom, Why: why})
+		close(f.done)
+	})
+}
+
+// over reports whether it is known.
+func (f *fault) over() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// await makes the end of the faults wait until this one has bitten, and does
+// something for that every second.
+func (s *schedule) await(f *fault, again func()) {
+	s.running.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+		defer cancel()
+		for {
+			second, stop := context.WithTimeout(ctx, time.Second)
+			select {
+			case <-f.done:
+				stop()
+				return
+			case <-second.Done():
+				stop()
+			}
+			if ctx.Err() != nil {
+				f.missed("not within " + harness.Patience.String())
+				return
+			}
+			again()
+		}
+	})
+}
+
+// harm plays faults for the duration of the run, or its scenario, and returns when
+// the last is over.
+func (r *run) harm(ctx context.Context) error {
+	s := &schedule{run: r, random: r.random("schedule"), chance: r.random("outages"), servers: make(chan struct{}, 1)}
+	s.servers <- struct{}{}
+	if r.cfg.measure != nil {
+		return r.cfg.measure(s)
+	}
+	if r.cfg.Scenario != "" {
+		defer s.running.Wait()
+		return scenarios[r.cfg.Scenario].play(s)
+	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Duration)
 	defer cancel()
-	s := &schedule{run: r, random: r.random("schedule"), servers: make(chan struct{}, 1)}
-	s.servers <- struct{}{}
+	if err := s.syncs(); err != nil {
+		return err
+	}
+	s.running.Go(func() { s.outages(ctx) })
 	for {
 		nap(ctx, time.Duration(100+s.random.IntN(700))*time.Millisecond)
 		if ctx.Err() != nil {
@@ -39,6 +121,26 @@ func (r *run) harm(ctx context.Context) {
 		s.next()
 	}
 	s.running.Wait()
+	return nil
+}
+
+// syncs writes down whether the servers sync every write.
+func (s *schedule) syncs() error {
+	if !s.run.cfg.Sync {
+		return nil
+	}
+	f := s.note("sync always", "all")
+	for _, server := range s.run.servers.Servers {
+		v, err := server.Varz()
+		if err != nil {
+			return err
+		}
+		if !v.JetStream.Config.SyncAlways {
+			f.missed(server.ServerName + " does not")
+		}
+	}
+	f.bit("the servers say so")
+	return nil
 }
 
 // choice is one kind of fault.
@@ -50,7 +152,7 @@ type choice struct {
 // choices are all kinds of faults.
 func (s *schedule) choices() []choice {
 	all := []choice{
-		{30, s.order}, {8, s.flap}, {8, s.kill}, {6, s.terminate}, {8, s.freeze}, {6, s.cut}, {5, s.hole}, {4, s.lose}, {4, s.slow},
+		{30, s.order}, {8, s.flap}, {8, s.late}, {8, s.kill}, {6, s.terminate}, {8, s.freeze}, {6, s.cut}, {5, s.hole}, {4, s.lose}, {4, s.slow},
 		{4, s.cutUplink}, {4, s.holeUplink}, {3, s.killServer}, {3, s.freezeServer},
 	}
 	if len(s.run.servers.Servers) > 1 {
@@ -84,11 +186,6 @@ func (s *schedule) next() {
 	}
 }
 
-func (s *schedule) note(what, whom string) {
-	s.run.cfg.Log("%s: %s", what, whom)
-	s.run.h.Add(history.Event{Kind: history.Fault, What: what, Node: whom})
-}
-
 // between is a duration of the schedule's choice.
 func (s *schedule) between(low, high time.Duration) time.Duration {
 	return low + time.Duration(s.random.Int64N(int64(high-low)))
@@ -111,16 +208,27 @@ func (s *schedule) wild() *client {
 func (s *schedule) crowd() int { return 1 + len(s.run.clients)/50 }
 
 func (s *schedule) order() {
-	o := order(s.random.IntN(int(orderPause) + 1))
-	what := [...]string{"reset", "close", "takeover", "resume on two nodes", "stop reading", "pause"}[o]
+	kind := orderKind(s.random.IntN(int(orderPause) + 1))
 	for range s.crowd() {
-		c := s.wild()
-		select {
-		case c.orders <- o:
-			s.note(what, c.name)
-		default: // it has enough to do
-		}
+		s.orderOne(s.wild(), kind)
 	}
+}
+
+// late makes some clients' requests arrive when they have their session elsewhere.
+func (s *schedule) late() {
+	for range s.crowd() {
+		s.orderOne(s.wild(), orderLate)
+	}
+}
+
+func (s *schedule) orderOne(c *client, kind orderKind) {
+	if c.session() == "" || len(c.orders) == cap(c.orders) {
+		return
+	}
+	f := s.note(kind.String(), c.name)
+	tell := func() { c.tell(order{kind: kind, fault: f}) }
+	tell()
+	s.await(f, tell)
 }
 
 // flap makes some clients come back again and again.
@@ -131,19 +239,16 @@ func (s *schedule) flap() {
 }
 
 func (s *schedule) flapOne(c *client) {
-	s.note("flap", c.name)
-	moves := make([]order, 5+s.random.IntN(10))
+	f := s.note("flap", c.name)
+	moves := make([]orderKind, 5+s.random.IntN(10))
 	for i := range moves {
-		moves[i] = order(s.random.IntN(int(orderTwins) + 1))
+		moves[i] = orderKind(s.random.IntN(int(orderTwins) + 1))
 	}
 	pause := s.between(5*time.Millisecond, 80*time.Millisecond)
 	s.running.Go(func() {
-		for _, o := range moves {
+		for _, kind := range moves {
 			nap(context.Background(), pause)
-			select {
-			case c.orders <- o:
-			default:
-			}
+			c.tell(order{kind: kind, fault: f})
 		}
 	})
 }
@@ -164,8 +269,9 @@ func (s *schedule) kill() {
 	if n == nil {
 		return
 	}
-	s.note(history.KillNode, n.name)
+	f := s.note(history.KillNode, n.name)
 	n.process.Kill()
+	f.bit("the process is gone")
 	s.during(away, func() { s.startAgain(n) })
 }
 
@@ -196,7 +302,7 @@ func (s *schedule) terminate() {
 	if n == nil {
 		return
 	}
-	s.note("terminate node", n.name)
+	f := s.note("terminate node", n.name)
 	s.running.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), terminatePatience)
 		defer cancel()
@@ -204,6 +310,7 @@ func (s *schedule) terminate() {
 			s.broken(n.name, fmt.Errorf("does not drain: %w", err))
 			n.process.Kill()
 		}
+		f.bit("the process has ended")
 		nap(context.Background(), away)
 		s.startAgain(n)
 	})
@@ -219,8 +326,8 @@ func (s *schedule) freeze() {
 	if n == nil {
 		return
 	}
-	s.note("freeze node", n.name)
-	_ = n.process.Freeze() // of a process that runs: it is claimed
+	f := s.note("freeze node", n.name)
+	f.froze(n.process.Freeze())
 	s.during(d, func() {
 		defer n.release()
 		_ = n.process.Thaw()
@@ -231,16 +338,44 @@ func (s *schedule) freeze() {
 // itself. It takes no time, so it may fall into another fault.
 func (s *schedule) cut() {
 	n := s.run.nodes[s.random.IntN(len(s.run.nodes))]
-	s.note("cut clients", n.name)
-	n.front.Cut()
+	if n.front.Links() == 0 {
+		return
+	}
+	f := s.note("cut clients", n.name)
+	f.cutOff(n.front.Cut())
+}
+
+// froze is what came of an attempt to freeze a process that runs.
+func (f *fault) froze(err error) {
+	if err == nil {
+		f.bit("every thread has stopped")
+	}
+}
+
+func (f *fault) cutOff(connections int) {
+	if connections > 0 {
+		f.bit(fmt.Sprint(connections, " connections"))
+	}
 }
 
 func (s *schedule) cutUplink() {
 	n := s.run.nodes[s.random.IntN(len(s.run.nodes))]
-	s.note("cut node from NATS", n.name)
+	if s.run.network != nil {
+		s.refuse(n)
+		return
+	}
+	connections := 0
+	for _, uplink := range n.uplinks {
+		connections += uplink.Links()
+	}
+	if connections == 0 {
+		return
+	}
+	f := s.note("cut node from NATS", n.name)
 	for _, uplink := range n.uplinks {
 		uplink.Cut()
 	}
+	f.cutOff(connections)
 }
 
 func (s *schedule) weather(what string, w harness.Weather, d time.Duration, proxies func(*node) []*harness.Proxy) {
@@ -248,10 +383,19 @@ func (s *schedule) weather(what string, w harness.Weather, d time.Duration, prox
 	if n == nil {
 		return
 	}
-	s.note(what, n.name)
+	connections := 0
+	for _, p := range proxies(n) {
+		connections += p.Links()
+	}
+	if connections == 0 {
+		n.release()
+		return
+	}
+	f := s.note(what, n.name)
 	for _, p := range proxies(n) {
 		p.Set(w)
 	}
+	f.cutOff(connections)
 	s.during(d, func() {
 		defer n.release()
 		for _, p := range proxies(n) {
@@ -272,6 +416,10 @@ func (s *schedule) slow() {
 }
 
 func (s *schedule) holeUplink() {
+	if s.run.network != nil {
+		s.splitNode()
+		return
+	}
 	s.weather("blackhole NATS", harness.Weather{Blackhole: true}, s.between(300*time.Millisecond, 4*time.Second), uplinks)
 }
 
@@ -282,8 +430,12 @@ func (s *schedule) lose() {
 	if n == nil {
 		return
 	}
-	s.note("lose clients", n.name)
-	n.front.LoseClients()
+	if n.front.Links() == 0 {
+		n.release()
+		return
+	}
+	f := s.note("lose clients", n.name)
+	f.cutOff(n.front.LoseClients())
 	s.during(d, func() {
 		defer n.release()
 		n.front.Set(harness.Weather{})
@@ -308,13 +460,13 @@ func (s *schedule) killServer() {
 	if server == nil {
 		return
 	}
-	s.note("kill NATS", server.Name)
-	s.killAndStart(server, away)
+	s.killAndStart(s.note("kill NATS", server.Name), server, away)
 }
 
 // killAndStart kills the server for a while, then gives the token back.
-func (s *schedule) killAndStart(server *harness.NATSServer, away time.Duration) {
+func (s *schedule) killAndStart(f *fault, server *harness.NATSServer, away time.Duration) {
 	server.Kill()
+	f.bit("the process is gone")
 	s.during(away, func() {
 		defer func() { s.servers <- struct{}{} }()
 		if err := server.Start(); err != nil {
@@ -329,7 +481,7 @@ func (s *schedule) killAndStart(server *harness.NATSServer, away time.Duration) 
 
 // stream is one of those that a run depends on.
 func (s *schedule) stream() string {
-	all := []string{"KV_UMF_SESSIONS", "UMF_OUT_0", "UMF_OUT_1", "UMF_OUT_2", "UMF_OUT_3"}
+	all := streams
 	return all[s.random.IntN(len(all))]
 }
 
@@ -345,34 +497,24 @@ func (s *schedule) killLeader() {
 			s.servers <- struct{}{}
 			return
 		}
-		s.note("kill leader", server.Name+" of "+name)
-		s.killAndStart(server, away)
+		s.killAndStart(s.note("kill leader", server.Name+" of "+name), server, away)
 	})
 }
 
 // leader is the server that leads a stream; nil if nobody says.
 func (s *schedule) leader(name string) *harness.NATSServer {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	stream, err := s.run.js.Stream(ctx, name)
-	if err != nil || stream.CachedInfo().Cluster == nil {
-		return nil
-	}
-	for _, server := range s.run.servers.Servers {
-		if server.ServerName == stream.CachedInfo().Cluster.Leader {
-			return server
-		}
-	}
-	return nil
+	return s.run.server(s.run.leaderBy(s.run.nc, name))
 }
 
 // stepDown makes the leader of a stream give up, again and again.
 func (s *schedule) stepDown() {
 	name, times, pause := s.stream(), 1+s.random.IntN(6), s.between(50*time.Millisecond, 600*time.Millisecond)
-	s.note("step down", name)
+	f := s.note("step down", name)
 	s.running.Go(func() {
-		for range times {
-			_ = s.run.nc.Publish("$JS.API.STREAM.LEADER.STEPDOWN."+name, nil) // there may be no leader now
+		for i := 0; i < times || !f.over() && i < 100; i++ { // there may be no leader now
+			if s.run.stepDown(s.run.nc, name, "") {
+				f.bit("a leader gave up")
+			}
 			nap(context.Background(), pause)
 		}
 	})
@@ -384,9 +526,9 @@ func (s *schedule) freezeServers() {
 	if s.server() == nil {
 		return
 	}
-	s.note("freeze all NATS", "")
+	f := s.note("freeze all NATS", "")
 	for _, server := range s.run.servers.Servers {
-		_ = server.Freeze()
+		f.froze(server.Freeze())
 	}
 	s.during(d, func() {
 		for _, server := range s.run.servers.Servers {
@@ -402,8 +544,8 @@ func (s *schedule) freezeServer() {
 	if server == nil {
 		return
 	}
-	s.note("freeze NATS", server.Name)
-	_ = server.Freeze()
+	f := s.note("freeze NATS", server.Name)
+	f.froze(server.Freeze())
 	s.during(d, func() {
 		_ = server.Thaw()
 		s.servers <- struct{}{}
@@ -412,7 +554,13 @@ func (s *schedule) freezeServer() {
 
 // heal waits until everything runs again. The faults have undone themselves.
 func (r *run) heal(ctx context.Context) error {
-	if err := r.servers.WaitReady(ctx); err != nil {
+	var err error
+	for range 3 { // a server that catches up while others publish takes its time
+		if err = r.servers.WaitReady(ctx); err == nil {
+			break
+		}
+	}
+	if err != nil {
 		return err
 	}
 	for _, n := range r.nodes {

@@ -17,7 +17,8 @@ type node struct {
 	name    string
 	process *harness.Node
 	front   *harness.Proxy   // between clients and the node
-	uplinks []*harness.Proxy // between the node and each NATS server
+	uplinks []*harness.Proxy // between the node and each NATS server; none with a network
+	host    *harness.Host    // nil: loopback
 
 	// Guarded by mu: one fault at a time.
 	mu   sync.Mutex
@@ -28,6 +29,10 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	n := &node{name: fmt.Sprintf("node-%d", i)}
 	var urls []string
 	for _, server := range r.servers.Servers {
+		if r.network != nil {
+			urls = append(urls, "nats://"+server.Addr)
+			continue
+		}
 		uplink, err := harness.NewProxy(server.Addr)
 		if err != nil {
 			return nil, err
@@ -40,9 +45,18 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 		pings *= 5 // the calm clients must not lose their sockets where the machine is slow
 	}
 	var err error
+	var clients *harness.Host
+	if r.network != nil {
+		clients = r.network.Clients
+		if n.host, err = r.network.Host(n.name); err != nil {
+			return nil, err
+		}
+	}
 	n.process, err = harness.StartNode(ctx, harness.NodeOptions{
-		Name: n.name, NATS: strings.Join(urls, ","),
+		Name: n.name, NATS: strings.Join(urls, ","), Host: n.host,
 		Env: map[string]string{
+			"NATS_USER":            r.secret.user(),
+			"NATS_PASSWORD_FILE":   r.secret.file,
 			"EDGE_QUEUE_LIMIT":     fmt.Sprint(r.cfg.Queue),
 			"EDGE_MAILBOX_STREAMS": "4",
 			"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),
@@ -55,7 +69,7 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.front, err = harness.NewProxy(n.process.Addr)
+	n.front, err = harness.NewProxyFrom(clients, n.process.Addr)
 	return n, err
 }
 

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -115,10 +116,25 @@ func (r *run) attempt(mid, sid, source string, send func() (seq uint64, err erro
 // told writes down what a sender was told of a message.
 func (r *run) told(mid, sid string, seq uint64, err error) {
 	if err != nil {
-		r.h.Add(history.Event{Kind: history.Failed, Mid: mid, Why: err.Error()})
+		r.h.Add(history.Event{Kind: history.Failed, Mid: mid, Why: err.Error(), Told: toldBy(err)})
 		return
 	}
 	r.h.Add(history.Event{Kind: history.Stored, Mid: mid, SID: sid, Seq: seq})
+}
+
+// toldBy is what the kit's error says of a message; "" where it is another's.
+func toldBy(err error) string {
+	switch {
+	case errors.Is(err, bus.ErrUnconfirmed):
+		return history.ToldTimeout
+	case errors.Is(err, bus.ErrRefused):
+		return "refused"
+	case errors.Is(err, bus.ErrUnavailable):
+		return "unavailable"
+	case errors.Is(err, bus.ErrOverload):
+		return "overload"
+	}
+	return ""
 }
 
 // publish sends to sessions at random until ctx ends.
@@ -133,6 +149,9 @@ func (r *run) publish(ctx context.Context, i int) {
 		case <-pace.C:
 		}
 		sid := r.someone(random).session()
+		if sid == "" { // not yet
+			continue
+		}
 		switch i % 3 {
 		case 0:
 			r.push(sid, newBody(random, sid))

@@ -29,36 +29,57 @@ type run struct {
 	js      jetstream.JetStream
 	service *bus.Service // answers, and pushes
 
-	batches sync.WaitGroup // messages that were sent without waiting
+	network *harness.Network // nil: all on loopback
+	admins  []*nats.Conn     // one to each server, and to that alone
+	secret  secret
+	dir     string // for the password and for copies of stores
 
-	conns atomic.Int64 // numbers of sockets
-	mids  atomic.Int64
-	seen  seen
+	batches sync.WaitGroup // messages that were sent without waiting
+	waiting sync.WaitGroup // late requests
+
+	asked  atomic.Int64 // for sessions
+	lost   atomic.Int64 // sockets that ended
+	spares atomic.Int64 // sockets that were opened to ask later
+	conns  atomic.Int64 // numbers of sockets
+	mids   atomic.Int64
+	seen   seen
 }
 
 // seen is what has been delivered to anybody, for the wait at the end.
 type seen struct {
 	mu   sync.Mutex
-	mids map[string]bool
+	mids map[string]time.Time // when it came first
 }
 
 func (s *seen) add(mid string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mids[mid] = true
+	if _, again := s.mids[mid]; !again {
+		s.mids[mid] = time.Now()
+	}
 }
 
 func (s *seen) has(mid string) bool {
+	_, ok := s.at(mid)
+	return ok
+}
+
+// at is when it came; false: it has not.
+func (s *seen) at(mid string) (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mids[mid]
+	at, ok := s.mids[mid]
+	return at, ok
 }
 
 // Run performs a run and writes its history. The error says that the run could
 // not be made, never what came of it.
 func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.direct(); err != nil {
+		return err
+	}
 	cfg.defaults()
-	r := &run{cfg: cfg, h: history.NewWriter(cfg.History), seen: seen{mids: make(map[string]bool)}}
+	r := &run{cfg: cfg, h: history.NewWriter(cfg.History), seen: seen{mids: make(map[string]time.Time)}}
 	err := r.start(ctx)
 	if err == nil {
 		err = r.play(ctx)
@@ -78,8 +99,7 @@ func (r *run) random(actor string) *rand.Rand {
 
 // start brings everything up.
 func (r *run) start(ctx context.Context) error {
-	var err error
-	if r.servers, err = harness.StartNATS(ctx, harness.NATSOptions{Servers: r.cfg.Servers}); err != nil {
+	if err := r.startServers(ctx); err != nil {
 		return err
 	}
 	for i := range r.cfg.Nodes {
@@ -89,7 +109,8 @@ func (r *run) start(ctx context.Context) error {
 		}
 		r.nodes = append(r.nodes, n)
 	}
-	if r.nc, err = bus.Connect(bus.Config{URL: r.servers.URL()}, "chaos"); err != nil {
+	var err error
+	if r.nc, err = bus.Connect(bus.Config{URL: r.servers.URL()}, "chaos", r.login()...); err != nil {
 		return err
 	}
 	if r.js, err = jetstream.New(r.nc); err != nil {
@@ -98,13 +119,21 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.startService(); err != nil {
 		return err
 	}
-	start := history.Event{Kind: history.Start, Seed: r.cfg.Seed, Bounds: bounds(r.cfg.Clients)}
+	start := history.Event{Kind: history.Start, Seed: r.cfg.Seed, Bounds: bounds(r.cfg.Clients + lateComers)}
 	if r.cfg.Queue < roomyQueue {
 		start.Limit = r.cfg.Queue
 	}
 	r.h.Add(start)
-	for i := range r.cfg.Clients + calmClients {
-		r.clients = append(r.clients, newClient(r, i))
+	late := 0
+	if r.network != nil {
+		late = lateComers
+	}
+	for i := range calmClients + r.cfg.Clients + late {
+		c := newClient(r, i)
+		if i < calmClients+r.cfg.Clients {
+			c.begin()
+		}
+		r.clients = append(r.clients, c)
 	}
 	return nil
 }
@@ -131,8 +160,22 @@ func (r *run) play(ctx context.Context) error {
 	for i := range publisherCount {
 		publishers.Go(func() { r.publish(publishing, i) })
 	}
-	r.harm(ctx)
+	if err := r.harm(ctx); err != nil {
+		return err
+	}
 	if err := r.heal(ctx); err != nil {
+		if !errors.Is(err, errNotReady) {
+			return err
+		}
+		// It is judged: the faults are over, and the node is not back.
+		r.h.Add(history.Event{Kind: history.Broken, Node: "a node", Why: err.Error()})
+		r.h.Add(history.Event{Kind: history.End})
+		return nil
+	}
+	for _, c := range r.clients {
+		c.begin()
+	}
+	if err := r.waitForSessions(ctx); err != nil {
 		return err
 	}
 	stopPublishers()
@@ -156,13 +199,13 @@ func (r *run) play(ctx context.Context) error {
 	return nil
 }
 
-// waitForSessions returns when every client has one.
+// waitForSessions returns when every client that has begun has one.
 func (r *run) waitForSessions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
 	defer cancel()
 	return harness.Until(ctx, func() error {
 		for _, c := range r.clients {
-			if c.session() == "" {
+			if c.session() == "" && c.hasBegun() {
 				return fmt.Errorf("chaos: client %s has no session", c.name)
 			}
 		}
@@ -182,10 +225,8 @@ func (r *run) stop() error {
 	for _, n := range r.nodes {
 		n.stop()
 	}
-	if r.servers != nil {
-		errs = append(errs, r.servers.Stop())
-	}
-	return errors.Join(errs...)
+	r.waiting.Wait()
+	return errors.Join(append(errs, r.stopServers())...)
 }
 
 // stopService returns when the store has taken all that the service answers.

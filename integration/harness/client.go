@@ -128,6 +128,9 @@ func (c *Client) greet(welcome Message) error {
 	return nil
 }
 
+// LocalAddr is the client's end of the connection.
+func (c *Client) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
+
 // Protocol is the subprotocol that the server chose.
 func (c *Client) Protocol() string { return c.conn.Subprotocol() }
 

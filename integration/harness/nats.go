@@ -27,6 +27,18 @@ type NATSOptions struct {
 	MaxStore   int64 // bytes that JetStream may store; 0: the server's default
 	NoStore    bool  // without JetStream
 	Watch      bool  // look at the subject of every message; for one server
+
+	// Those below are for servers that are configured by a file.
+	Hosts      []*Host // where each of them runs; nil: here, on loopback
+	SyncAlways bool    // sync every write to the disk
+	User       string  // whom alone they let in; empty: everyone
+	Password   string  // of the user
+	Disk       int64   // bytes of a file system for each store, in memory; 0: the disk of the system
+}
+
+// file reports whether the servers are configured by a file.
+func (o *NATSOptions) file() bool {
+	return o.Hosts != nil || o.SyncAlways || o.User != "" || o.Disk > 0
 }
 
 // NATS is a group of nats-server processes with JetStream in a directory of
@@ -44,7 +56,9 @@ type NATSServer struct {
 	Addr       string // of clients
 	Monitor    string // of the monitoring HTTP endpoint
 	Store      string // JetStream's directory; empty without JetStream
+	Host       *Host  // where it runs; nil: here
 	args       []string
+	config     *natsConfig // nil: args say it all
 	log        *Log
 	output     io.Writer // the log, or the watch in front of it
 }
@@ -82,7 +96,10 @@ func startNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
 		if err != nil {
 			return nil, errors.Join(err, n.Stop())
 		}
-		if ports[i] = addr; i%3 == 2 {
+		if ports[i] = addr; o.Hosts != nil {
+			ports[i] = o.Hosts[i/3].on(addr)
+		}
+		if addr = ports[i]; i%3 == 2 {
 			routes = append(routes, "nats://"+addr)
 		}
 	}
@@ -104,6 +121,16 @@ func startNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
 				"-routes", strings.Join(routes, ","))
 		}
 		s.output = s.log
+		if o.Hosts != nil {
+			s.Host = o.Hosts[i]
+		}
+		if o.file() {
+			s.config = &natsConfig{o: o, path: filepath.Join(dir, s.ServerName+".conf"), cluster: ports[3*i+2], routes: routes}
+			s.args = []string{"-config", s.config.path}
+			if err := s.configure(); err != nil {
+				return nil, errors.Join(err, n.Stop())
+			}
+		}
 		if o.Watch {
 			n.Watch = newWatch(s.log)
 			s.output = n.Watch
@@ -132,7 +159,8 @@ func (s *NATSServer) Start() error {
 	if err != nil {
 		return err
 	}
-	p, err := StartProcess("nats "+s.Addr, bin.Natsd, s.args, nil, s.log, s.output)
+	path, args := s.Host.run(bin.Natsd, s.args)
+	p, err := StartProcess("nats "+s.Addr, path, args, nil, s.log, s.output)
 	if err != nil {
 		return err
 	}
@@ -162,7 +190,14 @@ func (n *NATS) WaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	for _, s := range n.Servers {
-		if err := Until(ctx, s.healthy); err != nil {
+		err := Until(ctx, func() error {
+			err := s.healthy()
+			if errors.Is(err, ErrExited) {
+				cancel() // not a reason to wait any longer
+			}
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("harness: %s is not ready: %w\n%s", s.Name, err, s.log.Tail(4096))
 		}
 	}
@@ -219,12 +254,16 @@ func (n *NATS) Streams(ctx context.Context, nc *nats.Conn) ([]string, error) {
 
 // Stop kills the servers and removes their stores.
 func (n *NATS) Stop() error {
+	var errs []error
 	for _, s := range n.Servers {
 		if s.Process != nil {
 			s.Kill()
 		}
+		if s.config != nil && s.config.mounted {
+			errs = append(errs, Unmount(s.Store))
+		}
 	}
-	return os.RemoveAll(n.dir)
+	return errors.Join(append(errs, os.RemoveAll(n.dir))...)
 }
 
 // plainHTTP has no keep-alive, so that a request leaves nothing behind.

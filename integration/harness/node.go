@@ -17,6 +17,7 @@ type NodeOptions struct {
 	NATS   string            // NATS_URL
 	Env    map[string]string // further variables; EDGE_LISTEN and EDGE_ADMIN_LISTEN are given ones
 	Output *os.File          // of the process, instead of its log
+	Host   *Host             // where it runs; nil: here, on loopback
 }
 
 // Node is one edge node: the process `hydrant serve`. It keeps its addresses
@@ -63,6 +64,7 @@ func LaunchNode(o NodeOptions) (*Node, error) {
 		if *addr, err = FreeAddr(); err != nil {
 			return nil, err
 		}
+		*addr = o.Host.on(*addr)
 	}
 	return n, n.Start()
 }
@@ -81,7 +83,8 @@ func (n *Node) Start() error {
 	if n.o.Output != nil {
 		output = n.o.Output
 	}
-	p, err := StartProcess(n.o.Name, binary, []string{"serve"}, n.environment(), n.log, output)
+	path, args := n.o.Host.run(binary, []string{"serve"})
+	p, err := StartProcess(n.o.Name, path, args, n.environment(), n.log, output)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,7 @@ type Proxy struct {
 	// Immutable after NewProxy.
 	listener net.Listener
 	target   string
+	dialer   net.Dialer
 	closed   chan struct{} // closed by Close
 	done     sync.WaitGroup
 
@@ -36,19 +38,27 @@ type Weather struct {
 type link struct {
 	client *net.TCPConn
 	server *net.TCPConn
+	held   atomic.Pointer[Held] // nil: what the client sends goes on to the server
 }
 
 // chunkBytes bounds what a pump holds: it stands for the bytes in flight.
 const chunkBytes = 16 << 10
 
 // NewProxy listens on a free address of 127.0.0.1 and forwards to target.
-func NewProxy(target string) (*Proxy, error) {
+func NewProxy(target string) (*Proxy, error) { return NewProxyFrom(nil, target) }
+
+// NewProxyFrom does the same, and connects to target from a host's address, which
+// must be one of this process's.
+func NewProxyFrom(host *Host, target string) (*Proxy, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	p := &Proxy{listener: listener, target: target, closed: make(chan struct{}),
 		changed: make(chan struct{}), links: make(map[*link]struct{})}
+	if host != nil {
+		p.dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(host.IP)}
+	}
 	p.done.Add(1)
 	go p.accept()
 	return p, nil
@@ -66,25 +76,32 @@ func (p *Proxy) Set(weather Weather) {
 	p.changed = make(chan struct{})
 }
 
-// Cut resets every connection, both ends.
-func (p *Proxy) Cut() {
-	for _, l := range p.all() {
+// Cut resets every connection, both ends, and returns how many there were.
+func (p *Proxy) Cut() int {
+	all := p.all()
+	for _, l := range all {
 		reset(l.client)
 		reset(l.server)
 	}
+	return len(all)
 }
 
+// Links is how many connections there are.
+func (p *Proxy) Links() int { return len(p.all()) }
+
 // LoseClients makes every connection half-open: the client's end is gone, the
-// server is not told.
-func (p *Proxy) LoseClients() {
+// server is not told. It returns how many there were.
+func (p *Proxy) LoseClients() int {
 	p.mu.Lock()
 	p.weather.Blackhole = true // or the pump would pass the end on
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.mu.Unlock()
-	for _, l := range p.all() {
+	all := p.all()
+	for _, l := range all {
 		reset(l.client)
 	}
+	return len(all)
 }
 
 func (p *Proxy) all() []*link {
@@ -126,7 +143,7 @@ func (p *Proxy) accept() {
 
 func (p *Proxy) connect(client *net.TCPConn) {
 	defer p.done.Done()
-	conn, err := net.Dial("tcp", p.target)
+	conn, err := p.dialer.Dial("tcp", p.target)
 	if err != nil {
 		reset(client)
 		return
@@ -142,8 +159,8 @@ func (p *Proxy) connect(client *net.TCPConn) {
 	default:
 	}
 	var towardsServer sync.WaitGroup
-	towardsServer.Go(func() { p.pump(l.server, l.client, false) })
-	p.pump(l.client, l.server, true)
+	towardsServer.Go(func() { p.pump(l, l.server, l.client, false) })
+	p.pump(l, l.client, l.server, true)
 	towardsServer.Wait() // one direction may outlive the other
 	_ = l.client.Close() // without a RST, which would overtake the last bytes
 	_ = l.server.Close()
@@ -155,19 +172,27 @@ func (p *Proxy) connect(client *net.TCPConn) {
 // pump moves bytes one way until an end fails, then ends the other the way a
 // network would: a FIN for a FIN, a RST for anything else, and nothing at all
 // while the weather is a blackhole.
-func (p *Proxy) pump(to, from *net.TCPConn, towardsClient bool) {
+func (p *Proxy) pump(l *link, to, from *net.TCPConn, towardsClient bool) {
 	buffer := make([]byte, chunkBytes)
 	for {
 		if !p.wait(0) {
 			return
 		}
 		n, err := from.Read(buffer[:p.chunk(towardsClient)])
+		if held := l.held.Load(); held != nil {
+			if held.take(p, buffer[:n], err, towardsClient) {
+				continue
+			}
+			return
+		}
 		if n > 0 {
 			if !p.wait(p.cost(n, towardsClient)) {
 				return
 			}
 			if _, werr := to.Write(buffer[:n]); werr != nil {
-				reset(from)
+				if l.held.Load() == nil {
+					reset(from)
+				}
 				return
 			}
 		}

@@ -4,13 +4,23 @@
 //	I1  nothing accepted is lost silently: it was delivered, or a gap covers it
 //	I2  first deliveries of a session are in mailbox order
 //	I3  x-prev chains; every break has its gap
-//	I4  a repeat has the same mid and seq, and only after a resume; a client
-//	    that said what it had gets none
+//	I4  a repeat has the same mid and seq, and only after a resume
 //	I5  one owner: what was sent after a takeover is not written by the old one
 //	I6  memory, descriptors and goroutines stay within the run's bounds
 //	I7  clients on a node that nobody harmed keep their sockets
 //	I8  nobody receives another session's message
 //	L   after the faults are over, everything drains
+//
+// and by four promises about what clients are told:
+//
+//	expired   no session that lives is told expired, and no sender that it is unknown
+//	repeated  a client that said what it had gets nothing again
+//	4501      a socket is told that another one has its session only if there is one:
+//	          where the client numbers its sockets, one of a higher number
+//	failed    a sender that was told a failure, but for timeout, finds nothing stored
+//
+// A run is also judged itself: each kind of fault in it must have had the effect
+// that it is for (bite). A schedule that harms nothing proves nothing.
 //
 // # What is accepted
 //
@@ -30,6 +40,15 @@
 // A server of NATS that has started anew knows the ids of those messages only
 // that it still holds. What a mailbox has dropped, and its sender repeats for want
 // of an answer, may so be stored again: it is another message then.
+//
+// # Stores that go back
+//
+// What was stored between the copy of a store (copied) and its restoration may be
+// lost, and a session that began between them is gone. A client that confirms is
+// told of it by a gap, rollback, and may get again what it had; an old one is not,
+// and may so, too. The sequences of what was sent before belong to another log.
+// Without a restoration, rollback is wrong, and where no bound is reached
+// (no Limit), a gap for overflow excuses nothing.
 //
 // # Late deliveries
 //
@@ -53,6 +72,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"hydrant/integration/chaos/history"
@@ -62,9 +82,26 @@ import (
 // as accepted: longer than a node waits for the store before it tells.
 const Grace = 20 * time.Second
 
+// Names of what is judged beside I1 to I8 and L.
+const (
+	Expired  = "expired"  // told expired though it lives
+	Repeated = "repeated" // repeated to a client that confirms
+	Taken    = "4501"     // 4501 without a rival
+	Failed   = "failed"   // told as failed but stored
+	Bite     = "bite"     // a fault without effect
+)
+
+// Words of the protocol.
+const (
+	closedTaken    = 4501
+	unknownSession = "unknown_session"
+	rollback       = "rollback"
+	overflow       = "overflow"
+)
+
 // A Violation is one broken promise.
 type Violation struct {
-	Invariant string // "I1" … "I8", "L"
+	Invariant string // "I1" … "I8", "L", or one of the names above
 	Line      int    // of the history; 0 for what is missing
 	Text      string
 }
@@ -86,6 +123,7 @@ type Report struct {
 	Resumes    int
 	Contests   int // two sockets asked for a session at the same moment
 	Faults     map[string]int
+	Bitten     map[string]int // of Faults, those that had their effect
 	MaxRSS     int64
 	Violations []Violation
 	Suppressed int // violations beyond the bound of the report
@@ -106,7 +144,7 @@ func (r *Report) Count(invariant string) int {
 func (r *Report) String() string {
 	faults := ""
 	for _, what := range slices.Sorted(maps.Keys(r.Faults)) {
-		faults += fmt.Sprintf(" %s %d", what, r.Faults[what])
+		faults += fmt.Sprintf(" %s %d/%d,", what, r.Bitten[what], r.Faults[what])
 	}
 	repeated, causes := 0, ""
 	for _, cause := range slices.Sorted(maps.Keys(r.Repeated)) {
@@ -114,9 +152,10 @@ func (r *Report) String() string {
 		causes += fmt.Sprintf(" %s %d", cause, r.Repeated[cause])
 	}
 	return fmt.Sprintf("seed %d: %d sessions, %d resumes, %d contests, sent %d, accepted %d, delivered %d, repeated to old clients %d (after%s), to two sockets of one client %d, gaps %d, "+
-		"largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d; faults:%s",
+		"largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d, told expired %d, repeated %d, 4501 without a rival %d, told failed but stored %d; faults that bit:%s",
 		r.Seed, r.Sessions, r.Resumes, r.Contests, r.Sent, r.Accepted, r.Delivered, repeated, causes, r.Twice, r.Gaps, r.MaxRSS>>20,
-		r.Count("I1"), r.Count("I2"), r.Count("I3"), r.Count("I4"), r.Count("I5"), r.Count("I6"), r.Count("I7"), r.Count("I8"), r.Count("L"), faults)
+		r.Count("I1"), r.Count("I2"), r.Count("I3"), r.Count("I4"), r.Count("I5"), r.Count("I6"), r.Count("I7"), r.Count("I8"), r.Count("L"),
+		r.Count(Expired), r.Count(Repeated), r.Count(Taken), r.Count(Failed), strings.TrimSuffix(faults, ","))
 }
 
 // keptViolations bounds a report: one fault can break thousands.
@@ -141,9 +180,17 @@ type checker struct {
 	sessions map[string]*session
 	messages map[string]*message // by mid
 	killed   map[string]int      // line at which a node was killed last
+	copied   int                 // line of the last copy of the stores
+	restored []restore
 	now      time.Duration
 	drained  bool
 	ended    bool
+}
+
+// restore is one return of the stores to a copy.
+type restore struct {
+	from int // line of the copy
+	line int
 }
 
 // conn is one socket.
@@ -160,6 +207,10 @@ type conn struct {
 	given  uint64 // what the client said it had, when it resumed
 	taken  int    // line at which it was given the session
 	twin   bool   // it asked for the session together with another
+
+	attempt  uint64 // its number among those of the client; 0: it says none
+	answered bool   // it was given a session
+	late     bool   // its request arrives with its end, when the client is elsewhere
 }
 
 // session is one client's identity.
@@ -173,6 +224,11 @@ type session struct {
 	first   map[string]int // mid to the line of its first delivery
 	firsts  []delivery     // in order
 	gaps    []span
+	opened  int    // line
+	known   bool   // it was opened
+	gone    bool   // it was not in the copy
+	rolled  int    // line of its last gap for rollback
+	attempt uint64 // the highest that asked for it
 }
 
 type delivery struct {
@@ -186,21 +242,24 @@ type span struct{ from, to uint64 }
 
 // message is one that somebody sent.
 type message struct {
-	sid    string
-	source string
-	conn   int // the client's
-	sent   int // line
-	at     time.Duration
-	failed bool
-	stored bool
-	kept   bool     // the store holds it at the end
-	came   int      // times
-	seqs   []uint64 // as far as anybody knows
+	sid       string
+	source    string
+	conn      int // the client's
+	sent      int // line
+	at        time.Duration
+	failed    bool
+	told      string // the code of the failure
+	toldAt    int    // line
+	stored    bool
+	confirmed int      // line at which the store acknowledged it
+	kept      bool     // the store holds it at the end
+	came      int      // times
+	seqs      []uint64 // as far as anybody knows
 }
 
 func newChecker() *checker {
 	return &checker{
-		report:   &Report{Faults: make(map[string]int), Repeated: make(map[string]int)},
+		report:   &Report{Faults: make(map[string]int), Bitten: make(map[string]int), Repeated: make(map[string]int)},
 		killed:   make(map[string]int),
 		conns:    make(map[int]*conn),
 		sessions: make(map[string]*session),

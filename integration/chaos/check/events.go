@@ -2,6 +2,9 @@ package check
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"hydrant/integration/chaos/history"
 )
@@ -15,26 +18,44 @@ func (c *checker) event(line int, e history.Event) error {
 		c.report.Seed, c.bounds, c.limit = e.Seed, e.Bounds, e.Limit
 	case history.Fault:
 		c.report.Faults[e.What]++
+		c.report.Bitten[e.What] += 0
 		if e.What == history.KillNode {
 			c.killed[e.Node] = line
 		}
+	case history.Bit:
+		c.report.Bitten[e.What]++
+	case history.Missed:
+		c.violate(Bite, line, "%s of %s had no effect: %s", e.What, e.Node, e.Why)
+	case history.Copied:
+		c.copied = line
+	case history.Restored:
+		c.restored = append(c.restored, restore{from: c.copied, line: line})
+		for _, k := range c.conns { // a socket that lives may get everything once more
+			clear(k.seen)
+		}
 	case history.Open:
 		c.report.Sessions++
-		c.conns[e.Conn] = &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), taken: line}
+		c.conns[e.Conn] = &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), taken: line, answered: true}
 		s := c.session(e.SID)
-		s.class, s.owner = e.Class, e.Conn
+		s.class, s.owner, s.opened, s.known = e.Class, e.Conn, line, true
 	case history.Resuming:
 		c.resuming(e)
 	case history.Resumed:
 		c.resumed(line, e)
 	case history.Denied:
-		c.violate("I1", line, "session %s was not given back: %s", e.SID, e.Why)
+		c.denied(line, e)
 	case history.Send:
 		return c.send(line, e)
 	case history.Stored:
-		return c.known(line, e, func(m *message) { m.stored = true; m.learn(e.Seq) })
+		return c.known(line, e, func(m *message) {
+			m.stored = true
+			if m.confirmed == 0 {
+				m.confirmed = line
+			}
+			m.learn(e.Seq)
+		})
 	case history.Failed:
-		return c.known(line, e, func(m *message) { m.failed = true })
+		return c.known(line, e, func(m *message) { m.failed, m.told, m.toldAt = true, e.Told, line })
 	case history.Mailbox:
 		c.mailbox(e)
 	case history.Receive:
@@ -60,15 +81,44 @@ func (c *checker) event(line int, e history.Event) error {
 	return nil
 }
 
+// denied: a session that lives was not given back. One that began after the copy
+// that the stores were restored from is gone.
+func (c *checker) denied(line int, e history.Event) {
+	s := c.session(e.SID)
+	switch {
+	case c.undone(s.opened):
+		s.gone = true
+	case strings.Contains(e.Why, "expired"):
+		c.violate(Expired, line, "session %s was told expired though it lives: %s", e.SID, e.Why)
+	default:
+		c.violate("I1", line, "session %s was not given back: %s", e.SID, e.Why)
+	}
+}
+
+// undone reports whether what happened at a line fell between a copy of the
+// stores and its restoration.
+func (c *checker) undone(line int) bool {
+	for _, r := range c.restored {
+		if r.from < line && line < r.line {
+			return true
+		}
+	}
+	return false
+}
+
 // resuming notes who asks for a session.
 func (c *checker) resuming(e history.Event) {
 	s := c.session(e.SID)
 	// What it has is where the chain goes on, if it has anything.
-	k := &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), given: e.Seq, last: e.Seq, chain: e.Seq != 0, after: e.Why}
+	k := &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), given: e.Seq, last: e.Seq, chain: e.Seq != 0, after: e.Why, attempt: e.Attempt, late: e.Late}
 	if last := c.conns[s.owner]; e.Why == history.EndLost && last != nil && c.killed[last.node] > last.taken {
 		k.after = history.KillNode
 	}
 	c.conns[e.Conn] = k
+	s.attempt = max(s.attempt, e.Attempt)
+	if e.Late { // the client is elsewhere when this one arrives
+		return
+	}
 	if e.Twin != 0 && s.owner == e.Twin {
 		c.report.Contests++
 		k.after, k.twin = c.conns[e.Twin].after, true
@@ -82,7 +132,7 @@ func (c *checker) resuming(e history.Event) {
 func (c *checker) resumed(line int, e history.Event) {
 	c.report.Resumes++
 	if k := c.conns[e.Conn]; k != nil {
-		k.taken = line
+		k.taken, k.answered = line, true
 	}
 	s := c.session(e.SID)
 	switch {
@@ -183,8 +233,10 @@ func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.E
 		c.violate("I4", line, "message %s came twice over socket %d", e.Mid, e.Conn)
 	case again && s.class == history.Acked && k.twin && e.Seq > k.given:
 		c.report.Twice++
+	case again && s.class == history.Acked && s.rolled > c.lastRestore():
+		c.report.Repeated["rollback"]++
 	case again && s.class == history.Acked:
-		c.violate("I4", line, "message %s came again (first line %d), though the client had said that it has %d", e.Mid, before, k.given)
+		c.violate(Repeated, line, "message %s came again (first line %d), though the client had said that it has %d", e.Mid, before, k.given)
 	case again:
 		c.report.Repeated[c.conns[s.owner].after]++ // k may be the old one
 	default:
@@ -194,7 +246,7 @@ func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.E
 		c.report.Delivered++
 	}
 	k.seen[e.Mid] = true
-	if len(m.seqs) > 1 {
+	if len(m.seqs) > 1 && m.sent > c.lastRestore() {
 		c.violate("I4", line, "message %s stands in the mailbox at %v", e.Mid, m.seqs)
 	}
 }
@@ -225,8 +277,16 @@ func (c *checker) gap(line int, e history.Event) error {
 	}
 	c.report.Gaps++
 	c.follow(line, k, e)
-	if e.From > e.To && e.Why != "rollback" {
+	switch {
+	case e.Why == rollback && len(c.restored) == 0:
+		c.violate("I3", line, "socket %d: the store did not go back, but a gap says rollback", e.Conn)
+	case e.Why == rollback:
+		s.rolled = line
+	case e.From > e.To:
 		c.violate("I3", line, "gap from %d to %d", e.From, e.To)
+	}
+	if e.Why == overflow && c.limit == 0 { // such a mailbox never is over its bound
+		return nil
 	}
 	s.gaps = append(s.gaps, span{e.From, e.To})
 	return nil
@@ -238,6 +298,9 @@ func (c *checker) close(line int, e history.Event) {
 		return
 	}
 	k.closed, k.at = true, e.At
+	if e.Code == closedTaken {
+		c.taken(line, e.Conn, k)
+	}
 	if s := c.session(k.sid); s.rival != 0 && s.has(e.Conn) {
 		s.owner, s.rival = s.owner+s.rival-e.Conn, 0 // the other one
 		s.both, s.won = 0, 0
@@ -245,6 +308,32 @@ func (c *checker) close(line int, e history.Event) {
 	if k.calm && !c.drained {
 		c.violate("I7", line, "socket %d, on a node that nobody harmed, was closed with %d %s", e.Conn, e.Code, e.Why)
 	}
+}
+
+// taken: a socket was told that another one has the session. There is one if the
+// client has asked for it over another since, and where its sockets have numbers,
+// over one of a higher number. An old client whose earlier request went
+// unanswered may have made the rival itself.
+func (c *checker) taken(line, number int, k *conn) {
+	s := c.session(k.sid)
+	switch {
+	case k.attempt != 0 && k.attempt < s.attempt, k.attempt == 0 && s.attempt != 0:
+	case k.attempt != 0:
+		c.violate(Taken, line, "socket %d, the %d. of session %s, was closed with %d without a rival", number, k.attempt, k.sid, closedTaken)
+	case s.owner == number && s.rival == 0 && !c.unanswered(k, number):
+		c.violate(Taken, line, "socket %d, the only one of session %s, was closed with %d", number, k.sid, closedTaken)
+	}
+}
+
+// unanswered reports whether another socket of the session ended before it was
+// answered, unless its end was in the same segment as its request.
+func (c *checker) unanswered(k *conn, number int) bool {
+	for other, o := range c.conns {
+		if other != number && o.sid == k.sid && !o.answered && !o.late {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *checker) sample(line int, e history.Event) {
@@ -262,11 +351,17 @@ func (c *checker) finish() {
 	if !c.drained {
 		c.violate("L", 0, "not everything drained")
 	}
+	for _, what := range slices.Sorted(maps.Keys(c.report.Bitten)) {
+		if c.report.Bitten[what] == 0 {
+			c.violate(Bite, 0, "%s had no effect, %d times", what, c.report.Faults[what])
+		}
+	}
 	for sid, s := range c.sessions {
 		c.order(sid, s)
 	}
 	for mid, m := range c.messages {
-		if !c.accepted(m) {
+		c.told(mid, m)
+		if !c.accepted(m) || c.lostByRestore(m) {
 			continue
 		}
 		c.report.Accepted++
@@ -278,6 +373,50 @@ func (c *checker) finish() {
 			c.violate("I1", m.sent, "message %s (%s) to %s session %s, at %v, was accepted and never came", mid, m.source, s.class, m.sid, m.seqs)
 		}
 	}
+}
+
+// told judges what a sender was told of a message.
+func (c *checker) told(mid string, m *message) {
+	switch s := c.session(m.sid); {
+	case m.told == "" || m.told == history.ToldTimeout:
+	case m.stored || s.first[mid] != 0:
+		c.violate(Failed, m.toldAt, "the sender of message %s was told %s, though it is stored", mid, m.told)
+	case m.told == unknownSession && s.known && !s.gone && !c.undone(s.opened):
+		c.violate(Expired, m.toldAt, "the sender of message %s was told %s of session %s, which lives", mid, m.told, m.sid)
+	}
+}
+
+// lostByRestore reports whether a message may be lost because the stores went
+// back: unless it was confirmed before the copy was made, or the store has it in
+// the end. What a session that is gone was sent, is gone as well.
+func (c *checker) lostByRestore(m *message) bool {
+	if c.session(m.sid).gone {
+		return true
+	}
+	for _, r := range c.restored {
+		if m.sent < r.line && (m.confirmed == 0 || m.confirmed > r.from) && !m.kept {
+			return true
+		}
+	}
+	return false
+}
+
+// lastRestore is the line at which the stores went back last, 0 if they never did.
+func (c *checker) lastRestore() int {
+	if len(c.restored) == 0 {
+		return 0
+	}
+	return c.restored[len(c.restored)-1].line
+}
+
+// restoreBefore is the last such line before another line.
+func (c *checker) restoreBefore(line int) (last int) {
+	for _, r := range c.restored {
+		if r.line < line {
+			last = r.line
+		}
+	}
+	return last
 }
 
 // accepted is explained in the package comment.
@@ -304,8 +443,16 @@ func (c *checker) accepted(m *message) bool {
 func (c *checker) order(sid string, s *session) {
 	var last uint64                // of all sockets
 	socket := make(map[int]uint64) // the last of each
+	log := 0                       // where it began
 	for _, d := range s.firsts {
 		m := c.messages[d.mid]
+		if begin := c.restoreBefore(d.line); begin != log {
+			log, last = begin, 0
+			clear(socket)
+		}
+		if m.sent < log { // its sequence is of another log, perhaps
+			continue
+		}
 		if len(m.seqs) != 1 || s.class == history.Plain && m.came > 1 && c.repeatable(m) { // stored again, perhaps
 			continue
 		}

@@ -29,9 +29,13 @@ type Kind string
 const (
 	Start    Kind = "start"    // Seed, Bounds, Limit
 	Fault    Kind = "fault"    // What, Node
+	Bit      Kind = "bit"      // a fault had the effect that it is for: What, Node; Why: by what one sees that
+	Missed   Kind = "missed"   // it had not: What, Node, Why
+	Copied   Kind = "copied"   // the stores were copied, while no server ran
+	Restored Kind = "restored" // that copy took their place, while no server ran
 	Heal     Kind = "heal"     // every fault is over
 	Open     Kind = "open"     // a socket with a fresh session: Conn, SID, Class, Node, Calm
-	Resuming Kind = "resuming" // Conn is about to ask for SID, having handled Seq; Why: how its last socket ended; Twin: another that asks at the same moment
+	Resuming Kind = "resuming" // Conn is about to ask for SID, having handled Seq; Why: how its last socket ended; Twin: another that asks at the same moment; Attempt: its number, if it says one
 	Resumed  Kind = "resumed"  // Conn was given SID: Class, Node
 	Denied   Kind = "denied"   // Conn was not given SID: Why
 	Receive  Kind = "recv"     // a mailbox message: Conn, SID, Mid, For, Seq and Prev (acked)
@@ -39,7 +43,7 @@ const (
 	Close    Kind = "close"    // the socket ended: Conn, Code
 	Send     Kind = "send"     // somebody is about to send: Mid, SID (to whom), Source, Conn (client's)
 	Stored   Kind = "stored"   // the store has acknowledged it: Mid, SID, Seq
-	Failed   Kind = "failed"   // the sender was told of an error: Mid, Why
+	Failed   Kind = "failed"   // the sender was told of an error: Mid, Why; Told: the code
 	Mailbox  Kind = "mailbox"  // what the store holds at the end: SID, Seq, Mid
 	Sample   Kind = "sample"   // of a node's process: Node, RSS, Descriptors, Goroutines
 	Drained  Kind = "drained"  // every session has got its last message
@@ -51,6 +55,9 @@ const (
 // KillNode is the fault that a node is killed: what an old client had not
 // confirmed to it comes again.
 const KillNode = "kill node"
+
+// ToldTimeout is the code that leaves open whether a message was stored.
+const ToldTimeout = "timeout"
 
 // Class of a session.
 const (
@@ -102,6 +109,10 @@ type Event struct {
 	Prev   uint64 `json:"prev,omitempty"`
 	From   uint64 `json:"from,omitempty"`
 	To     uint64 `json:"to,omitempty"`
+
+	Attempt uint64 `json:"attempt,omitempty"`
+	Late    bool   `json:"late,omitempty"` // of Resuming: it is held back until the client is elsewhere, and arrives with the end of its socket
+	Told    string `json:"told,omitempty"`
 
 	Code int    `json:"code,omitempty"`
 	Why  string `json:"why,omitempty"`

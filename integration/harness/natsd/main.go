@@ -33,7 +33,15 @@ func run() error {
 	routes := flag.String("routes", "", "comma-separated route URLs")
 	watch := flag.Bool("watch", false, "write a line PUB <subject> for every message")
 	maxPayload := flag.Int("max-payload", 0, "bytes of a message; 0: the server's default")
+	config := flag.String("config", "", "a configuration file instead of all of these; SIGHUP reads it again")
 	flag.Parse()
+	if *config != "" {
+		configured, err := server.ProcessConfigFile(*config)
+		if err != nil {
+			return err
+		}
+		return serve(configured, false)
+	}
 
 	options.HTTPHost = options.Host
 	options.JetStream = options.StoreDir != ""
@@ -54,12 +62,16 @@ func run() error {
 			options.Routes = append(options.Routes, u)
 		}
 	}
+	return serve(options, *watch)
+}
 
+// serve runs the server until it is told to end.
+func serve(options *server.Options, watch bool) error {
 	s, err := server.NewServer(options)
 	if err != nil {
 		return err
 	}
-	if *watch {
+	if watch {
 		s.SetLogger(watcher{}, false, true)
 	} else {
 		s.ConfigureLogger()
