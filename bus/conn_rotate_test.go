@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,49 +152,21 @@ func newKey(t *testing.T, create func() (nkeys.KeyPair, error)) (pair nkeys.KeyP
 	return pair, public, string(text)
 }
 
-// silentDNS makes look-ups of names hang until the test ends, or who asks gives up.
-func silentDNS(t *testing.T) (asked *atomic.Int32) {
-	t.Helper()
-	asked = new(atomic.Int32)
-	before := net.DefaultResolver
-	t.Cleanup(func() { net.DefaultResolver = before })
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		asked.Add(1)
-		select {
-		case <-ctx.Done():
-		case <-t.Context().Done():
-		}
-		return nil, context.DeadlineExceeded
-	}}
-	return asked
-}
-
 // TestSilentDNS: a resolver that says nothing costs an attempt to connect no more
 // than a server that says nothing.
 func TestSilentDNS(t *testing.T) {
-	asked := silentDNS(t)
+	before, silent := net.DefaultResolver, make(chan struct{})
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		<-silent
+		return nil, context.DeadlineExceeded
+	}}
+	defer func() {
+		close(silent)
+		net.DefaultResolver = before
+	}()
 	d := &dialer{timeout: 100 * time.Millisecond}
-	ended := make(chan error, 1)
-	go func() {
-		_, err := d.Dial("tcp", "nats.example:4222")
-		ended <- err
-	}()
-	// The resolver itself gives up after many seconds: it must not be what ends this.
-	resolver := make(chan struct{})
-	go func() {
-		defer close(resolver)
-		_, _ = net.DefaultResolver.LookupHost(t.Context(), "nats.example")
-	}()
-	select {
-	case err := <-ended:
-		if err == nil {
-			t.Error("connected to nothing")
-		}
-	case <-resolver:
-		t.Error("Dial takes as long as the resolver")
-	}
-	if asked.Load() == 0 {
-		t.Error("the resolver was not asked")
+	if _, err := d.Dial("tcp", "nats.example:4222"); err == nil { // or it never returns
+		t.Error("connected to nothing")
 	}
 }
 
