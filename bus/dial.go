@@ -29,7 +29,7 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	addresses, err := net.DefaultResolver.LookupIPAddr(ctx, host) // LookupHost waits for its resolver
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	for i, a := range addresses {
 		share := time.Until(deadline) / time.Duration(len(addresses)-i)
 		var conn net.Conn
-		if conn, err = (&net.Dialer{Timeout: max(share, time.Millisecond)}).DialContext(ctx, network, net.JoinHostPort(a, port)); err == nil {
+		if conn, err = (&net.Dialer{Timeout: max(share, time.Millisecond)}).DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
 			return conn, nil
 		}
 	}
