@@ -102,6 +102,24 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
+// At returns the configuration for one more address of the same servers, such as
+// nats.go learns of from them: those are without the name and the password that
+// NATS_URL may hold.
+func (c Config) At(address string) Config {
+	u, err := jet.ParseAddress(address)
+	if err == nil && u.User == nil {
+		for known := range strings.SplitSeq(c.URL, ",") {
+			if k, err := jet.ParseAddress(known); err == nil && k.User != nil {
+				u.User = k.User
+				address = u.String()
+				break
+			}
+		}
+	}
+	c.URL = address
+	return c
+}
+
 // Redacted is NATS_URL, or the address of a connection, for logs: without
 // passwords, and without tokens, which stand where a user's name does and which
 // nats.go's own redaction leaves in.

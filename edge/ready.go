@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"log/slog"
 	"sort"
 	"sync"
@@ -27,9 +28,15 @@ func newReadiness(metrics *stats.Metrics, log *slog.Logger) *readiness {
 	return &readiness{metrics: metrics, log: log, why: make(map[stats.Part]string)}
 }
 
-// not records what a part of the node waits for. It stands until now, or until
-// another reason. Only a change is logged, since who waits asks again and again.
-func (r *readiness) not(part stats.Part, why string) {
+// not records what is wrong with a part of the node, which waits for it. That stands
+// until now, or until another reason. Only a change is logged, since who waits asks
+// again and again.
+func (r *readiness) not(part stats.Part, why string) { r.wait(slog.LevelWarn, part, why) }
+
+// begin is not for what takes its time, and is as it should be.
+func (r *readiness) begin(part stats.Part, why string) { r.wait(slog.LevelInfo, part, why) }
+
+func (r *readiness) wait(level slog.Level, part stats.Part, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, waited := r.why[part]
@@ -37,7 +44,7 @@ func (r *readiness) not(part stats.Part, why string) {
 		return
 	}
 	r.why[part] = why
-	r.log.Warn("waiting", "for", part.String(), "why", why)
+	r.log.Log(context.Background(), level, "waiting", "for", part.String(), "why", why)
 	r.show(part, true)
 }
 
