@@ -87,13 +87,15 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.asked, n.leave = context.WithCancel(n.ctx)
 	n.ready = newReadiness(n.metrics, n.log)
-	n.prepareNATS(busCfg, o.StartNATS)
 	tokens, err := newTokens(n.ctx, &cfg, n.log)
 	if err != nil {
 		n.cancel()
 		return nil, err
 	}
 	n.tokens = tokens
+	n.prepareNATS(busCfg, o.StartNATS)
+	n.ready.begin(stats.PartNATS, n.whichNATS())
+	n.ready.begin(stats.PartListener, "opened when all else is there")
 	n.pool = egress.NewPool(n.metrics)
 	n.shared = n.share(o.TracerProvider)
 	n.api = api.New(n.apiNode(o.LogLevel))
@@ -124,8 +126,6 @@ func (n *Node) Run(ctx context.Context) error {
 	defer stop()
 	defer context.AfterFunc(n.asked, stop)()
 	defer n.release()
-	n.ready.begin(stats.PartListener, "opened when all else is there")
-	n.ready.begin(stats.PartNATS, n.whichNATS())
 	if err := n.serveAdmin(); err != nil {
 		return err
 	}

@@ -34,6 +34,11 @@ type beside struct {
 // launch runs a node and does not wait for anything.
 func launch(t *testing.T, natsURL string, change func(*Config)) *beside {
 	t.Helper()
+	return launchWith(t, natsURL, change, Options{})
+}
+
+func launchWith(t *testing.T, natsURL string, change func(*Config), o Options) *beside {
+	t.Helper()
 	cfg, err := DefaultConfig()
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +52,8 @@ func launch(t *testing.T, natsURL string, change func(*Config)) *beside {
 	if change != nil {
 		change(&cfg)
 	}
-	if b.Node, err = New(cfg, bus.Config{URL: natsURL}, Options{Logger: b.log.logger()}); err != nil {
+	o.Logger = b.log.logger()
+	if b.Node, err = New(cfg, bus.Config{URL: natsURL}, o); err != nil {
 		t.Fatal(err)
 	}
 	go func() { b.ended <- b.Run(context.Background()) }()
@@ -434,6 +440,38 @@ func TestWaitsForNATS(t *testing.T) {
 	if strings.Contains(log, "s3cret") {
 		t.Error("the log has the password")
 	}
+}
+
+// TestWaitsForItsOwnNATS: while the server inside the process opens its store, which
+// may take its time, the node says so, and can be told to stop.
+func TestWaitsForItsOwnNATS(t *testing.T) {
+	ns := natsOn(t, server.Options{})
+	opened := make(chan struct{})
+	start := func() (string, error) {
+		<-opened
+		return ns.ClientURL(), nil
+	}
+	b := launchWith(t, "", nil, Options{StartNATS: start})
+	b.until(func() error {
+		text, err := harness.Get("http://" + b.admin + "/readyz")
+		if err == nil {
+			return fmt.Errorf("ready: %s", text)
+		}
+		if !strings.Contains(err.Error(), "nats: the server inside the process opens its store") {
+			return err
+		}
+		return nil
+	})
+	told := launchWith(t, "", nil, Options{StartNATS: start})
+	told.Drain("told to stop while it waits")
+	err := <-told.ended
+	told.ended <- err
+	if err != nil {
+		t.Errorf("told to stop, it returns %v", err)
+	}
+	close(opened)
+	b.well()
+	b.passes(b.dial(), b.dial())
 }
 
 // TestWaitsForAQuorum: one server of three stores nothing, and the node says so.
