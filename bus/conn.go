@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,7 +13,8 @@ import (
 )
 
 // Config says how to reach NATS. Its variables carry NATS' own names, without
-// a prefix: process it with envconfig.Process("", &cfg).
+// a prefix: process it with envconfig.Process("", &cfg). Files are read again at
+// every connect, so that what is in them may be replaced at any time.
 type Config struct {
 	URL          string `envconfig:"NATS_URL" desc:"servers, comma separated; empty: NATS inside the process"`
 	Creds        string `envconfig:"NATS_CREDS" desc:"file with user JWT and seed"`
@@ -45,11 +47,17 @@ const (
 	reconnectJit  = 500 * time.Millisecond
 )
 
-// Connect connects to NATS and keeps the connection for ever: it reconnects
-// without limit, spread by jitter, also to a server that refuses it for now, and
-// notices a silent server in at most about 15 s. name is shown in the server's
-// connection list. opts come last and so override what Connect sets;
-// nats.RetryOnFailedConnect(true) makes it return although no server is there yet.
+// Connect connects to NATS and keeps the connection while nats.go can: it
+// reconnects without limit, spread by jitter, also to a server that refuses it for
+// now, with the credentials that the files hold then, and notices a silent server in
+// at most about 15 s. name is shown in the server's connection list. opts come last
+// and so override what Connect sets; nats.RetryOnFailedConnect(true) makes it
+// return although no server is there yet.
+//
+// Some errors of the server end a connection for good, whatever its options: those
+// that nats.go does not know, such as a message over a max_payload that was
+// lowered. nats.ClosedHandler and [Service.Run] tell of that; a new connection is
+// to be made, or the process to end.
 func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 	all := []nats.Option{
 		nats.Name(name),
@@ -63,8 +71,11 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 		nats.FlusherTimeout(BlockTimeout),
 		nats.ReconnectOnFlusherError(),
 		nats.ReconnectBufSize(ReconnectBuffer),
+		nats.SkipHostLookup(), // dial does it
 	}
-	own, err := cfg.options()
+	dial := &dialer{timeout: BlockTimeout}
+	all = append(all, nats.SetCustomDialer(dial))
+	own, err := cfg.options(dial)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +98,26 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bus: connect to NATS at %s: %w", jet.Redacted(addresses), err)
 	}
+	dial.conn.Store(nc)
 	return nc, nil
+}
+
+// At returns the configuration for one more address of the same servers, such as
+// nats.go learns of from them: those are without the name and the password that
+// NATS_URL may hold.
+func (c Config) At(address string) Config {
+	u, err := jet.ParseAddress(address)
+	if err == nil && u.User == nil {
+		for known := range strings.SplitSeq(c.URL, ",") {
+			if k, err := jet.ParseAddress(known); err == nil && k.User != nil {
+				u.User = k.User
+				address = u.String()
+				break
+			}
+		}
+	}
+	c.URL = address
+	return c
 }
 
 // Redacted is NATS_URL, or the address of a connection, for logs: without
@@ -114,7 +144,7 @@ func checkURL(addresses string) error {
 
 // options turns the settings into nats.go's. What is missing or contradictory
 // is reported here, by the variable's name, and never with a secret's value.
-func (c *Config) options() ([]nats.Option, error) {
+func (c *Config) options(dial *dialer) ([]nats.Option, error) {
 	var opts []nats.Option
 	password, err := c.password()
 	if err != nil {
@@ -126,20 +156,20 @@ func (c *Config) options() ([]nats.Option, error) {
 		if _, err := os.Stat(c.Creds); err != nil {
 			return nil, fmt.Errorf("%w: NATS_CREDS: %w", ErrConfig, err)
 		}
-		opts = append(opts, nats.UserCredentials(c.Creds))
+		opts = append(opts, nats.UserCredentials(c.Creds)) // reads it at every connect
 	}
 	if c.NKey != "" {
 		ways++
-		opt, err := nats.NkeyOptionFromSeed(c.NKey)
+		opt, err := nats.NkeyOptionFromSeed(c.NKey) // signs with what the file holds then
 		if err != nil {
 			return nil, fmt.Errorf("%w: NATS_NKEY: %w", ErrConfig, err)
 		}
-		opts = append(opts, opt)
+		opts, dial.nkey = append(opts, opt), c.publicKey
 	}
 	switch {
 	case c.User != "":
 		ways++
-		opts = append(opts, nats.UserInfo(c.User, password))
+		opts = append(opts, nats.UserInfoHandler(c.userInfo(password)))
 	case password != "":
 		return nil, fmt.Errorf("%w: NATS_PASSWORD without NATS_USER", ErrConfig)
 	}
@@ -161,6 +191,20 @@ func (c *Config) options() ([]nats.Option, error) {
 	return opts, nil
 }
 
+// userInfo returns nats.go's question for user and password, which it asks at every
+// connect. A file that cannot be read, or is empty, is being replaced: what it held
+// last counts.
+func (c *Config) userInfo(password string) nats.UserInfoCB {
+	var last atomic.Pointer[string]
+	last.Store(&password)
+	return func() (string, string) {
+		if now, err := c.password(); err == nil && now != "" {
+			last.Store(&now)
+		}
+		return c.User, *last.Load()
+	}
+}
+
 // password is the secret itself, or the content of the file that holds it,
 // less the newline that editors and `echo` leave.
 func (c *Config) password() (string, error) {
@@ -175,4 +219,15 @@ func (c *Config) password() (string, error) {
 		return "", fmt.Errorf("%w: NATS_PASSWORD_FILE: %w", ErrConfig, err)
 	}
 	return strings.TrimRight(string(b), "\r\n"), nil
+}
+
+// publicKey is that of the seed which the nkey's file holds.
+func (c *Config) publicKey() (string, error) {
+	opt, err := nats.NkeyOptionFromSeed(c.NKey)
+	if err != nil {
+		return "", err
+	}
+	var o nats.Options
+	err = opt(&o)
+	return o.Nkey, err
 }

@@ -8,10 +8,13 @@ import (
 )
 
 // A drain takes EDGE_DRAIN_GRACE, then EDGE_DRAIN_TIMEOUT, then closeGrace at
-// the most: see the package's documentation, "Leaving, ages, memory".
+// the most, whatever NATS does: see the package's documentation, "Leaving, ages,
+// memory".
 const (
 	drainPerClient = 100 * time.Millisecond // a node with few clients need not take the whole time
-	closeGrace     = 8 * time.Second        // for the last close handshakes (5 s), and for parking their sessions
+	closeGrace     = 8 * time.Second        // for the last close handshakes (5 s), for parking their sessions, and for the two below
+	signOffTime    = time.Second            // for what was published last to reach NATS
+	releaseTime    = time.Second            // for what the node has begun to end
 )
 
 // Drain makes the node leave: it is not ready from now on, and [Node.Run]
@@ -24,31 +27,59 @@ func (n *Node) Drain(why string) {
 }
 
 // drain waits for the balancer to notice, closes the clients spread over
-// EDGE_DRAIN_TIMEOUT, parks their sessions and ends the connection to NATS. It
-// returns when all is done or the time is over.
+// EDGE_DRAIN_TIMEOUT, parks their sessions and signs off from NATS. It returns when
+// all is done or the time is over.
 func (n *Node) drain() {
 	started := time.Now()
 	time.Sleep(n.cfg.DrainGrace) // new clients are still served: the balancer does not know yet
 	n.leaving.Store(true)
 	n.server.StopAccepting()
-	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.DrainTimeout+closeGrace)
+	end := time.Now().Add(n.cfg.DrainTimeout + closeGrace)
+	ctx, cancel := context.WithDeadline(context.Background(), end.Add(-signOffTime-releaseTime))
 	defer cancel()
 	n.closeClients(ctx)
 	if err := n.server.Shutdown(ctx); err != nil {
 		n.log.Warn("connections left at the end of the drain", "error", err)
 	}
-	if err := n.nats.registry.Unregister(); err != nil {
-		n.log.Debug("not signed off", "error", err)
+	last, cancelLast := context.WithDeadline(context.Background(), end.Add(-releaseTime))
+	defer cancelLast()
+	if !within(last, func() { n.signOff(last) }) {
+		n.log.Warn("NATS did not answer at the end of the drain")
+	}
+	_ = n.admin.Close() // the listener is going away with the process
+	n.log.Info("stopped", "took", time.Since(started).Round(time.Millisecond))
+}
+
+// signOff sees to it that NATS has all that was published.
+func (n *Node) signOff(ctx context.Context) {
+	if registry := n.nats.registry.Load(); registry != nil {
+		if err := registry.Unregister(); err != nil {
+			n.log.Debug("not signed off", "error", err)
+		}
 	}
 	n.cancel()
 	n.handler.Stop(ctx)
-	if err := n.nats.conn.FlushWithContext(ctx); err != nil { // NATS has all that was published
+	if err := n.nats.link.Load().conn.FlushWithContext(ctx); err != nil {
 		n.log.Warn("NATS did not answer at the end of the drain", "error", err)
 	}
-	n.nats.conn.Close()
-	_ = n.admin.Close() // the listener is going away with the process
-	n.background.Wait()
-	n.log.Info("stopped", "took", time.Since(started).Round(time.Millisecond))
+}
+
+// release ends what Run has begun, and waits for that a moment: what holds nats.go's
+// lock holds up all that calls it, and ends with the process.
+func (n *Node) release() {
+	n.cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
+	defer cancel()
+	if !within(ctx, func() {
+		if l := n.nats.link.Load(); l != nil {
+			l.store.Close()
+			l.conn.Close()
+		}
+		n.pool.Stop()
+		n.background.Wait()
+	}) {
+		n.log.Warn("calls to NATS are left behind: they do not return")
+	}
 }
 
 // closeClients closes the clients of all loops and waits until their sessions

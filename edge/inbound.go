@@ -82,13 +82,14 @@ func (n *Node) onExpiry(sid scheme.SID) {
 	look := func() {
 		ctx, cancel := context.WithTimeout(n.ctx, n.cfg.RequestTimeout)
 		defer cancel()
-		_, _, err := n.nats.directory.Sure(ctx, sid)
+		l := n.nats.link.Load()
+		_, _, err := l.directory.Sure(ctx, sid)
 		switch {
 		case errors.Is(err, store.ErrNoSession):
 			n.metrics.Lifecycle.Inc(stats.Expired)
-			err = store.PublishEvent(n.nats.conn, scheme.Event{What: scheme.SessionExpired, Session: sid, Node: n.id})
+			err = store.PublishEvent(l.conn, scheme.Event{What: scheme.SessionExpired, Session: sid, Node: n.id})
 		case err == nil:
-			err = n.nats.store.ExpireLater(sid)
+			err = l.store.ExpireLater(sid)
 		}
 		if err != nil {
 			drop()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hydrant/edge/internal/shard"
+	"hydrant/edge/internal/stats"
 )
 
 // Shedding, by share of the process's memory limit (GOMEMLIMIT, which the
@@ -83,11 +84,11 @@ func (n *Node) judgeMemory(share float64, limit int64) {
 	switch {
 	case !short && share >= memoryFull:
 		n.log.Warn("short of memory: no new clients", "share", share, "limit", limit, "connections", n.connections())
-		n.ready.not("memory", fmt.Sprintf("over %.0f %% of %d MiB are needed", memoryRoom*100, limit>>20))
+		n.ready.not(stats.PartMemory, fmt.Sprintf("over %.0f %% of %d MiB are needed", memoryRoom*100, limit>>20))
 		n.short.Store(true)
 	case short && share < memoryRoom:
 		n.log.Info("enough memory again", "share", share)
-		n.ready.now("memory")
+		n.ready.now(stats.PartMemory)
 		n.short.Store(false)
 	}
 }

@@ -1,11 +1,10 @@
 package edge
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
-	"time"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -20,90 +19,50 @@ import (
 	"hydrant/edge/internal/stats"
 )
 
-// uplink is what a node has of NATS. Immutable once the store is open.
-type uplink struct {
-	conn      *nats.Conn
-	store     *store.Store
-	directory *store.Directory
-	discovery *discovery.Discovery
-	registry  *discovery.Node
+// natsSide is what a node has of NATS.
+type natsSide struct {
+	// Immutable after New, but for the address of a server of its own.
+	cfg      bus.Config
+	start    func() (url string, err error) // nil: a server is there
+	inbox    []inbox
+	contract *contractWatch
+
+	// Shared.
+	link       atomic.Pointer[uplink] // there before the node serves
+	registry   atomic.Pointer[discovery.Node]
+	moves      moves
+	connected  atomic.Bool
+	maxPayload atomic.Int64 // the largest message that NATS takes, less room for headers
+}
+
+// prepareNATS makes what needs no connection.
+func (n *Node) prepareNATS(cfg bus.Config, start func() (string, error)) {
+	n.nats.cfg, n.nats.start, n.nats.inbox = cfg, start, n.inboxes()
+	n.nats.contract = &contractWatch{ready: n.ready, connected: n.nats.connected.Load, now: make(chan struct{}, 1),
+		check: (&storeCheck{node: n}).check}
 }
 
 // headerRoom is what the headers of a message may take of NATS' maximum.
 const headerRoom = 1024
 
-// connect dials NATS and keeps dialling until it answers or ctx ends.
-func (n *Node) connect(ctx context.Context) error {
-	options := []nats.Option{
-		nats.DisconnectErrHandler(n.onDisconnect),
-		nats.ReconnectHandler(n.onReconnect),
-		nats.ErrorHandler(n.onAsyncError),
-	}
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		nc, err := bus.Connect(n.busCfg, "hydrant-edge-"+n.ID(), options...)
-		if err == nil {
-			n.nats.conn, n.nats.discovery = nc, discovery.New(nc)
-			n.setConnected(nc, true)
-			return nil
-		}
-		if errors.Is(err, bus.ErrConfig) {
-			return err
-		}
-		n.ready.not("nats", err.Error())
-		n.log.Warn("NATS does not answer; trying again", "error", err)
-		if err := pause(ctx, wait); err != nil {
-			return err
-		}
-	}
-}
-
-// pause waits, or fails when ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
-
-// setConnected notes whether there is a connection. nats.go may call it before
-// the node has it.
-func (n *Node) setConnected(nc *nats.Conn, up bool) {
+// setConnected notes whether there is a connection, and why not. nats.go may call
+// it before the node has it.
+func (n *Node) setConnected(nc *nats.Conn, up bool, why error) {
 	if up { // asked now, since a loop must not: nats.go holds its lock while it writes
-		n.maxPayload.Store(nc.MaxPayload() - headerRoom)
+		n.nats.maxPayload.Store(nc.MaxPayload() - headerRoom)
 	}
-	n.connected.Store(up)
+	n.nats.connected.Store(up)
 	if up {
 		n.metrics.Connected.Set(1)
-		n.ready.now("nats")
+		n.ready.now(stats.PartNATS)
 		return
 	}
 	n.metrics.Connected.Set(0)
-	n.ready.not("nats", "not connected")
-}
-
-// openStore creates or checks streams and bucket until they hold the contract.
-func (n *Node) openStore(ctx context.Context) error {
-	cfg := storeConfig(&n.cfg, n.nats.conn)
-	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
-		attempt, cancel := context.WithTimeout(ctx, 20*time.Second)
-		opened, err := store.Open(attempt, n.nats.conn, cfg)
-		cancel()
-		if err == nil {
-			n.nats.store, n.nats.directory = opened, opened.Directory()
-			n.ready.now("store")
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		n.ready.not("store", err.Error())
-		n.log.Error("NATS cannot hold the sessions; trying again", "error", err)
-		if err := pause(ctx, wait); err != nil {
-			return err
-		}
+	text := "not connected"
+	if why != nil {
+		text += ": " + why.Error()
 	}
+	n.ready.not(stats.PartNATS, text)
 }
 
 // storeConfig is what NATS has to hold for this configuration.
@@ -131,62 +90,70 @@ func replicas(c *config.Config, nc *nats.Conn) int {
 // nodeQueue bounds what waits on each of the node's own subscriptions.
 const nodeQueue = 1 << 15
 
-// subscribe opens the node's own subscriptions and registers it. They end with the
-// connection.
-func (n *Node) subscribe() error {
-	for subject, handle := range map[string]func([]*nats.Msg){
-		scheme.ReplyWildcard(n.id):   n.undeliverable,
-		scheme.RequestWildcard(n.id): n.answers,
-	} {
-		ch := make(chan *nats.Msg, nodeQueue)
-		if _, err := n.nats.conn.ChanSubscribe(subject, ch); err != nil {
-			return fmt.Errorf("edge: subscribe %s: %w", subject, err)
-		}
-		n.background.Go(func() { shard.Pump(n.ctx, ch, handle) })
+// inbox is one of the node's own subjects. Its channel outlives connections.
+type inbox struct {
+	subject string
+	ch      chan *nats.Msg
+	handle  func([]*nats.Msg)
+}
+
+// inboxes are those of the node.
+func (n *Node) inboxes() []inbox {
+	return []inbox{
+		{scheme.ReplyWildcard(n.id), make(chan *nats.Msg, nodeQueue), n.undeliverable},
+		{scheme.RequestWildcard(n.id), make(chan *nats.Msg, nodeQueue), n.answers},
 	}
-	if _, err := n.nats.store.WatchLeaders(n.leaderChanged); err != nil {
+}
+
+// subscribe opens the node's own subscriptions on an uplink and registers the node.
+// They end with the connection.
+func (n *Node) subscribe(l *uplink) error {
+	for _, in := range n.nats.inbox {
+		if _, err := l.conn.ChanSubscribe(in.subject, in.ch); err != nil {
+			return fmt.Errorf("edge: subscribe %s: %w", in.subject, err)
+		}
+	}
+	if _, err := l.store.WatchLeaders(n.leaderChanged); err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}
-	if _, err := n.nats.store.WatchExpiries(n.onExpiry); err != nil {
+	if _, err := l.store.WatchExpiries(n.onExpiry); err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}
 	requests := scheme.NodeSubject(n.id)
-	if err := n.handler.Subscribe(n.nats.conn, requests); err != nil {
+	if err := n.handler.Subscribe(l.conn, requests); err != nil {
 		return fmt.Errorf("edge: subscribe %s: %w", requests, err)
 	}
 	info := discovery.NodeInfo{ID: n.id, Service: scheme.Service(n.cfg.ServiceName), Version: config.SemanticVersion(Version)}
-	registry, err := discovery.RegisterNode(n.nats.conn, info, func(r micro.Request) { n.handOver(r) })
+	registry, err := discovery.RegisterNode(l.conn, info, func(r micro.Request) { n.handOver(r) })
 	if err != nil {
 		return fmt.Errorf("edge: register: %w", err)
 	}
-	n.nats.registry = registry
+	n.nats.registry.Store(registry)
 	return nil
 }
 
 func (n *Node) onDisconnect(nc *nats.Conn, err error) {
 	n.metrics.NATSEvents.Inc(stats.NATSDisconnected)
-	n.setConnected(nc, false)
-	if !nc.IsClosed() && !n.ready.draining() {
-		n.log.Warn("NATS connection lost", "error", err)
+	if nc.IsClosed() && n.ready.draining() {
+		n.nats.connected.Store(false) // by the node itself
+		return
 	}
+	n.setConnected(nc, false, err)
 }
 
 // onReconnect tells the shards of a new connection: copies were missed meanwhile,
 // and sessions may have moved.
-func (n *Node) onReconnect(nc *nats.Conn) {
+func (n *Node) onReconnect(l *uplink, nc *nats.Conn) {
 	n.metrics.NATSEvents.Inc(stats.NATSReconnected)
-	n.setConnected(nc, true)
-	if !n.serving.Load() {
-		return // there are no sessions yet
+	n.setConnected(nc, true, nil)
+	n.nats.contract.look()
+	if !n.serving.Load() || n.nats.link.Load() != l {
+		return // there are no sessions yet, or they do not use this connection yet
 	}
 	n.log.Info("NATS connection is back", "url", bus.Redacted(nc.ConnectedUrl()))
 	epoch := n.epoch()
 	n.all(func(s *shard.Shard) { s.Reconnected(epoch) })
 }
-
-// epoch counts the connections to NATS that were lost. It grows before anything
-// comes over the next one.
-func (n *Node) epoch() uint64 { return n.nats.conn.Stats().Reconnects }
 
 func (n *Node) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	n.metrics.NATSEvents.Inc(stats.NATSError)
@@ -209,25 +176,4 @@ func (n *Node) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 func (n *Node) leaderChanged(partition int) {
 	n.metrics.NATSEvents.Inc(stats.NATSLeader)
 	n.all(func(s *shard.Shard) { s.LeaderChanged(partition) })
-}
-
-// contractEvery is how often a node looks whether streams and bucket still
-// hold what it needs.
-const contractEvery = 30 * time.Second
-
-func (n *Node) watchContract() {
-	for pause(n.ctx, contractEvery) == nil {
-		if !n.connected.Load() {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(n.ctx, contractEvery/2)
-		err := n.nats.store.CheckContract(ctx)
-		cancel()
-		if err != nil {
-			n.log.Error("NATS does not hold the contract", "error", err)
-			n.ready.not("store", err.Error())
-			continue
-		}
-		n.ready.now("store")
-	}
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
@@ -29,7 +31,6 @@ import (
 type Node struct {
 	// Immutable after New.
 	cfg     Config
-	busCfg  bus.Config
 	id      scheme.NodeID
 	log     *slog.Logger
 	metrics *stats.Metrics
@@ -45,7 +46,6 @@ type Node struct {
 	leave   context.CancelFunc
 
 	// Immutable after start: serving says when.
-	nats     uplink
 	server   *wire.Server
 	handler  *shard.Handler
 	doors    []shard.Door
@@ -53,11 +53,10 @@ type Node struct {
 	admin    *http.Server
 
 	// Shared.
-	serving    atomic.Bool  // what is immutable after start is there
-	connected  atomic.Bool  // to NATS
-	short      atomic.Bool  // of memory
-	leaving    atomic.Bool  // no new clients any more: the grace time is over
-	maxPayload atomic.Int64 // the largest message that NATS takes, less room for headers
+	nats       natsSide
+	serving    atomic.Bool // what is immutable after start is there
+	short      atomic.Bool // of memory
+	leaving    atomic.Bool // no new clients any more: the grace time is over
 	background sync.WaitGroup
 	addr       chan string // the address that clients connect to, once there is one
 }
@@ -73,6 +72,9 @@ type Options struct {
 	TracerProvider trace.TracerProvider
 	// Collectors are served on /metrics beside the node's own.
 	Collectors []prometheus.Collector
+	// StartNATS, if there is one, starts a NATS server for this node, and returns its
+	// address. [Node.Run] calls it once the node can say what it waits for.
+	StartNATS func() (url string, err error)
 }
 
 // New prepares a node. It connects nothing yet. Errors wrap [ErrConfig].
@@ -81,18 +83,19 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 		o.Logger = slog.Default()
 	}
 	id := scheme.NewNodeID()
-	n := &Node{cfg: cfg, busCfg: busCfg, id: id, log: o.Logger.With("node", id), metrics: stats.New(), started: time.Now(), addr: make(chan string, 1)}
+	n := &Node{cfg: cfg, id: id, log: o.Logger.With("node", id), metrics: stats.New(), started: time.Now(), addr: make(chan string, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.asked, n.leave = context.WithCancel(n.ctx)
-	n.ready = newReadiness(n.metrics.Ready)
-	n.ready.not("nats", "not connected yet")
-	n.ready.not("listener", "not open yet")
+	n.ready = newReadiness(n.metrics, n.log)
 	tokens, err := newTokens(n.ctx, &cfg, n.log)
 	if err != nil {
 		n.cancel()
 		return nil, err
 	}
 	n.tokens = tokens
+	n.prepareNATS(busCfg, o.StartNATS)
+	n.ready.begin(stats.PartNATS, n.whichNATS())
+	n.ready.begin(stats.PartListener, "opened when all else is there")
 	n.pool = egress.NewPool(n.metrics)
 	n.shared = n.share(o.TracerProvider)
 	n.api = api.New(n.apiNode(o.LogLevel))
@@ -122,27 +125,26 @@ func (n *Node) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(n.asked, stop)()
-	defer n.cancel()
-	defer n.pool.Stop()
+	defer n.release()
 	if err := n.serveAdmin(); err != nil {
 		return err
 	}
 	defer n.admin.Close()
-	if err := n.connect(ctx); err != nil {
+	if err := n.ownNATS(ctx); err != nil {
 		return unlessStopped(ctx, err)
 	}
-	defer n.nats.conn.Close()
-	if err := n.openStore(ctx); err != nil {
+	l, err := n.establish(ctx, 0)
+	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	defer n.nats.store.Close()
-	if err := n.serveClients(); err != nil {
+	n.nats.link.Store(l)
+	if err := n.serveClients(l); err != nil {
 		n.giveUp()
 		return err
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- n.server.Serve(n.listener) }()
-	n.log.Info("ready", "listen", n.listener.Addr().String(), "nats", bus.Redacted(n.nats.conn.ConnectedUrl()), "version", Version)
+	n.log.Info("ready", "listen", n.listener.Addr().String(), "nats", bus.Redacted(l.conn.ConnectedUrl()), "version", Version)
 	select {
 	case err := <-stopped:
 		return fmt.Errorf("edge: listener: %w", err)
@@ -154,6 +156,29 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
+// whichNATS says what the node waits for at its start.
+func (n *Node) whichNATS() string {
+	if n.nats.start != nil {
+		return "the server inside the process opens its store"
+	}
+	return "asks " + bus.Redacted(cmp.Or(n.nats.cfg.URL, nats.DefaultURL))
+}
+
+// ownNATS starts the node's own server, if it is to have one, and waits for it until
+// ctx ends: to open a large store takes its time.
+func (n *Node) ownNATS(ctx context.Context) error {
+	if n.nats.start == nil {
+		return nil
+	}
+	var url string
+	var err error
+	if !within(ctx, func() { url, err = n.nats.start() }) {
+		return ctx.Err()
+	}
+	n.nats.cfg.URL = url
+	return err
+}
+
 // unlessStopped is err, or nil if it is there because the node was told to stop.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -163,7 +188,7 @@ func unlessStopped(ctx context.Context, err error) error {
 }
 
 // serveClients builds the loops and opens the listener.
-func (n *Node) serveClients() error {
+func (n *Node) serveClients(l *uplink) error {
 	options, err := n.wireOptions()
 	if err != nil {
 		return err
@@ -174,14 +199,20 @@ func (n *Node) serveClients() error {
 		return fmt.Errorf("edge: %w", err)
 	}
 	n.shareNATS(len(n.server.Loops()))
-	n.doors = n.handler.Build(n.shared, n.server.Loops(), egress.NATS{Conn: n.nats.conn, Store: n.nats.store, Directory: n.nats.directory})
+	n.doors = n.handler.Build(n.shared, n.server.Loops(), egress.NATS{Conn: l.conn, Store: l.store, Directory: l.directory})
 	n.server.Start()
 	n.serving.Store(true)
-	if err := n.subscribe(); err != nil {
+	for _, in := range n.nats.inbox {
+		n.background.Go(func() { shard.Pump(n.ctx, in.ch, in.handle) })
+	}
+	if err := n.subscribe(l); err != nil && !l.isGone() { // else the next uplink will be
 		return err
 	}
+	n.ready.now(stats.PartStore)
 	n.handler.Run(n.ctx, n.background.Go)
-	n.background.Go(n.watchContract)
+	n.background.Go(n.keepLinked)
+	n.background.Go(func() { n.nats.contract.run(n.ctx) })
+	n.background.Go(n.watchAcks)
 	if limit := config.MemoryLimit(); limit > 0 {
 		n.background.Go(func() { n.watchMemory(limit) })
 	}
@@ -190,7 +221,7 @@ func (n *Node) serveClients() error {
 		return fmt.Errorf("edge: EDGE_LISTEN: %w", err)
 	}
 	n.addr <- n.listener.Addr().String()
-	n.ready.now("listener")
+	n.ready.now(stats.PartListener)
 	return nil
 }
 
@@ -225,7 +256,8 @@ func (n *Node) sample() stats.Sample {
 	s := stats.Sample{Waiting: n.pool.Waiting(), Busy: n.pool.Busy()}
 	if n.serving.Load() {
 		s.Wire, s.Loops = n.server.Stats(), n.handler.Loops()
-		s.Unasked, s.Cut = n.nats.store.Unasked(), n.nats.discovery.Cut()
+		l := n.nats.link.Load()
+		s.Unasked, s.Cut = l.store.Unasked(), l.discovery.Cut()
 	}
 	return s
 }

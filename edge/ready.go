@@ -1,43 +1,71 @@
 package edge
 
 import (
+	"context"
+	"log/slog"
 	"sort"
 	"sync"
 	"sync/atomic"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"hydrant/edge/internal/stats"
 )
 
-// readiness says whether the node takes clients, and what keeps it from that. Safe
-// for concurrent use.
+// readiness says whether the node takes clients, and what it waits for. Each
+// change of that is a line in the log, and hydrant_waiting has it. Safe for
+// concurrent use.
 type readiness struct {
-	gauge prometheus.Gauge
-	open  atomic.Bool // there is no reason against being ready, but perhaps a drain
-	drain atomic.Bool
+	metrics *stats.Metrics
+	log     *slog.Logger
+	open    atomic.Bool // there is no reason against being ready, but perhaps a drain
+	drain   atomic.Bool
 
 	// Guarded by mu.
 	mu  sync.Mutex
-	why map[string]string // why the node is not ready, by part
+	why map[stats.Part]string // what the node waits for, by part
 }
 
-func newReadiness(gauge prometheus.Gauge) *readiness {
-	return &readiness{gauge: gauge, why: make(map[string]string)}
+func newReadiness(metrics *stats.Metrics, log *slog.Logger) *readiness {
+	return &readiness{metrics: metrics, log: log, why: make(map[stats.Part]string)}
 }
 
-// not records why a part keeps the node from being ready.
-func (r *readiness) not(part, why string) {
+// not records what is wrong with a part of the node, which waits for it. That stands
+// until now, or until another reason. Only a change is logged, since who waits asks
+// again and again.
+func (r *readiness) not(part stats.Part, why string) { r.wait(slog.LevelWarn, part, why) }
+
+// begin is not for what takes its time, and is as it should be.
+func (r *readiness) begin(part stats.Part, why string) { r.wait(slog.LevelInfo, part, why) }
+
+func (r *readiness) wait(level slog.Level, part stats.Part, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before, waited := r.why[part]
+	if waited && before == why {
+		return
+	}
 	r.why[part] = why
-	r.show()
+	r.log.Log(context.Background(), level, "waiting", "for", part.String(), "why", why)
+	r.show(part, true)
 }
 
 // now records that a part keeps the node from nothing.
-func (r *readiness) now(part string) {
+func (r *readiness) now(part stats.Part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, waited := r.why[part]; !waited {
+		return
+	}
 	delete(r.why, part)
-	r.show()
+	r.log.Info("no longer waiting", "for", part.String())
+	r.show(part, false)
+}
+
+// waits reports whether a part keeps the node from being ready.
+func (r *readiness) waits(part stats.Part) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, waits := r.why[part]
+	return waits
 }
 
 // leave records that the node drains. It returns false from the second time on.
@@ -47,17 +75,19 @@ func (r *readiness) leave() bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.show()
+	r.show(stats.PartDrain, true)
 	return true
 }
 
-// show sets what is read without the lock. The caller holds it.
-func (r *readiness) show() {
+// show sets what is read without the lock, after a change of one part. The caller
+// holds it.
+func (r *readiness) show(part stats.Part, waits bool) {
+	r.metrics.Waiting.Set(part, waits)
 	r.open.Store(len(r.why) == 0)
 	if r.open.Load() && !r.drain.Load() {
-		r.gauge.Set(1)
+		r.metrics.Ready.Set(1)
 	} else {
-		r.gauge.Set(0)
+		r.metrics.Ready.Set(0)
 	}
 }
 
@@ -73,17 +103,18 @@ func (r *readiness) draining() bool { return r.drain.Load() }
 func (r *readiness) reasons(details bool) (ready bool, list []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	add := func(part, why string) {
+	add := func(part stats.Part, why string) {
+		text := part.String()
 		if details {
-			part += ": " + why
+			text += ": " + why
 		}
-		list = append(list, part)
+		list = append(list, text)
 	}
 	for part, why := range r.why {
 		add(part, why)
 	}
 	if r.drain.Load() {
-		add("drain", "the node is stopping")
+		add(stats.PartDrain, "the node is stopping")
 	}
 	sort.Strings(list)
 	return len(list) == 0, list

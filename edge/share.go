@@ -8,19 +8,14 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
-	"hydrant/bus/scheme"
-	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/api"
 	"hydrant/edge/internal/config"
-	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/stats"
-	"hydrant/edge/internal/takeover"
 )
 
 // What a node hands to its parts.
@@ -34,7 +29,7 @@ func (n *Node) share(tracing trace.TracerProvider) *shard.Node {
 		Signatures: newSignatures(&n.cfg, n.metrics),
 		Guesses:    access.NewGuesses(n.metrics.Dropped.Counting(stats.DropGuessTable)),
 		ClientLog:  stats.NewClientLog(n.metrics.Dropped.Counting(stats.DropClientLog)),
-		Connected:  &n.connected, MaxPayload: &n.maxPayload, Epoch: n.epoch,
+		Connected:  &n.nats.connected, MaxPayload: &n.nats.maxPayload, Epoch: n.epoch,
 		Calls: n.pool,
 	}
 }
@@ -42,25 +37,9 @@ func (n *Node) share(tracing trace.TracerProvider) *shard.Node {
 // shareNATS adds what there is once the node has its store.
 func (n *Node) shareNATS(shards int) {
 	n.shared.Shards = shards
-	n.shared.Directory = n.nats.directory
-	n.shared.Mailboxes = mailboxes{n.nats.store}
-	n.shared.Peers = peers{n.nats.conn}
-}
-
-// mailboxes is the store as shards see it.
-type mailboxes struct{ *store.Store }
-
-// NewReader implements [shard.Mailboxes].
-func (m mailboxes) NewReader(sid scheme.SID, holder uint64) shard.Reader {
-	return m.Store.NewReader(sid, holder)
-}
-
-// peers asks other nodes over a connection.
-type peers struct{ nc *nats.Conn }
-
-// Ask implements [shard.Peers].
-func (p peers) Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, ownership.Answer, error) {
-	return takeover.Ask(ctx, p.nc, node, r)
+	n.shared.Directory = directory{n}
+	n.shared.Mailboxes = mailboxes{n}
+	n.shared.Peers = peers{n}
 }
 
 // apiNode is what the API knows of the node.
@@ -68,12 +47,13 @@ func (n *Node) apiNode(level *slog.LevelVar) api.Node {
 	return api.Node{
 		ID: n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
 		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Signatures: n.shared.Signatures,
-		Readiness: n.ready.reasons, Connected: n.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
+		Readiness: n.ready.reasons, Connected: n.nats.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
 		NATS: func() *api.NATS {
 			if !n.serving.Load() {
 				return nil
 			}
-			return &api.NATS{Conn: n.nats.conn, Store: n.nats.store, Directory: n.nats.directory, Discovery: n.nats.discovery}
+			l := n.nats.link.Load()
+			return &api.NATS{Conn: l.conn, Store: l.store, Directory: l.directory, Discovery: l.discovery}
 		},
 	}
 }

@@ -58,7 +58,7 @@ var everyTest = []string{"go.uber.org/goleak", "pgregory.net/rapid"}
 
 // besideBus is for the tests of a part of bus: a real server, and the other
 // parts, to see from their side what this one did.
-var besideBus = []string{natsServer, natsClient, umfFormat, "hydrant/bus/...", otelLib, envconfigLib}
+var besideBus = []string{natsServer, natsClient, "github.com/nats-io/nkeys", "github.com/nats-io/jwt/v2", umfFormat, "hydrant/bus/...", otelLib, envconfigLib}
 
 // besideEdge is for the tests of a part of the edge that speaks to NATS.
 var besideEdge = []string{busEmbedded, busKit, natsServer, "hydrant/integration/harness/..."}

@@ -24,6 +24,10 @@
 // server's log, since the server reports it nowhere else; for the same reason
 // its Fatalf is an error here and does not end the process.
 //
+// For the same reason a server that has disabled JetStream later, since its disk
+// failed, tells so by Failed: it never enables it again by itself. The process is then
+// to end, and be started again.
+//
 // Start locks the data directory: nats-server does not, and opens the streams
 // before it finds out that its port is taken. A second server in the same
 // directory, even one that so failed, left an index behind by which the first

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -18,6 +19,10 @@ import (
 // ErrStart: the server did not come up; the text says why as far as the
 // server told.
 var ErrStart = errors.New("embedded: NATS did not start")
+
+// ErrFailed: the server has stopped, or switched JetStream off, as nats-server does
+// when its disk fails. It does not switch it on again.
+var ErrFailed = errors.New("embedded: NATS stores nothing any more")
 
 // Room is for what is added to a client's message: the envelope's routing
 // fields, and headers.
@@ -65,8 +70,13 @@ type Cluster struct {
 
 // Server is a running NATS server. All methods may be called concurrently.
 type Server struct {
-	ns   *server.Server
-	lock *flock.Flock // of the data directory
+	// Immutable after Start.
+	ns     *server.Server
+	lock   *flock.Flock // of the data directory
+	log    *logger
+	failed chan error    // watch sends one, and closes it
+	stop   chan struct{} // closed by Shutdown
+	once   sync.Once
 }
 
 // Start starts a server and returns when it accepts connections and, unless it
@@ -81,20 +91,22 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ns, err := run(so, o)
+	log := newLogger(o.Logger)
+	ns, err := run(so, o, log)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return &Server{ns: ns, lock: lock}, nil
+	s := &Server{ns: ns, lock: lock, log: log, failed: make(chan error, 1), stop: make(chan struct{})}
+	go s.watch()
+	return s, nil
 }
 
 // run starts the server itself.
-func run(so *server.Options, o Options) (*server.Server, error) {
+func run(so *server.Options, o Options, log *logger) (*server.Server, error) {
 	ns, err := server.NewServer(so)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrStart, err)
 	}
-	log := newLogger(o.Logger)
 	ns.SetLoggerV2(log, false, false, false)
 	ns.Start()
 	if !ready(ns, log, o.ReadyTimeout) {
@@ -187,6 +199,35 @@ func hostPort(addr string) (string, int, error) {
 	return host, int(port), nil
 }
 
+// watchEvery is how often a server is looked at.
+const watchEvery = time.Second
+
+// watch notices that the server stores nothing any more.
+func (s *Server) watch() {
+	defer close(s.failed)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		if !s.ns.Running() || !s.ns.JetStreamEnabled() {
+			select {
+			case <-s.stop: // that is why
+			default:
+				s.failed <- fmt.Errorf("%w: %s", ErrFailed, s.log.lastError())
+			}
+			return
+		}
+	}
+}
+
+// Failed gets an error that wraps [ErrFailed] when the server cannot go on, and is
+// closed after it or by Shutdown. There is one, for one receiver.
+func (s *Server) Failed() <-chan error { return s.failed }
+
 // URL is the address for clients: "nats://host:port".
 func (s *Server) URL() string { return s.ns.ClientURL() }
 
@@ -205,6 +246,7 @@ func (s *Server) NATS() *server.Server { return s.ns }
 // and releases the data directory. It returns when that is done, or with the
 // context's error while the server goes on stopping.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.once.Do(func() { close(s.stop) })
 	done := make(chan struct{})
 	var err error // written before done is closed
 	go func() {

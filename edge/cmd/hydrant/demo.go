@@ -41,7 +41,7 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, demoEnds()...)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGPIPE)
 	defer stop()
 	dir, err := os.MkdirTemp("", "hydrant-demo-")
 	if err != nil {
@@ -73,16 +73,6 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 	d.invite(server.URL())
 	<-ctx.Done()
 	return nil
-}
-
-// demoEnds are the signals of a terminal that goes away, and of who reads the
-// output. They end a process at once, and the nodes would stay behind.
-func demoEnds() []os.Signal {
-	ends := []os.Signal{syscall.SIGPIPE}
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
-		ends = append(ends, syscall.SIGHUP)
-	}
-	return ends
 }
 
 // freePort returns the address if it can be listened on, else one of the same

@@ -30,10 +30,11 @@ func runHelp(ctx context.Context, args []string, out io.Writer) error {
 	_, err := fmt.Fprint(out, `
 Each command prints its flags with -h. Start with `+"`hydrant demo`"+`.
 
-A node leaves in order on SIGTERM, SIGINT (Ctrl-C), SIGUSR1, or POST /drain on
-its admin listener: /readyz fails at once, clients are closed over
-EDGE_DRAIN_TIMEOUT, and it ends with status 0. A second SIGTERM or SIGINT ends
-it at once.
+A node leaves in order on SIGTERM, SIGINT (Ctrl-C), SIGHUP (the terminal is
+closed), SIGUSR1, or POST /drain on its admin listener: /readyz fails at once,
+clients are closed over EDGE_DRAIN_TIMEOUT, and it ends with status 0. A second
+SIGTERM or SIGINT ends it at once. No signal reloads settings; the files of
+EDGE_TLS_CERT, EDGE_TLS_KEY and NATS_… are read again by themselves.
 `)
 	return err
 }

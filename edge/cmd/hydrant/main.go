@@ -44,6 +44,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx = onHangup(ctx)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
@@ -54,6 +55,23 @@ func main() {
 		fmt.Fprintln(os.Stderr, "hydrant:", err)
 		os.Exit(1)
 	}
+}
+
+// onHangup returns a context that ends with ctx, or when the terminal goes away. The
+// signal comes from the shell and from the kernel, so that a second one means
+// nothing. Under nohup it means nothing at all.
+func onHangup(ctx context.Context) context.Context {
+	if signal.Ignored(syscall.SIGHUP) {
+		return ctx
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		<-hangups
+		cancel()
+	}()
+	return ctx
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -46,28 +47,85 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 		return err
 	}
 	defer spans.stop()
-	if natsConfig.URL == "" {
-		server, err := embedded.Start(embedded.Options{
-			DataDir: cfg.DataDir, Listen: cfg.NatsListen, Logger: log,
-			MaxPayload: max(embedded.DefaultMaxPayload, int32(cfg.MaxMessage)+embedded.Room), // cfg has checked it
-		})
-		if errors.Is(err, embedded.ErrDataDirInUse) {
-			return fmt.Errorf("%w; to join the node that has it, set NATS_URL to its EDGE_NATS_LISTEN (nats://127.0.0.1:4222 by default)", err)
-		}
-		if err != nil {
-			return fmt.Errorf("%w (see EDGE_DATA_DIR and EDGE_NATS_LISTEN, or set NATS_URL to use a server that runs already)", err)
-		}
-		defer stopNATS(server, log)
-		natsConfig.URL = server.URL()
-		log.Info("embedded NATS", "url", server.URL(), "data", cfg.DataDir)
+	if links := config.ServiceLinks(os.Environ()); len(links) > 0 {
+		log.Info("passed over: variables that Kubernetes sets for Services; enableServiceLinks: false keeps them away", "variables", links)
 	}
-	node, err := edge.New(cfg, natsConfig, edge.Options{Logger: log, LogLevel: level, TracerProvider: spans.provider(), Collectors: append(spans.collectors(), lines.lost)})
+	options := edge.Options{Logger: log, LogLevel: level, TracerProvider: spans.provider(), Collectors: append(spans.collectors(), lines.lost)}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	if natsConfig.URL == "" {
+		own := &ownNATS{cfg: &cfg, log: log, fail: fail}
+		defer own.stop()
+		options.StartNATS = own.start
+	}
+	log.Info("starting", "version", edge.Version)
+	node, err := edge.New(cfg, natsConfig, options)
 	if err != nil {
 		return err
 	}
 	go tendMemory(ctx)
 	defer onDrainSignal(func() { node.Drain("SIGUSR1") })()
-	return node.Run(ctx)
+	err = node.Run(ctx)
+	if cause := context.Cause(ctx); err == nil && errors.Is(cause, embedded.ErrFailed) {
+		return cause
+	}
+	return err
+}
+
+// ownNATS is the NATS server inside the process of a node.
+type ownNATS struct {
+	// Immutable.
+	cfg  *config.Config
+	log  *slog.Logger
+	fail context.CancelCauseFunc // ends the node
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	server *embedded.Server // nil: not started, or stopped
+	ended  bool
+}
+
+// patient is how long the server may take to open its store: as long as it needs.
+// The node says that it waits for it, and stops when it is told to.
+const patient = 365 * 24 * time.Hour
+
+// start starts the server and returns its address.
+func (o *ownNATS) start() (string, error) {
+	server, err := embedded.Start(embedded.Options{
+		DataDir: o.cfg.DataDir, Listen: o.cfg.NatsListen, Logger: o.log, ReadyTimeout: patient,
+		MaxPayload: max(embedded.DefaultMaxPayload, int32(o.cfg.MaxMessage)+embedded.Room), // cfg has checked it
+	})
+	if errors.Is(err, embedded.ErrDataDirInUse) {
+		return "", fmt.Errorf("%w; to join the node that has it, set NATS_URL to its EDGE_NATS_LISTEN (nats://127.0.0.1:4222 by default)", err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w (see EDGE_DATA_DIR and EDGE_NATS_LISTEN, or set NATS_URL to use a server that runs already)", err)
+	}
+	o.mu.Lock()
+	o.server = server
+	late := o.ended
+	o.mu.Unlock()
+	if late { // the node was told to stop meanwhile
+		o.stop()
+	}
+	go func() {
+		if err := <-server.Failed(); err != nil {
+			o.fail(err)
+		}
+	}()
+	o.log.Info("embedded NATS", "url", server.URL(), "data", o.cfg.DataDir)
+	return server.URL(), nil
+}
+
+// stop stops the server, if there is one.
+func (o *ownNATS) stop() {
+	o.mu.Lock()
+	server := o.server
+	o.server, o.ended = nil, true
+	o.mu.Unlock()
+	if server != nil {
+		stopNATS(server, o.log)
+	}
 }
 
 // memoryRatio is the part of the memory that the process may use; the rest is

@@ -48,9 +48,9 @@
 //	401   EDGE_AUTH, and no token of administrators
 //	403   a page from an origin that may not connect
 //	404   to a session that does not exist
-//	413   over EDGE_MAX_MESSAGE
+//	413   over EDGE_MAX_MESSAGE, or what NATS takes
 //	503   no connection to NATS, no instance of the service, short of memory, or too many signed messages
-//	504   message: no answer in EDGE_REQUEST_TIMEOUT
+//	504   no answer in EDGE_REQUEST_TIMEOUT; send and queue: not confirmed as stored, which it may be
 //
 // # The administrators' listener
 //

@@ -38,6 +38,7 @@ var (
 	errNoClient     = &refusal{http.StatusNotFound, "No such client"}
 	errUnavailable  = &refusal{http.StatusServiceUnavailable, "Messaging is unavailable"}
 	errTimeout      = &refusal{http.StatusGatewayTimeout, "No answer in time"}
+	errUnconfirmed  = &refusal{http.StatusGatewayTimeout, "Message was not confirmed as stored"}
 )
 
 // clientService is the service in the addresses of sessions.
@@ -200,7 +201,7 @@ func (a *API) sendToSession(ctx context.Context, p *posted) (any, error) {
 		return nil, errNoClient
 	}
 	_, err = p.nats.Store.Publish(ctx, sid, store.Outgoing{Payload: p.data, TTL: p.ttl})
-	return p.taken(), err
+	return p.taken(), storing(err)
 }
 
 // queue stores work for a service. A session has its mailbox for that.
@@ -213,7 +214,19 @@ func (a *API) queue(ctx context.Context, p *posted) (any, error) {
 		return nil, errAddress
 	}
 	_, err = p.nats.Store.EnqueueWork(ctx, service, store.Outgoing{Payload: p.data})
-	return p.taken(), err
+	return p.taken(), storing(err)
+}
+
+// storing says in an answer's words what came of storing: what was not confirmed may
+// be stored, and whoever is told that it is not sends it again.
+func storing(err error) error {
+	switch {
+	case errors.Is(err, store.ErrTooLarge):
+		return errTooLarge
+	case errors.Is(err, store.ErrUnconfirmed), errors.Is(err, context.DeadlineExceeded):
+		return errUnconfirmed
+	}
+	return err
 }
 
 // request asks a service, and answers with its answer.

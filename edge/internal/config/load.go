@@ -90,15 +90,13 @@ func notValid(parse *envconfig.ParseError) error {
 	return fmt.Errorf("%q is not %s", parse.Value, want)
 }
 
+// checkUnknown refuses what has the form of a setting and is none: it is misspelt.
 func checkUnknown(environ []string) error {
-	known := map[string]bool{}
-	for _, v := range Variables() {
-		known[v.Name] = true
-	}
+	known := names()
 	var errs []error
 	for _, line := range environ {
-		name, _, _ := strings.Cut(line, "=")
-		if strings.HasPrefix(name, "EDGE_") && !known[name] {
+		name, value, _ := strings.Cut(line, "=")
+		if strings.HasPrefix(name, "EDGE_") && !known[name] && !serviceLink(name, value) {
 			errs = append(errs, fmt.Errorf("%w: %s is not a setting; see `hydrant help config`", ErrConfig, name))
 		}
 	}

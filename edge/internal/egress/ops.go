@@ -46,8 +46,33 @@ type Op struct {
 	At   time.Duration // when the client's frame came, as a time since the node's start; 0: there was none
 }
 
-// Subscription belongs to the goroutine of the outbox that made it.
-type Subscription struct{ sub *nats.Subscription }
+// Subscription belongs to the goroutine of the outbox that made it. It is one of a
+// connection, and ends with that.
+type Subscription struct {
+	sub *nats.Subscription
+	on  *NATS
+}
+
+// begin subscribes, unless that was done on this connection: after a change of
+// connections it is asked for once more, whether or not it was made anew already.
+func (s *Subscription) begin(on *NATS, p *Op) (err error) {
+	if s.sub != nil && s.on == on {
+		return nil
+	}
+	s.on = on
+	s.sub, err = on.Conn.ChanSubscribe(p.Subject, p.Channel)
+	return err
+}
+
+// end unsubscribes, where there is something to end.
+func (s *Subscription) end(on *NATS) error {
+	sub, there := s.sub, s.on == on
+	s.sub, s.on = nil, nil
+	if sub == nil || !there {
+		return nil
+	}
+	return sub.Unsubscribe()
+}
 
 // windowed reports whether the operation takes a place in the window.
 func (p *Op) windowed() bool { return p.Kind == stats.OpStore || p.Kind == stats.OpWork }

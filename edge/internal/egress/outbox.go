@@ -30,7 +30,6 @@ const StoreWindow = 2048
 // a NATS server that stopped reading would otherwise stop the loop.
 type Outbox struct {
 	// Immutable after NewOutbox.
-	nats    NATS
 	started time.Time
 	log     *slog.Logger
 	m       *stats.Metrics
@@ -41,6 +40,7 @@ type Outbox struct {
 	pending []Op
 
 	// Shared.
+	nats    atomic.Pointer[NATS]
 	ops     atomic.Int64 // queued, or waiting for a look-up
 	bytes   atomic.Int64 // of these
 	flying  atomic.Int64 // acknowledged publishes on their way
@@ -101,9 +101,15 @@ type Options struct {
 
 // NewOutbox returns an outbox, for Run to perform what is pushed.
 func NewOutbox(to NATS, o Options) *Outbox {
-	return &Outbox{nats: to, started: o.Started, log: o.Log, m: o.Metrics, tally: o.Tally, relieve: o.Relieve,
+	out := &Outbox{started: o.Started, log: o.Log, m: o.Metrics, tally: o.Tally, relieve: o.Relieve,
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
+	out.Relink(to)
+	return out
 }
+
+// Relink sends what is performed from now on over another connection. Any goroutine
+// may call it.
+func (o *Outbox) Relink(to NATS) { o.nats.Store(&to) }
 
 // Operations returns how many operations are queued or wait for a look-up. Any
 // goroutine may call it, like Bytes and Flying.

@@ -10,10 +10,11 @@ import (
 
 // perform hands one operation to NATS.
 func (o *Outbox) perform(p *Op) {
+	to := o.nats.Load()
 	switch p.Kind {
 	case stats.OpPublish:
 		o.msg = nats.Msg{Subject: p.Subject, Reply: p.Reply, Header: p.Header, Data: p.Data}
-		err := o.nats.Conn.PublishMsg(&o.msg)
+		err := to.Conn.PublishMsg(&o.msg)
 		o.msg = nats.Msg{}
 		tracectx.End(p.Span, err)
 		o.failed(p.Kind, err)
@@ -22,39 +23,36 @@ func (o *Outbox) perform(p *Op) {
 		}
 	case stats.OpStore:
 		out := store.Outgoing{Payload: p.Data, Header: p.Header, Mid: p.Mid, Sender: p.From, TTL: p.TTL}
-		if err := o.nats.Store.PublishAsync(p.SID, out, p.Done); err != nil {
+		if err := to.Store.PublishAsync(p.SID, out, p.Done); err != nil {
 			p.Done(0, err)
 		}
 	case stats.OpWork:
 		out := store.Outgoing{Payload: p.Data, Header: p.Header, Mid: p.Mid, Sender: p.From}
-		if err := o.nats.Store.EnqueueWorkAsync(p.Service, out, p.Done); err != nil {
+		if err := to.Store.EnqueueWorkAsync(p.Service, out, p.Done); err != nil {
 			p.Done(0, err)
 		}
 	case stats.OpSave:
-		if err := o.nats.Directory.UpdateAsync(p.SID, p.Entry, p.Rev, p.Done); err != nil {
+		if err := to.Directory.UpdateAsync(p.SID, p.Entry, p.Rev, p.Done); err != nil {
 			p.Done(0, err)
 		}
 	default:
-		o.try(p)
+		o.try(to, p)
 	}
 }
 
 // try performs an operation whose failure costs time only, so that it is counted
 // and logged, and reported to nobody.
-func (o *Outbox) try(p *Op) {
+func (o *Outbox) try(to *NATS, p *Op) {
 	var err error
 	switch p.Kind {
 	case stats.OpMark: // its timer asks again
-		err = o.nats.Store.PublishMarker(p.SID, p.Marker)
+		err = to.Store.PublishMarker(p.SID, p.Marker)
 	case stats.OpSubscribe: // no marker comes back, and the opening times out
-		p.Subscription.sub, err = o.nats.Conn.ChanSubscribe(p.Subject, p.Channel)
+		err = p.Subscription.begin(to, p)
 	case stats.OpUnsubscribe:
-		if sub := p.Subscription.sub; sub != nil {
-			p.Subscription.sub = nil
-			err = sub.Unsubscribe()
-		}
+		err = p.Subscription.end(to)
 	case stats.OpEvent:
-		err = store.PublishEvent(o.nats.Conn, p.Event)
+		err = store.PublishEvent(to.Conn, p.Event)
 	}
 	o.failed(p.Kind, err)
 	if err != nil {

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,8 +17,39 @@ func (c *Client) expireAt(at time.Time) {
 	if at.IsZero() {
 		return
 	}
-	left := max(at.Sub(c.s.loop.Now()), time.Millisecond)
-	c.expiry = c.s.loop.AfterFunc(left, func() { c.close(protocol.CloseUnauthentic, "token expired") })
+	seconds := at.Unix()
+	if at.Nanosecond() > 0 {
+		seconds++
+	}
+	c.expires = uint32(min(max(seconds, 1), math.MaxUint32))
+	c.expireIn(max(at.Sub(c.s.loop.Now()), time.Millisecond))
+}
+
+func (c *Client) expireIn(left time.Duration) {
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	c.expiry = c.s.loop.AfterFunc(left, c.expired)
+}
+
+func (c *Client) expired() { c.close(protocol.CloseUnauthentic, "token expired") }
+
+// expireStalled looks at the tokens of all clients after the process did not run. A
+// token ends by the wall clock, which goes on while a machine sleeps; timers do not.
+func (s *Shard) expireStalled() {
+	var list []*Client
+	for c := range s.loop.Clients() {
+		if c.expiry != nil {
+			list = append(list, c)
+		}
+	}
+	for _, c := range list {
+		if left := time.Unix(int64(c.expires), 0).Sub(s.loop.Now()); left > 0 {
+			c.expireIn(left)
+		} else {
+			c.expired()
+		}
+	}
 }
 
 // authenticate asks EDGE_AUTH_SERVICE about a client. What the client sends

@@ -36,6 +36,7 @@ type Client struct {
 	calls       uint8  // blocking calls under way: see call
 	outstanding uint16 // [METHOD] requests
 	retireAt    uint32 // when its age ends it, see retirement; 0: never
+	expires     uint32 // when its token ends, in seconds of Unix time; counts with expiry
 }
 
 // arrival is what a client needs only until its session is ready, so that an

@@ -62,6 +62,14 @@ func (h *Handler) Subscribe(nc *nats.Conn, subject string) error {
 	return nil
 }
 
+// Relink has the outboxes of all shards use another connection. The shards find out
+// by its epoch, which must not be seen before.
+func (h *Handler) Relink(to egress.NATS) {
+	for _, out := range h.boxes {
+		out.Relink(to)
+	}
+}
+
 // Run lets the shards work until ctx ends. background runs a function on a
 // goroutine that the node waits for. The outboxes go on until Stop.
 func (h *Handler) Run(ctx context.Context, background func(func())) {

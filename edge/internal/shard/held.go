@@ -26,6 +26,8 @@ type held struct {
 	resumed bool // it was claimed, and is not fresh
 
 	// Owned by the loop.
+	used       bool    // the client has sent, or was sent, a message: others may know the session
+	dirtySince uint32  // uptime when the positions moved, in milliseconds; 0: they are written
 	client     *Client // nil once the socket is gone
 	owner      ownership.Machine
 	core       session.Session
@@ -33,9 +35,7 @@ type held struct {
 	patience   Timer // the owner's
 	reader     *mailboxReader
 	renewed    time.Duration // uptime when its anchor and its entry were renewed
-	dirtySince uint32        // uptime when the positions moved, in milliseconds; 0: they are written
 	rivals     uint64        // sequence of the last marker of a rival that was noted
-	used       bool          // the client has sent, or was sent, a message: others may know the session
 	waiting    *waiting      // nil: nothing waits
 	header     nats.Header   // of messages to services; made with the first one
 

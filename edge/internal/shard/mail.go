@@ -2,6 +2,8 @@ package shard
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -106,12 +108,21 @@ func (s *Shard) lookup(sid scheme.SID, d delivery) {
 			case err != nil:
 				s.node.Metrics.NATSErrors.Inc(stats.OpLookUp)
 				tracectx.End(d.span, err)
-				s.report(d.from, d.mid, err)
+				s.report(d.from, d.mid, notSent(err))
 			default:
 				s.unknown(d)
 			}
 		}
 	})
+}
+
+// notSent is the reason why a message did not leave: whatever of a look-up was not
+// confirmed, the message was not stored.
+func notSent(err error) error {
+	if errors.Is(err, errBusy) {
+		return err
+	}
+	return fmt.Errorf("edge: session not looked up: %v", err) // err is not to be found in it
 }
 
 // unknown tells the sender that there is no such session.

@@ -24,14 +24,15 @@ func (c *Client) refuse(rmid []byte, code protocol.Code, text string) {
 	c.close(protocol.ClosePolicy, code.String())
 }
 
-// failStore tells a client that NATS did not take its message.
+// failStore tells a client that NATS did not take its message, or may have: what was
+// not confirmed can be stored, and delivered, at any time.
 func (c *Client) failStore(rmid []byte, err error) {
 	switch {
 	case errors.Is(err, store.ErrOverload), errors.Is(err, errBusy):
 		c.fail(rmid, protocol.CodeOverload, "Messaging is overloaded")
 	case errors.Is(err, nats.ErrMaxPayload):
 		c.fail(rmid, protocol.CodeTooLarge, "Message is too large")
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+	case errors.Is(err, store.ErrUnconfirmed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		c.fail(rmid, protocol.CodeTimeout, "Message was not confirmed as stored")
 	default:
 		c.s.node.Log.Warn("message not stored", "error", err)

@@ -41,7 +41,7 @@ type Node struct {
 
 	Connected  *atomic.Bool  // to NATS
 	MaxPayload *atomic.Int64 // the largest message that NATS takes, less room for headers
-	Epoch      func() uint64 // connections to NATS that were lost
+	Epoch      func() uint64 // of the connection to NATS; see [Epoch]
 
 	Calls     Calls
 	Directory Directory
@@ -168,7 +168,7 @@ type Shard struct {
 	requests requestTable
 	given    takeover.Given
 	marks    uint64        // id of the last marker
-	epoch    uint64        // connections to NATS before the one that copies come from
+	epoch    uint64        // of the connection that copies come from
 	paused   []*Client     // held back until the outbox has room
 	ticked   time.Time     // when checkpoint ran last
 	looked   time.Duration // uptime when renew ran last

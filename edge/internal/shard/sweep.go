@@ -123,11 +123,13 @@ func (s *Shard) Disconnected() {
 
 // Reconnected has every session prove that it is still this node's after a new
 // connection to NATS, in steps, and re-attaches it: while the node was cut off,
-// others may have taken it. No session writes before its turn. epoch counts the
-// connections that were lost.
+// others may have taken it. No session writes before its turn.
 func (s *Shard) Reconnected(epoch uint64) {
 	if epoch <= s.epoch {
 		return
+	}
+	if another(s.epoch, epoch) {
+		s.resubscribe()
 	}
 	s.epoch = epoch
 	s.Disconnected() // the word of it may come later
@@ -142,6 +144,7 @@ func (s *Shard) Reconnected(epoch uint64) {
 // may have taken sessions over. Until the directory has confirmed that a session
 // is still this node's, nothing is written for it.
 func (s *Shard) Stalled(gap time.Duration) {
+	s.expireStalled()
 	if len(s.held)+len(s.claims) == 0 {
 		return
 	}

@@ -36,6 +36,21 @@ func (c Counters[L]) Inc(l L) { c.of[l].Inc() }
 // Counting returns a function that counts one, for those that know no labels.
 func (c Counters[L]) Counting(l L) func() { return c.of[l].Inc }
 
+// Flags is a gauge with one label whose series are 1 or 0. All are there from the
+// start. Safe for concurrent use.
+type Flags[L Label] struct {
+	of []prometheus.Gauge // by the label's value
+}
+
+// Set raises or lowers one.
+func (f Flags[L]) Set(l L, up bool) {
+	value := 0.0
+	if up {
+		value = 1
+	}
+	f.of[l].Set(value)
+}
+
 // numStates is the number of states that a session can be in.
 const numStates = session.Stopped + 1
 

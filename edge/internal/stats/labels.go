@@ -166,14 +166,35 @@ const (
 	NATSReconnected
 	NATSLeader // a stream has a new one
 	NATSError
+	NATSClosed // nats.go has given the connection up, and the node dials anew
+	NATSMoved  // the node has left a server that acknowledged nothing
 
 	numNATSEvents
 )
 
-var natsEventWords = [numNATSEvents]string{"disconnected", "reconnected", "leader", "error"}
+var natsEventWords = [numNATSEvents]string{"disconnected", "reconnected", "leader", "error", "closed", "moved"}
 
 // String returns the metric label.
 func (e NATSEvent) String() string { return word(natsEventWords[:], uint8(e)) }
+
+// Part is what a node can wait for before it takes clients.
+type Part uint8
+
+const (
+	PartNATS     Part = iota // a connection
+	PartStore                // streams and bucket as they must be
+	PartAcks                 // acknowledgements, over a connection that is there
+	PartListener             // of clients
+	PartMemory               // room in it
+	PartDrain                // nothing more: the node leaves
+
+	numParts
+)
+
+var partWords = [numParts]string{"nats", "store", "acks", "listener", "memory", "drain"}
+
+// String returns the metric label.
+func (p Part) String() string { return word(partWords[:], uint8(p)) }
 
 // Shed is what a node does to a client for lack of memory.
 type Shed uint8

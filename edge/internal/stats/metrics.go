@@ -33,6 +33,7 @@ type Metrics struct {
 	MemoryLimit  prometheus.Gauge
 	MemoryNeeded prometheus.Gauge
 	Ready        prometheus.Gauge
+	Waiting      Flags[Part]
 
 	// NATS.
 	OutboxFull prometheus.Counter
@@ -75,6 +76,16 @@ func (r registry) gaugeVec(name, help string, labels ...string) *prometheus.Gaug
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	r.MustRegister(g)
 	return g
+}
+
+// flags makes a gauge of 1 and 0 whose label has n values.
+func flags[L Label](r registry, name, help, label string, n L) Flags[L] {
+	vec := r.gaugeVec(name, help, label)
+	f := Flags[L]{make([]prometheus.Gauge, n)}
+	for i := range f.of {
+		f.of[i] = vec.WithLabelValues(L(i).String())
+	}
+	return f
 }
 
 func (r registry) histogram(name, help string) prometheus.Histogram {
@@ -120,6 +131,7 @@ func (m *Metrics) clients(r registry) {
 	m.MemoryLimit = r.gauge("memory_limit_bytes", "Memory limit of the process; 0: none.")
 	m.MemoryNeeded = r.gauge("memory_needed_bytes", "What of the memory limit is needed: all but garbage and free room. 0 without a limit.")
 	m.Ready = r.gauge("ready", "1 while the node is ready for clients.")
+	m.Waiting = flags(r, "waiting", "1 for each part that keeps the node from being ready.", "part", numParts)
 }
 
 func (m *Metrics) nats(r registry) {

@@ -207,6 +207,10 @@ func coherent(t *testing.T, all *objects, kube string) {
 	case kube != "v1.27.0" && (!sleeps || container.Lifecycle.PreStop.Sleep.Seconds != 5 || grace != "0s"):
 		t.Errorf("grace %s, preStop %v: want a sleep of 5 s alone", grace, container.Lifecycle)
 	}
+	// Kubernetes' word of a Service called edge is no setting.
+	if links := pod.Spec.EnableServiceLinks; links == nil || *links {
+		t.Error("variables of the namespace's Services would be among the node's settings")
+	}
 	// Grace, drain, close handshakes.
 	if limit := *pod.Spec.TerminationGracePeriodSeconds; limit < 5+30+8 {
 		t.Errorf("termination grace %d s, but a stop can take %d s", limit, 5+30+8)
