@@ -32,6 +32,7 @@ var (
 	failOverload  = &Failure{Code: "overload", Text: "The service has too much to do"}
 	failNoHandler = &Failure{Code: "unsupported", Text: "The service does not handle such messages"}
 	failInternal  = &Failure{Code: "service_error", Text: "The service could not handle the message"}
+	failTooLarge  = &Failure{Code: "too_large", Text: "The answer of the service is too large"}
 )
 
 // enqueue is the NATS callback of both endpoints. A message that finds the
@@ -154,7 +155,11 @@ func (s *Service) answerFailure(ctx context.Context, r *Request, err error) {
 		return
 	}
 	var f *Failure
-	if !errors.As(err, &f) {
+	switch {
+	case errors.As(err, &f):
+	case errors.Is(err, ErrTooLarge):
+		f = failTooLarge
+	default:
 		f = failInternal
 	}
 	// The handler's time may be what was up.

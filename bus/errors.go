@@ -41,6 +41,9 @@ var (
 	ErrNotASession = errors.New("bus: not the address of a session")
 	// ErrPanic: a handler panicked; the error holds the value and the stack.
 	ErrPanic = errors.New("bus: handler panicked")
+	// ErrConnection: nats.go has given the connection up, and does not dial again. The
+	// error says why.
+	ErrConnection = errors.New("bus: the connection to NATS was given up")
 	// ErrDrain: a service was stopped before everything it had accepted was
 	// done.
 	ErrDrain = errors.New("bus: service stopped with work left")

@@ -43,6 +43,7 @@ type Service struct {
 	cancel context.CancelFunc
 	status chan nats.Status // closed by nats.go when Stop takes it back
 	watch  sync.WaitGroup
+	gone   chan struct{} // closed by watch: nats.go has given the connection up
 
 	stats serviceStats // atomics
 
@@ -109,17 +110,31 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 		lanes:    newLanes(cfg.Queue),
 		started:  make(chan struct{}),
 		stopped:  make(chan struct{}),
+		gone:     make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
-	s.watch.Go(func() {
-		for range s.status {
-			err := fmt.Errorf("%w: %w", ErrUnconfirmed, nats.ErrDisconnected)
-			pushes.Fail(err)
-			refusals.Fail(err)
-		}
-	})
+	s.watch.Go(s.watchConnection)
 	return s, nil
+}
+
+// watchConnection completes what waits for an answer when the connection is lost,
+// and notices when it is so for good. It ends with Stop.
+func (s *Service) watchConnection() {
+	told := false
+	look := func() {
+		if !told && s.nc.IsClosed() {
+			told = true
+			close(s.gone)
+		}
+	}
+	look() // it may have been closed before anything was watched
+	for range s.status {
+		err := fmt.Errorf("%w: %w", ErrUnconfirmed, nats.ErrDisconnected)
+		s.acks.Fail(err)
+		s.refusals.Fail(err)
+		look()
+	}
 }
 
 // Name of the service.
@@ -200,15 +215,29 @@ func (s *Service) registering(missing bool) error {
 }
 
 // Run starts the service and stops it when ctx ends, draining it for at most
-// DrainTimeout. It returns nil after a clean stop.
+// DrainTimeout. It returns nil after a clean stop, and an error that wraps
+// ErrConnection when nats.go gives the connection up: the process is then to end, or
+// to make another connection, and a service on it.
 func (s *Service) Run(ctx context.Context) error {
 	if err := s.Start(); err != nil {
 		return err
 	}
-	<-ctx.Done()
+	var lost error
+	select {
+	case <-ctx.Done():
+	case <-s.gone:
+		lost = ErrConnection
+		if err := s.nc.LastError(); err != nil {
+			lost = fmt.Errorf("%w: %w", ErrConnection, err)
+		}
+	}
 	dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
-	return s.Stop(dctx)
+	err := s.Stop(dctx)
+	if lost != nil {
+		return lost // whatever could not be done without it
+	}
+	return err
 }
 
 // Start begins to receive messages.

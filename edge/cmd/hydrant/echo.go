@@ -42,9 +42,15 @@ func runEcho(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	gone := nc.StatusChanged(nats.CLOSED)
 	fmt.Fprintf(out, "%s answers on %s; stop with Ctrl-C\n", *name, bus.Redacted(nc.ConnectedUrl()))
-	<-ctx.Done()
-	return stop()
+	select {
+	case <-ctx.Done():
+		return stop()
+	case <-gone:
+		_ = stop() // whatever cannot be done without a connection
+		return fmt.Errorf("%w: %w", bus.ErrConnection, nc.LastError())
+	}
 }
 
 // awaitNATS connects like a node: it waits for a server, and says so once for
