@@ -161,6 +161,14 @@ func (c *Client) Writable() {
 	}
 }
 
+// Hangup reports that the client will send nothing more than it has sent. A request
+// for a session that comes so late claims nothing: the client has gone elsewhere.
+func (c *Client) Hangup() {
+	if h := c.want; h != nil {
+		h.owner.Closed(c.s.uptime(), h.ownership())
+	}
+}
+
 // Closed reports that the connection has ended.
 func (c *Client) Closed() {
 	c.closing = true

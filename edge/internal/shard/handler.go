@@ -127,6 +127,9 @@ func (h *Handler) Pong(conn *wire.Conn, p []byte) { conn.Data().(*Client).Pong(p
 // Writable implements [wire.Handler].
 func (h *Handler) Writable(conn *wire.Conn) { conn.Data().(*Client).Writable() }
 
+// Hangup implements [wire.Handler].
+func (h *Handler) Hangup(conn *wire.Conn) { conn.Data().(*Client).Hangup() }
+
 // Closed implements [wire.Handler].
 func (h *Handler) Closed(conn *wire.Conn, _ wire.CloseReason) { conn.Data().(*Client).Closed() }
 

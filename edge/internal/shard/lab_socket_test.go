@@ -19,6 +19,7 @@ type fakeSocket struct {
 	paused bool
 	frozen bool
 	stuck  bool // the client does not read
+	hungUp bool // the client has ended its stream
 	noRoom bool
 	over   int  // bytes of the frame with which the room ran out
 	woken  bool // a turn is due
@@ -127,6 +128,9 @@ func (k *fakeSocket) Buffered() (n int) {
 // Footprint implements [Socket].
 func (k *fakeSocket) Footprint() int { return k.extra + k.Buffered() }
 
+// HungUp implements [Socket].
+func (k *fakeSocket) HungUp() bool { return k.hungUp }
+
 // RemoteAddr implements [Socket].
 func (k *fakeSocket) RemoteAddr() netip.AddrPort { return k.addr }
 
@@ -182,6 +186,16 @@ func (k *fakeSocket) turn() {
 			}
 		}
 	}
+}
+
+// hangUp ends the client's stream: what it has sent is still read.
+func (k *fakeSocket) hangUp() {
+	k.hungUp = true
+	if k.paused {
+		k.c.Hangup()
+	}
+	k.inbox = append(k.inbox, frame{kind: closeFrame})
+	k.wake()
 }
 
 // end is the end of the connection.

@@ -231,6 +231,10 @@ const takenOver = "session taken over by another connection"
 func (x *ownershipEffects) Ended(end ownership.End, rev uint64) {
 	h, n := x.held(), x.s.node
 	h.forget()
+	if c := h.client; c != nil && c.want == h { // it has hung up, and its goodbye is to be read
+		c.want, h.client = nil, nil
+		c.ready()
+	}
 	switch end {
 	case ownership.Parked:
 		n.Metrics.Lifecycle.Inc(stats.Parked)

@@ -52,6 +52,9 @@ func (c *Client) resume(e *umf.Envelope) {
 		c.notResumed(protocol.ResumeExpired)
 		return
 	}
+	if c.conn.HungUp() {
+		return // see Hangup
+	}
 	c.wait()
 	c.arriving().resume = &r
 	c.resumeInTime()

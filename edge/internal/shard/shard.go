@@ -129,6 +129,7 @@ type Socket interface {
 	Full() bool
 	Buffered() int
 	Footprint() int
+	HungUp() bool
 	RemoteAddr() netip.AddrPort
 }
 

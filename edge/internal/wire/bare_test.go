@@ -89,6 +89,7 @@ func (echoHandler) Open(*Conn)                           {}
 func (echoHandler) Message(c *Conn, text bool, p []byte) { echoTo(c, text, p) }
 func (echoHandler) Pong(*Conn, []byte)                   {}
 func (echoHandler) Writable(c *Conn)                     { c.Resume() }
+func (echoHandler) Hangup(*Conn)                         {}
 func (echoHandler) Closed(*Conn, CloseReason)            {}
 func (echoHandler) Flush(*Loop)                          {}
 func (echoHandler) Stalled(*Loop, time.Duration)         {}

@@ -134,6 +134,9 @@ func (c *Conn) Footprint() int {
 	return n
 }
 
+// HungUp reports that the peer has ended its stream: see [Handler.Hangup].
+func (c *Conn) HungUp() bool { return c.has(flagHangup) }
+
 // Pause stops the reading after the current message, so that the peer's TCP window
 // fills. A connection that is closing reads on, for the peer's close frame.
 func (c *Conn) Pause() {

@@ -24,6 +24,10 @@ type Handler interface {
 	// Writable is called once after Send has reported that there is no room,
 	// as soon as less than half of Options.WriteBuffer is queued.
 	Writable(c *Conn)
+	// Hangup reports that the peer has ended its stream (half-closed it, or more)
+	// while the connection is paused, so that nothing more comes than what it has
+	// sent already. The goroutine transport does not notice before it reads.
+	Hangup(c *Conn)
 	// Closed is called exactly once for each Open, as the last call for c, and
 	// never from inside another call.
 	Closed(c *Conn, r CloseReason)

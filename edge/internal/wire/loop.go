@@ -200,8 +200,14 @@ func (l *Loop) ready(slot, gen uint32, readable, writable, hangup bool) {
 	if writable {
 		l.soil(c)
 	}
-	if hangup {
+	if hangup && !c.has(flagHangup) {
 		c.set(flagHangup)
+		if c.has(flagPaused) && c.has(flagOpened) {
+			l.h.Hangup(c)
+			if c.state == stateClosed || c.gen != gen {
+				return
+			}
+		}
 	}
 	if readable || hangup {
 		c.set(flagReadable)

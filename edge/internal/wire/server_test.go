@@ -25,6 +25,7 @@ type recorder struct {
 	writable func(*Conn)
 	flush    func(*Loop)
 	stalled  func(*Loop, time.Duration)
+	hangup   func(*Conn)
 
 	conns  chan *Conn       // each Open
 	closed chan CloseReason // each Closed
@@ -108,6 +109,13 @@ func (r *recorder) Writable(c *Conn) {
 		return
 	}
 	c.Resume()
+}
+
+func (r *recorder) Hangup(c *Conn) {
+	r.check(c, "Hangup")
+	if r.hangup != nil {
+		r.hangup(c)
+	}
 }
 
 func (r *recorder) Closed(c *Conn, reason CloseReason) {

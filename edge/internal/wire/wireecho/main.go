@@ -115,4 +115,5 @@ func (echo) Closed(*wire.Conn, wire.CloseReason) {}
 
 func (echo) Flush(*wire.Loop) {}
 
+func (echo) Hangup(*wire.Conn)                 {}
 func (echo) Stalled(*wire.Loop, time.Duration) {}
