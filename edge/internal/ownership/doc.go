@@ -70,6 +70,8 @@
 //     what the entry says, whoever has it by then.
 //  13. A claim whose socket is gone takes nothing over. It goes on only for what a
 //     holder has answered, or its own write has taken, and parks that.
+//  14. A revision below the holder's own proves that the directory was put back to an
+//     older state. An entry of then that names another holder is no loss.
 //
 // # What the owner sees to
 //

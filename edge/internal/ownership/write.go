@@ -117,12 +117,20 @@ func (m *Machine) Found(number uint32, e *scheme.Entry, rev uint64, now time.Dur
 	switch {
 	case m.phase == Reading:
 		m.consider(e, rev, now, fx)
-	case e.Holder != m.entry.Holder:
+	case e.Holder != m.entry.Holder && !m.wentBack(e, rev):
 		m.lose(e, fx)
 	default:
 		m.writer.rev, m.tries = rev, 0
 		m.write(now, fx)
 	}
+}
+
+// wentBack reports whether an entry that names another holder is of a directory
+// that was put back to an older state: revisions only grow. That holder had the
+// session before this one, and nobody has taken it since, or a connection that is
+// not known to be newer has.
+func (m *Machine) wentBack(e *scheme.Entry, rev uint64) bool {
+	return rev < m.writer.rev && e.Attempt <= m.entry.Attempt
 }
 
 // Absent is the answer to a read: there is no entry.
