@@ -1,20 +1,17 @@
 package edge
 
 import (
-	"context"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"github.com/nats-io/nats.go"
-
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/takeover"
 	"hydrant/integration/harness"
 )
 
@@ -51,7 +48,7 @@ func (c *stuckConn) Write(p []byte) (int, error) {
 func (r *running) stopsReading(c *harness.Client) {
 	r.t.Helper()
 	d := &stuckDialer{writing: make(chan struct{}, 1), free: make(chan struct{})}
-	r.nc.Opts.CustomDialer = d
+	r.nats.conn.Opts.CustomDialer = d
 	before := r.epoch() // takes the lock, so that the dialer is seen
 	r.network.Cut()
 	r.until(func() error {
@@ -66,42 +63,31 @@ func (r *running) stopsReading(c *harness.Client) {
 	<-d.writing
 }
 
-// goOn: no loop waits for anything.
-func (r *running) goOn(after string) {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), harness.Patience)
-	defer cancel()
-	for _, w := range r.workers {
-		ran := make(chan struct{})
-		w.loop.Post(func() { close(ran) })
-		select {
-		case <-ran:
-		case <-ctx.Done():
-			r.t.Fatalf("loop %d stands still after %s", w.loop.Index(), after)
-		}
-	}
-}
-
 // TestNATSStopsReading: nats.go holds the lock that nearly all of its calls take
 // while it writes to a server that does not read. A loop takes no such call:
 // whatever clients send or do meanwhile, and whatever is due, all are served.
 func TestNATSStopsReading(t *testing.T) {
-	r := run(t, func(*Config) {})
-	_, here, elsewhere := r.crowd(4)
-	c, to, resumes, leaves := here[0], here[1], here[2], here[3]
+	r := run(t)
+	dial := func() *harness.Client { return r.dial(harness.DialOptions{}) }
+	c, to, elsewhere, resumes, leaves, goes := dial(), dial(), dial(), dial(), dial(), dial()
 	acked := r.dial(harness.DialOptions{Acked: true})
-	away, awayToo := r.dial(harness.DialOptions{}), r.dial(harness.DialOptions{})
+	away, awayToo := dial(), dial()
 	away.Close()
 	awayToo.Close()
 	r.send(c, harness.Object{"to": to.Address(), "mid": "known", "bdy": 1}) // its session is looked up
 	if _, err := to.Find(t.Context(), func(m harness.Message) bool { return m.Mid() == "known" }); err != nil {
 		t.Fatal(err)
 	}
-	r.store(acked.ID, 0, 1, 1)
+	r.store(acked, 0, 1)
 	stored, err := acked.Next(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	entry, _, err := r.nats.directory.GetLatest(t.Context(), scheme.SID(goes.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch := r.epoch()
 	r.stopsReading(c)
 
 	router := func(typ string, body any) harness.Object {
@@ -120,8 +106,8 @@ func TestNATSStopsReading(t *testing.T) {
 		{c, stats.InRequest, harness.Object{"to": "svc:[GET]/p", "bdy": 1}},
 		{c, stats.InClient, harness.Object{"to": to.Address(), "bdy": 1}},
 		{c, stats.InClient, harness.Object{"to": elsewhere.Address(), "ttl": 5, "bdy": 1}},
-		{c, stats.InClient, harness.Object{"to": scheme.NewSID() + "@client:/", "bdy": "nobody knows it"}},
-		{c, stats.InClient, harness.Object{"to": r.id + "-" + to.ID + "@hydra-router:/", "bdy": 1}},
+		{c, stats.InClient, harness.Object{"to": string(scheme.NewSID()) + "@client:/", "bdy": "nobody knows it"}},
+		{c, stats.InClient, harness.Object{"to": r.ID() + "-" + to.ID + "@hydra-router:/", "bdy": 1}},
 		{c, stats.InService, forward("/", "svc:/")},
 		{c, stats.InClient, forward("/", to.Address())},
 		{c, stats.InWork, forward("/queue", "svc:/")},
@@ -137,21 +123,16 @@ func TestNATSStopsReading(t *testing.T) {
 		r.moves(`hydrant_messages_received_total{kind="`+test.kind.String()+`"}`, func() { r.send(test.from, test.message) })
 		r.goOn(fmt.Sprint(test.message))
 	}
-	for what, do := range map[string]func(*worker){
-		"a checkpoint":      (*worker).checkpoint,
-		"a sweep":           (*worker).sweep,
-		"the renewal":       func(w *worker) { w.step(slices.Collect(maps.Values(w.attachments)), (*attachment).save) },
-		"a new leader":      func(w *worker) { w.reattach(func(*attachment) bool { return true }) },
-		"a lost connection": func(w *worker) { w.reconnected(w.epoch + 1) },
-		"a request to let go": func(w *worker) {
-			if a := w.attachments[elsewhere.ID]; a != nil {
-				w.release(claimKey{a.sid, a.fence}, func(released) {})
-			}
-		},
+	r.moves("hydrant_pool_busy", r.handler.Missed) // a sweep follows, and waits for NATS
+	r.goOn("a sweep")
+	request := takeover.NewRequest(takeover.Key{SID: scheme.SID(goes.ID), Holder: entry.Holder}, 0)
+	for what, do := range map[string]func(*shard.Shard){
+		"a new leader":            func(s *shard.Shard) { s.LeaderChanged(0) },
+		"a lost connection":       func(s *shard.Shard) { s.Reconnected(epoch + 2) }, // stopsReading has lost one
+		"a request to hand over":  func(s *shard.Shard) { s.HandOver(&request, func(takeover.Answer) {}) },
+		"a reply to another node": func(s *shard.Shard) { s.Reply("reply", nil) },
 	} {
-		for _, w := range r.workers {
-			w.post(func() { do(w) })
-		}
+		go r.all(do)
 		r.goOn(what)
 	}
 	addr := strings.TrimSuffix(strings.TrimPrefix(r.url, "ws://"), "/")
@@ -171,18 +152,4 @@ func TestNATSStopsReading(t *testing.T) {
 	r.moves(`hydrant_closes_total{reason="peer"}`, to.Close)
 	r.goOn("the end of a client")
 	r.serves(c)
-}
-
-// TestBatchOfLargeCopies: what is posted to a loop at once is bounded in bytes,
-// too, or the loop takes longer than a stall of the process.
-func TestBatchOfLargeCopies(t *testing.T) {
-	for size, want := range map[int]int{1: liveBatch, liveBytes/2 - 1: 3, liveBytes: 1, 8 * liveBytes: 1} {
-		ch, data := make(chan *nats.Msg, liveQueue), make([]byte, size)
-		for range 2 * liveBatch {
-			ch <- &nats.Msg{Data: data}
-		}
-		if batch := gather(<-ch, ch); len(batch) != want {
-			t.Errorf("%d copies of %d bytes at once, want %d", len(batch), size, want)
-		}
-	}
 }

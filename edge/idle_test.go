@@ -7,7 +7,7 @@ import (
 	"hydrant/bus"
 )
 
-// idle is a node that does not run.
+// idle is a node that does not run, and needs no NATS.
 func idle(t *testing.T, change func(*Config)) *Node {
 	t.Helper()
 	cfg, err := DefaultConfig()
@@ -20,6 +20,6 @@ func idle(t *testing.T, change func(*Config)) *Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.cancel)
-	t.Cleanup(n.pool.stop)
+	t.Cleanup(n.pool.Stop)
 	return n
 }

@@ -5,7 +5,7 @@ import "testing"
 // A node that has not connected yet shows its instruments and the numbers of its
 // loops alike.
 func TestMetricsBeforeServing(t *testing.T) {
-	families, err := idle(t, func(*Config) {}).m.Registry.Gather()
+	families, err := idle(t, func(*Config) {}).metrics.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,20 +42,9 @@ func TestStopBeforeNATSAnswers(t *testing.T) {
 	if err := node.Run(ctx); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
-	if ready, reasons := node.readiness(true); ready || len(reasons) == 0 {
+	if ready, reasons := node.ready.reasons(true); ready || len(reasons) == 0 {
 		t.Errorf("ready %v, reasons %v", ready, reasons)
 	}
-}
-
-// connected connects to a NATS server of the test's own.
-func connected(t *testing.T) *nats.Conn {
-	t.Helper()
-	nc, err := bus.Connect(bus.Config{URL: startNATS(t).URL()}, t.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	return nc
 }
 
 // TestStopWhileTheStoreOpens: to be told to stop is no fault of NATS, and nothing
@@ -71,8 +60,8 @@ func TestStopWhileTheStoreOpens(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(node.cancel)
-	t.Cleanup(node.pool.stop)
-	node.nc = connected(t)
+	t.Cleanup(node.pool.Stop)
+	node.nats.conn = connected(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := node.openStore(ctx); !errors.Is(err, context.Canceled) || log.Len() > 0 {
@@ -83,7 +72,7 @@ func TestStopWhileTheStoreOpens(t *testing.T) {
 // TestReconnectWhileItConnects: nats.go may tell of the second connection before
 // the node has taken the first from it, as when the process is frozen between.
 func TestReconnectWhileItConnects(t *testing.T) {
-	n, nc := idle(t, func(*Config) {}), connected(t)
+	n, nc := idle(t, func(*Config) {}), new(nats.Conn)
 	n.onDisconnect(nc, nats.ErrStaleConnection)
 	n.onReconnect(nc)
 	if !n.connected.Load() || n.maxPayload.Load() != nc.MaxPayload()-headerRoom {
@@ -110,8 +99,8 @@ func TestListenAddressInUse(t *testing.T) {
 	if err := n.Run(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("Run returned %v", err)
 	}
-	for _, w := range n.workers {
-		if w.loop.Post(func() {}) {
+	for _, l := range n.server.Loops() {
+		if l.Post(func() {}) {
 			t.Error("a loop runs")
 		}
 	}

@@ -11,14 +11,14 @@ import (
 // bring hydrant_ready back.
 func TestReadyMetricOfADrain(t *testing.T) {
 	n := idle(t, func(*Config) {})
-	n.nowReady("nats")
+	n.ready.now("nats")
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(n.m.Ready)
+	registry.MustRegister(n.metrics.Ready)
 	for i := range 20_000 {
-		n.draining.Store(false)
-		n.notReady("listener", "not open yet")
+		n.ready.drain.Store(false)
+		n.ready.not("listener", "not open yet")
 		var both sync.WaitGroup
-		both.Go(func() { n.nowReady("listener") })
+		both.Go(func() { n.ready.now("listener") })
 		both.Go(func() { n.Drain("test") })
 		both.Wait()
 		families, err := registry.Gather()

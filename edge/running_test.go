@@ -12,15 +12,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"hydrant/bus"
 	"hydrant/bus/embedded"
+	"hydrant/bus/scheme"
 	"hydrant/bus/store"
-	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/shard"
 	"hydrant/integration/harness"
 )
 
 // running is a node with NATS in the test's own process, so that the test can
-// hold up parts of it.
+// hold up parts of it. What needs no node is tested in the packages below.
 type running struct {
 	*Node
 	t       *testing.T
@@ -43,20 +46,25 @@ func startNATS(t *testing.T) *embedded.Server {
 	return server
 }
 
-// run starts a node with two loops at least: one to be held up, and one to be
-// left alone.
-func run(t *testing.T, change func(*Config)) *running {
+// connected connects to a NATS server of the test's own.
+func connected(t *testing.T) *nats.Conn {
 	t.Helper()
-	return runLoops(t, 2, change)
+	nc, err := bus.Connect(bus.Config{URL: startNATS(t).URL()}, t.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
 }
 
-func runLoops(t *testing.T, loops int, change func(*Config)) *running {
+// run starts a node with two loops at least: one to be held up, and one to be left
+// alone.
+func run(t *testing.T) *running {
 	t.Helper()
 	before := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(max(loops, before))
+	runtime.GOMAXPROCS(max(2, before))
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
-	server := startNATS(t)
-	network, err := harness.NewProxy(strings.TrimPrefix(server.URL(), "nats://"))
+	network, err := harness.NewProxy(strings.TrimPrefix(startNATS(t).URL(), "nats://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +76,6 @@ func runLoops(t *testing.T, loops int, change func(*Config)) *running {
 	cfg.Listen, cfg.AdminListen, cfg.MailboxStreams, cfg.DrainTimeout = "127.0.0.1:0", "", 1, 0
 	cfg.RequestTimeout, cfg.HandshakeTimeout = harness.Patience, harness.Patience
 	cfg.PingInterval, cfg.WriteTimeout = time.Hour, time.Hour // clients that do not read are not to be closed for it
-	change(&cfg)
 	n, err := New(cfg, bus.Config{URL: network.Addr()}, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -102,21 +109,13 @@ func (r *running) until(condition func() error) {
 	}
 }
 
-// metric is a counter or gauge by its name, with its label if it has one:
-// name{label="value"}.
-func (r *running) metric(series string) float64 {
-	r.t.Helper()
-	value, ok := r.metrics()[series]
-	if !ok {
-		r.t.Fatalf("no metric %s", series)
-	}
-	return value
-}
+// errNotYet is what a condition returns that has nothing else to say.
+var errNotYet = errors.New("not yet")
 
-// metrics are all counters and gauges, as metric names them.
-func (r *running) metrics() map[string]float64 {
+// series are all counters and gauges by name and label, name{label="value"}.
+func (r *running) series() map[string]float64 {
 	r.t.Helper()
-	families, err := r.m.Registry.Gather()
+	families, err := r.metrics.Registry.Gather()
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -133,30 +132,40 @@ func (r *running) metrics() map[string]float64 {
 	return all
 }
 
+// metric is one of series.
+func (r *running) metric(name string) float64 {
+	r.t.Helper()
+	value, ok := r.series()[name]
+	if !ok {
+		r.t.Fatalf("no metric %s", name)
+	}
+	return value
+}
+
+// moves runs f and waits until the metric has grown.
+func (r *running) moves(name string, f func()) {
+	r.t.Helper()
+	before := r.metric(name)
+	f()
+	r.until(func() error {
+		if now := r.metric(name); now <= before {
+			return fmt.Errorf("%s stays at %v", name, now)
+		}
+		return nil
+	})
+}
+
 // tell says what a node has counted, where its test has failed.
 func (r *running) tell() {
 	if !r.t.Failed() {
 		return
 	}
-	all := r.metrics()
-	for _, series := range slices.Sorted(maps.Keys(all)) {
-		if value := all[series]; value != 0 && strings.HasPrefix(series, "hydrant_") {
-			r.t.Log(series, value)
+	all := r.series()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if value := all[name]; value != 0 && strings.HasPrefix(name, "hydrant_") {
+			r.t.Log(name, value)
 		}
 	}
-}
-
-// moves runs f and waits until the metric has grown.
-func (r *running) moves(series string, f func()) {
-	r.t.Helper()
-	before := r.metric(series)
-	f()
-	r.until(func() error {
-		if now := r.metric(series); now <= before {
-			return fmt.Errorf("%s stays at %v", series, now)
-		}
-		return nil
-	})
 }
 
 // dial connects a client.
@@ -168,45 +177,6 @@ func (r *running) dial(o harness.DialOptions) *harness.Client {
 	}
 	r.t.Cleanup(c.Drop)
 	return c
-}
-
-// owner is the worker that holds a client's session.
-func (r *running) owner(c *harness.Client) *worker {
-	r.t.Helper()
-	for _, w := range r.workers {
-		found := make(chan bool, 1)
-		w.post(func() { found <- w.attachments[c.ID] != nil })
-		if <-found {
-			return w
-		}
-	}
-	r.t.Fatalf("no loop has the session %s", c.ID)
-	return nil
-}
-
-// crowd connects count clients to one loop, and one to another.
-func (r *running) crowd(count int) (w *worker, here []*harness.Client, elsewhere *harness.Client) {
-	r.t.Helper()
-	here = append(here, r.dial(harness.DialOptions{}))
-	w = r.owner(here[0])
-	for len(here) < count || elsewhere == nil {
-		if c := r.dial(harness.DialOptions{}); r.owner(c) == w {
-			here = append(here, c)
-		} else {
-			elsewhere = c
-		}
-	}
-	return w, here, elsewhere
-}
-
-// call sends a message and takes its answer.
-func (r *running) call(c *harness.Client, message harness.Object) harness.Message {
-	r.t.Helper()
-	m, err := c.Call(context.WithoutCancel(r.t.Context()), message)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return m
 }
 
 // send sends a message, with what it lacks.
@@ -224,31 +194,22 @@ func (r *running) send(c *harness.Client, message harness.Object) {
 // serves shows that a client is served.
 func (r *running) serves(c *harness.Client) {
 	r.t.Helper()
-	if m := r.call(c, harness.Object{"to": "hydra-router:/", "typ": "ping", "bdy": 1}); m.Type() != "pong" {
-		r.t.Errorf("a ping is answered with %s", m.Raw)
-	}
-}
-
-// refuses expects an error with this code.
-func (r *running) refuses(c *harness.Client, code protocol.Code, message harness.Object) {
-	r.t.Helper()
-	m := r.call(c, message)
-	if got, _ := m.At("bdy", "code").(string); got != code.String() || m.Error() == "" {
-		r.t.Errorf("to %v: answered with %.300s, want an error with the code %s", message["to"], m.Raw, code)
+	m, err := c.Call(context.WithoutCancel(r.t.Context()), harness.Object{"to": "hydra-router:/", "typ": "ping", "bdy": 1})
+	if err != nil || m.Type() != "pong" {
+		r.t.Fatalf("a ping is answered with %s, %v", m.Raw, err)
 	}
 }
 
 // store puts messages number from to below to into a client's mailbox.
-func (r *running) store(sid string, from, to, size int) {
+func (r *running) store(c *harness.Client, from, to int) {
 	r.t.Helper()
-	padding := strings.Repeat("x", size)
 	for i := from; i < to; i++ {
-		text, err := harness.Encode(harness.Object{"to": sid + "@client:/", "frm": "test:/", "mid": fmt.Sprint("stored-", i), "ts": "2026-01-12T20:16:29.157Z",
-			"ver": "UMF/1.4.6", "bdy": padding})
+		text, err := harness.Encode(harness.Object{"to": c.Address(), "frm": "test:/", "mid": fmt.Sprint("stored-", i), "ts": "2026-01-12T20:16:29.157Z",
+			"ver": "UMF/1.4.6", "bdy": i})
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if _, err := r.Node.store.Publish(r.t.Context(), sid, store.Outgoing{Payload: text}); err != nil {
+		if _, err := r.nats.store.Publish(r.t.Context(), scheme.SID(c.ID), store.Outgoing{Payload: text}); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -268,5 +229,18 @@ func (r *running) gets(c *harness.Client, from, to int) {
 	}
 }
 
-// errNotYet is what a condition returns that has nothing else to say.
-var errNotYet = errors.New("not yet")
+// goOn: no loop waits for anything.
+func (r *running) goOn(after string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.t.Context()), harness.Patience)
+	defer cancel()
+	for i, door := range r.doors {
+		ran := make(chan struct{})
+		go door.Do(func(*shard.Shard) { close(ran) })
+		select {
+		case <-ran:
+		case <-ctx.Done():
+			r.t.Fatalf("loop %d stands still after %s", i, after)
+		}
+	}
+}

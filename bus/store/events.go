@@ -5,15 +5,18 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"hydrant/bus/internal/jet"
 	"hydrant/bus/scheme"
 )
 
+// Publisher publishes at most once. A connection of nats.go is one.
+type Publisher interface {
+	Publish(subject string, data []byte) error
+}
+
 // PublishEvent publishes a session event; a zero Time becomes now. See
 // [Store.PublishAsync] for how long it can block.
-func PublishEvent(nc *nats.Conn, e scheme.Event) error {
+func PublishEvent(nc Publisher, e scheme.Event) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}

@@ -1,7 +1,11 @@
 package store
 
 import (
+	"context"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/internal/natstest"
 	"hydrant/bus/scheme"
@@ -35,4 +39,30 @@ func TestUnasked(t *testing.T) {
 	if n := s.Unasked(); n != 3 {
 		t.Errorf("%d after a read", n)
 	}
+}
+
+// TestMoreThanAsked: a server sends more messages of a stream than a sweep asks for.
+func TestMoreThanAsked(t *testing.T) {
+	s := newStore(t, Config{Streams: 1})
+	ctx, sid := natstest.Context(t), scheme.NewSID()
+	const stream = "UMF_OUT_0"
+	if err := s.js.DeleteStream(ctx, stream); err != nil {
+		t.Fatal(err)
+	}
+	answer := &nats.Msg{Header: nats.Header{"Nats-Subject": {scheme.MailboxSubject(sid)}, "Nats-Sequence": {"1"}}}
+	if _, err := s.nc.Subscribe("$JS.API.DIRECT.GET."+stream, func(m *nats.Msg) {
+		for range 1000 {
+			if m.RespondMsg(answer) != nil {
+				return // the test has seen enough
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	natstest.WaitFor(t, func() bool { // a read may take them as fast as they come
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		_, _ = s.LastSeqs(ctx, []scheme.SID{sid}) // it never ends
+		return s.Unasked() > 0
+	})
 }

@@ -50,12 +50,12 @@ type Op struct {
 // connection, and ends with that.
 type Subscription struct {
 	sub *nats.Subscription
-	on  *nats.Conn
+	on  Conn
 }
 
 // begin subscribes, unless that was done on this connection: after a change of
 // connections it is asked for once more, whether or not it was made anew already.
-func (s *Subscription) begin(on *nats.Conn, p *Op) (err error) {
+func (s *Subscription) begin(on Conn, p *Op) (err error) {
 	if s.sub != nil && s.on == on {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (s *Subscription) begin(on *nats.Conn, p *Op) (err error) {
 }
 
 // end unsubscribes, where there is something to end.
-func (s *Subscription) end(on *nats.Conn) error {
+func (s *Subscription) end(on Conn) error {
 	sub, there := s.sub, s.on == on
 	s.sub, s.on = nil, nil
 	if sub == nil || !there {

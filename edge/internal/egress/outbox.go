@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/bus/tracectx"
 	"hydrant/edge/internal/stats"
@@ -48,7 +49,8 @@ type Outbox struct {
 	done    chan struct{} // closed when Run has ended
 
 	// Owned by Run.
-	stores []Op // wait for the window, in order
+	stores []Op     // wait for the window, in order
+	msg    nats.Msg // scratch for one publish, or each would allocate its own
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -58,10 +60,35 @@ type Outbox struct {
 
 // NATS is where operations go.
 type NATS struct {
-	Conn      *nats.Conn
-	Store     *store.Store
-	Directory *store.Directory
+	Conn      Conn
+	Store     Store
+	Directory Directory
 }
+
+// Conn is the part of [nats.Conn] that an outbox needs.
+type Conn interface {
+	Publish(subject string, data []byte) error
+	PublishMsg(m *nats.Msg) error // keeps nothing of m
+	ChanSubscribe(subject string, ch chan *nats.Msg) (*nats.Subscription, error)
+}
+
+// Store is the part of [store.Store] that an outbox needs.
+type Store interface {
+	PublishAsync(sid scheme.SID, out store.Outgoing, done func(seq uint64, err error)) error
+	EnqueueWorkAsync(service scheme.Service, out store.Outgoing, done func(seq uint64, err error)) error
+	PublishMarker(sid scheme.SID, id uint64, keep bool) error
+}
+
+// Directory is the part of [store.Directory] that an outbox needs.
+type Directory interface {
+	UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done func(rev uint64, err error)) error
+}
+
+var (
+	_ Conn      = (*nats.Conn)(nil)
+	_ Store     = (*store.Store)(nil)
+	_ Directory = (*store.Directory)(nil)
+)
 
 // Options are what an outbox needs beside NATS.
 type Options struct {
@@ -94,8 +121,12 @@ func (o *Outbox) Bytes() int64 { return o.bytes.Load() }
 // Flying returns how many acknowledged publishes are on their way.
 func (o *Outbox) Flying() int64 { return o.flying.Load() }
 
-// Pause asks for Relieve.
-func (o *Outbox) Pause() { o.pausing.Store(true) }
+// Pause asks for Relieve. What strained the outbox may be gone by now, and nothing
+// may follow.
+func (o *Outbox) Pause() {
+	o.pausing.Store(true)
+	o.rouse()
+}
 
 // Done is closed when Run has ended.
 func (o *Outbox) Done() <-chan struct{} { return o.done }

@@ -13,8 +13,9 @@ func (o *Outbox) perform(p *Op) {
 	to := o.nats.Load()
 	switch p.Kind {
 	case stats.OpPublish:
-		msg := nats.Msg{Subject: p.Subject, Reply: p.Reply, Header: p.Header, Data: p.Data}
-		err := to.Conn.PublishMsg(&msg)
+		o.msg = nats.Msg{Subject: p.Subject, Reply: p.Reply, Header: p.Header, Data: p.Data}
+		err := to.Conn.PublishMsg(&o.msg)
+		o.msg = nats.Msg{}
 		tracectx.End(p.Span, err)
 		o.failed(p.Kind, err)
 		if err != nil && p.Done != nil {

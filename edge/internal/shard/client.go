@@ -112,6 +112,7 @@ func (c *Client) wait() {
 // ready lets the client go on after wait.
 func (c *Client) ready() {
 	c.busy = false
+	c.stopDeadline()
 	c.arrival = nil
 	c.readOn()
 }

@@ -168,10 +168,11 @@ func (x *sessionEffects) Gap(g session.Gap) bool {
 // Ping sends the barrier that proves delivery.
 func (x *sessionEffects) Ping(token uint64) { x.client.barrier(token) }
 
-// Attached follows each attach whose marker came back.
+// Attached follows each attach whose marker came back. A fresh session is not
+// held back: its first marker may have to be read, and there is nothing else.
 func (x *sessionEffects) Attached() (room bool) {
 	h := x.held()
-	return h.owner.Marker(h.s.uptime(), h.ownership())
+	return h.owner.Marker(h.s.uptime(), h.ownership()) || !h.resumed
 }
 
 // Dirty queues the moved positions for a checkpoint.

@@ -194,7 +194,6 @@ func (c *Client) welcome(h *held) {
 		return
 	}
 	n := c.s.node
-	c.stopDeadline()
 	r := c.arriving()
 	body := c.greeting(h.sid)
 	body.Auth = r.auth

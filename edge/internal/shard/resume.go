@@ -45,6 +45,7 @@ func (c *Client) resume(e *umf.Envelope) {
 	}
 	c.wait()
 	c.arriving().resume = &r
+	c.resumeInTime()
 	s := c.s
 	h := &held{s: s, sid: sid, class: c.class, client: c, resumed: true}
 	c.want = h
@@ -55,10 +56,25 @@ func (c *Client) resume(e *umf.Envelope) {
 	}
 }
 
+// resumeInTime closes the connection if the session is not there in time: once for
+// the claim, whose writes are repeated as long as the directory does not answer,
+// and once for what follows.
+func (c *Client) resumeInTime() {
+	c.stopDeadline()
+	n := c.s.node
+	c.arriving().deadline = c.s.loop.AfterFunc(n.Config.HandshakeTimeout, func() {
+		n.Metrics.Resumes.Inc(protocol.ResumeFailed)
+		c.close(protocol.CloseOverload, "session could not be resumed in time")
+	})
+}
+
 // Admit reports whether a claimant may have a session: the same identity, and the
 // token where the session or the configuration asks for it.
 func (x *ownershipEffects) Admit(e *scheme.Entry) ownership.Refusal {
 	c := x.client
+	if c == nil {
+		return ownership.Allowed // it was, before the socket went; what the former holder said is to be stored
+	}
 	if e.Identity != c.identity {
 		return ownership.WrongIdentity
 	}
@@ -96,9 +112,7 @@ func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
 	delete(s.claims, h.key())
 	c.has = h
 	h.renewed = s.uptime() - s.renewal() // its anchor may be as old as the session was away
-	c.arriving().deadline = s.loop.AfterFunc(s.node.Config.HandshakeTimeout, func() {
-		c.close(protocol.CloseOverload, "session could not be resumed in time")
-	})
+	c.resumeInTime()
 	c.conn.Thaw() // it may be frozen for the session that it had, of which nothing is queued
 	return true
 }

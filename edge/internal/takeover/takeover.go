@@ -87,11 +87,16 @@ func (a Answer) Append(dst []byte) []byte {
 	return append(dst, text...)
 }
 
+// Requester asks for one answer. A [nats.Conn] is one.
+type Requester interface {
+	RequestWithContext(ctx context.Context, subject string, data []byte) (*nats.Msg, error)
+}
+
 // Ask sends a request to a node and waits for its answer, at most
 // [ownership.Patience]. It fails only by its result: [ownership.Nobody] and
 // [ownership.Silence] are what a claim has to reckon with. err says why there was
 // silence, for the log.
-func Ask(ctx context.Context, nc *nats.Conn, node scheme.NodeID, r Request) (reply ownership.Reply, a ownership.Answer, err error) {
+func Ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request) (reply ownership.Reply, a ownership.Answer, err error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return ownership.Silence, a, err

@@ -84,6 +84,40 @@ func TestInboxFull(t *testing.T) {
 	})
 }
 
+// TestConnectWhileFull: new clients wait outside while a loop has no room for them,
+// and none is turned away.
+func TestConnectWhileFull(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.Inbox = 8
+		s := serve(t, o, newRecorder(t), nil)
+		l := s.Loops()[0]
+		entered, leave := make(chan struct{}), make(chan struct{})
+		l.Post(func() { close(entered); <-leave })
+		<-entered
+		ran := 0 // by the loop
+		for l.Post(func() { ran++ }) {
+		}
+		full := s.Stats().InboxFull
+		var coming []*peer
+		for range 2 * len(s.Loops()) {
+			coming = append(coming, dialRaw(t, s))
+		}
+		eventually(t, "a client that meets the bound", func() bool { return s.Stats().InboxFull > full })
+		close(leave)
+		for _, p := range coming {
+			p.send([]byte(upgradeRequest()))
+			p.wantUpgraded()
+		}
+		done := make(chan int, 1)
+		if err := l.PostWait(context.Background(), func() { done <- ran }); err != nil {
+			t.Fatal(err)
+		}
+		if ran := receive(t, done, "the loop does not run"); ran != o.Inbox {
+			t.Errorf("%d of what waited have run", ran)
+		}
+	})
+}
+
 // TestFlush: Flush ends each iteration in which something ran, before the writes.
 func TestFlush(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {

@@ -1,4 +1,4 @@
-package edge
+package shard
 
 import (
 	"strings"
@@ -13,7 +13,7 @@ import (
 
 // A node that is not traced pays nothing.
 func TestNoTraceNoAllocations(t *testing.T) {
-	var none *tracing
+	var none *Tracing
 	var e umf.Envelope
 	if err := umf.Scan([]byte(`{"to":"a:/","hdr":{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}`), &e); err != nil {
 		t.Fatal(err)
@@ -21,8 +21,8 @@ func TestNoTraceNoAllocations(t *testing.T) {
 	h := nats.Header{tracectx.Header: {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
 	if got := testing.AllocsPerRun(1000, func() {
 		_, span := none.frame(stats.InService, "a", &e, h)
-		endSpan(span, nil)
-		endSpan(none.delivery(none.traceOf(h), stats.OutMailbox), nil)
+		tracectx.End(span, nil)
+		tracectx.End(none.delivery(none.of(h), stats.OutMailbox), nil)
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}

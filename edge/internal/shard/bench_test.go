@@ -1,10 +1,11 @@
-package edge
+package shard
 
 import (
 	"testing"
 	"time"
 
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
@@ -12,9 +13,9 @@ import (
 // BenchmarkFrameToSubject is what a loop does with one message for a service,
 // from the unmasked payload to subject, reply subject and text for NATS.
 func BenchmarkFrameToSubject(b *testing.B) {
-	n := &Node{id: scheme.NewNodeID(), cfg: Config{ServiceName: "hydra-router"}}
-	a := &attachment{w: &worker{node: n}, sid: scheme.NewSID()}
-	payload := []byte(`{"to":"echo:/v1/chat","frm":"` + a.sid + `@client:/","mid":"b7a1c6de-0b3f-4f39-9f2a-0f6a0f1d2c3b",` +
+	n := &Node{ID: scheme.NewNodeID(), Config: &config.Config{ServiceName: "hydra-router"}}
+	h := &held{s: &Shard{node: n}, sid: scheme.NewSID()}
+	payload := []byte(`{"to":"echo:/v1/chat","frm":"` + string(h.sid) + `@client:/","mid":"b7a1c6de-0b3f-4f39-9f2a-0f6a0f1d2c3b",` +
 		`"ts":"2026-01-12T20:16:29.157Z","typ":"chat","ver":"UMF/1.4.6","bdy":{"room":"lobby","text":"a message of ordinary length"}}`)
 	var e umf.Envelope
 	var via, text []byte
@@ -33,14 +34,14 @@ func BenchmarkFrameToSubject(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := serviceSubject(address); err != nil {
+		if _, err := scheme.AddressSubject(address.Service, address.Instance); err != nil {
 			b.Fatal(err)
 		}
 		f := protocol.Complete(&e, time.Time{})
-		via = a.appendVia(via[:0])
+		via = h.appendVia(via[:0])
 		f.Set(umf.Via, via)
 		text = e.AppendShort(text[:0], f.Sets()...)
-		if _, err := scheme.ReplySubject(n.id, a.sid, string(f.Mid)); err != nil {
+		if _, err := scheme.ReplySubject(n.ID, h.sid, string(f.Mid)); err != nil {
 			b.Fatal(err)
 		}
 	}

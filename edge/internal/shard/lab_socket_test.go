@@ -1,0 +1,194 @@
+package shard
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// fakeSocket is one end of a connection, with the queue to the other end, which
+// is a testClient. It does as package wire does.
+type fakeSocket struct {
+	s    *testShard
+	peer *testClient
+	c    *Client
+	addr netip.AddrPort
+
+	state  socketState
+	queue  []frame // to the client
+	inbox  []frame // from the client; like TCP, it keeps what is not read
+	paused bool
+	frozen bool
+	stuck  bool // the client does not read
+	noRoom bool
+	over   int  // bytes of the frame with which the room ran out
+	woken  bool // a turn is due
+	extra  int  // bytes of memory beside the queue
+}
+
+type socketState uint8
+
+const (
+	socketOpen socketState = iota
+	socketClosing
+	socketClosed
+)
+
+// frame is one frame of WebSocket.
+type frame struct {
+	kind frameKind
+	data []byte
+	code int // of a close
+}
+
+type frameKind uint8
+
+const (
+	textFrame frameKind = iota
+	pingFrame
+	pongFrame
+	closeFrame
+)
+
+func (k *fakeSocket) bound() int { return int(k.s.node.Config.WriteBuffer) }
+
+// Send implements [Socket].
+func (k *fakeSocket) Send(p []byte) (queued, room bool) {
+	if k.state != socketOpen {
+		return false, false
+	}
+	before := k.Buffered()
+	if before >= 2*k.bound()+k.over {
+		k.noRoom = true
+		return false, false
+	}
+	if before < k.bound() && before+len(p) >= k.bound() {
+		k.over = len(p)
+	}
+	k.queue = append(k.queue, frame{kind: textFrame, data: slices.Clone(p)})
+	k.noRoom = k.noRoom || before+len(p) >= k.bound()
+	return true, before+len(p) < k.bound()
+}
+
+// Ping implements [Socket].
+func (k *fakeSocket) Ping(p []byte) {
+	if k.state == socketOpen {
+		k.queue = append(k.queue, frame{kind: pingFrame, data: slices.Clone(p)})
+	}
+}
+
+// Close implements [Socket].
+func (k *fakeSocket) Close(code int, reason string) {
+	if k.state != socketOpen {
+		return
+	}
+	k.queue = append(k.queue, frame{closeFrame, []byte(reason), code})
+	k.state = socketClosing
+	k.Resume()
+}
+
+// Discard implements [Socket].
+func (k *fakeSocket) Discard(code int, reason string) {
+	switch {
+	case k.state == socketClosing && k.frozen:
+		k.queue = k.queue[len(k.queue)-1:]
+		k.frozen = false
+	case k.state == socketOpen:
+		k.queue, k.frozen = nil, false
+		k.Close(code, reason)
+	}
+}
+
+// Pause implements [Socket].
+func (k *fakeSocket) Pause() { k.paused = true }
+
+// Resume implements [Socket].
+func (k *fakeSocket) Resume() {
+	k.paused = false
+	k.wake()
+}
+
+// Freeze implements [Socket].
+func (k *fakeSocket) Freeze() { k.frozen = true }
+
+// Thaw implements [Socket].
+func (k *fakeSocket) Thaw() { k.frozen = false }
+
+// Full implements [Socket].
+func (k *fakeSocket) Full() bool { return k.noRoom }
+
+// Buffered implements [Socket].
+func (k *fakeSocket) Buffered() (n int) {
+	for _, f := range k.queue {
+		n += len(f.data)
+	}
+	return n
+}
+
+// Footprint implements [Socket].
+func (k *fakeSocket) Footprint() int { return k.extra + k.Buffered() }
+
+// RemoteAddr implements [Socket].
+func (k *fakeSocket) RemoteAddr() netip.AddrPort { return k.addr }
+
+// flush ends an iteration of the loop: the queue leaves.
+func (k *fakeSocket) flush() {
+	if k.state == socketClosed || k.frozen || k.stuck {
+		return
+	}
+	queue := k.queue
+	k.queue = nil
+	for _, f := range queue {
+		k.peer.receive(f)
+	}
+	if k.noRoom && k.state == socketOpen {
+		k.noRoom = false
+		k.s.post(func() {
+			if k.state == socketOpen {
+				k.c.Writable()
+			}
+		})
+	}
+}
+
+// come takes a frame of the client.
+func (k *fakeSocket) come(f frame) {
+	k.inbox = append(k.inbox, f)
+	k.wake()
+}
+
+// wake has the loop read what is there.
+func (k *fakeSocket) wake() {
+	if !k.woken {
+		k.woken = true
+		k.s.post(k.turn)
+	}
+}
+
+// turn reads until there is nothing, or the reading is stopped.
+func (k *fakeSocket) turn() {
+	k.woken = false
+	for len(k.inbox) > 0 && !k.paused && k.state != socketClosed {
+		f := k.inbox[0]
+		k.inbox = k.inbox[1:]
+		switch {
+		case f.kind == pongFrame:
+			k.c.Pong(f.data)
+		case f.kind == closeFrame:
+			k.end()
+		case k.state == socketOpen:
+			k.c.Message(f.data)
+			for i := range f.data { // it was borrowed
+				f.data[i] = 0xdb
+			}
+		}
+	}
+}
+
+// end is the end of the connection.
+func (k *fakeSocket) end() {
+	if k.state != socketClosed {
+		k.state, k.queue, k.inbox = socketClosed, nil, nil
+		k.s.sockets = slices.DeleteFunc(slices.Clone(k.s.sockets), func(other *fakeSocket) bool { return other == k })
+		k.c.Closed()
+	}
+}

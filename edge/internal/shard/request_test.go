@@ -1,0 +1,254 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
+	"hydrant/edge/internal/protocol"
+)
+
+const echo = "umf.v1.svc.echo"
+
+// answers has the service echo answer all with a text; "": not at all.
+func (l *lab) answers(text string) {
+	l.nats.services[echo] = func(*nats.Msg) *nats.Msg {
+		if text == "" {
+			return nil
+		}
+		return &nats.Msg{Data: []byte(text)}
+	}
+}
+
+// asking is a [METHOD] request.
+func asking() object { return object{"to": "echo:[GET]/x", "bdy": 1} }
+
+// TestRequest: the answer goes back with to and from exchanged.
+func TestRequest(t *testing.T) {
+	l := newLab(t)
+	l.answers(`{"result":{"x":1}}`)
+	c := l.one().dial()
+	if m := c.call(asking()); m.text("frm") != "echo:[GET]/x" || m.text("to") != c.address() || m.at("bdy", "x") != 1.0 {
+		t.Errorf("answered %s", m.raw)
+	}
+}
+
+// TestRequestToNobody: the client is told at once.
+func TestRequestToNobody(t *testing.T) {
+	c := newLab(t).one().dial()
+	if m := c.call(asking()); m.text("bdy", "reason") != "Unavailable echo instances" {
+		t.Errorf("answered %s", m.raw)
+	}
+}
+
+// TestRequestTimesOut: requests are answered in the order in which they were sent,
+// each when its time is over.
+func TestRequestTimesOut(t *testing.T) {
+	l := newLab(t)
+	l.answers("")
+	s := l.one()
+	c := s.dial()
+	first := c.say(asking())
+	l.advance(time.Second)
+	second := c.say(asking())
+	l.advance(s.node.Config.RequestTimeout - time.Second)
+	m := c.next()
+	if m.text("rmid") != first || m.text("bdy", "code") != protocol.CodeTimeout.String() {
+		t.Errorf("answered %s", m.raw)
+	}
+	c.quiet()
+	l.advance(time.Second)
+	if m := c.next(); m.text("rmid") != second {
+		t.Errorf("answered %s", m.raw)
+	}
+	if n := s.node.metric(`hydrant_requests_total{result="timeout"}`); n != 2 || c.outstanding != 0 {
+		t.Errorf("%v are counted, %d are left", n, c.outstanding)
+	}
+}
+
+// TestRequestNotSent: NATS does not take it.
+func TestRequestNotSent(t *testing.T) {
+	l := newLab(t)
+	c := l.one().dial()
+	l.nats.faults.publish = func(string) error { return nats.ErrConnectionClosed }
+	if m := c.call(asking()); m.text("bdy", "code") != protocol.CodeTimeout.String() {
+		t.Errorf("answered %s", m.raw)
+	}
+	if m := c.call(object{"to": "echo:/", "bdy": 1}); m.text("bdy", "code") != protocol.CodeUnavailable.String() {
+		t.Errorf("answered %s", m.raw)
+	}
+}
+
+// TestAnswerAfterTheEnd: an answer is for the session that has asked, wherever
+// that is by then.
+func TestAnswerAfterTheEnd(t *testing.T) {
+	l := newLab(t)
+	here, there := l.one(), l.one()
+	l.answers("")
+	c := here.dial()
+	mid := c.say(asking())
+	l.run()
+	c.drop()
+	other := there.dial()
+	other.resumes(object{"id": string(c.id)})
+	request := l.nats.sent()[len(l.nats.sent())-1]
+	_, number, ok := ParseRequestID(request.Reply)
+	if !ok {
+		t.Fatal(request.Reply)
+	}
+	here.do(func() { here.Answer(number, &nats.Msg{Data: []byte(`{"result":7}`)}) })
+	if m := other.next(); m.text("rmid") != mid || m.at("bdy") != 7.0 {
+		t.Errorf("got %s", m.raw)
+	}
+	here.do(func() { here.Answer(number, &nats.Msg{Data: []byte(`{"result":8}`)}) })
+	other.quiet()
+}
+
+// TestAnswerIsLost: it cannot be stored, which is counted.
+func TestAnswerIsLost(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	l.answers("")
+	c := s.dial()
+	c.say(asking())
+	l.run()
+	c.drop()
+	l.nats.faults.store = func(scheme.SID) fault { return fails(store.ErrUnavailable) }
+	s.node.counts(`hydrant_dropped_total{reason="late_answer"}`, func() { l.advance(s.node.Config.RequestTimeout) })
+}
+
+// TestParseRequestID: subjects of answers, and others.
+func TestParseRequestID(t *testing.T) {
+	node := scheme.NewNodeID()
+	for subject, want := range map[string]bool{
+		scheme.RequestSubject(node, 3, 1<<40): true,
+		"umf.v1.req.x.3":                      false,
+		"umf.v1.req.x.-1_a":                   false,
+		"umf.v1.req.x.a_a":                    false,
+		"umf.v1.req.x.1_-":                    false,
+		"":                                    false,
+	} {
+		index, id, ok := ParseRequestID(subject)
+		if ok != want || ok && (index != 3 || id != 1<<40) {
+			t.Errorf("%q: %d, %d, %v", subject, index, id, ok)
+		}
+	}
+}
+
+// TestLookUp: whether a session exists is asked once, and messages for it keep
+// their order.
+func TestLookUp(t *testing.T) {
+	l := newLab(t)
+	here, there := l.one(), l.one()
+	from, to := here.dial(), there.dial()
+	looks := 0
+	l.nats.faults.look = func(scheme.SID) fault { looks++; return fault{after: 100 * time.Millisecond} }
+	for i := range 3 {
+		from.say(object{"to": to.address(), "bdy": i + 1})
+	}
+	l.run()
+	to.quiet()
+	for i := range 3 {
+		if m := to.next(); m.at("bdy") != float64(i+1) {
+			t.Errorf("got %s", m.raw)
+		}
+	}
+	from.say(object{"to": to.address(), "bdy": 4})
+	to.next()
+	if looks != 1 || here.out.kept != 0 {
+		t.Errorf("asked %d times, %d bytes are kept", looks, here.out.kept)
+	}
+}
+
+// TestLookUpFails: the sender is told, each time.
+func TestLookUpFails(t *testing.T) {
+	l := newLab(t)
+	here, there := l.one(), l.one()
+	from, to := here.dial(), there.dial()
+	l.nats.faults.look = func(scheme.SID) fault { return fails(store.ErrUnavailable) }
+	from.refused(protocol.CodeUnavailable, object{"to": to.address(), "bdy": 1})
+	l.nats.faults.look = nil
+	unknown := string(scheme.NewSID()) + "@client:/"
+	from.refused(protocol.CodeUnknownSession, object{"to": unknown, "bdy": 1})
+	from.refused(protocol.CodeUnknownSession, object{"to": unknown, "bdy": 1}) // which is known by now
+	from.say(object{"to": unknown, "bdy": 1})
+	from.drop()
+	l.run()
+	to.quiet()
+}
+
+// TestSameMid: a client may repeat a message, and not another's.
+func TestSameMid(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	one, two, to := s.dial(), s.dial(), s.dial()
+	for _, c := range []*testClient{one, one, two} {
+		c.say(object{"to": to.address(), "mid": "same", "bdy": string(c.id)})
+	}
+	l.run()
+	for _, c := range []*testClient{one, two} {
+		if m := to.next(); m.text("bdy") != string(c.id) {
+			t.Errorf("got %s", m.raw)
+		}
+	}
+	to.quiet()
+}
+
+// TestLocate: which node has a session's socket.
+func TestLocate(t *testing.T) {
+	l := newLab(t)
+	here, there := l.one(), l.one()
+	c, other, parked := here.dial(), there.dial(), there.dial()
+	parked.drop()
+	l.parked(parked.id)
+	where := func(id string) message {
+		return c.call(object{"to": "hydra-router:/", "typ": protocol.TypeLocate, "bdy": object{"clientID": id}})
+	}
+	for id, node := range map[string]string{
+		string(other.id): string(there.node.ID), string(c.id): string(here.node.ID),
+		string(parked.id): "", string(scheme.NewSID()): "", "x": "", "": "",
+	} {
+		if m := where(id); m.text("bdy", "routerID") != node || m.text("bdy", "clientID") != id {
+			t.Errorf("%q: %s", id, m.raw)
+		}
+	}
+	l.nats.faults.get = func(scheme.SID) fault { return fails(store.ErrUnavailable) }
+	if m := where(string(other.id)); m.text("bdy", "code") != protocol.CodeUnavailable.String() {
+		t.Errorf("answered %s", m.raw)
+	}
+}
+
+// TestRouterAPI: what a route says, and that it fails.
+func TestRouterAPI(t *testing.T) {
+	s := newLab(t).one()
+	c := s.dial()
+	var fails error
+	s.node.routes["/v1/router/version"] = func(context.Context) ([]byte, error) { return []byte(`{"version":"1"}`), fails }
+	ask := object{"to": "hydra-router:[GET]/v1/router/version?x=1", "bdy": 1}
+	if m := c.call(ask); m.text("bdy", "version") != "1" {
+		t.Errorf("answered %s", m.raw)
+	}
+	fails = errors.New("no")
+	delete(ask, "mid")
+	c.refused(protocol.CodeUnavailable, ask)
+	delete(ask, "mid")
+	c.say(ask)
+	c.drop()
+	s.l.run()
+}
+
+// TestClientLog: messages of type log are kept.
+func TestClientLog(t *testing.T) {
+	s := newLab(t).one()
+	c := s.dial()
+	c.say(object{"to": "hydra-router:/", "typ": "log", "bdy": object{"x": 1}})
+	s.l.run()
+	if list := s.node.ClientLog.List(); len(list) != 1 || list[0].ClientID != string(c.id) || string(list[0].Body) != `{"x":1}` {
+		t.Errorf("%+v", list)
+	}
+}

@@ -1,0 +1,184 @@
+package takeover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/ownership"
+)
+
+const (
+	testNode = scheme.NodeID("00112233445566778899aabbccddeeff")
+	testSID  = scheme.SID("k7abcdefghijklmnopqrstuvwx")
+)
+
+// requests are texts that came over the wire, and what they ask; nil: they are none.
+var requests = map[string]*Request{
+	`{"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7","attempt":3}`: {Do: "release", SID: testSID, Holder: 7, Attempt: 3},
+	`{"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7"}`:             {Do: "release", SID: testSID, Holder: 7},
+	`{"do":"release","fence":"18446744073709551615"}`:                             {Do: "release", Holder: 1<<64 - 1},
+	`{"do":"release","of a later version":{"a":[1]}}`:                             {Do: "release"},
+	`{"do":"release"}`: {Do: "release"},
+
+	`{"do":"drain"}`:                                  nil,
+	`{"do":"Release"}`:                                nil,
+	`{"sid":"k7abcdefghijklmnopqrstuvwx"}`:            nil,
+	`{"do":"release","fence":7}`:                      nil,
+	`{"do":"release","fence":"-1"}`:                   nil,
+	`{"do":"release","fence":"18446744073709551616"}`: nil,
+	`{"do":"release","fence":""}`:                     nil,
+	`{"do":"release","attempt":-1}`:                   nil,
+	`{"do":"release","sid":1}`:                        nil,
+	`{"do":"release"} {"do":"release"}`:               nil,
+	`{"do":"release"`:                                 nil,
+	`["release"]`:                                     nil,
+	`null`:                                            nil,
+	`release`:                                         nil,
+	``:                                                nil,
+}
+
+func TestParseRequest(t *testing.T) {
+	for text, want := range requests {
+		got, err := ParseRequest([]byte(text))
+		switch {
+		case want == nil:
+			if !errors.Is(err, ErrRequest) {
+				t.Errorf("%s: %+v, %v", text, got, err)
+			}
+		case err != nil || got != *want:
+			t.Errorf("%s: %+v, %v, want %+v", text, got, err, *want)
+		case got.Key() != (Key{want.SID, want.Holder}):
+			t.Errorf("%s: for %+v", text, got.Key())
+		}
+	}
+}
+
+// TestRequestIsRead: what one node sends is what another one reads.
+func TestRequestIsRead(t *testing.T) {
+	key := Key{testSID, 1<<63 + 5} // more than a number in JavaScript holds
+	text, err := json.Marshal(NewRequest(key, 9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"9223372036854775813","attempt":9}`; string(text) != want {
+		t.Errorf("sent as %s, want %s", text, want)
+	}
+	if got, err := ParseRequest(text); err != nil || got.Key() != key || got.Attempt != 9 {
+		t.Errorf("read as %+v, %v", got, err)
+	}
+}
+
+func FuzzParseRequest(f *testing.F) {
+	for text := range requests {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := ParseRequest(text)
+		if err != nil {
+			if !errors.Is(err, ErrRequest) {
+				t.Fatal(err)
+			}
+			return
+		}
+		again, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ParseRequest(again); err != nil || got != r {
+			t.Fatalf("%q is read as %+v, and written as %s, which is read as %+v, %v", text, r, again, got, err)
+		}
+	})
+}
+
+func TestAnswer(t *testing.T) {
+	for want, a := range map[string]Answer{
+		`{"found":false,"floor":0,"seen":0}`:                              {},
+		`{"found":true,"floor":3,"seen":18446744073709551615}`:            {Found: true, Floor: 3, Seen: 1<<64 - 1},
+		`{"found":true,"floor":0,"seen":0,"declined":true}`:               {Found: true, Declined: true},
+		`{"found":true,"floor":9007199254740993,"seen":9007199254740994}`: {Found: true, Floor: 1<<53 + 1, Seen: 1<<53 + 2},
+	} {
+		if got := string(a.Append([]byte("before "))); got != "before "+want {
+			t.Errorf("%+v: %s", a, got)
+		}
+	}
+}
+
+// asked is a connection that answers every request with text, or fails.
+type asked struct {
+	text string
+	err  error
+	wait bool // until the request is given up
+
+	subject string
+	request string
+}
+
+func (a *asked) RequestWithContext(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
+	a.subject, a.request = subject, string(data)
+	if a.wait {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	return &nats.Msg{Data: []byte(a.text)}, nil
+}
+
+// TestAsk: what a claim has to reckon with, by what the other node answers. Only an
+// answer says how far delivery got, and only silence has a reason.
+func TestAsk(t *testing.T) {
+	for name, test := range map[string]struct {
+		nc     asked
+		reply  ownership.Reply
+		answer ownership.Answer
+		why    bool
+	}{
+		"it hands over":            {nc: asked{text: `{"found":true,"floor":3,"seen":5}`}, reply: ownership.Given, answer: ownership.Answer{Floor: 3, Seen: 5}},
+		"it does not know":         {nc: asked{text: `{"found":false,"floor":3,"seen":5}`}, reply: ownership.Stranger},
+		"it keeps it":              {nc: asked{text: `{"found":true,"floor":3,"seen":5,"declined":true}`}, reply: ownership.Declined},
+		"it keeps it, oddly":       {nc: asked{text: `{"declined":true}`}, reply: ownership.Declined},
+		"of a later version":       {nc: asked{text: `{"found":true,"floor":3,"seen":5,"new":[1]}`}, reply: ownership.Given, answer: ownership.Answer{Floor: 3, Seen: 5}},
+		"it says nothing":          {nc: asked{text: `{}`}, reply: ownership.Stranger},
+		"nobody listens":           {nc: asked{err: nats.ErrNoResponders}, reply: ownership.Nobody},
+		"the answer is none":       {nc: asked{text: `no`}, reply: ownership.Silence, why: true},
+		"the answer is empty":      {nc: asked{}, reply: ownership.Silence, why: true},
+		"numbers that are none":    {nc: asked{text: `{"found":true,"floor":-1}`}, reply: ownership.Silence, why: true},
+		"there is no connection":   {nc: asked{err: nats.ErrConnectionClosed}, reply: ownership.Silence, why: true},
+		"there is no answer":       {nc: asked{wait: true}, reply: ownership.Silence, why: true},
+		"NATS says that it waited": {nc: asked{err: nats.ErrTimeout}, reply: ownership.Silence, why: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				reply, answer, err := Ask(t.Context(), &test.nc, testNode, NewRequest(Key{testSID, 7}, 0))
+				if reply != test.reply || answer != test.answer || (err != nil) != test.why {
+					t.Errorf("%v %+v, %v, want %v %+v", reply, answer, err, test.reply, test.answer)
+				}
+				if took := time.Since(began); test.nc.wait != (took == ownership.Patience) || took > ownership.Patience {
+					t.Errorf("it took %v", took)
+				}
+				if test.nc.subject != scheme.NodeSubject(testNode) || !strings.Contains(test.nc.request, `"fence":"7"`) {
+					t.Errorf("asked on %s for %s", test.nc.subject, test.nc.request)
+				}
+			})
+		})
+	}
+}
+
+// TestAskOfANodeThatStops: to be told to stop ends the wait.
+func TestAskOfANodeThatStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if reply, _, err := Ask(ctx, &asked{wait: true}, testNode, Request{}); reply != ownership.Silence || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", reply, err)
+	}
+}
