@@ -48,7 +48,7 @@ func TestQueuesOfNATSFull(t *testing.T) {
 
 	left := make(chan struct{})
 	defer close(left)
-	other, err := r.nats.conn.Subscribe("full", func(*nats.Msg) { <-left })
+	other, err := r.nats.link.Load().conn.Subscribe("full", func(*nats.Msg) { <-left })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestQueuesOfNATSFull(t *testing.T) {
 	}
 	r.moves(`hydrant_dropped_total{reason="nats_queue"}`, func() {
 		for range 3 {
-			if err := r.nats.conn.Publish(other.Subject, nil); err != nil {
+			if err := r.nats.link.Load().conn.Publish(other.Subject, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -70,12 +70,12 @@ func TestQueuesOfNATSFull(t *testing.T) {
 	live := scheme.LiveSubject(scheme.SID(c.ID))
 	for r.metric(dropped) == 0 {
 		for range 10_000 {
-			if err := r.nats.conn.Publish(live, []byte("pushed past the mailbox, and junk")); err != nil {
+			if err := r.nats.link.Load().conn.Publish(live, []byte("pushed past the mailbox, and junk")); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	copies, err := r.nats.conn.SubscribeSync(live)
+	copies, err := r.nats.link.Load().conn.SubscribeSync(live)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestWindows(t *testing.T) {
 		before := runtime.GOMAXPROCS(processors)
 		defer runtime.GOMAXPROCS(before)
 		n := idle(t, func(cfg *Config) { cfg.StreamReplicas = 1 })
-		n.nats.conn = new(nats.Conn)
+		n.nats.link.Store(&uplink{conn: new(nats.Conn)})
 		o, err := n.wireOptions()
 		if err != nil {
 			t.Fatal(err)

@@ -48,11 +48,11 @@ func (c *stuckConn) Write(p []byte) (int, error) {
 func (r *running) stopsReading(c *harness.Client) {
 	r.t.Helper()
 	d := &stuckDialer{writing: make(chan struct{}, 1), free: make(chan struct{})}
-	r.nats.conn.Opts.CustomDialer = d
+	r.nats.link.Load().conn.Opts.CustomDialer = d
 	before := r.epoch() // takes the lock, so that the dialer is seen
 	r.network.Cut()
 	r.until(func() error {
-		if r.epoch() == before || !r.connected.Load() {
+		if r.epoch() == before || !r.nats.connected.Load() {
 			return errNotYet
 		}
 		return nil
@@ -83,7 +83,7 @@ func TestNATSStopsReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry, _, err := r.nats.directory.GetLatest(t.Context(), scheme.SID(goes.ID))
+	entry, _, err := r.nats.link.Load().directory.GetLatest(t.Context(), scheme.SID(goes.ID))
 	if err != nil {
 		t.Fatal(err)
 	}

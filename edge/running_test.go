@@ -209,7 +209,7 @@ func (r *running) store(c *harness.Client, from, to int) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if _, err := r.nats.store.Publish(r.t.Context(), scheme.SID(c.ID), store.Outgoing{Payload: text}); err != nil {
+		if _, err := r.nats.link.Load().store.Publish(r.t.Context(), scheme.SID(c.ID), store.Outgoing{Payload: text}); err != nil {
 			r.t.Fatal(err)
 		}
 	}
