@@ -46,8 +46,11 @@
 // Session ids are strings here, unlike in the other packages: a service keeps them
 // in a database or gets them in a message. Push and its like check them.
 //
-// The kit consumes the work queue with nats.go's jetstream package: a service has
-// one consumer, so a goroutine and a subscription for it cost little. The kit
+// The kit asks for work itself. nats.go's Consume calls its heartbeat missing while a
+// callback waits for a free handler, and then asks for more: with a heartbeat of
+// seconds, which shows soon that a question has died with a leader, what was taken
+// ahead grew without end. Its Fetch makes a subscription for each question, which a
+// consumer on another server may not know of in time. The kit also
 // counts the attempts at a message itself, since the server would leave one that
 // has used them up in the queue for ever.
 package bus

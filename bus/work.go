@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
@@ -51,10 +53,12 @@ type workQueue struct {
 	ctx      context.Context
 	leave    context.CancelFunc
 	keeping  sync.WaitGroup
+	taking   sync.WaitGroup
 	handlers sync.WaitGroup
+	said     atomic.Pointer[string] // what is wrong, as far as it was logged; nil: nothing
 
 	// Owned by keep, and after its end by left; nil: not started.
-	consume jetstream.ConsumeContext
+	consume *puller
 }
 
 // minAckWait leaves time for three signs of life.
@@ -118,20 +122,31 @@ func (w *workQueue) consumer(ctx context.Context) (c jetstream.Consumer, err err
 }
 
 // begin makes the consumer and consumes it.
-func (w *workQueue) begin(ctx context.Context) (jetstream.ConsumeContext, error) {
-	c, err := w.consumer(ctx)
+func (w *workQueue) begin(ctx context.Context) (*puller, error) {
+	if _, err := w.consumer(ctx); err != nil {
+		return nil, err
+	}
+	p, err := newPuller(w.svc.nc, scheme.WorkStream, w.svc.cfg.Name, w.opts.Concurrency, w.trouble)
 	if err != nil {
 		return nil, err
 	}
-	consume, err := c.Consume(w.take, jetstream.PullMaxMessages(w.opts.Concurrency),
-		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-			w.warn(err)
-			select {
-			case w.doubt <- struct{}{}:
-			default:
-			}
-		}))
-	return consume, jet.JSError(err)
+	w.taking.Go(func() { w.dispatch(p) })
+	return p, nil
+}
+
+// trouble is the puller's word of what it asks for in vain.
+func (w *workQueue) trouble(err error) {
+	if err == nil {
+		if w.said.Swap(nil) != nil {
+			w.svc.cfg.Logger.Info("work queue goes on", slog.String("service", w.svc.cfg.Name))
+		}
+		return
+	}
+	w.warn(err)
+	select {
+	case w.doubt <- struct{}{}:
+	default:
+	}
 }
 
 // keep makes the consumer again when it is gone: it was deleted, or
@@ -141,7 +156,7 @@ func (w *workQueue) keep() {
 		select {
 		case <-w.ctx.Done():
 			return
-		case <-w.consume.Closed(): // the server has said that it is gone
+		case <-w.consume.Closed(): // with the connection
 			consume, err := w.begin(w.ctx)
 			if err == nil {
 				w.consume = consume
@@ -160,15 +175,37 @@ func (w *workQueue) keep() {
 	}
 }
 
+// warn logs what is wrong, once until it is another thing, or over.
 func (w *workQueue) warn(err error) {
-	if w.ctx.Err() == nil {
+	text := err.Error()
+	if before := w.said.Swap(&text); w.ctx.Err() == nil && (before == nil || *before != text) {
 		w.svc.cfg.Logger.Warn("work queue", slog.String("service", w.svc.cfg.Name), slog.Any("error", err))
 	}
 }
 
-// take is jetstream's callback. It waits for a free handler: the queue is the
-// place to wait in, and what was pulled ahead is bounded.
-func (w *workQueue) take(m jetstream.Msg) {
+// dispatch hands messages to handlers until no more come.
+func (w *workQueue) dispatch(p *puller) {
+	for {
+		select {
+		case m := <-p.msgs:
+			w.take(p, m)
+			continue
+		case <-p.Closed():
+		}
+		for {
+			select {
+			case m := <-p.msgs:
+				w.take(p, m)
+			default:
+				return
+			}
+		}
+	}
+}
+
+// take waits for a free handler: the queue is the place to wait in, and what was
+// pulled ahead is bounded.
+func (w *workQueue) take(p *puller, m *nats.Msg) {
 	ctx, stop := w.keepAlive(m)
 	select {
 	case w.slots <- struct{}{}:
@@ -176,6 +213,7 @@ func (w *workQueue) take(m jetstream.Msg) {
 		stop()
 		return // not acknowledged: another instance gets it after AckWait
 	}
+	p.took()
 	w.handlers.Go(func() {
 		defer func() { <-w.slots }()
 		w.handle(ctx, stop, m)
@@ -184,13 +222,13 @@ func (w *workQueue) take(m jetstream.Msg) {
 
 // handle runs the handler and settles the message, which stop has ended being
 // kept alive by then.
-func (w *workQueue) handle(ctx context.Context, stop func(), m jetstream.Msg) {
+func (w *workQueue) handle(ctx context.Context, stop func(), m *nats.Msg) {
 	s := w.svc
-	r, err := s.request(incoming{data: m.Data(), header: m.Headers()})
+	r, err := s.request(incoming{data: m.Data, header: m.Header})
 	if err != nil {
 		stop()
 		s.stats.Invalid.Add(1)
-		w.settle(m, err, m.TermWithReason("not a UMF message"))
+		w.settle(m, err, terminate(m, "not a UMF message"))
 		return
 	}
 	traced, span := s.receiving(ctx, r.Header)
@@ -204,19 +242,22 @@ func (w *workQueue) handle(ctx context.Context, stop func(), m jetstream.Msg) {
 		w.settle(m, nil, m.Ack())
 	case errors.As(err, &f):
 		s.answerFailure(s.ctx, r, err)
-		w.settle(m, err, m.TermWithReason(f.Code))
+		w.settle(m, err, terminate(m, f.Code))
 	case attempts >= w.opts.MaxDeliver:
 		s.answerFailure(s.ctx, r, err)
-		w.settle(m, fmt.Errorf("dropped after %d attempts: %w", attempts, err), m.TermWithReason("too many attempts"))
+		w.settle(m, fmt.Errorf("dropped after %d attempts: %w", attempts, err), terminate(m, "too many attempts"))
 	default:
 		w.settle(m, err, m.NakWithDelay(w.backoff(attempts)))
 	}
 }
 
+// terminate tells the server that nobody is to get the message again.
+func terminate(m *nats.Msg, reason string) error { return m.Respond([]byte("+TERM " + reason)) }
+
 // keepAlive tells the server that the message is waiting for a handler or being
 // handled, until stop, after which it says nothing more. The context is the
 // handler's: it ends with stop, or with the service.
-func (w *workQueue) keepAlive(m jetstream.Msg) (ctx context.Context, stop func()) {
+func (w *workQueue) keepAlive(m *nats.Msg) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(w.svc.ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -240,7 +281,7 @@ func (w *workQueue) backoff(n int) time.Duration {
 	return min(w.opts.Backoff<<min(n-1, 10), time.Minute)
 }
 
-func attempts(m jetstream.Msg) int {
+func attempts(m *nats.Msg) int {
 	meta, err := m.Metadata()
 	if err != nil {
 		return 1
@@ -249,12 +290,12 @@ func attempts(m jetstream.Msg) int {
 }
 
 // settle logs how a message ended; there is no caller to tell.
-func (w *workQueue) settle(m jetstream.Msg, err, sent error) {
+func (w *workQueue) settle(m *nats.Msg, err, sent error) {
 	if err == nil && sent == nil {
 		return
 	}
 	w.svc.cfg.Logger.Warn("work", slog.String("service", w.svc.cfg.Name),
-		slog.String("subject", m.Subject()), slog.Any("error", errors.Join(err, sent)))
+		slog.String("subject", m.Subject), slog.Any("error", errors.Join(err, sent)))
 }
 
 // drain takes nothing new and waits for the handlers.
@@ -262,10 +303,10 @@ func (w *workQueue) drain(ctx context.Context) error {
 	if !w.left() {
 		return nil
 	}
-	w.consume.Drain()
+	w.consume.drain()
 	done := make(chan struct{})
 	go func() {
-		<-w.consume.Closed()
+		w.taking.Wait()
 		w.handlers.Wait()
 		close(done)
 	}()
@@ -280,7 +321,7 @@ func (w *workQueue) drain(ctx context.Context) error {
 // abandon stops without waiting; the handlers' contexts have ended.
 func (w *workQueue) abandon() {
 	if w.left() {
-		w.consume.Stop()
+		w.consume.stop()
 	}
 }
 

@@ -138,10 +138,15 @@ func TestContractLooks(t *testing.T) {
 				return ctx.Err()
 			}}
 		go w.run(ctx)
+		count := func() int {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return len(looks)
+		}
 		time.Sleep(broken + time.Millisecond)
-		synctest.Wait()
-		if !w.ready.waits(stats.PartStore) || len(looks) != 1 {
-			t.Fatalf("looks at %v", looks)
+		if n := count(); !w.ready.waits(stats.PartStore) || n != 1 {
+			t.Fatalf("%d looks", n)
 		}
 		time.Sleep(well - broken)
 		for w.ready.waits(stats.PartStore) {
@@ -156,17 +161,16 @@ func TestContractLooks(t *testing.T) {
 				t.Errorf("looks at %v and %v", looks[i-1], looks[i])
 			}
 		}
-		before := len(looks)
 		mu.Unlock()
+		before := count()
 		time.Sleep(contractEvery * 2)
-		synctest.Wait()
-		if n := len(looks) - before; n > 3 {
+		after := count()
+		if n := after - before; n > 3 {
 			t.Errorf("%d looks in a minute at what is well", n)
 		}
 		w.look()
-		synctest.Wait()
-		if n := len(looks) - before; n < 2 {
-			t.Errorf("asked to look, it does not: %d", n)
+		if count() != after+1 {
+			t.Error("asked to look, it does not")
 		}
 	})
 }
@@ -176,10 +180,10 @@ func TestLateVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		number := 0
+		var number atomic.Int32
 		w := &contractWatch{ready: quiet(), connected: func() bool { return true }, now: make(chan struct{}, 1),
 			check: func(ctx context.Context) error {
-				if number++; number == 1 {
+				if number.Add(1) == 1 {
 					time.Sleep(5 * time.Second)
 					return errors.New("long ago")
 				}
@@ -192,8 +196,8 @@ func TestLateVerdict(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if number < 2 || w.ready.waits(stats.PartStore) {
-			t.Errorf("%d looks; waits: %v", number, w.ready.waits(stats.PartStore))
+		if n := number.Load(); n < 2 || w.ready.waits(stats.PartStore) {
+			t.Errorf("%d looks; waits: %v", n, w.ready.waits(stats.PartStore))
 		}
 	})
 }

@@ -295,11 +295,25 @@ func (w *moving) frozenNATS(ctx context.Context, t *testing.T) {
 	w.drained(ctx, t) // or what is sent now would wait behind it until the connection is given up
 	c := w.dial(ctx, t, harness.DialOptions{})
 	defer c.Drop()
+	var curious []*harness.Client // together they ask for more than the pool has workers
+	for range 5 {
+		asks := w.dial(ctx, t, harness.DialOptions{})
+		defer asks.Drop()
+		curious = append(curious, asks)
+	}
 	if err := w.servers.Servers[0].Freeze(); err != nil {
 		t.Fatal(err)
 	}
+	for _, asks := range curious {
+		for range 30 {
+			if err := asks.Send(harness.Object{"to": "hydra-router:/", "typ": "wsdir.loc", "frm": asks.Address(), "mid": asks.Mid(),
+				"bdy": harness.Object{"clientID": scheme.NewSID()}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	messages := []harness.Object{{"to": c.Address(), "bdy": "to a session of this node"}}
-	for range 200 { // more than are looked up at once
+	for range 20 {
 		messages = append(messages, harness.Object{"to": scheme.NewSID() + "@client:/", "bdy": "to nobody"})
 	}
 	for _, m := range messages {
