@@ -22,7 +22,8 @@ type Handler func(ctx context.Context, r *Request) error
 
 // Service is one instance of a service: it takes messages of clients, answers
 // them, and pushes to sessions. Handlers are registered before Start; all other
-// methods may be called concurrently.
+// methods may be called concurrently. Those that are not for authors are a step each
+// of a message's way, or of the end.
 type Service struct {
 	// Immutable after NewService.
 	cfg      ServiceConfig

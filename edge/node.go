@@ -27,7 +27,8 @@ import (
 )
 
 // Node is one edge node. Create it with [New], run it with [Node.Run]. Its
-// methods may be called from any goroutine.
+// methods may be called from any goroutine. Most of them are callbacks: of NATS, of
+// its own watches, of a scrape.
 type Node struct {
 	// Immutable after New.
 	cfg     Config

@@ -87,7 +87,8 @@ const minSessionTTL = time.Second
 func (c *Config) mailboxAge() time.Duration { return c.TTL + c.TTL/2 }
 
 // Store is the mailboxes of all sessions. All methods may be called
-// concurrently, but not from a NATS callback.
+// concurrently, but not from a NATS callback. There is one for each thing that is
+// asked of JetStream, and for each setting that is checked.
 type Store struct {
 	// Immutable after Open.
 	nc        *nats.Conn

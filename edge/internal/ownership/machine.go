@@ -35,7 +35,8 @@ const (
 // the opening of a fresh session, to the hand-over, the parking or the loss. It
 // decides, and asks its owner for what is to be done ([Effects]). It must be used
 // on one goroutine. now is the time since some moment before the first event, and
-// so never 0. The zero value is Idle.
+// so never 0. The zero value is Idle. It has a method for each event, and one for
+// each step of the rules that several events take.
 type Machine struct {
 	phase Phase
 	entry scheme.Entry // as the directory has it from this holder, or is to have it
