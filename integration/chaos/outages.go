@@ -34,6 +34,7 @@ var (
 	rotate         = outage{"rotate credentials", (*schedule).rotate}
 	fillDisk       = outage{"disk full", (*schedule).fillDisk}
 	nodeOneWay     = outage{"one way between node and NATS", (*schedule).nodeOneWay}
+	jumpClock      = outage{"clock jumps", (*schedule).jumpClock}
 	clientsOneWay  = outage{"one way between clients and node", (*schedule).clientsOneWay}
 )
 
@@ -41,9 +42,9 @@ var (
 // runs with successive seeds play them.
 func outagesOf(servers int) []outage {
 	if servers == 1 {
-		return []outage{restoreStores, nodeOneWay, rotate, clientsOneWay, fillDisk}
+		return []outage{restoreStores, nodeOneWay, rotate, clientsOneWay, fillDisk, jumpClock}
 	}
-	return []outage{splitDirectory, nodeOneWay, stillPeers, minority, restoreStores, splitMailbox, clientsOneWay, rotate, oneWayServers, fillDisk}
+	return []outage{splitDirectory, nodeOneWay, stillPeers, minority, restoreStores, splitMailbox, clientsOneWay, rotate, jumpClock, oneWayServers, fillDisk}
 }
 
 // outagesARun is about how many fit into a minute, so that the next seed goes on
@@ -73,6 +74,9 @@ func (s *schedule) outages(ctx context.Context) {
 
 // play makes one outage. The token of the servers is held.
 func (s *schedule) play(o outage) {
+	if o.what == jumpClock.what && s.run.binary == "" {
+		return
+	}
 	f := s.note(o.what, "")
 	if err := o.play(s, f); err != nil {
 		s.broken(o.what, err)
@@ -333,6 +337,45 @@ func (s *schedule) ways(a, b *harness.Host) []harness.Link {
 func (s *schedule) clientsOneWay(f *fault) error {
 	n := s.run.nodes[1+s.chance.IntN(len(s.run.nodes)-1)]
 	return s.cutFor(f, s.ways(s.run.network.Clients, n.host), 500*time.Millisecond, 6*time.Second)
+}
+
+// jumpClock sets the clock of a node an hour ahead, or behind, and back.
+func (s *schedule) jumpClock(f *fault) error {
+	n := s.run.nodes[1+s.chance.IntN(len(s.run.nodes)-1)]
+	if err := sometime(func() error {
+		if !n.claim() {
+			return errNotYet
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	defer n.release()
+	ahead := time.Hour - time.Duration(s.chance.IntN(2))*2*time.Hour
+	f.whom = fmt.Sprint(n.name, " by ", ahead)
+	if err := n.process.SetClock(ahead); err != nil {
+		return err
+	}
+	err := sometime(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), connectPatience)
+		defer cancel()
+		ws, err := harness.Dial(ctx, n.process.URL("/"), harness.DialOptions{})
+		if err != nil {
+			return err
+		}
+		defer ws.Drop()
+		at, err := harness.Timestamp(ws.Welcome)
+		if err != nil {
+			return err
+		}
+		if off := time.Until(at) - ahead; off.Abs() > ahead.Abs()/2 {
+			return fmt.Errorf("chaos: the clock of %s is wrong by %v, not by %v", n.name, off+ahead, ahead)
+		}
+		f.bit("its messages say so")
+		return nil
+	})
+	s.hold(500*time.Millisecond, 4*time.Second)
+	return errors.Join(err, n.process.SetClock(0))
 }
 
 // splitNode cuts a node off from all servers for a moment.

@@ -32,7 +32,8 @@ type run struct {
 	network *harness.Network // nil: all on loopback
 	admins  []*nats.Conn     // one to each server, and to that alone
 	secret  secret
-	dir     string // for the password and for copies of stores
+	dir     string // for the password, for copies of stores, for the clocks
+	binary  string // of the nodes; "": the one of the harness
 
 	batches sync.WaitGroup // messages that were sent without waiting
 	waiting sync.WaitGroup // late requests
