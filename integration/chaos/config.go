@@ -20,6 +20,7 @@ type Config struct {
 
 	Network  bool   // servers and nodes in network namespaces; for a process that is isolated (harness.Isolate)
 	Sync     bool   // the servers sync every write to their disks; with Network
+	Clocks   bool   // the nodes are built so that their clocks can be set; with Network
 	Scenario string // play this one of Scenarios instead of faults at random
 
 	measure func(*schedule) error // instead of faults at random

@@ -90,6 +90,31 @@ var mutations = []struct {
 		all[find(all, func(e history.Event) bool { return e.Kind == history.Receive })].For = "somebody"
 		return all
 	}},
+	{check.Expired, "a session that lives was not given back", func(all []history.Event) []history.Event {
+		i := find(all, func(e history.Event) bool { return e.Kind == history.Resumed })
+		return slices.Insert(all, i, history.Event{Kind: history.Denied, Conn: all[i].Conn, SID: all[i].SID, Why: `{"why":"expired"}`})
+	}},
+	{check.Repeated, "a client that confirms got a message again", func(all []history.Event) []history.Event {
+		i := find(all, func(e history.Event) bool { return e.Kind == history.Resumed && e.Class == history.Acked })
+		j := find(all[:i], func(e history.Event) bool { return e.Kind == history.Receive && e.SID == all[i].SID })
+		if j < 0 {
+			return nil
+		}
+		again := all[j]
+		again.Conn = all[i].Conn
+		return slices.Insert(all, i+1, again)
+	}},
+	{check.Taken, "the only socket was told that there is another", func(all []history.Event) []history.Event {
+		i := find(all, func(e history.Event) bool { return e.Kind == history.Open && e.Calm && e.Class == history.Plain })
+		return slices.Insert(all, i+1, history.Event{Kind: history.Close, Conn: all[i].Conn, Code: 4501})
+	}},
+	{check.Failed, "what was stored was told to have failed", func(all []history.Event) []history.Event {
+		i := find(all, func(e history.Event) bool { return e.Kind == history.Stored })
+		return slices.Insert(all, i, history.Event{Kind: history.Failed, Mid: all[i].Mid, Told: "unavailable"})
+	}},
+	{check.Bite, "a fault had no effect", func(all []history.Event) []history.Event {
+		return slices.DeleteFunc(all, func(e history.Event) bool { return e.Kind == history.Bit && e.What == "reset" })
+	}},
 	{"L", "something did not drain", func(all []history.Event) []history.Event {
 		return slices.DeleteFunc(all, func(e history.Event) bool { return e.Kind == history.Drained })
 	}},

@@ -80,13 +80,18 @@ func (r *run) startServers(ctx context.Context) error {
 		}
 		o.SyncAlways, o.User, o.Password, o.Disk = r.cfg.Sync, natsUser, r.secret.get(), storeDisk
 	}
+	if r.cfg.Clocks && r.cfg.Network {
+		if r.binary, err = harness.BuildWithClock(r.dir); err != nil {
+			return err
+		}
+	}
 	if r.servers, err = harness.StartNATS(ctx, o); err != nil {
 		return err
 	}
 	for _, s := range r.servers.Servers {
 		nc, err := nats.Connect("nats://"+s.Addr, append(r.login(),
 			nats.Name("chaos of "+s.ServerName), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.ReconnectJitter(0, 0),
-			nats.IgnoreAuthErrorAbort(), nats.IgnoreDiscoveredServers())...)
+			nats.IgnoreAuthErrorAbort(), nats.IgnoreDiscoveredServers(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -52,19 +53,22 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 			return nil, err
 		}
 	}
+	env := map[string]string{
+		"NATS_USER":            r.secret.user(),
+		"NATS_PASSWORD_FILE":   r.secret.file,
+		"EDGE_QUEUE_LIMIT":     fmt.Sprint(r.cfg.Queue),
+		"EDGE_MAILBOX_STREAMS": "4",
+		"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),
+		"EDGE_PING_INTERVAL":   pings.String(),
+		"EDGE_DRAIN_TIMEOUT":   "2s",    // a run is too short for the default
+		"EDGE_WRITE_BUFFER":    "32KiB", // so that slow clients fall behind
+		"EDGE_WINDOW":          "64",
+	}
+	if r.binary != "" {
+		harness.WithClock(env, filepath.Join(r.dir, n.name+".clock"))
+	}
 	n.process, err = harness.StartNode(ctx, harness.NodeOptions{
-		Name: n.name, NATS: strings.Join(urls, ","), Host: n.host,
-		Env: map[string]string{
-			"NATS_USER":            r.secret.user(),
-			"NATS_PASSWORD_FILE":   r.secret.file,
-			"EDGE_QUEUE_LIMIT":     fmt.Sprint(r.cfg.Queue),
-			"EDGE_MAILBOX_STREAMS": "4",
-			"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),
-			"EDGE_PING_INTERVAL":   pings.String(),
-			"EDGE_DRAIN_TIMEOUT":   "2s",    // a run is too short for the default
-			"EDGE_WRITE_BUFFER":    "32KiB", // so that slow clients fall behind
-			"EDGE_WINDOW":          "64",
-		},
+		Name: n.name, Binary: r.binary, NATS: strings.Join(urls, ","), Host: n.host, Env: env,
 	})
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,8 @@ type run struct {
 	network *harness.Network // nil: all on loopback
 	admins  []*nats.Conn     // one to each server, and to that alone
 	secret  secret
-	dir     string // for the password and for copies of stores
+	dir     string // for the password, for copies of stores, for the clocks
+	binary  string // of the nodes; "": the one of the harness
 
 	batches sync.WaitGroup // messages that were sent without waiting
 	waiting sync.WaitGroup // late requests
@@ -168,7 +170,9 @@ func (r *run) play(ctx context.Context) error {
 			return err
 		}
 		// It is judged: the faults are over, and the node is not back.
-		r.h.Add(history.Event{Kind: history.Broken, Node: "a node", Why: err.Error()})
+		why, _, _ := strings.Cut(err.Error(), "\n") // the node's log follows
+		r.cfg.Log("%v", err)
+		r.h.Add(history.Event{Kind: history.Broken, Node: "a node", Why: why})
 		r.h.Add(history.Event{Kind: history.End})
 		return nil
 	}

@@ -54,7 +54,7 @@ func (c *Config) direct() error {
 		names, _ := Scenarios()
 		return fmt.Errorf("%w: %q; there are %v", ErrScenario, c.Scenario, names)
 	}
-	c.Servers, c.Sync = max(c.Servers, s.servers), s.sync
+	c.Servers, c.Sync, c.Clocks = max(c.Servers, s.servers), s.sync, false
 	if !c.Network && (s.servers > 1 || s.sync) {
 		return fmt.Errorf("chaos: %s needs servers in network namespaces", c.Scenario)
 	}

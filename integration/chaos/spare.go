@@ -55,7 +55,7 @@ func keepAlive(ws *harness.Client, stop <-chan struct{}) {
 	for {
 		select {
 		case <-tick.C:
-			_ = ws.Send(harness.Object{"to": "hydra-router:/", "frm": ws.Address(), "mid": ws.Mid(), "typ": "ping"})
+			_ = ws.Send(harness.Object{"to": "hydra-router:/", "frm": ws.Address(), "mid": ws.Mid(), "typ": "ping", "bdy": harness.Object{"spare": true}})
 		case <-stop:
 			return
 		}

@@ -89,19 +89,9 @@ func startNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
 		return nil, err
 	}
 	n := &NATS{dir: dir}
-	var routes []string
-	ports := make([]string, 3*o.Servers) // client, monitor, route
-	for i := range ports {
-		addr, err := FreeAddr()
-		if err != nil {
-			return nil, errors.Join(err, n.Stop())
-		}
-		if ports[i] = addr; o.Hosts != nil {
-			ports[i] = o.Hosts[i/3].on(addr)
-		}
-		if addr = ports[i]; i%3 == 2 {
-			routes = append(routes, "nats://"+addr)
-		}
+	ports, routes, err := o.addresses()
+	if err != nil {
+		return nil, errors.Join(err, n.Stop())
 	}
 	for i := range o.Servers {
 		s := &NATSServer{ServerName: fmt.Sprintf("n%d", i), Addr: ports[3*i], Monitor: ports[3*i+1], log: &Log{}}
@@ -145,6 +135,24 @@ func startNATS(ctx context.Context, o NATSOptions) (*NATS, error) {
 		return nil, errors.Join(err, n.Stop())
 	}
 	return n, nil
+}
+
+// addresses are three of each server, for clients, its pages and its peers, and the
+// last of them as the URLs of routes.
+func (o *NATSOptions) addresses() (ports, routes []string, err error) {
+	ports = make([]string, 3*o.Servers)
+	for i := range ports {
+		if ports[i], err = FreeAddr(); err != nil {
+			return nil, nil, err
+		}
+		if o.Hosts != nil {
+			ports[i] = o.Hosts[i/3].on(ports[i])
+		}
+		if i%3 == 2 {
+			routes = append(routes, "nats://"+ports[i])
+		}
+	}
+	return ports, routes, nil
 }
 
 func portOf(addr string) string {

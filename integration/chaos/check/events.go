@@ -2,9 +2,6 @@ package check
 
 import (
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"hydrant/integration/chaos/history"
 )
@@ -29,15 +26,9 @@ func (c *checker) event(line int, e history.Event) error {
 	case history.Copied:
 		c.copied = line
 	case history.Restored:
-		c.restored = append(c.restored, restore{from: c.copied, line: line})
-		for _, k := range c.conns { // a socket that lives may get everything once more
-			clear(k.seen)
-		}
+		c.restore(line)
 	case history.Open:
-		c.report.Sessions++
-		c.conns[e.Conn] = &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), taken: line, answered: true}
-		s := c.session(e.SID)
-		s.class, s.owner, s.opened, s.known = e.Class, e.Conn, line, true
+		c.open(line, e)
 	case history.Resuming:
 		c.resuming(e)
 	case history.Resumed:
@@ -47,13 +38,7 @@ func (c *checker) event(line int, e history.Event) error {
 	case history.Send:
 		return c.send(line, e)
 	case history.Stored:
-		return c.known(line, e, func(m *message) {
-			m.stored = true
-			if m.confirmed == 0 {
-				m.confirmed = line
-			}
-			m.learn(e.Seq)
-		})
+		return c.known(line, e, func(m *message) { m.confirm(line, e.Seq) })
 	case history.Failed:
 		return c.known(line, e, func(m *message) { m.failed, m.told, m.toldAt = true, e.Told, line })
 	case history.Mailbox:
@@ -81,67 +66,29 @@ func (c *checker) event(line int, e history.Event) error {
 	return nil
 }
 
-// denied: a session that lives was not given back. One that began after the copy
-// that the stores were restored from is gone.
-func (c *checker) denied(line int, e history.Event) {
+func (c *checker) open(line int, e history.Event) {
+	c.report.Sessions++
+	c.conns[e.Conn] = &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), taken: line, answered: true}
 	s := c.session(e.SID)
-	switch {
-	case c.undone(s.opened):
-		s.gone = true
-	case strings.Contains(e.Why, "expired"):
-		c.violate(Expired, line, "session %s was told expired though it lives: %s", e.SID, e.Why)
-	default:
-		c.violate("I1", line, "session %s was not given back: %s", e.SID, e.Why)
+	s.class, s.owner, s.opened, s.known = e.Class, e.Conn, line, true
+}
+
+// restore: the stores have gone back to the last copy. A socket that lives may get
+// everything once more.
+func (c *checker) restore(line int) {
+	c.restored = append(c.restored, restore{from: c.copied, line: line})
+	for _, k := range c.conns {
+		clear(k.seen)
 	}
 }
 
-// undone reports whether what happened at a line fell between a copy of the
-// stores and its restoration.
-func (c *checker) undone(line int) bool {
-	for _, r := range c.restored {
-		if r.from < line && line < r.line {
-			return true
-		}
+// confirm notes that the store has acknowledged a message.
+func (m *message) confirm(line int, seq uint64) {
+	m.stored = true
+	if m.confirmed == 0 {
+		m.confirmed = line
 	}
-	return false
-}
-
-// resuming notes who asks for a session.
-func (c *checker) resuming(e history.Event) {
-	s := c.session(e.SID)
-	// What it has is where the chain goes on, if it has anything.
-	k := &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), given: e.Seq, last: e.Seq, chain: e.Seq != 0, after: e.Why, attempt: e.Attempt, late: e.Late}
-	if last := c.conns[s.owner]; e.Why == history.EndLost && last != nil && c.killed[last.node] > last.taken {
-		k.after = history.KillNode
-	}
-	c.conns[e.Conn] = k
-	s.attempt = max(s.attempt, e.Attempt)
-	if e.Late { // the client is elsewhere when this one arrives
-		return
-	}
-	if e.Twin != 0 && s.owner == e.Twin {
-		c.report.Contests++
-		k.after, k.twin = c.conns[e.Twin].after, true
-		c.conns[e.Twin].twin = true
-		s.owner, s.rival = e.Conn, e.Twin
-		return
-	}
-	s.owner, s.rival, s.resumed, s.both, s.won = e.Conn, 0, 0, 0, 0
-}
-
-func (c *checker) resumed(line int, e history.Event) {
-	c.report.Resumes++
-	if k := c.conns[e.Conn]; k != nil {
-		k.taken, k.answered = line, true
-	}
-	s := c.session(e.SID)
-	switch {
-	case !s.has(e.Conn):
-	case s.resumed == 0:
-		s.resumed = line
-	case s.rival != 0:
-		s.both = line
-	}
+	m.learn(seq)
 }
 
 func (c *checker) send(line int, e history.Event) error {
@@ -292,193 +239,9 @@ func (c *checker) gap(line int, e history.Event) error {
 	return nil
 }
 
-func (c *checker) close(line int, e history.Event) {
-	k := c.conns[e.Conn]
-	if k == nil {
-		return
-	}
-	k.closed, k.at = true, e.At
-	if e.Code == closedTaken {
-		c.taken(line, e.Conn, k)
-	}
-	if s := c.session(k.sid); s.rival != 0 && s.has(e.Conn) {
-		s.owner, s.rival = s.owner+s.rival-e.Conn, 0 // the other one
-		s.both, s.won = 0, 0
-	}
-	if k.calm && !c.drained {
-		c.violate("I7", line, "socket %d, on a node that nobody harmed, was closed with %d %s", e.Conn, e.Code, e.Why)
-	}
-}
-
-// taken: a socket was told that another one has the session. There is one if the
-// client has asked for it over another since, and where its sockets have numbers,
-// over one of a higher number. An old client whose earlier request went
-// unanswered may have made the rival itself.
-func (c *checker) taken(line, number int, k *conn) {
-	s := c.session(k.sid)
-	switch {
-	case k.attempt != 0 && k.attempt < s.attempt, k.attempt == 0 && s.attempt != 0:
-	case k.attempt != 0:
-		c.violate(Taken, line, "socket %d, the %d. of session %s, was closed with %d without a rival", number, k.attempt, k.sid, closedTaken)
-	case s.owner == number && s.rival == 0 && !c.unanswered(k, number):
-		c.violate(Taken, line, "socket %d, the only one of session %s, was closed with %d", number, k.sid, closedTaken)
-	}
-}
-
-// unanswered reports whether another socket of the session ended before it was
-// answered, unless its end was in the same segment as its request.
-func (c *checker) unanswered(k *conn, number int) bool {
-	for other, o := range c.conns {
-		if other != number && o.sid == k.sid && !o.answered && !o.late {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *checker) sample(line int, e history.Event) {
 	c.report.MaxRSS = max(c.report.MaxRSS, e.RSS)
 	if b := c.bounds; b != nil && (e.RSS > b.RSS || e.Descriptors > b.Descriptors || e.Goroutines > b.Goroutines) {
 		c.violate("I6", line, "node %s: %d bytes, %d descriptors, %d goroutines; bounds %+v", e.Node, e.RSS, e.Descriptors, e.Goroutines, *b)
 	}
-}
-
-// finish judges what only the end can show.
-func (c *checker) finish() {
-	if !c.ended {
-		c.violate("L", 0, "the history has no end")
-	}
-	if !c.drained {
-		c.violate("L", 0, "not everything drained")
-	}
-	for _, what := range slices.Sorted(maps.Keys(c.report.Bitten)) {
-		if c.report.Bitten[what] == 0 {
-			c.violate(Bite, 0, "%s had no effect, %d times", what, c.report.Faults[what])
-		}
-	}
-	for sid, s := range c.sessions {
-		c.order(sid, s)
-	}
-	for mid, m := range c.messages {
-		c.told(mid, m)
-		if !c.accepted(m) || c.lostByRestore(m) {
-			continue
-		}
-		c.report.Accepted++
-		s := c.session(m.sid)
-		if c.limit > 0 && !m.kept && (s.class == history.Plain || len(m.seqs) == 0) {
-			continue // dropped, perhaps
-		}
-		if _, delivered := s.first[mid]; !delivered && !s.covered(m.seqs) {
-			c.violate("I1", m.sent, "message %s (%s) to %s session %s, at %v, was accepted and never came", mid, m.source, s.class, m.sid, m.seqs)
-		}
-	}
-}
-
-// told judges what a sender was told of a message.
-func (c *checker) told(mid string, m *message) {
-	switch s := c.session(m.sid); {
-	case m.told == "" || m.told == history.ToldTimeout:
-	case m.stored || s.first[mid] != 0:
-		c.violate(Failed, m.toldAt, "the sender of message %s was told %s, though it is stored", mid, m.told)
-	case m.told == unknownSession && s.known && !s.gone && !c.undone(s.opened):
-		c.violate(Expired, m.toldAt, "the sender of message %s was told %s of session %s, which lives", mid, m.told, m.sid)
-	}
-}
-
-// lostByRestore reports whether a message may be lost because the stores went
-// back: unless it was confirmed before the copy was made, or the store has it in
-// the end. What a session that is gone was sent, is gone as well.
-func (c *checker) lostByRestore(m *message) bool {
-	if c.session(m.sid).gone {
-		return true
-	}
-	for _, r := range c.restored {
-		if m.sent < r.line && (m.confirmed == 0 || m.confirmed > r.from) && !m.kept {
-			return true
-		}
-	}
-	return false
-}
-
-// lastRestore is the line at which the stores went back last, 0 if they never did.
-func (c *checker) lastRestore() int {
-	if len(c.restored) == 0 {
-		return 0
-	}
-	return c.restored[len(c.restored)-1].line
-}
-
-// restoreBefore is the last such line before another line.
-func (c *checker) restoreBefore(line int) (last int) {
-	for _, r := range c.restored {
-		if r.line < line {
-			last = r.line
-		}
-	}
-	return last
-}
-
-// accepted is explained in the package comment.
-func (c *checker) accepted(m *message) bool {
-	if m.stored {
-		return true
-	}
-	if m.failed || m.source != history.ByClient {
-		return false
-	}
-	k := c.conns[m.conn]
-	if k == nil {
-		return false
-	}
-	end := c.now
-	if k.closed {
-		end = k.at
-	}
-	return end-m.at > Grace
-}
-
-// order checks first deliveries against the mailbox (I2). Messages whose
-// sequence nobody knows are left out.
-func (c *checker) order(sid string, s *session) {
-	var last uint64                // of all sockets
-	socket := make(map[int]uint64) // the last of each
-	log := 0                       // where it began
-	for _, d := range s.firsts {
-		m := c.messages[d.mid]
-		if begin := c.restoreBefore(d.line); begin != log {
-			log, last = begin, 0
-			clear(socket)
-		}
-		if m.sent < log { // its sequence is of another log, perhaps
-			continue
-		}
-		if len(m.seqs) != 1 || s.class == history.Plain && m.came > 1 && c.repeatable(m) { // stored again, perhaps
-			continue
-		}
-		seq := m.seqs[0]
-		before := last
-		if c.limit > 0 && d.late && !m.kept && (s.class == history.Plain || s.covered(m.seqs)) {
-			before = socket[d.conn] // dropped before another socket came to it, perhaps
-		}
-		if seq < before {
-			c.violate("I2", d.line, "session %s: message %s, at %d, came over socket %d after the one at %d", sid, d.mid, seq, d.conn, before)
-		}
-		last = max(last, seq)
-		socket[d.conn] = max(socket[d.conn], seq)
-	}
-}
-
-// has reports whether a socket has the session, alone or as one of two.
-func (s *session) has(conn int) bool { return s.owner == conn || s.rival == conn }
-
-func (s *session) covered(seqs []uint64) bool {
-	for _, seq := range seqs {
-		for _, g := range s.gaps {
-			if g.from <= seq && seq <= g.to {
-				return true
-			}
-		}
-	}
-	return false
 }

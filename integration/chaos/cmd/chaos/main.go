@@ -82,6 +82,7 @@ func flags() (o options) {
 	flag.IntVar(&o.Rate, "rate", 0, "published messages a second; 0: 1000, in a scenario 200")
 	flag.BoolVar(&o.Sync, "sync", false, "the NATS servers sync every write to their disks")
 	flag.BoolVar(&o.namespaces, "netns", true, "servers and nodes in network namespaces of their own")
+	flag.BoolVar(&o.Clocks, "clocks", true, "with namespaces: build the nodes so that their clocks can be set, which takes a minute the first time")
 	names, about := chaos.Scenarios()
 	text := "play one chain of events instead of faults at random:"
 	for _, name := range names {
@@ -131,7 +132,7 @@ func recoveries(ctx context.Context, cfg chaos.Config) error {
 	if cfg.Clients == 0 {
 		cfg.Clients = 2000
 	}
-	cfg.Nodes, cfg.Rate = 3, 300
+	cfg.Nodes, cfg.Rate, cfg.Clocks = 3, 300, false
 	var errs []error
 	fmt.Println(chaos.RecoveryHead)
 	for _, fault := range chaos.Recoveries() {

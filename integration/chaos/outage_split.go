@@ -1,0 +1,192 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"hydrant/integration/harness"
+)
+
+// leadWithNodes returns the server that leads a stream, and the nodes that are
+// connected to it; it makes another one lead where there is no node.
+func (s *schedule) leadWithNodes(stream string) (leader *harness.NATSServer, nodes []*node, err error) {
+	r := s.run
+	err = sometime(func() error {
+		if leader = s.leader(stream); leader == nil {
+			return fmt.Errorf("chaos: %s has no leader", stream)
+		}
+		if nodes = r.nodesOn(leader); len(nodes) > 0 {
+			return nil
+		}
+		for _, other := range r.peers(leader) {
+			if len(r.nodesOn(other)) > 0 {
+				r.stepDown(r.nc, stream, other.ServerName)
+				break
+			}
+		}
+		return fmt.Errorf("chaos: no node is connected to %s, which leads %s", leader.ServerName, stream)
+	})
+	return leader, nodes, err
+}
+
+// splitLeader cuts the leader of a stream off from its peers until they have
+// another one, while nodes are connected to it. Clients begin meanwhile elsewhere,
+// and come to those nodes while the old leader does not know yet that it is none:
+// it looks every ten seconds whether it still has a quorum, and when the network is
+// whole again, each connection between servers is so only when it sends again what
+// was lost, those of clients' requests often a second before those of the leaders.
+func (s *schedule) splitLeader(f *fault, stream string) error {
+	leader, nodes, err := s.leadWithNodes(stream)
+	if err != nil {
+		return err
+	}
+	f.whom = leader.ServerName + " of " + stream
+	peer := s.run.peers(leader)[0]
+	newcomers := s.bear(s.batch(), s.run.nodesOn(peer), nodes)
+	for _, c := range newcomers {
+		<-c.spare.ready
+	}
+	links := s.run.around(leader)
+	if err := cutAll(links); err != nil {
+		return err
+	}
+	cut := time.Now()
+	err = sometime(func() error {
+		if now := s.run.leaderBy(s.run.admin(peer), stream); now != "" && now != leader.ServerName {
+			f.bit(leader.ServerName + " to " + now)
+			return nil
+		}
+		return errors.New("chaos: its peers elect nobody")
+	})
+	for _, c := range newcomers {
+		close(c.spare.start)
+	}
+	if err == nil {
+		s.soon(func() bool { return haveSessions(newcomers) })
+		s.crowdTo(nodes, 1)
+		nap(context.Background(), s.pause(7*time.Second, 9*time.Second)-time.Since(cut))
+		s.crowdTo(nodes, 2)
+	}
+	_, mending := mendAll(links)
+	s.crowdTo(nodes, 12)
+	return errors.Join(err, mending)
+}
+
+// batch is how many clients begin at once.
+func (s *schedule) batch() int {
+	if s.run.cfg.Scenario != "" {
+		return lateComers
+	}
+	return lateComers / 4
+}
+
+// soon waits a few seconds for what helps and need not be.
+func (s *schedule) soon(condition func() bool) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	return harness.Until(ctx, func() error {
+		if condition() {
+			return nil
+		}
+		return errNotYet
+	}) == nil
+}
+
+var errNotYet = errors.New("chaos: not yet")
+
+// bear lets clients begin that have not, as far as there are any, on some nodes, or
+// anywhere, and returns them. Those that get a spare socket wait for its start.
+func (s *schedule) bear(n int, nodes, spares []*node) (newcomers []*client) {
+	for _, c := range s.run.clients {
+		if len(newcomers) < n && !c.hasBegun() {
+			if len(nodes) > 0 {
+				c.goTo(nodes[s.chance.IntN(len(nodes))])
+			}
+			if len(spares) > 0 {
+				c.spare = newSpare(spares[s.chance.IntN(len(spares))])
+			}
+			c.begin()
+			newcomers = append(newcomers, c)
+		}
+	}
+	return newcomers
+}
+
+func haveSessions(clients []*client) bool {
+	for _, c := range clients {
+		if c.session() == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// crowdTo sends all that began late, and a few others, to some nodes, several times,
+// half a second apart.
+func (s *schedule) crowdTo(nodes []*node, times int) {
+	all := s.run.clients
+	var newcomers []*client
+	for _, c := range all[calmClients+s.run.cfg.Clients:] {
+		if c.session() != "" {
+			newcomers = append(newcomers, c)
+		}
+	}
+	for range times {
+		for _, c := range newcomers {
+			to := nodes[s.chance.IntN(len(nodes))]
+			if c.spare != nil && slices.Contains(nodes, c.spare.at) {
+				to = c.spare.at
+			}
+			c.tell(order{kind: orderReset, to: to})
+		}
+		for range 4 * s.crowd() {
+			c := all[calmClients+s.chance.IntN(s.run.cfg.Clients)]
+			c.tell(order{kind: orderKind(s.chance.IntN(int(orderTwins))), to: nodes[s.chance.IntN(len(nodes))]})
+		}
+		nap(context.Background(), 500*time.Millisecond)
+	}
+}
+
+// minority cuts a server off from its peers until every node has left it.
+func (s *schedule) minority(f *fault) error {
+	r := s.run
+	server := r.servers.Servers[s.chance.IntN(len(r.servers.Servers))]
+	if n := r.uplink(r.nodes[1+s.chance.IntN(len(r.nodes)-1)]); n != nil {
+		server = n // one that matters
+	}
+	f.whom = server.ServerName
+	links := r.around(server)
+	if err := cutAll(links); err != nil {
+		return err
+	}
+	err := sometime(func() error {
+		v, err := server.Varz()
+		if err != nil {
+			return err
+		}
+		if meta := v.JetStream.Meta; meta != nil && meta.Leader != "" {
+			return fmt.Errorf("chaos: %s still believes in %s", server.ServerName, meta.Leader)
+		}
+		f.bit("it knows no leader")
+		return nil
+	})
+	if err == nil {
+		err = s.left(server)
+	}
+	s.hold(0, 2*time.Second)
+	_, mending := mendAll(links)
+	return errors.Join(err, mending)
+}
+
+// left waits until no node is connected to a server that has no quorum.
+func (s *schedule) left(server *harness.NATSServer) error {
+	return sometime(func() error {
+		for _, n := range s.run.nodesOn(server) {
+			return fmt.Errorf("chaos: %s stays with %s, which has no quorum", n.name, server.ServerName)
+		}
+		return nil
+	})
+}
