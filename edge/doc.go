@@ -58,6 +58,44 @@
 // belongs to its loop, and nothing of it is locked; this package has only a door
 // to each (shard.Door), which runs a function on the loop.
 //
+// # Uplinks
+//
+// An uplink is a connection to NATS, with the store, the directory and the
+// subscriptions that hang on it. nats.go reconnects by itself, without end, and makes
+// the subscriptions again. But it gives a connection up for good when the server ends
+// it with an error that nats.go does not know: a message over a max_payload that was
+// lowered (a server tells its clients of that only with the next change of its
+// cluster), a protocol line that is too long, whatever a newer server thinks of. Then
+// the node makes another uplink and puts it in the place of the first:
+//
+//	dial ──▶ open the store ──▶ outboxes use it ──▶ its epoch shows ──▶ subscribe
+//
+// Until then it is not ready, and what clients send is refused. An epoch orders what
+// comes: it counts uplinks, and reconnects within one. A shard that sees another
+// uplink's epoch subscribes again for all its sessions, and then has each of them
+// confirmed, as after a reconnect. Nothing holds on to an uplink for longer than a
+// call: what shards ask for goes over the one of the moment (directory, mailboxes and
+// peers), and a mailbox's reader goes on with another store's.
+//
+// Rejected: to end the process, which is simpler. One message over a limit that was
+// lowered would end a node, with all its clients, and then the next one that they come
+// back to.
+//
+// # Acknowledgements
+//
+// A NATS server that is cut from its peers keeps its clients and answers their pings.
+// What shows it is that nothing is acknowledged, which only a quorum can do. So a node
+// stores a marker every two seconds, in a mailbox that nobody has: one message of some
+// bytes, gone after a second. After three seconds of silence it is not ready. After
+// eight, since a leader that died is replaced in less, it connects to the other
+// servers, one after the other, until one acknowledges, and has nats.go reconnect to
+// that one. Where none does, it stays: a new connection puts sessions in doubt, and
+// with them the answers of services that need no store. The pause between two moves
+// doubles, from ten seconds to a minute.
+//
+// Rejected: to look at what clients publish. A node without traffic would be ready
+// until the next client came, and it must not wait for a welcome to find out.
+//
 // # Traces
 //
 // With a TracerProvider, each message of a client to a service, a session or a
@@ -79,6 +117,10 @@
 //
 // A node closes sockets on its own for three reasons, and parks their sessions
 // each time, so that they go on wherever their clients come back.
+//
+// What nats.go does is not waited for without end: it takes its lock to write, to
+// dial and to look up names, and each of its calls waits for that lock whatever its
+// context says.
 //
 // Drain: not ready at once, but new clients are served for EDGE_DRAIN_GRACE,
 // since a balancer goes on sending them until its checks have failed. Then the
