@@ -264,6 +264,7 @@ type tap struct {
 	mu       sync.Mutex
 	node     net.Conn
 	info     string // the server's first line
+	limit    int    // what the node is told of as max_payload
 }
 
 func newTap(t *testing.T, target string) *tap {
@@ -272,7 +273,7 @@ func newTap(t *testing.T, target string) *tap {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tp := &tap{listener: listener}
+	tp := &tap{listener: listener, limit: 64 << 10}
 	var passing sync.WaitGroup
 	t.Cleanup(func() {
 		_ = listener.Close()
@@ -309,7 +310,9 @@ func (tp *tap) pass(to, from net.Conn, toNode bool) {
 		if toNode && tp.info == "" {
 			tp.node = to
 			tp.info, _, _ = strings.Cut(string(chunk), "\r\n")
-			chunk = bytes.Replace(chunk, []byte(`"max_payload":1048576`), []byte(`"max_payload":65536`), 1)
+		}
+		if toNode { // also what the server tells later
+			chunk = bytes.ReplaceAll(chunk, []byte(`"max_payload":1048576`), fmt.Appendf(nil, `"max_payload":%d`, tp.limit))
 		}
 		_, err = to.Write(chunk)
 		tp.mu.Unlock()
@@ -328,7 +331,7 @@ func (tp *tap) tell(t *testing.T, maxPayload int) {
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(tp.info, "INFO ")), &fields); err != nil {
 		t.Fatal(err)
 	}
-	fields["max_payload"] = maxPayload
+	fields["max_payload"], tp.limit = maxPayload, maxPayload
 	text, err := json.Marshal(fields)
 	if err != nil {
 		t.Fatal(err)

@@ -122,7 +122,7 @@ func TestMailboxOverItsBound(t *testing.T) {
 func TestFlappingWithAFullMailbox(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
-	const limit, resumes = 160, 5
+	const limit, resumes = 640, 5 // with room for the markers of a slow machine, which sends some twice
 	node := w.Start(t, "full queue", map[string]string{"EDGE_QUEUE_LIMIT": strconv.Itoa(limit)})
 	c := world.DialAcked(t, node)
 	w.PushNumbers(t, c.ID, 0, 1)

@@ -186,9 +186,9 @@ func TestResumeAfterACrash(t *testing.T) {
 }
 
 // requestsAtOnce is what a node may have under way at NATS for the sessions that
-// come to it (edge: poolWorkers), and one request of its own: the check of the
-// streams each half minute.
-const requestsAtOnce = 64 + 1
+// come to it (the workers of its pool), and requests of its own: the check of the
+// streams each half minute, of 16 mailbox streams and three others at once.
+const requestsAtOnce = 64 + 19
 
 // R27: a node with many sessions dies, and all of them come back at once. NATS
 // sees no more of them at a time than the other node's bound.
