@@ -146,10 +146,10 @@ func (n *Node) onDisconnect(nc *nats.Conn, err error) {
 func (n *Node) onReconnect(l *uplink, nc *nats.Conn) {
 	n.metrics.NATSEvents.Inc(stats.NATSReconnected)
 	n.setConnected(nc, true, nil)
-	n.nats.contract.look()
 	if !n.serving.Load() || n.nats.link.Load() != l {
 		return // there are no sessions yet, or they do not use this connection yet
 	}
+	n.nats.contract.look()
 	n.log.Info("NATS connection is back", "url", bus.Redacted(nc.ConnectedUrl()))
 	epoch := n.epoch()
 	n.all(func(s *shard.Shard) { s.Reconnected(epoch) })

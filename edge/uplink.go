@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -157,9 +158,11 @@ func (n *Node) openStore(ctx context.Context, l *uplink) error {
 		bound, end := context.WithTimeout(ctx, openTime+openGrace)
 		done := within(bound, func() {
 			attempt, cancel := context.WithTimeout(bound, openTime)
-			defer cancel()
-			go n.explain(attempt, l)
+			var explaining sync.WaitGroup
+			explaining.Go(func() { n.explain(attempt, l) })
 			opened, err = store.Open(attempt, l.conn, cfg)
+			cancel()
+			explaining.Wait() // or it would say that the store is waited for
 		})
 		end()
 		switch {
