@@ -261,12 +261,6 @@ func TestConnectionGivenUp(t *testing.T) {
 // the server has.
 type tap struct {
 	listener net.Listener
-<<<<<<< HEAD
-	mu       sync.Mutex
-	node     net.Conn
-	info     string // the server's first line
-	limit    int    // what the node is told of as max_payload
-=======
 
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -274,7 +268,6 @@ type tap struct {
 	node  net.Conn // the last one
 	info  string   // the first line that it got
 	whole bool     // what it got last ends an operation, as far as can be seen
->>>>>>> wip-outages
 }
 
 func newTap(t *testing.T, target string) *tap {
@@ -316,14 +309,6 @@ func (tp *tap) pass(to, from net.Conn, toNode bool) {
 			return
 		}
 		chunk := buffer[:n]
-<<<<<<< HEAD
-		if toNode && tp.info == "" {
-			tp.node = to
-			tp.info, _, _ = strings.Cut(string(chunk), "\r\n")
-		}
-		if toNode { // also what the server tells later
-			chunk = bytes.ReplaceAll(chunk, []byte(`"max_payload":1048576`), fmt.Appendf(nil, `"max_payload":%d`, tp.limit))
-=======
 		tp.mu.Lock()
 		if first {
 			info, rest, _ := bytes.Cut(chunk, []byte("\r\n"))
@@ -332,7 +317,6 @@ func (tp *tap) pass(to, from net.Conn, toNode bool) {
 		}
 		if toNode {
 			tp.whole = bytes.HasSuffix(chunk, []byte("\r\n"))
->>>>>>> wip-outages
 		}
 		_, err = to.Write(chunk)
 		tp.mu.Unlock()
@@ -345,19 +329,6 @@ func (tp *tap) pass(to, from net.Conn, toNode bool) {
 // limited is the server's INFO with the tap's max_payload. The caller holds mu.
 func (tp *tap) limited() []byte {
 	fields := make(map[string]any)
-<<<<<<< HEAD
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(tp.info, "INFO ")), &fields); err != nil {
-		t.Fatal(err)
-	}
-	fields["max_payload"], tp.limit = maxPayload, maxPayload
-	text, err := json.Marshal(fields)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tp.node.Write([]byte("INFO " + string(text) + "\r\n")); err != nil {
-		t.Fatal(err)
-	}
-=======
 	_ = json.Unmarshal([]byte(strings.TrimPrefix(tp.info, "INFO ")), &fields) // else the node complains
 	fields["max_payload"] = tp.limit
 	text, _ := json.Marshal(fields)
@@ -377,7 +348,6 @@ func (b *beside) tell(tp *tap, limit int) {
 		_, err := tp.node.Write(tp.limited())
 		return err
 	})
->>>>>>> wip-outages
 }
 
 // TestMaxPayloadOfTheMoment: the limit is the one that the server told of last, be it
