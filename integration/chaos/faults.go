@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// schedule is the state of the faults of a run.
+// schedule is the state of the faults of a run. Each kind of fault is a method.
 type schedule struct {
 	run     *run
 	running sync.WaitGroup

@@ -18,7 +18,7 @@ import (
 	"hydrant/integration/harness"
 )
 
-// run is one run.
+// run is one run. Each thing that it starts, or writes down, has a method.
 type run struct {
 	// Immutable after start.
 	cfg     Config

@@ -20,8 +20,7 @@ import (
 	"hydrant/umf"
 )
 
-// demoSecret signs the signed message of the tour. A real secret is random and
-// comes from EDGE_SIGNATURE_KEYS_FILE.
+// demoSecret signs a message of the tour. A real one is random, in a file.
 const demoSecret = "only-for-the-demo"
 
 // demo is a service and the embedded NATS in this process, and two nodes in

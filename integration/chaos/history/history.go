@@ -90,7 +90,7 @@ type Bounds struct {
 	Goroutines  int   `json:"goroutines"`
 }
 
-// An Event is one line.
+// An Event is one line. All kinds share it, and each sets a few of its fields.
 type Event struct {
 	At   time.Duration `json:"at"` // since the start of the run, in nanoseconds
 	Kind Kind          `json:"ev"`
