@@ -106,6 +106,11 @@ func (s *schedule) refuse(n *node) {
 	if server == nil || !n.claim() {
 		return
 	}
+	before, err := server.Connections()
+	if err != nil {
+		n.release()
+		return
+	}
 	f := s.note("cut node from NATS", n.name)
 	links := harness.Both(n.host, server.Host)
 	for _, l := range links {
@@ -115,8 +120,7 @@ func (s *schedule) refuse(n *node) {
 	}
 	s.running.Go(func() {
 		defer n.release()
-		before, err := server.Connections()
-		if err == nil && s.soon(func() bool { return gone(server, n, before) }) {
+		if s.soon(func() bool { return gone(server, n, before) }) {
 			f.bit("it has another connection, or none")
 		}
 		for _, l := range links {
