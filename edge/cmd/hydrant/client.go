@@ -146,9 +146,10 @@ func (c *client) post(ctx context.Context, to string, body any) (*umf.Message, e
 	return msg, c.send(ctx, msg)
 }
 
-// resume asks for an older session on this connection.
+// resume asks for an older session on this connection. Its attempt is the time, so
+// that it grows from one process to the next.
 func (c *client) resume(ctx context.Context, id, token string) (welcome, error) {
-	body := map[string]string{"id": id}
+	body := map[string]any{"id": id, "attempt": time.Now().UnixMilli()}
 	if token != "" {
 		body["token"] = token
 	}
