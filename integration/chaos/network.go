@@ -206,18 +206,21 @@ func (r *run) stepDown(nc *nats.Conn, stream, preferred string) bool {
 	return json.Unmarshal(m.Data, &answer) == nil && answer.Success
 }
 
+// connections are those that a node has to a server, as the node's side sees it. A
+// server that was cut off may hold one for minutes that the node has given up.
+func (n *node) connections(s *harness.NATSServer) []string {
+	ports, err := harness.Established(n.process.PID(), s.Addr)
+	if err != nil {
+		return nil // it does not run
+	}
+	return ports
+}
+
 // nodesOn are the nodes that are connected to a server, the calm one left out.
 func (r *run) nodesOn(s *harness.NATSServer) (nodes []*node) {
-	connections, err := s.Connections()
-	if err != nil {
-		return nil
-	}
 	for _, n := range r.nodes[1:] {
-		for _, c := range connections {
-			if n.host != nil && c.Addr == n.host.IP {
-				nodes = append(nodes, n)
-				break
-			}
+		if len(n.connections(s)) > 0 {
+			nodes = append(nodes, n)
 		}
 	}
 	return nodes
@@ -226,14 +229,8 @@ func (r *run) nodesOn(s *harness.NATSServer) (nodes []*node) {
 // uplink is the server that a node is connected to; nil: none.
 func (r *run) uplink(n *node) *harness.NATSServer {
 	for _, s := range r.servers.Servers {
-		connections, err := s.Connections()
-		if err != nil {
-			continue
-		}
-		for _, c := range connections {
-			if c.Addr == n.host.IP {
-				return s
-			}
+		if len(n.connections(s)) > 0 {
+			return s
 		}
 	}
 	return nil

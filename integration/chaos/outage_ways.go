@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"hydrant/integration/harness"
@@ -106,11 +107,7 @@ func (s *schedule) refuse(n *node) {
 	if server == nil || !n.claim() {
 		return
 	}
-	before, err := server.Connections()
-	if err != nil {
-		n.release()
-		return
-	}
+	before := n.connections(server)
 	f := s.note("cut node from NATS", n.name)
 	links := harness.Both(n.host, server.Host)
 	for _, l := range links {
@@ -132,19 +129,7 @@ func (s *schedule) refuse(n *node) {
 }
 
 // gone reports whether a connection that a node had to a server has ended.
-func gone(server *harness.NATSServer, n *node, before []harness.Connection) bool {
-	now, err := server.Connections()
-	if err != nil {
-		return false
-	}
-	left := make(map[uint64]bool)
-	for _, c := range now {
-		left[c.CID] = true
-	}
-	for _, c := range before {
-		if c.Addr == n.host.IP && !left[c.CID] {
-			return true
-		}
-	}
-	return false
+func gone(server *harness.NATSServer, n *node, before []string) bool {
+	now := n.connections(server)
+	return slices.ContainsFunc(before, func(port string) bool { return !slices.Contains(now, port) })
 }

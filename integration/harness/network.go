@@ -40,14 +40,15 @@ type Host struct {
 const subnet = "198.18.0."
 
 // rules has the pairs, source and destination, that are cut off, with how many
-// packets were dropped, and those whose connections are reset.
+// packets were dropped, and those whose connections are reset: the resets of both
+// ways must not meet each other.
 const rules = `table inet hydrant {
 	set cut { type ipv4_addr . ipv4_addr; counter; }
 	set refused { type ipv4_addr . ipv4_addr; }
 	chain in {
 		type filter hook input priority 0; policy accept;
 		ip saddr . ip daddr @cut drop
-		ip saddr . ip daddr @refused meta l4proto tcp reject with tcp reset
+		ip saddr . ip daddr @refused tcp flags & rst == 0 reject with tcp reset
 	}
 }
 `
