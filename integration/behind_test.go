@@ -123,7 +123,7 @@ func TestFlappingWithAFullMailbox(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
 	const limit, resumes = 640, 5 // with room for the markers of a slow machine, which sends some twice
-	node := w.Start(t, "full queue", map[string]string{"EDGE_QUEUE_LIMIT": strconv.Itoa(limit)})
+	node := w.Start(t, "full queue", map[string]string{"EDGE_QUEUE_LIMIT": strconv.Itoa(limit), "EDGE_WINDOW": "1024"})
 	c := world.DialAcked(t, node)
 	w.PushNumbers(t, c.ID, 0, 1)
 	seq := c.WantBodies(0, 1)[0].Seq()

@@ -113,7 +113,8 @@ var mutations = []struct {
 		return slices.Insert(all, i, history.Event{Kind: history.Failed, Mid: all[i].Mid, Told: "unavailable"})
 	}},
 	{check.Bite, "a fault had no effect", func(all []history.Event) []history.Event {
-		return slices.DeleteFunc(all, func(e history.Event) bool { return e.Kind == history.Bit && e.What == "reset" })
+		what := all[find(all, func(e history.Event) bool { return e.Kind == history.Bit })].What
+		return slices.DeleteFunc(all, func(e history.Event) bool { return e.Kind == history.Bit && e.What == what })
 	}},
 	{"L", "something did not drain", func(all []history.Event) []history.Event {
 		return slices.DeleteFunc(all, func(e history.Event) bool { return e.Kind == history.Drained })
