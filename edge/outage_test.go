@@ -314,6 +314,8 @@ func (tp *tap) pass(to, from net.Conn, toNode bool) {
 			info, rest, _ := bytes.Cut(chunk, []byte("\r\n"))
 			tp.node, tp.info = to, string(info)
 			chunk = append(tp.limited(), rest...)
+		} else if toNode { // the server may tell of its own limit again
+			chunk = bytes.ReplaceAll(chunk, []byte(`"max_payload":1048576`), fmt.Appendf(nil, `"max_payload":%d`, tp.limit))
 		}
 		if toNode {
 			tp.whole = bytes.HasSuffix(chunk, []byte("\r\n"))
