@@ -93,6 +93,11 @@
 // with them the answers of services that need no store. The pause between two moves
 // doubles, from ten seconds to a minute.
 //
+// A connection that is silent, and then goes on before two pings were missed, brings
+// all that lay in it. What was stored before another node took a session over still
+// goes to the old socket then, in order and ahead of that node's marker, which ends
+// it. A client that has resumed elsewhere has left that socket.
+//
 // Rejected: to look at what clients publish. A node without traffic would be ready
 // until the next client came, and it must not wait for a welcome to find out.
 //

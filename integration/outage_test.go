@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -222,9 +221,15 @@ func TestNodeCutOffFromNATS(t *testing.T) {
 	messages := c.WantBodies(0, 3)
 	proxy.Set(harness.Weather{Blackhole: true})
 	w.PushNumbers(t, c.ID, 3, 6)
+	// That nothing is acknowledged it says sooner. Only with the end of the connection
+	// is what lies in it gone.
 	if err := harness.Until(world.Patient(t), func() error {
-		if behind.Ready() == nil {
-			return errors.New("the node says that it is ready")
+		_, status, err := statusOf(behind.AdminHTTP("/readyz"))
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(status, "not connected") {
+			return &wrongStatus{status}
 		}
 		return nil
 	}); err != nil {
