@@ -3,17 +3,16 @@ package edge
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus"
 	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/stats"
 )
 
@@ -100,17 +99,14 @@ func (n *Node) watchAcks() {
 // for its acknowledgement. The streams have leaders of their own, so that several are
 // asked before silence means something: first one, and others if it fails or is slow.
 func (n *Node) pulse(ctx context.Context, nc *nats.Conn, part int) error {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
+	var err error
 	answers := make(chan error, pulseTries)
 	asked, failed := 0, 0
 	for {
 		var hedge <-chan time.Time
 		if asked < pulseTries {
 			sid := scheme.NewSIDIn((part+asked)%n.cfg.MailboxStreams, n.cfg.MailboxStreams)
-			go func() { answers <- stored(ctx, js, sid) }()
+			go func() { answers <- store.Acknowledges(ctx, nc, sid) }()
 			asked++
 			hedge = time.After(pulseHedge)
 		}
@@ -123,32 +119,11 @@ func (n *Node) pulse(ctx context.Context, nc *nats.Conn, part int) error {
 				return e
 			}
 			err = e
-			if asked == pulseTries {
-				continue
-			}
 		case <-hedge:
 		case <-ctx.Done():
 			return cmp.Or(err, ctx.Err())
 		}
 	}
-}
-
-// Errors of JetStream that are told without a quorum (errors.json of nats-server).
-const (
-	codeNoQuorum  = 10008
-	codeNotLeader = 10009
-)
-
-// stored stores a marker. That the stream refuses it is an answer as well: what it
-// then lacks is the contract's matter.
-func stored(ctx context.Context, js jetstream.JetStream, sid scheme.SID) error {
-	marker := &nats.Msg{Subject: scheme.MailboxSubject(sid), Header: nats.Header{scheme.HeaderMark: {"1"}}}
-	_, err := js.PublishMsg(ctx, marker, jetstream.WithMsgTTL(time.Second))
-	var refused *jetstream.APIError
-	if errors.As(err, &refused) && refused.ErrorCode != codeNoQuorum && refused.ErrorCode != codeNotLeader {
-		return nil
-	}
-	return err
 }
 
 // moves remembers to which server the next reconnect is to go. Safe for concurrent

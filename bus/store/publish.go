@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -79,6 +80,23 @@ func (s *Store) PublishMarker(sid scheme.SID, m Marker) error {
 	}
 	if err := s.nc.PublishMsg(&nats.Msg{Subject: scheme.MailboxSubject(sid), Header: h}); err != nil {
 		return jet.SendError(err)
+	}
+	return nil
+}
+
+// Acknowledges returns nil when the stream of a session's mailbox has answered, which
+// only a quorum can do: it stores a marker, gone after a second. That the stream
+// refuses it is an answer as well: what it then lacks is the contract's matter.
+// [ErrUnavailable]: it has no leader; [ErrUnconfirmed]: no answer before ctx ended.
+func Acknowledges(ctx context.Context, nc *nats.Conn, sid scheme.SID) error {
+	answer, err := nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: scheme.MailboxSubject(sid), Header: nats.Header{
+		scheme.HeaderMark: []string{"1"}, jet.HeaderTTL: []string{jet.TTLSeconds(time.Second)},
+	}})
+	if err != nil {
+		return jet.RequestError(err)
+	}
+	if _, err := jet.ParseAck(answer); !errors.Is(err, ErrRefused) {
+		return err
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus"
 	"hydrant/bus/embedded"
@@ -298,5 +299,38 @@ func TestTTLWithoutEnd(t *testing.T) {
 		if got := m.Header.Get(jet.HeaderTTL); got != strconv.Itoa(int(365*24*time.Hour/time.Second)) {
 			t.Errorf("%v is stored as %s s", ttl, got)
 		}
+	}
+}
+
+// TestAcknowledges: a refusal is an answer, and the absence of a stream is none.
+func TestAcknowledges(t *testing.T) {
+	url := natstest.Start(t).URL()
+	nc := connect(t, url)
+	sid := scheme.NewSIDIn(0, 2)
+	if err := Acknowledges(natstest.Context(t), nc, sid); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("without a stream: %v", err)
+	}
+	openStore(t, nc, Config{})
+	if err := Acknowledges(natstest.Context(t), nc, sid); err != nil {
+		t.Error(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(natstest.Context(t), scheme.OutStream(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	cfg.MaxMsgSize = 1
+	if _, err := js.UpdateStream(natstest.Context(t), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(natstest.Context(t), scheme.MailboxSubject(sid), []byte("refused")); err == nil {
+		t.Fatal("the stream refuses nothing")
+	}
+	if err := Acknowledges(natstest.Context(t), nc, sid); err != nil {
+		t.Errorf("refused: %v", err)
 	}
 }
