@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kelseyhightower/envconfig"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/internal/jet"
+	"hydrant/bus/internal/natstest"
 )
 
 func TestConfigFromEnvironment(t *testing.T) {
@@ -72,18 +72,7 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func TestConnectWithPasswordFile(t *testing.T) {
-	ns, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		Username: "u", Password: "s3cret",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Start()
-	defer func() {
-		ns.Shutdown()
-		ns.WaitForShutdown()
-	}()
+	ns := natstest.StartServer(t, server.Options{Username: "u", Password: "s3cret"})
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("s3cret\r\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -120,7 +109,7 @@ func TestConnectionOutlivesRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 		ns.Start()
-		if !ns.ReadyForConnections(30 * time.Second) {
+		if !ns.ReadyForConnections(natstest.Patience) {
 			t.Fatal("the server does not start")
 		}
 		port = ns.Addr().(*net.TCPAddr).Port

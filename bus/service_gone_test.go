@@ -73,18 +73,7 @@ func TestAnswerTooLarge(t *testing.T) {
 // over a limit that was lowered meanwhile, Run returns and says why.
 func TestRunEndsWithItsConnection(t *testing.T) {
 	o := server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: 1 << 20}
-	ns, err := server.NewServer(&o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Start()
-	defer func() {
-		ns.Shutdown()
-		ns.WaitForShutdown()
-	}()
-	if !ns.ReadyForConnections(natstest.Patience) {
-		t.Fatal("the server does not start")
-	}
+	ns := natstest.Run(t, &o)
 	ended, stop := big(t, ns.ClientURL())
 	defer stop()
 	lower := server.Options{Host: o.Host, Port: ns.Addr().(*net.TCPAddr).Port, NoSigs: true, NoLog: true, MaxPayload: 64 << 10}

@@ -67,11 +67,18 @@ func tryCluster(t testing.TB) (servers []*embedded.Server, err error) {
 	return servers, nil
 }
 
-// StartServer runs a server with options that package embedded does not have.
-func StartServer(t *testing.T, o server.Options) *server.Server {
+// StartServer runs a server with options that package embedded does not have, on a
+// free port.
+func StartServer(t testing.TB, o server.Options) *server.Server {
 	t.Helper()
 	o.Host, o.Port, o.NoSigs, o.NoLog, o.StoreDir = "127.0.0.1", server.RANDOM_PORT, true, true, t.TempDir()
-	ns, err := server.NewServer(&o)
+	return Run(t, &o)
+}
+
+// Run runs a server for one test, with the options as they are.
+func Run(t testing.TB, o *server.Options) *server.Server {
+	t.Helper()
+	ns, err := server.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +87,8 @@ func StartServer(t *testing.T, o server.Options) *server.Server {
 		ns.Shutdown()
 		ns.WaitForShutdown()
 	})
-	if !ns.ReadyForConnections(10 * time.Second) {
-		t.Fatal("server not ready")
+	if !ns.ReadyForConnections(Patience) {
+		t.Fatal("the server does not start")
 	}
 	return ns
 }

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -74,17 +73,7 @@ func startMember(t testing.TB, i int, addr, advertise string, routes []string) *
 	for _, r := range routes {
 		o.Routes = append(o.Routes, &url.URL{Scheme: "nats", Host: r})
 	}
-	ns, err := server.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Start()
-	t.Cleanup(func() {
-		ns.Shutdown()
-		ns.WaitForShutdown()
-	})
-	WaitFor(t, func() bool { return ns.ReadyForConnections(10 * time.Millisecond) })
-	return ns
+	return Run(t, o)
 }
 
 func waitForRoutes(t testing.TB, servers []*server.Server, n int) {

@@ -71,10 +71,7 @@ func TestDiscard(t *testing.T) {
 			c.Send([]byte("not ours"))
 			c.Discard(4501, "taken over")
 		})
-		f, err := p.frame()
-		if err != nil || f.first != 0x88 || string(f.payload) != "\x11\x95taken over" {
-			t.Fatalf("%v %v", f, err)
-		}
+		p.want(0x88, "\x11\x95taken over")
 		p.send(clientClose(4501, ""))
 		p.wantEnd()
 		h.wantClosed(DropLocal, 4501)
@@ -93,10 +90,7 @@ func TestDiscardClosing(t *testing.T) {
 			c.Close(4503, "kicked")
 			c.Discard(4501, "taken over")
 		})
-		f, err := p.frame()
-		if err != nil || f.first != 0x88 || string(f.payload) != "\x11\x97kicked" {
-			t.Fatalf("%v %v", f, err)
-		}
+		p.want(0x88, "\x11\x97kicked")
 		p.send(clientClose(4503, ""))
 		p.wantEnd()
 		h.wantClosed(DropLocal, 4503)
