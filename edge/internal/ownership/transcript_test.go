@@ -98,7 +98,7 @@ func word(b bool, s string) string {
 //	answered given [floor=N] [seen=N] | answered stranger|declined|nobody|silence
 //	timeout
 //	    n=N in each of these: the answer is to that request, not to the last
-//	placed | marker | changed | rival | stalled | reconnected | replaced
+//	placed | marker | changed | rolledback | rival | stalled | reconnected | replaced
 //	asked [attempt=N] | quiet | closed | discard
 //	after DURATION                  the clock goes on; it begins at 10ms
 //	position FLOOR [SEEN]           how far delivery has got
@@ -312,6 +312,8 @@ func (sc *script) event(what string, l line) bool {
 		r.say("begin %v", m.Marker(sc.now, r))
 	case "changed":
 		m.Changed(sc.now, r)
+	case "rolledback":
+		m.RolledBack()
 	case "rival":
 		m.Rival(sc.now, r)
 	case "stalled":
