@@ -48,6 +48,7 @@ const (
 	edgeAPI       = "hydrant/edge/internal/api"
 	edgeSession   = "hydrant/edge/internal/session"
 	edgeWire      = "hydrant/edge/internal/wire"
+	edgeMutate    = "hydrant/edge/internal/mutate"
 	edgeCommand   = "hydrant/edge/cmd/hydrant"
 
 	testHarness = "hydrant/integration/harness"
@@ -137,6 +138,10 @@ var layers = []layer{
 		allow:  []string{busScheme},
 		forbid: impure,
 		why:    "ownership decides who has a session, purely; the shard asks NATS for it",
+	},
+	{
+		path: edgeMutate,
+		why:  "tests change the files of the package that they stand in, whatever it is",
 	},
 	{
 		path:  edgeTakeover,

@@ -5,8 +5,6 @@ package ownership_test
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -15,13 +13,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"hydrant/edge/internal/mutate"
 )
 
 // The mutation test takes single conditions, transitions and statements out of the
@@ -267,19 +266,7 @@ func (m *mutator) write() []byte {
 
 // build compiles the tests with all mutations.
 func build(t *testing.T) (program string, list []mutation) {
-	dir := t.TempDir()
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay := map[string]string{}
-	put := func(name string, text []byte) {
-		to := filepath.Join(dir, name)
-		if err := os.WriteFile(to, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		overlay[filepath.Join(here, name)] = to
-	}
+	changed := map[string][]byte{"mutant.go": []byte(support)}
 	names, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -298,55 +285,16 @@ func build(t *testing.T) (program string, list []mutation) {
 			t.Fatal(err)
 		}
 		m.file(f)
-		put(name, m.write())
+		changed[name] = m.write()
 	}
-	put("mutant.go", []byte(support))
-	text, err := json.Marshal(map[string]any{"Replace": overlay})
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(config, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	program = filepath.Join(dir, "mutants.test")
-	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", config, "-o", program, ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return program, list
+	return mutate.Build(t, changed), list
 }
-
-var (
-	failedTest = regexp.MustCompile(`(?m)^ *--- FAIL: (\S+)`)
-	failedSeed = regexp.MustCompile(`seed \d+: [^\n]*`)
-)
 
 // try runs one test with a mutation. Empty: it has not noticed.
 func try(program string, n int, test string) string {
 	cmd := exec.Command(program, "-test.run", "^"+test+"$", "-steps", strconv.Itoa(*mutantSteps), "-test.timeout", "2m")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("OWNERSHIP_MUTANT=%d", n))
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return ""
-	case !errors.As(err, &exit):
-		return "?? " + err.Error()
-	}
-	if seed := failedSeed.Find(out); seed != nil {
-		return string(seed)
-	}
-	var names []string
-	for _, f := range failedTest.FindAllSubmatch(out, -1) {
-		if _, name, sub := strings.Cut(string(f[1]), "/"); sub {
-			names = append(names, name)
-		}
-	}
-	if names == nil {
-		return "panic"
-	}
-	return strings.Join(names, ", ")
+	return mutate.Try(cmd)
 }
 
 func TestMutations(t *testing.T) {

@@ -3,16 +3,14 @@
 package session_test
 
 import (
-	"encoding/json"
-	"errors"
 	"flag"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+
+	"hydrant/edge/internal/mutate"
 )
 
 // The mutation test takes the rules out of the machine, one by one, and shows that
@@ -128,7 +126,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 }
 
 // build compiles the tests with one mutation.
-func build(t *testing.T, dir, file, text, instead string) string {
+func build(t *testing.T, file, text, instead string) string {
 	src, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -136,59 +134,12 @@ func build(t *testing.T, dir, file, text, instead string) string {
 	if n := strings.Count(string(src), text); n != 1 {
 		t.Fatalf("%q is there %d times in %s", text, n, file)
 	}
-	mutant := filepath.Join(dir, file)
-	if err := os.WriteFile(mutant, []byte(strings.Replace(string(src), text, instead, 1)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(here, file): mutant}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(config, overlay, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(dir, "mutant.test")
-	out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", config, "-o", program, ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return program
+	return mutate.Build(t, map[string][]byte{file: []byte(strings.Replace(string(src), text, instead, 1))})
 }
-
-var (
-	failedTest = regexp.MustCompile(`(?m)^ *--- FAIL: (\S+)`)
-	failedSeed = regexp.MustCompile(`seed \d+: [^\n]*`)
-	panicked   = regexp.MustCompile(`(?m)^panic: [^\n]*`)
-)
 
 // try runs one test with a mutation. Empty: it has not noticed.
 func try(program, test string) string {
-	out, err := exec.Command(program, "-test.run", "^"+test+"$", "-steps", strconv.Itoa(*mutantSteps), "-test.timeout", "3m").CombinedOutput()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return ""
-	case !errors.As(err, &exit):
-		return "?? " + err.Error()
-	}
-	if seed := failedSeed.Find(out); seed != nil {
-		return string(seed)
-	}
-	var names []string
-	for _, f := range failedTest.FindAllSubmatch(out, -1) {
-		if _, name, sub := strings.Cut(string(f[1]), "/"); sub {
-			names = append(names, name)
-		}
-	}
-	if names == nil {
-		return string(panicked.Find(out)) + "!"
-	}
-	return strings.Join(names, ", ")
+	return mutate.Try(exec.Command(program, "-test.run", "^"+test+"$", "-steps", strconv.Itoa(*mutantSteps), "-test.timeout", "3m"))
 }
 
 func TestMutations(t *testing.T) {
@@ -197,7 +148,7 @@ func TestMutations(t *testing.T) {
 			continue
 		}
 		t.Run(m.rule, func(t *testing.T) {
-			program := build(t, t.TempDir(), m.file, m.text, m.instead)
+			program := build(t, m.file, m.text, m.instead)
 			model, transcripts := try(program, "TestModel"), try(program, "TestTranscripts|FuzzEvents|TestResumeVerdicts")
 			t.Logf("model: %s\n\tothers: %s", model, transcripts)
 			switch why := shortcuts[m.rule]; {
