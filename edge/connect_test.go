@@ -138,7 +138,7 @@ func TestNATSStopsReading(t *testing.T) {
 	request := takeover.NewRequest(takeover.Key{SID: scheme.SID(goes.ID), Holder: entry.Holder}, 0)
 	for what, do := range map[string]func(*shard.Shard){
 		"a new leader":            func(s *shard.Shard) { s.LeaderChanged(0) },
-		"a lost connection":       func(s *shard.Shard) { s.Reconnected(epoch + 2) }, // stopsReading has lost one
+		"a lost connection":       func(s *shard.Shard) { s.Connected(epoch + 2) }, // stopsReading has lost one
 		"a request to hand over":  func(s *shard.Shard) { s.HandOver(&request, func(takeover.Answer) {}) },
 		"a reply to another node": func(s *shard.Shard) { s.Reply("reply", nil) },
 	} {

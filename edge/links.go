@@ -95,6 +95,6 @@ func (r *reader) Close(ctx context.Context) error {
 type peers struct{ n *Node }
 
 // Ask implements [shard.Peers].
-func (p peers) Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, ownership.Answer, error) {
+func (p peers) Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, scheme.Position, error) {
 	return takeover.Ask(ctx, p.n.nats.link.Load().conn, node, r)
 }

@@ -139,6 +139,9 @@ func (n *Node) onDisconnect(nc *nats.Conn, err error) {
 		return
 	}
 	n.setConnected(nc, false, err)
+	if n.serving.Load() && n.nats.link.Load().conn == nc { // stores may go back before there is another connection
+		n.all((*shard.Shard).Disconnected)
+	}
 }
 
 // onReconnect tells the shards of a new connection: copies were missed meanwhile,
@@ -152,7 +155,7 @@ func (n *Node) onReconnect(l *uplink, nc *nats.Conn) {
 	n.nats.contract.look()
 	n.log.Info("NATS connection is back", "url", bus.Redacted(nc.ConnectedUrl()))
 	epoch := n.epoch()
-	n.all(func(s *shard.Shard) { s.Reconnected(epoch) })
+	n.all(func(s *shard.Shard) { s.Connected(epoch) })
 }
 
 func (n *Node) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {

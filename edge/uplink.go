@@ -258,7 +258,7 @@ func (n *Node) relink(old, l *uplink) {
 	n.nats.link.Store(l)
 	old.store.Close()
 	epoch := n.epoch()
-	n.all(func(s *shard.Shard) { s.Reconnected(epoch) })
+	n.all(func(s *shard.Shard) { s.Connected(epoch) })
 	if err := n.subscribe(l); err != nil {
 		n.log.Error("not subscribed on a new connection to NATS", "error", err)
 		l.conn.Close() // and the next one is made

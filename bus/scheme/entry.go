@@ -50,11 +50,7 @@ type Entry struct {
 	// Start is the sequence of the session's first marker: all of its messages
 	// are above. 0: the log has gone back since.
 	Start uint64
-	// Floor is the sequence of the last message that was delivered.
-	Floor uint64
-	// Seen is a second position to go on from, of the reader's choice; it may
-	// be below Floor.
-	Seen uint64
+	Position
 	// TokenHash is the SHA-256 of the resume secret.
 	TokenHash []byte
 	// Identity that the client proved; empty: none.
@@ -62,14 +58,6 @@ type Entry struct {
 	// Attempt is the number of the client's connection that has the session; 0: the
 	// client does not say.
 	Attempt uint64
-	// FloorTime is when the stream stored the message at Floor, Unix ns: of two
-	// floors the later one is that of the later time, and a message of another time
-	// at Floor is of another log (a store that was restored). 0: unknown.
-	FloorTime int64
-	// Anchor is the sequence of a message without a time to live at or below Floor,
-	// the newest: where the message at Floor has a time to live, its absence says
-	// nothing, and this one's says that messages were dropped. 0: Floor itself.
-	Anchor uint64
 	// Opened is when the session was made, Unix seconds.
 	Opened int64
 
@@ -78,6 +66,32 @@ type Entry struct {
 	Acked bool
 	// Doubt: the holder before this one may still write to its socket.
 	Doubt bool
+}
+
+// Position is where delivery goes on. A message of another time at one of the
+// sequences is of another log: the store was restored from a copy. Nodes tell one
+// another of positions in this form.
+type Position struct {
+	// Floor is the sequence of the last message, or gap, that was delivered.
+	Floor uint64 `json:"floor"`
+	// FloorTime is when the stream stored the message at Floor, Unix ns; 0: that is
+	// not known, or it is the end of a gap.
+	FloorTime int64 `json:"floor_time,omitempty"`
+	// Seen is the newest message that the client has and that has no time to live.
+	// Where the message at Floor has one, its absence says nothing, and that of
+	// this one says that messages were dropped. It may be above Floor.
+	Seen uint64 `json:"seen"`
+	// SeenTime is when the stream stored the message at Seen; as FloorTime.
+	SeenTime int64 `json:"seen_time,omitempty"`
+}
+
+// Behind reports whether another position is later: by the times of the floors, since
+// sequences begin again where a store was restored, else by their sequences.
+func (p Position) Behind(other Position) bool {
+	if p.FloorTime != 0 && other.FloorTime != 0 {
+		return p.FloorTime < other.FloorTime
+	}
+	return p.Floor < other.Floor
 }
 
 // entryJSON is the stored form: short keys, since there is one for every
@@ -91,7 +105,7 @@ type entryJSON struct {
 	Floor     uint64  `json:"f,omitempty"`
 	Seen      *uint64 `json:"e,omitempty"` // absent: as Floor
 	FloorTime int64   `json:"m,omitempty"`
-	Anchor    uint64  `json:"h,omitempty"`
+	SeenTime  int64   `json:"p,omitempty"` // absent with Seen
 	Token     []byte  `json:"t,omitempty"`
 	Identity  string  `json:"i,omitempty"`
 	Acked     bool    `json:"k,omitempty"`
@@ -109,11 +123,11 @@ const stateShift = 2
 func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
 		Form: Form, Node: e.Node, State: e.State + stateShift, Holder: e.Holder,
-		Start: e.Start, Floor: e.Floor, FloorTime: e.FloorTime, Anchor: e.Anchor,
+		Start: e.Start, Floor: e.Floor, FloorTime: e.FloorTime,
 		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, Opened: e.Opened,
 	}
-	if e.Seen != e.Floor {
-		j.Seen = &e.Seen
+	if e.Seen != e.Floor || e.SeenTime != e.FloorTime {
+		j.Seen, j.SeenTime = &e.Seen, e.SeenTime
 	}
 	return json.Marshal(j)
 }
@@ -150,11 +164,11 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 	}
 	*e = Entry{
 		Node: j.Node, State: state, Holder: j.Holder,
-		Start: j.Start, Floor: j.Floor, Seen: j.Floor, FloorTime: j.FloorTime, Anchor: j.Anchor,
+		Start: j.Start, Position: Position{j.Floor, j.FloorTime, j.Floor, j.FloorTime},
 		TokenHash: j.Token, Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt, Opened: j.Opened,
 	}
 	if j.Seen != nil {
-		e.Seen = *j.Seen
+		e.Seen, e.SeenTime = *j.Seen, j.SeenTime
 	}
 	return nil
 }

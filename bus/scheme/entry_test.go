@@ -10,7 +10,7 @@ import (
 
 func testEntry() Entry {
 	return Entry{
-		Node: testNode, State: StateLive, Floor: 5, Seen: 7, TokenHash: []byte{1, 2, 3}, Identity: "alice",
+		Node: testNode, State: StateLive, Position: Position{Floor: 5, Seen: 7}, TokenHash: []byte{1, 2, 3}, Identity: "alice",
 		Acked: true, Opened: 1700000000,
 	}
 }
@@ -19,14 +19,16 @@ func sameEntry(a, b Entry) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%
 
 func TestEntryJSON(t *testing.T) {
 	full := testEntry()
-	full.FloorTime, full.Anchor, full.Attempt, full.Doubt = 1700000000123456789, 4, 3, true
+	full.FloorTime, full.SeenTime, full.Attempt, full.Doubt = 1700000000123456789, 1700000000023456789, 3, true
 	for _, c := range []struct {
 		e    Entry
 		text string
 	}{
 		{testEntry(), `{"v":2,"n":"` + testNode + `","s":3,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"o":1700000000}`},
-		{full, `{"v":2,"n":"` + testNode + `","s":3,"f":5,"e":7,"m":1700000000123456789,"h":4,"t":"AQID","i":"alice","k":true,"a":3,"d":true,"o":1700000000}`},
-		{Entry{Node: testNode, State: StateParked, Floor: 9, Seen: 9}, `{"v":2,"n":"` + testNode + `","s":4,"f":9}`},
+		{full, `{"v":2,"n":"` + testNode + `","s":3,"f":5,"e":7,"m":1700000000123456789,"p":1700000000023456789,"t":"AQID","i":"alice","k":true,"a":3,"d":true,"o":1700000000}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{9, 5, 9, 5}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"m":5}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{9, 0, 9, 5}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"e":9,"p":5}`},
 	} {
 		text, err := json.Marshal(c.e)
 		if err != nil || string(text) != c.text {

@@ -64,7 +64,7 @@ const testNode = "00112233445566778899aabbccddeeff"
 
 func testEntry() scheme.Entry {
 	return scheme.Entry{
-		Node: testNode, State: scheme.StateLive, Floor: 5, Seen: 7, TokenHash: []byte{1, 2, 3}, Identity: "alice",
+		Node: testNode, State: scheme.StateLive, Position: scheme.Position{Floor: 5, Seen: 7}, TokenHash: []byte{1, 2, 3}, Identity: "alice",
 		Acked: true, Opened: 1700000000,
 	}
 }

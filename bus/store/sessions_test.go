@@ -49,7 +49,7 @@ func TestListSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		entry := scheme.Entry{Node: node, State: scheme.StateParked, Floor: first, Seen: first, Opened: time.Now().Unix()}
+		entry := scheme.Entry{Node: node, State: scheme.StateParked, Position: scheme.Position{Floor: first, Seen: first}, Opened: time.Now().Unix()}
 		if _, err := store.Directory().Create(ctx, sid, entry); err != nil {
 			t.Fatal(err)
 		}

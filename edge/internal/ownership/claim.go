@@ -13,9 +13,9 @@ type claim struct {
 	attempt uint64 // of the client's socket; 0: it gave none
 	acked   bool
 
-	first  uint64 // the holder that the entry named at first
-	told   uint64 // the holder that has answered; 0: none has
-	answer Answer // of that holder
+	first  uint64          // the holder that the entry named at first
+	told   uint64          // the holder that has answered; 0: none has
+	answer scheme.Position // of that holder
 	found  scheme.Entry
 	closed bool // the socket is gone
 	sure   bool // only a quorum's answer will do from now on
@@ -91,7 +91,7 @@ func (r Reply) String() string {
 }
 
 // HandedOver is the answer to Ask.
-func (m *Machine) HandedOver(number uint32, r Reply, a Answer, now time.Duration, fx Effects) {
+func (m *Machine) HandedOver(number uint32, r Reply, a scheme.Position, now time.Duration, fx Effects) {
 	if !m.expects(number) {
 		return
 	}
@@ -125,8 +125,8 @@ func (m *Machine) swap(doubt bool, now time.Duration, fx Effects) {
 		e.State = scheme.StateParked
 	}
 	e.Attempt = max(e.Attempt, c.attempt)
-	if c.answer.Floor > e.Floor { // whatever became of that holder since: floors never go back
-		e.Floor, e.Seen = c.answer.Floor, c.answer.Seen
+	if e.Behind(c.answer) { // whatever became of that holder since: floors never go back
+		e.Position = c.answer
 	}
 	m.entry, m.former = e, c.found.Holder
 	m.setPhase(Claiming)
@@ -159,7 +159,7 @@ func (m *Machine) claimed(now time.Duration, fx Effects) {
 	default:
 		m.setPhase(Joining)
 		m.claim = nil
-		fx.Attach(m.entry.Floor, m.entry.Seen, m.entry.Doubt)
+		fx.Attach(m.entry.Position, m.entry.Doubt)
 	}
 }
 

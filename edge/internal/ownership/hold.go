@@ -126,7 +126,7 @@ func (m *Machine) Asked(attempt uint64, fx Effects) bool {
 
 // giveUp ends a claim that is asked for what it does not have for certain.
 func (m *Machine) giveUp(attempt uint64, fx Effects) {
-	fx.HandOver(Answer{m.entry.Floor, m.entry.Seen})
+	fx.HandOver(m.entry.Position)
 	if m.claim.attempt != 0 && attempt > m.claim.attempt {
 		m.refuse(Overtaken, fx)
 		return
@@ -143,11 +143,11 @@ func (m *Machine) Quiet(fx Effects) {
 
 // handOver gives the session away: nothing is written any more.
 func (m *Machine) handOver(fx Effects) {
-	a := Answer{m.entry.Floor, m.entry.Seen}
+	at := m.entry.Position
 	if m.claim == nil {
-		a = fx.Position()
+		at = fx.Position()
 	}
-	fx.HandOver(a)
+	fx.HandOver(at)
 	m.end(HandedOver, fx)
 }
 

@@ -76,11 +76,6 @@ const (
 	thenHandOver
 )
 
-// Answer says how far delivery has got, to whoever takes the session over.
-type Answer struct {
-	Floor, Seen uint64 // as in [scheme.Entry]
-}
-
 // Refusal says why a claim ended without the session.
 type Refusal uint8
 
@@ -156,14 +151,14 @@ type Effects interface {
 	// Claimed reports that the claim has the session now, before Attach. False:
 	// the socket cannot take it, and it is parked.
 	Claimed(e *scheme.Entry) bool
-	// Attach listens to the mailbox and lets delivery begin at these positions;
+	// Attach listens to the mailbox and lets delivery begin at this position;
 	// lasting: the marker has no time to live. Marker follows.
-	Attach(floor, seen uint64, lasting bool)
+	Attach(at scheme.Position, lasting bool)
 	// Reattach sends another marker: copies were missed, or the subscription is
 	// new. lasting as in Attach.
 	Reattach(lasting bool)
 	// Position returns how far delivery has got.
-	Position() Answer
+	Position() scheme.Position
 	// Freeze keeps the session's messages from the socket; with hold, everything,
 	// also what was queued for it before. Until Thaw it may come again, and what
 	// was held stays so.
@@ -183,7 +178,7 @@ type Effects interface {
 	// Refuse tells the client that its claim ended without the session.
 	Refuse(r Refusal)
 	// HandOver answers whoever asked for the session, now and before.
-	HandOver(a Answer)
+	HandOver(at scheme.Position)
 	// Ended reports that the session is not this holder's any more. The owner
 	// stops listening, closes the socket if there still is one, and forgets the
 	// machine. rev is the revision of the entry, for Discarded.
@@ -195,7 +190,7 @@ func (m *Machine) Open(e scheme.Entry, fx Effects) {
 	m.entry = e
 	m.entry.State = scheme.StateLive
 	m.setPhase(Opening)
-	fx.Attach(0, 0, true)
+	fx.Attach(scheme.Position{}, true)
 }
 
 // Placed reports that a fresh session has its first position: its marker is

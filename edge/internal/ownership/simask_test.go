@@ -10,16 +10,16 @@ import (
 func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 	h.only("ask holder %d on %s, attempt %d", e.Holder, e.Node, attempt)
 	w, target, asked := h.w, h.w.nodeOf(e.Node), e.Holder
-	reply := func(r Reply, a Answer) {
+	reply := func(r Reply, a scheme.Position) {
 		if r == Given {
 			h.given(number, a)
 		}
 		h.event("answered: "+r.String(), func() { h.m.HandedOver(number, r, a, h.node.time(), h) })
 	}
-	h.node.after(Patience.Milliseconds(), func() { reply(Silence, Answer{}) })
+	h.node.after(Patience.Milliseconds(), func() { reply(Silence, scheme.Position{}) })
 	if target == h.node {
 		h.node.after(1, func() {
-			target.asked(asked, attempt, func(r Reply, a Answer) { h.node.after(0, func() { reply(r, a) }) })
+			target.asked(asked, attempt, func(r Reply, a scheme.Position) { h.node.after(0, func() { reply(r, a) }) })
 		})
 		return
 	}
@@ -34,12 +34,12 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 		w.later(late, func() {
 			if target.dead || target.cut {
 				if w.calm || w.percent(60) {
-					h.node.arrive(w.delay(), func() { reply(Nobody, Answer{}) })
+					h.node.arrive(w.delay(), func() { reply(Nobody, scheme.Position{}) })
 				}
 				return
 			}
 			target.arrive(w.delay(), func() {
-				target.asked(asked, attempt, func(r Reply, a Answer) {
+				target.asked(asked, attempt, func(r Reply, a scheme.Position) {
 					if !w.calm && w.percent(w.lostAsks/2) {
 						return // the answer is lost
 					}
@@ -51,25 +51,25 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 }
 
 // given notes the floor of an answer that counts.
-func (h *holder) given(number uint32, a Answer) {
+func (h *holder) given(number uint32, a scheme.Position) {
 	if h.m.phase == Asking && number == h.m.awaited {
 		h.answered = a.Floor
 	}
 }
 
 // asked answers another holder's question.
-func (n *node) asked(id, attempt uint64, reply func(Reply, Answer)) {
+func (n *node) asked(id, attempt uint64, reply func(Reply, scheme.Position)) {
 	i := slices.IndexFunc(n.holders, func(h *holder) bool { return h.id == id })
 	if i < 0 {
 		if a, known := n.given[id]; known {
 			reply(Given, a)
 		} else {
-			reply(Stranger, Answer{})
+			reply(Stranger, scheme.Position{})
 		}
 		return
 	}
 	h := n.holders[i]
-	h.askers = append(h.askers, func(a Answer) { reply(Given, a) })
+	h.askers = append(h.askers, func(a scheme.Position) { reply(Given, a) })
 	given := false
 	h.event("asked", func() {
 		if given = h.m.Asked(attempt, h); !given {
@@ -77,6 +77,6 @@ func (n *node) asked(id, attempt uint64, reply func(Reply, Answer)) {
 		}
 	})
 	if !given {
-		reply(Declined, Answer{})
+		reply(Declined, scheme.Position{})
 	}
 }

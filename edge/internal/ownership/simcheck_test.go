@@ -165,9 +165,9 @@ func (c *checker) end() {
 
 // describe writes an entry short.
 func describe(e *scheme.Entry) string {
-	text := fmt.Sprintf("%v holder %d on %s floor %d", e.State, e.Holder, e.Node, e.Floor)
+	text := fmt.Sprintf("%v holder %d on %s floor %s", e.State, e.Holder, e.Node, timed(e.Floor, e.FloorTime))
 	if e.Seen != e.Floor {
-		text += fmt.Sprintf(" seen %d", e.Seen)
+		text += " seen " + timed(e.Seen, e.SeenTime)
 	}
 	if e.Attempt != 0 {
 		text += fmt.Sprintf(" attempt %d", e.Attempt)

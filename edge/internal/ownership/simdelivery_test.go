@@ -1,14 +1,21 @@
 package ownership
 
-import "slices"
+import (
+	"slices"
+
+	"hydrant/bus/scheme"
+)
 
 // How a holder delivers its mailbox: attach with a marker, then write copies that
 // continue, and read the store where one does not.
 
 // Attach begins to listen.
-func (h *holder) Attach(floor, _ uint64, lasting bool) {
-	h.only("attach at %d lasting %v", floor, lasting)
-	h.cursor, h.written, h.floor = floor, floor, floor
+func (h *holder) Attach(at scheme.Position, lasting bool) {
+	h.only("attach at %d lasting %v", at.Floor, lasting)
+	if at != (scheme.Position{}) && at != position(at.Floor) {
+		h.w.fail("holder %d attaches at %+v, of two positions", h.id, at)
+	}
+	h.cursor, h.written, h.floor = at.Floor, at.Floor, at.Floor
 	h.listening = true
 	h.attach(lasting)
 	for _, o := range slices.Clone(h.node.holders) {

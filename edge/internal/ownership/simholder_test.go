@@ -40,9 +40,9 @@ type holder struct {
 	out  []frame
 	held bool // not even what was written before leaves
 
-	askers   []func(Answer) // who waits for the hand-over
-	writing  uint32         // number of the write on its way
-	answered uint64         // floor that a former holder answered
+	askers   []func(scheme.Position) // who waits for the hand-over
+	writing  uint32                  // number of the write on its way
+	answered uint64                  // floor that a former holder answered
 }
 
 // start makes the holder of a socket's session.
@@ -153,7 +153,17 @@ func (h *holder) Claimed(*scheme.Entry) bool {
 	return h.w.calm || h.w.percent(97)
 }
 
-func (h *holder) Position() Answer { return Answer{h.floor, h.floor} }
+func (h *holder) Position() scheme.Position { return position(h.floor) }
+
+// position is a place in the mailbox, with its time where a message is there: the ends
+// of gaps have none.
+func position(seq uint64) scheme.Position {
+	p := scheme.Position{Floor: seq, Seen: seq}
+	if seq%5 != 0 {
+		p.FloorTime, p.SeenTime = int64(seq)*1000, int64(seq)*1000
+	}
+	return p
+}
 
 func (h *holder) Welcome() {
 	h.only("welcome")
@@ -171,7 +181,7 @@ func (h *holder) Refuse(r Refusal) {
 	h.shut()
 }
 
-func (h *holder) HandOver(a Answer) {
+func (h *holder) HandOver(a scheme.Position) {
 	h.only("hand over at %d", a.Floor)
 	h.w.check.position(a.Floor)
 	h.node.given[h.id] = a

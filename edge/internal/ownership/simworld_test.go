@@ -190,11 +190,11 @@ type node struct {
 	dead    bool
 	stash   []event // came while it was frozen
 	holders []*holder
-	given   map[uint64]Answer // what was answered for holders that are gone
-	fifo    int64             // when the last copy arrives
-	since   int64             // when it stopped
-	clock   bool              // so did its clock
-	behind  int64             // is its clock, in ms
+	given   map[uint64]scheme.Position // what was answered for holders that are gone
+	fifo    int64                      // when the last copy arrives
+	since   int64                      // when it stopped
+	clock   bool                       // so did its clock
+	behind  int64                      // is its clock, in ms
 }
 
 // time is the node's clock.
@@ -202,7 +202,7 @@ func (n *node) time() time.Duration { return time.Duration(n.w.now-n.behind) * t
 
 // boot starts a process.
 func (w *world) boot() {
-	n := &node{w: w, id: scheme.NodeID(fmt.Sprintf("node%d", len(w.all)+1)), epoch: 1, given: map[uint64]Answer{}}
+	n := &node{w: w, id: scheme.NodeID(fmt.Sprintf("node%d", len(w.all)+1)), epoch: 1, given: map[uint64]scheme.Position{}}
 	w.nodes, w.all = append(w.nodes, n), append(w.all, n)
 	w.log("%s is up", n.id)
 }

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write what happens into the transcripts
 // recorder performs effects by writing them down.
 type recorder struct {
 	out      *bytes.Buffer
-	position Answer
+	position scheme.Position
 	admit    Refusal
 	full     bool // the socket cannot take the session
 	settle   bool // the client has something to confirm
@@ -58,19 +58,19 @@ func (r *recorder) Claimed(e *scheme.Entry) bool {
 	return !r.full
 }
 
-func (r *recorder) Attach(floor, seen uint64, lasting bool) {
-	r.position = Answer{floor, seen}
-	r.say("attach at %d seen %d%s", floor, seen, word(lasting, " lasting"))
+func (r *recorder) Attach(at scheme.Position, lasting bool) {
+	r.position = at
+	r.say("attach at %s%s", both(at), word(lasting, " lasting"))
 }
 
-func (r *recorder) Reattach(lasting bool) { r.say("reattach%s", word(lasting, " lasting")) }
-func (r *recorder) Position() Answer      { return r.position }
-func (r *recorder) Freeze(hold bool)      { r.say("freeze%s", word(hold, " and hold")) }
-func (r *recorder) Unsettled()            { r.say("unsettled") }
-func (r *recorder) Thaw()                 { r.say("thaw") }
-func (r *recorder) Welcome()              { r.say("welcome") }
-func (r *recorder) Refuse(why Refusal)    { r.say("refuse: %v", why) }
-func (r *recorder) HandOver(a Answer)     { r.say("hand over at %d seen %d", a.Floor, a.Seen) }
+func (r *recorder) Reattach(lasting bool)       { r.say("reattach%s", word(lasting, " lasting")) }
+func (r *recorder) Position() scheme.Position   { return r.position }
+func (r *recorder) Freeze(hold bool)            { r.say("freeze%s", word(hold, " and hold")) }
+func (r *recorder) Unsettled()                  { r.say("unsettled") }
+func (r *recorder) Thaw()                       { r.say("thaw") }
+func (r *recorder) Welcome()                    { r.say("welcome") }
+func (r *recorder) Refuse(why Refusal)          { r.say("refuse: %v", why) }
+func (r *recorder) HandOver(at scheme.Position) { r.say("hand over at %s", both(at)) }
 func (r *recorder) Ended(end End, rev uint64) {
 	r.say("ended: %v, revision %d", end, rev)
 }
@@ -92,16 +92,16 @@ func word(b bool, s string) string {
 //	open [attempt=N] | claim [attempt=N] [acked]   a new machine, holder 7 on node b
 //	X …, A …, B …       an event of one of three, holders 1, 2 and 3 on nodes x, a and b
 //	new                 a new schedule of those
-//	found REV STATE holder=N [node=N] [floor=N] [seen=N] [start=N] [attempt=N] [doubt]
+//	found REV STATE holder=N [node=N] [floor=N] [time=N] [seen=N] [seentime=N] [start=N] [attempt=N] [doubt]
 //	absent | garbled | unread
 //	stored REV | refused | unsettled
-//	answered given [floor=N] [seen=N] | answered stranger|declined|nobody|silence
+//	answered given [floor=N] [time=N] [seen=N] [seentime=N] | answered stranger|declined|nobody|silence
 //	timeout
 //	    n=N in each of these: the answer is to that request, not to the last
 //	placed | marker | changed | rolledback | rival | stalled | reconnected | replaced
 //	asked [attempt=N] | quiet | closed | discard
 //	after DURATION                  the clock goes on; it begins at 10ms
-//	position FLOOR [SEEN]           how far delivery has got
+//	position FLOOR [SEEN] [time=N] [seentime=N]    how far delivery has got
 //	refuses token|identity | full | settles    what the owner says from now on
 //	about                           what the machine says of itself
 type script struct {
@@ -185,8 +185,25 @@ func (l line) number(last uint32) uint32 {
 	return last
 }
 
+func (l line) position() scheme.Position {
+	return scheme.Position{Floor: l.opt("floor"), FloorTime: int64(l.opt("time")), Seen: l.opt("seen"), SeenTime: int64(l.opt("seentime"))}
+}
+
+// both writes the two sequences of a position, and their times.
+func both(p scheme.Position) string {
+	return fmt.Sprintf("%s seen %s", timed(p.Floor, p.FloorTime), timed(p.Seen, p.SeenTime))
+}
+
+// timed writes a sequence, and the time of its message if that is known.
+func timed(seq uint64, at int64) string {
+	if at == 0 {
+		return fmt.Sprint(seq)
+	}
+	return fmt.Sprintf("%d at %d", seq, at)
+}
+
 func (l line) entry() *scheme.Entry {
-	e := &scheme.Entry{State: scheme.StateLive, Node: "a", Holder: l.opt("holder"), Floor: l.opt("floor"), Seen: l.opt("seen"),
+	e := &scheme.Entry{State: scheme.StateLive, Node: "a", Holder: l.opt("holder"), Position: l.position(),
 		Start: l.opt("start"), Attempt: l.opt("attempt"), Doubt: l.has("doubt")}
 	if l.has("parked") {
 		e.State = scheme.StateParked
@@ -225,7 +242,7 @@ func (sc *script) run(text string) {
 		sc.now += d
 		return
 	case "position":
-		r.position = Answer{l.arg(0), l.arg(len(l.args) - 1)}
+		r.position = scheme.Position{Floor: l.arg(0), FloorTime: int64(l.opt("time")), Seen: l.arg(len(l.args) - 1), SeenTime: int64(l.opt("seentime"))}
 		return
 	case "refuses":
 		r.admit = map[string]Refusal{"token": WrongToken, "identity": WrongIdentity}[l.args[0]]
@@ -293,7 +310,7 @@ func (sc *script) answer(what string, l line) bool {
 		m.Unsettled(l.number(r.write), sc.now, r)
 	case "answered":
 		reply := map[string]Reply{"given": Given, "stranger": Stranger, "declined": Declined, "nobody": Nobody, "silence": Silence}
-		m.HandedOver(l.number(r.ask), reply[l.args[0]], Answer{l.opt("floor"), l.opt("seen")}, sc.now, r)
+		m.HandedOver(l.number(r.ask), reply[l.args[0]], l.position(), sc.now, r)
 	case "timeout":
 		m.TimedOut(l.number(r.timer), sc.now, r)
 	default:

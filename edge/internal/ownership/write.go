@@ -15,8 +15,7 @@ func (m *Machine) write(now time.Duration, fx Effects) {
 		return
 	}
 	if m.claim == nil { // else the positions are those of the former holder
-		p := fx.Position()
-		m.entry.Floor, m.entry.Seen = p.Floor, p.Seen
+		m.entry.Position = fx.Position()
 	}
 	w.sent, w.at, w.outdated = m.number(), now, false
 	fx.Write(w.sent, &m.entry, w.rev)

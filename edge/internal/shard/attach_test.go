@@ -165,7 +165,7 @@ func TestReconnectOnce(t *testing.T) {
 	l.advance(time.Second)
 	before := len(s.out.performed(stats.OpSave))
 	s.node.reconnect()
-	s.do(func() { s.Reconnected(s.node.epoch) })
+	s.do(func() { s.Connected(s.node.epoch) })
 	l.advance(time.Second)
 	if n := len(s.out.performed(stats.OpSave)) - before; n != 1 {
 		t.Errorf("%d writes", n)

@@ -36,7 +36,7 @@ func TestEntryChangesUnderAClaim(t *testing.T) {
 	var sid scheme.SID
 	sid, asked := l.elsewhere(func() (takeover.Answer, ownership.Reply) {
 		l.change(sid, func(e *scheme.Entry) { e.Floor++ })
-		return takeover.Answer{Found: true, Floor: 7, Seen: 7}, ownership.Given
+		return takeover.Answer{Found: true, Position: scheme.Position{Floor: 7, Seen: 7}}, ownership.Given
 	})
 	c := l.one().dial()
 	c.resumes(object{"id": string(sid)})

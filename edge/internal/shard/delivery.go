@@ -53,7 +53,7 @@ func (x *sessionEffects) Read(from, anchor uint64, most int) {
 		return batch, err
 	}
 	submit(s, job, func(batch store.Batch, err error) {
-		s.Reconnected(epoch)
+		s.met(epoch)
 		h.take(batch, err)
 	})
 }

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"time"
+
 	"hydrant/bus/scheme"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/stats"
@@ -27,4 +29,29 @@ func (s *Shard) resubscribe() {
 			s.out.Push(egress.Op{Kind: stats.OpSubscribe, Subject: scheme.LiveSubject(h.sid), Subscription: &h.subscription, Channel: s.live})
 		}
 	}
+}
+
+// logTime is a time on the store's clock since which the connection to NATS has
+// lasted, so that no log has gone back since.
+type logTime struct {
+	marks uint64 // the last marker that was sent before the connection began, or later
+	at    int64  // when the first one after that was stored, Unix ns; 0: none is back
+}
+
+// marked notes that a marker of this shard is back, and when it was stored; 0: that
+// is not known.
+func (t *logTime) marked(id uint64, at int64) {
+	if t.at == 0 && id > t.marks {
+		t.at = at
+	}
+}
+
+// clockSkew is how far the clocks of two NATS servers may be apart: the leaders of
+// two streams give the times that are compared.
+const clockSkew = 10 * time.Second
+
+// older reports whether a position may be from before this connection to NATS: then
+// its log may have gone back since. Only a message that is younger shows that it is not.
+func (t *logTime) older(p scheme.Position) bool {
+	return t.at == 0 || max(p.FloorTime, p.SeenTime) <= t.at+int64(clockSkew)
 }

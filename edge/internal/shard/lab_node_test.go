@@ -99,7 +99,7 @@ func (n *testNode) rejoin() {
 func (n *testNode) reconnect() {
 	n.epoch++
 	for _, s := range n.shards {
-		s.do(func() { s.Reconnected(n.epoch) })
+		s.do(func() { s.Connected(n.epoch) })
 	}
 }
 
@@ -204,9 +204,9 @@ type fakePeers struct{ n *testNode }
 var errSilence = errors.New("lab: no answer")
 
 // Ask implements [Peers].
-func (p fakePeers) Ask(_ context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, ownership.Answer, error) {
+func (p fakePeers) Ask(_ context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, scheme.Position, error) {
 	l := p.n.l
-	none := ownership.Answer{}
+	none := scheme.Position{}
 	data, err := json.Marshal(r)
 	if err != nil {
 		l.t.Fatal(err)
@@ -241,7 +241,7 @@ func (p fakePeers) Ask(_ context.Context, node scheme.NodeID, r takeover.Request
 	case !got.Found:
 		return ownership.Stranger, none, nil
 	}
-	return ownership.Given, ownership.Answer{Floor: got.Floor, Seen: got.Seen}, nil
+	return ownership.Given, got.Position, nil
 }
 
 // asked is a request of another node as a node takes it: both ways, and the shard

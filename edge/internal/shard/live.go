@@ -25,7 +25,7 @@ func (s *Shard) bridge(ctx context.Context) {
 // may come before nats.go reports it: while there was none, every session may
 // have moved.
 func (s *Shard) copies(batch []*nats.Msg, epoch uint64) {
-	s.Reconnected(epoch)
+	s.met(epoch)
 	for _, msg := range batch {
 		sid, err := scheme.ParseLiveSubject(msg.Subject)
 		if err != nil {
@@ -45,6 +45,9 @@ func (h *held) copy(msg *nats.Msg) {
 	if !stored {
 		h.push(live.Payload, s.node.Tracing.of(msg.Header))
 		return
+	}
+	if live.Mark != 0 && live.Holder == h.owner.Holder() {
+		s.since.marked(live.Mark, live.Time)
 	}
 	if h.foreign(live.Holder, live.Seq) && h.rival() {
 		return

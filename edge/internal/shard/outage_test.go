@@ -23,7 +23,7 @@ func TestAnotherConnection(t *testing.T) {
 	since := func(epoch uint64) (subscribed, marked int) {
 		s.node.epoch = epoch
 		from := len(s.out.done)
-		s.do(func() { s.Reconnected(epoch) })
+		s.do(func() { s.Connected(epoch) })
 		l.advance(time.Second)
 		subscribed, marked = -1, -1
 		for i, op := range s.out.done[from:] {

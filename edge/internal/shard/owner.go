@@ -57,7 +57,11 @@ func (x *ownershipEffects) Read(number uint32, sure bool) {
 func (x *ownershipEffects) Write(number uint32, e *scheme.Entry, rev uint64) {
 	h, s := x.held(), x.s
 	s.out.Push(egress.Op{Kind: stats.OpSave, SID: h.sid, Entry: *e, Rev: rev, Done: func(rev uint64, err error) {
-		s.post(func() { h.wrote(number, rev, err) })
+		epoch := s.node.Epoch() // not older than the answer
+		s.post(func() {
+			s.met(epoch)
+			h.wrote(number, rev, err)
+		})
 	}})
 }
 
@@ -83,8 +87,8 @@ func (h *held) wrote(number uint32, rev uint64, err error) {
 
 // reply is what came of asking another node.
 type reply struct {
-	kind   ownership.Reply
-	answer ownership.Answer
+	kind ownership.Reply
+	at   scheme.Position
 }
 
 // Ask asks the holder's node on the pool.
@@ -92,14 +96,14 @@ func (x *ownershipEffects) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 	h, s := x.held(), x.s
 	node, request := e.Node, takeover.NewRequest(takeover.Key{SID: h.sid, Holder: e.Holder}, attempt)
 	job := func(ctx context.Context) (reply, error) {
-		kind, answer, err := s.node.Peers.Ask(ctx, node, request)
+		kind, at, err := s.node.Peers.Ask(ctx, node, request)
 		if err != nil {
 			s.node.Log.Info("the holder of a session does not answer; taking over", "sid", h.sid, "node", node, "error", err)
 		}
-		return reply{kind, answer}, nil
+		return reply{kind, at}, nil
 	}
 	asked := s.uptime()
-	answer := func(r reply) { h.owner.HandedOver(number, r.kind, r.answer, s.uptime(), h.ownership()) }
+	answer := func(r reply) { h.owner.HandedOver(number, r.kind, r.at, s.uptime(), h.ownership()) }
 	submit(s, job, func(r reply, err error) {
 		if err != nil { // too many are under way
 			r.kind = ownership.Silence
@@ -125,9 +129,9 @@ func (x *ownershipEffects) Timer(number uint32, d time.Duration) {
 }
 
 // Attach listens to the mailbox.
-func (x *ownershipEffects) Attach(floor, seen uint64, lasting bool) {
+func (x *ownershipEffects) Attach(at scheme.Position, lasting bool) {
 	h := x.held()
-	from := session.Position{Floor: floor, Seen: seen}
+	from := session.Position{Floor: at.Floor, FloorTime: at.FloorTime, Seen: at.Seen, SeenTime: at.SeenTime, Old: h.s.since.older(at)}
 	if h.resumed {
 		from = h.position(from)
 	}
@@ -143,8 +147,9 @@ func (x *ownershipEffects) Reattach(lasting bool) {
 }
 
 // Position returns how far delivery has got.
-func (x *ownershipEffects) Position() ownership.Answer {
-	return ownership.Answer{Floor: x.core.Floor(), Seen: x.core.Seen()}
+func (x *ownershipEffects) Position() scheme.Position {
+	c := &x.core
+	return scheme.Position{Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime()}
 }
 
 // Freeze keeps the session's messages from the socket: served is false from now
@@ -212,9 +217,9 @@ func (x *ownershipEffects) Welcome() {
 }
 
 // HandOver answers those who have asked for the session.
-func (x *ownershipEffects) HandOver(a ownership.Answer) {
+func (x *ownershipEffects) HandOver(at scheme.Position) {
 	h := x.held()
-	given := takeover.Answer{Found: true, Floor: a.Floor, Seen: a.Seen}
+	given := takeover.Answer{Found: true, Position: at}
 	h.s.given.Put(h.key(), given, h.s.loop.Now())
 	if w := h.waiting; w != nil {
 		list := w.answers

@@ -55,8 +55,8 @@ func (r *quorumRig) Sure(context.Context, scheme.SID) (scheme.Entry, uint64, err
 	return scheme.Entry{}, 0, store.ErrNoSession
 }
 
-func (r *quorumRig) Attach(uint64, uint64, bool)           {}
-func (r *quorumRig) Position() ownership.Answer            { return ownership.Answer{Floor: 1, Seen: 1} }
+func (r *quorumRig) Attach(scheme.Position, bool)          {}
+func (r *quorumRig) Position() scheme.Position             { return scheme.Position{Floor: 1, Seen: 1} }
 func (r *quorumRig) Read(uint32, bool)                     {}
 func (r *quorumRig) Write(uint32, *scheme.Entry, uint64)   {}
 func (r *quorumRig) Timer(uint32, time.Duration)           {}

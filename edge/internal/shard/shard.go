@@ -84,7 +84,7 @@ type Reader interface {
 
 // Peers asks other nodes for sessions; see [takeover.Ask].
 type Peers interface {
-	Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, ownership.Answer, error)
+	Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, scheme.Position, error)
 }
 
 // API finds a route of the router API for a client. A route that it may not use
@@ -170,6 +170,8 @@ type Shard struct {
 	given    takeover.Given
 	marks    uint64        // id of the last marker
 	epoch    uint64        // of the connection that copies come from
+	offline  bool          // there is none, as far as is known
+	since    logTime       // when that connection began, by the store's clock
 	paused   []*Client     // held back until the outbox has room
 	ticked   time.Time     // when checkpoint ran last
 	looked   time.Duration // uptime when renew ran last

@@ -112,8 +112,10 @@ func (s *Shard) mend() {
 }
 
 // Disconnected reports that the connection to NATS is lost, before there is another
-// one: what came over it counts no more.
+// one: what came over it counts no more. Connected follows.
 func (s *Shard) Disconnected() {
+	s.offline = true
+	s.since = logTime{marks: s.marks}
 	for _, h := range s.held {
 		if h.listening() {
 			h.core.Disconnected(h.session())
@@ -121,18 +123,34 @@ func (s *Shard) Disconnected() {
 	}
 }
 
-// Reconnected has every session prove that it is still this node's after a new
-// connection to NATS, in steps, and re-attaches it: while the node was cut off,
-// others may have taken it. No session writes before its turn.
-func (s *Shard) Reconnected(epoch uint64) {
-	if epoch <= s.epoch {
+// Connected reports a connection to NATS, and its epoch, in the order in which
+// connections come and go. What came over it may have been here before this word, and
+// even before that of the connection's loss, which then has to be made good.
+func (s *Shard) Connected(epoch uint64) {
+	if s.offline {
+		s.reconnected(max(s.epoch, epoch))
 		return
 	}
+	s.met(epoch)
+}
+
+// met notes the epoch of something that came from NATS, before that is looked at.
+func (s *Shard) met(epoch uint64) {
+	if epoch > s.epoch {
+		s.reconnected(epoch)
+	}
+}
+
+// reconnected has every session prove that it is still this node's after a new
+// connection to NATS, in steps, and re-attaches it: while the node was cut off,
+// others may have taken it. No session writes before its turn.
+func (s *Shard) reconnected(epoch uint64) {
 	if another(s.epoch, epoch) {
 		s.resubscribe()
 	}
 	s.epoch = epoch
 	s.Disconnected() // the word of it may come later
+	s.offline = false
 	now := s.uptime()
 	for _, h := range s.claims {
 		h.owner.Reconnected(now, h.ownership())

@@ -3,6 +3,8 @@ package takeover
 import (
 	"testing"
 	"time"
+
+	"hydrant/bus/scheme"
 )
 
 // TestGivenFull: as many answers are remembered as may. The oldest goes for a new
@@ -12,7 +14,7 @@ func TestGivenFull(t *testing.T) {
 	g := NewGiven(func() { full++ })
 	key := func(i int) Key { return Key{testSID, uint64(i)} }
 	for i := range givenMax {
-		g.Put(key(i), Answer{Found: true, Floor: uint64(i)}, now)
+		g.Put(key(i), Answer{Found: true, Position: scheme.Position{Floor: uint64(i)}}, now)
 	}
 	if full != 0 || !g.Get(key(0)).Found {
 		t.Errorf("%d had to go, and there was room", full)
@@ -35,7 +37,7 @@ func TestGivenForgets(t *testing.T) {
 	a, b, c := Key{testSID, 1}, Key{testSID, 2}, Key{testSID, 3}
 	g.Put(a, Answer{Found: true}, now)
 	g.Put(b, Answer{Found: true}, now.Add(1))
-	g.Put(b, Answer{Found: true, Floor: 7}, now.Add(2))
+	g.Put(b, Answer{Found: true, Position: scheme.Position{Floor: 7}}, now.Add(2))
 	g.Put(c, Answer{Found: true}, now.Add(givenFor+1)) // a is too old, b is not
 	if g.Get(a).Found || g.Get(b).Floor != 7 || !g.Get(c).Found {
 		t.Errorf("%+v are left", g.answers)

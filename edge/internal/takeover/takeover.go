@@ -6,7 +6,7 @@
 // umf.v1.node.<that node>:
 //
 //	{"do":"release","sid":"…","fence":"…"}    fence: the holder id that it has read in the entry
-//	{"found":true,"floor":…,"seen":…}         how far delivery got
+//	{"found":true,"floor":…,"floor_time":…,"seen":…,"seen_time":…}   how far delivery got
 //
 // The request is for one holder, so that a late one for a former holder does not
 // end its successor. It comes to the loops twice: as a request, to be answered,
@@ -71,9 +71,8 @@ func (r *Request) Key() Key { return Key{r.SID, r.Holder} }
 // Answer says what came of a request. Found is false where no loop of the node
 // knows the holder.
 type Answer struct {
-	Found bool   `json:"found"`
-	Floor uint64 `json:"floor"`
-	Seen  uint64 `json:"seen"`
+	Found bool `json:"found"`
+	scheme.Position
 	// Declined: the holder is the newer socket of the same client.
 	Declined bool `json:"declined,omitempty"`
 }
@@ -96,31 +95,31 @@ type Requester interface {
 // [ownership.Patience]. It fails only by its result: [ownership.Nobody] and
 // [ownership.Silence] are what a claim has to reckon with. err says why there was
 // silence, for the log.
-func Ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request) (reply ownership.Reply, a ownership.Answer, err error) {
+func Ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request) (reply ownership.Reply, at scheme.Position, err error) {
 	text, err := json.Marshal(r)
 	if err != nil {
-		return ownership.Silence, a, err
+		return ownership.Silence, at, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, ownership.Patience)
 	defer cancel()
 	msg, err := nc.RequestWithContext(ctx, scheme.NodeSubject(node), text)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return ownership.Nobody, a, nil
+		return ownership.Nobody, at, nil
 	case err != nil:
-		return ownership.Silence, a, err
+		return ownership.Silence, at, err
 	}
 	var got Answer
 	if err := json.Unmarshal(msg.Data, &got); err != nil {
-		return ownership.Silence, a, err
+		return ownership.Silence, at, err
 	}
 	switch {
 	case got.Declined:
-		return ownership.Declined, a, nil
+		return ownership.Declined, at, nil
 	case !got.Found:
-		return ownership.Stranger, a, nil
+		return ownership.Stranger, at, nil
 	}
-	return ownership.Given, ownership.Answer{Floor: got.Floor, Seen: got.Seen}, nil
+	return ownership.Given, got.Position, nil
 }
 
 // Bounds of what a loop remembers of the sessions that it has given away.
