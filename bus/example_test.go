@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -114,8 +113,7 @@ func ExampleService_Push() {
 		}
 	}
 
-	r := node.NewReader(sid, 1)
-	batch, err := r.Read(ctx, 1, 0, 100, 0)
+	batch, err := node.Read(ctx, sid, 1, 0, 100, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -126,7 +124,7 @@ func ExampleService_Push() {
 		}
 		fmt.Println(string(m.Body))
 	}
-	if err := errors.Join(r.Close(ctx), svc.Stop(ctx)); err != nil {
+	if err := svc.Stop(ctx); err != nil {
 		log.Fatal(err)
 	}
 	// Output:

@@ -434,13 +434,7 @@ func TestServiceBare(t *testing.T) {
 	if got := f.next(t); got.Rmid != "m1" || string(got.Body) != `"hi"` {
 		t.Errorf("%+v", got)
 	}
-	r := f.store.NewReader(f.id, 1)
-	defer func() {
-		if err := r.Close(natstest.Context(t)); err != nil {
-			t.Error(err)
-		}
-	}()
-	if b, err := r.Read(natstest.Context(t), 1, 0, 10, 0); err != nil || len(b.Msgs) != 1 {
+	if b, err := f.store.Read(natstest.Context(t), f.id, 1, 0, 10, 0); err != nil || len(b.Msgs) != 1 {
 		t.Error(b, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -146,8 +147,10 @@ func TestWorkWaitsAlive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d, ok := jet.ParseDelivery(m.Subject); ok && string(m.Data) == "+WPI" {
-			seq = d.Seq
+		if token := strings.Split(m.Subject, "."); string(m.Data) == "+WPI" { // $JS.ACK.<stream>.<consumer>.<delivered>.<seq>…
+			if seq, err = strconv.ParseUint(token[5], 10, 64); err != nil {
+				t.Fatal(m.Subject, err)
+			}
 		}
 	}
 	c, err := f.store.js.Consumer(ctx, scheme.WorkStream, "echo-svcs")

@@ -7,7 +7,6 @@ import (
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/ownership"
-	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/takeover"
 )
 
@@ -44,9 +43,9 @@ type mailboxes struct{ n *Node }
 
 func (m mailboxes) now() *store.Store { return m.n.nats.link.Load().store }
 
-// NewReader implements [shard.Mailboxes], as do the others.
-func (m mailboxes) NewReader(sid scheme.SID, holder uint64) shard.Reader {
-	return &reader{m: m, sid: sid, holder: holder}
+// Read implements [shard.Mailboxes], as do the others.
+func (m mailboxes) Read(ctx context.Context, sid scheme.SID, from, anchor uint64, limit, maxBytes int) (store.Batch, error) {
+	return m.now().Read(ctx, sid, from, anchor, limit, maxBytes)
 }
 
 func (m mailboxes) LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error) {
@@ -58,38 +57,6 @@ func (m mailboxes) NewSID() (scheme.SID, error) { return m.now().NewSID() }
 func (m mailboxes) TTL() time.Duration { return m.now().TTL() }
 
 func (m mailboxes) PartitionOf(sid scheme.SID) int { return m.now().PartitionOf(sid) }
-
-// reader reads a mailbox over the uplink of the moment. Each read says all that it
-// needs, so that it may go on with another one's reader; the consumer of the one
-// before ends by itself. Not for concurrent use.
-type reader struct {
-	m      mailboxes
-	sid    scheme.SID
-	holder uint64
-	of     *store.Store // that r is one of
-	r      *store.Reader
-}
-
-func (r *reader) now() *store.Reader {
-	if now := r.m.now(); r.of != now {
-		r.of, r.r = now, now.NewReader(r.sid, r.holder)
-	}
-	return r.r
-}
-
-// Toward implements [shard.Reader], as do the others.
-func (r *reader) Toward(seq uint64) { r.now().Toward(seq) }
-
-func (r *reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes int) (store.Batch, error) {
-	return r.now().Read(ctx, from, anchor, limit, maxBytes)
-}
-
-func (r *reader) Close(ctx context.Context) error {
-	if r.r == nil {
-		return nil
-	}
-	return r.r.Close(ctx)
-}
 
 // peers asks other nodes.
 type peers struct{ n *Node }

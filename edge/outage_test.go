@@ -534,18 +534,13 @@ func TestReaderOfTheMoment(t *testing.T) {
 	if _, err := first.store.Publish(t.Context(), sid, store.Outgoing{Payload: []byte("{}")}); err != nil {
 		t.Fatal(err)
 	}
-	r := mailboxes{n}.NewReader(sid, 1)
 	for range 2 {
-		r.Toward(1)
-		batch, err := r.Read(t.Context(), 1, 0, 10, 1<<20)
+		batch, err := mailboxes{n}.Read(t.Context(), sid, 1, 0, 10, 1<<20)
 		if err != nil || len(batch.Msgs) != 1 {
 			t.Fatalf("%d messages, %v", len(batch.Msgs), err)
 		}
 		first.store.Close()
 		first.conn.Close()
 		link(1)
-	}
-	if err := r.Close(t.Context()); err != nil && !errors.Is(err, store.ErrClosed) {
-		t.Error(err)
 	}
 }

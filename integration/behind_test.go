@@ -136,7 +136,7 @@ func TestFlappingWithAFullMailbox(t *testing.T) {
 	world.WantChain(t, seq, c.ResumeAcked(node, seq).WantBodies(1, 1+limit))
 }
 
-// R19: nats-server refuses the 1,001st consumer of a stream by default.
+// R19: all sessions of a stream are behind at once.
 func TestThousandSessionsBehind(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})

@@ -7,7 +7,6 @@ const (
 	APIStreamInfo     = APIPrefix + "STREAM.INFO."
 	APIDirectGet      = APIPrefix + "DIRECT.GET."
 	APIConsumerCreate = APIPrefix + "CONSUMER.CREATE."
-	APIConsumerDelete = APIPrefix + "CONSUMER.DELETE."
 	APIConsumerNext   = APIPrefix + "CONSUMER.MSG.NEXT."
 
 	AdvisoryLeader = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED."

@@ -39,8 +39,7 @@ func NodePermissions(streams int) Permissions {
 		case SessionStream:
 			p.Publish = append(p.Publish, APIMsgGet+stream, APIDirectGet+stream, APIDirectGet+stream+".>")
 		default:
-			p.Publish = append(p.Publish, APIMsgGet+stream, APIDirectGet+stream,
-				APIConsumerCreate+stream+".>", APIConsumerDelete+stream+".*", APIConsumerNext+stream+".*")
+			p.Publish = append(p.Publish, APIMsgGet+stream, APIDirectGet+stream)
 		}
 	}
 	return p

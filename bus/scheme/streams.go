@@ -65,13 +65,3 @@ func SessionKey(sid SID) string { return SessionKeyPrefix + string(sid) }
 // ProbeKey is the subject in the directory of a node's own, by which it learns
 // whether an answer is recent. Keys that begin with "_" are no sessions.
 func ProbeKey(node NodeID) string { return SessionKeyPrefix + "_probe-" + string(node) }
-
-// ConsumerName names one consumer of a session's reconnection queue: the
-// session's id, the holder as whom its reader owns the session, and a number
-// that the owner does not use twice.
-func ConsumerName(sid SID, holder, n uint64) string {
-	b := make([]byte, 0, SIDLen+42)
-	b = append(b, sid...)
-	b = strconv.AppendUint(append(b, '_'), holder, 10)
-	return string(strconv.AppendUint(append(b, '_'), n, 10))
-}

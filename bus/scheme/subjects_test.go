@@ -39,7 +39,6 @@ func TestSubjects(t *testing.T) {
 		{EventSubject(SessionParked, testSID), "umf.v1.evt.session.parked.k." + testSID},
 		{EventWildcard(SessionParked), "umf.v1.evt.session.parked.*.*"},
 		{EventWildcard(""), "umf.v1.evt.session.>"},
-		{ConsumerName(testSID, 7, 9), testSID + "_7_9"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)

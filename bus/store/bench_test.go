@@ -158,9 +158,8 @@ func BenchmarkLive(b *testing.B) {
 	wg.Wait()
 }
 
-// BenchmarkCatchUp is one session that was behind, from the first read to the
-// removal of what reading has made: as Reader does it, and with a consumer from
-// the start. CPU is that of this process, servers included.
+// BenchmarkCatchUp is one session that was behind, alone in its stream and beside
+// others. CPU is that of this process, servers included.
 func BenchmarkCatchUp(b *testing.B) {
 	one := func(b *testing.B) *Store { return benchStore(b) }
 	three := func(b *testing.B) *Store {
@@ -177,32 +176,29 @@ func BenchmarkCatchUp(b *testing.B) {
 	}{{"servers=1", one}, {"servers=3", three}} {
 		b.Run(servers.name, func(b *testing.B) {
 			s := servers.open(b)
-			for _, queue := range []int{1, 3, 10, 100} {
-				sid := scheme.NewSID()
-				fill(b, s, sid, queue)
-				for _, consumer := range []bool{false, true} {
-					b.Run(fmt.Sprintf("queue=%d/consumer=%v", queue, consumer), func(b *testing.B) { benchCatchUp(b, s, sid, queue, consumer) })
+			for _, beside := range []int{0, 10_000} {
+				for _, queue := range []int{1, 10, 100, 1000} {
+					sid := scheme.NewSID()
+					first := fill(b, s, sid, 1)[0]
+					fill(b, s, other(sid), beside)
+					fill(b, s, sid, queue)
+					b.Run(fmt.Sprintf("beside=%d/queue=%d", beside, queue), func(b *testing.B) { benchCatchUp(b, s, sid, first, queue) })
 				}
 			}
 		})
 	}
 }
 
-func benchCatchUp(b *testing.B, s *Store, sid scheme.SID, queue int, consumer bool) {
+// benchCatchUp reads what follows the first message.
+func benchCatchUp(b *testing.B, s *Store, sid scheme.SID, first uint64, queue int) {
 	ctx, before := context.Background(), processTime(b)
 	for b.Loop() {
-		r := s.NewReader(sid, 1)
-		r.long = consumer
-		n := 0
-		for from := uint64(1); n < queue; {
-			batch, err := r.Read(ctx, from, 0, queue, 0)
-			if err != nil || len(batch.Msgs) == 0 {
-				b.Fatal(n, err)
+		for anchor, n := first, 0; n < queue; {
+			batch, err := s.Read(ctx, sid, anchor+1, anchor, 100, 0)
+			if err != nil || len(batch.Msgs) == 0 || batch.Anchor != AnchorPresent {
+				b.Fatal(n, batch.Anchor, err)
 			}
-			n, from = n+len(batch.Msgs), batch.Next
-		}
-		if err := r.Close(ctx); err != nil {
-			b.Fatal(err)
+			n, anchor = n+len(batch.Msgs), batch.Next-1
 		}
 	}
 	b.ReportMetric(float64((processTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")

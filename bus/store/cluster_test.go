@@ -74,13 +74,10 @@ func clusterDirectory(ctx context.Context, t *testing.T, stores []*Store) {
 func clusterReads(ctx context.Context, t *testing.T, stores []*Store, n, stepDown int) {
 	sid := scheme.NewSID()
 	w := stores[0]
-	readers := make([]*Reader, len(stores))
 	next := make([]uint64, len(stores)) // where each goes on
 	got := make([]int, len(stores))     // how many it has
 	anchor := make([]uint64, len(stores))
-	for i, s := range stores {
-		readers[i] = s.NewReader(sid, uint64(i))
-		closeReader(t, readers[i])
+	for i := range next {
 		next[i] = 1
 	}
 	stale := 0
@@ -97,7 +94,7 @@ func clusterReads(ctx context.Context, t *testing.T, stores []*Store, n, stepDow
 		}
 		r := i % len(stores)
 		for next[r] <= last {
-			b, err := readers[r].Read(ctx, next[r], anchor[r], 100, 0)
+			b, err := stores[r].Read(ctx, sid, next[r], anchor[r], 100, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,10 +158,9 @@ func TestClusterServerLost(t *testing.T) {
 	if err := pub(ctx, 1); err != nil { // repeated until there is a leader
 		t.Fatal(err)
 	}
-	r := s.NewReader(sid, 1)
-	b, err := r.Read(ctx, 1, 0, 10, 0)
+	b, err := s.Read(ctx, sid, 1, 0, 10, 0)
 	for err == nil && len(b.Msgs) < 2 {
-		b, err = r.Read(ctx, 1, 0, 10, 0)
+		b, err = s.Read(ctx, sid, 1, 0, 10, 0)
 	}
 	if err != nil || texts(b) != "0 1" {
 		t.Fatal(texts(b), err)

@@ -126,8 +126,6 @@ func checkStream(have, want jetstream.StreamConfig) (found []Finding) {
 	check(have.MaxMsgs == want.MaxMsgs || have.MaxMsgs <= 0 && want.MaxMsgs <= 0, "max_msgs", want.MaxMsgs, have.MaxMsgs, update)
 	check(scheme.FormOf(have.Metadata) >= scheme.FormOf(want.Metadata), "metadata: "+scheme.MetaForm,
 		scheme.FormOf(want.Metadata), scheme.FormOf(have.Metadata), update)
-	check(have.MaxConsumers >= minConsumers, "max_consumers",
-		fmt.Sprintf("at least %d, and explicit", minConsumers), have.MaxConsumers, update)
 	check(have.AllowDirect, "allow_direct", true, false, update)
 	check(have.AllowMsgTTL, "allow_msg_ttl", true, false, update)
 	check(have.SubjectDeleteMarkerTTL == want.SubjectDeleteMarkerTTL, "subject_delete_marker_ttl",

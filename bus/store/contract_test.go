@@ -64,7 +64,7 @@ func TestContractDefaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := st.CachedInfo().Config
-		if c.Storage != jetstream.FileStorage || c.MaxMsgsPerSubject != 1000+2+31 || c.MaxAge != 36*time.Hour || c.MaxConsumers <= 1000 ||
+		if c.Storage != jetstream.FileStorage || c.MaxMsgsPerSubject != 1000+2+31 || c.MaxAge != 36*time.Hour ||
 			c.MaxBytes != 2<<20 || !c.AllowDirect || !c.AllowMsgTTL || len(c.Subjects) != 4 || c.Compression != jetstream.S2Compression {
 			t.Errorf("%+v", c)
 		}
@@ -112,17 +112,16 @@ func TestContractUpdates(t *testing.T) {
 		t.Error(err, s.Warnings(), s.TTL())
 	}
 	have.MaxMsgsPerSubject = 5
-	have.MaxConsumers = 7
 	have.AllowDirect = false
 	have.RePublish = nil
 	if _, err := s.js.UpdateStream(ctx, have); err != nil {
 		t.Fatal(err)
 	}
 	var c *ContractError
-	if err := s.CheckContract(ctx); !errors.As(err, &c) || len(c.Findings) != 3 {
+	if err := s.CheckContract(ctx); !errors.As(err, &c) || len(c.Findings) != 2 {
 		t.Fatal(err)
 	}
-	for i, what := range []string{"max_consumers", "allow_direct", "republish"} {
+	for i, what := range []string{"allow_direct", "republish"} {
 		if !strings.Contains(c.Findings[i].What, what) {
 			t.Errorf("%v is not about %s", c.Findings[i], what)
 		}
@@ -188,9 +187,7 @@ func TestContractPartition(t *testing.T) {
 	if err := s.CheckContract(natstest.Context(t)); err != nil {
 		t.Error(err)
 	}
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	if b, err := r.Read(natstest.Context(t), 1, 0, 10, 0); err != nil || texts(b) != "0 1 2" {
+	if b, err := s.Read(natstest.Context(t), sid, 1, 0, 10, 0); err != nil || texts(b) != "0 1 2" {
 		t.Error(texts(b), err)
 	}
 }
@@ -237,41 +234,6 @@ func TestContractWithoutJetStream(t *testing.T) {
 	var c *ContractError
 	if !errors.As(err, &c) || c.Findings[0].What != "JetStream" {
 		t.Fatal(err)
-	}
-}
-
-// TestContractAccount: the account's limit is what the streams get; too low a
-// limit is a finding.
-func TestContractAccount(t *testing.T) {
-	for limit, ok := range map[int]bool{500: false, 5000: true} {
-		acc := server.NewAccount("A")
-		ns := natstest.StartServer(t, server.Options{
-			JetStream: true,
-			Accounts:  []*server.Account{acc},
-			Users:     []*server.User{{Username: "u", Password: "p", Account: acc}},
-		})
-		limits := map[string]server.JetStreamAccountLimits{"": {
-			MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: limit, MaxAckPending: -1,
-		}}
-		a, err := ns.LookupAccount("A")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := a.EnableJetStream(limits, nil); err != nil {
-			t.Fatal(err)
-		}
-		nc := connect(t, strings.Replace(ns.ClientURL(), "nats://", "nats://u:p@", 1))
-		if !ok {
-			if found := findings(t, nc, Config{Streams: 1}); !strings.Contains(found[0].What, "max_consumers") {
-				t.Error(found[0])
-			}
-			continue
-		}
-		s := openStore(t, nc, Config{Streams: 1})
-		st, err := s.js.Stream(natstest.Context(t), "UMF_OUT_0")
-		if err != nil || st.CachedInfo().Config.MaxConsumers != limit {
-			t.Error(st, err)
-		}
 	}
 }
 

@@ -14,9 +14,10 @@ import (
 const listBatch = 1024
 
 type batchRequest struct {
-	From    uint64 `json:"seq"`
-	NextFor string `json:"next_by_subj"`
-	Batch   int    `json:"batch"`
+	From     uint64 `json:"seq"`
+	NextFor  string `json:"next_by_subj"`
+	Batch    int    `json:"batch"`
+	MaxBytes int    `json:"max_bytes,omitempty"`
 }
 
 // List calls fn for every session until it returns false: once for each that is

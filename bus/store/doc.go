@@ -32,33 +32,30 @@
 //
 // # Reading a mailbox
 //
-// [Reader] reads what a session that is behind has missed. It asks for the first
-// few messages one by one (direct get); what is behind them is the session's
-// reconnection queue: a durable consumer, named <sid>_<holder>_<n>, filtered on the
-// mailbox, starting at a sequence, without acknowledgements, one replica, in
-// memory, removed by the server after five idle minutes. Reading is at every step
-// allowed to go wrong:
+// [Store.Read] reads what a session that is behind has missed: a direct get asks any
+// replica for what follows in the mailbox, in batches. Reading is at every step allowed
+// to go wrong:
 //
-//   - Who answers, the consumer's server or any replica of the stream, may lag
-//     behind what was acknowledged long ago: 12–20 of 100 reads right after an
-//     acknowledgement end too early. So the end of a read proves nothing.
-//     [Reader.Read] asks the stream's leader what comes next, and says so
-//     (Batch.Next); only the leader's "no message" means that there is none.
-//   - Right after its creation the consumer may not be reachable yet, and it is
-//     gone with the server it lives on. Read tries again, and then makes another
-//     that begins where the last one ended.
-//   - A message may be lost between the consumer and this process. Consumer
-//     sequences are dense, so the hole shows; what came before it is returned,
-//     the next Read makes a new consumer.
-//   - The mailbox may have dropped messages because it was full. Consumers skip
-//     them without a trace. But a mailbox drops its oldest first: if the last
-//     message that the reader had before (the anchor) is still there after the
-//     batch was read, then everything after it was there as well. Read asks the
-//     leader for it, after the batch is in hand.
+//   - Who answers may lag behind what was acknowledged long ago: 12–20 of 100 reads
+//     right after an acknowledgement end too early. So the end of an answer proves
+//     nothing. Read asks the stream's leader what comes next, and says so (Batch.Next);
+//     only the leader's "no message" means that there is none.
+//   - A message may be lost between the server and this process. Each message of an
+//     answer names the one before it, and so does the end: the hole shows, and the
+//     whole is asked for again.
+//   - The mailbox may have dropped messages because it was full, which leaves no
+//     trace. But a mailbox drops its oldest first: if the last message that the reader
+//     had before (the anchor) is still there, then everything after it is there as
+//     well. So the anchor is asked for in the same request as what follows it, and a
+//     server gives both as they are at one moment. Asked one after the other, two
+//     servers would answer, of which one may lag, or be a leader that was deposed.
 //   - The stream may have gone back in time (a restored backup), so that old
 //     sequences are given to new messages. Then the anchor's sequence is beyond
 //     the stream's end, holds a message of another mailbox, or one of this
 //     mailbox that was stored at another time (Batch.AnchorTime).
+//   - A leader that was deposed and does not know it says that messages are not there
+//     which were stored since. Where the leader is asked, its answer tells where its
+//     log ends (Batch.Last), which the reader compares with what it has seen.
 //
 // # The directory
 //
@@ -67,8 +64,7 @@
 // ([ErrFenced]) if that is not the last any more. So of two nodes that take a
 // session over, one wins. The entry's holder, a random number for each attachment
 // to a socket, says whose it is: by it a writer that was refused knows whether it
-// was its own write, it is in the names of consumers, and a node that asks for the
-// session names it (package edge documents how). If the answer to a write is lost,
+// was its own write, and a node that asks for the session names it (package edge documents how). If the answer to a write is lost,
 // its repetition meets its own first copy as a conflict; every write of [Directory]
 // that waits carries a name (Umf-Write) by which the writer recognises it.
 //
@@ -212,35 +208,18 @@
 // against 13 µs for republishing. With live copies a session that keeps up
 // costs one core subscription.
 //
-// Why the first few messages are read without a consumer, which most sessions
-// then never have: making and removing one costs more than a short queue, and in
-// a cluster its place is decided by the leader of all. With a consumer for each,
-// a queue of one message takes 10 times the processor time, one of three 3 times;
-// in a cluster of three servers 20 and 9 times (go test -run xxx -bench CatchUp
-// ./bus/store). Where those few have come so far towards the mailbox's last
-// message that the queue is likely to be short, it is read so to its end: with a
-// consumer behind the first four, queues of 6 and 10 among 3,000 took the server 80
-// and 40 % more (go run ./integration/bench -only resume -resumes 3000x6,3000x10).
-// Rejected: batched direct gets for all of a queue. The server counts
-// what is pending at the start and the end of each, message by message through a
-// block of the store, and does so on the connection of the node that asks, whose
-// publishes wait behind it; with 1,000 queues of 100 messages each it took a
-// third more than consumers.
+// Why a queue is read by direct gets, and not by a consumer: with one, messages and
+// anchor come from two servers, it has to be made and removed, in a cluster by the
+// leader of all, and it is gone with its server. Side by side, a resume of 10 messages
+// among 3,000 took node and servers a third less, one of 100 among 1,000 8 % less
+// (go run ./integration/bench -only resume -resumes 1000x100,3000x10), and a queue of
+// 1,000 in a stream with 20,000 others' messages 10 to 30 % more: the server counts
+// what is left for each answer (go test -run xxx -bench CatchUp ./bus/store).
 //
-// Rejected as well: to read a piece of a stream once for all sessions that come
+// Rejected: to read a piece of a stream once for all sessions that come
 // back at the same time. It took a third of the servers' work for 10,000 queues
 // of 10 messages off them, and put it on the node, which read what it did not
-// need. And one consumer with the subjects of several sessions: matching each
-// message against them took twice the server's work that a consumer for each
-// takes, with 4 sessions to a consumer as well as with 32.
-//
-// Why a consumer begins before what is asked of it: the server counts what is
-// pending for it, which is free where it begins with the first message that the
-// mailbox has in a block, as the last delivered one often is.
-//
-// Why MaxConsumers is explicit: nats-server refuses the 1,001st consumer of a
-// stream that names no limit since version 2.15, and counts "unlimited" as
-// naming none. 1,200 sessions of one stream being behind at once is a test.
+// need.
 //
 // Why nats.go's key-value package does not write the directory: it has no
 // asynchronous compare-and-swap, and takes a lagging replica's word for an absent

@@ -59,7 +59,7 @@ func checkServer(nc *nats.Conn) Finding {
 func (s *Store) checkAccount(ctx context.Context) (checks []Finding, ok bool) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.accountLimit(ctx)
+	err := s.askAccount(ctx)
 	var contract *ContractError
 	switch {
 	case errors.As(err, &contract):

@@ -74,11 +74,6 @@ func probes(streams int) []probe {
 			continue
 		}
 		publish("read mailboxes and directory", nil, nothing, scheme.APIMsgGet+stream, scheme.APIDirectGet+stream)
-		if stream == scheme.SessionStream {
-			continue
-		}
-		publish("consumers", nil, otherConsumer, scheme.APIConsumerCreate+stream+"."+nobody+"."+scheme.PrefixOut+tail)
-		publish("consumers", nil, "", scheme.APIConsumerDelete+stream+"."+nobody, scheme.APIConsumerNext+stream+"."+nobody)
 	}
 	publish("read mailboxes and directory", nil, "", scheme.APIDirectGet+scheme.SessionStream+"."+scheme.SessionKey(sid))
 	return list

@@ -15,8 +15,7 @@ import (
 // ensure creates the streams that are missing and updates those that differ.
 // What it cannot change it leaves to CheckContract to report.
 func (s *Store) ensure(ctx context.Context) error {
-	limit, err := s.accountLimit(ctx)
-	if err != nil {
+	if err := s.askAccount(ctx); err != nil {
 		return err
 	}
 	if err := s.lookAtForm(ctx); err != nil {
@@ -27,9 +26,6 @@ func (s *Store) ensure(ctx context.Context) error {
 	}
 	var findings []Finding
 	for _, want := range s.cfg.configs() {
-		if limit > 0 {
-			want.MaxConsumers = min(want.MaxConsumers, limit)
-		}
 		err := jet.Retry(ctx, func(ctx context.Context) error { return s.ensureStream(ctx, want) })
 		if errors.Is(err, ErrRefused) {
 			findings = append(findings, broken("stream "+want.Name, "can be created and updated", err.Error(),
@@ -69,27 +65,20 @@ func (s *Store) samePartition(ctx context.Context) error {
 		"every node needs the same EDGE_MAILBOX_STREAMS; another number leaves what is stored behind, unread")})
 }
 
-// accountLimit is how many consumers of a stream the account allows; 0: it
-// names no limit. JetStream that is not there is a finding.
-func (s *Store) accountLimit(ctx context.Context) (int, error) {
-	var info *jetstream.AccountInfo
-	err := jet.Retry(ctx, func(ctx context.Context) (err error) {
-		info, err = s.js.AccountInfo(ctx)
+// askAccount looks whether there is JetStream. That there is none is a finding.
+func (s *Store) askAccount(ctx context.Context) error {
+	err := jet.Retry(ctx, func(ctx context.Context) error {
+		_, err := s.js.AccountInfo(ctx)
 		return jet.JSError(err)
 	})
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
-		return 0, contractError([]Finding{broken("JetStream", "enabled for this account", err.Error(),
+		return contractError([]Finding{broken("JetStream", "enabled for this account", err.Error(),
 			"start nats-server with JetStream (-js) and enable it for the account of NATS_USER or NATS_CREDS")})
 	}
 	if err != nil {
-		return 0, fmt.Errorf("bus: JetStream account: %w", err)
+		return fmt.Errorf("bus: JetStream account: %w", err)
 	}
-	limit := max(info.Limits.MaxConsumers, 0)
-	if limit > 0 && limit < minConsumers {
-		return 0, contractError([]Finding{broken("account limit max_consumers", fmt.Sprintf("at least %d, or none", minConsumers), fmt.Sprint(limit),
-			"raise the account's JetStream limit: each session that is behind has a consumer")})
-	}
-	return limit, nil
+	return nil
 }
 
 // ensureStream creates one stream, or updates it if it differs from want in

@@ -42,6 +42,4 @@ var (
 	ErrNewerForm = scheme.ErrNewerForm
 	// ErrBadEntry: a directory entry that no node can have written.
 	ErrBadEntry = errors.New("bus: unreadable directory entry")
-	// ErrReaderClosed: Read after Close.
-	ErrReaderClosed = errors.New("bus: reader closed")
 )

@@ -55,9 +55,7 @@ func TestStreamFull(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	b, err := r.Read(ctx, seqs[0]+1, seqs[0], 10, 0)
+	b, err := s.Read(ctx, sid, seqs[0]+1, seqs[0], 10, 0)
 	if err != nil || len(b.Msgs) != 0 || b.Anchor != AnchorGone || b.Next != 0 || b.Oldest != 0 || b.Last < seqs[2] {
 		t.Fatalf("%+v, %v", b, err)
 	}
@@ -75,10 +73,8 @@ func TestExpiry(t *testing.T) {
 	if _, err := s.Directory().Create(ctx, sid, testEntry()); err != nil {
 		t.Fatal(err)
 	}
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
 	natstest.WaitFor(t, func() bool {
-		b, err := r.Read(ctx, 1, 0, 10, 0)
+		b, err := s.Read(ctx, sid, 1, 0, 10, 0)
 		return err == nil && len(b.Msgs) == 0 && b.Next == 0
 	})
 	natstest.WaitFor(t, func() bool {

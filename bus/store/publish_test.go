@@ -58,9 +58,7 @@ func TestHeadersCannotBeSmuggled(t *testing.T) {
 	if _, err := s.Publish(ctx, sid, out); err != nil {
 		t.Fatal(err)
 	}
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	b, err := r.Read(ctx, 1, 0, 10, 0)
+	b, err := s.Read(ctx, sid, 1, 0, 10, 0)
 	if err != nil || len(b.Msgs) != 1 || b.Msgs[0].Mark || string(b.Msgs[0].Payload) != "x" {
 		t.Fatalf("%+v, %v", b, err)
 	}
@@ -238,7 +236,7 @@ func TestPublishDisconnected(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	call, err := s.replies.Open("", 1)
+	call, err := s.replies.Open(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +271,7 @@ func TestStoreClosed(t *testing.T) {
 	if err := s.PublishAsync(scheme.NewSID(), Outgoing{}, never); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
-	if _, err := s.NewReader(scheme.NewSID(), 1).Read(natstest.Context(t), 1, 0, 1, 0); !errors.Is(err, ErrClosed) {
+	if _, err := s.Read(natstest.Context(t), scheme.NewSID(), 1, 0, 1, 0); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
 }

@@ -74,27 +74,29 @@ func storedOf(m *nats.Msg, seq uint64, at int64) Stored {
 
 // Batch is the answer of one Read.
 type Batch struct {
-	// Msgs are what follows in the mailbox from the given sequence, without
-	// omission, in order. May be empty.
+	// Msgs are what follows in the mailbox from the given sequence, in order and
+	// without omission, as one server has it. May be empty.
 	Msgs []Stored
-	// Anchor was asked of the stream's leader after Msgs were in hand.
+	// Anchor is what the same server says, at the same time; or the stream's leader,
+	// if Msgs is empty.
 	Anchor AnchorState
 	// AnchorTime is when the message at the anchor was stored, if it is
 	// present, Unix ns; 0: unknown. Another time than the one first seen means
 	// another log.
 	AnchorTime int64
 	// Oldest is, where the anchor is not present, the first sequence of this
-	// mailbox from the given one on according to the leader; 0: none.
+	// mailbox from the given one on; 0: none.
 	Oldest uint64
 	// Next is, for an empty batch, the sequence of the first message from the
 	// given one on, according to the leader; 0: the leader has none. A batch
 	// that is empty although Next is not 0 came from a replica that lags: read
 	// again. If Msgs is not empty, Next is the sequence after the last of them.
 	Next uint64
-	// Last is the last sequence of the stream according to its leader, where
-	// that had to be asked: when the leader has nothing, or not the anchor.
-	// Otherwise 0.
-	Last uint64
+	// Last is the last sequence of the stream according to its leader, if HasLast:
+	// where the leader had nothing, or not the anchor. One that was deposed and does
+	// not know it ends too early, and all that it says is worth nothing.
+	Last    uint64
+	HasLast bool
 }
 
 const (
@@ -104,167 +106,161 @@ const (
 	defaultBatchBytes = 1 << 20
 )
 
-// Reader reads a session's mailbox from a sequence on. The first few messages
-// are asked of the stream itself, one by one; what is behind them is the
-// session's reconnection queue, a durable consumer that carries the session's
-// id and exists from then on until Close. One goroutine at a time uses a Reader.
-type Reader struct {
-	// Immutable after NewReader.
-	store   *Store
-	stream  string
-	subject string
-	sid     scheme.SID
-	holder  uint64
-
-	// Owned by the caller of Toward, Read and Close.
-	aim    uint64 // see Toward
-	long   bool   // there may be more than the first few: a consumer goes on
-	early  uint64 // where the first consumer begins, before what is asked of it; 0: it was made
-	skip   int    // messages that it delivers before those
-	name   string // of the consumer that may exist on the server; empty: none
-	broken bool   // it cannot be used any more
-	next   uint64 // what the consumer delivers next, at least
-	cseq   uint64 // consumer sequence of the last message
-	absent int    // "no responders" in a row
-	closed bool
+// mailbox is one session's part of a stream.
+type mailbox struct {
+	store           *Store
+	stream, subject string
 }
 
-// NewReader prepares a reader; it does no I/O. holder is the one in the directory
-// entry as which the caller owns the session ([scheme.Entry].Holder): it keeps the
-// consumers of a former owner and of this one apart.
-func (s *Store) NewReader(sid scheme.SID, holder uint64) *Reader {
-	return &Reader{store: s, stream: s.stream(sid), subject: scheme.MailboxSubject(sid), sid: sid, holder: holder}
-}
-
-// Toward tells how far the next Reads are to come, as far as is known: to a
-// message at seq, about. It decides how they are done, not what they return.
-func (r *Reader) Toward(seq uint64) { r.aim = seq }
-
-// Read returns up to limit messages, of about maxBytes, from sequence from on
-// (0 and 1 both mean the mailbox's start). The first one returns a few at most,
-// or a queue that is likely to be short.
-// If it does not reach the end, a consumer serves those after it as long as each
-// goes on where the one before ended; otherwise it is made anew.
+// Read returns up to limit messages of a session's mailbox, of about maxBytes, from
+// sequence from on (0 and 1 both mean the mailbox's start); at least one if there is
+// one. Any replica answers, and may lag.
 //
-// When the messages are in hand, Read asks the stream's leader about the
-// message at anchor (0: does not ask): its presence then proves that none was
-// dropped in between. With limit 0 it asks that only. Temporary conditions (no
-// leader, a consumer that is not reachable yet or was lost with its server) are
-// retried until ctx ends.
-func (r *Reader) Read(ctx context.Context, from, anchor uint64, limit, maxBytes int) (Batch, error) {
-	if r.closed {
-		return Batch{}, ErrReaderClosed
-	}
-	if err := r.store.replies.Err(); err != nil {
-		return Batch{}, err // a few messages could be read even so
+// It also says what became of the message at anchor (0: does not ask): its presence
+// proves that none was dropped in between. With limit 0 it asks that only, of the
+// leader. Temporary conditions (no leader, a server that does not answer) are retried
+// until ctx ends.
+func (s *Store) Read(ctx context.Context, sid scheme.SID, from, anchor uint64, limit, maxBytes int) (Batch, error) {
+	if err := s.replies.Err(); err != nil {
+		return Batch{}, err
 	}
 	from = max(from, 1)
 	limit = min(max(limit, 0), maxBatch)
 	if maxBytes <= 0 {
 		maxBytes = defaultBatchBytes
 	}
-	ctx, cancel := r.store.bounded(ctx)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 
+	m := mailbox{s, s.stream(sid), scheme.MailboxSubject(sid)}
 	var b Batch
 	if limit == 0 {
-		err := r.checkAnchor(ctx, from, anchor, &b)
+		err := m.checkAnchor(ctx, from, anchor, &b)
 		return b, err
 	}
+	whole := false
 	err := jet.Retry(ctx, func(ctx context.Context) (err error) {
-		if !r.long {
-			b.Msgs, err = r.few(ctx, from, limit, maxBytes)
-			return err
-		}
-		if err = r.position(ctx, from); err == nil {
-			b.Msgs, err = r.pull(ctx, limit, maxBytes)
-		}
+		b, whole, err = m.follow(ctx, from, anchor, limit, maxBytes)
 		return err
 	})
+	switch n := len(b.Msgs); {
+	case err != nil:
+	case n == 0:
+		b = Batch{} // that server may be behind
+		if err = m.checkEnd(ctx, from, &b); err == nil {
+			err = m.checkAnchor(ctx, from, anchor, &b)
+		}
+	case b.Anchor == AnchorPresent:
+	case whole && anchor < b.Msgs[n-1].Seq:
+		err = m.judgeAbsence(ctx, anchor, &b)
+	default:
+		err = m.checkAnchor(ctx, from, anchor, &b)
+	}
 	if err != nil {
 		return Batch{}, err
 	}
 	if n := len(b.Msgs); n > 0 {
 		b.Next = b.Msgs[n-1].Seq + 1
-	} else if err := r.checkEnd(ctx, from, &b); err != nil {
-		return Batch{}, err
-	}
-	if err := r.checkAnchor(ctx, from, anchor, &b); err != nil {
-		return Batch{}, err
 	}
 	return b, nil
 }
 
-// Close removes the consumer, if there is one. The reader cannot be used
-// again. If Close fails, the server removes the consumer after five minutes.
-func (r *Reader) Close(ctx context.Context) error {
-	if r.closed {
+// follow asks any replica for what follows, and for the anchor before that in the
+// same answer, which a server gives as a whole: it stores nothing meanwhile. What is between the two, and the anchor's own bytes, may use the answer
+// up: then the messages are asked for by themselves, and it is not the whole.
+func (m *mailbox) follow(ctx context.Context, from, anchor uint64, limit, maxBytes int) (b Batch, whole bool, err error) {
+	req := batchRequest{From: from, NextFor: m.subject, Batch: limit, MaxBytes: maxBytes}
+	if anchor != 0 && anchor < from {
+		req.From, req.Batch = anchor, limit+1
+	}
+	for {
+		b = Batch{}
+		end, err := m.store.directGet(ctx, m.stream, req, req.Batch, func(msg *nats.Msg, seq uint64) error {
+			at := storedAt(msg.Header)
+			if seq == anchor {
+				b.Anchor, b.AnchorTime = AnchorPresent, at
+			}
+			if seq >= from {
+				b.Msgs = append(b.Msgs, storedOf(msg, seq, at))
+			}
+			return nil
+		})
+		b.Msgs = b.Msgs[:min(len(b.Msgs), limit)]
+		if err != nil || len(b.Msgs) > 0 || end.pending == 0 || req.From == from {
+			return b, anchor == 0 || req.From <= anchor, err
+		}
+		req.From, req.Batch = from, limit
+	}
+}
+
+// judgeAbsence says what an answer tells of an anchor that is not in it, though
+// something later of the mailbox is: it was dropped, unless it never was.
+func (m *mailbox) judgeAbsence(ctx context.Context, anchor uint64, b *Batch) error {
+	if anchor == 0 {
 		return nil
 	}
-	r.closed = true
-	if r.name == "" {
-		return nil
+	b.Anchor, b.Oldest = AnchorGone, b.Msgs[0].Seq
+	msg, found, err := jet.LeaderGet(ctx, m.store.nc, m.stream, jet.GetRequest{Seq: anchor})
+	if found && msg.Subject != m.subject {
+		b.Anchor = AnchorForeign
 	}
-	ctx, cancel := r.store.bounded(ctx)
-	defer cancel()
-	return jet.Retry(ctx, r.remove)
+	return err
 }
 
 // checkEnd asks the leader whether an empty batch really is the end.
-func (r *Reader) checkEnd(ctx context.Context, from uint64, b *Batch) error {
-	m, found, err := jet.LeaderGet(ctx, r.store.nc, r.stream, jet.GetRequest{Seq: from, NextFor: r.subject})
+func (m *mailbox) checkEnd(ctx context.Context, from uint64, b *Batch) error {
+	next, err := m.next(ctx, from)
 	if err != nil {
 		return err
 	}
-	if found {
-		b.Next = m.Seq
+	if b.Next = next; next != 0 {
 		return nil
 	}
-	return r.askLast(ctx, b)
+	return m.askLast(ctx, b)
 }
 
 // checkAnchor asks the leader about the message at anchor. A sequence beyond
 // the stream's end is not one that was dropped: the log went back.
-func (r *Reader) checkAnchor(ctx context.Context, from, anchor uint64, b *Batch) error {
+func (m *mailbox) checkAnchor(ctx context.Context, from, anchor uint64, b *Batch) (err error) {
 	if anchor == 0 {
 		return nil
 	}
-	m, found, err := jet.LeaderGet(ctx, r.store.nc, r.stream, jet.GetRequest{Seq: anchor})
+	msg, found, err := jet.LeaderGet(ctx, m.store.nc, m.stream, jet.GetRequest{Seq: anchor})
 	switch {
 	case err != nil:
 		return err
-	case found && m.Subject == r.subject:
-		b.Anchor, b.AnchorTime = AnchorPresent, m.Time.UnixNano()
+	case found && msg.Subject == m.subject:
+		b.Anchor, b.AnchorTime = AnchorPresent, msg.Time.UnixNano()
 		return nil
 	case found:
 		b.Anchor = AnchorForeign
-		return r.askOldest(ctx, from, b)
+	default:
+		if err := m.askLast(ctx, b); err != nil {
+			return err
+		}
+		b.Anchor = AnchorGone
+		if anchor > b.Last {
+			b.Anchor = AnchorForeign
+		}
 	}
-	if err := r.askLast(ctx, b); err != nil {
-		return err
-	}
-	b.Anchor = AnchorGone
-	if anchor > b.Last {
-		b.Anchor = AnchorForeign
-	}
-	return r.askOldest(ctx, from, b)
-}
-
-// askOldest fills in b.Oldest. It is asked after the anchor, though an empty
-// batch knows the answer from before: only what was there after the anchor was
-// gone is sure to be what is left.
-func (r *Reader) askOldest(ctx context.Context, from uint64, b *Batch) error {
-	m, _, err := jet.LeaderGet(ctx, r.store.nc, r.stream, jet.GetRequest{Seq: from, NextFor: r.subject})
-	b.Oldest = m.Seq
+	// After the anchor, though an empty batch knows the answer from before: only what
+	// was there after the anchor was gone is sure to be what is left.
+	b.Oldest, err = m.next(ctx, from)
 	return err
 }
 
+// next asks the leader for the first message from a sequence on; 0: there is none.
+func (m *mailbox) next(ctx context.Context, from uint64) (uint64, error) {
+	msg, _, err := jet.LeaderGet(ctx, m.store.nc, m.stream, jet.GetRequest{Seq: from, NextFor: m.subject})
+	return msg.Seq, err
+}
+
 // askLast fills in b.Last.
-func (r *Reader) askLast(ctx context.Context, b *Batch) error {
-	if b.Last != 0 {
+func (m *mailbox) askLast(ctx context.Context, b *Batch) error {
+	if b.HasLast {
 		return nil
 	}
-	st, err := jet.LeaderState(ctx, r.store.nc, r.stream)
-	b.Last = st.LastSeq
+	st, err := jet.LeaderState(ctx, m.store.nc, m.stream)
+	b.Last, b.HasLast = st.LastSeq, err == nil
 	return err
 }

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
 	"hydrant/bus/internal/natstest"
@@ -40,14 +38,6 @@ func texts(b Batch) string {
 	return strings.Join(out, " ")
 }
 
-func closeReader(t testing.TB, r *Reader) {
-	t.Cleanup(func() {
-		if err := r.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // other returns a session whose mailbox is in the same stream.
 func other(sid scheme.SID) scheme.SID { return sid[:1] + scheme.NewSID()[1:] }
 
@@ -58,8 +48,6 @@ func TestReadInBatches(t *testing.T) {
 	fill(t, s, noise, 2)
 	seqs := fill(t, s, sid, 5)
 	fill(t, s, noise, 2)
-	r := s.NewReader(sid, 3)
-	closeReader(t, r)
 	for _, c := range []struct {
 		from, anchor uint64
 		limit        int
@@ -72,7 +60,7 @@ func TestReadInBatches(t *testing.T) {
 		{1, 0, 9, "0 1 2 3 4", seqs[4] + 1},           // from the start again
 		{seqs[2], 0, 1, "2", seqs[2] + 1},             // from the middle
 	} {
-		b, err := r.Read(ctx, c.from, c.anchor, c.limit, 0)
+		b, err := s.Read(ctx, sid, c.from, c.anchor, c.limit, 0)
 		if err != nil || texts(b) != c.want || b.Next != c.next {
 			t.Fatalf("from %d: %q next %d, %v; want %q next %d", c.from, texts(b), b.Next, err, c.want, c.next)
 		}
@@ -89,40 +77,6 @@ func TestReadInBatches(t *testing.T) {
 			}
 		}
 	}
-	if n := consumers(t, s, sid); n != 1 {
-		t.Errorf("%d consumers", n)
-	}
-	if err := r.Close(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if n := consumers(t, s, sid); n != 0 {
-		t.Errorf("%d consumers after Close", n)
-	}
-	if _, err := r.Read(ctx, 1, 0, 1, 0); !errors.Is(err, ErrReaderClosed) {
-		t.Error(err)
-	}
-}
-
-// consumers counts the consumers of a session's stream, all of which must be
-// the session's.
-func consumers(t testing.TB, s *Store, sid scheme.SID) int {
-	t.Helper()
-	st, err := s.js.Stream(natstest.Context(t), s.stream(sid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	names := st.ConsumerNames(natstest.Context(t))
-	for name := range names.Name() {
-		if !strings.HasPrefix(name, string(sid)+"_") {
-			t.Errorf("consumer %q", name)
-		}
-		n++
-	}
-	if names.Err() != nil {
-		t.Fatal(names.Err())
-	}
-	return n
 }
 
 func TestReadEmpty(t *testing.T) {
@@ -130,15 +84,12 @@ func TestReadEmpty(t *testing.T) {
 	ctx, sid := natstest.Context(t), scheme.NewSID()
 	seqs := fill(t, s, sid, 1)
 	last := fill(t, s, other(sid), 3)[2]
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	b, err := r.Read(ctx, seqs[0]+1, seqs[0], 10, 0)
+	b, err := s.Read(ctx, sid, seqs[0]+1, seqs[0], 10, 0)
 	if err != nil || len(b.Msgs) != 0 || b.Next != 0 || b.Last != last || b.Anchor != AnchorPresent {
 		t.Fatalf("%+v, %v", b, err)
 	}
-	// What comes later is found by the same consumer.
 	fill(t, s, sid, 1)
-	if b, err = r.Read(ctx, seqs[0]+1, seqs[0], 10, 0); err != nil || texts(b) != "0" {
+	if b, err = s.Read(ctx, sid, seqs[0]+1, seqs[0], 10, 0); err != nil || texts(b) != "0" {
 		t.Fatalf("%+v, %v", b, err)
 	}
 }
@@ -174,9 +125,7 @@ func TestReadMarkersAndTTL(t *testing.T) {
 		}
 		prev = c.Seq
 	}
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	b, err := r.Read(ctx, 1, 0, 10, 0)
+	b, err := s.Read(ctx, sid, 1, 0, 10, 0)
 	if err != nil || len(b.Msgs) != 3 {
 		t.Fatalf("%+v, %v", b, err)
 	}
@@ -226,11 +175,9 @@ func TestReadTrace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := s.NewReader(sid, 3)
-	closeReader(t, r)
 	read := 0
 	for from := uint64(1); ; {
-		b, err := r.Read(ctx, from, 0, 1+read, 0) // both a few and many at once
+		b, err := s.Read(ctx, sid, from, 0, 1+read, 0) // both a few and many at once
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,18 +204,14 @@ func TestReadOverflow(t *testing.T) {
 	neighbour := other(sid)
 	theirs := fill(t, s, neighbour, 3)
 	seqs := fill(t, s, sid, 20)
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	b, err := r.Read(ctx, seqs[3], seqs[2], 100, 0)
-	if err != nil || texts(b) != "13 14 15 16" || b.Anchor != AnchorGone || b.Last != seqs[19] || b.Oldest != seqs[13] {
+	b, err := s.Read(ctx, sid, seqs[3], seqs[2], 4, 0)
+	if err != nil || texts(b) != "13 14 15 16" || b.Anchor != AnchorGone || b.Oldest != seqs[13] {
 		t.Fatalf("%q %+v, %v", texts(b), b, err)
 	}
-	if b, err = r.Read(ctx, b.Next, seqs[16], 100, 0); err != nil || texts(b) != "17 18 19" || b.Anchor != AnchorPresent {
+	if b, err = s.Read(ctx, sid, b.Next, seqs[16], 100, 0); err != nil || texts(b) != "17 18 19" || b.Anchor != AnchorPresent {
 		t.Fatalf("%q %+v, %v", texts(b), b, err)
 	}
-	n := s.NewReader(neighbour, 1)
-	closeReader(t, n)
-	if b, err = n.Read(ctx, theirs[0]+1, theirs[0], 100, 0); err != nil || texts(b) != "1 2" || b.Anchor != AnchorPresent {
+	if b, err = s.Read(ctx, neighbour, theirs[0]+1, theirs[0], 100, 0); err != nil || texts(b) != "1 2" || b.Anchor != AnchorPresent {
 		t.Fatalf("%q %+v, %v", texts(b), b, err)
 	}
 }
@@ -280,11 +223,9 @@ func TestReadForeignAnchor(t *testing.T) {
 	ctx, sid := natstest.Context(t), scheme.NewSID()
 	seqs := fill(t, s, sid, 2)
 	foreign := fill(t, s, other(sid), 1)[0]
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
 	for _, anchor := range []uint64{foreign, foreign + 1, foreign + 1000} {
 		for _, limit := range []int{0, 10} {
-			b, err := r.Read(ctx, 1, anchor, limit, 0)
+			b, err := s.Read(ctx, sid, 1, anchor, limit, 0)
 			if err != nil || b.Anchor != AnchorForeign || b.Oldest != seqs[0] || limit > 0 && texts(b) != "0 1" {
 				t.Fatalf("anchor %d: %+v, %v", anchor, b, err)
 			}
@@ -300,22 +241,17 @@ func TestReadBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
 	var from uint64
 	for _, c := range []struct{ bytes, want int }{
-		{100, 1},    // less than one message: one all the same
-		{17_000, 2}, // two fit, beside the one that the consumer begins with
-		{0, 1},      // the rest
+		{100, 1},   // less than one message: one all the same
+		{7_000, 2}, // until it is more
+		{0, 1},     // the rest
 	} {
-		b, err := r.Read(ctx, from, 0, 10, c.bytes)
+		b, err := s.Read(ctx, sid, from, 0, 10, c.bytes)
 		if err != nil || len(b.Msgs) != c.want {
 			t.Fatalf("%d messages, %v; want %d", len(b.Msgs), err, c.want)
 		}
 		from = b.Next
-	}
-	if n := consumers(t, s, sid); n != 1 {
-		t.Errorf("%d consumers", n)
 	}
 }
 
@@ -329,151 +265,9 @@ func TestReadLargest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	b, err := r.Read(ctx, 1, seq, 10, 0)
+	b, err := s.Read(ctx, sid, 1, seq, 10, 0)
 	if err != nil || len(b.Msgs) != 1 || len(b.Msgs[0].Payload) != len(big) || b.Anchor != AnchorPresent {
 		t.Fatalf("%d messages, %v, %v", len(b.Msgs), b.Anchor, err)
-	}
-}
-
-// TestReadConsumerVanishes: the consumer lives in the memory of one server and
-// may be gone at any time; reading goes on where it was.
-func TestReadConsumerVanishes(t *testing.T) {
-	s := newStore(t, Config{})
-	ctx, sid := natstest.Context(t), scheme.NewSID()
-	seqs := fill(t, s, sid, 8)
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	next := uint64(1)
-	var got []string
-	for i := range 4 {
-		b, err := r.Read(ctx, next, 0, 2, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, texts(b))
-		next = b.Next
-		if i == 0 {
-			continue // the first batch needs none
-		}
-		stream := s.stream(sid)
-		if err := s.js.DeleteConsumer(ctx, stream, r.name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if all := strings.Join(got, " "); all != "0 1 2 3 4 5 6 7" || next != seqs[7]+1 {
-		t.Fatalf("%q next %d", all, next)
-	}
-}
-
-// TestReadLostOnTheWay: a message that NATS dropped on its way to this process
-// leaves a hole in the consumer's dense sequence; what came before is good, and
-// reading goes on after it.
-func TestReadLostOnTheWay(t *testing.T) {
-	s := newStore(t, Config{})
-	ctx, sid := natstest.Context(t), scheme.NewSID()
-	seqs := fill(t, s, sid, 5)
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	for i, from := range []uint64{1, seqs[1]} { // the second with a consumer
-		if b, err := r.Read(ctx, from, 0, 1, 0); err != nil || texts(b) != strconv.Itoa(i) {
-			t.Fatal(texts(b), err)
-		}
-	}
-	r.cseq-- // as if message "1" of this consumer was awaited still
-	b, err := r.Read(ctx, r.next, 0, 10, 0)
-	if err != nil || texts(b) != "2 3 4" {
-		t.Fatal(texts(b), err)
-	}
-}
-
-// TestReadFew: a queue of a few messages is read without a consumer. A longer
-// one gets a consumer, which begins before those.
-func TestReadFew(t *testing.T) {
-	s := newStore(t, Config{})
-	ctx, sid := natstest.Context(t), scheme.NewSID()
-	seqs := fill(t, s, sid, fewMessages+4)
-	fill(t, s, other(sid), 3)
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	for back := range fewMessages { // 0, 1, … messages before the end
-		from := seqs[len(seqs)-1-back] + 1
-		if b, err := r.Read(ctx, from, 0, 10, 0); err != nil || len(b.Msgs) != back || r.long {
-			t.Errorf("from %d: %q, %v, long %v", from, texts(b), err, r.long)
-		}
-	}
-	if n := consumers(t, s, sid); n != 0 {
-		t.Fatalf("%d consumers", n)
-	}
-	var got []string
-	for from := seqs[0] + 1; from <= seqs[len(seqs)-1]; {
-		b, err := r.Read(ctx, from, 0, 2, 0)
-		if err != nil || len(b.Msgs) == 0 || len(b.Msgs) > 2 {
-			t.Fatalf("from %d: %q, %v", from, texts(b), err)
-		}
-		got, from = append(got, texts(b)), b.Next
-	}
-	if all := strings.Join(got, " "); all != "1 2 3 4 5 6 7" {
-		t.Errorf("%q", all)
-	}
-	if n := consumers(t, s, sid); n != 1 {
-		t.Errorf("%d consumers", n)
-	}
-}
-
-// TestReadToward: who knows where a queue ends reads a short one without a
-// consumer, and no further; of a long one as many messages as ever.
-func TestReadToward(t *testing.T) {
-	s := newStore(t, Config{})
-	for count, want := range map[int]int{2: 2, fewMessages: fewMessages, shortQueue / 2: shortQueue / 2, shortQueue: shortQueue, shortQueue + 1: fewMessages, 100: fewMessages} {
-		t.Run(strconv.Itoa(count), func(t *testing.T) {
-			ctx, sid := natstest.Context(t), scheme.NewSID()
-			seqs := fill(t, s, sid, count+1)
-			r := s.NewReader(sid, 1)
-			closeReader(t, r)
-			r.Toward(seqs[count-1])
-			b, err := r.Read(ctx, seqs[0], 0, 1000, 0)
-			if err != nil || len(b.Msgs) != want || r.long != (want < count) {
-				t.Errorf("%d messages are read at first, long %v, %v; want %d", len(b.Msgs), r.long, err, want)
-			}
-			for next := b.Next; next <= seqs[count]; next = b.Next {
-				if b, err = r.Read(ctx, next, 0, 1000, 0); err != nil || len(b.Msgs) == 0 || b.Msgs[0].Seq != next {
-					t.Fatalf("from %d: %q, %v", next, texts(b), err)
-				}
-			}
-			if n := consumers(t, s, sid); n != 0 && want == count {
-				t.Errorf("%d consumers", n)
-			}
-		})
-	}
-}
-
-// TestReadFewDropped: what the consumer was to skip is gone when it begins.
-func TestReadFewDropped(t *testing.T) {
-	s := newStore(t, Config{})
-	ctx, sid := natstest.Context(t), scheme.NewSID()
-	seqs := fill(t, s, sid, 2*fewMessages)
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	b, err := r.Read(ctx, seqs[0]+1, 0, fewMessages, 0)
-	if err != nil || !r.long {
-		t.Fatal(texts(b), err)
-	}
-	stream := s.stream(sid)
-	st, err := s.js.Stream(ctx, stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := st.Purge(ctx, jetstream.WithPurgeSequence(b.Next)); err != nil {
-		t.Fatal(err)
-	}
-	for from, want := b.Next, fewMessages+1; want < len(seqs); want++ {
-		b, err := r.Read(ctx, from, 0, 1, 0)
-		if err != nil || texts(b) != strconv.Itoa(want) {
-			t.Fatalf("from %d: %q, %v; want %d", from, texts(b), err, want)
-		}
-		from = b.Next
 	}
 }
 
@@ -490,21 +284,18 @@ func forgedEnds(t *testing.T, s *Store, sid scheme.SID) (seqs []uint64) {
 	return seqs
 }
 
-// TestReadForgedEnd: a message that looks like the end of an answer is none,
-// whether it is asked for by itself or comes from a consumer.
+// TestReadForgedEnd: a message that looks like the end of an answer is none.
 func TestReadForgedEnd(t *testing.T) {
 	s := newStore(t, Config{})
-	for _, before := range []int{0, 1, fewMessages} {
+	for _, before := range []int{0, 1, 4} {
 		ctx, sid := natstest.Context(t), scheme.NewSID()
 		start := fill(t, s, sid, 1)[0]
 		fill(t, s, sid, before)
 		forgedEnds(t, s, sid)
 		end := fill(t, s, sid, 1)[0]
-		r := s.NewReader(sid, 1)
-		closeReader(t, r)
 		n := 0
 		for from := start + 1; from <= end; {
-			b, err := r.Read(ctx, from, 0, 10, 0)
+			b, err := s.Read(ctx, sid, from, 0, 10, 0)
 			if err != nil || len(b.Msgs) == 0 {
 				t.Fatalf("%d before, from %d: %q, %v", before, from, texts(b), err)
 			}
@@ -520,74 +311,102 @@ func TestReadCancelled(t *testing.T) {
 	s := newStore(t, Config{})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	r := s.NewReader(scheme.NewSID(), 1)
-	if _, err := r.Read(ctx, 1, 0, 1, 0); !errors.Is(err, context.Canceled) {
+	if _, err := s.Read(ctx, scheme.NewSID(), 1, 0, 1, 0); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	closeReader(t, r)
 }
 
-// TestManyReaders: a server from 2.15 on refuses the 1,001st consumer of a stream
-// that names no limit.
-func TestManyReaders(t *testing.T) {
-	const sessions, messages = 1200, 3
+// TestReadWithAnchor: one answer has the anchor and what follows it, whatever lies
+// between them, and however large the anchor is.
+func TestReadWithAnchor(t *testing.T) {
 	s := newStore(t, Config{Streams: 1})
-	ctx := natstest.Context(t)
-	sids := make([]scheme.SID, sessions)
-	var stored sync.WaitGroup
-	for i := range sids {
-		sids[i] = scheme.NewSID()
-		for j := range messages {
-			stored.Add(1)
-			err := s.PublishAsync(sids[i], Outgoing{Payload: fmt.Append(nil, j)}, func(_ uint64, err error) {
-				if err != nil {
-					t.Error(err)
-				}
-				stored.Done()
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
+	ctx, sid := natstest.Context(t), scheme.NewSID()
+	seqs := fill(t, s, sid, 8)
+	for _, c := range []struct {
+		from, anchor int
+		limit, bytes int
+		want         string
+	}{
+		{4, 3, 2, 0, "4 5"},
+		{4, 1, 3, 0, "4"},        // two lie between, and count
+		{5, 0, 2, 0, "5 6"},      // more than fit lie between
+		{4, 3, 10, 1, "4"},       // the anchor uses the bytes up
+		{4, 6, 2, 0, "4 5"},      // the anchor is behind what was read
+		{4, 5, 2, 0, "4 5"},      // or the last of it
+		{4, 4, 10, 0, "4 5 6 7"}, // or the first
+	} {
+		b, err := s.Read(ctx, sid, seqs[c.from], seqs[c.anchor], c.limit, c.bytes)
+		if err != nil || texts(b) != c.want || b.Anchor != AnchorPresent || b.AnchorTime == 0 {
+			t.Errorf("from %d with anchor %d, %d messages: %q, anchor %v, %v; want %q", c.from, c.anchor, c.limit, texts(b), b.Anchor, err, c.want)
 		}
 	}
-	stored.Wait()
-	readers := make([]*Reader, sessions)
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range 16 {
-		workers.Go(func() {
-			for i := range next {
-				readers[i] = s.NewReader(sids[i], uint64(i))
-				from := uint64(1)
-				for j := range messages - 1 { // one by one, and not to the end: it stays behind
-					b, err := readers[i].Read(ctx, from, 0, 1, 0)
-					if err != nil || texts(b) != strconv.Itoa(j) {
-						t.Errorf("reader %d: %q, %v", i, texts(b), err)
-					}
-					from = b.Next
-				}
-			}
-		})
-	}
-	for i := range sids {
-		next <- i
-	}
-	close(next)
-	workers.Wait()
-	st, err := leaderConsumers(ctx, s, "UMF_OUT_0")
-	if err != nil || st != sessions {
-		t.Errorf("%d consumers at the same time, %v", st, err)
-	}
-	// They are still good, the first of them too. They end with the server.
-	if b, err := readers[0].Read(ctx, readers[0].next, 0, 10, 0); err != nil || texts(b) != "2" {
+}
+
+// TestReadOfOneThatLags: a server that does not have the anchor yet says nothing of
+// it, and the leader is asked.
+func TestReadOfOneThatLags(t *testing.T) {
+	s := newStore(t, Config{Streams: 1})
+	ctx, sid := natstest.Context(t), scheme.NewSID()
+	anchor := fill(t, s, sid, 1)[0]
+	next := fill(t, s, sid, 1)[0]
+	answers(t, s, func(m *nats.Msg) []*nats.Msg {
+		return []*nats.Msg{{Header: nats.Header{"Status": {"404"}}}}
+	})
+	b, err := s.Read(ctx, sid, next, anchor, 10, 0)
+	if err != nil || len(b.Msgs) != 0 || b.Next != next || b.Anchor != AnchorPresent {
 		t.Errorf("%+v, %v", b, err)
 	}
 }
 
-func leaderConsumers(ctx context.Context, s *Store, stream string) (int, error) {
-	st, err := s.js.Stream(ctx, stream)
+// answers has a server that answers direct gets of the mailboxes instead of the
+// stream's.
+func answers(t *testing.T, s *Store, answer func(*nats.Msg) []*nats.Msg) {
+	t.Helper()
+	st, err := s.js.Stream(natstest.Context(t), "UMF_OUT_0")
 	if err != nil {
-		return 0, err
+		t.Fatal(err)
 	}
-	return st.CachedInfo().State.Consumers, nil
+	cfg := st.CachedInfo().Config
+	cfg.AllowDirect = false
+	if _, err := s.js.UpdateStream(natstest.Context(t), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.nc.Subscribe(scheme.APIDirectGet+"UMF_OUT_0", func(m *nats.Msg) {
+		for _, a := range answer(m) {
+			a.Subject = m.Reply
+			if err := s.nc.PublishMsg(a); err != nil {
+				t.Error(err)
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReadLostOnTheWay: an answer of which NATS has dropped a message on its way to
+// this process is asked for again; nothing is left out.
+func TestReadLostOnTheWay(t *testing.T) {
+	s := newStore(t, Config{Streams: 1})
+	ctx, sid := natstest.Context(t), scheme.NewSID()
+	message := func(seq, before string) *nats.Msg {
+		return &nats.Msg{Data: []byte(seq), Header: nats.Header{jet.HeaderSubject: {scheme.MailboxSubject(sid)}, jet.HeaderSeq: {seq}, jet.HeaderLastSeq: {before}}}
+	}
+	end := func(last string) *nats.Msg {
+		return &nats.Msg{Header: nats.Header{"Status": {"204"}, jet.HeaderPending: {"0"}, jet.HeaderLastSeq: {last}}}
+	}
+	whole := []*nats.Msg{message("2", "0"), message("5", "2"), message("9", "5"), end("9")}
+	asked := 0
+	answers(t, s, func(*nats.Msg) []*nats.Msg {
+		asked++
+		switch lost := asked - 1; {
+		case lost < len(whole)-1: // without the end it would be waited for
+			return slices.Delete(slices.Clone(whole), lost, lost+1)
+		default:
+			return whole
+		}
+	})
+	b, err := s.Read(ctx, sid, 2, 0, 10, 0)
+	if err != nil || texts(b) != "2 5 9" || asked != len(whole) {
+		t.Errorf("%q after %d answers, %v", texts(b), asked, err)
+	}
 }

@@ -28,16 +28,12 @@ func (s *Store) Repair(ctx context.Context) error {
 	if err := s.samePartition(ctx); err != nil {
 		return err
 	}
-	limit, err := s.accountLimit(ctx)
-	if err != nil {
+	if err := s.askAccount(ctx); err != nil {
 		return err
 	}
 	var findings []Finding
 	denied := make(map[string]bool) // verbs of the API that this user may not use
 	for _, want := range s.cfg.configs() {
-		if limit > 0 {
-			want.MaxConsumers = min(want.MaxConsumers, limit)
-		}
 		if f := s.repairStream(ctx, want, denied); f != nil {
 			findings = append(findings, *f)
 		}

@@ -15,7 +15,7 @@ import (
 // arrives, and the rest is counted.
 func TestUnasked(t *testing.T) {
 	s := newStore(t, Config{})
-	c, err := s.replies.Open("", 2)
+	c, err := s.replies.Open(2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,9 +31,7 @@ func TestUnasked(t *testing.T) {
 	}
 	sid := scheme.NewSID()
 	fill(t, s, sid, 3)
-	r := s.NewReader(sid, 1)
-	closeReader(t, r)
-	if b, err := r.Read(natstest.Context(t), 1, 0, 10, 0); err != nil || texts(b) != "0 1 2" {
+	if b, err := s.Read(natstest.Context(t), sid, 1, 0, 10, 0); err != nil || texts(b) != "0 1 2" {
 		t.Errorf("read %q, %v", texts(b), err)
 	}
 	if n := s.Unasked(); n != 3 {

@@ -102,11 +102,10 @@ type Store struct {
 	running   context.Context // ends with Close
 	stop      context.CancelFunc
 
-	health  health
-	age     atomic.Int64  // max_age of the directory, when it was looked at last; 0: it never was, or has none
-	readers atomic.Uint64 // consumers that were named so far
-	newer   newerForm
-	once    sync.Once // Close
+	health health
+	age    atomic.Int64 // max_age of the directory, when it was looked at last; 0: it never was, or has none
+	newer  newerForm
+	once   sync.Once // Close
 }
 
 // Open creates the streams and the bucket that are missing, updates those

@@ -55,23 +55,19 @@ func TestPublishAndRead(t *testing.T) {
 		}
 		seqs = append(seqs, seq)
 	}
-	r := s.NewReader(sid, 1)
-	b, err := r.Read(ctx, seqs[1], seqs[0], 2, 0)
+	b, err := s.Read(ctx, sid, seqs[1], seqs[0], 2, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(b.Msgs) != 2 || string(b.Msgs[0].Payload) != "b" || b.Anchor != AnchorPresent {
 		t.Fatalf("%+v", b)
 	}
-	b, err = r.Read(ctx, b.Next, 0, 10, 0)
+	b, err = s.Read(ctx, sid, b.Next, 0, 10, 0)
 	if err != nil || len(b.Msgs) != 1 || string(b.Msgs[0].Payload) != "d" {
 		t.Fatalf("%+v %v", b, err)
 	}
-	b, err = r.Read(ctx, b.Next, 0, 10, 0)
+	b, err = s.Read(ctx, sid, b.Next, 0, 10, 0)
 	if err != nil || len(b.Msgs) != 0 || b.Next != 0 || b.Last < seqs[3] {
 		t.Fatalf("%+v %v", b, err)
-	}
-	if err := r.Close(ctx); err != nil {
-		t.Fatal(err)
 	}
 }

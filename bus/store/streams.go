@@ -14,15 +14,6 @@ import (
 )
 
 const (
-	// maxConsumers of a stream. It must be explicit: a server from 2.15 on
-	// refuses the 1,001st consumer of a stream that names no limit, and
-	// "unlimited" counts as naming none. It is a limit only; nothing is
-	// reserved for it.
-	maxConsumers = 100_000
-	// minConsumers that an account must allow: as many sessions of one stream
-	// can be behind at the same time.
-	minConsumers = 1000
-
 	// markerShare: of this many places in a mailbox one more is for markers. Each
 	// resume leaves one for two seconds, so a client that comes back again and
 	// again would push messages out of a mailbox that is full to its bound. One
@@ -99,18 +90,17 @@ func (c *Config) workConfig() jetstream.StreamConfig {
 // common is what all streams have; age is how long they keep a message.
 func (c *Config) common(name string, age time.Duration) jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{
-		Name:         name,
-		Storage:      jetstream.FileStorage,
-		Compression:  jetstream.S2Compression,
-		Replicas:     c.Replicas,
-		MaxConsumers: maxConsumers,
-		MaxMsgs:      -1,
-		MaxBytes:     -1,
-		MaxAge:       age,
-		Duplicates:   min(dupWindow, age),
-		MaxMsgSize:   -1,
-		AllowDirect:  true,
-		AllowMsgTTL:  true,
+		Name:        name,
+		Storage:     jetstream.FileStorage,
+		Compression: jetstream.S2Compression,
+		Replicas:    c.Replicas,
+		MaxMsgs:     -1,
+		MaxBytes:    -1,
+		MaxAge:      age,
+		Duplicates:  min(dupWindow, age),
+		MaxMsgSize:  -1,
+		AllowDirect: true,
+		AllowMsgTTL: true,
 	}
 	if c.Memory {
 		cfg.Storage = jetstream.MemoryStorage
@@ -161,7 +151,6 @@ func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	next.SubjectTransform = want.SubjectTransform
 	next.RePublish = want.RePublish
 	next.Replicas = max(have.Replicas, want.Replicas)
-	next.MaxConsumers = max(have.MaxConsumers, want.MaxConsumers)
 	return next
 }
 
@@ -192,8 +181,7 @@ func sameConfig(a, b jetstream.StreamConfig) bool {
 		a.SubjectDeleteMarkerTTL == b.SubjectDeleteMarkerTTL &&
 		samePtr(a.SubjectTransform, b.SubjectTransform) &&
 		samePtr(a.RePublish, b.RePublish) &&
-		a.Replicas == b.Replicas &&
-		a.MaxConsumers == b.MaxConsumers
+		a.Replicas == b.Replicas
 }
 
 func sameSubjects(a, b []string) bool {

@@ -114,7 +114,12 @@ func (r *replica) answer(m *nats.Msg) {
 		probe = 100
 	}
 	at := time.Unix(1_700_000_000, 0)
+	before := "0" // each names the one before it, and so does the end
 	send := func(h nats.Header, data []byte) {
+		h[jet.HeaderLastSeq] = []string{before}
+		if seq := h[jet.HeaderSeq]; seq != nil {
+			before = seq[0]
+		}
 		if err := r.nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: h, Data: data}); err != nil {
 			r.t.Error(err)
 		}

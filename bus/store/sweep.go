@@ -95,7 +95,7 @@ type page struct{ pending, last, upTo uint64 }
 // directGet asks any replica of a stream for up to most messages and shows them
 // to see. They are ended by an empty one with a status.
 func (s *Store) directGet(ctx context.Context, stream string, req any, most int, see func(m *nats.Msg, seq uint64) error) (p page, err error) {
-	c, err := s.replies.Open("", most+1)
+	c, err := s.replies.Open(most + 1)
 	if err != nil {
 		return p, err
 	}
@@ -114,10 +114,17 @@ func (s *Store) directGet(ctx context.Context, stream string, req any, most int,
 		case m := <-c.Msgs:
 			seq, err := strconv.ParseUint(jet.LastHeader(m.Header, jet.HeaderSeq), 10, 64)
 			if status := jet.StatusOf(m); err != nil && status != "" { // with a sequence it is a message, whatever it looks like
-				return pageEnd(stream, status, m)
+				end, err := pageEnd(stream, status, m)
+				if err == nil && end.last != p.last {
+					err = fmt.Errorf("bus: %s: %w", stream, errOnTheWay)
+				}
+				return end, err
+			}
+			if err == nil && before(m) != p.last {
+				err = errOnTheWay
 			}
 			if err == nil {
-				err = see(m, seq)
+				p.last, err = seq, see(m, seq)
 			}
 			if err != nil {
 				return p, fmt.Errorf("bus: %s: %w", stream, err)
@@ -133,13 +140,23 @@ func (s *Store) directGet(ctx context.Context, stream string, req any, most int,
 	}
 }
 
+// errOnTheWay: each message of an answer names the one before, and so does the end.
+var errOnTheWay = fmt.Errorf("%w: a message of an answer was lost on its way", ErrUnconfirmed)
+
+// before is the sequence of the message before one in the same answer; 0: it is the
+// first.
+func before(m *nats.Msg) uint64 {
+	seq, _ := strconv.ParseUint(jet.LastHeader(m.Header, jet.HeaderLastSeq), 10, 64)
+	return seq
+}
+
 // pageEnd reads the end of a page: 204 is its regular end, 404 says that
 // there is no message.
 func pageEnd(stream, status string, m *nats.Msg) (p page, err error) {
 	switch status {
 	case "204":
 		p.pending, _ = strconv.ParseUint(m.Header.Get(jet.HeaderPending), 10, 64)
-		p.last, _ = strconv.ParseUint(m.Header.Get(jet.HeaderLastSeq), 10, 64)
+		p.last = before(m)
 		p.upTo, _ = strconv.ParseUint(m.Header.Get(jet.HeaderUpTo), 10, 64)
 		return p, nil
 	case "404":

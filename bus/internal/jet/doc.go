@@ -17,17 +17,11 @@
 // list.
 //
 // nats.go's jetstream package creates streams and consumes work queues, and does
-// nothing else: it reads messages from whichever replica answers, but only a
-// stream's leader proves a message's absence; and it has no consumers without a
-// goroutine and a subscription of their own.
+// nothing else: it has no direct gets of many messages, and reads from whichever
+// replica answers, where only a stream's leader proves a message's absence.
 //
-// All reads share one subscription ([Replies]). A consumer's messages carry the
-// subject that they are stored under, not that of the pull request, so the reads
-// are told apart by the consumer's name, and no name is used twice: what an
-// earlier consumer sends late must not be taken for the next one's. Rejected: a
-// subscription for each pull, as nats.go does it. It changes the routing tables of
-// the whole cluster twice for each batch, and a consumer on another server drops a
-// pull whose reply subject it does not know of yet.
+// All reads share one subscription ([Replies]). Rejected: one for each read. It
+// changes the routing tables of the whole cluster twice for each batch.
 //
 // A message id names receiver, sender and mid, since streams deduplicate over all
 // their subjects. A bare mid would let one sender suppress another's message, or

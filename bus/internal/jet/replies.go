@@ -11,7 +11,7 @@ import (
 
 // Bounds of what NATS may queue for the one subscription of Replies. They are far
 // above what readers ask for at a time; what is dropped all the same is
-// noticed (consumer sequences are dense) and read again.
+// noticed (each message of an answer names the one before it) and read again.
 const (
 	maxMessages = 128 << 10
 	maxBytes    = 256 << 20
@@ -22,11 +22,7 @@ const (
 // cluster an update of its routing tables, and a consumer drops a pull request
 // whose reply subject it does not know of yet.
 //
-// Reads are told apart by a key of the caller's. Most answers come on the reply
-// subject, which ends in the key. A consumer's messages carry the subject they
-// are stored under instead, and their reply subject names the consumer: so for
-// a pull the key is the consumer's name, and no two consumers may ever have the
-// same one.
+// Reads are told apart by the last token of the reply subject.
 type Replies struct {
 	// Immutable after NewReplies.
 	nc     *nats.Conn
@@ -69,22 +65,18 @@ func NewReplies(nc *nats.Conn) (*Replies, error) {
 	return r, nil
 }
 
-// Open registers a read that expects up to n messages; an empty key takes a new
-// one. The caller must end it.
-func (r *Replies) Open(key string, n int) (*Read, error) {
+// Open registers a read that expects up to n messages. The caller must end it.
+func (r *Replies) Open(n int) (*Read, error) {
 	c := &Read{Msgs: make(chan *nats.Msg, n), Lost: make(chan error, 1)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lost != nil {
 		return nil, r.lost
 	}
-	if key == "" {
-		r.nextID++
-		key = strconv.FormatUint(r.nextID, 36)
-	}
-	c.key = key
-	c.Reply = r.prefix + key
-	r.reads[key] = c
+	r.nextID++
+	c.key = strconv.FormatUint(r.nextID, 36)
+	c.Reply = r.prefix + c.key
+	r.reads[c.key] = c
 	return c, nil
 }
 
@@ -104,13 +96,8 @@ func (r *Replies) End(c *Read) {
 
 // receive is the NATS callback.
 func (r *Replies) receive(m *nats.Msg) {
-	key, ok := strings.CutPrefix(m.Subject, r.prefix)
-	if !ok {
-		d, _ := ParseDelivery(m.Reply)
-		key = d.consumer
-	}
 	r.mu.Lock()
-	c := r.reads[key]
+	c := r.reads[strings.TrimPrefix(m.Subject, r.prefix)]
 	r.mu.Unlock()
 	if c == nil {
 		return

@@ -37,7 +37,7 @@ func TestRepliesFull(t *testing.T) {
 		t.Errorf("%q is full", sub.Subject)
 	}
 	leave()
-	read, err := r.Open("", 1)
+	read, err := r.Open(1)
 	if err != nil {
 		t.Fatal(err)
 	}

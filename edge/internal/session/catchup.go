@@ -44,10 +44,6 @@ func (s *Session) goLive(fx Effects) {
 		return
 	}
 	s.reader.tries = 0
-	if s.reader.consumer {
-		s.reader.consumer = false
-		fx.StopReading()
-	}
 	s.setState(Live, fx)
 	if s.fresh {
 		fx.Mark(fx.NextMark(), true) // the first one was lost
@@ -76,7 +72,7 @@ func (s *Session) nothing(v verdict, from uint64, b *Batch, fx Effects) {
 	case b.Next != 0 && b.Next <= aim:
 		s.pause(pausing, StaleRead, fx)
 		return
-	case b.Last != 0 && b.Last < aim:
+	case b.HasLast && b.Last < aim:
 		// The whole log ends below what the session has seen of it.
 		s.pause(pausingToAttach, StaleRead, fx)
 		return

@@ -98,8 +98,8 @@
 // word that nothing follows ends the search.
 //
 // A leader that was deposed, and does not know it, says what was true once. Its log
-// ends below the marker that has come back, or below a copy that came since
-// ([Batch].End). Whatever it says, of the anchor too, the session asks again.
+// ends below the marker that has come back, or below a copy that came before the
+// question ([Batch].Last). Whatever it says, of the anchor too, the session asks again.
 //
 // A client that does not read fills the queue of its socket. Then Write reports
 // no room; until Writable the session writes nothing, drops copies and is
@@ -121,7 +121,7 @@
 // read shows this, because the sequences of other mailboxes leave holes anyway.
 // The order of dropping does: as long as some older message of the mailbox (the
 // witness) is still there, nothing after it can have been dropped. So each read
-// asks the leader for the anchor once its messages are in hand, and the session
+// asks for the anchor with what follows it, of one server, and the session
 // takes a live copy without asking only if the copy's prev is not older than the
 // anchor. Behind a gap there is no anchor: its end is no message and proves nothing.
 // If the witness is gone, the session asks for an older one, if it knows one. If that
@@ -158,8 +158,9 @@
 // If that one is above the cursor, nothing can be skipped or repeated, and a gap is
 // told; it begins at the first sequence, because the log may have gone back before
 // the mailbox overflowed, and then new messages below the cursor were dropped
-// too. If it is below, its time says whether it is of this log; without a
-// time to compare with, it is taken for another one, and delivery begins there.
+// too. If it is below, its time says whether it is of this log. Without a time to
+// compare with, a directory's position is taken for that of another log, and delivery
+// begins there; a session that has written since tells a gap from the first sequence.
 //
 // What came over a connection that was lost is void ([Session.Disconnected]): copies,
 // the marker, the answer to a read. Copies that come before the marker of the next one
@@ -185,8 +186,8 @@
 //   - A copy is lost on its way: the next one's prev is beyond the cursor. If no
 //     next one comes (the leader died after storing, before publishing), the
 //     owner's slow sweep compares the cursor with the store (Swept).
-//   - Messages are dropped while a read is under way: the leader is asked for
-//     the anchor after the read, never before.
+//   - Messages are dropped while a read is under way: anchor and messages are of one
+//     server, at one moment.
 //   - The connection is lost, the store goes back, and the connection returns before
 //     the session has heard of any of it: the owner passes on nothing of the next
 //     connection before Disconnected.

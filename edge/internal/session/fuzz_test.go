@@ -159,7 +159,7 @@ func (w *wary) act(s *Session, p *tape) {
 		if f%8 == 7 {
 			b.Err = errTest
 		}
-		b.End, b.HasEnd = b.Last, f&16 != 0
+		b.HasLast = f&16 != 0
 		s.Batch(b, w)
 	case 7:
 		w.full = false

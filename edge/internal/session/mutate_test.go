@@ -44,7 +44,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"a predecessor below the anchor continues nothing", "live.go",
 		"case prev >= l.anchor:", "case true:"},
 	{"an answer that ends below what was seen is asked again", "reader.go",
-		"case b.HasEnd && b.End < s.log.last():", "case false:"},
+		"case b.HasLast && b.Last < s.reader.known:", "case false:"},
 	{"an empty answer below what the leader has is asked again", "catchup.go",
 		"case b.Next != 0 && b.Next <= aim:", "case false:"},
 	{"the first marker is the first floor", "live.go",

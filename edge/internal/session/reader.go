@@ -32,12 +32,12 @@ const (
 
 // reader is what a session reads from the store, one Read at a time.
 type reader struct {
-	aim      uint64 // sequence that the outstanding read should reach; 0: it asks for a presence only
-	asked    uint64 // sequence whose presence it asks for
-	state    readState
-	tries    uint8 // how often in a row it was sent again
-	second   bool  // the message that was asked for is not there: ask for an older one
-	consumer bool  // something was read since the session was live
+	aim    uint64 // sequence that the outstanding read should reach; 0: it asks for a presence only
+	asked  uint64 // sequence whose presence it asks for
+	known  uint64 // highest sequence that was known to exist when it was sent
+	state  readState
+	tries  uint8 // how often in a row it was sent again
+	second bool  // the message that was asked for is not there: ask for an older one
 }
 
 // become makes every change of the state.
@@ -85,7 +85,7 @@ func (s *Session) read(fx Effects) {
 	if s.class == Acked {
 		n = min(n, s.opts.window()-s.confirm.sent.len())
 	}
-	s.reader.consumer, s.reader.aim = true, 0
+	s.reader.aim, s.reader.known = 0, s.log.last()
 	if n > 0 {
 		s.reader.aim = max(t, s.log.cursor)
 	}
@@ -120,7 +120,7 @@ func (s *Session) Batch(b Batch, fx Effects) {
 	case void:
 	case b.Err != nil || s.reader.asked != 0 && b.Anchor == Unchecked:
 		s.pause(pausing, FailedRead, fx)
-	case b.HasEnd && b.End < s.log.last():
+	case b.HasLast && b.Last < s.reader.known:
 		s.stale(fx)
 	default:
 		s.judged(s.judge(&b), &b, fx)

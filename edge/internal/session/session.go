@@ -68,10 +68,6 @@ func (s *Session) Class() Class { return s.class }
 // mailbox.
 func (s *Session) Cursor() uint64 { return s.log.cursor }
 
-// Aim returns the sequence that the outstanding read should reach; 0: the read
-// only asks whether a message is present.
-func (s *Session) Aim() uint64 { return s.reader.aim }
-
 // Unconfirmed returns how many messages and gaps an acked client has not
 // confirmed yet.
 func (s *Session) Unconfirmed() int { return s.confirm.sent.len() }

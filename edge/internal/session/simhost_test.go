@@ -34,7 +34,6 @@ type pendingRead struct {
 	max          int
 	log          int  // that Msgs are of
 	conn         int  // over which they came
-	age          int  // of the view that they are from
 	parts        int  // that Msgs will come in, one after another
 	served       bool // Msgs are in hand, the leader has not been asked
 	answered     bool
@@ -108,10 +107,8 @@ func (h *host) Read(from, anchor uint64, max int) {
 		h.w.fail(h, "read without room")
 	}
 	h.step()
-	h.read = &pendingRead{from: from, anchor: anchor, max: max, parts: 1 + h.w.rng.IntN(3)}
+	h.read = &pendingRead{from: from, anchor: anchor, max: max, parts: h.w.parts()}
 }
-
-func (h *host) StopReading() { h.step() }
 
 func (h *host) Timer(d time.Duration) { h.step(); h.timer = d > 0 }
 

@@ -18,7 +18,7 @@ type world struct {
 
 	stamps    bool // copies and batches carry times
 	oldest    bool // batches name the leader's oldest message
-	ends      bool // batches say where the log of the server that answered ends, which may be a deposed leader
+	deposed   bool // leaders may be deposed, and not know it; a read with messages is one server's answer
 	rollbacks bool
 	restless  bool // faults of the store are frequent
 	mortal    int  // one of so many messages has a time to live
@@ -73,7 +73,7 @@ func newWorld(seed uint64) *world {
 	w.mortal = 2 + r.IntN(8)
 	w.stamps = w.rollbacks || r.IntN(2) == 0
 	w.oldest = r.IntN(2) == 0
-	w.ends = r.IntN(4) > 0
+	w.deposed = r.IntN(4) > 0
 	w.lostPongs = 20 * r.IntN(3)
 	w.loss = 20 * r.IntN(3)
 	w.pace = 35 * r.IntN(3)
@@ -205,22 +205,28 @@ func (h *host) serveRead(stale, fails bool) {
 		return
 	case p.answered:
 		h.read = nil
-		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v oldest %d next %d last %d end %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Oldest, p.b.Next, p.b.Last, p.b.End, p.b.Err),
+		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v oldest %d next %d last %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Oldest, p.b.Next, p.b.Last, p.b.Err),
 			func() { h.s.Batch(p.b, h) })
 	case fails, len(p.b.Msgs) > 0 && p.conn != h.on().conn, p.served && p.conn != h.on().conn: // the connection was lost in between
 		p.b, p.answered, p.conn = Batch{Err: errTest}, true, 0
 	case h.on().offline:
 	case !p.served:
 		p.log, p.conn = st.log, h.on().conn
-		v := st.replica(stale)
-		p.age = max(p.age, v.age)
-		h.gather(v)
+		h.gather(st.replica(stale))
 	case p.log != st.log:
 		p.b, p.answered, p.conn = Batch{Err: errTest}, true, 0
 	default:
 		p.answered = true
 		h.leader(p)
 	}
+}
+
+// parts is how many answers a read takes.
+func (w *world) parts() int {
+	if w.deposed {
+		return 1
+	}
+	return 1 + w.rng.IntN(3)
 }
 
 // gather adds a part of the messages that a read asks for.
@@ -241,27 +247,31 @@ func (h *host) gather(v view) {
 		p.b.Msgs = append(p.b.Msgs, m)
 	}
 	p.served = p.parts <= 0
+	if h.w.deposed && len(p.b.Msgs) > 0 {
+		p.answered = true
+		h.judge(p, v)
+	}
 }
 
-// leader fills in what only the leader can say. It may be one that was deposed
-// before the session's marker was stored; one that was deposed since has what the
-// replica has that was asked before it.
+// leader fills in what is not told with the messages. It may be one that was
+// deposed.
 func (h *host) leader(p *pendingRead) {
-	now := h.w.st.now
-	if h.w.ends {
-		now = h.w.st.replica(!h.w.draining && h.w.rng.IntN(6) == 0)
-		if now.age < p.age && now.last >= h.s.log.last() {
-			now = h.w.st.now
-		}
-		p.b.End, p.b.HasEnd = now.last, true
+	v := h.w.st.now
+	if h.w.deposed {
+		v = h.w.st.replica(!h.w.draining && h.w.rng.IntN(6) == 0)
 	}
+	h.judge(p, v)
+}
+
+// judge fills in what a server says beside the messages.
+func (h *host) judge(p *pendingRead, now view) {
 	if p.anchor != 0 {
 		r := now.at(p.anchor)
 		switch {
 		case r == nil && p.anchor > now.last:
-			p.b.Anchor = Foreign
+			p.b.Anchor, p.b.Last, p.b.HasLast = Foreign, now.last, true
 		case r == nil:
-			p.b.Anchor = Gone
+			p.b.Anchor, p.b.Last, p.b.HasLast = Gone, now.last, true
 		case r.box != h.box:
 			p.b.Anchor = Foreign
 		default:
@@ -278,7 +288,7 @@ func (h *host) leader(p *pendingRead) {
 	if len(p.b.Msgs) == 0 {
 		p.b.Next = first
 		if first == 0 {
-			p.b.Last = now.last
+			p.b.Last, p.b.HasLast = now.last, true
 		}
 	}
 }

@@ -33,7 +33,6 @@ func (r *recorder) Mark(id uint64, keep bool) {
 func (r *recorder) Read(from, anchor uint64, max int) {
 	r.say("read from %d anchor %d max %d", from, anchor, max)
 }
-func (r *recorder) StopReading()          { r.say("stop reading") }
 func (r *recorder) Timer(d time.Duration) { r.say("timer %v", d) }
 func (r *recorder) Ping(token uint64) {
 	r.say("ping %d%s", token&(1<<tokenBits-1), strings.Repeat("'", int(token>>tokenBits)))
@@ -68,7 +67,7 @@ func (r *recorder) take() bool {
 //	attach FLOOR SEEN [time=T] [seentime=T] [old] | attach fresh
 //	disconnected | reattach | refresh | swept LAST | timeout | stop
 //	copy SEQ prev=P [mark=ID] [ttl] [time=T]
-//	batch [unchecked|present|gone|foreign] [at=T] [oldest=N] [next=N] [last=N] [end=N] [MSG…]
+//	batch [unchecked|present|gone|foreign] [at=T] [oldest=N] [next=N] [last=N] [MSG…]
 //	    MSG: SEQ, followed by m (marker), t (TTL), @T (time), as in 12mt@7
 //	batch error
 //	room N | writable     N more writes until the queue is full
@@ -187,8 +186,7 @@ func (sc *script) batch(m map[string]string, rest []string) Batch {
 		return Batch{Err: errTest}
 	}
 	b := Batch{AnchorTime: int64(sc.opt(m, "at")), Oldest: sc.opt(m, "oldest"), Next: sc.opt(m, "next"), Last: sc.opt(m, "last")}
-	_, b.HasEnd = m["end"]
-	b.End = sc.opt(m, "end")
+	_, b.HasLast = m["last"]
 	for _, w := range rest {
 		switch w {
 		case "unchecked":

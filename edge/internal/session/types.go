@@ -157,27 +157,25 @@ func (a AnchorState) String() string {
 	return [...]string{"unchecked", "present", "gone", "foreign"}[a]
 }
 
-// Batch answers a Read. All but Msgs come from the stream's leader, which was
-// asked after Msgs were in hand.
+// Batch answers a Read. It is of one server, at one moment; or, if Msgs is empty, of
+// the stream's leader. Either may be behind.
 type Batch struct {
 	Msgs       []Stored // all from the asked sequence on; a stale replica may end early
 	Anchor     AnchorState
 	AnchorTime int64 // when the message at the anchor was stored, if Present; 0: unknown
-
-	// End is the last sequence of the stream as the server that answered has it,
-	// if HasEnd. A leader that was deposed and has not noticed ends below what
-	// has been stored since, and its answer is worth nothing.
-	End    uint64
-	HasEnd bool
 
 	// Oldest is the first sequence of this mailbox at or after the asked one. It
 	// matters if the anchor is not Present. 0: unknown; the session then takes
 	// only the first message of the batch, and reads the rest again.
 	Oldest uint64
 
-	// These two matter if Msgs is empty.
-	Next uint64 // as Oldest; 0: there is none
-	Last uint64 // last sequence of the whole stream; 0: unknown
+	Next uint64 // as Oldest, if Msgs is empty; 0: there is none
+
+	// Last is the last sequence of the whole stream as the leader that answered has
+	// it, if HasLast. One that was deposed and has not noticed ends below what has
+	// been stored since, and its answer is worth nothing.
+	Last    uint64
+	HasLast bool
 
 	Err error // the read failed, and all other fields are void
 }
@@ -258,13 +256,10 @@ type Effects interface {
 	NextMark() uint64
 	// Mark publishes a marker to the mailbox; keep: it has no time to live.
 	Mark(id uint64, keep bool)
-	// Read asks for up to max messages from sequence from on, and then whether
-	// the message at anchor is still there (0: do not ask). max 0: ask for the
-	// anchor only, and make no consumer. One Read is outstanding at most, and
-	// exactly one Batch answers it.
+	// Read asks for up to max messages from sequence from on, and whether the
+	// message at anchor is still there (0: do not ask). max 0: ask for the anchor
+	// only. One Read is outstanding at most, and exactly one Batch answers it.
 	Read(from, anchor uint64, max int)
-	// StopReading gives up the consumer that reads have made.
-	StopReading()
 	// Timer sets the session's one timer; 0 stops it.
 	Timer(d time.Duration)
 	// Write queues a message for the client, however long the queue is. False:

@@ -35,9 +35,13 @@ func (s *Session) witness(second bool) uint64 {
 	case l.lost:
 		return l.anchor
 	}
+	ahead := l.weak && s.confirm.seen > l.cursor // of a directory, and not reached yet
 	best, limit := uint64(0), uint64(math.MaxUint64)
 	if second {
 		limit = s.reader.asked
+		if ahead && limit == s.confirm.seen {
+			return 0
+		}
 	}
 	consider := func(seq uint64) {
 		if seq < limit && seq > best {
@@ -51,6 +55,9 @@ func (s *Session) witness(second bool) uint64 {
 	if l.weak { // else older ones are gone when the anchor is
 		consider(min(s.confirm.floor, l.anchor))
 		consider(min(s.confirm.seen, l.anchor))
+	}
+	if best == 0 && ahead {
+		return s.confirm.seen
 	}
 	return best
 }
@@ -111,6 +118,8 @@ func (s *Session) place(b *Batch) verdict {
 		return dropped
 	case l.foreign, l.claimed && l.youngest == 0, s.reader.asked != 0 && s.strong() && oldest < s.reader.asked:
 		return rolledBack
+	case l.youngest == 0: // the log went back, or had this message all the time: nothing tells
+		return dropped
 	}
 	// What had a time to live is gone, and this older message proves that nothing
 	// was dropped; unless it is of another log, which its time will tell.

@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"hydrant/bus/store"
@@ -41,14 +40,10 @@ func (x *sessionEffects) NextMark() uint64 { return x.s.nextMark() }
 // event.
 func (x *sessionEffects) Read(from, anchor uint64, most int) {
 	h, s := x.held(), x.s
-	if h.reader == nil {
-		h.reader = &mailboxReader{r: s.node.Mailboxes.NewReader(h.sid, h.owner.Holder())}
-	}
-	reader := h.reader
-	room, aim := max(int(s.node.Config.WriteBuffer)/2, 16<<10), h.core.Aim()
+	room := max(int(s.node.Config.WriteBuffer)/2, 16<<10)
 	var epoch uint64 // not older than the answer
 	job := func(ctx context.Context) (store.Batch, error) {
-		batch, err := reader.read(ctx, from, anchor, aim, most, room)
+		batch, err := s.node.Mailboxes.Read(ctx, h.sid, from, anchor, most, room)
 		epoch = s.node.Epoch()
 		return batch, err
 	}
@@ -78,7 +73,7 @@ func (h *held) take(batch store.Batch, err error) {
 // convert checks what was read.
 func (h *held) convert(batch store.Batch, err error) session.Batch {
 	n := h.s.node
-	out := session.Batch{Next: batch.Next, Last: batch.Last, Oldest: batch.Oldest, Err: err,
+	out := session.Batch{Next: batch.Next, Last: batch.Last, HasLast: batch.HasLast, Oldest: batch.Oldest, Err: err,
 		Anchor: anchorState(batch.Anchor), AnchorTime: batch.AnchorTime}
 	if err != nil {
 		n.Metrics.Reads.Inc(stats.ReadError)
@@ -106,36 +101,6 @@ func anchorState(a store.AnchorState) session.AnchorState {
 		return session.Foreign
 	}
 	return session.Unchecked
-}
-
-// mailboxReader lets a read and the end of reading, which the pool may run at
-// the same time, follow one another.
-type mailboxReader struct {
-	mu sync.Mutex
-	r  Reader // guarded by mu
-}
-
-func (m *mailboxReader) read(ctx context.Context, from, anchor, aim uint64, most, maxBytes int) (store.Batch, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.r.Toward(aim)
-	return m.r.Read(ctx, from, anchor, most, maxBytes)
-}
-
-func (m *mailboxReader) close(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.r.Close(ctx)
-}
-
-// StopReading drops the mailbox reader and its consumer.
-func (x *sessionEffects) StopReading() { x.held().stopReading() }
-
-func (h *held) stopReading() {
-	if reader := h.reader; reader != nil {
-		h.reader = nil
-		h.s.tidy(stats.DropConsumerCleanup, "consumer not removed; it ends by itself", reader.close)
-	}
 }
 
 // Timer arms the core's one timer.

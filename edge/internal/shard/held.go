@@ -31,9 +31,8 @@ type held struct {
 	client     *Client // nil once the socket is gone
 	owner      ownership.Machine
 	core       session.Session
-	deliver    Timer // the core's
-	patience   Timer // the owner's
-	reader     *mailboxReader
+	deliver    Timer         // the core's
+	patience   Timer         // the owner's
 	renewed    time.Duration // uptime when its anchor and its entry were renewed
 	rivals     uint64        // sequence of the last marker of a rival that was noted
 	waiting    *waiting      // nil: nothing waits
@@ -133,7 +132,6 @@ func (h *held) stopListening() {
 	h.s.node.Metrics.Sessions.End(h.core.State())
 	h.core.Stop()
 	stop(&h.deliver)
-	h.stopReading()
 	h.s.out.Push(egress.Op{Kind: stats.OpUnsubscribe, Subject: scheme.LiveSubject(h.sid), Subscription: &h.subscription})
 }
 

@@ -11,11 +11,6 @@ import (
 // fakeMailboxes are the mailboxes as one node sees them.
 type fakeMailboxes struct{ n *testNode }
 
-// NewReader implements [Mailboxes].
-func (m fakeMailboxes) NewReader(sid scheme.SID, _ uint64) Reader {
-	return &fakeReader{n: m.n, sid: sid}
-}
-
 // LastSeqs implements [Mailboxes].
 func (m fakeMailboxes) LastSeqs(_ context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error) {
 	f := fault{}
@@ -43,39 +38,18 @@ func (m fakeMailboxes) TTL() time.Duration { return m.n.Config.SessionTTL }
 // PartitionOf implements [Mailboxes].
 func (m fakeMailboxes) PartitionOf(sid scheme.SID) int { return scheme.StreamIndexOf(sid, 2) }
 
-// fakeReader is a [store.Reader].
-type fakeReader struct {
-	n      *testNode
-	sid    scheme.SID
-	closed bool
-}
-
-// Toward implements [Reader].
-func (r *fakeReader) Toward(uint64) {}
-
-// Read implements [Reader]. It takes no time, since a shard's reads of a mailbox
-// exclude one another with a lock, which a task must not wait for: where reads are
-// to be slow, the pool is.
-func (r *fakeReader) Read(_ context.Context, from, anchor uint64, limit, maxBytes int) (store.Batch, error) {
-	if r.closed {
-		return store.Batch{}, store.ErrReaderClosed
-	}
-	if r.n.cut {
+// Read implements [Mailboxes].
+func (m fakeMailboxes) Read(_ context.Context, sid scheme.SID, from, anchor uint64, limit, maxBytes int) (store.Batch, error) {
+	if m.n.cut {
 		return store.Batch{}, store.ErrUnconfirmed
 	}
-	if f := of(r.n.l.nats.faults.read, r.sid); f.err != nil {
+	if f := of(m.n.l.nats.faults.read, sid); f.err != nil {
 		return store.Batch{}, f.err
 	}
-	return r.n.l.nats.batch(r.sid, max(from, 1), anchor, limit, maxBytes), nil
+	return m.n.l.nats.batch(sid, max(from, 1), anchor, limit, maxBytes), nil
 }
 
-// Close implements [Reader].
-func (r *fakeReader) Close(context.Context) error {
-	r.closed = true
-	return nil
-}
-
-// batch is what a reader gets, and what the leader says about the anchor.
+// batch is what one server has.
 func (b *broker) batch(sid scheme.SID, from, anchor uint64, limit, maxBytes int) store.Batch {
 	var out store.Batch
 	size := 0
@@ -94,7 +68,7 @@ func (b *broker) batch(sid scheme.SID, from, anchor uint64, limit, maxBytes int)
 		out.Next = m.seq + 1
 	}
 	if len(out.Msgs) == 0 {
-		out.Next, out.Last = out.Oldest, b.seq
+		out.Next, out.Last, out.HasLast = out.Oldest, b.seq, true
 	}
 	b.judge(sid, anchor, &out)
 	return out
@@ -120,6 +94,6 @@ func (b *broker) judge(sid scheme.SID, anchor uint64, out *store.Batch) {
 	if out.Anchor == store.AnchorPresent {
 		out.Oldest = 0
 	} else {
-		out.Last = b.seq
+		out.Last, out.HasLast = b.seq, true
 	}
 }

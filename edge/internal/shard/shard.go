@@ -68,18 +68,11 @@ type Directory interface {
 
 // Mailboxes is what a shard asks of [store.Store].
 type Mailboxes interface {
-	NewReader(sid scheme.SID, holder uint64) Reader
+	Read(ctx context.Context, sid scheme.SID, from, anchor uint64, limit, maxBytes int) (store.Batch, error)
 	LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error)
 	PartitionOf(sid scheme.SID) int
 	NewSID() (scheme.SID, error)
 	TTL() time.Duration
-}
-
-// Reader is a [store.Reader].
-type Reader interface {
-	Toward(seq uint64)
-	Read(ctx context.Context, from, anchor uint64, limit, maxBytes int) (store.Batch, error)
-	Close(ctx context.Context) error
 }
 
 // Peers asks other nodes for sessions; see [takeover.Ask].

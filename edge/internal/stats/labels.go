@@ -36,7 +36,6 @@ type Drop uint8
 const (
 	DropBadOrder         Drop = iota // an order of another node that cannot be read
 	DropClientLog                    // the oldest entry of the clients' log
-	DropConsumerCleanup              // the end of a consumer: it ends by itself
 	DropDirectoryCleanup             // a write to the directory that tidies up
 	DropExpiry                       // word of a session's expiry
 	DropGivenAway                    // an answer that a loop remembers of a session it gave away
@@ -59,7 +58,6 @@ const (
 var dropWords = [numDrops]string{
 	DropBadOrder:         "bad_order",
 	DropClientLog:        "client_log",
-	DropConsumerCleanup:  "consumer_cleanup",
 	DropDirectoryCleanup: "directory_cleanup",
 	DropExpiry:           "expiry",
 	DropGivenAway:        "given_away",
