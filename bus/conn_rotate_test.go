@@ -91,12 +91,16 @@ func rotates(t *testing.T, cfg Config, file, first, second string, before, after
 
 // TestCredentialsRotate: what a file of credentials holds is read at every connect.
 func TestCredentialsRotate(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "credentials")
+	t.Parallel() // it waits for reconnects
 	t.Run("password", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(t.TempDir(), "password")
 		rotates(t, Config{User: "u", PasswordFile: file}, file, "yesterday\n", "today\n",
 			server.Options{Username: "u", Password: "yesterday"}, server.Options{Username: "u", Password: "today"})
 	})
 	t.Run("nkey", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(t.TempDir(), "nkey")
 		user := func() (seed string, o server.Options) {
 			pair, public, seed := newKey(t, nkeys.CreateUser)
 			pair.Wipe()
@@ -107,6 +111,8 @@ func TestCredentialsRotate(t *testing.T) {
 		rotates(t, Config{NKey: file}, file, first, second, before, after)
 	})
 	t.Run("creds", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(t.TempDir(), "creds")
 		operator := func() (creds string, o server.Options) {
 			keys, trusted, _ := newKey(t, nkeys.CreateOperator)
 			accountKeys, account, _ := newKey(t, nkeys.CreateAccount)

@@ -101,6 +101,7 @@ func TestConnectWithPasswordFile(t *testing.T) {
 // before, as one does that is restarted with yesterday's passwords or before its
 // account resolver, is asked again until it takes it.
 func TestConnectionOutlivesRefusals(t *testing.T) {
+	t.Parallel() // it waits for reconnects
 	port := server.RANDOM_PORT
 	start := func(password string) *server.Server {
 		t.Helper()

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"errors"
+	"flag"
 	"testing"
 	"time"
 
@@ -14,6 +15,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// Those that are parallel wait for time to pass, and compute little.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -262,6 +262,7 @@ func TestWorkConsumer(t *testing.T) {
 // TestWorkConsumerGone: the consumer is deleted, or lost with the stream. The
 // service makes it again.
 func TestWorkConsumerGone(t *testing.T) {
+	t.Parallel() // it waits until the service notices
 	seen := make(chan string, 100)
 	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
 		return s.HandleWork(func(ctx context.Context, r *Request) error {

@@ -129,7 +129,9 @@ func TestNATSStopsReading(t *testing.T) {
 	busy := r.pool.Busy()
 	r.until(func() error { // sweeps follow, and wait for NATS; what waited before may end meanwhile
 		r.handler.Missed()
-		if now := r.pool.Busy(); now <= busy {
+		now := r.pool.Busy()
+		if now <= busy {
+			busy = now
 			return fmt.Errorf("%d workers are busy", now)
 		}
 		return nil

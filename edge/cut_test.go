@@ -80,6 +80,7 @@ func startCluster(t *testing.T) *cluster {
 // connection, and nothing is acknowledged over it. It says so, and goes to a server
 // that acknowledges; its clients stay and are served there.
 func TestServerCutFromItsPeers(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t)
 	b := launch(t, c.lone.ClientURL(), nil)
 	from, to := b.dial(), b.dial()
@@ -110,6 +111,7 @@ func TestServerCutFromItsPeers(t *testing.T) {
 // TestNoQuorumAnywhere: where no server acknowledges, the node stays where it is: a
 // new connection would put its sessions in doubt, and gain nothing.
 func TestNoQuorumAnywhere(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t)
 	b := launch(t, c.lone.ClientURL(), nil)
 	b.well()

@@ -69,6 +69,16 @@ func launchWith(t *testing.T, natsURL string, change func(*Config), o Options) *
 	return b
 }
 
+// stop drains the node, and returns what Run returns. Without it that is done when
+// the test has ended, and a server that was started after the node is gone by then:
+// the node would wait for it until the time of the drain is over.
+func (b *beside) stop(why string) error {
+	b.Drain(why)
+	err := <-b.ended
+	b.ended <- err
+	return err
+}
+
 // until waits for a condition.
 func (b *beside) until(condition func() error) {
 	b.t.Helper()
@@ -212,6 +222,7 @@ func answering(t *testing.T, url string) {
 // meanwhile. The node makes another connection. Its clients stay, get what is stored
 // for them and what they ask for, and are refused what NATS does not take.
 func TestConnectionGivenUp(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ns := natsOn(t, server.Options{MaxPayload: 1 << 20, StoreDir: dir})
 	answering(t, ns.ClientURL())
@@ -355,6 +366,7 @@ func (b *beside) tell(tp *tap, limit int) {
 // TestMaxPayloadOfTheMoment: the limit is the one that the server told of last, be it
 // higher or lower than at first, and what is over it is refused before NATS sees it.
 func TestMaxPayloadOfTheMoment(t *testing.T) {
+	t.Parallel()
 	ns := natsOn(t, server.Options{MaxPayload: 1 << 20})
 	tp := newTap(t, strings.TrimPrefix(ns.ClientURL(), "nats://"))
 	b := launch(t, "nats://"+tp.listener.Addr().String(), nil)
@@ -397,6 +409,7 @@ func (d hangingDialer) Dial(string, string) (net.Conn, error) {
 // TestDrainWhileNATSHangs: nats.go holds its lock while it dials, and a dialer may
 // hang for longer than anybody waits. A drain ends all the same.
 func TestDrainWhileNATSHangs(t *testing.T) {
+	t.Parallel()
 	ns := natsOn(t, server.Options{})
 	b := launch(t, ns.ClientURL(), nil)
 	c := b.dial()
@@ -407,9 +420,7 @@ func TestDrainWhileNATSHangs(t *testing.T) {
 	_ = conn.Stats() // takes the lock, so that the dialer is seen
 	ns.Shutdown()
 	<-d.dialled
-	b.Drain("test")
-	err := <-b.ended // or the test never ends
-	b.ended <- err
+	_ = b.stop("test") // or the test never ends
 	if code, _, err := c.Closed(context.WithoutCancel(t.Context())); code != 1012 {
 		t.Errorf("the client was closed with %d, %v", code, err)
 	}
@@ -418,6 +429,7 @@ func TestDrainWhileNATSHangs(t *testing.T) {
 // TestWaitsForNATS: from the first moment on the log says what a node waits for, and
 // then each change, and the node can be told to stop.
 func TestWaitsForNATS(t *testing.T) {
+	t.Parallel()
 	addr, err := harness.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -454,11 +466,15 @@ func TestWaitsForNATS(t *testing.T) {
 	if strings.Contains(log, "s3cret") {
 		t.Error("the log has the password")
 	}
+	if err := b.stop("end of the test"); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestWaitsForItsOwnNATS: while the server inside the process opens its store, which
 // may take its time, the node says so, and can be told to stop.
 func TestWaitsForItsOwnNATS(t *testing.T) {
+	t.Parallel()
 	ns := natsOn(t, server.Options{})
 	opened := make(chan struct{})
 	start := func() (string, error) {
@@ -477,10 +493,7 @@ func TestWaitsForItsOwnNATS(t *testing.T) {
 		return nil
 	})
 	told := launchWith(t, "", nil, Options{StartNATS: start})
-	told.Drain("told to stop while it waits")
-	err := <-told.ended
-	told.ended <- err
-	if err != nil {
+	if err := told.stop("told to stop while it waits"); err != nil {
 		t.Errorf("told to stop, it returns %v", err)
 	}
 	close(opened)
@@ -490,6 +503,7 @@ func TestWaitsForItsOwnNATS(t *testing.T) {
 
 // TestWaitsForAQuorum: one server of three stores nothing, and the node says so.
 func TestWaitsForAQuorum(t *testing.T) {
+	t.Parallel()
 	dead, err := harness.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -501,10 +515,7 @@ func TestWaitsForAQuorum(t *testing.T) {
 	if log := b.log.String(); !strings.Contains(log, "without a quorum") || strings.Contains(log, "listener open") {
 		t.Errorf("the log says\n%s", log)
 	}
-	b.Drain("told to stop while it waits")
-	err = <-b.ended
-	b.ended <- err
-	if err != nil {
+	if err := b.stop("told to stop while it waits"); err != nil {
 		t.Errorf("told to stop, it returns %v", err)
 	}
 }

@@ -164,6 +164,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 
 // TestDoctorFindsDenials: a missing permission is named, with what it is for.
 func TestDoctorFindsDenials(t *testing.T) {
+	t.Parallel() // it waits
 	less := func(drop ...string) scheme.Permissions {
 		p := scheme.NodePermissions(2)
 		del := func(s string) bool { return slices.Contains(drop, s) }

@@ -33,6 +33,7 @@ func takesNothing(t *testing.T, s *Store, partition int, on bool) {
 // been seen to work, however often others are; new sessions go to those, or are
 // refused at once where there are none.
 func TestBadStream(t *testing.T) {
+	t.Parallel() // it waits
 	s := newStore(t, Config{Streams: 4})
 	ctx := natstest.Context(t)
 	bad := func(partitions ...int) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -15,6 +16,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// Those that are parallel wait for elections and for time to pass, and compute little.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
 }
 

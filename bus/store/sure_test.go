@@ -186,6 +186,7 @@ func TestSure(t *testing.T) {
 // TestSureNoProof: without an acknowledgement, or while all servers lag, nothing
 // is known, whatever they say.
 func TestSureNoProof(t *testing.T) {
+	t.Parallel() // it waits
 	for name, prepare := range map[string]func(r *replica){
 		"no acknowledgement": func(r *replica) { r.hold = func() bool { return false } },
 		"all lag":            func(r *replica) { r.answers = []answer{{lag: true}} },
@@ -268,6 +269,7 @@ func TestProbeShared(t *testing.T) {
 // TestProbeRate: however many ask one after the other, there are a few probes a
 // second.
 func TestProbeRate(t *testing.T) {
+	t.Parallel() // it waits
 	d, _ := scripted(t, answer{entry: 7})
 	start := time.Now()
 	var all sync.WaitGroup

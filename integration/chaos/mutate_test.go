@@ -95,14 +95,17 @@ var mutations = []struct {
 		return slices.Insert(all, i, history.Event{Kind: history.Denied, Conn: all[i].Conn, SID: all[i].SID, Why: `{"why":"expired"}`})
 	}},
 	{check.Repeated, "a client that confirms got a message again", func(all []history.Event) []history.Event {
-		i := find(all, func(e history.Event) bool { return e.Kind == history.Resumed && e.Class == history.Acked })
-		j := find(all[:i], func(e history.Event) bool { return e.Kind == history.Receive && e.SID == all[i].SID })
-		if j < 0 {
-			return nil
+		for i, resumed := range all {
+			if resumed.Kind != history.Resumed || resumed.Class != history.Acked {
+				continue
+			}
+			if j := find(all[:i], func(e history.Event) bool { return e.Kind == history.Receive && e.SID == resumed.SID }); j >= 0 {
+				again := all[j]
+				again.Conn = resumed.Conn
+				return slices.Insert(all, i+1, again)
+			}
 		}
-		again := all[j]
-		again.Conn = all[i].Conn
-		return slices.Insert(all, i+1, again)
+		return nil // nobody resumes who had got something
 	}},
 	{check.Taken, "the only socket was told that there is another", func(all []history.Event) []history.Event {
 		i := find(all, func(e history.Event) bool { return e.Kind == history.Open && e.Calm && e.Class == history.Plain })
