@@ -85,11 +85,16 @@ type Position struct {
 	SeenTime int64 `json:"seen_time,omitempty"`
 }
 
-// Behind reports whether another position is later: by the times of the floors, since
-// sequences begin again where a store was restored, else by their sequences.
+// Behind reports whether another position is later: by their times, as far as there
+// are some, since sequences begin again where a store was restored.
 func (p Position) Behind(other Position) bool {
-	if p.FloorTime != 0 && other.FloorTime != 0 {
+	switch {
+	case p.FloorTime != 0 && other.FloorTime != 0:
 		return p.FloorTime < other.FloorTime
+	case p.FloorTime != 0 && other.SeenTime > p.FloorTime:
+		return true
+	case other.FloorTime != 0 && p.SeenTime > other.FloorTime:
+		return false
 	}
 	return p.Floor < other.Floor
 }

@@ -123,3 +123,21 @@ func TestFormOf(t *testing.T) {
 		t.Error("a node tells its form, a service has none")
 	}
 }
+
+// TestPositionBehind: times tell which of two positions is later, where both are known;
+// a gap has none, and sequences may have begun again.
+func TestPositionBehind(t *testing.T) {
+	for _, c := range []struct{ earlier, later Position }{
+		{Position{Floor: 4}, Position{Floor: 5}},
+		{Position{Floor: 4, FloorTime: 40}, Position{Floor: 5, FloorTime: 50}},
+		{Position{Floor: 90, FloorTime: 40}, Position{Floor: 5, FloorTime: 50}},
+		{Position{90, 1000, 80, 900}, Position{Floor: 95, Seen: 80, SeenTime: 900}}, // a gap, in this log
+		{Position{90, 1000, 80, 900}, Position{Floor: 7, Seen: 6, SeenTime: 2000}},  // a gap, in another one
+		{Position{Floor: 90, Seen: 80, SeenTime: 900}, Position{95, 1000, 80, 900}},
+		{Position{Floor: 90, Seen: 80, SeenTime: 900}, Position{Floor: 95, Seen: 80, SeenTime: 900}},
+	} {
+		if !c.earlier.Behind(c.later) || c.later.Behind(c.earlier) || c.later.Behind(c.later) {
+			t.Errorf("%+v is not taken for earlier than %+v", c.earlier, c.later)
+		}
+	}
+}
