@@ -1,0 +1,120 @@
+package shard
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/session"
+)
+
+// TestLostConnectionVoids: the store may go back between the loss of a connection and
+// the next one, so that nothing of the old one counts as soon as the loss is known.
+func TestLostConnectionVoids(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	c := s.dial()
+	s.do(s.Disconnected)
+	l.store(c.id, 0, 2) // copies that were on their way
+	l.advance(time.Minute)
+	c.quiet()
+	s.node.reconnect()
+	c.gets(0, 2)
+	l.store(c.id, 2, 3)
+	c.gets(2, 3)
+}
+
+// TestLateWordOfALoss: copies of the next connection may come before the word that the
+// one before it was lost, and that word must not be the last.
+func TestLateWordOfALoss(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	c := s.dial()
+	s.node.epoch++
+	l.store(c.id, 0, 2) // over the new one
+	c.gets(0, 2)
+	s.do(s.Disconnected)
+	s.do(func() { s.Connected(s.node.epoch) })
+	l.store(c.id, 2, 4)
+	c.gets(2, 4)
+}
+
+// restore puts the mailboxes back to what they held up to a sequence.
+func (b *broker) restore(seq uint64) {
+	b.log = slices.DeleteFunc(b.log, func(m *stored) bool { return m.seq > seq })
+	b.seq = seq
+}
+
+// TestResumeAfterARestore: the mailboxes were put back to a copy of before, and then
+// filled again, up to the position that the directory has and beyond. A node that has
+// been connected since then resumes the session: what stands at the position is another
+// message, which only its time shows.
+func TestResumeAfterARestore(t *testing.T) {
+	const short, long = 13, 18 // the new log ends where the old position was, or beyond
+	for _, c := range []struct {
+		name string
+		dial func(*testShard) *testClient
+		end  int
+	}{
+		{"plain", (*testShard).dial, long}, {"plain, nothing beyond", (*testShard).dial, short},
+		{"acked", (*testShard).dialAcked, long}, {"acked, nothing beyond", (*testShard).dialAcked, short},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dial, end := c.dial, c.end
+			l := newLab(t)
+			s := l.one()
+			c := dial(s)
+			start := l.nats.seq
+			l.store(c.id, 0, 4)
+			c.gets(0, 3)
+			if last := c.next(); c.class == session.Acked {
+				c.ack(last.text("hdr", "x-seq"))
+			}
+			c.drop()
+			l.parked(c.id)
+
+			l.nats.restore(start)
+			there := l.node(1).shards[0]
+			again := dial(there)
+			l.store(c.id, 10, end)
+			again.resumes(object{"id": string(c.id), "token": c.token})
+			if c.class == session.Acked {
+				if m := again.next(); m.text("typ") != protocol.TypeGap || m.text("bdy", "why") != "rollback" {
+					t.Errorf("told %s", m.raw)
+				}
+			}
+			again.gets(10, end)
+		})
+	}
+}
+
+// TestPositionsOfThisConnection: what was stored since this connection began is of the
+// log that there is; all else may be of one that went back.
+func TestPositionsOfThisConnection(t *testing.T) {
+	const began = int64(1_700_000_000e9)
+	at := func(floor, seen int64) scheme.Position {
+		return scheme.Position{Floor: 5, FloorTime: floor, Seen: 4, SeenTime: seen}
+	}
+	since := logTime{marks: 7}
+	since.marked(7, began-1) // sent over the connection before
+	if !since.older(at(began+int64(time.Hour), 0)) {
+		t.Error("without a marker of this connection no position is of this log")
+	}
+	since.marked(8, began)
+	since.marked(9, began+5)
+	for p, older := range map[scheme.Position]bool{
+		at(0, 0):                              true,
+		at(began, 0):                          true,
+		at(began+int64(clockSkew), began):     true, // by the clock of another server
+		at(began+int64(clockSkew)+1, 0):       false,
+		at(0, began+int64(clockSkew)+1):       false,
+		at(1, began+int64(clockSkew)+1):       false,
+		at(began-int64(time.Hour), began-5e9): true,
+	} {
+		if since.older(p) != older {
+			t.Errorf("%+v: older %v", p, !older)
+		}
+	}
+}
