@@ -13,12 +13,6 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Identity is who a client is, and until when that holds.
-type Identity struct {
-	Name    string    // "" if the authentication service gave none
-	Expires time.Time // zero: never
-}
-
 // Errors about the key of the tokens, or about a token.
 var (
 	// ErrEmptySecret: the file of the HMAC secret has none in it.

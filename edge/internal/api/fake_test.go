@@ -90,6 +90,7 @@ func (n *fakeNode) counted(t *testing.T, name string) float64 {
 type fakeNATS struct {
 	err              error // of every call
 	answer           []byte
+	header           nats.Header // of the answer
 	sessions         map[scheme.SID]scheme.Entry
 	nodes, instances []discovery.Instance
 	sent             []sent
@@ -112,7 +113,7 @@ func (f *fakeNATS) take(subject string, data []byte, ttl time.Duration) error {
 func (f *fakeNATS) Publish(subject string, data []byte) error { return f.take(subject, data, 0) }
 
 func (f *fakeNATS) RequestWithContext(_ context.Context, subject string, data []byte) (*nats.Msg, error) {
-	return &nats.Msg{Data: f.answer}, f.take(subject, data, 0)
+	return &nats.Msg{Data: f.answer, Header: f.header}, f.take(subject, data, 0)
 }
 
 func (f *fakeNATS) Lookup(_ context.Context, sid scheme.SID) (bool, error) {

@@ -23,22 +23,23 @@ import (
 type refusal struct {
 	status int
 	text   string
+	result any // nil: {}
 }
 
 func (r *refusal) Error() string { return r.text }
 
 var (
-	errUnauthorized = &refusal{http.StatusUnauthorized, "Authorization needed"}
-	errOrigin       = &refusal{http.StatusForbidden, "Origin is not allowed"}
-	errMemory       = &refusal{http.StatusServiceUnavailable, "Node is short of memory"}
-	errTooLarge     = &refusal{http.StatusRequestEntityTooLarge, "Message is too large"}
-	errUnread       = &refusal{http.StatusBadRequest, "Message could not be read"}
-	errInvalid      = &refusal{http.StatusBadRequest, "Invalid UMF message"}
-	errAddress      = &refusal{http.StatusBadRequest, "Invalid address"}
-	errNoClient     = &refusal{http.StatusNotFound, "No such client"}
-	errUnavailable  = &refusal{http.StatusServiceUnavailable, "Messaging is unavailable"}
-	errTimeout      = &refusal{http.StatusGatewayTimeout, "No answer in time"}
-	errUnconfirmed  = &refusal{http.StatusGatewayTimeout, "Message was not confirmed as stored"}
+	errUnauthorized = &refusal{status: http.StatusUnauthorized, text: "Authorization needed"}
+	errOrigin       = &refusal{status: http.StatusForbidden, text: "Origin is not allowed"}
+	errMemory       = &refusal{status: http.StatusServiceUnavailable, text: "Node is short of memory"}
+	errTooLarge     = &refusal{status: http.StatusRequestEntityTooLarge, text: "Message is too large"}
+	errUnread       = &refusal{status: http.StatusBadRequest, text: "Message could not be read"}
+	errInvalid      = &refusal{status: http.StatusBadRequest, text: "Invalid UMF message"}
+	errAddress      = &refusal{status: http.StatusBadRequest, text: "Invalid address"}
+	errNoClient     = &refusal{status: http.StatusNotFound, text: "No such client"}
+	errUnavailable  = &refusal{status: http.StatusServiceUnavailable, text: "Messaging is unavailable"}
+	errTimeout      = &refusal{status: http.StatusGatewayTimeout, text: "No answer in time"}
+	errUnconfirmed  = &refusal{status: http.StatusGatewayTimeout, text: "Message was not confirmed as stored"}
 )
 
 // clientService is the service in the addresses of sessions.
@@ -76,7 +77,7 @@ func (a *API) servePost(failed string, deliver func(context.Context, *posted) (a
 			a.node.Log.Warn(failed, "error", err)
 			no = errUnavailable
 		}
-		writeEnvelope(w, no.status, no.text, nil)
+		writeEnvelope(w, no.status, no.text, no.result)
 	}
 }
 
@@ -154,9 +155,9 @@ func (a *API) checkSignature(e *umf.Envelope) error {
 func refuseSignature(err error) *refusal {
 	text, code, _ := access.SignatureProblem(err)
 	if code == protocol.CodeOverload {
-		return &refusal{http.StatusServiceUnavailable, text}
+		return &refusal{status: http.StatusServiceUnavailable, text: text}
 	}
-	return &refusal{http.StatusBadRequest, text}
+	return &refusal{status: http.StatusBadRequest, text: text}
 }
 
 // target returns the address that a message goes to: its forward, or its to. raw
@@ -238,11 +239,14 @@ func (a *API) request(ctx context.Context, p *posted) (any, error) {
 	answer, err := p.nats.Conn.RequestWithContext(ctx, subject, p.data)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return nil, &refusal{http.StatusServiceUnavailable, "Unavailable " + p.address.Service + " instances"}
+		return nil, &refusal{status: http.StatusServiceUnavailable, text: "Unavailable " + p.address.Service + " instances"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, errTimeout
 	case err != nil:
 		return nil, err
+	}
+	if no, refused := protocol.ReadRefusal(answer.Header); refused {
+		return nil, &refusal{no.HTTP(), no.Text, json.RawMessage(no.AppendError(nil))}
 	}
 	return json.RawMessage(protocol.AnswerBody(new(umf.Envelope), answer.Data)), nil
 }

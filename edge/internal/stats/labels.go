@@ -51,6 +51,7 @@ const (
 	DropReplayTable                  // a signed message that could be a repetition
 	DropSessionList                  // the end of list/wsdir
 	DropSlow                         // a client that does not read
+	DropUnchecked                    // a client of whom it could not be found out who it is
 
 	numDrops
 )
@@ -73,6 +74,7 @@ var dropWords = [numDrops]string{
 	DropReplayTable:      "replay_table",
 	DropSessionList:      "session_list",
 	DropSlow:             "slow",
+	DropUnchecked:        "unchecked",
 }
 
 // String returns the metric label.
