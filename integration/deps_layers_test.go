@@ -19,7 +19,7 @@ const (
 	otelLib       = "go.opentelemetry.io/otel/..."
 	envconfigLib  = "github.com/kelseyhightower/envconfig"
 	jwtLib        = "github.com/golang-jwt/jwt/v5"
-	jwtKeysLib    = "github.com/MicahParks/keyfunc/v3"
+	jwtKeysLib    = "github.com/MicahParks/jwkset"
 	rateLib       = "golang.org/x/time/rate"
 	coderLib      = "github.com/coder/websocket/..."
 )

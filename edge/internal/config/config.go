@@ -64,6 +64,7 @@ type Config struct {
 	AuthJwksUrl     string    `split_words:"true" desc:"address of the JSON Web Key Set, instead of a key file; read again every minute"`
 	AuthIssuer      string    `split_words:"true" desc:"required iss of a token; empty: any"`
 	AuthAudience    string    `split_words:"true" desc:"required aud of a token; empty: any"`
+	AuthExpiry      Expiry    `split_words:"true" default:"required" desc:"required, or optional: a token without exp counts, and holds for ever"`
 	AuthCookie      string    `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`
 	Resume          Resume    `default:"open" desc:"open: a session id is enough to resume a plain session; token: the secret of the welcome is needed"`
 	AllowedOrigins  []string  `split_words:"true" desc:"further browser origins (scheme://host[:port]) that may connect, or *; the own host always may"`

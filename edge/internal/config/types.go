@@ -21,6 +21,17 @@ const (
 // Decode implements envconfig.Decoder.
 func (a *Auth) Decode(text string) error { return decodeWord(a, text, "none", "jwt", "service") }
 
+// Expiry says whether tokens must end.
+type Expiry uint8
+
+const (
+	ExpiryRequired Expiry = iota // a token without exp is none
+	ExpiryOptional               // one without exp holds for ever
+)
+
+// Decode implements envconfig.Decoder.
+func (e *Expiry) Decode(text string) error { return decodeWord(e, text, "required", "optional") }
+
 // Signature says whether messages must be signed.
 type Signature uint8
 

@@ -13,13 +13,17 @@
 // mixture; a binary frame is read as if it were text. The node sends text frames
 // in short form.
 //
-// Of the subprotocols that a client offers, umf.ack.v1 is selected if it is one
-// of them, else the first, whatever it is, since browsers fail where none is.
+// Of the subprotocols that a client offers, umf.ack.v1 is selected if it is one of
+// them, else umf.v1, which is the second edition of this protocol without
+// confirming, else the first, whatever it is, since browsers fail where none is. One
+// that carries a secret (umf.auth.…, umf.resume.…) is never selected; where nothing
+// else is offered the answer is 400.
 //
 // With EDGE_AUTH a client brings a token: as "Authorization: Bearer", as
 // subprotocol umf.auth.<token>, in the cookie EDGE_AUTH_COOKIE, or as
 // ?access_token=. The first of these that is there counts. EDGE_AUTH=jwt takes
-// the claim sub as the client's identity and ends the connection at exp.
+// the claim sub as the client's identity and ends the connection at exp. Where tokens
+// cannot be checked now, the answer is 503 instead of 4401.
 // EDGE_AUTH=service asks the service for [POST]/v1/auth, with the body
 // {"token","ip","origin","url"}. Of the answer, the body of a UMF message counts,
 // or the result of {"statusCode":200,"result":…}. It lets the client in if its

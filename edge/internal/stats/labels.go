@@ -184,6 +184,7 @@ const (
 	PartNATS     Part = iota // a connection
 	PartStore                // streams and bucket as they must be
 	PartAcks                 // acknowledgements, over a connection that is there
+	PartKeys                 // keys to check tokens with
 	PartListener             // of clients
 	PartMemory               // room in it
 	PartDrain                // nothing more: the node leaves
@@ -191,7 +192,7 @@ const (
 	numParts
 )
 
-var partWords = [numParts]string{"nats", "store", "acks", "listener", "memory", "drain"}
+var partWords = [numParts]string{"nats", "store", "acks", "keys", "listener", "memory", "drain"}
 
 // String returns the metric label.
 func (p Part) String() string { return word(partWords[:], uint8(p)) }
