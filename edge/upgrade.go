@@ -32,7 +32,7 @@ func (n *Node) upgrade(r *wire.Request) (wire.Accept, error) {
 		return later("node is short of memory")
 	case !n.ready.fit():
 		return later("node is not ready")
-	case !access.Origins(n.cfg.AllowedOrigins).Allow(r.Header("Origin"), r.Host()):
+	case !access.Origins(n.cfg.AllowedOrigins).Allow(r.Header("Origin"), access.Site{Host: r.Host(), Scheme: access.ForwardedScheme(r.ForwardedProto())}):
 		n.metrics.Dropped.Inc(stats.DropOrigin)
 		return refuse(http.StatusForbidden, "origin is not allowed")
 	}

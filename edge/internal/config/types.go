@@ -65,6 +65,18 @@ const (
 // Decode implements envconfig.Decoder.
 func (r *RouterAPI) Decode(text string) error { return decodeWord(r, text, "open", "admin") }
 
+// HTTPAPI says who may use the router API and POST over HTTP on the clients' port.
+type HTTPAPI uint8
+
+const (
+	HTTPAPIOpen HTTPAPI = iota // who may connect
+	HTTPAPIKey                 // who has a key of EDGE_HTTP_KEYS_FILE
+	HTTPAPIOff                 // it is not there
+)
+
+// Decode implements envconfig.Decoder.
+func (a *HTTPAPI) Decode(text string) error { return decodeWord(a, text, "open", "key", "off") }
+
 // LogFormat says how the log is written.
 type LogFormat uint8
 
