@@ -13,6 +13,8 @@ import (
 var (
 	// ErrEmptySecret: the file of the HMAC secret has none in it.
 	ErrEmptySecret = errors.New("the HMAC secret is empty: anybody could sign")
+	// ErrShortSecret: the HMAC secret is shorter than the least hash (RFC 7518 §3.2).
+	ErrShortSecret = errors.New("the HMAC secret is shorter than 32 bytes")
 	// ErrMixedAlgorithms: both HMAC and public-key algorithms are allowed, so that
 	// whoever has the public key, which is no secret, could sign with it.
 	ErrMixedAlgorithms = errors.New("HMAC and public-key algorithms cannot be allowed together")
@@ -57,6 +59,9 @@ func one(of any) Keys {
 	}
 }
 
+// leastSecret is the length of the least hash (bytes).
+const leastSecret = 32
+
 func parseKey(text []byte, algorithms []string) (any, error) {
 	secrets := 0
 	for _, a := range algorithms {
@@ -69,6 +74,9 @@ func parseKey(text []byte, algorithms []string) (any, error) {
 		secret := strings.TrimRight(string(text), "\r\n")
 		if secret == "" {
 			return nil, ErrEmptySecret
+		}
+		if len(secret) < leastSecret {
+			return nil, ErrShortSecret
 		}
 		return []byte(secret), nil
 	case secrets > 0:

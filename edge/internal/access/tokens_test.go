@@ -23,7 +23,9 @@ func TestLoadKey(t *testing.T) {
 		text, algorithms string
 		want             error
 	}{
-		{"a secret\n", "HS256", nil},
+		{"a secret of thirty-two characters\n", "HS256", nil},
+		{"k", "HS256", ErrShortSecret},
+		{"thirty-one characters, no more.\n", "HS256,HS512", ErrShortSecret},
 		{public, "EdDSA", nil},
 		{public, "EdDSA,RS256", nil},
 		{"", "HS256", ErrEmptySecret},
