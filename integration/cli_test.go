@@ -339,6 +339,9 @@ func TestCommandLineResumeSecret(t *testing.T) {
 	if out := again("-token", opened[2]); !strings.Contains(out, "\nresumed "+opened[1]) {
 		t.Errorf("with the secret: %s", out)
 	}
+	if out := mustRun(t, "", []string{"UMF_TOKEN=" + opened[2]}, "send", "-url", url, "-count", "0", "-wait", "10ms", "-resume", opened[1]); !strings.Contains(out, "\nresumed "+opened[1]) {
+		t.Errorf("with the secret in the environment: %s", out)
+	}
 }
 
 // A client that a node turns away says why, with the node's words, whether that

@@ -22,7 +22,7 @@ type Origin struct {
 var defaultPorts = map[string]uint16{"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 // errOrigin says what an entry may be.
-var errOrigin = errors.New("is no origin, which is *, loopback, scheme://host or scheme://host:port and nothing behind, where host may begin with *.")
+var errOrigin = errors.New("is no origin, which is *, loopback, scheme://host or scheme://host:port and nothing behind, where host may begin with *. for all hosts below")
 
 // Decode implements envconfig.Decoder. What could match no page is refused.
 func (o *Origin) Decode(text string) error {
