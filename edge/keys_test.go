@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,17 +43,25 @@ func newIssuer(t *testing.T) *issuer {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		_, _ = fmt.Fprintf(w, `{"keys":[{"kid":"odd"},{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey)))
+		_, _ = io.WriteString(w, i.set())
 	}))
 	t.Cleanup(i.Close)
 	return i
 }
 
+// set is what it tells of its key.
+func (i *issuer) set() string {
+	return fmt.Sprintf(`{"keys":[{"kid":"odd"},{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, base64.RawURLEncoding.EncodeToString(i.key.Public().(ed25519.PublicKey)))
+}
+
 // token is one of a user, for an hour.
-func (i *issuer) token(t *testing.T, user string) string {
+func (i *issuer) token(t *testing.T, user string) string { return i.tokenBy(t, "k", user) }
+
+// tokenBy says that it was signed by the key of a name.
+func (i *issuer) tokenBy(t *testing.T, kid, user string) string {
 	t.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix()})
-	token.Header["kid"] = "k"
+	token.Header["kid"] = kid
 	text, err := token.SignedString(i.key)
 	if err != nil {
 		t.Fatal(err)
@@ -169,11 +178,48 @@ func TestNodeWithoutKeys(t *testing.T) {
 		return err
 	})
 
+	// It is some time ago that they were read.
 	i.up.Store(false)
+	text, err := json.Marshal(keptSet{time.Now().Add(-10 * time.Minute), []byte(i.set())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.nats.link.Load().directory.KeepKeys(t.Context(), i.URL, text); err != nil {
+		t.Fatal(err)
+	}
 	second, url := begin(t, nats, settings)
 	letsIn(url)
-	if age := second.keysAge(); age <= 0 {
+	if age := second.keysAge(); age < 10*time.Minute {
 		t.Errorf("keys of age %v", age)
+	}
+	// A key that nobody could tell of since is no reason to log its bearer out; what is
+	// no token at all is one.
+	if status, _, after := knock(t, url, http.Header{"Authorization": {"Bearer " + newIssuer(t).tokenBy(t, "new", "ann")}}); status != http.StatusServiceUnavailable || after != "1" {
+		t.Errorf("a key that cannot be known is answered with %d, and to come back after %q s", status, after)
+	}
+	c, err := harness.Dial(t.Context(), url, harness.DialOptions{Header: http.Header{"Authorization": {"Bearer x.y.z"}}})
+	if err == nil {
+		c.Drop()
+	}
+	if code, _ := harness.CloseCode(err); code != 4401 {
+		t.Errorf("no token ends with %v", err)
+	}
+}
+
+// TestBeginsWithoutKeys: a node is not ready before it has tried to read its keys.
+func TestBeginsWithoutKeys(t *testing.T) {
+	cfg, err := DefaultConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Auth, cfg.AuthJwksUrl = config.AuthJWT, "https://provider.example/keys"
+	n, err := New(cfg, bus.Config{}, Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.release()
+	if !n.ready.waits(stats.PartKeys) {
+		t.Error("it does not wait for keys")
 	}
 }
 
