@@ -253,7 +253,7 @@ func TestKeysThatWereKept(t *testing.T) {
 		other := p.key(t, "b")
 		kept := fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":%q}]}`, base64URL(p.keys["a"].Public().(ed25519.PublicKey)))
 		go s.Watch(t.Context())
-		time.Sleep(time.Second)
+		time.Sleep(keysRetry / 2) // it has tried once
 		if err := check(token); !errors.Is(err, ErrUnchecked) || s.Usable() {
 			t.Errorf("without keys: %v", err)
 		}
@@ -280,7 +280,7 @@ func TestKeysThatWereKept(t *testing.T) {
 			t.Errorf("a key that is not among them: %v", err)
 		}
 		p.change(func() { p.status = http.StatusOK; delete(p.keys, "a") })
-		time.Sleep(keysRetryMost)
+		time.Sleep(keysRetry)
 		if err := check(token); !refusedFor(err) {
 			t.Errorf("once it is withdrawn: %v", err)
 		}
