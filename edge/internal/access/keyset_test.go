@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +93,13 @@ func watch(t *testing.T, status int) (*provider, *KeySet, func(token string) err
 	}
 }
 
+// heard is what the provider was asked, and what was told of it, so far.
+func (p *provider) heard() (asked int, failed []error, skipped []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked, slices.Clone(p.failed), slices.Clone(p.skipped)
+}
+
 // refusedFor reports whether a check is a no, and no word about the check itself.
 func refusedFor(err error) bool { return err != nil && !errors.Is(err, ErrUnchecked) }
 
@@ -119,8 +127,8 @@ func TestRotation(t *testing.T) {
 			t.Errorf("the withdrawn key: %v", err)
 		}
 		time.Sleep(5 * time.Minute)
-		if got := fmt.Sprint(p.skipped); got != "[odd none]" {
-			t.Errorf("told of %s, once each is right", got)
+		if _, _, skipped := p.heard(); fmt.Sprint(skipped) != "[odd none]" {
+			t.Errorf("told of %s, once each is right", skipped)
 		}
 	})
 }
@@ -147,15 +155,15 @@ func TestNewKeyIsAskedFor(t *testing.T) {
 		if err := check(fresh); err != nil {
 			t.Errorf("once the set was read: %v", err)
 		}
-		before := p.asked
+		before, _, _ := p.heard()
 		for range 600 { // a minute of a client that makes keys up
 			if err := check(stranger); err == nil {
 				t.Fatal("it is taken")
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := p.asked - before; n > 12 {
-			t.Errorf("the provider was asked %d times in a minute", n)
+		if after, _, _ := p.heard(); after-before > 12 {
+			t.Errorf("the provider was asked %d times in a minute", after-before)
 		}
 	})
 }
@@ -212,8 +220,8 @@ func TestProviderIsAway(t *testing.T) {
 				if err := check(stranger); !errors.Is(err, ErrUnchecked) {
 					t.Errorf("a key that cannot be known: %v", err)
 				}
-				if age := s.Age(); age < 10*time.Minute || len(p.failed) == 0 {
-					t.Errorf("an age of %v, %d failures", age, len(p.failed))
+				if _, failed, _ := p.heard(); s.Age() < 10*time.Minute || len(failed) == 0 {
+					t.Errorf("an age of %v, %d failures", s.Age(), len(failed))
 				}
 				p.change(func() { p.status, p.text, p.silent = http.StatusOK, "", nil })
 				time.Sleep(keysRetryMost + keysTimeout)
@@ -238,8 +246,8 @@ func TestAllKeysAreWithdrawn(t *testing.T) {
 		if err := check(token); !errors.Is(err, ErrUnchecked) || s.Usable() {
 			t.Errorf("%v", err)
 		}
-		if len(p.failed) == 0 || !errors.Is(p.failed[0], ErrNoUsableKey) {
-			t.Errorf("told of %v", p.failed)
+		if _, failed, _ := p.heard(); len(failed) == 0 || !errors.Is(failed[0], ErrNoUsableKey) {
+			t.Errorf("told of %v", failed)
 		}
 	})
 }
