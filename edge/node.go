@@ -36,6 +36,7 @@ type Node struct {
 	log     *slog.Logger
 	metrics *stats.Metrics
 	tokens  *access.Tokens // nil: no JWT
+	keys    *tokenKeys     // nil: not of an address
 	shared  *shard.Node    // what the shards know of the node; complete before they are made
 	api     *api.API
 	pool    *egress.Pool
@@ -88,7 +89,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.asked, n.leave = context.WithCancel(n.ctx)
 	n.ready = newReadiness(n.metrics, n.log)
-	tokens, err := newTokens(n.ctx, &cfg, n.log)
+	tokens, err := n.newTokens()
 	if err != nil {
 		n.cancel()
 		return nil, err
@@ -139,6 +140,9 @@ func (n *Node) Run(ctx context.Context) error {
 		return unlessStopped(ctx, err)
 	}
 	n.nats.link.Store(l)
+	if n.keys != nil {
+		n.background.Go(func() { n.keys.set.Watch(n.ctx) })
+	}
 	if err := n.serveClients(l); err != nil {
 		n.giveUp()
 		return err
@@ -254,7 +258,7 @@ func (n *Node) all(f func(*shard.Shard)) {
 
 // sample is the node's part of a scrape.
 func (n *Node) sample() stats.Sample {
-	s := stats.Sample{Waiting: n.pool.Waiting(), Busy: n.pool.Busy()}
+	s := stats.Sample{Waiting: n.pool.Waiting(), Busy: n.pool.Busy(), KeysAge: n.keysAge()}
 	if n.serving.Load() {
 		s.Wire, s.Loops = n.server.Stats(), n.handler.Loops()
 		l := n.nats.link.Load()

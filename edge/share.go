@@ -1,12 +1,10 @@
 package edge
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -46,7 +44,7 @@ func (n *Node) shareNATS(shards int) {
 func (n *Node) apiNode(level *slog.LevelVar) api.Node {
 	return api.Node{
 		ID: n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
-		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Signatures: n.shared.Signatures,
+		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Signatures: n.shared.Signatures, Tokens: n.tokens,
 		Readiness: n.ready.reasons, Connected: n.nats.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
 		NATS: func() *api.NATS {
 			if !n.serving.Load() {
@@ -67,31 +65,8 @@ func newSignatures(cfg *config.Config, m *stats.Metrics) *access.Signatures {
 	return access.NewSignatures(cfg.SignatureKeys, cfg.SignatureWindow, m.Dropped.Counting(stats.DropReplayTable))
 }
 
-// keysEvery is how often a JSON Web Key Set is read again: how soon a new key
-// is known, and how long one that was withdrawn still counts.
-const keysEvery = time.Minute
-
-// newTokens returns the check of tokens that the settings ask for; nil: none.
-func newTokens(ctx context.Context, cfg *config.Config, log *slog.Logger) (*access.Tokens, error) {
-	if cfg.Auth != config.AuthJWT {
-		return nil, nil
-	}
-	var keys access.Keys
-	var err error
-	from := "EDGE_AUTH_KEY_FILE"
-	if cfg.AuthJwksUrl != "" {
-		from = "EDGE_AUTH_JWKS_URL"
-		keys, err = access.WatchKeys(ctx, cfg.AuthJwksUrl, keysEvery, func(err error) {
-			log.Warn("keys of tokens not read; those of before, if any, count", "error", err)
-		})
-	} else {
-		keys, err = access.LoadKey(cfg.AuthKeyFile, cfg.AuthAlgorithms)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrConfig, from, err)
-	}
-	return access.NewTokens(keys, cfg.AuthAlgorithms, cfg.AuthIssuer, cfg.AuthAudience), nil
-}
+// wrong is the error of a setting.
+func wrong(setting string, err error) error { return fmt.Errorf("%w: %s: %w", ErrConfig, setting, err) }
 
 // serveAdmin opens the administrators' listener.
 func (n *Node) serveAdmin() error {

@@ -1,8 +1,8 @@
 package edge
 
 import (
+	"errors"
 	"net/http"
-	"slices"
 
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
@@ -17,6 +17,11 @@ func later(reason string) (wire.Accept, error) {
 	return wire.Accept{}, &wire.Rejection{Status: http.StatusServiceUnavailable, Reason: reason, Header: http.Header{"Retry-After": {"1"}}}
 }
 
+// refuse refuses for good.
+func refuse(status int, reason string) (wire.Accept, error) {
+	return wire.Accept{}, &wire.Rejection{Status: status, Reason: reason}
+}
+
 // upgrade decides who may connect at all. It runs on the loop of the connection.
 func (n *Node) upgrade(r *wire.Request) (wire.Accept, error) {
 	switch {
@@ -27,32 +32,31 @@ func (n *Node) upgrade(r *wire.Request) (wire.Accept, error) {
 		return later("node is short of memory")
 	case !n.ready.fit():
 		return later("node is not ready")
-	case !access.Origins(n.cfg.AllowedOrigins).Allow(r.Header("Origin"), r.Host()):
+	case !access.Origins(n.cfg.AllowedOrigins).Allow(r.Header("Origin"), access.Site{Host: r.Host(), Scheme: access.ForwardedScheme(r.ForwardedProto())}):
 		n.metrics.Dropped.Inc(stats.DropOrigin)
-		return wire.Accept{}, &wire.Rejection{Status: http.StatusForbidden, Reason: "origin is not allowed"}
+		return refuse(http.StatusForbidden, "origin is not allowed")
 	}
-	a := &shard.Arrival{}
-	if n.cfg.Auth != config.AuthNone {
+	protocols := r.Protocols()
+	chosen, second, ok := protocol.Select(protocols)
+	if !ok {
+		return refuse(http.StatusBadRequest, "offer the subprotocol "+protocol.Subprotocol+" too: one that carries a secret is never selected")
+	}
+	a := &shard.Arrival{Acked: chosen == protocol.SubprotocolAck, Second: second}
+	switch n.cfg.Auth {
+	case config.AuthService:
 		a.Token = access.FindToken(r, n.cfg.AuthCookie)
 		a.Origin, a.URI = r.Header("Origin"), r.URI()
-	}
-	if n.cfg.Auth == config.AuthJWT {
+	case config.AuthJWT:
 		var err error
-		a.Identity, err = n.tokens.Check(a.Token)
-		a.Token = ""
+		a.Identity, err = n.tokens.Check(access.FindToken(r, n.cfg.AuthCookie))
+		if errors.Is(err, access.ErrUnchecked) {
+			n.metrics.Dropped.Inc(stats.DropUnchecked)
+			return later("tokens cannot be checked now")
+		}
 		if err != nil {
 			n.log.Info("token refused", "address", r.RemoteAddr().Addr(), "error", err)
 			a.Refusal = "authentication failed"
 		}
-	}
-	// The first offer stands, as in Hydra Router, where umf.ack.v1 is not among
-	// them: browsers fail where none is selected.
-	chosen := ""
-	offered := r.Protocols()
-	if a.Acked = slices.Contains(offered, protocol.SubprotocolAck); a.Acked {
-		chosen = protocol.SubprotocolAck
-	} else if len(offered) > 0 {
-		chosen = offered[0]
 	}
 	return wire.Accept{Protocol: chosen, Data: a}, nil
 }

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"hydrant/integration/harness"
 	"hydrant/integration/harness/world"
 )
@@ -272,12 +274,19 @@ func TestCommandLineSend(t *testing.T) {
 	if strings.Count(out, "\n> ") != 2 {
 		t.Errorf("printed %s", out)
 	}
-	out = listen(t, 1, "-url", w.Node(t, "signed").URL("/"), "-to", echo+":/", "-secret", world.SigningKey)
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(world.SigningKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out = listen(t, 1, "-url", w.Node(t, "signed").URL("/"), "-to", echo+":/", "-secret-file", file)
 	if strings.Contains(out, "error") {
 		t.Errorf("with a signature: printed %s", out)
 	}
 	if strings.Contains(out, world.SigningKey) {
 		t.Error("the secret is printed")
+	}
+	if _, problems, err := hydrant(t, "", nil, "send", "-secret", "x"); err == nil || !strings.Contains(problems, "-secret") {
+		t.Errorf("a secret is taken from where other users of the machine see it: %v, %s", err, problems)
 	}
 }
 
@@ -330,6 +339,9 @@ func TestCommandLineResumeSecret(t *testing.T) {
 	if out := again("-token", opened[2]); !strings.Contains(out, "\nresumed "+opened[1]) {
 		t.Errorf("with the secret: %s", out)
 	}
+	if out := mustRun(t, "", []string{"UMF_TOKEN=" + opened[2]}, "send", "-url", url, "-count", "0", "-wait", "10ms", "-resume", opened[1]); !strings.Contains(out, "\nresumed "+opened[1]) {
+		t.Errorf("with the secret in the environment: %s", out)
+	}
 }
 
 // A client that a node turns away says why, with the node's words, whether that
@@ -337,7 +349,14 @@ func TestCommandLineResumeSecret(t *testing.T) {
 func TestCommandLineRefused(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
-	node := w.Start(t, "node", map[string]string{"EDGE_AUTH": "service", "EDGE_AUTH_SERVICE": world.Unique(t)}) // nobody to ask
+	name := world.Unique(t)
+	node := w.Start(t, "node", map[string]string{"EDGE_AUTH": "service", "EDGE_AUTH_SERVICE": name})
+	if _, err := w.Conn.Subscribe("umf.v1.svc."+name, func(m *nats.Msg) { _ = m.Respond([]byte(`{"statusCode":401,"result":{}}`)) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	refused := func(says string) {
 		t.Helper()
 		if out, problems, err := hydrant(t, "", nil, "send", "-url", node.URL("/")); err == nil || out != "" || !strings.HasSuffix(problems, says) {

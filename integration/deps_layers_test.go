@@ -19,7 +19,8 @@ const (
 	otelLib       = "go.opentelemetry.io/otel/..."
 	envconfigLib  = "github.com/kelseyhightower/envconfig"
 	jwtLib        = "github.com/golang-jwt/jwt/v5"
-	jwtKeysLib    = "github.com/MicahParks/keyfunc/v3"
+	jwtKeysLib    = "github.com/MicahParks/jwkset"
+	idnaLib       = "golang.org/x/net/idna"
 	rateLib       = "golang.org/x/time/rate"
 	coderLib      = "github.com/coder/websocket/..."
 )
@@ -156,7 +157,7 @@ var layers = []layer{
 	},
 	{
 		path:  edgeConfig,
-		allow: []string{busKit, busScheme, envconfigLib},
+		allow: []string{busKit, busScheme, envconfigLib, idnaLib},
 		tests: []string{natsClient},
 		names: map[string][]string{busKit: {"Config"}},
 		why:   "settings are read, checked and described, and nothing is started with them",
@@ -190,7 +191,7 @@ var layers = []layer{
 	{
 		path:  edgeAPI,
 		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgeStats, busStore, busDiscovery, busScheme, umfFormat, natsClient, prometheusLib, rateLib},
-		tests: besideEdge,
+		tests: append([]string{jwtLib}, besideEdge...),
 		why:   "HTTP and the router's API reach a shard only through what the node hands them",
 	},
 	{

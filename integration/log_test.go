@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"hydrant/integration/harness"
 	"hydrant/integration/harness/world"
@@ -52,7 +53,7 @@ func TestLogIsNotRead(t *testing.T) {
 	if err := full.Close(); err != nil {
 		t.Fatal(err)
 	}
-	token := jwt(t, secret, object{"alg": "HS256", "typ": "JWT"}, object{"sub": "ann"})
+	token := jwt(t, secret, object{"alg": "HS256", "typ": "JWT"}, object{"sub": "ann", "exp": time.Now().Add(time.Hour).Unix()})
 	for range 20 { // on each loop
 		if _, err := harness.Dial(t.Context(), node.URL("/"), harness.DialOptions{}); err == nil || !strings.Contains(err.Error(), "4401") {
 			t.Fatalf("without a token: %v", err)

@@ -1,6 +1,8 @@
 package scheme
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 )
@@ -65,3 +67,10 @@ func SessionKey(sid SID) string { return SessionKeyPrefix + string(sid) }
 // ProbeKey is the subject in the directory of a node's own, by which it learns
 // whether an answer is recent. Keys that begin with "_" are no sessions.
 func ProbeKey(node NodeID) string { return SessionKeyPrefix + "_probe-" + string(node) }
+
+// KeysKey is the subject in the directory under which nodes keep the keys of tokens
+// that they have read from an address.
+func KeysKey(address string) string {
+	sum := sha256.Sum256([]byte(address))
+	return SessionKeyPrefix + "_keys-" + hex.EncodeToString(sum[:16])
+}

@@ -3,6 +3,7 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"fmt"
@@ -17,6 +18,31 @@ import (
 type balancer struct {
 	*harness.Process
 	clients, statistics string // addresses
+	log                 *harness.Log
+}
+
+// wantPathAlone: a balancer logs where a request goes, and nothing that stands behind
+// the path, where a token may be.
+func wantPathAlone(t *testing.T, url string, log *harness.Log) {
+	t.Helper()
+	mark := log.Mark()
+	const secret = "access_token=aaaa.bbbb.cccc"
+	for _, target := range []string{"/where/to?" + secret, "/where/to/?x=1&" + secret, "/where/to%3F?" + secret + "#" + secret} {
+		_, _ = harness.Get(url + target) // whatever the answer is
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	if err := harness.Until(ctx, func() error {
+		if n := bytes.Count(log.Since(mark), []byte("/where/to")); n < 3 {
+			return fmt.Errorf("%d of 3 requests are logged:\n%s", n, log.Since(mark))
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if said := log.Since(mark); bytes.Contains(said, []byte("access_token")) || bytes.Contains(said, []byte("bbbb")) {
+		t.Errorf("the balancer says\n%s", said)
+	}
 }
 
 func startNATS(t *testing.T) *harness.NATS {

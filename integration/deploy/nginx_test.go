@@ -37,7 +37,8 @@ func TestNginx(t *testing.T) {
 	if _, err := harness.StartEcho(servers.URL(), "echo"); err != nil {
 		t.Fatal(err)
 	}
-	url := "ws://" + startNginx(t, binary, nodes) + "/"
+	addr, log := startNginx(t, binary, nodes)
+	url := "ws://" + addr + "/"
 	waitEcho(t, url)
 
 	seen := make(map[string]bool)
@@ -69,11 +70,16 @@ func TestNginx(t *testing.T) {
 	for range 3 {
 		askEcho(ctx, t, url)
 	}
+	wantPathAlone(t, "http://"+addr, log)
+	if err := nodes[1].Terminate(ctx); err != nil { // nginx complains of it, and of the request
+		t.Fatal(err)
+	}
+	wantPathAlone(t, "http://"+addr, log)
 }
 
 // startNginx runs hydrant.conf with the addresses of this run, and returns
-// where it listens.
-func startNginx(t *testing.T, binary string, nodes []*harness.Node) string {
+// where it listens, and what it says.
+func startNginx(t *testing.T, binary string, nodes []*harness.Node) (string, *harness.Log) {
 	t.Helper()
 	addr, err := harness.FreeAddr()
 	if err != nil {
@@ -109,5 +115,5 @@ func startNginx(t *testing.T, binary string, nodes []*harness.Node) string {
 			t.Errorf("nginx: %v\n%s", err, log.Since(0))
 		}
 	})
-	return addr
+	return addr, log
 }

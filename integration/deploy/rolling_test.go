@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,6 +121,35 @@ func versions(b *balancer) (map[string]int, error) {
 	return have, nil
 }
 
+// TestHAProxyLogs: a token in an address is in no log.
+func TestHAProxyLogs(t *testing.T) {
+	binary, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Fatal("no haproxy; apt-get install haproxy: ", err)
+	}
+	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "edge", NATS: startNATS(t).URL(),
+		Env: map[string]string{"EDGE_TRUSTED_PROXIES": "127.0.0.1", "EDGE_PROXY_PROTOCOL": "true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startHAProxy(t, binary, []*harness.Node{node})
+	waitUp(t, b, 1)
+	wantPathAlone(t, "http://"+b.clients, b.log)
+	// The scheme of a page is compared with the one that HAProxy says.
+	for origin, status := range map[string]int{"http://" + b.clients: http.StatusOK, "https://" + b.clients: http.StatusForbidden} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.clients+"/v1/router/version", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", origin)
+		r.Header.Set("X-Forwarded-Proto", "https") // which it does not believe
+		answer, _, err := harness.Do(r)
+		if err != nil || answer.StatusCode != status {
+			t.Errorf("a page of %s: %+v, %v", origin, answer, err)
+		}
+	}
+}
+
 // startHAProxy runs deploy/haproxy/haproxy.cfg with the addresses of this run,
 // and a server a node in place of those found by DNS.
 func startHAProxy(t *testing.T, binary string, nodes []*harness.Node) *balancer {
@@ -154,7 +184,7 @@ func startHAProxy(t *testing.T, binary string, nodes []*harness.Node) *balancer 
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Process = p
+	b.Process, b.log = p, log
 	t.Cleanup(p.Kill)
 	return b
 }

@@ -33,7 +33,7 @@ func startNode(ctx context.Context, listen, natsURL string) (*demoNode, error) {
 	cmd := exec.Command(program, "serve")
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), configures),
-		"NATS_URL="+natsURL, "EDGE_LISTEN="+listen, "EDGE_ADMIN_LISTEN=", "EDGE_LOG_LEVEL=error", "EDGE_DRAIN_TIMEOUT=5s")
+		"NATS_URL="+natsURL, "EDGE_LISTEN="+listen, "EDGE_ADMIN_LISTEN=", "EDGE_LOG_LEVEL=error", "EDGE_DRAIN_TIMEOUT=5s", "EDGE_ALLOWED_ORIGINS=loopback")
 	keepSignals(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err

@@ -26,17 +26,17 @@ func runSend(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.url, "url", "ws://localhost:5353", "address of a node")
 	flags.StringVar(&o.to, "to", "echo:/", "UMF address to send to")
 	flags.StringVar(&o.body, "body", "", "JSON body; else a running number")
-	flags.StringVar(&o.secret, "secret", "", "sign with this secret; else with the variable UMF_SECRET, if it is set")
+	secretFile := flags.String("secret-file", "", "sign with the shared secret in this file; else with the variable UMF_SECRET, if it is set")
 	flags.StringVar(&o.resume, "resume", "", "take over this session id first and print what waited")
-	flags.StringVar(&o.token, "token", "", "resume secret of that session")
+	flags.StringVar(&o.token, "token", "", "resume secret of that session, which other users of this machine see; else the variable UMF_TOKEN")
 	flags.IntVar(&o.count, "count", 1, "messages to send; 0: only listen")
 	flags.DurationVar(&o.interval, "interval", time.Second, "time between two messages")
 	flags.DurationVar(&o.wait, "wait", 2*time.Second, "time to listen after the last message; 0: until Ctrl-C")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	if o.secret == "" {
-		o.secret = os.Getenv("UMF_SECRET") // not the flag's default, which -h prints
+	if err := o.readSecrets(*secretFile); err != nil {
+		return err
 	}
 	switch {
 	case o.body != "" && !json.Valid([]byte(o.body)):
@@ -49,6 +49,19 @@ func runSend(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("%w: -url: %q does not begin with ws:// or wss://", errUsage, o.url)
 	}
 	return o.run(ctx, out)
+}
+
+// readSecrets takes what is in a file or in the environment. It is no flag's default,
+// which -h prints.
+func (o *sendOptions) readSecrets(file string) (err error) {
+	if o.token == "" {
+		o.token = os.Getenv("UMF_TOKEN")
+	}
+	o.secret = os.Getenv("UMF_SECRET")
+	if file != "" {
+		o.secret, err = readSecret(file)
+	}
+	return err
 }
 
 func (o *sendOptions) run(ctx context.Context, out io.Writer) error {

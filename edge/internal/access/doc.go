@@ -15,8 +15,20 @@
 // connection of theirs, so it must not win over what a page chose to send; and an
 // address with a token in it ends in logs, so it is last.
 //
+// Who is let in was said yes to; everything else is no. What cannot be found out now
+// is a third thing ([ErrUnchecked]), since programs take a no for the end of a login.
+//
+// Members of tokens, key sets and verdicts are found by their exact names (package
+// umf). Rejected: structs with JSON tags, since encoding/json takes Sub for sub.
+//
 // Loops check tokens, so a check reads nothing. The keys of a set are read in the
-// background ([WatchKeys]). Rejected: to read them when a token names an unknown
-// key, as package keyfunc does by default. Any client could then stop a loop for
-// as long as the server of the keys takes to answer.
+// background ([KeySet]). A token that names an unknown key has them read again, at a
+// bounded rate, and its bearer comes back meanwhile. Rejected: to wait for that, as
+// package keyfunc does by default. Any client could then stop a loop for as long as
+// the server of the keys takes to answer.
+//
+// A key set is read key by key, since a provider has keys for others in it. Rejected:
+// package jwkset's own reading of sets, which package keyfunc stands on. One key that
+// it does not know makes it refuse the set, so that every good token is refused, and
+// a withdrawn key goes on to count. Of jwkset there is what makes numbers into keys.
 package access

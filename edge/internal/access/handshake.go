@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"hydrant/edge/internal/protocol"
 )
 
 // Handshake is the request that a client connects with.
@@ -17,10 +19,6 @@ type Handshake interface {
 	URI() string
 }
 
-// tokenProtocol begins a subprotocol that carries a token: a browser can set no
-// header.
-const tokenProtocol = "umf.auth."
-
 // tokenParameter of the query carries a token.
 const tokenParameter = "access_token"
 
@@ -31,7 +29,7 @@ func FindToken(h Handshake, cookie string) string {
 		return strings.TrimSpace(token)
 	}
 	for _, p := range h.Protocols() {
-		if token, ok := strings.CutPrefix(p, tokenProtocol); ok {
+		if token, ok := strings.CutPrefix(p, protocol.SubprotocolAuth); ok {
 			return token
 		}
 	}

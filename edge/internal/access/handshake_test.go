@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"hydrant/edge/internal/protocol"
 )
 
 // handshake is one of the test's making.
@@ -61,7 +63,7 @@ func FuzzFindToken(f *testing.F) {
 			}
 			return
 		}
-		sent := slices.Contains(h.protocols, tokenProtocol+got) || strings.Contains(cookie, got) || strings.Contains(uri, "access_token") || strings.Contains(uri, "%")
+		sent := slices.Contains(h.protocols, protocol.SubprotocolAuth+got) || strings.Contains(cookie, got) || strings.Contains(uri, "access_token") || strings.Contains(uri, "%")
 		if got != "" && !sent {
 			t.Errorf("token %q comes from nowhere in %+v", got, h)
 		}

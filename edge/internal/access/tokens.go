@@ -1,60 +1,34 @@
 package access
 
 import (
-	"context"
 	"crypto"
 	"errors"
 	"os"
 	"strings"
-	"time"
 
-	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
-	"golang.org/x/time/rate"
 )
-
-// Identity is who a client is, and until when that holds.
-type Identity struct {
-	Name    string    // "" if the authentication service gave none
-	Expires time.Time // zero: never
-}
 
 // Errors about the key of the tokens, or about a token.
 var (
 	// ErrEmptySecret: the file of the HMAC secret has none in it.
 	ErrEmptySecret = errors.New("the HMAC secret is empty: anybody could sign")
+	// ErrShortSecret: the HMAC secret is shorter than the least hash (RFC 7518 §3.2).
+	ErrShortSecret = errors.New("the HMAC secret is shorter than 32 bytes")
 	// ErrMixedAlgorithms: both HMAC and public-key algorithms are allowed, so that
 	// whoever has the public key, which is no secret, could sign with it.
 	ErrMixedAlgorithms = errors.New("HMAC and public-key algorithms cannot be allowed together")
 	// ErrNoKey: the file holds no public key in PEM.
 	ErrNoKey = errors.New("no PEM public key (Ed25519, ECDSA, RSA)")
-	// ErrNoSubject: a valid token does not say who its bearer is.
+	// ErrNoSubject: a valid token does not say who its bearer is, in text that a header
+	// can carry unchanged.
 	ErrNoSubject = errors.New("token without sub")
+	// ErrCritical: a token has a critical extension.
+	ErrCritical = errors.New("token with crit")
 )
 
 // Keys finds the key that a token was signed with. Safe for concurrent use.
 type Keys jwt.Keyfunc
-
-// keysTimeout bounds one reading of a key set.
-const keysTimeout = 10 * time.Second
-
-// WatchKeys reads a JSON Web Key Set (RFC 7517) from an address, and again in the
-// background until ctx ends. every is how soon a new key is known, and how long
-// one that was withdrawn still counts. failed is told when the set could not be
-// read; the keys from before, if there are any, go on to count.
-func WatchKeys(ctx context.Context, address string, every time.Duration, failed func(error)) (Keys, error) {
-	never := rate.NewLimiter(0, 0) // see the package's Design
-	set, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{address}, keyfunc.Override{
-		RefreshUnknownKID: never, RefreshInterval: every, HTTPTimeout: keysTimeout,
-		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
-			return func(_ context.Context, err error) { failed(err) }
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return set.Keyfunc, nil
-}
 
 // LoadKey reads a public key or, where only HMAC algorithms are allowed, a secret:
 // a public key must never serve as one. It fails with [ErrEmptySecret],
@@ -68,8 +42,25 @@ func LoadKey(file string, algorithms []string) (Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(*jwt.Token) (any, error) { return key, nil }, nil
+	return one(key), nil
 }
+
+// one is the keys of a node that has one.
+func one(of any) Keys {
+	if secret, ok := of.([]byte); ok {
+		return func(*jwt.Token) (any, error) { return secret, nil }
+	}
+	k := key{public: of}
+	return func(t *jwt.Token) (any, error) {
+		if !k.suits(t.Method.Alg()) {
+			return nil, ErrUnknownKey
+		}
+		return k.public, nil
+	}
+}
+
+// leastSecret is the length of the least hash (bytes).
+const leastSecret = 32
 
 func parseKey(text []byte, algorithms []string) (any, error) {
 	secrets := 0
@@ -83,6 +74,9 @@ func parseKey(text []byte, algorithms []string) (any, error) {
 		secret := strings.TrimRight(string(text), "\r\n")
 		if secret == "" {
 			return nil, ErrEmptySecret
+		}
+		if len(secret) < leastSecret {
+			return nil, ErrShortSecret
 		}
 		return []byte(secret), nil
 	case secrets > 0:
@@ -108,32 +102,55 @@ type Tokens struct {
 	keys   Keys
 }
 
-// NewTokens takes tokens that one of the keys has signed by one of the
-// algorithms. issuer and audience are required of them unless empty.
-func NewTokens(keys Keys, algorithms []string, issuer, audience string) *Tokens {
-	options := []jwt.ParserOption{jwt.WithValidMethods(algorithms)}
-	if issuer != "" {
-		options = append(options, jwt.WithIssuer(issuer))
+// TokenOptions say which tokens count.
+type TokenOptions struct {
+	Algorithms []string // one of them must have signed it
+	Issuer     string   // required; "": any
+	Audience   string   // required; "": any
+	Endless    bool     // also tokens without exp
+}
+
+// NewTokens takes tokens that one of the keys has signed.
+func NewTokens(keys Keys, o TokenOptions) *Tokens {
+	options := []jwt.ParserOption{jwt.WithValidMethods(o.Algorithms)}
+	if !o.Endless {
+		options = append(options, jwt.WithExpirationRequired())
 	}
-	if audience != "" {
-		options = append(options, jwt.WithAudience(audience))
+	if o.Issuer != "" {
+		options = append(options, jwt.WithIssuer(o.Issuer))
+	}
+	if o.Audience != "" {
+		options = append(options, jwt.WithAudience(o.Audience))
 	}
 	return &Tokens{parser: jwt.NewParser(options...), keys: keys}
 }
 
 // Check returns the subject and the expiry of a valid token. It fails with
-// [ErrNoSubject] or an error of package jwt.
+// [ErrUnchecked] if it cannot say now whether the token is valid; else the token is
+// not, for [ErrNoSubject] or a reason of package jwt's.
 func (t *Tokens) Check(token string) (Identity, error) {
-	claims := jwt.RegisteredClaims{}
-	if _, err := t.parser.ParseWithClaims(token, &claims, jwt.Keyfunc(t.keys)); err != nil {
+	said := claims{}
+	if _, err := t.parser.ParseWithClaims(token, &said, t.find); err != nil {
 		return Identity{}, err
 	}
-	if claims.Subject == "" {
+	name, err := said.GetSubject()
+	if err != nil || !carried(name) {
 		return Identity{}, ErrNoSubject
 	}
-	id := Identity{Name: claims.Subject}
-	if claims.ExpiresAt != nil {
-		id.Expires = claims.ExpiresAt.Time
+	id := Identity{Name: name}
+	if expires, err := said.GetExpirationTime(); err != nil {
+		return Identity{}, err
+	} else if expires != nil {
+		id.Expires = expires.Time
 	}
 	return id, nil
+}
+
+// find looks for the key of a token. What a token declares critical must be
+// understood (RFC 7515 §4.1.11), and nothing of that is here.
+func (t *Tokens) find(token *jwt.Token) (any, error) {
+	if _, there := token.Header["crit"]; there {
+		return nil, ErrCritical
+	}
+	return t.keys(token)
 }

@@ -1,26 +1,19 @@
 package access
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-
-	"hydrant/integration/harness"
 )
 
 // TestLoadKey: a key that would let anybody sign a token is refused.
@@ -30,7 +23,9 @@ func TestLoadKey(t *testing.T) {
 		text, algorithms string
 		want             error
 	}{
-		{"a secret\n", "HS256", nil},
+		{"a secret of thirty-two characters\n", "HS256", nil},
+		{"k", "HS256", ErrShortSecret},
+		{"thirty-one characters, no more.\n", "HS256,HS512", ErrShortSecret},
 		{public, "EdDSA", nil},
 		{public, "EdDSA,RS256", nil},
 		{"", "HS256", ErrEmptySecret},
@@ -53,7 +48,7 @@ func TestLoadKey(t *testing.T) {
 }
 
 // publicKey is a new key of Ed25519, as PEM, and its private part.
-func publicKey(t *testing.T) (string, ed25519.PrivateKey) {
+func publicKey(t testing.TB) (string, ed25519.PrivateKey) {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -75,7 +70,7 @@ func TestTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := NewTokens(func(*jwt.Token) (any, error) { return key, nil }, []string{"EdDSA"}, "issuer", "us")
+	tokens := NewTokens(one(key), TokenOptions{Algorithms: []string{"EdDSA"}, Issuer: "issuer", Audience: "us"})
 	hour := time.Now().Add(time.Hour).Truncate(time.Second)
 	claims := func(change func(*jwt.RegisteredClaims)) jwt.RegisteredClaims {
 		c := jwt.RegisteredClaims{Subject: "ann", Issuer: "issuer", Audience: jwt.ClaimStrings{"us"}, ExpiresAt: jwt.NewNumericDate(hour)}
@@ -114,103 +109,150 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// keySet serves JSON Web Keys of Ed25519, and holds requests up when told to.
-type keySet struct {
-	*httptest.Server
-	mu      sync.Mutex
-	keys    map[string]ed25519.PrivateKey // by kid
-	silent  bool
-	waiting chan struct{} // a request is being held up
-	end     chan struct{}
-}
-
-func newKeySet(t *testing.T) *keySet {
-	s := &keySet{keys: make(map[string]ed25519.PrivateKey), waiting: make(chan struct{}, 100), end: make(chan struct{})}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.mu.Lock()
-		silent, text := s.silent, `{"keys":[`
-		for kid, key := range s.keys {
-			x := base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
-			text += fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":%q,"x":%q},`, kid, x)
-		}
-		s.mu.Unlock()
-		if silent {
-			s.waiting <- struct{}{}
-			<-s.end
-		}
-		_, _ = io.WriteString(w, strings.TrimSuffix(text, ",")+"]}")
-	}))
-	t.Cleanup(s.Close)
-	t.Cleanup(func() { close(s.end) })
-	return s
-}
-
-// add makes a key and returns a token that it has signed.
-func (s *keySet) add(t *testing.T, kid string) (token string) {
+// forge makes a token of two texts, whatever is in them.
+func forge(t testing.TB, private ed25519.PrivateKey, header, claims string) string {
 	t.Helper()
-	_, key, err := ed25519.GenerateKey(nil)
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	signature, err := jwt.SigningMethodEdDSA.Sign(text, private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.mu.Lock()
-	s.keys[kid] = key
-	s.mu.Unlock()
-	unsigned := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.RegisteredClaims{Subject: "ann"})
-	unsigned.Header["kid"] = kid
-	if token, err = unsigned.SignedString(key); err != nil {
-		t.Fatal(err)
-	}
-	return token
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// watch checks tokens with the keys of the set.
-func (s *keySet) watch(t *testing.T, every time.Duration) *Tokens {
-	t.Helper()
-	keys, err := WatchKeys(t.Context(), s.URL, every, func(error) {})
+// TestTokenIsReadToTheLetter: claims have the names that they have, and what a token
+// asks to be understood is.
+func TestTokenIsReadToTheLetter(t *testing.T) {
+	public, private := publicKey(t)
+	key, err := parseKey([]byte(public), []string{"EdDSA"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewTokens(keys, []string{"EdDSA"}, "", "")
+	const header = `{"alg":"EdDSA","typ":"JWT"}`
+	strict := NewTokens(one(key), TokenOptions{Algorithms: []string{"EdDSA"}})
+	endless := NewTokens(one(key), TokenOptions{Algorithms: []string{"EdDSA"}, Endless: true})
+	ours := NewTokens(one(key), TokenOptions{Algorithms: []string{"EdDSA"}, Issuer: "i", Audience: "us"})
+	far := time.Unix(maxMoment, 0)
+	for _, test := range []struct {
+		tokens         *Tokens
+		header, claims string
+		name           string // "": refused
+		expires        time.Time
+	}{
+		{strict, header, `{"sub":"ann","exp":4000000000}`, "ann", time.Unix(4_000_000_000, 0)},
+		{strict, header, `{"sub":"ann","Sub":"root","SUB":"root","exp":4000000000,"EXP":1,"Exp":1}`, "ann", time.Unix(4_000_000_000, 0)},
+		{strict, header, `{"sub":"ann","exp":1,"EXP":4000000000}`, "", time.Time{}},
+		{strict, header, `{"sub":"ann","EXP":4000000000}`, "", time.Time{}},
+		{strict, header, `{"Sub":"root","exp":4000000000}`, "", time.Time{}},
+		{strict, header, `{"sub":"ann","exp":4000000000,"nbf":3900000000}`, "", time.Time{}},
+		{strict, header, `{"sub":"ann","exp":4000000000,"NBF":3900000000}`, "ann", time.Unix(4_000_000_000, 0)},
+		// Far away is not past.
+		{strict, header, `{"sub":"ann","exp":4000000000000}`, "ann", far}, // milliseconds
+		{strict, header, `{"sub":"ann","exp":99999999999}`, "ann", far},
+		{strict, header, `{"sub":"ann","exp":9223372036854775807}`, "ann", far},
+		{strict, header, `{"sub":"ann","exp":9.3e18}`, "ann", far},
+		{strict, header, `{"sub":"ann","exp":1e400}`, "ann", far},
+		{strict, header, `{"sub":"ann","exp":4000000000,"nbf":1e400}`, "", time.Time{}},
+		{strict, header, `{"sub":"ann","exp":4000000000,"nbf":99999999999999999999}`, "", time.Time{}},
+		{strict, header, `{"sub":"ann","exp":-1e400}`, "", time.Time{}},
+		{strict, header, `{"sub":"ann","exp":0}`, "", time.Time{}},
+		// Without an end, and without a time where one should be.
+		{strict, header, `{"sub":"ann"}`, "", time.Time{}},
+		{endless, header, `{"sub":"ann"}`, "ann", time.Time{}},
+		{endless, header, `{"sub":"ann","exp":1}`, "", time.Time{}},
+		{endless, header, `{"sub":"ann","exp":null}`, "", time.Time{}},
+		{endless, header, `{"sub":"ann","exp":"4000000000"}`, "", time.Time{}},
+		{endless, header, `{"sub":"ann","exp":[4000000000]}`, "", time.Time{}},
+		{endless, header, `{"sub":"ann","nbf":"soon"}`, "", time.Time{}},
+		// Critical extensions, known and unknown.
+		{strict, `{"alg":"EdDSA","crit":["exp"],"exp":1}`, `{"sub":"ann","exp":4000000000}`, "", time.Time{}},
+		{strict, `{"alg":"EdDSA","crit":["b64"],"b64":true}`, `{"sub":"ann","exp":4000000000}`, "", time.Time{}},
+		{strict, `{"alg":"EdDSA","crit":[]}`, `{"sub":"ann","exp":4000000000}`, "", time.Time{}},
+		{strict, `{"alg":"EdDSA","crit":null}`, `{"sub":"ann","exp":4000000000}`, "", time.Time{}},
+		{strict, `{"alg":"EdDSA","CRIT":["x"]}`, `{"sub":"ann","exp":4000000000}`, "ann", time.Unix(4_000_000_000, 0)},
+		// Names that are none.
+		{strict, header, `{"sub":7,"exp":4000000000}`, "", time.Time{}},
+		{strict, header, `{"sub":" ann","exp":4000000000}`, "", time.Time{}},
+		{strict, header, `{"sub":"ann\n","exp":4000000000}`, "", time.Time{}},
+		{strict, header, `{"sub":"a\ud800","exp":4000000000}`, "", time.Time{}},
+		{strict, header, `{"sub":["ann"],"exp":4000000000}`, "", time.Time{}},
+		{strict, header, `[{"sub":"ann","exp":4000000000}]`, "", time.Time{}},
+		// For whom, and by whom.
+		{ours, header, `{"sub":"ann","exp":4000000000,"iss":"i","aud":"us"}`, "ann", time.Unix(4_000_000_000, 0)},
+		{ours, header, `{"sub":"ann","exp":4000000000,"iss":"i","aud":["them","us"]}`, "ann", time.Unix(4_000_000_000, 0)},
+		{ours, header, `{"sub":"ann","exp":4000000000,"iss":"i","AUD":"us"}`, "", time.Time{}},
+		{ours, header, `{"sub":"ann","exp":4000000000,"Iss":"i","aud":"us"}`, "", time.Time{}},
+		{ours, header, `{"sub":"ann","exp":4000000000,"iss":"i","aud":[null,"us"]}`, "", time.Time{}},
+		{ours, header, `{"sub":"ann","exp":4000000000,"iss":["i"],"aud":"us"}`, "", time.Time{}},
+		{ours, header, `{"sub":"ann","exp":4000000000,"iss":"i","aud":{"us":1}}`, "", time.Time{}},
+	} {
+		id, err := test.tokens.Check(forge(t, private, test.header, test.claims))
+		if (err == nil) != (test.name != "") || id.Name != test.name || !id.Expires.Equal(test.expires) {
+			t.Errorf("%s %s: %+v, %v", test.header, test.claims, id, err)
+		}
+		if errors.Is(err, ErrUnchecked) {
+			t.Errorf("%s %s is told as a fault of ours", test.header, test.claims)
+		}
+	}
 }
 
-// TestUnknownKey: loops check tokens, so no client may make a check wait for the
-// server of the keys by naming one that is not there.
-func TestUnknownKey(t *testing.T) {
-	keys := newKeySet(t)
-	known := keys.add(t, "a")
-	tokens := keys.watch(t, time.Minute)
-	stranger := newKeySet(t).add(t, "b")
-	keys.mu.Lock()
-	keys.silent = true
-	keys.mu.Unlock()
-	for _, token := range []string{stranger, stranger, known} {
-		checked := make(chan error, 1)
-		go func() {
-			_, err := tokens.Check(token)
-			checked <- err
-		}()
-		select {
-		case err := <-checked:
-			if (err == nil) != (token == known) {
-				t.Errorf("token %.30s…: %v", token, err)
+// FuzzClaims: whoever is let in is named by sub, and not for longer than exp says, as
+// a strict reader finds them.
+func FuzzClaims(f *testing.F) {
+	public, private := publicKey(f)
+	key, err := parseKey([]byte(public), []string{"EdDSA"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	tokens := NewTokens(one(key), TokenOptions{Algorithms: []string{"EdDSA"}})
+	for _, text := range []string{
+		`{"sub":"ann","exp":4000000000}`, `{"sub":"ann","Sub":"root","exp":1e400}`, `{"sub":"ann","exp":4000000000,"nbf":-1,"aud":["x"]}`,
+		`{"s\u0075b":"ann","exp":4000000000.5}`, `{"sub":"ann","sub":"bob","exp":4e9}`,
+	} {
+		f.Add(`{"alg":"EdDSA"}`, text)
+	}
+	f.Add(`{"alg":"EdDSA","crit":["x"]}`, `{"sub":"ann","exp":4000000000}`)
+	f.Add(`{"alg":"none"}`, `{"sub":"ann","exp":4000000000}`)
+	f.Fuzz(func(t *testing.T, header, text string) {
+		id, err := tokens.Check(forge(t, private, header, text))
+		if err != nil {
+			if id != (Identity{}) {
+				t.Errorf("%q is refused, and %+v", text, id)
 			}
-		case <-keys.waiting:
-			t.Fatal("a check asks for the keys")
-		case <-time.After(harness.Patience):
-			t.Fatal("a check waits")
+			return
 		}
-	}
+		var said, head map[string]json.RawMessage
+		var name string
+		var exp json.Number
+		if err := errors.Join(json.Unmarshal([]byte(text), &said), json.Unmarshal([]byte(header), &head), json.Unmarshal(said["sub"], &name), json.Unmarshal(said["exp"], &exp)); err != nil {
+			t.Fatalf("%q is taken: %v", text, err)
+		}
+		if _, critical := head["crit"]; critical || string(head["alg"]) == `"none"` {
+			t.Errorf("%q is taken", header)
+		}
+		if name != id.Name || !carried(name) || !id.Expires.After(time.Now()) {
+			t.Errorf("%q is taken for %+v", text, id)
+		}
+	})
 }
 
-// TestNewKey: a key that is added is known soon.
-func TestNewKey(t *testing.T) {
-	keys := newKeySet(t)
-	keys.add(t, "a")
-	tokens := keys.watch(t, time.Millisecond)
-	token := keys.add(t, "b")
-	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
-	defer cancel()
-	if err := harness.Until(ctx, func() error { _, err := tokens.Check(token); return err }); err != nil {
-		t.Error(err)
+// FuzzToken: a token that nobody signed is taken for none, and ends nothing.
+func FuzzToken(f *testing.F) {
+	public, _ := publicKey(f)
+	_, other := publicKey(f)
+	key, err := parseKey([]byte(public), []string{"EdDSA"})
+	if err != nil {
+		f.Fatal(err)
 	}
+	tokens := NewTokens(one(key), TokenOptions{Algorithms: []string{"EdDSA"}, Endless: true})
+	f.Add("")
+	f.Add("a.b.c")
+	f.Add("..")
+	f.Add(forge(f, other, `{"alg":"EdDSA"}`, `{"sub":"ann"}`))
+	f.Add(strings.TrimRight(forge(f, other, `{"alg":"none"}`, `{"sub":"ann"}`), "="))
+	f.Fuzz(func(t *testing.T, token string) {
+		if id, err := tokens.Check(token); err == nil || id != (Identity{}) {
+			t.Errorf("%q is taken for %+v", token, id)
+		}
+	})
 }

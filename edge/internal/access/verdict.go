@@ -1,11 +1,13 @@
 package access
 
 import (
-	"encoding/json"
 	"errors"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
+	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
 
@@ -17,47 +19,109 @@ type Question struct {
 	URL    string `json:"url"`
 }
 
-// Errors of [ReadVerdict]. A client learns nothing of the difference.
+// Ask is the message that asks a service; question is a [Question] as JSON.
+func Ask(service string, question []byte) protocol.Message {
+	return protocol.Message{To: service + ":[POST]/v1/auth", Type: "auth", Body: question}
+}
+
+// Errors of [ReadVerdict], beside [ErrUnchecked]. A client learns nothing of the
+// difference between these two.
 var (
 	// ErrRefused: the service says that the client may not connect.
 	ErrRefused = errors.New("access: the authentication service refuses")
-	// ErrVerdict: the answer has no object in it, or none of the right form.
+	// ErrVerdict: the answer does not say that the client may connect.
 	ErrVerdict = errors.New("access: no verdict in the answer of the authentication service")
 )
 
-// ReadVerdict reads an answer of the authentication service. body is the part of
-// answer that counts: the body of a UMF message, the result of an answer over
-// HTTP. A refusal in either of them holds, as a member error or as a statusCode
-// that is not one of success. It fails with [ErrRefused] or [ErrVerdict].
-func ReadVerdict(answer, body []byte) (Identity, error) {
-	var verdict struct {
-		Error    json.RawMessage `json:"error"`
-		Identity string          `json:"identity"`
-		Expires  float64         `json:"exp"`
+// Answer is what the authentication service said.
+type Answer struct {
+	Header map[string][]string // of the message over NATS
+	Data   []byte              // all of it
+	Body   []byte              // the part that counts: the body of a UMF message, the result of an answer over HTTP
+}
+
+// ReadVerdict reads an answer. The client is let in only by a yes in its body: an
+// identity, which is text that a header can carry, or "anonymous":true. A no
+// anywhere beats it: a header of NATS' service framework, a message of type error,
+// a member error, an exp in the past, and a status of which it is not certain that
+// it is one of success. It fails with [ErrRefused], [ErrVerdict], or with
+// [ErrUnchecked] if the service says that the fault is its own.
+func ReadVerdict(a Answer, now time.Time) (Identity, error) {
+	if err := a.refuses(); err != nil {
+		return Identity{}, err
 	}
-	var e umf.Envelope
-	switch {
-	case failed(answer), failed(body):
-		return Identity{}, ErrRefused
-	case umf.Scan(body, &e) != nil, json.Unmarshal(body, &verdict) != nil:
+	id := Identity{}
+	switch name, there := umf.MemberText(a.Body, "identity"); {
+	case there && carried(name):
+		id.Name = name
+	case there && name != "", !there && !absent(umf.Member(a.Body, "identity")):
 		return Identity{}, ErrVerdict
-	case len(verdict.Error) > 0:
-		return Identity{}, ErrRefused
+	case string(umf.Member(a.Body, "anonymous")) != "true":
+		return Identity{}, ErrVerdict
 	}
-	id := Identity{Name: verdict.Identity}
-	if verdict.Expires > 0 {
-		id.Expires = time.Unix(int64(verdict.Expires), 0)
+	if exp := umf.Member(a.Body, "exp"); exp != nil {
+		at, ok := moment(exp)
+		switch {
+		case !ok:
+			return Identity{}, ErrVerdict
+		case !at.After(now):
+			return Identity{}, ErrRefused
+		}
+		id.Expires = at
 	}
 	return id, nil
 }
 
-// failed reports whether an answer has a statusCode, as answers over HTTP do in
-// the original, and it is not one of success.
-func failed(answer []byte) bool {
-	code := umf.Member(answer, "statusCode")
-	if code == nil {
-		return false
+// absent reports whether a member is not there, or null.
+func absent(raw []byte) bool { return raw == nil || string(raw) == "null" }
+
+// refuses finds a no, wherever it stands.
+func (a *Answer) refuses() error {
+	if refusal, there := protocol.ReadRefusal(a.Header); there {
+		return refused(refusal.Status)
 	}
-	status, err := strconv.Atoi(string(code))
-	return err != nil || status < 200 || status > 299
+	var e umf.Envelope
+	if umf.Scan(a.Data, &e) != nil || umf.Scan(a.Body, &e) != nil {
+		return ErrVerdict // one of them is no object
+	}
+	for _, object := range [][]byte{a.Data, a.Body} {
+		for _, key := range []string{"statusCode", "status"} {
+			if raw := umf.Member(object, key); raw != nil {
+				if status := statusOf(raw); status/100 != 2 {
+					return refused(status)
+				}
+			}
+		}
+		if umf.Member(object, "error") != nil || isError(object) {
+			return ErrRefused
+		}
+	}
+	return nil
+}
+
+// refused is the error of a status that is not one of success.
+func refused(status int) error {
+	if status == http.StatusTooManyRequests || status/100 == 5 {
+		return ErrUnchecked
+	}
+	return ErrRefused
+}
+
+// statusOf reads a status as JSON; 0: it is none.
+func statusOf(raw []byte) int {
+	n, err := strconv.Atoi(string(raw))
+	if err != nil || n < 100 || n > 599 {
+		return 0
+	}
+	return n
+}
+
+// isError reports whether an object is a message of type error.
+func isError(object []byte) bool {
+	for _, key := range []string{"typ", "type"} {
+		if text, ok := umf.MemberText(object, key); ok && strings.EqualFold(text, protocol.TypeError) {
+			return true
+		}
+	}
+	return false
 }

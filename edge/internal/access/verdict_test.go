@@ -3,67 +3,168 @@ package access
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"hydrant/edge/internal/protocol"
+	"hydrant/umf"
 )
 
-// TestReadVerdict: only an answer that is no refusal in any of the forms that
-// services have lets a client in.
-func TestReadVerdict(t *testing.T) {
-	for _, test := range []struct {
-		answer, body string
-		id           Identity
-		want         error
-	}{
-		{`{}`, `{"identity":"ann"}`, Identity{Name: "ann"}, nil},
-		{`{}`, `{"identity":"ann","exp":1000.9}`, Identity{"ann", time.Unix(1000, 0)}, nil},
-		{`{}`, `{"identity":"ann","exp":0}`, Identity{Name: "ann"}, nil},
-		{`{}`, `{"identity":"ann","exp":-1}`, Identity{Name: "ann"}, nil},
-		{`{}`, `{"anything":1}`, Identity{}, nil},
-		{`{"statusCode":200}`, `{"identity":"ann"}`, Identity{Name: "ann"}, nil},
-		{`{"statusCode":299}`, `{"statusCode":200}`, Identity{}, nil},
-		{`{"statusCode":401}`, `{"identity":"ann"}`, Identity{}, ErrRefused},
-		{`{"statusCode":199}`, `{}`, Identity{}, ErrRefused},
-		{`{"statusCode":"403"}`, `{}`, Identity{}, ErrRefused},
-		{`{"statusCode":null}`, `{}`, Identity{}, ErrRefused},
-		{`{}`, `{"statusCode":401}`, Identity{}, ErrRefused},
-		{`{}`, `{"identity":"ann","error":"no"}`, Identity{}, ErrRefused},
-		{`{}`, `{"identity":"ann","error":null}`, Identity{}, ErrRefused},
-		{`{}`, `{"identity":7}`, Identity{}, ErrVerdict},
-		{`{}`, `{"exp":"soon"}`, Identity{}, ErrVerdict},
-		{`{}`, `"no"`, Identity{}, ErrVerdict},
-		{`no`, `no`, Identity{}, ErrVerdict},
-		{``, ``, Identity{}, ErrVerdict},
+// now is when the verdicts of these tests are read.
+var now = time.Unix(1_800_000_000, 0)
+
+// verdict reads an answer as it comes: as a UMF message, or over HTTP.
+func verdict(header map[string][]string, data string) (Identity, error) {
+	body := protocol.AnswerBody(new(umf.Envelope), []byte(data))
+	return ReadVerdict(Answer{header, []byte(data), append([]byte(nil), body...)}, now)
+}
+
+// TestVerdictYes: what lets a client in.
+func TestVerdictYes(t *testing.T) {
+	ann, later := Identity{Name: "ann"}, time.Unix(1_900_000_000, 0)
+	for body, want := range map[string]Identity{
+		`{"identity":"ann"}`:                                      ann,
+		`{"identity":"\u0061nn"}`:                                 ann,
+		`{"identity":"x","identity":"ann"}`:                       ann,
+		`{"identity":"ann","anonymous":false,"Error":"x"}`:        ann,
+		`{"identity":"ann","anonymous":true}`:                     ann,
+		`{"identity":"ann","statusCode":200,"status":299}`:        ann,
+		`{"identity":"ann","exp":1900000000}`:                     {"ann", later},
+		`{"identity":"ann","exp":1900000000.9}`:                   {"ann", later},
+		`{"identity":"ann","exp":19e8}`:                           {"ann", later},
+		`{"identity":"ann","exp":1900000000000}`:                  {"ann", time.Unix(maxMoment, 0)},
+		`{"identity":"ann","exp":1e400}`:                          {"ann", time.Unix(maxMoment, 0)},
+		`{"identity":"ann","type":"admin","nested":{"error":1}}`:  ann,
+		`{"anonymous":true}`:                                      {},
+		`{"anonymous":true,"identity":null}`:                      {},
+		`{"anonymous":true,"identity":"","exp":1900000000}`:       {Expires: later},
+		`{"identity":"` + strings.Repeat("\u00e9", 512) + `"}`:    {Name: strings.Repeat("\u00e9", 512)},
+		`{"identity":"ann of somewhere <ann@example.org>, ou=x"}`: {Name: "ann of somewhere <ann@example.org>, ou=x"},
 	} {
-		id, err := ReadVerdict([]byte(test.answer), []byte(test.body))
-		if !errors.Is(err, test.want) || id != test.id {
-			t.Errorf("%s with %s: %+v, %v", test.answer, test.body, id, err)
+		for _, data := range []string{
+			`{"result":` + body + `}`, `{"statusCode":200,"result":` + body + `}`,
+			`{"to":"a:/","frm":"b:/","mid":"1","bdy":` + body + `}`, `{"to":"a:/","from":"b:/","type":"auth","body":` + body + `}`,
+		} {
+			if id, err := verdict(map[string][]string{"Traceparent": {"x"}}, data); err != nil || id.Name != want.Name || !id.Expires.Equal(want.Expires) {
+				t.Errorf("%s: %+v, %v", data, id, err)
+			}
 		}
 	}
 }
 
-// FuzzReadVerdict: no answer with a refusal in it lets a client in.
+// TestVerdictNo: everything else is no, in whatever way a service says it.
+func TestVerdictNo(t *testing.T) {
+	const yes = `{"identity":"ann"}`
+	message := func(body string) string { return `{"to":"a:/","frm":"b:/","mid":"1","bdy":` + body + `}` }
+	answers := []string{
+		``, ` `, `no`, `"yes"`, `true`, `{}`, `[]`, `null`, yes, `{"result":true}`, `{"result":null}`, `{"result":"ann"}`, `{"result":[` + yes + `]}`,
+		`{"RESULT":` + yes + `}`, `{"results":` + yes + `}`, message(`{"result":` + yes + `}`), message(`"ann"`), message(`42`), message(`[` + yes + `]`),
+		`{"result":` + yes + `,"error":"no"}`, `{"result":` + yes + `,"error":null}`,
+		`{"to":"a:/","frm":"b:/","mid":"1","typ":"error","bdy":` + yes + `}`, `{"to":"a:/","from":"b:/","type":"error","body":` + yes + `}`,
+		`{"to":"a:/","frm":"b:/","typ":"Error","bdy":` + yes + `}`, `{"to":"a:/","frm":"b:/","typ":"err\u006fr","bdy":` + yes + `}`,
+		`{"to":"a:/","frm":"b:/","error":"x","bdy":` + yes + `}`, `{"to":"a:/","frm":"b:/","bdy":` + yes + `,"statusCode":403}`,
+		`{"result":` + yes + `} trailing`, `{"result":` + yes, "\xff" + `{"result":` + yes + `}`,
+	}
+	for _, status := range []string{`401`, `403`, `199`, `300`, `302`, `600`, `0`, `-200`, `"200"`, `"403"`, `null`, `true`, `"ok"`, `"denied"`, `2`, `20`, `200.5`, `2e2`, `[200]`, `{}`} {
+		answers = append(answers, `{"statusCode":`+status+`,"result":`+yes+`}`, `{"status":`+status+`,"result":`+yes+`}`,
+			message(`{"statusCode":`+status+`,"identity":"ann"}`), message(`{"identity":"ann","status":`+status+`}`))
+	}
+	for _, body := range []string{
+		`{}`, `{"authenticated":false}`, `{"authenticated":true}`, `{"ok":true}`, `{"allowed":true,"user":"ann"}`, `{"name":"ann"}`, `{"sub":"ann"}`,
+		`{"Identity":"ann"}`, `{"IDENTITY":"ann"}`, `{"identity ":"ann"}`, `{"identity":""}`, `{"identity":null}`, `{"identity":7}`, `{"identity":true}`,
+		`{"identity":["ann"]}`, `{"identity":{"name":"ann"}}`, `{"identity":"ann","identity":""}`,
+		`{"identity":" ann"}`, `{"identity":"ann "}`, `{"identity":"ann\n"}`, `{"identity":"\tann"}`, `{"identity":"a\r\nUmf-Identity: root"}`, `{"identity":"a\u0000"}`,
+		`{"identity":"\u00a0ann"}`, `{"identity":"ann\ufeff"}`, `{"identity":"ann\u2028"}`, `{"identity":"a\u0085b"}`, `{"identity":"a\ud800"}`, `{"identity":"` + strings.Repeat("x", 1025) + `"}`,
+		`{"anonymous":false}`, `{"anonymous":"true"}`, `{"anonymous":1}`, `{"anonymous":null}`, `{"Anonymous":true}`, `{"anonymous":[true]}`, `{"anonymous":true,"identity":7}`, `{"anonymous":true,"identity":"a\n"}`,
+		`{"identity":"ann","error":"no"}`, `{"identity":"ann","error":null}`, `{"identity":"ann","error":false}`, `{"identity":"ann","error":""}`, `{"anonymous":true,"error":{}}`,
+		`{"identity":"ann","exp":1800000000}`, `{"identity":"ann","exp":1}`, `{"identity":"ann","exp":0}`, `{"identity":"ann","exp":-1}`, `{"identity":"ann","exp":-1e400}`,
+		`{"identity":"ann","exp":"1900000000"}`, `{"identity":"ann","exp":null}`, `{"identity":"ann","exp":"soon"}`, `{"identity":"ann","exp":true}`, `{"identity":"ann","exp":[1900000000]}`,
+		`{"identity":"ann","typ":"error"}`,
+	} {
+		answers = append(answers, `{"result":`+body+`}`, message(body))
+	}
+	for _, answer := range answers {
+		if id, err := verdict(nil, answer); err == nil || id != (Identity{}) {
+			t.Errorf("%s: %+v, %v", answer, id, err)
+		} else if errors.Is(err, ErrUnchecked) {
+			t.Errorf("%s is told as a fault of the service", answer)
+		}
+	}
+	for _, name := range []string{"Nats-Service-Error", "nats-service-error", "NATS-SERVICE-ERROR-CODE", "Nats-Service-Error-Code"} {
+		for _, values := range [][]string{{"401"}, {""}, nil} {
+			if id, err := verdict(map[string][]string{name: values}, `{"result":`+yes+`}`); err == nil || id != (Identity{}) {
+				t.Errorf("%s %q: %+v, %v", name, values, id, err)
+			}
+		}
+	}
+}
+
+// TestVerdictUnchecked: a service that says that the fault is its own has not said
+// no. It has not said yes either.
+func TestVerdictUnchecked(t *testing.T) {
+	for _, test := range []struct {
+		header map[string][]string
+		data   string
+		want   error
+	}{
+		{map[string][]string{"Nats-Service-Error": {"down"}, "Nats-Service-Error-Code": {"503"}}, ``, ErrUnchecked},
+		{map[string][]string{"Nats-Service-Error": {"slow down"}, "Nats-Service-Error-Code": {"429"}}, `{"result":{"identity":"ann"}}`, ErrUnchecked},
+		{map[string][]string{"Nats-Service-Error": {"no"}, "Nats-Service-Error-Code": {"401"}}, ``, ErrRefused},
+		{nil, `{"statusCode":500,"result":{"identity":"ann"}}`, ErrUnchecked},
+		{nil, `{"statusCode":401,"result":{"identity":"ann"}}`, ErrRefused},
+		{nil, `{"result":{}}`, ErrVerdict},
+	} {
+		if id, err := verdict(test.header, test.data); !errors.Is(err, test.want) || id != (Identity{}) {
+			t.Errorf("%v %s: %+v, %v", test.header, test.data, id, err)
+		}
+	}
+}
+
+// FuzzReadVerdict: only an answer that says yes, and in which nothing says no, lets
+// a client in.
 func FuzzReadVerdict(f *testing.F) {
-	f.Add([]byte(`{"identity":"ann","exp":1e9}`))
-	f.Add([]byte(`{"statusCode":200,"identity":"ann","error":null}`))
+	for _, text := range []string{
+		`{"result":{"identity":"ann","exp":19e8}}`, `{"statusCode":200,"result":{"identity":"ann","error":null}}`, `{"result":{"anonymous":true}}`,
+		`{"to":"a:/","frm":"b:/","bdy":{"identity":"ann"}}`, `{"to":"a:/","frm":"b:/","typ":"error","bdy":{"identity":"ann"}}`,
+	} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		id, err := ReadVerdict(text, text)
+		id, err := verdict(nil, string(text))
 		if err != nil {
 			if id != (Identity{}) {
 				t.Errorf("%q is an error and %+v", text, id)
 			}
 			return
 		}
-		var members map[string]json.RawMessage
-		if err := json.Unmarshal(text, &members); err != nil {
+		var whole, body map[string]json.RawMessage
+		if err := json.Unmarshal(text, &whole); err != nil {
 			t.Fatalf("%q is taken: %v", text, err)
 		}
-		if _, refused := members["error"]; refused {
-			t.Errorf("%q is taken", text)
+		for _, key := range []string{"bdy", "body", "result"} {
+			if json.Unmarshal(whole[key], &body) == nil && (body["identity"] != nil || body["anonymous"] != nil) {
+				break
+			}
+			body = nil
 		}
-		var status int
-		if code, there := members["statusCode"]; there && (json.Unmarshal(code, &status) != nil || status < 200 || status > 299) {
-			t.Errorf("%q is taken", text)
+		var name string
+		if json.Unmarshal(body["identity"], &name) != nil && string(body["anonymous"]) != "true" || name != id.Name && !strings.Contains(id.Name, "\ufffd") {
+			t.Errorf("%q is taken as %+v", text, id)
+		}
+		if !id.Expires.IsZero() && !id.Expires.After(now) {
+			t.Errorf("%q is taken until %v", text, id.Expires)
+		}
+		for _, object := range []map[string]json.RawMessage{whole, body} {
+			if _, refused := object["error"]; refused {
+				t.Errorf("%q is taken", text)
+			}
+			for _, key := range []string{"statusCode", "status"} {
+				var status int
+				if code, there := object[key]; there && (json.Unmarshal(code, &status) != nil || status < 200 || status > 299) {
+					t.Errorf("%q is taken", text)
+				}
+			}
 		}
 	})
 }

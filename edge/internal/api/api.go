@@ -32,6 +32,7 @@ type Node struct {
 	Metrics    *stats.Metrics
 	ClientLog  *stats.ClientLog
 	Signatures *access.Signatures // nil: off
+	Tokens     *access.Tokens     // nil: no JWT
 
 	// State of the node. Any goroutine calls these, and none of them waits.
 	Readiness     func(details bool) (ready bool, reasons []string) // reasons name parts; details add why
@@ -54,8 +55,8 @@ type NATS struct {
 
 // Conn is the part of [nats.Conn] that posted messages for services need.
 type Conn interface {
-	Publish(subject string, data []byte) error
-	RequestWithContext(ctx context.Context, subject string, data []byte) (*nats.Msg, error)
+	PublishMsg(m *nats.Msg) error
+	RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
 }
 
 // Store is the part of [store.Store] that takes posted messages.
@@ -89,10 +90,13 @@ var (
 type API struct {
 	node  Node
 	admin access.AdminToken
+	keys  access.HTTPKeys
 }
 
 // New returns the API of a node. It does no I/O.
-func New(n Node) *API { return &API{node: n, admin: access.AdminToken(n.Config.AdminToken)} }
+func New(n Node) *API {
+	return &API{node: n, admin: access.AdminToken(n.Config.AdminToken), keys: access.NewHTTPKeys(n.Config.HttpKeys)}
+}
 
 // Server returns a server for h with the limits that every listener of a node
 // needs.

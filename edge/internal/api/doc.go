@@ -40,16 +40,23 @@
 //	POST /v1/router/queue      stores work for a service, or a message for a session
 //	POST /v1/router/message    asks a service, and answers with the body of its answer
 //
+// All of it but the first two asks for what connecting asks for. With EDGE_AUTH these
+// are the credentials of a client ([access.FindToken], without a subprotocol; a cookie
+// counts only with an Origin), and services get its identity; with EDGE_HTTP_API=key
+// it is a key of EDGE_HTTP_KEYS_FILE; with EDGE_HTTP_API=off nothing of it is there.
+// Administrators show their token instead.
+//
 // A POST has a UMF message as its body, in short or long form. It goes to its
-// forward, or else to its to. With EDGE_AUTH only administrators may post. send and
-// queue answer with the mid. What is wrong:
+// forward, or else to its to. send and queue answer with the mid. What is wrong:
 //
 //	400   no UMF message, a wrong signature, no address, or the router's own
-//	401   EDGE_AUTH, and no token of administrators
-//	403   a page from an origin that may not connect
-//	404   to a session that does not exist
+//	401   no credentials, or wrong ones
+//	403   a page from an origin that may not connect; the service that authenticates
+//	404   to a session that does not exist; EDGE_HTTP_API=off
 //	413   over EDGE_MAX_MESSAGE, or what NATS takes
-//	503   no connection to NATS, no instance of the service, short of memory, or too many signed messages
+//	503   no connection to NATS, no instance of the service, short of memory, too many signed messages, or
+//	      credentials that cannot be checked now
+//	4xx, 5xx   what a service of NATS' own framework says; 502, if it says no status
 //	504   no answer in EDGE_REQUEST_TIMEOUT; send and queue: not confirmed as stored, which it may be
 //
 // # The administrators' listener
@@ -89,9 +96,17 @@
 // all the same. nats.go would keep the message for later, and its sender would be
 // told 200 without a way to learn whether it went.
 //
-// What a foreign page may not send over a WebSocket it may not post either, so the
-// origin is checked here too. Programs send none. A node that is short of memory
-// refuses a post before it reads the body; requests without a body it answers.
+// What a foreign page may not do over a WebSocket it may not do over HTTP either, so
+// the origin is checked here too, also of a GET. Programs send none, and browsers none
+// with what an <img> or a link asks for, or a page's own GET; with these they do send
+// cookies, which therefore do not count. A POST of text/plain needs no permission of
+// ours to be sent by any page, but has an Origin.
+//
+// EDGE_HTTP_API=key asks for a key also where EDGE_AUTH asks for tokens. Rejected: to
+// take either. Who sets it wants HTTP to be for servers.
+//
+// A node that is short of memory refuses a post before it reads the body; requests
+// without a body it answers.
 //
 // The parts that ask NATS are one value that is there or not ([Node].NATS), and a
 // route that needs them gets them as an argument. Rejected: a flag beside fields

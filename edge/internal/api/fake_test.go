@@ -86,10 +86,16 @@ func (n *fakeNode) counted(t *testing.T, name string) float64 {
 	return sums[name]
 }
 
+// authSubject is that of the authentication service.
+const authSubject = "umf.v1.svc.auth-svcs"
+
 // fakeNATS answers as it is told, and keeps what it was sent.
 type fakeNATS struct {
 	err              error // of every call
 	answer           []byte
+	header           nats.Header               // of the answer
+	auth             func() (*nats.Msg, error) // the authentication service; nil: as any other
+	asked            []string                  // it was asked
 	sessions         map[scheme.SID]scheme.Entry
 	nodes, instances []discovery.Instance
 	sent             []sent
@@ -100,19 +106,28 @@ type sent struct {
 	subject string
 	data    string
 	ttl     time.Duration
+	user    string // Umf-Identity
 }
 
 func (f *fakeNATS) take(subject string, data []byte, ttl time.Duration) error {
+	return f.takeFrom(nil, subject, data, ttl)
+}
+
+func (f *fakeNATS) takeFrom(header nats.Header, subject string, data []byte, ttl time.Duration) error {
 	if f.err == nil {
-		f.sent = append(f.sent, sent{subject, string(data), ttl})
+		f.sent = append(f.sent, sent{subject, string(data), ttl, header.Get(scheme.HeaderIdentity)})
 	}
 	return f.err
 }
 
-func (f *fakeNATS) Publish(subject string, data []byte) error { return f.take(subject, data, 0) }
+func (f *fakeNATS) PublishMsg(m *nats.Msg) error { return f.takeFrom(m.Header, m.Subject, m.Data, 0) }
 
-func (f *fakeNATS) RequestWithContext(_ context.Context, subject string, data []byte) (*nats.Msg, error) {
-	return &nats.Msg{Data: f.answer}, f.take(subject, data, 0)
+func (f *fakeNATS) RequestMsgWithContext(_ context.Context, m *nats.Msg) (*nats.Msg, error) {
+	if f.auth != nil && m.Subject == authSubject {
+		f.asked = append(f.asked, string(m.Data))
+		return f.auth()
+	}
+	return &nats.Msg{Data: f.answer, Header: f.header}, f.takeFrom(m.Header, m.Subject, m.Data, 0)
 }
 
 func (f *fakeNATS) Lookup(_ context.Context, sid scheme.SID) (bool, error) {
@@ -140,7 +155,7 @@ func (f fakeStore) Publish(_ context.Context, sid scheme.SID, out store.Outgoing
 }
 
 func (f fakeStore) EnqueueWork(_ context.Context, service scheme.Service, out store.Outgoing) (uint64, error) {
-	return 1, f.take(scheme.WorkSubject(service), out.Payload, out.TTL)
+	return 1, f.takeFrom(out.Header, scheme.WorkSubject(service), out.Payload, out.TTL)
 }
 
 // reply is an answer over HTTP.

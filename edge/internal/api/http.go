@@ -37,7 +37,13 @@ func (a *API) Public() http.Handler {
 	mux.HandleFunc("GET /healthz", serveHealthz)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { a.serveReadyz(w, false) })
 	mux.HandleFunc("GET "+prefix, func(w http.ResponseWriter, r *http.Request) {
-		a.serveRoute(w, r, a.isAdmin(r.Header.Get("Authorization")))
+		from, err := a.admit(r)
+		var no *refusal
+		if errors.As(err, &no) {
+			no.write(w)
+			return
+		}
+		a.serveRoute(w, r, from.admin)
 	})
 	mux.HandleFunc("POST "+prefix+"send", a.servePost("posted message not taken", a.send))
 	mux.HandleFunc("POST "+prefix+"queue", a.servePost("posted message not taken", a.queue))

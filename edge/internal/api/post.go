@@ -13,7 +13,6 @@ import (
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
-	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/umf"
@@ -23,22 +22,32 @@ import (
 type refusal struct {
 	status int
 	text   string
+	result any // nil: {}
 }
 
 func (r *refusal) Error() string { return r.text }
 
+// write answers with the refusal.
+func (r *refusal) write(w http.ResponseWriter) {
+	switch r {
+	case errUnauthorized:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case errUnchecked:
+		w.Header().Set("Retry-After", "1")
+	}
+	writeEnvelope(w, r.status, r.text, r.result)
+}
+
 var (
-	errUnauthorized = &refusal{http.StatusUnauthorized, "Authorization needed"}
-	errOrigin       = &refusal{http.StatusForbidden, "Origin is not allowed"}
-	errMemory       = &refusal{http.StatusServiceUnavailable, "Node is short of memory"}
-	errTooLarge     = &refusal{http.StatusRequestEntityTooLarge, "Message is too large"}
-	errUnread       = &refusal{http.StatusBadRequest, "Message could not be read"}
-	errInvalid      = &refusal{http.StatusBadRequest, "Invalid UMF message"}
-	errAddress      = &refusal{http.StatusBadRequest, "Invalid address"}
-	errNoClient     = &refusal{http.StatusNotFound, "No such client"}
-	errUnavailable  = &refusal{http.StatusServiceUnavailable, "Messaging is unavailable"}
-	errTimeout      = &refusal{http.StatusGatewayTimeout, "No answer in time"}
-	errUnconfirmed  = &refusal{http.StatusGatewayTimeout, "Message was not confirmed as stored"}
+	errTooLarge    = &refusal{status: http.StatusRequestEntityTooLarge, text: "Message is too large"}
+	errUnread      = &refusal{status: http.StatusBadRequest, text: "Message could not be read"}
+	errInvalid     = &refusal{status: http.StatusBadRequest, text: "Invalid UMF message"}
+	errAddress     = &refusal{status: http.StatusBadRequest, text: "Invalid address"}
+	errDenied      = &refusal{status: http.StatusForbidden, text: "Denied"}
+	errNoClient    = &refusal{status: http.StatusNotFound, text: "No such client"}
+	errUnavailable = &refusal{status: http.StatusServiceUnavailable, text: "Messaging is unavailable"}
+	errTimeout     = &refusal{status: http.StatusGatewayTimeout, text: "No answer in time"}
+	errUnconfirmed = &refusal{status: http.StatusGatewayTimeout, text: "Message was not confirmed as stored"}
 )
 
 // clientService is the service in the addresses of sessions.
@@ -47,6 +56,7 @@ const clientService = "client"
 // posted is a message that came over HTTP, ready for NATS.
 type posted struct {
 	nats    *NATS
+	from    caller
 	address umf.Address
 	data    []byte
 	mid     json.RawMessage
@@ -55,6 +65,11 @@ type posted struct {
 
 // taken is the answer to a message that was sent or stored.
 func (p *posted) taken() any { return map[string]json.RawMessage{"mid": p.mid} }
+
+// message is what goes to a service.
+func (p *posted) message(subject string) *nats.Msg {
+	return &nats.Msg{Subject: subject, Data: p.data, Header: p.from.header()}
+}
 
 // servePost serves posted messages with deliver, whose first result goes into the
 // envelope. Its errors are refusals, or they are logged as failed.
@@ -76,15 +91,20 @@ func (a *API) servePost(failed string, deliver func(context.Context, *posted) (a
 			a.node.Log.Warn(failed, "error", err)
 			no = errUnavailable
 		}
-		writeEnvelope(w, no.status, no.text, nil)
+		no.write(w)
 	}
 }
 
 // receive reads, checks and completes a posted message. All its errors are
 // refusals.
 func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
-	if err := a.admit(r); err != nil {
+	from, err := a.admit(r)
+	if err != nil {
 		return nil, err
+	}
+	if a.node.ShortOfMemory() {
+		a.node.Metrics.Shed.Inc(stats.ShedRefused)
+		return nil, errMemory
 	}
 	e, err := a.read(w, r)
 	if err != nil {
@@ -104,23 +124,7 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 	f := protocol.Complete(e, time.Now())
 	f.Set(umf.Via, a.node.Router)
 	f.Set(umf.To, to)
-	return &posted{n, address, e.AppendShort(nil, f.Sets()...), append(json.RawMessage(nil), f.Mid...), protocol.TTL(e)}, nil
-}
-
-// admit decides whether the body is read at all.
-func (a *API) admit(r *http.Request) error {
-	n := &a.node
-	switch {
-	case n.Config.Auth != config.AuthNone && !a.isAdmin(r.Header.Get("Authorization")):
-		return errUnauthorized
-	case !access.Origins(n.Config.AllowedOrigins).Allow(r.Header.Get("Origin"), r.Host):
-		n.Metrics.Dropped.Inc(stats.DropOrigin)
-		return errOrigin
-	case n.ShortOfMemory():
-		n.Metrics.Shed.Inc(stats.ShedRefused)
-		return errMemory
-	}
-	return nil
+	return &posted{n, from, address, e.AppendShort(nil, f.Sets()...), append(json.RawMessage(nil), f.Mid...), protocol.TTL(e)}, nil
 }
 
 // read takes a UMF message from the body.
@@ -154,9 +158,9 @@ func (a *API) checkSignature(e *umf.Envelope) error {
 func refuseSignature(err error) *refusal {
 	text, code, _ := access.SignatureProblem(err)
 	if code == protocol.CodeOverload {
-		return &refusal{http.StatusServiceUnavailable, text}
+		return &refusal{status: http.StatusServiceUnavailable, text: text}
 	}
-	return &refusal{http.StatusBadRequest, text}
+	return &refusal{status: http.StatusBadRequest, text: text}
 }
 
 // target returns the address that a message goes to: its forward, or its to. raw
@@ -169,8 +173,11 @@ func (a *API) target(e *umf.Envelope) (address umf.Address, raw []byte, err erro
 		text, _ = e.Text(umf.To, nil)
 	}
 	address, err = umf.ParseAddress(text)
-	if err != nil || address.Service == a.node.Config.ServiceName {
+	switch {
+	case err != nil, address.Service == a.node.Config.ServiceName:
 		return address, nil, errAddress
+	case a.node.Config.Reserved(address.Service):
+		return address, nil, errDenied
 	}
 	return address, raw, nil
 }
@@ -184,7 +191,7 @@ func (a *API) send(ctx context.Context, p *posted) (any, error) {
 	if err != nil {
 		return nil, errAddress
 	}
-	return p.taken(), p.nats.Conn.Publish(subject, p.data)
+	return p.taken(), p.nats.Conn.PublishMsg(p.message(subject))
 }
 
 // sendToSession stores a message in the mailbox of a session that exists.
@@ -213,7 +220,7 @@ func (a *API) queue(ctx context.Context, p *posted) (any, error) {
 	if err != nil {
 		return nil, errAddress
 	}
-	_, err = p.nats.Store.EnqueueWork(ctx, service, store.Outgoing{Payload: p.data})
+	_, err = p.nats.Store.EnqueueWork(ctx, service, store.Outgoing{Payload: p.data, Header: p.from.header()})
 	return p.taken(), storing(err)
 }
 
@@ -235,14 +242,17 @@ func (a *API) request(ctx context.Context, p *posted) (any, error) {
 	if err != nil || p.address.Service == clientService {
 		return nil, errAddress
 	}
-	answer, err := p.nats.Conn.RequestWithContext(ctx, subject, p.data)
+	answer, err := p.nats.Conn.RequestMsgWithContext(ctx, p.message(subject))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return nil, &refusal{http.StatusServiceUnavailable, "Unavailable " + p.address.Service + " instances"}
+		return nil, &refusal{status: http.StatusServiceUnavailable, text: "Unavailable " + p.address.Service + " instances"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, errTimeout
 	case err != nil:
 		return nil, err
+	}
+	if no, refused := protocol.ReadRefusal(answer.Header); refused {
+		return nil, &refusal{no.HTTP(), no.Text, json.RawMessage(no.AppendError(nil))}
 	}
 	return json.RawMessage(protocol.AnswerBody(new(umf.Envelope), answer.Data)), nil
 }

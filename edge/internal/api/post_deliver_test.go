@@ -175,3 +175,23 @@ func TestPostTimeout(t *testing.T) {
 		t.Errorf("%v are left", left)
 	}
 }
+
+// TestPostRequestIsRefused: a service of NATS' own framework says no in headers, and
+// its status is that of the answer.
+func TestPostRequestIsRefused(t *testing.T) {
+	for _, test := range []struct {
+		header nats.Header
+		status int
+		text   string
+		result string
+	}{
+		{nats.Header{"Nats-Service-Error": {"no such order"}, "Nats-Service-Error-Code": {"404"}}, 404, "no such order", `{"error":"no such order","code":"404","status":404}`},
+		{nats.Header{"Nats-Service-Error": {"none"}, "Nats-Service-Error-Code": {"OUT"}}, 502, "none", `{"error":"none","code":"OUT","status":502}`},
+		{nats.Header{"nats-service-error": nil}, 502, "The service refuses", `{"error":"The service refuses","code":"service","status":502}`},
+	} {
+		_, a := newNode(t, func(n *fakeNode) { n.nats.answer, n.nats.header = []byte(`{"result":{"answer":42}}`), test.header })
+		if got := post(t, a, "message", `{"to":"s:[GET]/p","frm":"web:/","bdy":1}`, nil); got.status != test.status || got.description != test.text || got.result != test.result {
+			t.Errorf("%v: %d %s", test.header, got.status, got.body)
+		}
+	}
+}

@@ -56,18 +56,6 @@ func (e *settingErrors) address(name, text string) {
 	}
 }
 
-// origin checks an entry of the allowed origins against what a browser sends:
-// anything else would match nothing.
-func (e *settingErrors) origin(text string) {
-	if text == "*" {
-		return
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme == "" || u.Host == "" || text != u.Scheme+"://"+u.Host {
-		e.bad("ALLOWED_ORIGINS", "%q is no origin, which is scheme://host or scheme://host:port and nothing behind", text)
-	}
-}
-
 // Bounds of a session's life. NATS counts in seconds; and what is kept longer
 // than sessions live must be a duration, too.
 const (
@@ -150,16 +138,21 @@ func (c *Config) checkAccess(e *settingErrors) {
 		e.bad("SIGNATURE_KEYS", "needed with EDGE_SIGNATURE=required")
 	}
 	for _, key := range c.SignatureKeys {
-		switch key {
-		case sampleSecret:
+		switch {
+		case key == sampleSecret:
 			e.bad("SIGNATURE_KEYS", "the published sample secret protects nothing")
-		case "":
+		case key == "":
 			e.bad("SIGNATURE_KEYS", "a secret is empty")
+		case len(key) < minSecret:
+			e.bad("SIGNATURE_KEYS", "a secret is shorter than %d characters", minSecret)
 		}
 	}
+	if c.AdminToken != "" && len(c.AdminToken) < minSecret {
+		e.bad("ADMIN_TOKEN", "is shorter than %d characters", minSecret)
+	}
 	c.checkAuth(e)
-	for _, origin := range c.AllowedOrigins {
-		e.origin(origin)
+	if (c.HttpApi == HTTPAPIKey) != (c.HttpKeysFile != "" || len(c.HttpKeys) > 0) {
+		e.bad("HTTP_KEYS_FILE", "it and EDGE_HTTP_API=key go together")
 	}
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
 		e.bad("PROXY_PROTOCOL", "EDGE_TRUSTED_PROXIES has to name the proxies that speak it")
@@ -188,6 +181,12 @@ func (c *Config) checkAuth(e *settingErrors) {
 	}
 	if !scheme.ValidName(c.AuthService) {
 		e.bad("AUTH_SERVICE", "%q is not a service name", c.AuthService)
+	}
+	if c.Auth == AuthService && (c.AuthService == c.ServiceName || c.AuthService == "client") {
+		e.bad("AUTH_SERVICE", "%q is what clients and the router are called", c.AuthService)
+	}
+	if u, err := url.Parse(c.AuthJwksUrl); c.AuthJwksUrl != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		e.bad("AUTH_JWKS_URL", "is no address of https or http")
 	}
 	if c.Auth == AuthJWT && c.AuthKeyFile == "" && c.AuthJwksUrl == "" {
 		e.bad("AUTH_KEY_FILE", "it or EDGE_AUTH_JWKS_URL is needed with EDGE_AUTH=jwt")

@@ -64,10 +64,13 @@ type Config struct {
 	AuthJwksUrl     string    `split_words:"true" desc:"address of the JSON Web Key Set, instead of a key file; read again every minute"`
 	AuthIssuer      string    `split_words:"true" desc:"required iss of a token; empty: any"`
 	AuthAudience    string    `split_words:"true" desc:"required aud of a token; empty: any"`
+	AuthExpiry      Expiry    `split_words:"true" default:"required" desc:"required, or optional: a token without exp counts, and holds for ever"`
 	AuthCookie      string    `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`
 	Resume          Resume    `default:"open" desc:"open: a session id is enough to resume a plain session; token: the secret of the welcome is needed"`
-	AllowedOrigins  []string  `split_words:"true" desc:"further browser origins (scheme://host[:port]) that may connect, or *; the own host always may"`
+	AllowedOrigins  []Origin  `split_words:"true" desc:"further browser origins that may connect: scheme://host[:port], where host may begin with *., loopback, or *; the own host always may"`
 	RouterAPI       RouterAPI `split_words:"true" default:"open" desc:"open: every client may read version, health, nodes, services, routes, stats; admin: nobody without the token"`
+	HttpApi         HTTPAPI   `split_words:"true" default:"open" desc:"the router API and POST on the clients' port: open: to those who may connect, with EDGE_AUTH by the same credentials; key: to keys of EDGE_HTTP_KEYS_FILE; off: to nobody (404)"`
+	HttpKeysFile    string    `split_words:"true" desc:"file with a name, a key as bearer token and a rule set in each line"`
 	AdminToken      string    `split_words:"true" secret:"true" desc:"bearer token for the administrators' part of the router API"`
 	AdminTokenFile  string    `split_words:"true" desc:"file with the token"`
 	LogLevel        Level     `split_words:"true" default:"info" desc:"debug, info, warn or error"`
@@ -75,6 +78,14 @@ type Config struct {
 	DataDir         string    `split_words:"true" default:"hydrant-data" desc:"where the embedded NATS stores its streams"`
 	NatsListen      string    `split_words:"true" default:"127.0.0.1:4222" desc:"address of the embedded NATS server"`
 	MailboxMaxBytes Size      `split_words:"true" default:"0" unit:"bytes" desc:"disk for the mailboxes, an equal share for each stream; 0: no own limit"`
+
+	HttpKeys []HTTPKey `ignored:"true"` // of HttpKeysFile; the last field, since it is in no table
+}
+
+// Reserved reports whether a service is the node's to ask, and no client's: the one
+// that says who clients are.
+func (c *Config) Reserved(service string) bool {
+	return c.Auth == AuthService && service == c.AuthService
 }
 
 // DefaultAdminListen is where administrators find a node that runs alone.

@@ -64,7 +64,22 @@ func TestLoadErrors(t *testing.T) {
 		{"EDGE_ALLOWED_ORIGINS", "https://a.example,b.example", `"b.example" is no origin`},
 		{"EDGE_ALLOWED_ORIGINS", "https://a.example/", "nothing behind"},
 		{"EDGE_PROXY_PROTOCOL", "true", "EDGE_TRUSTED_PROXIES"},
-		{"EDGE_SIGNATURE_KEYS", "one,,two", "EDGE_SIGNATURE_KEYS: a secret is empty"},
+		{"EDGE_ALLOWED_ORIGINS", "null", `"null" is no origin`},
+		{"EDGE_ALLOWED_ORIGINS", "https://*", "no origin"},
+		{"EDGE_ALLOWED_ORIGINS", "https://app.*", "no origin"},
+		{"EDGE_ALLOWED_ORIGINS", "*.example", "no origin"},
+		{"EDGE_SIGNATURE_KEYS", "one-secret-of-two,,two", "EDGE_SIGNATURE_KEYS: a secret is empty"},
+		{"EDGE_SIGNATURE_KEYS", "one-secret-of-two, ", "EDGE_SIGNATURE_KEYS: a secret is empty"},
+		{"EDGE_SIGNATURE_KEYS", "k", "EDGE_SIGNATURE_KEYS: a secret is shorter"},
+		{"EDGE_SIGNATURE_KEYS", "a-long-secret-of-many, fifteen-letters", "EDGE_SIGNATURE_KEYS: a secret is shorter"},
+		{"EDGE_ADMIN_TOKEN", "k", "EDGE_ADMIN_TOKEN: is shorter"},
+		{"EDGE_AUTH_EXPIRY", "never", "none of required, optional"},
+		{"EDGE_AUTH_JWKS_URL", "file:///keys", "EDGE_AUTH_JWKS_URL"},
+		{"EDGE_AUTH_JWKS_URL", "provider.example/keys", "EDGE_AUTH_JWKS_URL"},
+		{"EDGE_HTTP_API", "closed", "none of open, key, off"},
+		{"EDGE_HTTP_API", "key", "EDGE_HTTP_KEYS_FILE: it and"},
+		{"EDGE_HTTP_KEYS_FILE", os.DevNull, "EDGE_HTTP_KEYS_FILE: no key"},
+		{"EDGE_HTTP_KEYS_FILE", "/does/not/exist", "EDGE_HTTP_KEYS_FILE"},
 		{"EDGE_ADMIN_TOKEN_FILE", os.DevNull, "EDGE_ADMIN_TOKEN_FILE: is empty"},
 		{"EDGE_AUTH_ALGORITHMS", "", "EDGE_AUTH_ALGORITHMS"},
 		{"EDGE_AUTH_ALGORITHMS", "none", `"none" is none of`},
@@ -114,7 +129,7 @@ func TestLoadEmptyValue(t *testing.T) {
 
 func TestLoadReadsSecretsFromFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(file, []byte("first\r\nsecond\n\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("the-first-secret\r\nthe-second-secret\n\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("EDGE_SIGNATURE", "required")
@@ -124,7 +139,7 @@ func TestLoadReadsSecretsFromFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cfg.SignatureKeys) != 2 || cfg.SignatureKeys[1] != "second" || !strings.HasPrefix(cfg.AdminToken, "first") {
+	if len(cfg.SignatureKeys) != 2 || cfg.SignatureKeys[1] != "the-second-secret" || !strings.HasPrefix(cfg.AdminToken, "the-first") {
 		t.Errorf("keys %q, token %q", cfg.SignatureKeys, cfg.AdminToken)
 	}
 }

@@ -20,6 +20,9 @@ func Load() (Config, error) {
 	if err := process(&cfg); err != nil {
 		errs = append(errs, err)
 	}
+	for i, key := range cfg.SignatureKeys {
+		cfg.SignatureKeys[i] = strings.TrimSpace(key) // "first, second" are two secrets, and none with a blank
+	}
 	if err := cfg.readFiles(); err != nil {
 		errs = append(errs, err)
 	}
@@ -115,6 +118,13 @@ func (c *Config) readFiles() error {
 				c.SignatureKeys = append(c.SignatureKeys, line)
 			}
 		}
+	}
+	if c.HttpKeysFile != "" {
+		keys, err := readHTTPKeys(c.HttpKeysFile)
+		if err != nil {
+			return fmt.Errorf("%w: EDGE_HTTP_KEYS_FILE: %w", ErrConfig, err)
+		}
+		c.HttpKeys = keys
 	}
 	if c.AdminTokenFile != "" {
 		text, err := os.ReadFile(c.AdminTokenFile)

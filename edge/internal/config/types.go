@@ -21,6 +21,17 @@ const (
 // Decode implements envconfig.Decoder.
 func (a *Auth) Decode(text string) error { return decodeWord(a, text, "none", "jwt", "service") }
 
+// Expiry says whether tokens must end.
+type Expiry uint8
+
+const (
+	ExpiryRequired Expiry = iota // a token without exp is none
+	ExpiryOptional               // one without exp holds for ever
+)
+
+// Decode implements envconfig.Decoder.
+func (e *Expiry) Decode(text string) error { return decodeWord(e, text, "required", "optional") }
+
 // Signature says whether messages must be signed.
 type Signature uint8
 
@@ -53,6 +64,18 @@ const (
 
 // Decode implements envconfig.Decoder.
 func (r *RouterAPI) Decode(text string) error { return decodeWord(r, text, "open", "admin") }
+
+// HTTPAPI says who may use the router API and POST over HTTP on the clients' port.
+type HTTPAPI uint8
+
+const (
+	HTTPAPIOpen HTTPAPI = iota // who may connect
+	HTTPAPIKey                 // who has a key of EDGE_HTTP_KEYS_FILE
+	HTTPAPIOff                 // it is not there
+)
+
+// Decode implements envconfig.Decoder.
+func (a *HTTPAPI) Decode(text string) error { return decodeWord(a, text, "open", "key", "off") }
 
 // LogFormat says how the log is written.
 type LogFormat uint8

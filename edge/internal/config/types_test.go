@@ -50,7 +50,7 @@ func TestWords(t *testing.T) {
 func TestWordsNamed(t *testing.T) {
 	for name, value := range map[string]string{
 		"EDGE_AUTH": "jwt", "EDGE_AUTH_KEY_FILE": "any", "EDGE_RESUME": "token", "EDGE_ROUTER_API": "admin",
-		"EDGE_SIGNATURE": "required", "EDGE_SIGNATURE_KEYS": "secret", "EDGE_LOG_FORMAT": "json", "EDGE_LOG_LEVEL": "warn",
+		"EDGE_SIGNATURE": "required", "EDGE_SIGNATURE_KEYS": "a-secret-of-the-test", "EDGE_LOG_FORMAT": "json", "EDGE_LOG_LEVEL": "warn",
 	} {
 		t.Setenv(name, value)
 	}

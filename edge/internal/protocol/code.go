@@ -21,6 +21,8 @@ const (
 	CodeNotRoutable                // no route of the router API
 	CodeResume                     // reconnect without an id, or with a bad seq
 	CodeAck                        // ack of what was never sent, or without umf.ack.v1
+	CodeDenied                     // the client may not do that
+	CodeService                    // the service refuses; its own code, if it has one, is told instead
 
 	numCodes
 )
@@ -43,6 +45,8 @@ var codeWords = [numCodes]string{
 	CodeNotRoutable:    "not_routable",
 	CodeResume:         "bad_resume",
 	CodeAck:            "bad_ack",
+	CodeDenied:         "denied",
+	CodeService:        "service",
 }
 
 // String returns the word on the wire.
@@ -52,3 +56,6 @@ func (c Code) String() string {
 	}
 	return fmt.Sprintf("code_%d", uint8(c))
 }
+
+// Passes reports whether the same message may be taken a moment later.
+func (c Code) Passes() bool { return c == CodeUnavailable || c == CodeOverload }

@@ -13,18 +13,26 @@
 // mixture; a binary frame is read as if it were text. The node sends text frames
 // in short form.
 //
-// Of the subprotocols that a client offers, umf.ack.v1 is selected if it is one
-// of them, else the first, whatever it is, since browsers fail where none is.
+// Of the subprotocols that a client offers, umf.ack.v1 is selected if it is one of
+// them, else umf.v1, which is the second edition of this protocol without
+// confirming, else the first, whatever it is, since browsers fail where none is. One
+// that carries a secret (umf.auth.…, umf.resume.…) is never selected; where nothing
+// else is offered the answer is 400.
 //
 // With EDGE_AUTH a client brings a token: as "Authorization: Bearer", as
 // subprotocol umf.auth.<token>, in the cookie EDGE_AUTH_COOKIE, or as
 // ?access_token=. The first of these that is there counts. EDGE_AUTH=jwt takes
-// the claim sub as the client's identity and ends the connection at exp.
+// the claim sub as the client's identity and ends the connection at exp. Where tokens
+// cannot be checked now, the answer is 503 instead of 4401.
 // EDGE_AUTH=service asks the service for [POST]/v1/auth, with the body
 // {"token","ip","origin","url"}. Of the answer, the body of a UMF message counts,
-// or the result of {"statusCode":200,"result":…}: its members identity and exp
-// (in seconds) are the client's. A member error, another statusCode than 2xx, or
-// no answer turns the client away.
+// or the result of {"statusCode":200,"result":…}. It lets the client in if its
+// identity is text that a header can carry unchanged, or anonymous is true; and if
+// nothing says no: no member error, no message of type error, no header
+// Nats-Service-Error, no statusCode or status that is not a number from 200 to 299,
+// no exp (in seconds) that is past. Everything else is a no: 4401. Where there is no
+// answer, or one with a status of 429 or 5xx, the client is asked to come back: 1013.
+// No client can send to that service.
 //
 // The first message to a client has the type connection:
 //
@@ -110,9 +118,21 @@
 //	too_large          NATS takes no message of that size
 //	bad_resume         reconnect without an id (closes), or with a seq or an attempt that is none
 //	bad_ack            ack of what was not sent, without a seq, or without umf.ack.v1
+//	denied             the client may not reach that service
+//	service            the service refuses, see below
 //
 // Where an error closes the connection, the close frame follows it with 1008 and
 // the code as its reason.
+//
+// Clients that offered umf.v1 or umf.ack.v1 get the first two kinds of missing
+// answers to a request, no_instances and timeout, as such errors too, with the to,
+// from and rmid of an answer; and with overload and unavailable, in bdy.retry, the
+// milliseconds after which they may try again.
+//
+// A service of NATS' own framework refuses a request in headers. Its text, its code
+// and a status become the body {"error":text,"code":code,"status":404} of an error;
+// clients of the first edition get an answer with {"reason":text,…}. Where the
+// service has no code it is service, and no status of HTTP, 502.
 //
 // Signed messages: package umf, section Signatures, has the text that is signed.
 // A signature is checked as the message came in, before the node changes
@@ -168,8 +188,8 @@
 //	1002, 1007    RFC 6455 is violated
 //	1008          an error that closes, too many failed resumes
 //	1009          a message over EDGE_MAX_MESSAGE
-//	1013          this node has no room, the session was not ready in time, or another connection was
-//	              faster with its reconnect: come back
+//	1013          this node has no room, the session was not ready in time, who the client is could not be
+//	              found out now, or another connection was faster with its reconnect: come back
 //	4401          no token, or no longer a valid one
 //	4408          too fast
 //	4409          does not read

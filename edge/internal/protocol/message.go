@@ -113,6 +113,13 @@ func AppendError(dst []byte, code Code, text string) []byte {
 	return append(dst, '}')
 }
 
+// AppendRetry adds to the body of an error, which ends body, when the message may
+// be sent again (milliseconds).
+func AppendRetry(body []byte, after time.Duration) []byte {
+	body = append(body[:len(body)-1], `,"retry":`...)
+	return append(strconv.AppendInt(body, after.Milliseconds(), 10), '}')
+}
+
 // AppendNoInstances appends the body that answers a [METHOD] request to a
 // service that does not run. Hydra Router says it with a reason, and not with an
 // error.

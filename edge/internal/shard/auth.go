@@ -2,6 +2,7 @@ package shard
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"hydrant/bus/scheme"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 )
 
 // expireAt closes the connection with 4401 when its token ends.
@@ -53,36 +55,46 @@ func (s *Shard) expireStalled() {
 }
 
 // authenticate asks EDGE_AUTH_SERVICE about a client. What the client sends
-// before the answer waits.
+// before the answer waits. A client about whom there is no answer now is asked to
+// come back: only a no is told as one, since programs forget a user's login with it.
 func (c *Client) authenticate(a *Arrival) {
 	s := c.s
-	n := s.node
-	refuse := func() { c.close(protocol.CloseUnauthentic, "authentication failed") }
 	body, err := json.Marshal(access.Question{IP: c.addr().String(), Origin: a.Origin, Token: a.Token, URL: a.URI})
 	if err != nil {
-		refuse()
+		c.unauthentic(err)
 		return
 	}
-	msg := protocol.Message{To: n.Config.AuthService + ":[POST]/v1/auth", Type: "auth", Body: body}
-	subject := scheme.ServiceSubject(scheme.Service(n.Config.AuthService)) // config has parsed it
+	service := s.node.Config.AuthService
+	msg := access.Ask(service, body)
+	subject := scheme.ServiceSubject(scheme.Service(service)) // config has parsed it
 	if !s.ask(c, subject, nil, s.encode(nil, &msg), nil, func(answer *nats.Msg) {
 		if c.closing {
 			return
 		}
 		if answer == nil || NoResponders(answer) {
-			refuse()
+			c.unauthentic(access.ErrUnchecked)
 			return
 		}
 		verdict := append([]byte(nil), protocol.AnswerBody(&s.inner, answer.Data)...)
-		identity, err := access.ReadVerdict(answer.Data, verdict)
+		identity, err := access.ReadVerdict(access.Answer{Header: answer.Header, Data: answer.Data, Body: verdict}, s.loop.Now())
 		if err != nil {
-			refuse()
+			c.unauthentic(err)
 			return
 		}
 		c.identity, c.arriving().auth = identity.Name, verdict
 		c.expireAt(identity.Expires)
 		c.start()
 	}) {
-		refuse()
+		c.unauthentic(access.ErrUnchecked)
 	}
+}
+
+// unauthentic ends the connection of a client that is not let in.
+func (c *Client) unauthentic(err error) {
+	if errors.Is(err, access.ErrUnchecked) {
+		c.s.node.Metrics.Dropped.Inc(stats.DropUnchecked)
+		c.close(protocol.CloseOverload, retryHint())
+		return
+	}
+	c.close(protocol.CloseUnauthentic, "authentication failed")
 }

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -20,30 +21,38 @@ func authenticated(l *lab, answer func(*nats.Msg) *nats.Msg) *testShard {
 	return s
 }
 
-// TestAuthServiceRefuses: only an answer that is no refusal in any of the forms that
-// services have lets a client in.
+// TestAuthServiceRefuses: only a yes lets a client in, and only a no is told as one.
 func TestAuthServiceRefuses(t *testing.T) {
 	const message = `{"to":"a:/","frm":"b:/","mid":"1","bdy":`
-	for answer, admitted := range map[string]bool{
-		`{"result":{"identity":"ann"}}`:                  true,
-		`{"statusCode":200,"result":{"identity":"ann"}}`: true,
-		message + `{"identity":"ann"}}`:                  true,
-		message + `{"statusCode":200}}`:                  true,
-		`{"result":{"error":"no"}}`:                      false,
-		`{"result":"no"}`:                                false,
-		`no`:                                             false,
-		`{"result":{"identity":7}}`:                      false,
-		`{"statusCode":401,"result":{}}`:                 false,
-		`{"statusCode":"403","result":{}}`:               false,
-		`{"statusCode":null,"result":{}}`:                false,
-		message + `{"statusCode":401}}`:                  false,
+	const admitted, refused, unchecked = 0, protocol.CloseUnauthentic, protocol.CloseOverload
+	for _, test := range []struct {
+		answer string
+		header nats.Header
+		want   protocol.Close // 0: it is let in
+	}{
+		{`{"result":{"identity":"ann"}}`, nil, admitted},
+		{`{"statusCode":200,"result":{"identity":"ann"}}`, nil, admitted},
+		{message + `{"identity":"ann"}}`, nil, admitted},
+		{message + `{"anonymous":true}}`, nil, admitted},
+		{message + `{"statusCode":200}}`, nil, refused},
+		{message + `{}}`, nil, refused},
+		{message + `{"authenticated":false}}`, nil, refused},
+		{`{"to":"a:/","frm":"b:/","typ":"error","bdy":{"identity":"ann"}}`, nil, refused},
+		{``, nil, refused},
+		{`no`, nil, refused},
+		{`{"result":{"error":"no"}}`, nil, refused},
+		{`{"statusCode":401,"result":{"identity":"ann"}}`, nil, refused},
+		{``, nats.Header{"Nats-Service-Error": {"who are you"}, "Nats-Service-Error-Code": {"401"}}, refused},
+		{`{"result":{"identity":"ann"}}`, nats.Header{"Nats-Service-Error": {""}}, refused},
+		{``, nats.Header{"Nats-Service-Error": {"the database is away"}, "Nats-Service-Error-Code": {"503"}}, unchecked},
+		{`{"statusCode":500,"result":{"identity":"ann"}}`, nil, unchecked},
 	} {
-		t.Run(answer, func(t *testing.T) {
+		t.Run(test.answer+test.header.Get("Nats-Service-Error"), func(t *testing.T) {
 			l := newLab(t)
-			s := authenticated(l, func(*nats.Msg) *nats.Msg { return &nats.Msg{Data: []byte(answer)} })
+			s := authenticated(l, func(*nats.Msg) *nats.Msg { return &nats.Msg{Data: []byte(test.answer), Header: test.header} })
 			c := s.knock(dialOptions{})
-			if !admitted {
-				c.closed(protocol.CloseUnauthentic)
+			if test.want != admitted {
+				c.closed(test.want)
 				c.quiet()
 				return
 			}
@@ -53,7 +62,8 @@ func TestAuthServiceRefuses(t *testing.T) {
 	}
 }
 
-// TestAuthServiceIsAway: where there is no answer, no client gets in.
+// TestAuthServiceIsAway: where there is no answer, no client gets in, and none is
+// told that it may not.
 func TestAuthServiceIsAway(t *testing.T) {
 	for name, answer := range map[string]func(*nats.Msg) *nats.Msg{
 		"nobody listens": nil,
@@ -64,10 +74,16 @@ func TestAuthServiceIsAway(t *testing.T) {
 			s := authenticated(l, answer)
 			c := s.knock(dialOptions{})
 			c.say(object{"to": "svc:/", "bdy": "too early"})
-			c.closed(protocol.CloseUnauthentic)
+			c.closed(protocol.CloseOverload)
 			c.quiet()
+			if !strings.HasPrefix(c.reason, "retry after ") {
+				t.Errorf("closed with %q, which says nothing of when to come back", c.reason)
+			}
 			if len(s.held) != 0 || len(l.nats.entries) != 0 {
 				t.Errorf("%d sessions are held, of %d that were opened", len(s.held), len(l.nats.entries))
+			}
+			if n := s.node.metric(`hydrant_dropped_total{reason="unchecked"}`); n != 1 {
+				t.Errorf("%v are counted", n)
 			}
 		})
 	}
@@ -100,5 +116,40 @@ func TestAuthServiceIsAsked(t *testing.T) {
 	}
 	if e := l.entry(c.has.sid); e.Identity != "ann" {
 		t.Errorf("the session is of %q", e.Identity)
+	}
+}
+
+// TestAuthServiceIsReserved: no client reaches the service that says who clients are,
+// by whatever way and name of it. Where it says so of nobody it is a service like any
+// other.
+func TestAuthServiceIsReserved(t *testing.T) {
+	for _, reserved := range []bool{true, false} {
+		for _, to := range []object{
+			{"to": "auth-svcs:/"}, {"to": "auth-svcs:[POST]/v1/auth"}, {"to": "auth-svcs:[get]/"}, {"to": "one@auth-svcs:/"},
+			{"to": "hydra-router:/", "fwd": "auth-svcs:/"}, {"to": "hydra-router:/", "fwd": "one@auth-svcs:[POST]/v1/auth"}, {"to": "hydra-router:/queue", "fwd": "auth-svcs:/"},
+			{"to": "hydra-router:/queue", "fwd": "one@auth-svcs:/x"},
+		} {
+			l := newLab(t)
+			s := authenticated(l, func(m *nats.Msg) *nats.Msg { return &nats.Msg{Data: []byte(`{"result":{"anonymous":true}}`)} })
+			c := s.dial()
+			if !reserved {
+				s.node.Config.Auth = config.AuthNone
+			}
+			l.run()
+			l.nats.published, l.nats.work = nil, nil
+			to["bdy"] = object{"token": "x"}
+			mid := c.say(to)
+			l.run()
+			if got := len(l.nats.published) + len(l.nats.work); (got == 0) != reserved {
+				t.Errorf("reserved %v, %v: %d messages went on", reserved, to, got)
+			}
+			if !reserved {
+				continue
+			}
+			if m := c.next(); m.text("rmid") != mid || m.text("typ") != protocol.TypeError || m.text("bdy", "code") != protocol.CodeDenied.String() {
+				t.Errorf("%v is answered with %s", to, m.raw)
+			}
+			c.serves()
+		}
 	}
 }

@@ -29,12 +29,13 @@ type Client struct {
 	expiry      Timer    // of the token
 	arrival     *arrival // nil: the session is ready
 	class       session.Class
+	second      bool // edition of the protocol: umf.v1 or umf.ack.v1 was offered
 	busy        bool // authentication, opening or a resume is under way: not read from
 	closing     bool
 	paused      bool // not read from, until the way to NATS is free
 	failures    uint8
 	calls       uint8  // blocking calls under way: see call
-	outstanding uint16 // [METHOD] requests
+	outstanding uint8  // [METHOD] requests
 	retireAt    uint32 // when its age ends it, see retirement; 0: never
 	expires     uint32 // when its token ends, in seconds of Unix time; counts with expiry
 }
@@ -59,6 +60,7 @@ func (c *Client) arriving() *arrival {
 // Arrival is what the handshake has found out about a client.
 type Arrival struct {
 	Acked    bool // umf.ack.v1 was agreed
+	Second   bool // edition of the protocol: umf.v1 or umf.ack.v1 was offered
 	Identity access.Identity
 	Refusal  string // not empty: the connection is closed 4401 with it
 	Token    string // as received, for EDGE_AUTH=service
@@ -70,7 +72,7 @@ type Arrival struct {
 // begins.
 func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 	n := s.node
-	c := &Client{s: s, conn: conn, identity: a.Identity.Name, retireAt: s.retirement()}
+	c := &Client{s: s, conn: conn, identity: a.Identity.Name, second: a.Second, retireAt: s.retirement()}
 	if a.Acked {
 		c.class = session.Acked
 	}

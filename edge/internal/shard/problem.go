@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 
 	"github.com/nats-io/nats.go"
 
@@ -15,6 +16,9 @@ import (
 func (c *Client) fail(rmid []byte, code protocol.Code, text string) {
 	c.s.node.Metrics.Errors.Inc(code)
 	body := protocol.AppendError(make([]byte, 0, len(text)+64), code, text)
+	if c.second && code.Passes() {
+		body = protocol.AppendRetry(body, rand.N(retrySpread))
+	}
 	c.reply(stats.OutError, protocol.Message{To: protocol.AnyClient, RMid: rmid, Type: protocol.TypeError, Body: body})
 }
 

@@ -144,13 +144,11 @@ func (c *Client) request(e *umf.Envelope, mid []byte, subject, service string, d
 		parent := ""
 		switch {
 		case answer == nil:
-			s.node.Metrics.Errors.Inc(protocol.CodeTimeout)
-			msg.Body = protocol.AppendError(nil, protocol.CodeTimeout, "No answer in time")
+			c.unanswered(&msg, protocol.CodeTimeout, "No answer in time")
 		case NoResponders(answer):
-			s.node.Metrics.Errors.Inc(protocol.CodeNoInstances)
-			msg.Body = protocol.AppendNoInstances(nil, service)
+			c.unanswered(&msg, protocol.CodeNoInstances, service)
 		default:
-			msg.Body = protocol.AnswerBody(&s.inner, answer.Data)
+			c.takeAnswer(&msg, answer)
 			parent = s.node.Tracing.of(answer.Header)
 		}
 		if c.closing {
@@ -163,6 +161,39 @@ func (c *Client) request(e *umf.Envelope, mid []byte, subject, service string, d
 	if !ok {
 		c.fail(mid, protocol.CodeOverload, "Too many requests wait for an answer")
 	}
+}
+
+// unanswered writes into the answer to a request that there is none. Clients of
+// the first edition know the service that does not run from a reason, and no error
+// as the answer to a request.
+func (c *Client) unanswered(msg *protocol.Message, code protocol.Code, text string) {
+	c.s.node.Metrics.Errors.Inc(code)
+	if c.second {
+		msg.Type = protocol.TypeError
+	}
+	switch {
+	case code != protocol.CodeNoInstances:
+		msg.Body = protocol.AppendError(nil, code, text)
+	case c.second:
+		msg.Body = protocol.AppendError(nil, code, "Unavailable "+text+" instances")
+	default:
+		msg.Body = protocol.AppendNoInstances(nil, text)
+	}
+}
+
+// takeAnswer writes what a service said into the answer to a request.
+func (c *Client) takeAnswer(msg *protocol.Message, answer *nats.Msg) {
+	refusal, refused := protocol.ReadRefusal(answer.Header)
+	switch {
+	case !refused:
+		msg.Body = protocol.AnswerBody(&c.s.inner, answer.Data)
+		return
+	case c.second:
+		msg.Type, msg.Body = protocol.TypeError, refusal.AppendError(nil)
+	default:
+		msg.Body = refusal.AppendReason(nil)
+	}
+	c.s.node.Metrics.Errors.Inc(protocol.CodeService)
 }
 
 // storeAnswer puts the answer to a request into the mailbox of the session.

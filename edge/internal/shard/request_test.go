@@ -38,6 +38,68 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestRequestIsRefused: a service of NATS' own framework says no in headers. Old
+// clients get it in the form that they know from a service that does not run.
+func TestRequestIsRefused(t *testing.T) {
+	for _, test := range []struct {
+		code, description, data string
+		body                    object // but for what says why
+		why                     string
+	}{
+		{"404", "no such order", ``, object{"code": "404", "status": 404.0}, "no such order"},
+		{"OUT_OF_STOCK", "none left", ``, object{"code": "OUT_OF_STOCK", "status": 502.0}, "none left"},
+		{"", "", `{"result":{"x":1}}`, object{"code": "service", "status": 502.0}, "The service refuses"},
+		{"200", "a line\nand another", `{"result":{"x":1}}`, object{"code": "200", "status": 502.0}, "a line.and another"},
+	} {
+		l := newLab(t)
+		l.nats.services[echo] = func(*nats.Msg) *nats.Msg {
+			return &nats.Msg{Data: []byte(test.data), Header: nats.Header{"Nats-Service-Error": {test.description}, "Nats-Service-Error-Code": {test.code}}}
+		}
+		s := l.one()
+		for _, client := range []struct {
+			c        *testClient
+			typ, key string
+		}{{s.dial(), "", "reason"}, {s.dialWith(dialOptions{Arrival: Arrival{Second: true}}), protocol.TypeError, "error"}} {
+			m := client.c.call(asking())
+			if m.text("typ") != client.typ || m.text("bdy", client.key) != test.why || m.text("frm") != "echo:[GET]/x" {
+				t.Errorf("%q is answered with %s", test.code, m.raw)
+			}
+			for key, want := range test.body {
+				if got := m.at("bdy", key); got != want {
+					t.Errorf("%q: %s is %v, want %v", test.code, key, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestNoAnswerIsAnError: clients of the second edition can tell each answer from the
+// word that there is none.
+func TestNoAnswerIsAnError(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	c := s.dialWith(dialOptions{Arrival: Arrival{Second: true}})
+	if m := c.call(asking()); m.text("typ") != protocol.TypeError || m.text("bdy", "code") != protocol.CodeNoInstances.String() {
+		t.Errorf("answered %s", m.raw)
+	}
+	l.answers("")
+	c.say(asking())
+	l.advance(s.node.Config.RequestTimeout)
+	if m := c.next(); m.text("typ") != protocol.TypeError || m.text("bdy", "code") != protocol.CodeTimeout.String() {
+		t.Errorf("answered %s", m.raw)
+	}
+	for _, client := range []struct {
+		c     *testClient
+		hints bool
+	}{{c, true}, {s.dial(), false}} {
+		s.do(func() { client.c.fail([]byte(`"m"`), protocol.CodeOverload, "Messaging is overloaded") })
+		m := client.c.next()
+		if after, hinted := m.at("bdy", "retry").(float64); hinted != client.hints || after < 0 || after > 2000 {
+			t.Errorf("told %s", m.raw)
+		}
+	}
+}
+
 // TestRequestToNobody: the client is told at once.
 func TestRequestToNobody(t *testing.T) {
 	c := newLab(t).one().dial()

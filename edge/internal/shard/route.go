@@ -146,6 +146,10 @@ func (c *Client) forward(e *umf.Envelope, to umf.Address) {
 func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	s := c.s
 	n := s.node
+	if n.Config.Reserved(address.Service) {
+		c.deny(e)
+		return
+	}
 	subject, err := scheme.AddressSubject(address.Service, address.Instance)
 	if err != nil {
 		c.took(stats.InBadAddress)
@@ -175,6 +179,12 @@ func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	header, span := s.node.Tracing.frame(stats.InService, address.Service, e, c.has.serviceHeader())
 	s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: subject, Reply: reply, Header: header, Data: data, Span: span, At: s.uptime(),
 		Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
+}
+
+// deny refuses a message to what is not for clients.
+func (c *Client) deny(e *umf.Envelope) {
+	c.took(stats.InDenied)
+	c.fail(e.Raw(umf.Mid), protocol.CodeDenied, "Denied")
 }
 
 // admit builds the text that goes to NATS, within the bounds of the way there.
@@ -222,6 +232,10 @@ func (s *Shard) report(sid scheme.SID, rmid []byte, err error) {
 // enqueue stores work for a service.
 func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 	s := c.s
+	if s.node.Config.Reserved(target.Service) {
+		c.deny(e)
+		return
+	}
 	c.took(stats.InWork)
 	f := protocol.Complete(e, s.loop.Now())
 	s.text = c.has.appendVia(s.text[:0])

@@ -17,6 +17,7 @@ type Sample struct {
 	Cut     uint64 // lists of discovery that lack some
 	Waiting int    // calls that wait for a worker of the pool
 	Busy    int64  // workers of the pool in a call
+	KeysAge time.Duration
 }
 
 // Loop is what one loop has to be added up.

@@ -51,6 +51,7 @@ const (
 	DropReplayTable                  // a signed message that could be a repetition
 	DropSessionList                  // the end of list/wsdir
 	DropSlow                         // a client that does not read
+	DropUnchecked                    // a client of whom it could not be found out who it is
 
 	numDrops
 )
@@ -73,6 +74,7 @@ var dropWords = [numDrops]string{
 	DropReplayTable:      "replay_table",
 	DropSessionList:      "session_list",
 	DropSlow:             "slow",
+	DropUnchecked:        "unchecked",
 }
 
 // String returns the metric label.
@@ -182,6 +184,7 @@ const (
 	PartNATS     Part = iota // a connection
 	PartStore                // streams and bucket as they must be
 	PartAcks                 // acknowledgements, over a connection that is there
+	PartKeys                 // keys to check tokens with
 	PartListener             // of clients
 	PartMemory               // room in it
 	PartDrain                // nothing more: the node leaves
@@ -189,7 +192,7 @@ const (
 	numParts
 )
 
-var partWords = [numParts]string{"nats", "store", "acks", "listener", "memory", "drain"}
+var partWords = [numParts]string{"nats", "store", "acks", "keys", "listener", "memory", "drain"}
 
 // String returns the metric label.
 func (p Part) String() string { return word(partWords[:], uint8(p)) }

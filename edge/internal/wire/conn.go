@@ -19,7 +19,7 @@ const (
 )
 
 // flag is one bit of a connection's condition.
-type flag uint16
+type flag uint32
 
 const (
 	flagDirty    flag = 1 << iota // in Loop.dirty
@@ -37,7 +37,8 @@ const (
 	flagWriteArm                  // the descriptor is registered for EPOLLOUT
 	flagCounted                   // counted by address
 	flagDeflate                   // permessage-deflate was agreed
-	flagTrusted                   // the peer is a trusted proxy
+	flagTrusted                   // the address is a trusted proxy's
+	flagProxy                     // the peer is a trusted proxy, whoever it speaks for
 )
 
 // Conn is a connection. It belongs to its loop: all its methods but Loop must be

@@ -43,7 +43,8 @@ func newPlainServer(s *Server, h http.Handler) *plainServer {
 	}
 	if h != nil {
 		p.http = &http.Server{
-			Handler:           h,
+			Handler:           hideForwarded(h),
+			ConnContext:       noteProxy,
 			ReadHeaderTimeout: s.o.HandshakeTimeout,
 			ReadTimeout:       s.o.WriteTimeout,
 			MaxHeaderBytes:    s.o.MaxHandshake,
@@ -52,6 +53,26 @@ func newPlainServer(s *Server, h http.Handler) *plainServer {
 		p.http.SetKeepAlivesEnabled(false)
 	}
 	return p
+}
+
+// proxyKey is the context's key for whether the peer is a trusted proxy.
+type proxyKey struct{}
+
+// noteProxy keeps for the requests of a connection whether its peer is a trusted
+// proxy.
+func noteProxy(ctx context.Context, nc net.Conn) context.Context {
+	pc, ok := nc.(*prefixConn)
+	return context.WithValue(ctx, proxyKey{}, ok && pc.proxy)
+}
+
+// hideForwarded takes X-Forwarded-Proto off requests whose peer is no trusted proxy.
+func hideForwarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if trusted, _ := r.Context().Value(proxyKey{}).(bool); !trusted {
+			r.Header.Del(forwardedProto)
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (p *plainServer) start() {
@@ -81,7 +102,7 @@ func (c *Conn) plain(b []byte) {
 		c.refuse(http.StatusServiceUnavailable, "Retry-After: 5\r\n", DropPlainFull)
 		return
 	}
-	pc := &prefixConn{prefix: slices.Clone(b), remote: c.RemoteAddr(), ticket: c.ticket(), plain: p}
+	pc := &prefixConn{prefix: slices.Clone(b), remote: c.RemoteAddr(), proxy: c.has(flagProxy), ticket: c.ticket(), plain: p}
 	c.leave()
 	if n := c.nc; n != nil {
 		pc.Conn = n.nc
@@ -169,6 +190,7 @@ type prefixConn struct {
 	// Set if it was handed to net/http; then it is counted until Close.
 	plain  *plainServer
 	remote netip.AddrPort
+	proxy  bool // the peer is a trusted one
 	ticket ticket
 	once   sync.Once
 }

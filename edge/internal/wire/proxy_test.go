@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -232,4 +233,53 @@ func TestProxiedAddressFull(t *testing.T) {
 		p.send([]byte(upgradeRequest()))
 		p.wantUpgraded()
 	})
+}
+
+// TestForwardedProto: the scheme is what a trusted proxy says, over whatever way it
+// says whom it speaks for, and nothing that anybody else says.
+func TestForwardedProto(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		trusted  []netip.Prefix
+		protocol bool // PROXY
+		fields   []string
+		want     string
+	}{
+		{"a trusted proxy", loopback, false, []string{"X-Forwarded-Proto: https"}, "https"},
+		{"with the client's address", loopback, false, []string{"X-Forwarded-For: 203.0.113.7", "x-forwarded-proto: https"}, "https"},
+		{"several", loopback, false, []string{"X-Forwarded-Proto: https", "X-Forwarded-Proto: http"}, "https,http"},
+		{"none", loopback, false, nil, ""},
+		{"with a PROXY line", loopback, true, []string{"X-Forwarded-Proto: wss"}, "wss"},
+		{"a stranger", nil, false, []string{"X-Forwarded-Proto: https"}, ""},
+		{"not this one", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, false, []string{"X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			transports(t, func(t *testing.T, o Options) {
+				o.TrustedProxies, o.ProxyProtocol = test.trusted, test.protocol
+				h := newRecorder(t)
+				upgraded, plain := make(chan string, 1), make(chan string, 1)
+				h.upgrade = func(q *Request) (Accept, error) {
+					upgraded <- q.ForwardedProto()
+					return Accept{}, nil
+				}
+				s := serve(t, o, h, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					plain <- strings.Join(r.Header.Values("X-Forwarded-Proto"), ",")
+				}))
+				connect := func() *peer {
+					if test.protocol {
+						return dialProxied(t, s, proxyHeader(t, 2, "203.0.113.7:4711", false), 0)
+					}
+					return dialRaw(t, s)
+				}
+				connect().send([]byte(upgradeRequest(test.fields...)))
+				if got := receive(t, upgraded, "no request"); got != test.want {
+					t.Errorf("%q", got)
+				}
+				connect().send([]byte("GET / HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(test.fields, "X-End: 1"), "\r\n") + "\r\n\r\n"))
+				if got := receive(t, plain, "no request"); got != test.want {
+					t.Errorf("plain: %q", got)
+				}
+			})
+		})
+	}
 }

@@ -34,6 +34,25 @@ func (r *Request) Protocols() []string {
 	return list
 }
 
+// ForwardedProto returns the values of X-Forwarded-Proto, separated by commas, if the
+// peer is a trusted proxy.
+func (r *Request) ForwardedProto() string {
+	if !r.conn.has(flagProxy) {
+		return ""
+	}
+	var b []byte
+	for v := range r.head.list(forwardedProto) {
+		if len(b) > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, v...)
+	}
+	return string(b)
+}
+
+// forwardedProto is the field in which proxies tell the scheme that clients use.
+const forwardedProto = "X-Forwarded-Proto"
+
 // RemoteAddr returns the client's address, as Conn.RemoteAddr does.
 func (r *Request) RemoteAddr() netip.AddrPort { return r.conn.RemoteAddr() }
 

@@ -214,8 +214,11 @@ func (s *Server) newConn(addr netip.AddrPort) *Conn {
 	c := &Conn{l: s.loops[int(s.next.Add(1))%len(s.loops)], fd: -1, state: stateHandshake}
 	c.setAddr(addr)
 	c.setTrusted(s.trusted(addr.Addr()))
-	if c.has(flagTrusted) && s.o.ProxyProtocol {
-		c.state = stateProxy
+	if c.has(flagTrusted) {
+		c.set(flagProxy)
+		if s.o.ProxyProtocol {
+			c.state = stateProxy
+		}
 	}
 	if drop := s.admit(c); drop != 0 {
 		s.drops[drop].Add(1)

@@ -45,7 +45,7 @@ func ticksAfter(d time.Duration) int64 {
 	if d <= 0 {
 		return 1
 	}
-	return int64((d + tick - 1) >> tickShift)
+	return int64((d-1)>>tickShift) + 1 // d + tick may be beyond what a duration holds
 }
 
 // start makes t fire at tick due, or at the next one if that is past.

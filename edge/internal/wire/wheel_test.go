@@ -140,3 +140,15 @@ func BenchmarkWheel(b *testing.B) {
 		}
 	}
 }
+
+// TestTicksAfter: whole ticks, rounded up, at least one, and no end of durations is
+// past.
+func TestTicksAfter(t *testing.T) {
+	for d, want := range map[time.Duration]int64{
+		-1: 1, 0: 1, 1: 1, tick: 1, tick + 1: 2, 2 * tick: 2, 1<<63 - 1: 1 << 40, 1<<63 - 1 - tick: 1<<40 - 1,
+	} {
+		if got := ticksAfter(d); got != want {
+			t.Errorf("%d: %d ticks, want %d", d, got, want)
+		}
+	}
+}

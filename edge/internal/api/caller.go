@@ -1,0 +1,132 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/access"
+	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
+	"hydrant/umf"
+)
+
+// caller is who sends a request to the clients' port, and what that is known by.
+type caller struct {
+	admin    bool            // has the token of administrators
+	identity access.Identity // of a client, where there is EDGE_AUTH
+	key      *config.HTTPKey // of EDGE_HTTP_KEYS_FILE; nil: another way
+}
+
+var (
+	errNotThere     = &refusal{status: http.StatusNotFound, text: "Resource not found"}
+	errUnauthorized = &refusal{status: http.StatusUnauthorized, text: "Authorization needed"}
+	errOrigin       = &refusal{status: http.StatusForbidden, text: "Origin is not allowed"}
+	errMemory       = &refusal{status: http.StatusServiceUnavailable, text: "Node is short of memory"}
+	errUnchecked    = &refusal{status: http.StatusServiceUnavailable, text: "Authorization cannot be checked now"}
+)
+
+// admit finds out who sends a request, before its body is read. All its errors are
+// refusals.
+func (a *API) admit(r *http.Request) (caller, error) {
+	n := &a.node
+	site := access.Site{Host: r.Host, Scheme: access.ForwardedScheme(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","))}
+	authorization := r.Header.Get("Authorization")
+	switch {
+	case n.Config.HttpApi == config.HTTPAPIOff:
+		return caller{}, errNotThere
+	case !access.Origins(n.Config.AllowedOrigins).Allow(r.Header.Get("Origin"), site):
+		n.Metrics.Dropped.Inc(stats.DropOrigin)
+		return caller{}, errOrigin
+	case a.isAdmin(authorization):
+		return caller{admin: true}, nil
+	case n.Config.HttpApi == config.HTTPAPIKey:
+		if key := a.keys.Find(authorization); key != nil {
+			return caller{key: key}, nil
+		}
+		return caller{}, errUnauthorized
+	case n.Config.Auth == config.AuthNone:
+		return caller{}, nil
+	}
+	identity, err := a.identify(r)
+	if errors.Is(err, access.ErrUnchecked) {
+		n.Metrics.Dropped.Inc(stats.DropUnchecked)
+		return caller{}, errUnchecked
+	}
+	if err != nil {
+		n.Log.Info("token refused", "address", r.RemoteAddr, "error", err)
+		return caller{}, errUnauthorized
+	}
+	return caller{identity: identity}, nil
+}
+
+// identify checks the credentials of a client, as when it connects.
+func (a *API) identify(r *http.Request) (access.Identity, error) {
+	token := access.FindToken(plainRequest{r}, a.node.Config.AuthCookie)
+	if a.node.Config.Auth == config.AuthJWT {
+		return a.node.Tokens.Check(token)
+	}
+	return a.askService(r, token)
+}
+
+// askService asks EDGE_AUTH_SERVICE about a client.
+func (a *API) askService(r *http.Request, token string) (access.Identity, error) {
+	n := a.node.NATS()
+	if n == nil || !a.node.Connected() || a.node.ShortOfMemory() {
+		return access.Identity{}, access.ErrUnchecked
+	}
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		ip = r.RemoteAddr
+	}
+	question, err := json.Marshal(access.Question{IP: ip, Origin: r.Header.Get("Origin"), Token: token, URL: r.URL.RequestURI()})
+	if err != nil {
+		return access.Identity{}, err
+	}
+	service := a.node.Config.AuthService
+	message := access.Ask(service, question)
+	ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
+	defer cancel()
+	answer, err := n.Conn.RequestMsgWithContext(ctx, &nats.Msg{
+		Subject: scheme.ServiceSubject(scheme.Service(service)), // config has parsed it
+		Data:    message.Append(nil, a.node.Router, time.Now()),
+	})
+	if err != nil {
+		return access.Identity{}, errors.Join(access.ErrUnchecked, err)
+	}
+	body := protocol.AnswerBody(new(umf.Envelope), answer.Data)
+	return access.ReadVerdict(access.Answer{Header: answer.Header, Data: answer.Data, Body: body}, time.Now())
+}
+
+// header says to a service who sent a message.
+func (c *caller) header() nats.Header {
+	if c.identity.Name == "" {
+		return nil
+	}
+	return nats.Header{scheme.HeaderIdentity: {c.identity.Name}}
+}
+
+// plainRequest is a request without an upgrade as [access.FindToken] reads it. A
+// cookie counts only with an origin, which was checked by then: browsers add cookies
+// to requests that any page can have them send without one.
+type plainRequest struct{ r *http.Request }
+
+// Header implements [access.Handshake], as do the others.
+func (p plainRequest) Header(name string) string {
+	if name == "Cookie" && p.r.Header.Get("Origin") == "" {
+		return ""
+	}
+	return p.r.Header.Get(name)
+}
+
+func (p plainRequest) Protocols() []string { return nil }
+
+func (p plainRequest) URI() string { return p.r.URL.RequestURI() }

@@ -1,0 +1,41 @@
+package protocol
+
+import (
+	"slices"
+	"strings"
+)
+
+// Subprotocol is that of clients of the second edition which do not confirm
+// messages: it is there to be selected.
+const Subprotocol = "umf.v1"
+
+// secretProtocols begin subprotocols that carry a secret. What is selected stands in
+// the answer, and so in logs and in front of whoever reads the page's socket.
+var secretProtocols = []string{SubprotocolAuth, "umf.resume."}
+
+// Select chooses among the subprotocols that a client offers: umf.ack.v1, else
+// umf.v1, else the first, as in Hydra Router, where these two are unknown. One that
+// carries a secret is never chosen; ok is false if there is nothing else, since
+// browsers end a connection where they offered some and none was selected. second
+// says whether one of the two was offered.
+func Select(offered []string) (chosen string, second, ok bool) {
+	for _, name := range []string{SubprotocolAck, Subprotocol} {
+		if slices.Contains(offered, name) {
+			return name, true, true
+		}
+	}
+	for _, name := range offered {
+		if !carriesSecret(name) {
+			return name, false, true
+		}
+	}
+	return "", false, len(offered) == 0
+}
+
+// carriesSecret compares without case: a token that is misspelt is none, and still a
+// secret.
+func carriesSecret(name string) bool {
+	return slices.ContainsFunc(secretProtocols, func(prefix string) bool {
+		return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+	})
+}
