@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"hydrant/bus/store"
@@ -51,7 +52,7 @@ func (n *Node) newTokens() (*access.Tokens, error) {
 	if cfg.AuthJwksUrl == "" {
 		keys, err := access.LoadKey(cfg.AuthKeyFile, cfg.AuthAlgorithms)
 		if err != nil {
-			return nil, wrong("EDGE_AUTH_KEY_FILE", err)
+			return nil, fmt.Errorf("%w: EDGE_AUTH_KEY_FILE: %w", ErrConfig, err)
 		}
 		return access.NewTokens(keys, o), nil
 	}

@@ -69,36 +69,6 @@ func (i *issuer) tokenBy(t *testing.T, kid, user string) string {
 	return text
 }
 
-// begin starts a node with settings of the test's own.
-func begin(t *testing.T, natsURL string, change func(*Config)) (n *Node, url string) {
-	t.Helper()
-	cfg, err := DefaultConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Listen, cfg.AdminListen, cfg.MailboxStreams, cfg.DrainTimeout = "127.0.0.1:0", "", 1, 0
-	change(&cfg)
-	n, err = New(cfg, bus.Config{URL: natsURL}, Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- n.Run(context.Background()) }()
-	t.Cleanup(func() {
-		n.Drain("end of the test")
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
-	defer cancel()
-	addr, err := n.Addr(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n, "ws://" + addr + "/"
-}
-
 // knock asks for an upgrade, and returns the status of the answer with what stands in
 // its body and when to come back.
 func knock(t *testing.T, url string, header http.Header) (status int, body, after string) {

@@ -57,26 +57,16 @@ func connected(t *testing.T) *nats.Conn {
 	return nc
 }
 
-// run starts a node with two loops at least: one to be held up, and one to be left
-// alone.
-func run(t *testing.T) *running {
+// begin starts a node with settings of the test's own.
+func begin(t *testing.T, natsURL string, change func(*Config)) (n *Node, url string) {
 	t.Helper()
-	before := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(max(2, before))
-	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
-	network, err := harness.NewProxy(strings.TrimPrefix(startNATS(t).URL(), "nats://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(network.Close)
 	cfg, err := DefaultConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg.Listen, cfg.AdminListen, cfg.MailboxStreams, cfg.DrainTimeout = "127.0.0.1:0", "", 1, 0
-	cfg.RequestTimeout, cfg.HandshakeTimeout = harness.Patience, harness.Patience
-	cfg.PingInterval, cfg.WriteTimeout = time.Hour, time.Hour // clients that do not read are not to be closed for it
-	n, err := New(cfg, bus.Config{URL: network.Addr()}, Options{Logger: slog.New(slog.DiscardHandler)})
+	change(&cfg)
+	n, err = New(cfg, bus.Config{URL: natsURL}, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +84,26 @@ func run(t *testing.T) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{Node: n, t: t, url: "ws://" + addr + "/", network: network}
+	return n, "ws://" + addr + "/"
+}
+
+// run starts a node with two loops at least: one to be held up, and one to be left
+// alone.
+func run(t *testing.T) *running {
+	t.Helper()
+	before := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(max(2, before))
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	network, err := harness.NewProxy(strings.TrimPrefix(startNATS(t).URL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(network.Close)
+	n, url := begin(t, network.Addr(), func(cfg *Config) {
+		cfg.RequestTimeout, cfg.HandshakeTimeout = harness.Patience, harness.Patience
+		cfg.PingInterval, cfg.WriteTimeout = time.Hour, time.Hour // clients that do not read are not to be closed for it
+	})
+	r := &running{Node: n, t: t, url: url, network: network}
 	t.Cleanup(r.tell)
 	return r
 }

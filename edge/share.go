@@ -2,7 +2,6 @@ package edge
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -64,9 +63,6 @@ func newSignatures(cfg *config.Config, m *stats.Metrics) *access.Signatures {
 	}
 	return access.NewSignatures(cfg.SignatureKeys, cfg.SignatureWindow, m.Dropped.Counting(stats.DropReplayTable))
 }
-
-// wrong is the error of a setting.
-func wrong(setting string, err error) error { return fmt.Errorf("%w: %s: %w", ErrConfig, setting, err) }
 
 // serveAdmin opens the administrators' listener.
 func (n *Node) serveAdmin() error {

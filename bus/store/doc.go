@@ -64,9 +64,10 @@
 // ([ErrFenced]) if that is not the last any more. So of two nodes that take a
 // session over, one wins. The entry's holder, a random number for each attachment
 // to a socket, says whose it is: by it a writer that was refused knows whether it
-// was its own write, and a node that asks for the session names it (package edge documents how). If the answer to a write is lost,
-// its repetition meets its own first copy as a conflict; every write of [Directory]
-// that waits carries a name (Umf-Write) by which the writer recognises it.
+// was its own write, and a node that asks for the session names it (package edge
+// documents how). If the answer to a write is lost, its repetition meets its own first
+// copy as a conflict; every write of [Directory] that waits carries a name (Umf-Write)
+// by which the writer recognises it.
 //
 // A server refuses a compare-and-swap in two ways (nats-server 2.11 to 2.15). It
 // says 10071, with the revision that it has, when that is another one: [ErrFenced].

@@ -33,7 +33,7 @@ type probe struct {
 // for answers, which are tried by asking.
 func probes(streams int) []probe {
 	const nobody, nothing = "hydrant-doctor", "{}"
-	const otherStream, otherConsumer = `{"name":"` + nobody + `"}`, `{"stream_name":"` + nobody + `"}`
+	const otherStream = `{"name":"` + nobody + `"}`
 	sid, node := scheme.NewSID(), scheme.NewNodeID()
 	tail := string(sid[:1] + "." + sid)
 	refused := nats.Header{headerStream: []string{nobody}}

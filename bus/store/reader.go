@@ -150,7 +150,7 @@ func (s *Store) Read(ctx context.Context, sid scheme.SID, from, anchor uint64, l
 		if err = m.checkEnd(ctx, from, &b); err == nil {
 			err = m.checkAnchor(ctx, from, anchor, &b)
 		}
-	case b.Anchor == AnchorPresent:
+	case anchor == 0, b.Anchor == AnchorPresent:
 	case whole && anchor < b.Msgs[n-1].Seq:
 		err = m.judgeAbsence(ctx, anchor, &b)
 	default:
@@ -166,8 +166,9 @@ func (s *Store) Read(ctx context.Context, sid scheme.SID, from, anchor uint64, l
 }
 
 // follow asks any replica for what follows, and for the anchor before that in the
-// same answer, which a server gives as a whole: it stores nothing meanwhile. What is between the two, and the anchor's own bytes, may use the answer
-// up: then the messages are asked for by themselves, and it is not the whole.
+// same answer, which a server gives as a whole: it stores nothing meanwhile. What is
+// between the two, and the anchor's own bytes, may use the answer up: then the messages
+// are asked for by themselves, and it is not the whole.
 func (m *mailbox) follow(ctx context.Context, from, anchor uint64, limit, maxBytes int) (b Batch, whole bool, err error) {
 	req := batchRequest{From: from, NextFor: m.subject, Batch: limit, MaxBytes: maxBytes}
 	if anchor != 0 && anchor < from {
@@ -187,7 +188,7 @@ func (m *mailbox) follow(ctx context.Context, from, anchor uint64, limit, maxByt
 		})
 		b.Msgs = b.Msgs[:min(len(b.Msgs), limit)]
 		if err != nil || len(b.Msgs) > 0 || end.pending == 0 || req.From == from {
-			return b, anchor == 0 || req.From <= anchor, err
+			return b, req.From <= anchor, err
 		}
 		req.From, req.Batch = from, limit
 	}
@@ -196,9 +197,6 @@ func (m *mailbox) follow(ctx context.Context, from, anchor uint64, limit, maxByt
 // judgeAbsence says what an answer tells of an anchor that is not in it, though
 // something later of the mailbox is: it was dropped, unless it never was.
 func (m *mailbox) judgeAbsence(ctx context.Context, anchor uint64, b *Batch) error {
-	if anchor == 0 {
-		return nil
-	}
 	b.Anchor, b.Oldest = AnchorGone, b.Msgs[0].Seq
 	msg, found, err := jet.LeaderGet(ctx, m.store.nc, m.stream, jet.GetRequest{Seq: anchor})
 	if found && msg.Subject != m.subject {

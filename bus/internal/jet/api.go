@@ -105,11 +105,3 @@ func StatusOf(m *nats.Msg) string {
 	}
 	return m.Header.Get(headerStatus)
 }
-
-// IgnoreNotFound: a deletion of what was not there is a success.
-func IgnoreNotFound(err error) error {
-	if hasCode(err, codeConsumerNotFound, codeStreamNotFound) {
-		return nil
-	}
-	return err
-}

@@ -19,8 +19,7 @@ const (
 
 // Replies receives answers that consist of several messages, for many callers on
 // one wildcard subscription: a subscription for each read would cost the whole
-// cluster an update of its routing tables, and a consumer drops a pull request
-// whose reply subject it does not know of yet.
+// cluster an update of its routing tables.
 //
 // Reads are told apart by the last token of the reply subject.
 type Replies struct {

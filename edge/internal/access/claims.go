@@ -28,12 +28,8 @@ func (c *claims) UnmarshalJSON(text []byte) error {
 }
 
 func (c *claims) string(name string) (string, error) {
-	raw := umf.Member(c.text, name)
-	if raw == nil {
-		return "", nil
-	}
 	text, ok := umf.MemberText(c.text, name)
-	if !ok {
+	if !ok && umf.Member(c.text, name) != nil {
 		return "", errClaim
 	}
 	return text, nil

@@ -283,15 +283,22 @@ func (h *held) letGo(code protocol.Close, reason string) {
 	c.discard(code, reason)
 }
 
-// erase removes the entry of a fresh session whose socket resumed an older one.
+// erase removes the entry of a fresh session whose socket resumed an older one. If
+// that fails, the entry expires.
 func (h *held) erase(rev uint64) {
 	h.client = nil
 	h.event(scheme.SessionClosed)
-	dir := h.s.node.Directory
-	dir.Forget(h.sid) // what comes for it must not be stored while it is deleted
-	h.s.tidy(stats.DropDirectoryCleanup, "fresh session not removed; it expires", func(ctx context.Context) error {
-		return dir.Delete(ctx, h.sid, rev)
-	})
+	n := h.s.node
+	n.Directory.Forget(h.sid) // what comes for it must not be stored while it is deleted
+	if !n.Calls.Submit(func() {
+		ctx, cancel := context.WithTimeout(n.Stopped, n.Config.RequestTimeout)
+		defer cancel()
+		if err := n.Directory.Delete(ctx, h.sid, rev); err != nil {
+			n.Log.Debug("fresh session not removed; it expires", "error", err)
+		}
+	}) {
+		n.Metrics.Dropped.Inc(stats.DropDirectoryCleanup)
+	}
 }
 
 // HandOver gives a session to another node, if this shard has it, or says that it

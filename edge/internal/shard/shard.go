@@ -261,20 +261,6 @@ func submitTo[T any](s *Shard, pool func(func()) bool, job func(context.Context)
 	}
 }
 
-// tidy runs a job on the pool whose failure costs time or room only.
-func (s *Shard) tidy(reason stats.Drop, what string, job func(context.Context) error) {
-	n := s.node
-	if !n.Calls.Submit(func() {
-		ctx, cancel := context.WithTimeout(n.Stopped, n.Config.RequestTimeout)
-		defer cancel()
-		if err := job(ctx); err != nil {
-			n.Log.Debug(what, "error", err)
-		}
-	}) {
-		n.Metrics.Dropped.Inc(reason)
-	}
-}
-
 // maxCallsPerClient bounds what one client has the pool do at a time: half of the
 // workers stay for others.
 const maxCallsPerClient = egress.Workers / 2

@@ -77,9 +77,9 @@ func (c *collector) queues() {
 	c.counter("discovery_full_total", "Lists of services and nodes that lack some, because there were too many answers.",
 		func(s *Sample) float64 { return float64(s.Cut) })
 	c.gauge("pool_queue", "Blocking NATS calls waiting for a worker.", func(s *Sample) float64 { return float64(s.Waiting) })
+	c.gauge("pool_busy", "Workers of the pool that are in a blocking NATS call.", func(s *Sample) float64 { return float64(s.Busy) })
 	c.gauge("token_keys_age_seconds", "Time since the keys of EDGE_AUTH_JWKS_URL were read; 0: they never were, or there is none.",
 		func(s *Sample) float64 { return s.KeysAge.Seconds() })
-	c.gauge("pool_busy", "Workers of the pool that are in a blocking NATS call.", func(s *Sample) float64 { return float64(s.Busy) })
 	c.gauge("checkpoint_lag_seconds", "Age of the oldest moved floor that is not yet written.", func(s *Sample) float64 {
 		oldest := 0.0
 		for _, l := range s.Loops {
