@@ -125,7 +125,9 @@ func TestExpiryOfASessionIsDropped(t *testing.T) {
 	left := make(chan struct{})
 	defer close(left)
 	for _, submit := range []func(func()) bool{n.pool.Submit, n.pool.SubmitIdle} {
-		for submit(func() { <-left }) {
+		for full := false; !full; { // a worker that is free yet takes a job from the queue, and makes room in it
+			busy := n.pool.Busy() == egress.Workers
+			full = !submit(func() { <-left }) && busy
 		}
 	}
 	n.onExpiry(scheme.NewSID())
