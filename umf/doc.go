@@ -31,7 +31,9 @@
 //	ttl            ttl    seconds for which the message is worth delivering
 //	for            for    the final receiver
 //
-// Hydrant sends short form. It passes on keys that are not in the table.
+// Hydrant sends short form. It passes on keys that are not in the table, but for one
+// that is in it but for case, "BDY": many readers ignore case, and would take it for
+// the body ([Envelope.Lookalike]).
 //
 // A message has one reading, everywhere:
 //
@@ -70,7 +72,9 @@
 // That text depends on how a message is read: 1.0 and 1 are signed alike, and so
 // are "\u0041" and "A". [Keys.Verify] therefore also decides how the message goes
 // on: if a signed value has an object with a key twice, AppendShort emits the
-// value as it was signed.
+// value as it was signed. What no signature covers, priority, ttl, for and unknown
+// keys, anybody can add to a message that was signed: [Envelope.KeepCovered] takes it
+// away.
 //
 // # Design
 //

@@ -19,12 +19,13 @@ const maxUnknown = 8
 // safe for concurrent use, since [Keys.Verify] notes its findings in it.
 type Envelope struct {
 	// Set by Scan.
-	text    []byte               // the object, without white space around it
-	values  [2 * fieldCount]span // by field; values of long keys, while scanning, fieldCount further up
-	seen    uint64               // bit set of values
-	unknown [maxUnknown]member   // in received order
-	others  int                  // unknown keys in the text, of which unknown has the first
-	short   bool                 // see IsShort
+	text      []byte               // the object, without white space around it
+	values    [2 * fieldCount]span // by field; values of long keys, while scanning, fieldCount further up
+	seen      uint64               // bit set of values
+	unknown   [maxUnknown]member   // in received order
+	others    int                  // unknown keys in the text, of which unknown has the first
+	short     bool                 // see IsShort
+	lookalike bool                 // see Lookalike
 
 	// Set by Keys.Verify and AppendCanonical.
 	repeats uint32 // bit set of fields whose value has a key twice somewhere inside
@@ -32,7 +33,7 @@ type Envelope struct {
 
 // Reset forgets the message, so that its text can be collected.
 func (e *Envelope) Reset() {
-	e.text, e.seen, e.others, e.short, e.repeats = nil, 0, 0, false, 0
+	e.text, e.seen, e.others, e.short, e.lookalike, e.repeats = nil, 0, 0, false, false, 0
 }
 
 // Has reports whether the message has the field, whatever its value.

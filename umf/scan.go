@@ -143,11 +143,12 @@ func (e *Envelope) put(m member) {
 
 func (e *Envelope) putUnknown(m member) {
 	e.others++
+	key := e.bytes(m.key)
+	e.lookalike = e.lookalike || isLookalike(key[1:len(key)-1])
 	if e.others > maxUnknown {
 		e.short = false
 		return
 	}
-	key := e.bytes(m.key)
 	for _, u := range e.unknown[:e.others-1] {
 		if bytes.Equal(e.bytes(u.key), key) {
 			e.short = false

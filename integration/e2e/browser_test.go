@@ -36,6 +36,8 @@ const seen = [];
 console.log = (msg) => seen.push(msg);
 const given = new URLSearchParams(location.search).get("session");
 if (given) sessionStorage.setItem("session", given);
+const secret = new URLSearchParams(location.search).get("token");
+if (secret) sessionStorage.setItem("token", secret);
 </script><script>` + client + `</script>`
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -309,7 +311,7 @@ func (w *browserWorld) secondTab() {
 	defer closeTab()
 	first := w.tab
 	w.tab, w.since = second, w.sent+1
-	navigate(w.t, second, w.page.URL+"/?session="+w.session)
+	navigate(w.t, second, w.page.URL+"/?session="+w.session+"&token="+eval[string](w.t, w.tab, "token"))
 	w.on(0)
 	w.send(10)
 	w.arrived()

@@ -140,7 +140,7 @@ func (c *Client) Resume(ctx context.Context, typ string, body Object) (Message, 
 	if err := c.Send(Object{"to": "hydra-router:/", "frm": c.Address(), "mid": c.Mid(), "typ": typ, "bdy": body}); err != nil {
 		return Message{}, err
 	}
-	answer, err := c.Find(ctx, func(m Message) bool { return m.Type() == "connection" })
+	answer, err := c.Find(ctx, func(m Message) bool { return m.Type() == "connection" && m.From() == c.Welcome.From() })
 	if err != nil {
 		return answer, err
 	}

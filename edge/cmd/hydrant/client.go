@@ -25,6 +25,7 @@ type client struct {
 	done  chan struct{} // closed when reading has ended
 	err   error         // why; set before done is closed
 
+	router string // address of the node's own messages, as the first one has it
 	id     string // session id
 	token  string // resume secret
 	secret string // signs what is sent, if not empty
@@ -102,8 +103,11 @@ func (c *client) welcomed(ctx context.Context) (welcome, error) {
 	if err != nil {
 		return w, err
 	}
-	if msg.Type != "connection" {
-		return w, fmt.Errorf("expected a connection message, got type %q: %s", msg.Type, msg.Body)
+	if c.router == "" {
+		c.router = msg.From
+	}
+	if msg.Type != "connection" || msg.From != c.router { // others may say what they like
+		return w, fmt.Errorf("expected a connection message of the node, got type %q from %s: %s", msg.Type, msg.From, msg.Body)
 	}
 	if err := json.Unmarshal(msg.Body, &w); err != nil {
 		return w, err

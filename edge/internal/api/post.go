@@ -113,6 +113,9 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 	if err := a.checkSignature(e); err != nil {
 		return nil, err
 	}
+	if fault := protocol.CheckSender(e, a.node.Config.ServiceName, a.node.Signatures != nil); fault != nil {
+		return nil, refuseSender(fault)
+	}
 	address, to, err := a.target(e)
 	if err != nil {
 		return nil, err
@@ -124,6 +127,9 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 	f := protocol.Complete(e, time.Now())
 	f.Set(umf.Via, a.node.Router)
 	f.Set(umf.To, to)
+	if headers := e.Raw(umf.Headers); protocol.ReservedFromClients.In(headers) {
+		f.Set(umf.Headers, protocol.ReservedFromClients.AppendHeaders(nil, headers, nil))
+	}
 	return &posted{n, from, address, e.AppendShort(nil, f.Sets()...), append(json.RawMessage(nil), f.Mid...), protocol.TTL(e)}, nil
 }
 
@@ -152,7 +158,15 @@ func (a *API) checkSignature(e *umf.Envelope) error {
 	if err := a.node.Signatures.Check(e, time.Now()); err != nil {
 		return refuseSignature(err)
 	}
+	e.KeepCovered()
 	return nil
+}
+
+func refuseSender(fault *protocol.SenderFault) *refusal {
+	if fault.Code == protocol.CodeForbidden {
+		return &refusal{status: http.StatusForbidden, text: fault.Text}
+	}
+	return &refusal{status: http.StatusBadRequest, text: fault.Text}
 }
 
 func refuseSignature(err error) *refusal {

@@ -10,6 +10,7 @@ const (
 	CodeInvalid        Code = iota // no UMF message, or mid or from is too long
 	CodeUnsigned                   // no signature where one is required
 	CodeSignature                  // a wrong one, or one that is too old or was seen before
+	CodeForbidden                  // the sender may not say that: from is the router's
 	CodeAddress                    // to or forward is no address
 	CodeUnrecognized               // nothing that the router knows
 	CodeNoInstances                // no instance of the service runs
@@ -34,6 +35,7 @@ var codeWords = [numCodes]string{
 	CodeInvalid:        "invalid_message",
 	CodeUnsigned:       "unsigned",
 	CodeSignature:      "bad_signature",
+	CodeForbidden:      "forbidden",
 	CodeAddress:        "bad_address",
 	CodeUnrecognized:   "unrecognized",
 	CodeNoInstances:    "no_instances",

@@ -16,7 +16,7 @@ type Completion struct {
 	// Mid is the message's id as raw JSON: the client's, or a fresh one.
 	Mid []byte
 
-	sets [6]umf.Set
+	sets [7]umf.Set
 	n    int
 }
 
@@ -41,7 +41,7 @@ func Complete(e *umf.Envelope, now time.Time) Completion {
 func quoted() []byte { return append(make([]byte, 0, 40), '"') }
 
 // Set puts a field into the message. raw is JSON, and must not change before the
-// message is text. There is room for three fields beside those of Complete.
+// message is text. There is room for four fields beside those of Complete.
 func (c *Completion) Set(field umf.Field, raw []byte) {
 	c.sets[c.n] = umf.Set{Field: field, Raw: raw}
 	c.n++

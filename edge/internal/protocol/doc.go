@@ -57,7 +57,8 @@
 //
 // A message has a to, a from and a body, none of which is falsy, as JavaScript
 // calls it: a body of {}, text, 42, true or an array is taken and stays as it is.
-// A mid or a from of great length is refused. Where mid, ts or ver are missing
+// A mid or a from of great length is refused, and so is a key that is one of UMF but
+// for case, since receivers that ignore case would take it for that one. Where mid, ts or ver are missing
 // the node fills them in, and it sets via. All other fields go on as they are.
 //
 // To a service, which gets the message at most once:
@@ -75,6 +76,15 @@
 //
 //	ID@client:/          it arrives with the via R@hydra-router:/
 //	R-ID@hydra-router:/  the same; R need not be the node that holds the session
+//
+// The from of a message is what its sender wrote. Who it was stands in the headers
+// (hdr) of what comes from a client: x-from is its session, x-user its identity, if it
+// has one. What comes from a service has them only if the service wrote them.
+//
+// Some things are not a sender's to write. A from with the router's name in it, in
+// whatever form, is refused: what is from hydra-router:/ is the node's own. The headers
+// x-from, x-user, x-seq and x-prev, in whatever case, are taken out; where messages
+// must be signed, and so go on as they are, the message is refused.
 //
 // To the router, hydra-router:/, by type:
 //
@@ -104,7 +114,8 @@
 // code:
 //
 //	invalid_message    no UMF message; its text quotes the beginning (closes). Also a mid or a from that
-//	                   is too long, and that does not close
+//	                   is too long, and a key of UMF in another case, and these do not close
+//	forbidden          not this sender's to say: a from with the router's name, a header of the node
 //	unrecognized       nothing that the router knows (closes)
 //	unsigned           EDGE_SIGNATURE=required: no signature (closes)
 //	bad_signature      … a wrong one, one outside EDGE_SIGNATURE_WINDOW, or a message seen before (closes)
@@ -136,7 +147,8 @@
 //
 // Signed messages: package umf, section Signatures, has the text that is signed.
 // A signature is checked as the message came in, before the node changes
-// anything.
+// anything. Where one is required, what it does not cover does not go on, nor does
+// it itself: receivers could send the message again.
 //
 // # Resuming
 //
@@ -204,6 +216,7 @@
 //
 //   - mid, ts, ver, priority, ttl, for, rmid and unknown keys pass through as sent,
 //     where it rewrote or dropped them.
+//   - No client or service speaks for the router, where any could write its messages.
 //   - Errors have an rmid and a code. An instance that does not run, an address
 //     without a colon or with a pattern in it, and a session that does not exist
 //     are errors, where it was silent or picked a receiver.

@@ -30,11 +30,6 @@ const AnyClient = "client:/"
 // ClientAddress returns the address of a session.
 func ClientAddress(sid string) string { return sid + "@client:/" }
 
-// AppendRouter appends, as JSON, the address of the router on a node.
-func AppendRouter(dst []byte, node, service string) []byte {
-	return umf.AppendString(dst, node+"@"+service+":/")
-}
-
 // AppendVia appends, as JSON, the address by which a service reaches a session.
 // All parts are names, so that nothing needs an escape.
 func AppendVia(dst []byte, node, sid, service string) []byte {
@@ -145,36 +140,4 @@ func AppendLocation(dst []byte, node, sid string) []byte {
 	dst = umf.AppendString(append(dst, `{"routerID":`...), node)
 	dst = umf.AppendString(append(dst, `,"clientID":`...), sid)
 	return append(dst, '}')
-}
-
-// AppendSequence appends headers, raw JSON or empty, with x-seq and x-prev added.
-// Those that a sender put there itself lose, as the last of two equal keys
-// counts. Headers that are no object go.
-func AppendSequence(dst, headers []byte, seq, prev uint64) []byte {
-	dst = append(dst, '{')
-	if len(headers) > 2 && headers[0] == '{' {
-		inner := trimSpace(headers[1 : len(headers)-1])
-		if len(inner) > 0 {
-			dst = append(dst, inner...)
-			dst = append(dst, ',')
-		}
-	}
-	dst = append(dst, `"x-seq":"`...)
-	dst = strconv.AppendUint(dst, seq, 10)
-	dst = append(dst, `","x-prev":"`...)
-	dst = strconv.AppendUint(dst, prev, 10)
-	return append(dst, `"}`...)
-}
-
-// trimSpace cuts off what JSON takes for white space (RFC 8259 §2), which is
-// less than what package bytes does.
-func trimSpace(b []byte) []byte {
-	space := func(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
-	for len(b) > 0 && space(b[0]) {
-		b = b[1:]
-	}
-	for len(b) > 0 && space(b[len(b)-1]) {
-		b = b[:len(b)-1]
-	}
-	return b
 }

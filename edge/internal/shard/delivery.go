@@ -18,6 +18,7 @@ import (
 var (
 	errTooLarge = errors.New("edge: message too large")
 	errNotUMF   = errors.New("edge: to, frm or bdy is missing")
+	errForged   = errors.New("edge: it would be taken for another message, or for the router's")
 	errBusy     = errors.New("edge: too many operations under way")
 )
 
@@ -195,13 +196,20 @@ func (h *held) inspect(seq uint64, marker bool, payload []byte) ([]byte, bool) {
 		err = errTooLarge
 	case !e.Has(umf.To) || !e.Has(umf.From) || !e.Has(umf.Body):
 		err = errNotUMF // less strict than for clients: a service may answer false
+	case protocol.CheckSender(e, n.Config.ServiceName, false) != nil:
+		err = errForged
 	}
 	if err != nil {
 		n.Metrics.Junk.Inc()
 		n.Log.Warn("junk in a mailbox", "sid", h.sid, "seq", seq, "bytes", len(payload), "error", err)
 		return nil, false
 	}
-	if e.IsShort() {
+	headers := e.Raw(umf.Headers)
+	switch {
+	case protocol.ReservedFromAll.In(headers):
+		headers = protocol.ReservedFromAll.AppendHeaders(nil, headers, nil)
+		return e.AppendShort(make([]byte, 0, len(payload)), umf.Set{Field: umf.Headers, Raw: headers}), true
+	case e.IsShort():
 		return payload, true
 	}
 	return e.AppendShort(make([]byte, 0, len(payload))), true

@@ -36,7 +36,7 @@ type held struct {
 	renewed    time.Duration // uptime when its anchor and its entry were renewed
 	rivals     uint64        // sequence of the last marker of a rival that was noted
 	waiting    *waiting      // nil: nothing waits
-	header     nats.Header   // of messages to services; made with the first one
+	sender     *sender       // nil: it has sent nothing yet
 
 	// Owned by the outbox.
 	subscription egress.Subscription
@@ -47,6 +47,13 @@ type waiting struct {
 	answers []func(takeover.Answer) // to nodes that have asked for the session
 	late    [numEvents]func()       // events that wait while the session is in doubt
 	queued  bool                    // something waited for the socket when the process stalled
+}
+
+// sender says in messages who sent them. Each part is made with the first message
+// that needs it.
+type sender struct {
+	service nats.Header // of messages to services
+	client  []byte      // in messages to clients, see [protocol.AppendSender]
 }
 
 // wait returns what to put into that others, or events, wait.

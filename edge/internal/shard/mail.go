@@ -35,6 +35,8 @@ func (c *Client) deliver(e *umf.Envelope, to []byte, id string, forwarded bool) 
 	f := protocol.Complete(e, s.loop.Now())
 	f.Set(umf.To, to)
 	f.Set(umf.Via, n.Router)
+	s.text = c.has.appendSender(s.text[:0], e.Raw(umf.Headers))
+	f.Set(umf.Headers, s.text)
 	data, ok := c.admit(e, &f)
 	if !ok {
 		return

@@ -133,11 +133,11 @@ func NoResponders(msg *nats.Msg) bool {
 // request sends a [METHOD] request of a client to a service: the answer goes
 // back with to and from exchanged. If the connection has ended meanwhile, the
 // answer is for the session that asked, wherever it is by then.
-func (c *Client) request(e *umf.Envelope, mid []byte, subject, service string, data []byte) {
+func (c *Client) request(e *umf.Envelope, mid, asked []byte, subject, service string, data []byte) {
 	s, sid := c.s, c.has.sid
 	rmid := append([]byte(nil), mid...)
 	to := append([]byte(nil), e.Raw(umf.From)...)
-	from := append([]byte(nil), e.Raw(umf.To)...)
+	from := append([]byte(nil), asked...) // not the router's address, which only the router's own messages are from
 	header, span := s.node.Tracing.frame(stats.InRequest, service, e, c.has.serviceHeader())
 	ok := s.ask(c, subject, header, data, span, func(answer *nats.Msg) {
 		msg := protocol.Message{ToRaw: to, From: from, RMid: rmid}

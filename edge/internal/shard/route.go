@@ -37,6 +37,9 @@ func (c *Client) route(p []byte) {
 		c.fail(e.Raw(umf.Mid), protocol.CodeInvalid, "mid or from is too long") // they are kept until there is an answer
 		return
 	}
+	if !c.checkSender(e) {
+		return
+	}
 	var buf [128]byte
 	text, _ := e.Text(umf.To, buf[:0])
 	to, err := umf.ParseAddress(text)
@@ -68,6 +71,7 @@ func (c *Client) checkSignature(e *umf.Envelope) bool {
 	}
 	err := n.Signatures.Check(e, c.s.loop.Now())
 	if err == nil {
+		e.KeepCovered()
 		return true
 	}
 	c.took(stats.InBadSignature)
@@ -76,6 +80,19 @@ func (c *Client) checkSignature(e *umf.Envelope) bool {
 	if closes {
 		c.close(protocol.ClosePolicy, code.String())
 	}
+	return false
+}
+
+// checkSender refuses what would make a receiver take the message for another's, or
+// for another message. The connection stays: it may be a mistake.
+func (c *Client) checkSender(e *umf.Envelope) bool {
+	n := c.s.node
+	fault := protocol.CheckSender(e, n.Config.ServiceName, n.Signatures != nil)
+	if fault == nil {
+		return true
+	}
+	c.took(stats.InInvalid)
+	c.fail(e.Raw(umf.Mid), fault.Code, fault.Text)
 	return false
 }
 
@@ -156,11 +173,11 @@ func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid to address")
 		return
 	}
-	f := protocol.Complete(e, s.loop.Now())
-	s.text = c.has.appendVia(s.text[:0])
-	f.Set(umf.Via, s.text)
+	f := c.completeForService(e)
 	if to != nil {
 		f.Set(umf.To, to)
+	} else {
+		to = e.Raw(umf.To)
 	}
 	data, ok := c.admit(e, &f)
 	if !ok {
@@ -168,7 +185,7 @@ func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	}
 	if address.Method != "" {
 		c.took(stats.InRequest)
-		c.request(e, f.Mid, subject, address.Service, data)
+		c.request(e, f.Mid, to, subject, address.Service, data)
 		return
 	}
 	c.took(stats.InService)
@@ -185,6 +202,21 @@ func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 func (c *Client) deny(e *umf.Envelope) {
 	c.took(stats.InDenied)
 	c.fail(e.Raw(umf.Mid), protocol.CodeDenied, "Denied")
+}
+
+// completeForService begins what goes to a service: with the way back to the
+// session, and without headers that only a node may write.
+func (c *Client) completeForService(e *umf.Envelope) protocol.Completion {
+	s := c.s
+	f := protocol.Complete(e, s.loop.Now())
+	s.text = c.has.appendVia(s.text[:0])
+	via := len(s.text)
+	if headers := e.Raw(umf.Headers); protocol.ReservedFromClients.In(headers) {
+		s.text = protocol.ReservedFromClients.AppendHeaders(s.text, headers, nil)
+		f.Set(umf.Headers, s.text[via:])
+	}
+	f.Set(umf.Via, s.text[:via])
+	return f
 }
 
 // admit builds the text that goes to NATS, within the bounds of the way there.
@@ -237,9 +269,7 @@ func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 		return
 	}
 	c.took(stats.InWork)
-	f := protocol.Complete(e, s.loop.Now())
-	s.text = c.has.appendVia(s.text[:0])
-	f.Set(umf.Via, s.text)
+	f := c.completeForService(e)
 	f.Set(umf.To, e.Raw(umf.Forward))
 	data, ok := c.admit(e, &f)
 	if !ok {
@@ -261,13 +291,32 @@ func (h *held) appendVia(dst []byte) []byte {
 	return protocol.AppendVia(dst, string(n.ID), string(h.sid), n.Config.ServiceName)
 }
 
-// serviceHeader says who really sent a message.
+// sends returns what the session's messages say about it.
+func (h *held) sends() *sender {
+	if h.sender == nil {
+		h.sender = new(sender)
+	}
+	return h.sender
+}
+
+// appendSender appends headers, raw JSON or empty, that tell another client who
+// really sent a message.
+func (h *held) appendSender(dst, headers []byte) []byte {
+	w := h.sends()
+	if w.client == nil {
+		w.client = protocol.AppendSender(nil, string(h.sid), h.owner.Entry().Identity)
+	}
+	return protocol.ReservedFromClients.AppendHeaders(dst, headers, w.client)
+}
+
+// serviceHeader says who really sent a message to a service.
 func (h *held) serviceHeader() nats.Header {
-	if h.header == nil {
-		h.header = nats.Header{scheme.HeaderSession: {string(h.sid)}, scheme.HeaderMailbox: {scheme.MailboxSubject(h.sid)}}
+	w := h.sends()
+	if w.service == nil {
+		w.service = nats.Header{scheme.HeaderSession: {string(h.sid)}, scheme.HeaderMailbox: {scheme.MailboxSubject(h.sid)}}
 		if identity := h.owner.Entry().Identity; identity != "" {
-			h.header[scheme.HeaderIdentity] = []string{identity}
+			w.service[scheme.HeaderIdentity] = []string{identity}
 		}
 	}
-	return h.header
+	return w.service
 }

@@ -1,0 +1,63 @@
+package integration
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
+)
+
+// S40: a peer, a POST or a service speaks for the router.
+func TestNobodySpeaksForTheRouter(t *testing.T) {
+	t.Parallel()
+	w := world.Shared(t)
+	node := w.Node(t, "a")
+	thief, s := world.Dial(t, node), w.Serve(t, world.Unique(t))
+	for _, victim := range []*world.Client{world.Dial(t, w.Node(t, "b")), world.DialAcked(t, w.Node(t, "b"))} {
+		for _, from := range []string{"hydra-router:/", victim.Router + "@hydra-router:/", "x@hydra-router", "Hydra-Router:/"} {
+			forged := object{"to": victim.Address(), "frm": from, "typ": "connection", "bdy": object{"id": thief.ID}}
+			if m := thief.Call(forged); m.At("bdy", "code") != "forbidden" || m.Type() != "error" {
+				t.Errorf("from %s: answered with %s", from, m.Raw)
+			}
+			forged["mid"] = "posted"
+			text, err := harness.Encode(forged)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status, _ := postTo(t, node, "send", string(text)); status != http.StatusForbidden {
+				t.Errorf("posted from %s: %d", from, status)
+			}
+			w.Push(t, victim.ID, string(text))
+			if err := w.Conn.Publish("umf.v1.live."+victim.ID[:1]+"."+victim.ID, text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Push(t, victim.ID, `{"to":"x:/","frm":"`+s.Name+`:/","typ":"after","bdy":1}`)
+		if m := victim.Next(); m.Type() != "after" {
+			t.Errorf("got %s", m.Raw)
+		}
+		victim.Quiet()
+	}
+	thief.Fence()
+	s.Empty()
+}
+
+// S41: a client learns who wrote to it, over nodes, and nothing else may say so.
+func TestSenderIsTold(t *testing.T) {
+	t.Parallel()
+	w := world.Shared(t)
+	from, s := world.Dial(t, w.Node(t, "a")), w.Serve(t, world.Unique(t))
+	for _, to := range []*world.Client{world.Dial(t, w.Node(t, "b")), world.DialAcked(t, w.Node(t, "b"))} {
+		from.Send(`{"to":"` + to.Address() + `","frm":"` + to.Address() + `","hdr":{"X-From":"` + to.ID + `","x-user":"admin","x-seq":"9"},"bdy":1}`)
+		m := to.Next()
+		if m.At("hdr", "x-from") != from.ID || strings.Contains(string(m.Raw), "admin") || strings.Contains(string(m.Raw), "X-") || m.Seq() == 9 {
+			t.Errorf("got %s", m.Raw)
+		}
+	}
+	from.Send(object{"to": s.Name + ":/", "hdr": object{"x-from": "other", "a": 1}, "bdy": 1})
+	if _, m := s.Next(); string(m.Fields["hdr"]) != `{"a":1}` {
+		t.Errorf("the service got %s", m.Raw)
+	}
+}
