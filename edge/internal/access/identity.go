@@ -31,11 +31,14 @@ func carried(name string) bool {
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.TrimFunc(name, isBlank) != name {
 		return false
 	}
-	return !strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError })
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
+	})
 }
 
-// isBlank reports whether some language's trim takes a character off.
-func isBlank(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }
+// isBlank reports whether some language's trim takes a character off, or nobody sees
+// it there.
+func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 // Moments are counted in seconds of Unix time, up to a bound that the arithmetic of
 // package time and of timers cannot overflow, however far away a moment is meant
