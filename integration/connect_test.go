@@ -80,6 +80,11 @@ func TestSubprotocol(t *testing.T) {
 	if c.Protocol() != "chat" {
 		t.Errorf("subprotocol %q, want the first offer", c.Protocol())
 	}
+	c = world.DialWith(t, node.URL("/"), harness.DialOptions{Protocols: []string{"umf.auth.secret", "chat", "umf.v1"}})
+	if c.Protocol() != "umf.v1" { // a token would stand in the answer
+		t.Errorf("subprotocol %q, want umf.v1", c.Protocol())
+	}
+	world.Want(t, c.Call(object{"to": "nosuch:[GET]/", "bdy": 1}), "typ", "error")
 }
 
 // Hydra: any URL path connects, also one that HTTP knows.

@@ -67,7 +67,7 @@ func TestRequestToNobody(t *testing.T) {
 	c := world.Dial(t, world.Shared(t).Node(t, "a"))
 	m := c.Call(object{"to": "nosuch:[GET]/p", "bdy": 1})
 	world.Want(t, m, "to", c.Address(), "frm", "nosuch:[GET]/p")
-	if m.Body() != `{"reason":"Unavailable nosuch instances"}` {
+	if m.Body() != `{"reason":"Unavailable nosuch instances","code":"no_instances"}` {
 		t.Errorf("body %s", m.Body())
 	}
 	c.Quiet()

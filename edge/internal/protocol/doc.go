@@ -68,8 +68,8 @@
 //	S@svc:/path          the instance S, in the same way
 //	svc:[GET]/path       a request with one answer, which comes back with to and from exchanged, its rmid,
 //	                     and of what the service said the part that [AnswerBody] takes. No instance:
-//	                     {"reason":"Unavailable svc instances"}. No answer in EDGE_REQUEST_TIMEOUT: the
-//	                     body of an error with the code timeout.
+//	                     {"reason":"Unavailable svc instances","code":"no_instances"}. No answer in
+//	                     EDGE_REQUEST_TIMEOUT: the body of an error with the code timeout.
 //
 // To another session, into its mailbox, where the message waits in order until
 // the session's client has it:

@@ -117,9 +117,10 @@ func AppendRetry(body []byte, after time.Duration) []byte {
 
 // AppendNoInstances appends the body that answers a [METHOD] request to a
 // service that does not run. Hydra Router says it with a reason, and not with an
-// error.
+// error; the code is for programs, as in an error.
 func AppendNoInstances(dst []byte, service string) []byte {
 	dst = umf.AppendString(append(dst, `{"reason":`...), "Unavailable "+service+" instances")
+	dst = umf.AppendString(append(dst, `,"code":`...), CodeNoInstances.String())
 	return append(dst, '}')
 }
 

@@ -51,7 +51,7 @@ func TestBodies(t *testing.T) {
 	for _, test := range []struct{ got, want string }{
 		{string(AppendError(nil, CodeTimeout, "No answer in time")), `{"error":"No answer in time","code":"timeout"}`},
 		{string(AppendError(nil, CodeInvalid, `"`)), `{"error":"\"","code":"invalid_message"}`},
-		{string(AppendNoInstances(nil, "svc")), `{"reason":"Unavailable svc instances"}`},
+		{string(AppendNoInstances(nil, "svc")), `{"reason":"Unavailable svc instances","code":"no_instances"}`},
 		{string(AppendGap(nil, 13, 31, "expired")), `{"from":"13","to":"31","why":"expired"}`},
 		{string(AppendLocation(nil, "R", "ID")), `{"routerID":"R","clientID":"ID"}`},
 		{string(AppendLocation(nil, "", `a"b`)), `{"routerID":"","clientID":"a\"b"}`},
