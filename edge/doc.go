@@ -115,8 +115,9 @@
 // A client's own hdr.traceparent becomes a link of the frame's span, and is
 // never its parent: every client could otherwise have everything sampled, or write
 // into another's trace. That of the upgrade request is ignored, since it is about
-// the connection and not about what is sent over it hours later. No span has a
-// session's id, which is enough to resume some.
+// the connection and not about what is sent over it hours later. Spans,
+// like logs, name a session by a hash of its id (scheme.SID.Short), since the id is
+// enough to resume some.
 //
 // # Leaving, ages, memory
 //

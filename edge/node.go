@@ -21,6 +21,7 @@ import (
 	"hydrant/edge/internal/api"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/redact"
 	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/wire"
@@ -85,7 +86,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 		o.Logger = slog.Default()
 	}
 	id := scheme.NewNodeID()
-	n := &Node{cfg: cfg, id: id, log: o.Logger.With("node", id), metrics: stats.New(), started: time.Now(), addr: make(chan string, 1)}
+	n := &Node{cfg: cfg, id: id, log: slog.New(redact.New(o.Logger.Handler())).With("node", id), metrics: stats.New(), started: time.Now(), addr: make(chan string, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.asked, n.leave = context.WithCancel(n.ctx)
 	n.ready = newReadiness(n.metrics, n.log)

@@ -299,8 +299,11 @@ func TestCommandLineResume(t *testing.T) {
 	w.WaitParked(t, c.ID)
 	w.PushNumbers(t, c.ID, 0, 5)
 	listed := mustRun(t, "", []string{"NATS_URL=" + w.NATS.URL()}, "sessions", "-limit", "100000") // other tests have many
-	if !regexp.MustCompile(`(?m)^` + c.ID + `\s+parked\s+[0-9a-f]{32}\s+5\s`).MatchString(listed) {
-		t.Errorf("session %s, 5 behind, is not in %s", c.ID, listed)
+	if !regexp.MustCompile(`(?m)^` + shortID(c.ID) + `\s+parked\s+[0-9a-f]{32}\s+5\s`).MatchString(listed) {
+		t.Errorf("session %s, 5 behind, is not in %s", shortID(c.ID), listed)
+	}
+	if strings.Contains(listed, c.ID) {
+		t.Errorf("the list has the id of %s", c.ID)
 	}
 	if few := mustRun(t, "", []string{"NATS_URL=" + w.NATS.URL()}, "sessions", "-limit", "1"); !strings.Contains(few, "there may be more") {
 		t.Errorf("a list that was cut does not say so: %s", few)

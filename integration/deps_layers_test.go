@@ -41,6 +41,7 @@ const (
 	edgeConfig    = "hydrant/edge/internal/config"
 	edgeProtocol  = "hydrant/edge/internal/protocol"
 	edgeStats     = "hydrant/edge/internal/stats"
+	edgeRedact    = "hydrant/edge/internal/redact"
 	edgeAccess    = "hydrant/edge/internal/access"
 	edgeOwnership = "hydrant/edge/internal/ownership"
 	edgeTakeover  = "hydrant/edge/internal/takeover"
@@ -169,9 +170,14 @@ var layers = []layer{
 		why:   "stats counts what the others report, in their terms, and asks none of them",
 	},
 	{
+		path:  edgeRedact,
+		allow: []string{busScheme},
+		why:   "what gets into a log is looked through for session ids, whoever logs it",
+	},
+	{
 		path:  edgeAccess,
 		allow: []string{umfFormat, edgeConfig, edgeProtocol, edgeWire, busScheme, jwtLib, jwtKeysLib, rateLib},
-		tests: []string{"hydrant/integration/harness/..."},
+		tests: []string{"hydrant/integration/harness/...", natsClient},
 		names: map[string][]string{edgeWire: {"AddressKey"}},
 		why:   "access says who may; it neither knows sockets nor asks NATS",
 	},
@@ -196,14 +202,14 @@ var layers = []layer{
 	},
 	{
 		path: edgeNode,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeAccess, edgeOwnership, edgeTakeover, edgeEgress, edgeShard, edgeAPI,
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeRedact, edgeAccess, edgeOwnership, edgeTakeover, edgeEgress, edgeShard, edgeAPI,
 			edgeSession, edgeWire, natsClient, prometheusLib, otelLib, rateLib},
 		tests: []string{busEmbedded, natsServer, "hydrant/integration/harness/...", "github.com/prometheus/client_model/go", jwtLib, envconfigLib},
 		why:   "a node joins its parts; gobwas is wire's, the tokens are access's, the embedded server is the binary's",
 	},
 	{
 		path:  edgeCommand,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, edgeNode, edgeConfig, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, edgeNode, edgeConfig, edgeRedact, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
 		why:   "the binary is subcommands and wiring only",
 	},
 	{

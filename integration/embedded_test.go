@@ -39,7 +39,7 @@ func TestEmbeddedNode(t *testing.T) {
 	for i := range 5 {
 		sender.Send(object{"to": c.ID + "@client:/", "bdy": object{"n": i}})
 	}
-	row := regexp.MustCompile(`(?m)^` + c.ID + `\s+parked\s+[0-9a-f]{32}\s+5\s`)
+	row := regexp.MustCompile(`(?m)^` + shortID(c.ID) + `\s+parked\s+[0-9a-f]{32}\s+5\s`)
 	if err := harness.Until(world.Patient(t), func() error {
 		if list := mustRun(t, "", []string{"NATS_URL=nats://" + listen}, "sessions"); !row.MatchString(list) {
 			return fmt.Errorf("%s is not parked with 5 messages: %s", c.ID, list)

@@ -2,6 +2,8 @@ package integration
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"os"
@@ -91,5 +93,39 @@ func TestLogReaderEnds(t *testing.T) {
 	}
 	if code, reason := c.Closed(); code != 1012 {
 		t.Errorf("closed with %d %q", code, reason)
+	}
+}
+
+// shortID is what logs, traces and lists have of a session's id.
+func shortID(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:4])
+}
+
+// S46: the log says which session it is about, and not how to get it. That none of
+// all nodes' lines has an id is looked at when all tests have run.
+func TestLogNamesNoSession(t *testing.T) {
+	t.Parallel()
+	w := world.Shared(t)
+	node := w.Start(t, "discreet", map[string]string{"EDGE_ADMIN_TOKEN": world.AdminToken})
+	c := world.Dial(t, node)
+	w.Push(t, c.ID, "junk")
+	w.PushNumbers(t, c.ID, 0, 1)
+	c.WantBodies(0, 1)
+	c.Send(object{"to": "hydra-router:/", "typ": "log", "bdy": "x"})
+	c.Fence()
+	if log := string(node.Log.Since(0)); !strings.Contains(log, shortID(c.ID)) || strings.Contains(log, c.ID) {
+		t.Errorf("the log: %s", log)
+	}
+	bearer := http.Header{"Authorization": {"Bearer " + world.AdminToken}}
+	if _, e, _ := fetch(t, "GET", node.AdminHTTP("/v1/router/log"), "", bearer); !strings.Contains(string(e.Result), shortID(c.ID)) || strings.Contains(string(e.Result), c.ID) {
+		t.Errorf("the clients' log: %s", e.Result)
+	}
+	for _, header := range []http.Header{nil, {"Authorization": {"Bearer wrong"}}} {
+		for _, url := range []string{node.AdminHTTP("/v1/router/list/wsdir"), node.AdminHTTP("/v1/router/list/wsdir?x"), node.AdminHTTP("/v1/router//list/wsdir")} {
+			if status, e, _ := fetch(t, "GET", url, "", header); status == http.StatusOK || strings.Contains(string(e.Result), c.ID) {
+				t.Errorf("%s: status %d, %s", url, status, e.Result)
+			}
+		}
 	}
 }

@@ -172,12 +172,17 @@ func TestTraceOfAMessage(t *testing.T) {
 	if chain[0].trace() == "0af7651916cd43dd8448eb211c80319c" {
 		t.Error("the client's own trace became the parent")
 	}
+	named := false
 	for _, s := range chain {
 		for _, a := range s.Attributes {
 			if strings.Contains(a.Value.String(), alice.ID) {
 				t.Errorf("%s shows the session's id: %v", s.Name, a)
 			}
+			named = named || a.Key == "hydrant.session" && a.Value.GetStringValue() == shortID(alice.ID)
 		}
+	}
+	if !named {
+		t.Error("no span says by its short form which session it is about")
 	}
 
 	alice.Call(object{"to": "echo-svcs:[GET]/", "bdy": "x"})

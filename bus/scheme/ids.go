@@ -2,9 +2,11 @@ package scheme
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 )
 
@@ -74,6 +76,17 @@ func NewSIDIn(i, n int) SID {
 	c := strings.IndexByte(sidAlphabet, sid[0]) % len(chars)
 	return SID(chars[c:c+1]) + sid[1:]
 }
+
+// Short stands for a session where its id must not: in logs, traces and lists. It is
+// the first 8 hex digits of the id's SHA-256.
+func (s SID) Short() string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:4])
+}
+
+// LogValue implements [slog.LogValuer]: a log has the short form, since the id is all
+// that it takes to get some sessions.
+func (s SID) LogValue() slog.Value { return slog.StringValue(s.Short()) }
 
 // ParseSID checks a session id.
 func ParseSID(s string) (SID, error) {

@@ -97,11 +97,11 @@ func (s *Store) pendingAfter(ctx context.Context, sid scheme.SID, seq uint64) (u
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 5 * time.Second,
 	})
 	if err != nil {
-		return 0, fmt.Errorf("bus: mailbox of %s: %w", sid, err)
+		return 0, fmt.Errorf("bus: mailbox of %s: %w", sid.Short(), err)
 	}
 	info := consumer.CachedInfo()
 	if err := s.js.DeleteConsumer(ctx, stream, info.Name); err != nil {
-		return 0, fmt.Errorf("bus: mailbox of %s: %w", sid, err)
+		return 0, fmt.Errorf("bus: mailbox of %s: %w", sid.Short(), err)
 	}
 	return info.NumPending, nil
 }

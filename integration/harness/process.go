@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -152,7 +153,12 @@ var faultMarks = [][]byte{
 	[]byte("WARNING: DATA RACE"), []byte("panic: "), []byte("fatal error: "),
 }
 
-// Faults returns one line for each sign of a crash or a data race in the log.
+// sessionID finds a session's id in a line of a node's log, where none may be: it is
+// enough to get some sessions.
+var sessionID = regexp.MustCompile(`(?m)^.*"level":.*[^a-zA-Z0-9][a-z2-7]{26}[^a-zA-Z0-9].*$`)
+
+// Faults returns one line for each sign of a crash or a data race in the log, and for
+// a session's id.
 func (l *Log) Faults(name string) []string {
 	text := l.Since(0)
 	var faults []string
@@ -161,6 +167,9 @@ func (l *Log) Faults(name string) []string {
 			end := min(len(text), at+4096)
 			faults = append(faults, fmt.Sprintf("%s: %s", name, text[at:end]))
 		}
+	}
+	if line := sessionID.Find(text); line != nil {
+		faults = append(faults, fmt.Sprintf("%s logs the id of a session: %s", name, line))
 	}
 	return faults
 }

@@ -17,6 +17,7 @@ import (
 	"hydrant/bus"
 	"hydrant/bus/embedded"
 	"hydrant/edge"
+	"hydrant/edge/internal/redact"
 	"hydrant/umf"
 )
 
@@ -47,7 +48,7 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	log := slog.New(redact.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	server, err := embedded.Start(embedded.Options{DataDir: dir, Listen: freePort("127.0.0.1:4222"), Logger: log})
 	if err != nil {
 		return err

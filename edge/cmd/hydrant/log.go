@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/redact"
 )
 
 const (
@@ -126,10 +127,11 @@ func newLogger(cfg *config.Config, level slog.Leveler, to *os.File) (*slog.Logge
 		text = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
 	w := newLogWriter(to)
-	log := slog.New(slog.NewJSONHandler(w, options))
+	var handler slog.Handler = slog.NewJSONHandler(w, options)
 	if text {
-		log = slog.New(slog.NewTextHandler(w, options))
+		handler = slog.NewTextHandler(w, options)
 	}
+	log := slog.New(redact.New(handler)) // the embedded NATS logs as well
 	go w.run(log)
 	return log, w
 }

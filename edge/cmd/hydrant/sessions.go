@@ -16,7 +16,8 @@ import (
 // sessionsTimeout bounds one listing.
 const sessionsTimeout = time.Minute
 
-// runSessions lists the directory: who is where, and how far behind.
+// runSessions lists the directory: who is where, and how far behind. It names sessions
+// as logs do.
 func runSessions(ctx context.Context, args []string, out io.Writer) error {
 	flags := newFlags("sessions", environmentHelp)
 	limit := flags.Int("limit", 1000, "sessions to list at the most")
@@ -49,7 +50,7 @@ func runSessions(ctx context.Context, args []string, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SESSION\tSTATE\tNODE\tBEHIND\tOPENED")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", r.SID, r.Entry.State, r.Entry.Node, r.Behind, time.Unix(r.Entry.Opened, 0).UTC().Format(time.RFC3339))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", r.SID.Short(), r.Entry.State, r.Entry.Node, r.Behind, time.Unix(r.Entry.Opened, 0).UTC().Format(time.RFC3339))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -59,8 +59,7 @@ func (a *API) guard(serve http.HandlerFunc) http.HandlerFunc {
 		switch {
 		case a.admin != "":
 			if !a.isAdmin(r.Header.Get("Authorization")) {
-				w.Header().Set("WWW-Authenticate", "Bearer")
-				writeEnvelope(w, http.StatusUnauthorized, "EDGE_ADMIN_TOKEN is needed as bearer token", nil)
+				needToken(w, r)
 				return
 			}
 		case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
@@ -71,11 +70,22 @@ func (a *API) guard(serve http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// needToken refuses whoever does not have the token of administrators.
+func needToken(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	writeEnvelope(w, http.StatusUnauthorized, "EDGE_ADMIN_TOKEN is needed as bearer token", nil)
+}
+
 // serveAdminRoute answers a route to an administrator. One that changes something
-// is guarded, although it is a GET.
+// is guarded, although it is a GET. One that names sessions needs the token, also where
+// none is set: an id is all that it takes to get some sessions.
 func (a *API) serveAdminRoute(w http.ResponseWriter, r *http.Request) {
 	serve := func(w http.ResponseWriter, r *http.Request) { a.serveRoute(w, r, true) }
-	if route, ok := a.find(r.URL.Path, true); ok && route.changes {
+	route, ok := a.find(r.URL.Path, true)
+	switch {
+	case ok && route.names && !a.isAdmin(r.Header.Get("Authorization")):
+		serve = needToken
+	case ok && route.changes:
 		serve = a.guard(serve)
 	}
 	serve(w, r)

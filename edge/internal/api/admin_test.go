@@ -55,7 +55,6 @@ func TestChangesAreGuarded(t *testing.T) {
 			{"GET", prefix + "clear", "", http.StatusFound, true},
 			{"GET", "/loglevel", "", http.StatusOK, false},
 			{"GET", prefix + "log", "", http.StatusOK, false},
-			{"GET", prefix + "list/wsdir", "", http.StatusOK, false},
 		} {
 			n, a := newNode(t, func(n *fakeNode) { n.Config.AdminToken, n.LogLevel = test.token, new(slog.LevelVar) })
 			want := request.passed

@@ -17,7 +17,7 @@ import (
 // result is the result of a route on the administrators' listener.
 func result(t *testing.T, a *API, name string) string {
 	t.Helper()
-	got := ask(t, a.Admin(), "GET", prefix+name, "", nil)
+	got := ask(t, a.Admin(), "GET", prefix+name, "", bearer(testToken))
 	if got.status != http.StatusOK {
 		t.Fatalf("%s: %d %s", name, got.status, got.body)
 	}
@@ -33,6 +33,7 @@ func TestAnswers(t *testing.T) {
 		n.nats.nodes = []discovery.Instance{{Service: "hydra-router", ID: string(testNode), Version: "1.2.3", Host: "h1"}}
 		n.nats.instances = []discovery.Instance{echo("a", "[GET]/v1/x"), echo("b", "[GET]/v1/y"), {Service: "mail", ID: "c"}}
 		n.nats.sessions = map[scheme.SID]scheme.Entry{testSID: {Node: testNode, State: scheme.StateLive}}
+		n.Config.AdminToken = testToken
 	})
 	const (
 		node  = `{"serviceName":"hydra-router","version":"1.2.3","instanceID":"00112233445566778899aabbccddeeff","hostName":"h1","hostname":"h1"}`
@@ -62,7 +63,7 @@ func TestAnswers(t *testing.T) {
 
 // TestEmptyLists: a list without entries is a list.
 func TestEmptyLists(t *testing.T) {
-	_, a := newNode(t, nil)
+	_, a := newNode(t, func(n *fakeNode) { n.Config.AdminToken = testToken })
 	for _, name := range []string{"list/nodes", "list/services", "list/wsdir", "log"} {
 		if got := result(t, a, name); got != "[]" {
 			t.Errorf("%s: %s", name, got)
@@ -74,6 +75,7 @@ func TestEmptyLists(t *testing.T) {
 func TestParkedSessionHasNoRouter(t *testing.T) {
 	_, a := newNode(t, func(n *fakeNode) {
 		n.nats.sessions = map[scheme.SID]scheme.Entry{testSID: {Node: testNode, State: scheme.StateParked}}
+		n.Config.AdminToken = testToken
 	})
 	if got := result(t, a, "list/wsdir"); got != `[{"clientID":"k7abcdefghijklmnopqrstuvwx","routerID":"","state":"parked"}]` {
 		t.Error(got)

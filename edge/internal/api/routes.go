@@ -16,6 +16,7 @@ const prefix = "/v1/router/"
 // route is one route of the router API. It has either local or remote.
 type route struct {
 	admin   bool // names sessions, or changes something
+	names   bool // sessions: no administrator without the token
 	changes bool // something
 	local   func(a *API) (any, error)
 	remote  func(a *API, ctx context.Context, n *NATS) (any, error) // asks others, or the directory
@@ -29,7 +30,7 @@ var routes = map[string]route{
 	"list/nodes":    {remote: (*API).listNodes},
 	"list/services": {remote: (*API).listServices},
 	"list/routes":   {remote: (*API).listRoutes},
-	"list/wsdir":    {admin: true, remote: (*API).listSessions},
+	"list/wsdir":    {admin: true, names: true, remote: (*API).listSessions},
 	"log":           {admin: true, local: (*API).log},
 	"refresh":       {admin: true, local: (*API).refresh},
 	"clear":         {admin: true, changes: true, local: (*API).clear},

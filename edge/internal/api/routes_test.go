@@ -57,14 +57,18 @@ func TestWhoSeesWhichRoute(t *testing.T) {
 	}
 }
 
-// TestAdministratorsSeeAllRoutes: on their listener, without a token.
+// TestAdministratorsSeeAllRoutes: on their listener, without a token, but for the ids
+// of all sessions.
 func TestAdministratorsSeeAllRoutes(t *testing.T) {
 	for _, mode := range []config.RouterAPI{config.RouterAPIOpen, config.RouterAPIAdmin} {
 		_, a := newNode(t, func(n *fakeNode) { n.Config.RouterAPI = mode })
 		for _, name := range append(append([]string{}, openNames...), adminNames...) {
 			want := http.StatusOK
-			if name == "clear" {
+			switch name {
+			case "clear":
 				want = http.StatusFound
+			case "list/wsdir":
+				want = http.StatusUnauthorized
 			}
 			if got := ask(t, a.Admin(), "GET", prefix+name, "", nil); got.status != want {
 				t.Errorf("%s: %d, want %d", name, got.status, want)
@@ -103,7 +107,7 @@ func TestEveryRouteIsListed(t *testing.T) {
 // TestRoutesBeforeNATS: an administrator who looks at a node that still waits
 // for NATS is told so.
 func TestRoutesBeforeNATS(t *testing.T) {
-	n, a := newNode(t, func(n *fakeNode) { n.serving = false })
+	n, a := newNode(t, func(n *fakeNode) { n.serving, n.Config.AdminToken = false, testToken })
 	for path := range routes {
 		want := http.StatusOK
 		switch path {
@@ -112,7 +116,7 @@ func TestRoutesBeforeNATS(t *testing.T) {
 		case "clear":
 			want = http.StatusFound
 		}
-		got := ask(t, a.Admin(), "GET", prefix+path, "", nil)
+		got := ask(t, a.Admin(), "GET", prefix+path, "", bearer(testToken))
 		if got.status != want || want == http.StatusServiceUnavailable && got.description != "Not available yet" {
 			t.Errorf("%s: %d %q, want %d", path, got.status, got.description, want)
 		}

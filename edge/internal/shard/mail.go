@@ -42,7 +42,7 @@ func (c *Client) deliver(e *umf.Envelope, to []byte, id string, forwarded bool) 
 		return
 	}
 	d := delivery{from: c.has.sid, to: sid, mid: append([]byte(nil), f.Mid...), data: data, ttl: protocol.TTL(e), at: s.uptime()}
-	d.header, d.span = s.node.Tracing.frame(stats.InClient, "", e, nil)
+	d.header, d.span = s.node.Tracing.frame(stats.InClient, "", c.has.sid, e, nil)
 	if waiting, ok := s.lookups[sid]; ok {
 		c.await(sid, waiting, d)
 		return

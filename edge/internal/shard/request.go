@@ -138,7 +138,7 @@ func (c *Client) request(e *umf.Envelope, mid, asked []byte, subject, service st
 	rmid := append([]byte(nil), mid...)
 	to := append([]byte(nil), e.Raw(umf.From)...)
 	from := append([]byte(nil), asked...) // not the router's address, which only the router's own messages are from
-	header, span := s.node.Tracing.frame(stats.InRequest, service, e, c.has.serviceHeader())
+	header, span := s.node.Tracing.frame(stats.InRequest, service, sid, e, c.has.serviceHeader())
 	ok := s.ask(c, subject, header, data, span, func(answer *nats.Msg) {
 		msg := protocol.Message{ToRaw: to, From: from, RMid: rmid}
 		parent := ""

@@ -120,7 +120,7 @@ func (c *Client) routeRouter(e *umf.Envelope, to umf.Address) {
 		c.pong(e)
 	case protocol.TypeLog:
 		c.took(stats.InLog)
-		n.ClientLog.Add(string(c.has.sid), c.addr(), e.Raw(umf.Body))
+		n.ClientLog.Add(c.has.sid.Short(), c.addr(), e.Raw(umf.Body))
 	case protocol.TypeLocate:
 		c.took(stats.InWsdir)
 		c.locate(e)
@@ -193,7 +193,7 @@ func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	if err != nil {
 		panic(err) // the names are this node's own, and mid was measured
 	}
-	header, span := s.node.Tracing.frame(stats.InService, address.Service, e, c.has.serviceHeader())
+	header, span := s.node.Tracing.frame(stats.InService, address.Service, c.has.sid, e, c.has.serviceHeader())
 	s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: subject, Reply: reply, Header: header, Data: data, Span: span, At: s.uptime(),
 		Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
 }
@@ -280,7 +280,7 @@ func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 		c.fail(f.Mid, protocol.CodeUnavailable, "Message could not be stored")
 		return
 	}
-	header, span := s.node.Tracing.frame(stats.InWork, target.Service, e, c.has.serviceHeader())
+	header, span := s.node.Tracing.frame(stats.InWork, target.Service, c.has.sid, e, c.has.serviceHeader())
 	s.out.Push(egress.Op{Kind: stats.OpWork, Service: service, Data: data, Header: header, Span: span, At: s.uptime(),
 		Mid: string(f.Mid), From: string(c.has.sid), Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
 }

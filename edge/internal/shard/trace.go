@@ -38,11 +38,11 @@ const maxTracedHeaders = 4 << 10
 // frame begins the trace of a client's message: its span lasts until NATS has
 // the message, or until a request has its answer. It returns the headers for
 // NATS with the trace in them. to is the service that the message is for, if it
-// is for one.
+// is for one; from the session that it is from, which stands in the span as in logs.
 //
 // The client's own traceparent becomes a link, never the parent: a client could
 // otherwise have everything sampled, or write into anybody's trace.
-func (t *Tracing) frame(kind stats.Received, to string, e *umf.Envelope, h nats.Header) (nats.Header, trace.Span) {
+func (t *Tracing) frame(kind stats.Received, to string, from scheme.SID, e *umf.Envelope, h nats.Header) (nats.Header, trace.Span) {
 	if t == nil {
 		return h, nil
 	}
@@ -52,6 +52,7 @@ func (t *Tracing) frame(kind stats.Received, to string, e *umf.Envelope, h nats.
 	}
 	ctx, span := t.tracer.Start(context.Background(), "frame "+kind.String(), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
 	if span.IsRecording() {
+		span.SetAttributes(attribute.String("hydrant.session", from.Short()))
 		if sc := senderTrace(e); sc.IsValid() {
 			span.AddLink(trace.Link{SpanContext: sc})
 		}

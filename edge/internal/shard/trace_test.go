@@ -20,7 +20,7 @@ func TestNoTraceNoAllocations(t *testing.T) {
 	}
 	h := nats.Header{tracectx.Header: {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
 	if got := testing.AllocsPerRun(1000, func() {
-		_, span := none.frame(stats.InService, "a", &e, h)
+		_, span := none.frame(stats.InService, "a", "", &e, h)
 		tracectx.End(span, nil)
 		tracectx.End(none.delivery(none.of(h), stats.OutMailbox), nil)
 	}); got != 0 {

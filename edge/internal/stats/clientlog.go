@@ -36,12 +36,13 @@ type ClientLog struct {
 // a new one.
 func NewClientLog(full func()) *ClientLog { return &ClientLog{full: full} }
 
-// Add keeps a copy of body, raw JSON, unless it is too long.
-func (l *ClientLog) Add(sid string, addr netip.Addr, body []byte) {
+// Add keeps a copy of body, raw JSON, unless it is too long. session is the short form
+// of the session's id.
+func (l *ClientLog) Add(session string, addr netip.Addr, body []byte) {
 	if len(body) > clientLogBytes {
 		body = []byte(`"(too long)"`)
 	}
-	entry := LogEntry{time.Now().UTC(), sid, addr.String(), append(json.RawMessage(nil), body...)}
+	entry := LogEntry{time.Now().UTC(), session, addr.String(), append(json.RawMessage(nil), body...)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.entries) < clientLogEntries {

@@ -37,6 +37,9 @@ func TestComposeV2(t *testing.T) {
 				if s.Image != "hydrant-nats:latest" || s.StopGracePeriod == nil || *s.Environment["NATS_NAME"] != server || s.Environment["NATS_ROUTES"] == nil {
 					t.Errorf("%s: the merged parts are missing: %+v", server, s)
 				}
+				if len(s.Ports) > 0 { // its monitoring names subjects, and so sessions
+					t.Errorf("%s is reached from outside: %+v", server, s.Ports)
+				}
 			}
 			if ports := project.Services["haproxy"].Ports; len(ports) != 2 || ports[0].Published != "8080" || ports[1].HostIP != "127.0.0.1" {
 				t.Errorf("ports of haproxy: %+v", ports)
