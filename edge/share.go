@@ -61,7 +61,11 @@ func newSignatures(cfg *config.Config, m *stats.Metrics) *access.Signatures {
 	if cfg.Signature != config.SignatureRequired {
 		return nil
 	}
-	return access.NewSignatures(cfg.SignatureKeys, cfg.SignatureWindow, m.Dropped.Counting(stats.DropReplayTable))
+	s := access.NewSignatures(cfg.SignatureKeys, cfg.SignatureWindow, m.Dropped.Counting(stats.DropReplayTable))
+	if cfg.SignatureFrom == config.SignatureFromSession {
+		s.OnlySessions()
+	}
+	return s
 }
 
 // serveAdmin opens the administrators' listener.

@@ -142,6 +142,57 @@ func TestSignatureSettings(t *testing.T) {
 	}
 }
 
+// S9: what one node has taken no node takes again, also after all of them have been
+// started anew, whether it comes over a connection or is posted.
+func TestSignedMessageOnAnotherNode(t *testing.T) {
+	t.Parallel()
+	w := world.Shared(t)
+	env := map[string]string{"EDGE_SIGNATURE": "required", "EDGE_SIGNATURE_KEYS": world.SigningKey, "EDGE_SIGNATURE_WINDOW": "1m"}
+	first, second := w.Start(t, "window", env), w.Start(t, "other window", env)
+	s := w.Serve(t, world.Unique(t))
+	message := func(mid, from string) string {
+		ts := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+		canonical := fmt.Sprintf(`{"to":"%s:/","from":"%s","mid":"%s","timestamp":"%s","version":"UMF/1.4.6","body":1}`, s.Name, from, mid, ts)
+		return fmt.Sprintf(`{"to":"%s:/","frm":"%s","mid":"%s","ts":"%s","bdy":1,"sig":"%s"}`, s.Name, from, mid, ts, hydraSignature(world.SigningKey, canonical))
+	}
+	refused := func(node *harness.Node, text, why string) {
+		t.Helper()
+		c := world.Dial(t, node)
+		c.Send(text)
+		c.WantErrorAndClose(why, "")
+	}
+	const before = "Signed UMF message was sent before"
+	old := message("old", "client:/")
+	world.Dial(t, first).Send(old)
+	s.Next()
+	refused(second, old, before)
+	posted := message("posted", "tester:/")
+	if status, _ := postTo(t, first, "send", posted); status != http.StatusOK {
+		t.Errorf("posted: %d", status)
+	}
+	s.Next()
+	refused(second, posted, before)
+	if status, _ := postTo(t, second, "send", old); status != http.StatusBadRequest {
+		t.Errorf("posted again: %d", status)
+	}
+	first.Kill()
+	second.Kill()
+	third := w.Start(t, "window anew", env)
+	refused(third, old, before)
+
+	c := world.DialWith(t, third.URL("/"), harness.DialOptions{Protocols: []string{"umf.v1"}})
+	own := message("own", c.Address())
+	refused(third, own, "Signed UMF message is not from this connection")
+	if status, _ := postTo(t, third, "send", own); status != http.StatusBadRequest {
+		t.Errorf("a session's message is posted: %d", status)
+	}
+	c.Send(own)
+	s.Next()
+	c.Send(message("another", "client:/"))
+	c.WantErrorAndClose("Signed UMF message is not from this connection", "")
+	s.Empty()
+}
+
 // S25: where clients have to prove who they are and to sign what they send, neither
 // stands for the other.
 func TestTokenAndSignature(t *testing.T) {

@@ -68,6 +68,10 @@ func SessionKey(sid SID) string { return SessionKeyPrefix + string(sid) }
 // whether an answer is recent. Keys that begin with "_" are no sessions.
 func ProbeKey(node NodeID) string { return SessionKeyPrefix + "_probe-" + string(node) }
 
+// OnceKey is the subject in the directory of a key that says that something was seen,
+// for name, which has letters, digits, "-" and "_".
+func OnceKey(name string) string { return SessionKeyPrefix + "_seen-" + name }
+
 // KeysKey is the subject in the directory under which nodes keep the keys of tokens
 // that they have read from an address.
 func KeysKey(address string) string {

@@ -113,6 +113,16 @@
 // beyond the stream's own, so that nothing is beyond it, is answered with nothing by
 // streams in files.) [Directory.Proofs] counts what it costs.
 //
+// # Seen once
+//
+// With a window for signed messages each node notes in the directory which ones it has
+// taken (_seen-<hash>), with a time to live, and only where there is no such key
+// ([Directory.Once]): what one node has taken no other takes, nor the same one after a
+// restart. One write is a round trip for its sender, and 23 to 32 µs of processor time
+// for sender and one server together (go test -run '^$' -bench Once ./bus/store).
+// Rejected: a mailbox that nobody has, which would spread these keys over all streams.
+// A stream of mailboxes that is full drops its oldest, and with that what was seen.
+//
 // # Forms
 //
 // Entries have a number of their form ([scheme.Form]), and the directory's stream

@@ -62,6 +62,8 @@ func TestScheme(t *testing.T) {
 		"$KV.UMF_SESSIONS.constructor":                   false,
 		"$KV.UMF_SESSIONS._probe-" + node:                true,
 		"$KV.UMF_SESSIONS._probe-x":                      false,
+		"$KV.UMF_SESSIONS._seen-" + node:                 true,
+		"$KV.UMF_SESSIONS._seen-x":                       false,
 		"$JS.API.STREAM.INFO.UMF_OUT_3":                  true,
 		"$JS.API.STREAM.CREATE.UMF_EVIL":                 false,
 		"$JS.API.INFO":                                   true,

@@ -28,6 +28,7 @@ var scheme = compile(map[string]string{
 	"expiry":                `umf\.v1\.(expiry|gone)\.[a-z2-7]\.` + sidForm,
 	"directory":             `\$KV\.UMF_SESSIONS\.` + sidForm,
 	"a node's own probe":    `\$KV\.UMF_SESSIONS\._probe-[0-9a-f]{32}`,
+	"a signed message":      `\$KV\.UMF_SESSIONS\._seen-[A-Za-z0-9_-]{32}`,
 	"JetStream requests":    `\$JS\.API\.[A-Za-z0-9_.$-]+>?`,
 	"JetStream acks":        `\$JS\.ACK\.[A-Za-z0-9_.-]+`,
 	"JetStream advisories":  `\$JS\.EVENT\.(ADVISORY|METRIC)\.[A-Za-z0-9_.-]+`,

@@ -31,4 +31,11 @@
 // package jwkset's own reading of sets, which package keyfunc stands on. One key that
 // it does not know makes it refuse the set, so that every good token is refused, and
 // a withdrawn key goes on to count. Of jwkset there is what makes numbers into keys.
+//
+// A signature says what was written, and not over which connection. All signers may
+// share one secret, so that only from tells them apart: where it names the session of
+// the connection, which the server chose, a copy is worthless on any other, without a
+// look at what was sent before. Old clients sign client:/ or a name of their own; their
+// copies are told by what all nodes have noted ([Signatures.Once]), if there is a
+// window.
 package access

@@ -21,6 +21,7 @@ func TestSignatureProblem(t *testing.T) {
 	}{
 		{umf.ErrUnsigned, "Not a signed UMF message", protocol.CodeUnsigned, true},
 		{umf.ErrBadSignature, "Invalid signed UMF message", protocol.CodeSignature, true},
+		{ErrSender, "Signed UMF message is not from this connection", protocol.CodeSignature, true},
 		{ErrStale, "Signed UMF message is outside the time window", protocol.CodeSignature, true},
 		{ErrReplay, "Signed UMF message was sent before", protocol.CodeSignature, true},
 		{ErrReplayFull, "Too many signed UMF messages within the time window", protocol.CodeOverload, false},
@@ -49,7 +50,7 @@ func TestReplayTableFull(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := s.Check(e, now); !errors.Is(err, want) || want == nil && err != nil {
+		if err := s.Check(e, now, Sender{}); !errors.Is(err, want) || want == nil && err != nil {
 			t.Errorf("message %d: %v, want %v", i, err, want)
 		}
 	}
@@ -79,11 +80,11 @@ func TestReplay(t *testing.T) {
 		{`{"b":1,"1":2}`, []string{`{"b":1,"1":2}`, `{"1":2,"b":1}`, `{"b":3,"1":2,"b":1}`, `{ "b" : 1 , "1" : 2 }`}},
 	} {
 		signature := keys.Sign(message(test.mid, ""))
-		if err := s.Check(message(test.mid, signature), now); err != nil {
+		if err := s.Check(message(test.mid, signature), now, Sender{}); err != nil {
 			t.Errorf("mid %s: %v", test.mid, err)
 		}
 		for _, mid := range test.as {
-			if err := s.Check(message(mid, signature), now); !errors.Is(err, ErrReplay) {
+			if err := s.Check(message(mid, signature), now, Sender{}); !errors.Is(err, ErrReplay) {
 				t.Errorf("mid %s again as %s: %v", test.mid, mid, err)
 			}
 		}

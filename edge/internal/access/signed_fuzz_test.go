@@ -28,7 +28,7 @@ func FuzzSigned(f *testing.F) {
 			return
 		}
 		e := new(umf.Envelope)
-		if umf.Scan(signed, e) != nil || checked.Check(e, time.Time{}) != nil {
+		if umf.Scan(signed, e) != nil || checked.Check(e, time.Time{}, Sender{}) != nil {
 			return // not every message can be signed
 		}
 		canonical := e.AppendCanonical(nil)
@@ -50,7 +50,7 @@ func FuzzSigned(f *testing.F) {
 			return
 		}
 		moved := forged.AppendShort(nil, umf.Set{Field: umf.Signature, Raw: e.Raw(umf.Signature)})
-		if umf.Scan(moved, forged) == nil && checked.Check(forged, time.Time{}) == nil && !bytes.Equal(forged.AppendCanonical(nil), canonical) {
+		if umf.Scan(moved, forged) == nil && checked.Check(forged, time.Time{}, Sender{}) == nil && !bytes.Equal(forged.AppendCanonical(nil), canonical) {
 			t.Errorf("the signature of %q is taken for %q", canonical, moved)
 		}
 	})

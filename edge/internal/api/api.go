@@ -68,6 +68,7 @@ type Store interface {
 // Directory is the part of [store.Directory] that finds and lists sessions.
 type Directory interface {
 	Lookup(ctx context.Context, sid scheme.SID) (exists bool, err error)
+	Once(ctx context.Context, name string, keep time.Duration) error
 	List(ctx context.Context, fn func(sid scheme.SID, e scheme.Entry) bool) error
 }
 

@@ -97,6 +97,7 @@ type fakeNATS struct {
 	auth             func() (*nats.Msg, error) // the authentication service; nil: as any other
 	asked            []string                  // it was asked
 	sessions         map[scheme.SID]scheme.Entry
+	seen             map[string]bool
 	nodes, instances []discovery.Instance
 	sent             []sent
 }
@@ -133,6 +134,17 @@ func (f *fakeNATS) RequestMsgWithContext(_ context.Context, m *nats.Msg) (*nats.
 func (f *fakeNATS) Lookup(_ context.Context, sid scheme.SID) (bool, error) {
 	_, exists := f.sessions[sid]
 	return exists, f.err
+}
+
+func (f *fakeNATS) Once(_ context.Context, name string, _ time.Duration) error {
+	if f.seen[name] {
+		return store.ErrSeen
+	}
+	if f.seen == nil {
+		f.seen = make(map[string]bool)
+	}
+	f.seen[name] = true
+	return f.err
 }
 
 func (f *fakeNATS) List(_ context.Context, fn func(scheme.SID, scheme.Entry) bool) error {

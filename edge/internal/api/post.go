@@ -110,7 +110,8 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.checkSignature(e); err != nil {
+	once, keep, err := a.checkSignature(e)
+	if err != nil {
 		return nil, err
 	}
 	if fault := protocol.CheckSender(e, a.node.Config.ServiceName, a.node.Signatures != nil); fault != nil {
@@ -123,6 +124,9 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 	n := a.node.NATS()
 	if n == nil || !a.node.Connected() { // see the package's Design
 		return nil, errUnavailable
+	}
+	if err := noteOnce(r.Context(), n, once, keep); err != nil {
+		return nil, err
 	}
 	f := protocol.Complete(e, time.Now())
 	f.Set(umf.Via, a.node.Router)
@@ -150,15 +154,32 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) (*umf.Envelope, error
 	return e, nil
 }
 
-// checkSignature checks a message as it came in, before anything of it is changed.
-func (a *API) checkSignature(e *umf.Envelope) error {
+// checkSignature checks a message as it came in, before anything of it is changed, and
+// leaves of it what was signed. once is the name for [noteOnce].
+func (a *API) checkSignature(e *umf.Envelope) (once string, keep time.Duration, err error) {
 	if a.node.Signatures == nil {
+		return "", 0, nil
+	}
+	if err := a.node.Signatures.Check(e, time.Now(), access.Sender{}); err != nil {
+		return "", 0, refuseSignature(err)
+	}
+	once, keep = a.node.Signatures.Once(e)
+	e.KeepCovered()
+	return once, keep, nil
+}
+
+// noteOnce notes for all nodes that a message was seen, and refuses one that was.
+func noteOnce(ctx context.Context, n *NATS, once string, keep time.Duration) error {
+	if once == "" {
 		return nil
 	}
-	if err := a.node.Signatures.Check(e, time.Now()); err != nil {
-		return refuseSignature(err)
+	err := n.Directory.Once(ctx, once, keep)
+	switch {
+	case errors.Is(err, store.ErrSeen):
+		return refuseSignature(access.ErrReplay)
+	case err != nil:
+		return errUnavailable
 	}
-	e.KeepCovered()
 	return nil
 }
 

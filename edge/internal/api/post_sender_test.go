@@ -1,11 +1,14 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
 	"hydrant/umf"
 )
@@ -73,5 +76,40 @@ func TestPostedSigned(t *testing.T) {
 		if want == http.StatusOK && (len(n.nats.sent) != 1 || n.nats.sent[0].ttl != 0 || strings.Contains(n.nats.sent[0].data, "sig") || strings.Contains(n.nats.sent[0].data, "note")) {
 			t.Errorf("sent %v", n.nats.sent)
 		}
+	}
+}
+
+// TestPostedTwice: a signed message is taken once, whichever node it is posted to, and
+// never in the name of a session.
+func TestPostedTwice(t *testing.T) {
+	signatures := func() *access.Signatures { return access.NewSignatures([]string{"secret"}, time.Minute, func() {}) }
+	signed := func(from, mid string) string {
+		text := fmt.Sprintf(`{"to":"svc:/","frm":"%s","mid":"%s","ts":"%s","bdy":1`, from, mid, umf.AppendTimestamp(nil, time.Now()))
+		var e umf.Envelope
+		if err := umf.Scan([]byte(text+"}"), &e); err != nil {
+			t.Fatal(err)
+		}
+		return text + `,"sig":"` + umf.NewKeys("secret").Sign(&e) + `"}`
+	}
+	first, a := newNode(t, func(n *fakeNode) { n.Signatures = signatures() })
+	other, b := newNode(t, func(n *fakeNode) { n.Signatures = signatures() })
+	text := signed("web:/", "m1")
+	if got := post(t, a, "send", text, nil); got.status != http.StatusOK {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	other.nats.seen = first.nats.seen // it is one NATS
+	if got := post(t, b, "send", text, nil); got.status != http.StatusBadRequest || len(other.nats.sent) > 0 {
+		t.Errorf("again: %d %s", got.status, got.body)
+	}
+	if got := post(t, a, "send", signed(string(postedTo)+"@client:/", "m2"), nil); got.status != http.StatusBadRequest || len(first.nats.sent) != 1 {
+		t.Errorf("in the name of a session: %d %s", got.status, got.body)
+	}
+	first.nats.err = store.ErrUnavailable
+	if got := post(t, a, "send", signed("web:/", "m3"), nil); got.status != http.StatusServiceUnavailable || len(first.nats.sent) != 1 {
+		t.Errorf("while NATS is away: %d %s", got.status, got.body)
+	}
+	_, c := newNode(t, func(n *fakeNode) { n.Signatures = signatures().OnlySessions() })
+	if got := post(t, c, "send", signed("web:/", "m4"), nil); got.status != http.StatusBadRequest {
+		t.Errorf("where only sessions send: %d %s", got.status, got.body)
 	}
 }

@@ -113,6 +113,9 @@ func (c *Config) checkTimes(e *settingErrors) {
 	e.notNegative("DRAIN_GRACE", c.DrainGrace)
 	e.notNegative("DRAIN_TIMEOUT", c.DrainTimeout)
 	e.notNegative("SIGNATURE_WINDOW", c.SignatureWindow)
+	if c.SignatureWindow > c.SessionTTL/2 {
+		e.bad("SIGNATURE_WINDOW", "%s is more than half of EDGE_SESSION_TTL, for which NATS remembers what was sent", c.SignatureWindow)
+	}
 	if c.MaxConnectionAge != 0 && c.MaxConnectionAge < time.Second || c.MaxConnectionAge > 365*24*time.Hour {
 		e.bad("MAX_CONNECTION_AGE", "%s is neither 0 nor between 1s and a year", c.MaxConnectionAge)
 	}

@@ -55,7 +55,8 @@ type Config struct {
 	Signature         Signature     `default:"off" desc:"off, or required: every message must carry a valid signature"`
 	SignatureKeys     []string      `split_words:"true" secret:"true" desc:"secrets of the signatures, separated by commas; the first signs, all verify"`
 	SignatureKeysFile string        `split_words:"true" desc:"file with the secrets, one a line"`
-	SignatureWindow   time.Duration `split_words:"true" default:"0s" desc:"refuse signed messages older or newer than this, and repeated mids, of which a node remembers 262144 for twice as long; 0: off"`
+	SignatureWindow   time.Duration `split_words:"true" default:"0s" desc:"refuse signed messages older or newer than this, and repeated ones: a node remembers 262144 mids for twice as long, and NATS a key of each message for all nodes; 0: off"`
+	SignatureFrom     SignatureFrom `split_words:"true" default:"any" desc:"any: old clients may sign a from that names no session, such as client:/, so that a copy is good on any connection; session: every signed message names its own session, and none can be posted"`
 
 	Auth            Auth      `default:"none" desc:"who may connect: none, jwt or service"`
 	AuthService     string    `split_words:"true" default:"auth-svcs" desc:"service that is asked with EDGE_AUTH=service"`

@@ -43,6 +43,17 @@ const (
 // Decode implements envconfig.Decoder.
 func (s *Signature) Decode(text string) error { return decodeWord(s, text, "off", "required") }
 
+// SignatureFrom says which from a signed message may have.
+type SignatureFrom uint8
+
+const (
+	SignatureFromAny     SignatureFrom = iota // old clients sign any that names no session
+	SignatureFromSession                      // the session of the connection
+)
+
+// Decode implements envconfig.Decoder.
+func (s *SignatureFrom) Decode(text string) error { return decodeWord(s, text, "any", "session") }
+
 // Resume says what a client shows to get back a plain session.
 type Resume uint8
 

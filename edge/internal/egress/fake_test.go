@@ -101,6 +101,10 @@ func (f *fakeNATS) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done 
 	return f.await(done, "save %s %d %d", sid, e.Holder, rev)
 }
 
+func (f *fakeNATS) OnceAsync(name string, keep time.Duration, done func(error)) error {
+	return f.await(func(_ uint64, err error) { done(err) }, "once %s %v", name, keep)
+}
+
 // box is an outbox that runs, with NATS of the test's own. The test stands for the
 // loop.
 type box struct {

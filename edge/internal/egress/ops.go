@@ -24,6 +24,8 @@ type Op struct {
 	SID     scheme.SID     // Store, Mark, Save
 	Service scheme.Service // Work
 
+	Once string // Once: the name of what was seen; for how long is TTL
+
 	// Store and Work. With both of Mid and From the store drops a repetition.
 	Mid  string
 	From string
@@ -40,7 +42,7 @@ type Op struct {
 	Channel      chan *nats.Msg // Subscribe: where copies go
 
 	// Done is called once from another goroutine, and must only enqueue: for Store,
-	// Work and Save with what the store answered, for Publish only on an error.
+	// Work, Save and Once with what the store answered, for Publish only on an error.
 	Done func(seq uint64, err error)
 	Span trace.Span    // ends with the operation; nil: none
 	At   time.Duration // when the client's frame came, as a time since the node's start; 0: there was none

@@ -35,6 +35,11 @@ func (o *Outbox) perform(p *Op) {
 		if err := to.Directory.UpdateAsync(p.SID, p.Entry, p.Rev, p.Done); err != nil {
 			p.Done(0, err)
 		}
+	case stats.OpOnce:
+		done := p.Done
+		if err := to.Directory.OnceAsync(p.Once, p.TTL, func(err error) { done(0, err) }); err != nil {
+			done(0, err)
+		}
 	default:
 		o.try(to, p)
 	}

@@ -118,7 +118,8 @@
 //	forbidden          not this sender's to say: a from with the router's name, a header of the node
 //	unrecognized       nothing that the router knows (closes)
 //	unsigned           EDGE_SIGNATURE=required: no signature (closes)
-//	bad_signature      … a wrong one, one outside EDGE_SIGNATURE_WINDOW, or a message seen before (closes)
+//	bad_signature      … a wrong one, one outside EDGE_SIGNATURE_WINDOW, a message seen before by any node,
+//	                   or one of another connection (closes)
 //	bad_address        to is no address, or forward leads back to the router; forward is none (closes)
 //	not_routable       no route of the router API
 //	no_instances       no instance of the service runs
@@ -145,7 +146,10 @@
 // clients of the first edition get an answer with {"reason":text,…}. Where the
 // service has no code it is service, and no status of HTTP, 502.
 //
-// Signed messages: package umf, section Signatures, has the text that is signed.
+// Signed messages: package umf, section Signatures, has the text that is signed. With
+// the second edition the from of a signed message must name the session of its
+// connection, ID@client:/, so that a copy of the message is worthless on any other.
+// Others may sign any from that names no session; what names another one is a copy.
 // A signature is checked as the message came in, before the node changes
 // anything. Where one is required, what it does not cover does not go on, nor does
 // it itself: receivers could send the message again.

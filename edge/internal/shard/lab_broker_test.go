@@ -30,6 +30,7 @@ type broker struct {
 	listeners map[string][]*testShard // by live subject
 	services  map[string]func(*nats.Msg) *nats.Msg
 	inboxes   map[string]func([]byte)
+	seen      map[string]bool
 	questions int // requests to nodes
 	strangers map[scheme.NodeID]func(data []byte) (takeover.Answer, ownership.Reply)
 
@@ -48,6 +49,7 @@ type faults struct {
 	sweep   func() fault
 	store   func(sid scheme.SID) fault // into a mailbox
 	publish func(subject string) error
+	once    fault
 }
 
 // fault is what becomes of a request. The zero value is none.
@@ -64,7 +66,7 @@ func fails(err error) fault { return fault{err: err, lost: true} }
 func newBroker(l *lab) *broker {
 	return &broker{l: l, mids: make(map[string]uint64), entries: make(map[scheme.SID]*record),
 		listeners: make(map[string][]*testShard), services: make(map[string]func(*nats.Msg) *nats.Msg),
-		inboxes:   make(map[string]func([]byte)),
+		inboxes: make(map[string]func([]byte)), seen: make(map[string]bool),
 		strangers: make(map[scheme.NodeID]func([]byte) (takeover.Answer, ownership.Reply))}
 }
 
@@ -91,6 +93,14 @@ func (b *broker) perform(s *testShard, op *egress.Op) {
 		b.asked(of(b.faults.store, op.SID), op.Done, func() (uint64, error) { return b.put(op), nil })
 	case stats.OpSave:
 		b.asked(of(b.faults.save, op), op.Done, func() (uint64, error) { return b.swap(op.SID, &op.Entry, op.Rev, s.node) })
+	case stats.OpOnce:
+		b.asked(b.faults.once, op.Done, func() (uint64, error) {
+			if b.seen[op.Once] {
+				return 0, store.ErrSeen
+			}
+			b.seen[op.Once] = true
+			return 0, nil
+		})
 	case stats.OpMark:
 		b.mark(op.SID, op.Marker)
 	case stats.OpWork:

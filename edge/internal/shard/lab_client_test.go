@@ -83,7 +83,7 @@ func (s *testShard) dial() *testClient { return s.dialWith(dialOptions{}) }
 
 // dialAcked connects a client that confirms messages itself.
 func (s *testShard) dialAcked() *testClient {
-	return s.dialWith(dialOptions{Arrival: Arrival{Acked: true}})
+	return s.dialWith(dialOptions{Arrival: Arrival{Acked: true, Second: true}})
 }
 
 // dialAs connects a client that has proved who it is.

@@ -6,7 +6,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/scheme"
-	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
@@ -17,7 +16,6 @@ import (
 // protocol has it. p is borrowed from the connection layer.
 func (c *Client) route(p []byte) {
 	s := c.s
-	n := s.node
 	e := &s.envelope
 	s.size = len(p)
 	err := umf.Scan(p, e)
@@ -32,6 +30,14 @@ func (c *Client) route(p []byte) {
 	if !c.checkSignature(e) {
 		return
 	}
+	c.routeChecked(e)
+}
+
+// routeChecked goes on with a message that is what its sender has signed, if messages
+// are signed.
+func (c *Client) routeChecked(e *umf.Envelope) {
+	s := c.s
+	n := s.node
 	if len(e.Raw(umf.Mid)) > scheme.MaxMid || len(e.Raw(umf.From)) > umf.MaxAddress {
 		c.took(stats.InInvalid)
 		c.fail(e.Raw(umf.Mid), protocol.CodeInvalid, "mid or from is too long") // they are kept until there is an answer
@@ -62,26 +68,6 @@ func (c *Client) route(p []byte) {
 
 // took counts the message that is being handled.
 func (c *Client) took(kind stats.Received) { c.s.tally.In[kind].Add(c.s.size) }
-
-// checkSignature checks what came in, before anything is changed.
-func (c *Client) checkSignature(e *umf.Envelope) bool {
-	n := c.s.node
-	if n.Signatures == nil {
-		return true
-	}
-	err := n.Signatures.Check(e, c.s.loop.Now())
-	if err == nil {
-		e.KeepCovered()
-		return true
-	}
-	c.took(stats.InBadSignature)
-	text, code, closes := access.SignatureProblem(err)
-	c.fail(e.Raw(umf.Mid), code, text)
-	if closes {
-		c.close(protocol.ClosePolicy, code.String())
-	}
-	return false
-}
 
 // checkSender refuses what would make a receiver take the message for another's, or
 // for another message. The connection stays: it may be a mistake.

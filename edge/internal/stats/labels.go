@@ -143,6 +143,7 @@ const (
 	OpSave                  // directory entry, compare-and-swap
 	OpWork                  // acknowledged publish to a work queue
 	OpEvent                 // session event, at most once
+	OpOnce                  // note that a signed message was seen
 
 	// Those of the pool, which waits for answers.
 
@@ -153,7 +154,7 @@ const (
 	numOps
 )
 
-var opWords = [numOps]string{"publish", "store", "mark", "subscribe", "unsubscribe", "save", "work", "event", "read", "look_up", "sweep"}
+var opWords = [numOps]string{"publish", "store", "mark", "subscribe", "unsubscribe", "save", "work", "event", "once", "read", "look_up", "sweep"}
 
 // String returns the metric label.
 func (o Op) String() string { return word(opWords[:], uint8(o)) }

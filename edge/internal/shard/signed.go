@@ -1,0 +1,105 @@
+package shard
+
+import (
+	"errors"
+
+	"hydrant/bus/store"
+	"hydrant/edge/internal/access"
+	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
+	"hydrant/umf"
+)
+
+// checkSignature checks what came in, before anything is changed, and leaves of it what
+// was signed. It reports whether the message may go on now.
+func (c *Client) checkSignature(e *umf.Envelope) bool {
+	n := c.s.node
+	if n.Signatures == nil {
+		return true
+	}
+	by := access.Sender{Session: string(c.has.sid), Own: c.second}
+	if err := n.Signatures.Check(e, c.s.loop.Now(), by); err != nil {
+		c.refuseSigned(e.Raw(umf.Mid), err)
+		return false
+	}
+	name, keep := n.Signatures.Once(e)
+	e.KeepCovered()
+	if name == "" || c.acknowledges(e) {
+		return true
+	}
+	c.noteOnce(e, name, egress.Op{Kind: stats.OpOnce, Once: name, TTL: keep})
+	return false
+}
+
+// acknowledges reports whether a message is one that clients of umf.ack.v1 send all the
+// time. What it confirms is its own session's, so that a copy does nothing.
+func (c *Client) acknowledges(e *umf.Envelope) bool {
+	var buf [16]byte
+	typ, _ := e.Text(umf.Type, buf[:0])
+	return c.class == session.Acked && string(typ) == protocol.TypeAck
+}
+
+// refuseSigned tells the sender of a message what is wrong with its signature.
+func (c *Client) refuseSigned(rmid []byte, err error) {
+	c.took(stats.InBadSignature)
+	text, code, closes := access.SignatureProblem(err)
+	c.fail(rmid, code, text)
+	if closes {
+		c.close(protocol.ClosePolicy, code.String())
+	}
+}
+
+// noteOnce asks the directory whether another node has seen a message before, and goes
+// on with it when that has not. The client is not read from until then, so that its
+// messages stay in their order: with a window each costs its sender a round trip to
+// NATS, and NATS a write. Rejected: to let messages go and to look behind their backs,
+// since what a service has done cannot be taken back.
+func (c *Client) noteOnce(e *umf.Envelope, name string, op egress.Op) {
+	s := c.s
+	rmid := append([]byte(nil), e.Raw(umf.Mid)...)
+	text := e.AppendShort(nil) // as it was verified, and has to be read from now on
+	switch {
+	case !s.node.Connected.Load():
+		c.fail(rmid, protocol.CodeUnavailable, "Messaging is unavailable")
+		return
+	case !s.out.Room(len(text)):
+		s.node.Metrics.OutboxFull.Inc()
+		c.fail(rmid, protocol.CodeOverload, "Messaging is overloaded")
+		return
+	}
+	size := s.size
+	op.At = s.uptime()
+	op.Done = func(_ uint64, err error) {
+		s.post(func() { c.noted(text, rmid, size, err) })
+	}
+	c.busy = true
+	c.conn.Pause()
+	s.out.Keep(len(text))
+	s.out.Push(op)
+}
+
+// noted follows the directory's answer.
+func (c *Client) noted(text, rmid []byte, size int, err error) {
+	s := c.s
+	s.out.Drop(len(text))
+	if c.closing || c.has == nil {
+		return
+	}
+	c.busy = false
+	s.size = size
+	switch {
+	case err == nil:
+		if err := umf.Scan(text, &s.envelope); err != nil {
+			panic("shard: a message that was verified does not scan: " + err.Error())
+		}
+		c.routeChecked(&s.envelope)
+	case errors.Is(err, store.ErrSeen):
+		c.refuseSigned(rmid, access.ErrReplay)
+	default:
+		s.node.Metrics.NATSErrors.Inc(stats.OpOnce)
+		c.failStore(rmid, err)
+	}
+	c.readOn()
+}
