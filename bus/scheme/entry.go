@@ -64,6 +64,9 @@ type Entry struct {
 	State State
 	// Acked: the client confirms messages itself.
 	Acked bool
+	// TokenOnly: the resume secret is needed, also where an id would be enough
+	// otherwise: one of the session's clients knew the secret, or must have.
+	TokenOnly bool
 	// Doubt: the holder before this one may still write to its socket.
 	Doubt bool
 }
@@ -116,6 +119,7 @@ type entryJSON struct {
 	Acked     bool    `json:"k,omitempty"`
 	Attempt   uint64  `json:"a,omitempty"`
 	Doubt     bool    `json:"d,omitempty"`
+	TokenOnly bool    `json:"g,omitempty"`
 	Opened    int64   `json:"o,omitempty"`
 }
 
@@ -129,7 +133,7 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
 		Form: Form, Node: e.Node, State: e.State + stateShift, Holder: e.Holder,
 		Start: e.Start, Floor: e.Floor, FloorTime: e.FloorTime,
-		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, Opened: e.Opened,
+		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, TokenOnly: e.TokenOnly, Opened: e.Opened,
 	}
 	if e.Seen != e.Floor || e.SeenTime != e.FloorTime {
 		j.Seen, j.SeenTime = &e.Seen, e.SeenTime
@@ -170,7 +174,7 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 	*e = Entry{
 		Node: j.Node, State: state, Holder: j.Holder,
 		Start: j.Start, Position: Position{j.Floor, j.FloorTime, j.Floor, j.FloorTime},
-		TokenHash: j.Token, Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt, Opened: j.Opened,
+		TokenHash: j.Token, Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt, TokenOnly: j.TokenOnly, Opened: j.Opened,
 	}
 	if j.Seen != nil {
 		e.Seen, e.SeenTime = *j.Seen, j.SeenTime

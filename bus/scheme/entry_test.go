@@ -27,6 +27,7 @@ func TestEntryJSON(t *testing.T) {
 		{testEntry(), `{"v":2,"n":"` + testNode + `","s":3,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"o":1700000000}`},
 		{full, `{"v":2,"n":"` + testNode + `","s":3,"f":5,"e":7,"m":1700000000123456789,"p":1700000000023456789,"t":"AQID","i":"alice","k":true,"a":3,"d":true,"o":1700000000}`},
 		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{9, 0, 9, 0}, TokenOnly: true}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"g":true}`},
 		{Entry{Node: testNode, State: StateParked, Position: Position{9, 5, 9, 5}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"m":5}`},
 		{Entry{Node: testNode, State: StateParked, Position: Position{9, 0, 9, 5}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"e":9,"p":5}`},
 	} {

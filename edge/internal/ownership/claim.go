@@ -83,11 +83,17 @@ const (
 	Nobody
 	// Silence: no answer within [Patience]. It may still write.
 	Silence
+	// Live: it keeps the session, because its client lives and the claimant has shown
+	// nothing but the id.
+	Live
+	// Unasked: the question could not be sent, and the claimant has shown nothing but
+	// the id, so that the session must not be taken without it.
+	Unasked
 )
 
 // String returns the name used in logs and transcripts.
 func (r Reply) String() string {
-	return [...]string{"given", "stranger", "declined", "nobody", "silence"}[r]
+	return [...]string{"given", "stranger", "declined", "nobody", "silence", "live", "unasked"}[r]
 }
 
 // HandedOver is the answer to Ask.
@@ -108,6 +114,12 @@ func (m *Machine) HandedOver(number uint32, r Reply, a scheme.Position, now time
 		c.told = c.found.Holder
 	case Declined:
 		m.refuse(Overtaken, fx)
+		return
+	case Live:
+		m.refuse(Alive, fx)
+		return
+	case Unasked:
+		m.refuse(Unanswered, fx)
 		return
 	case Silence:
 		doubt = true

@@ -70,7 +70,11 @@
 //     what the entry says, whoever has it by then.
 //  13. A claim whose socket is gone takes nothing over. It goes on only for what a
 //     holder has answered, or its own write has taken, and parks that.
-//  14. A revision below the holder's own proves that the directory was put back to an
+//  14. A claim that shows nothing but the session's id takes it from a holder only
+//     whose client is silent. Whether it is the holder finds out ([Live]), and hands
+//     over when it has; until then it serves its client. Such a claim goes nowhere if
+//     the question could not be sent.
+//  15. A revision below the holder's own proves that the directory was put back to an
 //     older state. An entry of then that names another holder is no loss.
 //
 // # What the owner sees to
@@ -89,7 +93,11 @@
 //   - "Nobody listens" is told only of a node that gets no copies any more.
 //   - Silence is not told before [Patience] is over, also where the question
 //     could not be sent.
-//   - What was answered to a question is remembered and answered again.
+//   - What was answered to a question is remembered and answered again, but to a
+//     claim that shows nothing but the id: it could be faster than the one that has
+//     shown more.
+//   - A question of a claim that shows nothing but the id is put to the machine only
+//     when the client has been silent, or is gone.
 //
 // # Design
 //
@@ -102,6 +110,9 @@
 // of the question, which let an answer from before a reconnect end a newer doubt.
 // Rejected: to attach with a late acknowledgement and to prove before the welcome.
 // The holder that had the session by then may be on the same loop, and was ended.
+// Rejected: a phase for a session whose client is being asked whether it lives. All
+// that may happen to a served session may happen meanwhile, and the phase would have
+// to have a transition for each.
 // Rejected: to welcome in doubt when the pause is over, with the acknowledgement
 // from before it. A timer may be late, and another claim, which was told that nobody
 // listens here, had been welcomed.

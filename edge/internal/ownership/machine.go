@@ -94,11 +94,15 @@ const (
 	Contested
 	// Unreadable: the entry is of no known form.
 	Unreadable
+	// Alive: the session's client lives, and the claimant has only the id.
+	Alive
+	// Unanswered: whether it lives could not be asked.
+	Unanswered
 )
 
 // String returns the name used in logs and transcripts.
 func (r Refusal) String() string {
-	return [...]string{"allowed", "missing", "wrong token", "wrong identity", "overtaken", "contested", "unreadable"}[r]
+	return [...]string{"allowed", "missing", "wrong token", "wrong identity", "overtaken", "contested", "unreadable", "alive", "unanswered"}[r]
 }
 
 // End says how a session left this holder.

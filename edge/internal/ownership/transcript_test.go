@@ -95,7 +95,7 @@ func word(b bool, s string) string {
 //	found REV STATE holder=N [node=N] [floor=N] [time=N] [seen=N] [seentime=N] [start=N] [attempt=N] [doubt]
 //	absent | garbled | unread
 //	stored REV | refused | unsettled
-//	answered given [floor=N] [time=N] [seen=N] [seentime=N] | answered stranger|declined|nobody|silence
+//	answered given [floor=N] [time=N] [seen=N] [seentime=N] | answered stranger|declined|nobody|silence|live|unasked
 //	timeout
 //	    n=N in each of these: the answer is to that request, not to the last
 //	placed | marker | changed | rolledback | rival | stalled | reconnected | replaced
@@ -309,7 +309,7 @@ func (sc *script) answer(what string, l line) bool {
 	case "unsettled":
 		m.Unsettled(l.number(r.write), sc.now, r)
 	case "answered":
-		reply := map[string]Reply{"given": Given, "stranger": Stranger, "declined": Declined, "nobody": Nobody, "silence": Silence}
+		reply := map[string]Reply{"given": Given, "stranger": Stranger, "declined": Declined, "nobody": Nobody, "silence": Silence, "live": Live, "unasked": Unasked}
 		m.HandedOver(l.number(r.ask), reply[l.args[0]], l.position(), sc.now, r)
 	case "timeout":
 		m.TimedOut(l.number(r.timer), sc.now, r)

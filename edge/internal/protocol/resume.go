@@ -81,6 +81,7 @@ const (
 	ResumeExpired                 // there is no such session
 	ResumeToken                   // the token is missing or wrong
 	ResumeIdentity                // the session belongs to another identity
+	ResumeLive                    // its client lives, and only the id was shown
 
 	// A connection message tells the outcomes above. These close the connection,
 	// with 4501 and 1013.
@@ -99,12 +100,13 @@ var outcomeWords = [numOutcomes]string{
 	ResumeExpired:  "expired",
 	ResumeToken:    "token",
 	ResumeIdentity: "identity",
+	ResumeLive:     "live",
 	ResumeLost:     "lost",
 	ResumeFailed:   "error",
 }
 
 // String returns the word that goes into metrics and, from ResumeExpired to
-// ResumeIdentity, to the client.
+// ResumeLive, to the client.
 func (o Outcome) String() string {
 	if o < numOutcomes {
 		return outcomeWords[o]

@@ -99,6 +99,7 @@ func (c *Client) addr() netip.Addr { return c.conn.RemoteAddr().Addr() }
 
 // Message takes one message of the client. p is borrowed until it returns.
 func (c *Client) Message(p []byte) {
+	c.heard()
 	if !c.closing {
 		c.route(p)
 	}
@@ -130,6 +131,7 @@ func (c *Client) readOn() {
 // Pong takes a pong. The answer to a barrier proves that all before it arrived
 // (RFC 6455 §5.5.3).
 func (c *Client) Pong(p []byte) {
+	c.heard()
 	h := c.has
 	if h == nil || !h.listening() {
 		return

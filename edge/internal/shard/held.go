@@ -47,6 +47,7 @@ type waiting struct {
 	answers []func(takeover.Answer) // to nodes that have asked for the session
 	late    [numEvents]func()       // events that wait while the session is in doubt
 	queued  bool                    // something waited for the socket when the process stalled
+	inquiry *inquiry                // whether the client lives; nil: nobody asks
 }
 
 // sender says in messages who sent them. Each part is made with the first message
@@ -75,7 +76,7 @@ func (s *Shard) open(c *Client, sid scheme.SID, token string) *held {
 	h := &held{s: s, sid: sid, class: c.class, client: c, renewed: s.uptime()}
 	h.owner.Open(scheme.Entry{
 		Node: s.node.ID, Holder: randomUint64(), TokenHash: hashToken(token), Identity: c.identity,
-		Acked: c.class == session.Acked, Opened: s.loop.Now().Unix(),
+		Acked: c.class == session.Acked, TokenOnly: c.second, Opened: s.loop.Now().Unix(),
 	}, h.ownership())
 	return h
 }
@@ -147,6 +148,7 @@ func (h *held) stopListening() {
 func (h *held) abandon() {
 	h.client = nil
 	h.owner.Closed(h.s.uptime(), h.ownership())
+	h.silent()
 	if h.owner.Phase() == ownership.Parking {
 		h.stopListening()
 	}
@@ -154,6 +156,7 @@ func (h *held) abandon() {
 
 // forget lets go of a session that is not this shard's any more.
 func (h *held) forget() {
+	h.alive() // for all that those know who have only the id
 	h.stopListening()
 	stop(&h.patience)
 	if h.s.held[h.sid] == h {

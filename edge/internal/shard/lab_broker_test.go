@@ -190,10 +190,10 @@ func (n *testNode) replied(op *egress.Op, answer *nats.Msg) {
 }
 
 // request asks a node for a session, from within a task. nil: there was no answer.
-func (b *broker) request(to *testNode, data []byte) (answer []byte) {
+func (b *broker) request(to *testNode, data []byte, patience time.Duration) (answer []byte) {
 	b.questions++
 	inbox, t, over := fmt.Sprint("_INBOX.", b.questions), b.l.running, false
-	timer := b.l.after(ownership.Patience, func() {
+	timer := b.l.after(patience, func() {
 		over = true
 		b.l.wake(t)
 	})

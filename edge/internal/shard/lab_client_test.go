@@ -3,6 +3,7 @@ package shard
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -106,6 +107,7 @@ func (c *testClient) welcomed() {
 		c.l.t.Fatalf("greeted with %s", m.raw)
 	}
 	c.id, c.token = scheme.SID(m.text("bdy", "id")), m.text("bdy", "token")
+	c.l.tokens[c.id] = c.token
 }
 
 // receive takes a frame of the node.
@@ -234,8 +236,14 @@ func (c *testClient) refused(code protocol.Code, m object) {
 	}
 }
 
-// asks asks for a session, without waiting.
+// asks asks for a session, without waiting. It shows the session's secret unless it
+// says which one: token "" is none.
 func (c *testClient) asks(body object) {
+	if _, says := body["token"]; !says {
+		body = maps.Clone(body)
+		id, _ := body["id"].(string)
+		body["token"] = c.l.tokens[scheme.SID(id)]
+	}
 	c.say(object{"to": "hydra-router:/", "typ": protocol.TypeReconnect, "bdy": body})
 }
 

@@ -227,7 +227,14 @@ func (p fakePeers) Ask(_ context.Context, node scheme.NodeID, r takeover.Request
 		l.sleep(ownership.Patience)
 		return ownership.Silence, none, errSilence
 	default:
-		text := l.nats.request(l.nodes[i], data)
+		text := l.nats.request(l.nodes[i], data, ownership.Patience)
+		if text != nil && json.Unmarshal(text, &got) == nil && got.Asking {
+			r.Wait, got = true, takeover.Answer{}
+			if data, err = json.Marshal(r); err != nil {
+				l.t.Fatal(err)
+			}
+			text = l.nats.request(l.nodes[i], data, takeover.ClientPatience)
+		}
 		if text == nil {
 			return ownership.Silence, none, errSilence
 		}
@@ -235,13 +242,8 @@ func (p fakePeers) Ask(_ context.Context, node scheme.NodeID, r takeover.Request
 			l.t.Fatal(err)
 		}
 	}
-	switch {
-	case got.Declined:
-		return ownership.Declined, none, nil
-	case !got.Found:
-		return ownership.Stranger, none, nil
-	}
-	return ownership.Given, got.Position, nil
+	reply, at := got.Reply()
+	return reply, at, nil
 }
 
 // asked is a request of another node as a node takes it: both ways, and the shard

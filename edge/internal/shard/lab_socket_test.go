@@ -3,6 +3,8 @@ package shard
 import (
 	"net/netip"
 	"slices"
+
+	"hydrant/edge/internal/wire"
 )
 
 // fakeSocket is one end of a connection, with the queue to the other end, which
@@ -21,9 +23,10 @@ type fakeSocket struct {
 	stuck  bool // the client does not read
 	hungUp bool // the client has ended its stream
 	noRoom bool
-	over   int  // bytes of the frame with which the room ran out
-	woken  bool // a turn is due
-	extra  int  // bytes of memory beside the queue
+	over   int       // bytes of the frame with which the room ran out
+	woken  bool      // a turn is due
+	extra  int       // bytes of memory beside the queue
+	came   wire.Mark // counts what was read
 }
 
 type socketState uint8
@@ -131,6 +134,15 @@ func (k *fakeSocket) Footprint() int { return k.extra + k.Buffered() }
 // HungUp implements [Socket].
 func (k *fakeSocket) HungUp() bool { return k.hungUp }
 
+// Mark implements [Socket]: marks count what the client has sent.
+func (k *fakeSocket) Mark() wire.Mark { return k.came }
+
+// HeardSince implements [Socket].
+func (k *fakeSocket) HeardSince(m wire.Mark) bool { return k.came != m }
+
+// Unsent implements [Socket].
+func (k *fakeSocket) Unsent() bool { return k.Buffered() > 0 }
+
 // RemoteAddr implements [Socket].
 func (k *fakeSocket) RemoteAddr() netip.AddrPort { return k.addr }
 
@@ -174,6 +186,7 @@ func (k *fakeSocket) turn() {
 	for len(k.inbox) > 0 && !k.paused && k.state != socketClosed {
 		f := k.inbox[0]
 		k.inbox = k.inbox[1:]
+		k.came++
 		switch {
 		case f.kind == pongFrame:
 			k.c.Pong(f.data)

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"testing"
 	"time"
+
+	"hydrant/bus/scheme"
 )
 
 // lab is a world of nodes around one NATS, all of it in memory, on the test's own
@@ -20,6 +22,7 @@ type lab struct {
 	last  uint64 // number of the last event
 
 	frames int // messages that clients were sent
+	tokens map[scheme.SID]string
 
 	running *task // nil: none
 	tasks   map[*task]struct{}
@@ -38,7 +41,7 @@ const begun = time.Hour
 const patience = 20 * time.Second
 
 func newLab(t testing.TB) *lab {
-	l := &lab{t: t, start: time.Date(2026, 1, 12, 20, 0, 0, 0, time.UTC), now: begun, tasks: make(map[*task]struct{})}
+	l := &lab{t: t, start: time.Date(2026, 1, 12, 20, 0, 0, 0, time.UTC), now: begun, tasks: make(map[*task]struct{}), tokens: make(map[scheme.SID]string)}
 	l.stopped, l.stop = context.WithCancel(context.Background())
 	l.nats = newBroker(l)
 	t.Cleanup(l.close)

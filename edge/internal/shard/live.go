@@ -71,7 +71,7 @@ func (h *held) copy(msg *nats.Msg) {
 // what was stored after the session has gone elsewhere comes behind the request.
 // The answer is the business of the request's other way, [Shard.HandOver].
 func (s *Shard) order(msg *nats.Msg) {
-	if r, err := takeover.ParseRequest(msg.Data); err == nil {
+	if r, err := takeover.ParseRequest(msg.Data); err == nil && !r.Bare { // that one hands nothing over by itself
 		s.HandOver(&r, func(takeover.Answer) {})
 	}
 }

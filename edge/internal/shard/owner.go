@@ -95,7 +95,9 @@ type reply struct {
 func (x *ownershipEffects) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 	h, s := x.held(), x.s
 	node, request := e.Node, takeover.NewRequest(takeover.Key{SID: h.sid, Holder: e.Holder}, attempt)
-	job := func(ctx context.Context) (reply, error) {
+	request.Bare = h.bare()
+	job := func(context.Context) (reply, error) {
+		ctx := s.node.Stopped // it has limits of its own, which EDGE_REQUEST_TIMEOUT must not cut short
 		kind, at, err := s.node.Peers.Ask(ctx, node, request)
 		if err != nil {
 			s.node.Log.Info("the holder of a session does not answer; taking over", "sid", h.sid, "node", node, "error", err)
@@ -105,7 +107,12 @@ func (x *ownershipEffects) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 	asked := s.uptime()
 	answer := func(r reply) { h.owner.HandedOver(number, r.kind, r.at, s.uptime(), h.ownership()) }
 	submit(s, job, func(r reply, err error) {
-		if err != nil { // too many are under way
+		switch {
+		case err == nil:
+		case request.Bare:
+			answer(reply{kind: ownership.Unasked})
+			return
+		default: // too many are under way
 			r.kind = ownership.Silence
 		}
 		left := asked + ownership.Patience - s.uptime()
@@ -308,13 +315,27 @@ func (s *Shard) HandOver(r *takeover.Request, answer func(takeover.Answer)) {
 	h := s.claims[key]
 	if h == nil {
 		if h = s.held[key.SID]; h == nil || h.key() != key {
-			answer(s.given.Get(key))
+			given := s.given.Get(key)
+			if given.Found && r.Bare {
+				given = isAlive // another one has it, or is about to; this one must not be faster
+			}
+			answer(given)
 			return
 		}
 	}
+	if r.Bare {
+		h.inquire(r, answer)
+		return
+	}
+	h.give(r.Attempt, answer)
+}
+
+// give hands the session over, at once or a little later, unless the claimant is an
+// older socket of the same client.
+func (h *held) give(attempt uint64, answer func(takeover.Answer)) {
 	w := h.wait()
 	w.answers = append(w.answers, answer)
-	if !h.owner.Asked(r.Attempt, h.ownership()) {
+	if !h.owner.Asked(attempt, h.ownership()) {
 		w.answers = w.answers[:len(w.answers)-1]
 		answer(takeover.Answer{Found: true, Declined: true})
 	}

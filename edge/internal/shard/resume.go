@@ -80,8 +80,14 @@ func (c *Client) resumeInTime() {
 	})
 }
 
+// bare reports whether a claim shows nothing but the session's id.
+func (h *held) bare() bool {
+	return h.client != nil && h.client.arriving().resume.Token == ""
+}
+
 // Admit reports whether a claimant may have a session: the same identity, and the
-// token where the session or the configuration asks for it.
+// token where the session or the configuration asks for it. Who has once shown the
+// token is not outdone by the id alone any more.
 func (x *ownershipEffects) Admit(e *scheme.Entry) ownership.Refusal {
 	c := x.client
 	if c == nil {
@@ -91,10 +97,11 @@ func (x *ownershipEffects) Admit(e *scheme.Entry) ownership.Refusal {
 		return ownership.WrongIdentity
 	}
 	token := c.arriving().resume.Token
-	needed := e.Acked || x.class == session.Acked || x.s.node.Config.Resume == config.ResumeToken
+	needed := e.Acked || e.TokenOnly || c.second || x.s.node.Config.Resume == config.ResumeToken
 	if (needed || token != "") && !tokenMatches(token, e.TokenHash) {
 		return ownership.WrongToken
 	}
+	e.TokenOnly = e.TokenOnly || token != ""
 	return ownership.Allowed
 }
 
@@ -174,6 +181,8 @@ func (x *ownershipEffects) Refuse(r ownership.Refusal) {
 		c.notResumed(protocol.ResumeToken)
 	case ownership.WrongIdentity:
 		c.notResumed(protocol.ResumeIdentity)
+	case ownership.Alive:
+		c.notResumed(protocol.ResumeLive)
 	case ownership.Overtaken, ownership.Contested:
 		c.s.node.Metrics.Resumes.Inc(protocol.ResumeLost)
 		code := protocol.CloseOverload
@@ -184,7 +193,7 @@ func (x *ownershipEffects) Refuse(r ownership.Refusal) {
 		return
 	default:
 		c.s.node.Metrics.Resumes.Inc(protocol.ResumeFailed)
-		c.s.node.Log.Warn("resume failed: the entry of the session cannot be read", "sid", x.sid)
+		c.s.node.Log.Warn("resume failed", "sid", x.sid, "why", r.String())
 		c.close(protocol.CloseOverload, "session could not be resumed now")
 		return
 	}

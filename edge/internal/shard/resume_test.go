@@ -84,16 +84,19 @@ func TestResumeRefused(t *testing.T) {
 		unknown bool
 	}{
 		"no id":              {want: protocol.ResumeExpired, unknown: true},
-		"open":               {want: protocol.Resumed},
+		"only the id":        {want: protocol.ResumeLive},
 		"a wrong token":      {token: func(string) any { return "x" }, want: protocol.ResumeToken},
 		"the right token":    {token: func(right string) any { return right }, want: protocol.Resumed},
 		"a token is needed":  {change: token, want: protocol.ResumeToken},
 		"and given":          {change: token, token: func(right string) any { return right }, want: protocol.Resumed},
-		"it confirms":        {owner: Arrival{Acked: true}, want: protocol.ResumeToken},
-		"this one confirms":  {by: Arrival{Acked: true}, want: protocol.ResumeToken},
+		"it confirms":        {owner: Arrival{Acked: true, Second: true}, want: protocol.ResumeToken},
+		"it knows umf.v1":    {owner: Arrival{Second: true}, want: protocol.ResumeToken},
+		"this one knows it":  {by: Arrival{Second: true}, want: protocol.ResumeToken},
+		"this one confirms":  {by: Arrival{Acked: true, Second: true}, want: protocol.ResumeToken},
 		"another's identity": {owner: as("ann"), by: as("bob"), token: func(right string) any { return right }, want: protocol.ResumeIdentity},
 		"no identity":        {owner: as("ann"), want: protocol.ResumeIdentity},
-		"the same identity":  {owner: as("ann"), by: as("ann"), want: protocol.Resumed},
+		"the same identity":  {owner: as("ann"), by: as("ann"), token: func(right string) any { return right }, want: protocol.Resumed},
+		"and only the id":    {owner: as("ann"), by: as("ann"), want: protocol.ResumeLive},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
@@ -104,7 +107,7 @@ func TestResumeRefused(t *testing.T) {
 			s := l.one(change)
 			old, client := s.dialWith(dialOptions{Arrival: c.owner}), s.dialWith(dialOptions{Arrival: c.by})
 			had := client.id
-			body := object{"id": string(old.id)}
+			body := object{"id": string(old.id), "token": ""}
 			if c.unknown {
 				body["id"] = string(scheme.NewSID())
 			}

@@ -19,6 +19,7 @@ import (
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
+	"hydrant/edge/internal/wire"
 	"hydrant/umf"
 )
 
@@ -123,6 +124,9 @@ type Socket interface {
 	Buffered() int
 	Footprint() int
 	HungUp() bool
+	Mark() wire.Mark
+	HeardSince(m wire.Mark) bool
+	Unsent() bool
 	RemoteAddr() netip.AddrPort
 }
 

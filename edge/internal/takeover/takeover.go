@@ -8,6 +8,14 @@
 //	{"do":"release","sid":"…","fence":"…"}    fence: the holder id that it has read in the entry
 //	{"found":true,"floor":…,"floor_time":…,"seen":…,"seen_time":…}   how far delivery got
 //
+// A claimant that shows nothing but the session's id says so (bare), and gets the
+// session only if the holder's client is silent. The holder answers at once that it
+// asks its client. Then the claimant's node asks once more (wait), and is answered when
+// that is known:
+//
+//	{"do":"release",…,"bare":true}              {"found":true,"asking":true}
+//	{"do":"release",…,"bare":true,"wait":true}  {"found":true,"live":true}, or as above
+//
 // The request is for one holder, so that a late one for a former holder does not
 // end its successor. It comes to the loops twice: as a request, to be answered,
 // and in its place among the live copies, because what was stored after the session
@@ -40,6 +48,10 @@ type Request struct {
 	Holder uint64     `json:"fence,string,omitempty"`
 	// Attempt is the number of the claimant's socket; 0: its client does not say.
 	Attempt uint64 `json:"attempt,omitempty"`
+	// Bare: the claimant shows nothing but the session's id. Wait: it is asked for the
+	// second time, and waits until it is known whether the holder's client lives.
+	Bare bool `json:"bare,omitempty"`
+	Wait bool `json:"wait,omitempty"`
 }
 
 // doHandOver is the one request that there is.
@@ -75,6 +87,10 @@ type Answer struct {
 	scheme.Position
 	// Declined: the holder is the newer socket of the same client.
 	Declined bool `json:"declined,omitempty"`
+	// Asking: the holder asks its client, and Live: which lives. The holder keeps the
+	// session.
+	Asking bool `json:"asking,omitempty"`
+	Live   bool `json:"live,omitempty"`
 }
 
 // Append appends the answer as JSON.
@@ -91,35 +107,57 @@ type Requester interface {
 	RequestWithContext(ctx context.Context, subject string, data []byte) (*nats.Msg, error)
 }
 
+// ClientPatience is how long a node waits for the word whether a client lives, when it
+// is being asked: longer than that takes.
+const ClientPatience = 3 * time.Second
+
 // Ask sends a request to a node and waits for its answer, at most
-// [ownership.Patience]. It fails only by its result: [ownership.Nobody] and
-// [ownership.Silence] are what a claim has to reckon with. err says why there was
-// silence, for the log.
+// [ownership.Patience], and [ClientPatience] more if the holder asks its client. It
+// fails only by its result: [ownership.Nobody] and [ownership.Silence] are what a claim
+// has to reckon with. err says why there was silence, for the log.
 func Ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request) (reply ownership.Reply, at scheme.Position, err error) {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return ownership.Silence, at, err
+	got, err := ask(ctx, nc, node, r, ownership.Patience)
+	if err == nil && got.Asking {
+		r.Wait = true
+		got, err = ask(ctx, nc, node, r, ClientPatience)
 	}
-	ctx, cancel := context.WithTimeout(ctx, ownership.Patience)
-	defer cancel()
-	msg, err := nc.RequestWithContext(ctx, scheme.NodeSubject(node), text)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return ownership.Nobody, at, nil
 	case err != nil:
 		return ownership.Silence, at, err
 	}
-	var got Answer
-	if err := json.Unmarshal(msg.Data, &got); err != nil {
-		return ownership.Silence, at, err
+	reply, at = got.Reply()
+	return reply, at, nil
+}
+
+// ask is one request and its answer.
+func ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request, patience time.Duration) (got Answer, err error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return got, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	msg, err := nc.RequestWithContext(ctx, scheme.NodeSubject(node), text)
+	if err != nil {
+		return got, err
+	}
+	return got, json.Unmarshal(msg.Data, &got)
+}
+
+// Reply is what an answer means to a claim. That the holder still asks its client is
+// no answer when that should be known.
+func (a Answer) Reply() (ownership.Reply, scheme.Position) {
 	switch {
-	case got.Declined:
-		return ownership.Declined, at, nil
-	case !got.Found:
-		return ownership.Stranger, at, nil
+	case a.Declined:
+		return ownership.Declined, scheme.Position{}
+	case a.Live, a.Asking:
+		return ownership.Live, scheme.Position{}
+	case !a.Found:
+		return ownership.Stranger, scheme.Position{}
 	}
-	return ownership.Given, got.Position, nil
+	return ownership.Given, a.Position
 }
 
 // Bounds of what a loop remembers of the sessions that it has given away.

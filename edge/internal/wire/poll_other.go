@@ -27,3 +27,5 @@ func sysShutdown(int32)                   {}
 func sysLinger(int32)                     {}
 
 func (c *Conn) acked() (bytes uint32, waiting, ok bool) { return 0, false, false }
+
+func (c *Conn) notSent() bool { return false }

@@ -113,20 +113,33 @@ func sysAccept(lfd uintptr) (fd int32, peer netip.AddrPort, err error) {
 // acked asks the kernel how many bytes the peer's kernel has received, modulo 2^32,
 // and whether more are on their way.
 func (c *Conn) acked() (bytes uint32, waiting, ok bool) {
+	c.tcpInfo(func(info *unix.TCPInfo) {
+		bytes, waiting, ok = uint32(info.Bytes_acked), info.Unacked > 0 || info.Notsent_bytes > 0, true
+	})
+	return bytes, waiting, ok
+}
+
+// notSent reports whether the kernel has output that it could not send yet: the peer
+// has no room for it, or the path.
+func (c *Conn) notSent() (waits bool) {
+	c.tcpInfo(func(info *unix.TCPInfo) { waits = info.Notsent_bytes > 0 })
+	return waits
+}
+
+// tcpInfo calls f with what the kernel knows of the connection, if it says so.
+func (c *Conn) tcpInfo(f func(*unix.TCPInfo)) {
 	ask := func(fd uintptr) {
-		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err == nil {
-			bytes, waiting, ok = uint32(info.Bytes_acked), info.Unacked > 0 || info.Notsent_bytes > 0, true
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			f(info)
 		}
 	}
 	if c.nc == nil {
 		ask(uintptr(c.fd))
-		return bytes, waiting, ok
+		return
 	}
 	if s, is := c.nc.sock.(syscall.Conn); is {
 		if raw, err := s.SyscallConn(); err == nil {
-			_ = raw.Control(ask) // a closed socket: not ok
+			_ = raw.Control(ask) // a closed socket: nothing is said
 		}
 	}
-	return bytes, waiting, ok
 }
