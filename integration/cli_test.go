@@ -393,7 +393,7 @@ func TestCommandLineTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(listening.Kill)
-	connected := regexp.MustCompile(`connected as ([a-z2-7]{26})\n`)
+	connected := regexp.MustCompile(`connected as ([a-z2-7]{26})\nresume secret (\S+)\n`)
 	if err := harness.Until(world.Patient(t), func() error {
 		if !connected.Match(log.Since(0)) {
 			return errNobody
@@ -402,8 +402,9 @@ func TestCommandLineTakenOver(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	id := string(connected.FindSubmatch(log.Since(0))[1])
-	if out := mustRun(t, "", nil, "send", "-url", w.Node(t, "b").URL("/"), "-resume", id, "-count", "0", "-wait", "10ms"); !strings.Contains(out, "resumed "+id) {
+	said := connected.FindSubmatch(log.Since(0))
+	id, token := string(said[1]), string(said[2])
+	if out := mustRun(t, "", nil, "send", "-url", w.Node(t, "b").URL("/"), "-resume", id, "-token", token, "-count", "0", "-wait", "10ms"); !strings.Contains(out, "resumed "+id) {
 		t.Errorf("printed %s", out)
 	}
 	if err := listening.Err(); err == nil || !bytes.Contains(log.Since(0), []byte("the node closed the connection: 4501 session taken over")) {

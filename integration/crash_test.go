@@ -156,9 +156,9 @@ func (s *crash) take(c *world.Client, count int) {
 // resuming asks a node for the session. The channel brings the client, or nil
 // if the node has died.
 func (s *crash) resuming(node *harness.Node) <-chan *harness.Client {
-	body := object{"id": s.c.ID}
+	body := object{"id": s.c.ID, "token": s.c.Token}
 	if s.acked {
-		body["token"], body["seq"] = s.c.Token, s.seq
+		body["seq"] = s.seq
 	}
 	sid, acked, done := s.c.ID, s.acked, make(chan *harness.Client, 1)
 	t := s.t

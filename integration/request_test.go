@@ -144,7 +144,7 @@ func TestRequestAnsweredAfterTheClientMoved(t *testing.T) {
 			c, next := world.Dial(t, node), world.Dial(t, w.Node(t, "b"))
 			mid := c.Send(object{"to": s.Name + ":[GET]/never", "bdy": object{}})
 			s.Next()
-			if answer, err := next.Client.Resume(ctx, "reconnect", object{"id": c.ID}); err != nil || next.ID != c.ID {
+			if answer, err := next.Client.Resume(ctx, "reconnect", object{"id": c.ID, "token": c.Token}); err != nil || next.ID != c.ID {
 				t.Fatalf("not resumed: %s, %v", answer.Raw, err)
 			}
 			c.Closed()

@@ -74,13 +74,14 @@ func TestResumeLeavesASessionInUse(t *testing.T) {
 		w.WaitParked(t, old.ID)
 		resumeOld := func(c *world.Client) {
 			t.Helper()
-			answer, err := c.Client.Resume(t.Context(), "reconnect", object{"id": old.ID})
+			answer, err := c.Client.Resume(t.Context(), "reconnect", object{"id": old.ID, "token": old.Token})
 			if err != nil || answer.At("bdy", "resumed") != true {
 				t.Fatalf("%s, %v", answer.Raw, err)
 			}
 		}
 		asked, told, unused := world.Dial(t, second), world.Dial(t, second), world.Dial(t, second)
 		names := map[string]string{"asked": asked.ID, "told": told.ID}
+		tokens := map[string]string{asked.ID: asked.Token, told.ID: told.Token}
 		asked.Call(object{"to": world.Unique(t) + ":/", "bdy": "anybody?"})
 		w.Push(t, told.ID, world.Pushed(told.ID, "told", "told"))
 		told.Next()
@@ -92,7 +93,7 @@ func TestResumeLeavesASessionInUse(t *testing.T) {
 		for name, id := range names {
 			w.PushNumbers(t, id, 0, 3)
 			c := world.Dial(t, first)
-			answer, err := c.Client.Resume(t.Context(), "reconnect", object{"id": id})
+			answer, err := c.Client.Resume(t.Context(), "reconnect", object{"id": id, "token": tokens[id]})
 			if err != nil || answer.At("bdy", "resumed") != true {
 				t.Fatalf("the one that was %s: %s, %v", name, answer.Raw, err)
 			}

@@ -61,3 +61,67 @@ func TestSenderIsTold(t *testing.T) {
 		t.Errorf("the service got %s", m.Raw)
 	}
 }
+
+// S47: somebody has the id of a session and nothing else.
+func TestThiefHasOnlyTheID(t *testing.T) {
+	t.Parallel()
+	w := world.Shared(t)
+	a, b := w.Node(t, "a"), w.Node(t, "b")
+	asks := func(c *world.Client, body object) harness.Message {
+		t.Helper()
+		m, err := c.Client.Resume(world.Patient(t), "reconnect", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	refused := func(node *harness.Node, body object, why string) {
+		t.Helper()
+		if m := asks(world.Dial(t, node), body); m.At("bdy", "resumed") != false || m.At("bdy", "why") != why {
+			t.Errorf("%v: answered %s", body, m.Raw)
+		}
+	}
+
+	// A client that lives, whatever its subprotocol.
+	for _, protocols := range [][]string{nil, {"umf.v1"}, {"umf.ack.v1"}} {
+		victim := world.DialWith(t, a.URL("/"), harness.DialOptions{Protocols: protocols})
+		why := "live"
+		if protocols != nil {
+			why = "token"
+		}
+		for _, node := range []*harness.Node{a, b} {
+			refused(node, object{"id": victim.ID}, why)
+			refused(node, object{"id": victim.ID, "attempt": 1 << 40}, why)
+			refused(node, object{"id": victim.ID, "token": "wrong"}, "token")
+		}
+		w.PushNumbers(t, victim.ID, 0, 3)
+		victim.WantBodies(0, 3)
+		victim.Fence()
+	}
+
+	// A client that is silent: its session is given away, and at once to who has its
+	// secret.
+	silent := world.DialWith(t, a.URL("/"), harness.DialOptions{NoPong: true})
+	again := world.Dial(t, b)
+	if m := asks(again, object{"id": silent.ID}); m.At("bdy", "resumed") != true {
+		t.Errorf("from a silent client: %s", m.Raw)
+	}
+	w.PushNumbers(t, silent.ID, 0, 1)
+	again.WantBodies(0, 1)
+	if code, _ := silent.Closed(); code != 4501 {
+		t.Errorf("the silent client is closed with %d", code)
+	}
+	third := world.Dial(t, a)
+	if m := asks(third, object{"id": silent.ID, "token": silent.Token}); m.At("bdy", "resumed") != true {
+		t.Errorf("with the secret: %s", m.Raw)
+	}
+
+	// Its secret was shown, so that nothing less will do from now on.
+	third.Drop()
+	w.WaitParked(t, silent.ID)
+	refused(b, object{"id": silent.ID}, "token")
+	known := world.DialWith(t, a.URL("/"), harness.DialOptions{Protocols: []string{"umf.v1"}})
+	known.Drop()
+	w.WaitParked(t, known.ID)
+	refused(b, object{"id": known.ID}, "token")
+}

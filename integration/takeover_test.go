@@ -199,7 +199,7 @@ func TestTwoResumesAtTheSameMoment(t *testing.T) {
 		for _, rival := range rivals {
 			group.Go(func() {
 				// Either may lose: by an answer, or by its socket's end.
-				_, _ = rival.Client.Resume(t.Context(), "reconnect", object{"id": c.ID})
+				_, _ = rival.Client.Resume(t.Context(), "reconnect", object{"id": c.ID, "token": c.Token})
 			})
 		}
 		group.Wait()

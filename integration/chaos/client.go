@@ -201,9 +201,9 @@ func (c *client) ask(s *socket, twin int) harness.Object {
 // c.mu is held.
 func (c *client) request() harness.Object {
 	c.attempt++
-	body := harness.Object{"id": c.sid}
+	body := harness.Object{"id": c.sid, "token": c.token}
 	if c.class == history.Acked {
-		body["token"], body["seq"], body["attempt"] = c.token, strconv.FormatUint(c.handled, 10), c.attempt
+		body["seq"], body["attempt"] = strconv.FormatUint(c.handled, 10), c.attempt
 	}
 	return body
 }

@@ -223,9 +223,9 @@ func (c *loadClient) resume(ctx context.Context) (*harness.Client, int, error) {
 	c.mu.Lock()
 	last := c.last
 	c.mu.Unlock()
-	body := harness.Object{"id": c.sid}
+	body := harness.Object{"id": c.sid, "token": c.token}
 	if c.acked {
-		body["token"], body["seq"] = c.token, strconv.FormatUint(last, 10)
+		body["seq"] = strconv.FormatUint(last, 10)
 	}
 	c.load.history.Add(history.Event{Kind: history.Resuming, Conn: conn, SID: c.sid, Class: c.class(), Seq: last})
 	answer, err := socket.Resume(ctx, "reconnect", body)

@@ -67,7 +67,7 @@ type Config struct {
 	AuthAudience    string    `split_words:"true" desc:"required aud of a token; empty: any"`
 	AuthExpiry      Expiry    `split_words:"true" default:"required" desc:"required, or optional: a token without exp counts, and holds for ever"`
 	AuthCookie      string    `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`
-	Resume          Resume    `default:"open" desc:"open: a session id is enough to resume a plain session; token: the secret of the welcome is needed"`
+	Resume          Resume    `default:"open" desc:"open: an id is enough to resume an old client's session that has no connection, or a silent one; token: the secret of the welcome is needed"`
 	AllowedOrigins  []Origin  `split_words:"true" desc:"further browser origins that may connect: scheme://host[:port], where host may begin with *., loopback, or *; the own host always may"`
 	RouterAPI       RouterAPI `split_words:"true" default:"open" desc:"open: every client may read version, health, nodes, services, routes, stats; admin: nobody without the token"`
 	HttpApi         HTTPAPI   `split_words:"true" default:"open" desc:"the router API and POST on the clients' port: open: to those who may connect, with EDGE_AUTH by the same credentials; key: to keys of EDGE_HTTP_KEYS_FILE; off: to nobody (404)"`

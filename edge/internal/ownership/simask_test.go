@@ -16,9 +16,20 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 		}
 		h.event("answered: "+r.String(), func() { h.m.HandedOver(number, r, a, h.node.time(), h) })
 	}
-	h.node.after(Patience.Milliseconds(), func() { reply(Silence, scheme.Position{}) })
+	patience, wait := Patience.Milliseconds(), int64(0)
+	if !w.calm && w.percent(10) { // a claim that shows nothing but the id: the holder asks its client
+		switch patience, wait = 4000, 2000; {
+		case w.percent(30):
+			h.node.after(w.between(1, 2000), func() { reply(Live, scheme.Position{}) })
+			return
+		case w.percent(5):
+			h.node.after(0, func() { reply(Unasked, scheme.Position{}) })
+			return
+		}
+	}
+	h.node.after(patience, func() { reply(Silence, scheme.Position{}) })
 	if target == h.node {
-		h.node.after(1, func() {
+		h.node.after(1+wait, func() {
 			target.asked(asked, attempt, func(r Reply, a scheme.Position) { h.node.after(0, func() { reply(r, a) }) })
 		})
 		return
@@ -38,7 +49,7 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 				}
 				return
 			}
-			target.arrive(w.delay(), func() {
+			target.arrive(w.delay()+wait, func() {
 				target.asked(asked, attempt, func(r Reply, a scheme.Position) {
 					if !w.calm && w.percent(w.lostAsks/2) {
 						return // the answer is lost

@@ -160,8 +160,9 @@
 // message of type reconnect to the router, with these members in its body:
 //
 //	id       the session
-//	token    its resume secret. A session of umf.ack.v1, and with EDGE_RESUME=token any, is not given
-//	         without it; where it is not needed but there, it must be right
+//	token    its resume secret. Without it no session of the second edition is given, nor to a
+//	         connection of that, nor one for which it has once been shown, and with EDGE_RESUME=token
+//	         none; where it is not needed but there, it must be right
 //	seq      with umf.ack.v1: the last one that the client has handled
 //	attempt  a number that grows with each connection that the client opens for the session. With it
 //	         the newest connection always wins, however late an older one's request arrives
@@ -173,6 +174,12 @@
 //	"resumed":false,"why":"expired"   there is no such session any more
 //	"resumed":false,"why":"token"     the token is missing or wrong
 //	"resumed":false,"why":"identity"  the session has another identity
+//	"resumed":false,"why":"live"      without the token: the session has a connection that lives
+//
+// With the token the session comes at once, from whatever connection has it. Who shows
+// nothing but the id gets it if it has no connection, or if nothing has come over that
+// for two seconds: the node there asks with a Ping. A client that could not be sent yet
+// what lies before the Ping lives, until EDGE_WRITE_TIMEOUT.
 //
 // If it is not resumed, the client keeps the session that it was connected with.
 // Too many failures, of one connection or of one address, close it with 1008.

@@ -24,6 +24,8 @@ const (
 var requests = map[string]*Request{
 	`{"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7","attempt":3}`: {Do: "release", SID: testSID, Holder: 7, Attempt: 3},
 	`{"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7"}`:             {Do: "release", SID: testSID, Holder: 7},
+	`{"do":"release","fence":"7","bare":true}`:                                    {Do: "release", Holder: 7, Bare: true},
+	`{"do":"release","fence":"7","bare":true,"wait":true}`:                        {Do: "release", Holder: 7, Bare: true, Wait: true},
 	`{"do":"release","fence":"18446744073709551615"}`:                             {Do: "release", Holder: 1<<64 - 1},
 	`{"do":"release","of a later version":{"a":[1]}}`:                             {Do: "release"},
 	`{"do":"release"}`: {Do: "release"},
@@ -103,6 +105,8 @@ func TestAnswer(t *testing.T) {
 		`{"found":false,"floor":0,"seen":0}`:                   {},
 		`{"found":true,"floor":3,"seen":18446744073709551615}`: {Found: true, Position: scheme.Position{Floor: 3, Seen: 1<<64 - 1}},
 		`{"found":true,"floor":0,"seen":0,"declined":true}`:    {Found: true, Declined: true},
+		`{"found":true,"floor":0,"seen":0,"asking":true}`:      {Found: true, Asking: true},
+		`{"found":true,"floor":0,"seen":0,"live":true}`:        {Found: true, Live: true},
 		`{"found":true,"floor":9007199254740993,"floor_time":1152921504606846977,"seen":9007199254740994,"seen_time":1152921504606846978}`: {Found: true, Position: scheme.Position{Floor: 1<<53 + 1, FloorTime: 1<<60 + 1, Seen: 1<<53 + 2, SeenTime: 1<<60 + 2}},
 	} {
 		if got := string(a.Append([]byte("before "))); got != "before "+want {

@@ -12,10 +12,14 @@ import (
 )
 
 // Reconnect connects a new socket of the same kind and asks for c's session
-// as its protocol has it. The caller knows whether it must be given.
+// with its secret, as a client should. The caller knows whether it must be given.
 func (c *Client) Reconnect(node *harness.Node, o harness.DialOptions) (*Client, harness.Message) {
 	c.t.Helper()
-	return c.ReconnectWith(node, o, harness.Object{"id": c.ID})
+	body := harness.Object{"id": c.ID}
+	if c.Token != "" {
+		body["token"] = c.Token
+	}
+	return c.ReconnectWith(node, o, body)
 }
 
 // ReconnectWith is Reconnect with a body of the caller's.
@@ -29,7 +33,7 @@ func (c *Client) ReconnectWith(node *harness.Node, o harness.DialOptions, body h
 	return next, answer
 }
 
-// Resume is Reconnect for an old client, and must be given.
+// Resume is Reconnect for a client that does not confirm, and must be given.
 func (c *Client) Resume(node *harness.Node) *Client {
 	c.t.Helper()
 	next, answer := c.Reconnect(node, harness.DialOptions{})
