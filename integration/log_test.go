@@ -102,7 +102,7 @@ func shortID(id string) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// S46: the log says which session it is about, and not how to get it. That none of
+// S66: the log says which session it is about, and not how to get it. That none of
 // all nodes' lines has an id is looked at when all tests have run.
 func TestLogNamesNoSession(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// S40: a peer, a POST or a service speaks for the router.
+// S60: a peer, a POST or a service speaks for the router.
 func TestNobodySpeaksForTheRouter(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -44,7 +44,7 @@ func TestNobodySpeaksForTheRouter(t *testing.T) {
 	s.Empty()
 }
 
-// S41: a client learns who wrote to it, over nodes, and nothing else may say so.
+// S61: a client learns who wrote to it, over nodes, and nothing else may say so.
 func TestSenderIsTold(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -62,7 +62,7 @@ func TestSenderIsTold(t *testing.T) {
 	}
 }
 
-// S47: somebody has the id of a session and nothing else.
+// S67: somebody has the id of a session and nothing else.
 func TestThiefHasOnlyTheID(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
