@@ -1,12 +1,14 @@
 package shard
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/takeover"
 )
@@ -212,12 +214,45 @@ func TestClaimantLeaves(t *testing.T) {
 	request.Bare = true
 	var answers []takeover.Answer
 	a.do(func() { a.HandOver(&request, func(a takeover.Answer) { answers = append(answers, a) }) })
-	a.receive(&nats.Msg{Subject: scheme.NodeSubject(a.node.ID), Data: []byte(`{"do":"release","sid":"` + string(lone.id) + `","fence":"7","bare":true}`)})
+	request.Wait = true
+	text, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.receive(&nats.Msg{Subject: scheme.NodeSubject(a.node.ID), Data: text}) // among the live copies, where nobody waits for an answer
 	l.advance(5 * time.Second)
 	if len(answers) != 1 || answers[0] != isAsked || lone.code != 0 {
 		t.Errorf("answered %+v, the client is closed with %d", answers, lone.code)
 	}
 	lone.serves()
+}
+
+// TestIDAfterTheToken: who has only the id, and asks while the session goes to who has
+// the secret, or a moment later, is not told how far delivery got: it could be faster
+// with that.
+func TestIDAfterTheToken(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	old := s.dialWith(dialOptions{noPong: true})
+	l.store(old.id, 0, 1) // so that it is waited for its pong
+	request := takeover.NewRequest(takeover.Key{SID: old.id, Holder: old.has.owner.Holder()}, 0)
+	bare := request
+	bare.Bare = true
+	var told []takeover.Answer
+	tell := func(a takeover.Answer) { told = append(told, a) }
+	given := 0
+	s.do(func() {
+		s.HandOver(&request, func(takeover.Answer) { given++ })
+		if p := old.has.owner.Phase(); p != ownership.Leaving {
+			t.Errorf("the session is %v", p)
+		}
+		s.HandOver(&bare, tell)
+	})
+	l.advance(time.Second)
+	s.do(func() { s.HandOver(&bare, tell) })
+	if len(told) != 2 || told[0] != isAlive || told[1] != isAlive || given != 1 {
+		t.Errorf("told %+v; %d times given", told, given)
+	}
 }
 
 // TestLoopThatStoodStill: what the node itself did not read is no silence.
