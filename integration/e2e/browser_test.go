@@ -311,7 +311,7 @@ func (w *browserWorld) secondTab() {
 	defer closeTab()
 	first := w.tab
 	w.tab, w.since = second, w.sent+1
-	navigate(w.t, second, w.page.URL+"/?session="+w.session+"&token="+eval[string](w.t, w.tab, "token"))
+	navigate(w.t, second, w.page.URL+"/?session="+w.session+"&token="+eval[string](w.t, first, "token"))
 	w.on(0)
 	w.send(10)
 	w.arrived()
