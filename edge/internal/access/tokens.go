@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto"
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -17,6 +18,7 @@ import (
 type Identity struct {
 	Name    string    // "" if the authentication service gave none
 	Expires time.Time // zero: never
+	Rules   string    // rule set of its own, as JSON; "": none
 }
 
 // Errors about the key of the tokens, or about a token.
@@ -121,17 +123,33 @@ func NewTokens(keys Keys, algorithms []string, issuer, audience string) *Tokens 
 	return &Tokens{parser: jwt.NewParser(options...), keys: keys}
 }
 
-// Check returns the subject and the expiry of a valid token. It fails with
+// tokenClaims are those of a token that count.
+type tokenClaims struct {
+	jwt.RegisteredClaims
+	rules string // of the claim umf; "": there is none
+}
+
+// UnmarshalJSON takes umf by that very name, and so that none is passed over.
+func (c *tokenClaims) UnmarshalJSON(text []byte) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return err
+	}
+	c.rules = string(all["umf"])
+	return json.Unmarshal(text, &c.RegisteredClaims)
+}
+
+// Check returns the subject, the rules and the expiry of a valid token. It fails with
 // [ErrNoSubject] or an error of package jwt.
 func (t *Tokens) Check(token string) (Identity, error) {
-	claims := jwt.RegisteredClaims{}
+	claims := tokenClaims{}
 	if _, err := t.parser.ParseWithClaims(token, &claims, jwt.Keyfunc(t.keys)); err != nil {
 		return Identity{}, err
 	}
 	if claims.Subject == "" {
 		return Identity{}, ErrNoSubject
 	}
-	id := Identity{Name: claims.Subject}
+	id := Identity{Name: claims.Subject, Rules: claims.rules}
 	if claims.ExpiresAt != nil {
 		id.Expires = claims.ExpiresAt.Time
 	}

@@ -44,7 +44,7 @@ func ReadVerdict(answer, body []byte) (Identity, error) {
 	case len(verdict.Error) > 0:
 		return Identity{}, ErrRefused
 	}
-	id := Identity{Name: verdict.Identity}
+	id := Identity{Name: verdict.Identity, Rules: string(umf.Member(body, "umf"))}
 	if verdict.Expires > 0 {
 		id.Expires = time.Unix(int64(verdict.Expires), 0)
 	}

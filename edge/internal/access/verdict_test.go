@@ -16,7 +16,10 @@ func TestReadVerdict(t *testing.T) {
 		want         error
 	}{
 		{`{}`, `{"identity":"ann"}`, Identity{Name: "ann"}, nil},
-		{`{}`, `{"identity":"ann","exp":1000.9}`, Identity{"ann", time.Unix(1000, 0)}, nil},
+		{`{}`, `{"identity":"ann","exp":1000.9}`, Identity{Name: "ann", Expires: time.Unix(1000, 0)}, nil},
+		{`{}`, `{"identity":"ann","umf":{"services": ["a"]}}`, Identity{Name: "ann", Rules: `{"services": ["a"]}`}, nil},
+		{`{}`, `{"identity":"ann","umf":null}`, Identity{Name: "ann", Rules: `null`}, nil},
+		{`{}`, `{"identity":"ann","UMF":{}}`, Identity{Name: "ann"}, nil},
 		{`{}`, `{"identity":"ann","exp":0}`, Identity{Name: "ann"}, nil},
 		{`{}`, `{"identity":"ann","exp":-1}`, Identity{Name: "ann"}, nil},
 		{`{}`, `{"anything":1}`, Identity{}, nil},

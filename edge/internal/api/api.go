@@ -13,6 +13,7 @@ import (
 	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/stats"
 )
 
@@ -32,6 +33,7 @@ type Node struct {
 	Metrics    *stats.Metrics
 	ClientLog  *stats.ClientLog
 	Signatures *access.Signatures // nil: off
+	Rules      *policy.Book
 
 	// State of the node. Any goroutine calls these, and none of them waits.
 	Readiness     func(details bool) (ready bool, reasons []string) // reasons name parts; details add why
@@ -66,7 +68,7 @@ type Store interface {
 
 // Directory is the part of [store.Directory] that finds and lists sessions.
 type Directory interface {
-	Lookup(ctx context.Context, sid scheme.SID) (exists bool, err error)
+	Lookup(ctx context.Context, sid scheme.SID) (store.Found, error)
 	List(ctx context.Context, fn func(sid scheme.SID, e scheme.Entry) bool) error
 }
 

@@ -41,12 +41,13 @@
 //	POST /v1/router/message    asks a service, and answers with the body of its answer
 //
 // A POST has a UMF message as its body, in short or long form. It goes to its
-// forward, or else to its to. With EDGE_AUTH only administrators may post. send and
-// queue answer with the mid. What is wrong:
+// forward, or else to its to. With EDGE_AUTH only administrators may post. The rules
+// of a client without identity hold (package policy), for administrators those that
+// are open. send and queue answer with the mid. What is wrong:
 //
 //	400   no UMF message, a wrong signature, no address, or the router's own
 //	401   EDGE_AUTH, and no token of administrators
-//	403   a page from an origin that may not connect
+//	403   a page from an origin that may not connect, or a message that the rules do not allow
 //	404   to a session that does not exist
 //	413   over EDGE_MAX_MESSAGE, or what NATS takes
 //	503   no connection to NATS, no instance of the service, short of memory, or too many signed messages

@@ -14,6 +14,7 @@ import (
 	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/umf"
@@ -47,6 +48,7 @@ const clientService = "client"
 // posted is a message that came over HTTP, ready for NATS.
 type posted struct {
 	nats    *NATS
+	rights  *policy.Rights
 	address umf.Address
 	data    []byte
 	mid     json.RawMessage
@@ -97,6 +99,10 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 	if err != nil {
 		return nil, err
 	}
+	rights, err := a.rights(r)
+	if err != nil {
+		return nil, err
+	}
 	n := a.node.NATS()
 	if n == nil || !a.node.Connected() { // see the package's Design
 		return nil, errUnavailable
@@ -104,7 +110,7 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 	f := protocol.Complete(e, time.Now())
 	f.Set(umf.Via, a.node.Router)
 	f.Set(umf.To, to)
-	return &posted{n, address, e.AppendShort(nil, f.Sets()...), append(json.RawMessage(nil), f.Mid...), protocol.TTL(e)}, nil
+	return &posted{n, rights, address, e.AppendShort(nil, f.Sets()...), append(json.RawMessage(nil), f.Mid...), protocol.TTL(e)}, nil
 }
 
 // admit decides whether the body is read at all.
@@ -121,6 +127,22 @@ func (a *API) admit(r *http.Request) error {
 		return errMemory
 	}
 	return nil
+}
+
+// rights are those of who posts: of administrators, or of a client without identity.
+func (a *API) rights(r *http.Request) (*policy.Rights, error) {
+	if a.isAdmin(r.Header.Get("Authorization")) {
+		return a.node.Rules.Operator(), nil
+	}
+	return a.node.Rules.Rights("", "")
+}
+
+// deny is the answer to a message that the rules do not allow.
+func (a *API) deny(why policy.Denial, service string) error {
+	if count := a.node.Metrics.Denied.Inc(why, time.Now()); count > 0 {
+		a.node.Log.Warn("posted messages denied by the rules for clients", "kind", why.String(), "count", count, "service", service)
+	}
+	return &refusal{http.StatusForbidden, why.Text()}
 }
 
 // read takes a UMF message from the body.
@@ -180,11 +202,23 @@ func (a *API) send(ctx context.Context, p *posted) (any, error) {
 	if p.address.Service == clientService {
 		return a.sendToSession(ctx, p)
 	}
-	subject, err := scheme.AddressSubject(p.address.Service, p.address.Instance)
+	subject, err := a.subject(p)
 	if err != nil {
-		return nil, errAddress
+		return nil, err
 	}
 	return p.taken(), p.nats.Conn.Publish(subject, p.data)
+}
+
+// subject is where a message for a service goes, if its sender may write there.
+func (a *API) subject(p *posted) (string, error) {
+	subject, err := scheme.AddressSubject(p.address.Service, p.address.Instance)
+	if err != nil {
+		return "", errAddress
+	}
+	if why, ok := p.rights.Service(p.address.Service); !ok {
+		return "", a.deny(why, p.address.Service)
+	}
+	return subject, nil
 }
 
 // sendToSession stores a message in the mailbox of a session that exists.
@@ -193,12 +227,18 @@ func (a *API) sendToSession(ctx context.Context, p *posted) (any, error) {
 	if err != nil {
 		return nil, errNoClient
 	}
-	exists, err := p.nats.Directory.Lookup(ctx, sid)
+	scope := p.rights.Clients()
+	if scope == policy.Nobody {
+		return nil, a.deny(policy.DeniedClient, "")
+	}
+	found, err := p.nats.Directory.Lookup(ctx, sid)
 	switch {
 	case err != nil:
 		return nil, err
-	case !exists:
+	case !found.Exists:
 		return nil, errNoClient
+	case scope == policy.User && !found.Of(p.rights.Identity()):
+		return nil, a.deny(policy.DeniedClient, "")
 	}
 	_, err = p.nats.Store.Publish(ctx, sid, store.Outgoing{Payload: p.data, TTL: p.ttl})
 	return p.taken(), storing(err)
@@ -212,6 +252,9 @@ func (a *API) queue(ctx context.Context, p *posted) (any, error) {
 	service, err := scheme.ParseService(p.address.Service)
 	if err != nil {
 		return nil, errAddress
+	}
+	if why, ok := p.rights.Queue(p.address.Service); !ok {
+		return nil, a.deny(why, p.address.Service)
 	}
 	_, err = p.nats.Store.EnqueueWork(ctx, service, store.Outgoing{Payload: p.data})
 	return p.taken(), storing(err)
@@ -231,9 +274,12 @@ func storing(err error) error {
 
 // request asks a service, and answers with its answer.
 func (a *API) request(ctx context.Context, p *posted) (any, error) {
-	subject, err := scheme.AddressSubject(p.address.Service, p.address.Instance)
-	if err != nil || p.address.Service == clientService {
+	if p.address.Service == clientService {
 		return nil, errAddress
+	}
+	subject, err := a.subject(p)
+	if err != nil {
+		return nil, err
 	}
 	answer, err := p.nats.Conn.RequestWithContext(ctx, subject, p.data)
 	switch {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/policy"
 )
 
 // settingErrors collects what is wrong with the settings, one error for each.
@@ -158,6 +159,9 @@ func (c *Config) checkAccess(e *settingErrors) {
 		}
 	}
 	c.checkAuth(e)
+	if _, err := policy.NewBook(c.Policy, c.AuthService); err != nil {
+		e.bad("POLICY", "%v", err)
+	}
 	for _, origin := range c.AllowedOrigins {
 		e.origin(origin)
 	}

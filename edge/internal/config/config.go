@@ -65,6 +65,7 @@ type Config struct {
 	AuthIssuer      string    `split_words:"true" desc:"required iss of a token; empty: any"`
 	AuthAudience    string    `split_words:"true" desc:"required aud of a token; empty: any"`
 	AuthCookie      string    `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`
+	Policy          string    `desc:"rule set of clients whose token or authentication service gives them none, as JSON; empty: all services but EDGE_AUTH_SERVICE, all queues, all sessions"`
 	Resume          Resume    `default:"open" desc:"open: a session id is enough to resume a plain session; token: the secret of the welcome is needed"`
 	AllowedOrigins  []string  `split_words:"true" desc:"further browser origins (scheme://host[:port]) that may connect, or *; the own host always may"`
 	RouterAPI       RouterAPI `split_words:"true" default:"open" desc:"open: every client may read version, health, nodes, services, routes, stats; admin: nobody without the token"`

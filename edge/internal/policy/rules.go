@@ -136,6 +136,9 @@ func (r *Rights) Identity() string {
 	return r.identity
 }
 
+// Open reports whether the client may write to all that any client may write to.
+func (r *Rights) Open() bool { return r != nil && r.rules == open }
+
 // Service reports whether the client may write to a service, or what speaks
 // against it. The name is the one that the message is routed by.
 func (r *Rights) Service(name string) (Denial, bool) {

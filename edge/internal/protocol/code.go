@@ -21,6 +21,7 @@ const (
 	CodeNotRoutable                // no route of the router API
 	CodeResume                     // reconnect without an id, or with a bad seq
 	CodeAck                        // ack of what was never sent, or without umf.ack.v1
+	CodeDenied                     // the client may not do that
 
 	numCodes
 )
@@ -43,6 +44,7 @@ var codeWords = [numCodes]string{
 	CodeNotRoutable:    "not_routable",
 	CodeResume:         "bad_resume",
 	CodeAck:            "bad_ack",
+	CodeDenied:         "denied",
 }
 
 // String returns the word on the wire.

@@ -79,9 +79,8 @@ func (c *Client) authenticate(a *Arrival) {
 			refuse()
 			return
 		}
-		c.identity, c.arriving().auth = identity.Name, verdict
-		c.expireAt(identity.Expires)
-		c.start()
+		c.arriving().auth = verdict
+		c.admitted(identity)
 	}) {
 		refuse()
 	}

@@ -6,6 +6,7 @@ import (
 
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
@@ -25,9 +26,9 @@ type Client struct {
 	has  *held // the session it has; nil before the first and after the last
 	want *held // the session that it claims; nil: none
 
-	identity    string
-	expiry      Timer    // of the token
-	arrival     *arrival // nil: the session is ready
+	rights      *policy.Rights // and who it is; nil before it is admitted
+	expiry      Timer          // of the token
+	arrival     *arrival       // nil: the session is ready
 	class       session.Class
 	busy        bool // authentication, opening or a resume is under way: not read from
 	closing     bool
@@ -70,7 +71,7 @@ type Arrival struct {
 // begins.
 func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 	n := s.node
-	c := &Client{s: s, conn: conn, identity: a.Identity.Name, retireAt: s.retirement()}
+	c := &Client{s: s, conn: conn, retireAt: s.retirement()}
 	if a.Acked {
 		c.class = session.Acked
 	}
@@ -87,9 +88,24 @@ func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 		c.authenticate(a)
 		return c
 	}
-	c.expireAt(a.Identity.Expires)
-	c.start()
+	c.admitted(a.Identity)
 	return c
+}
+
+// admitted goes on with a client when it is known who it is, unless it came with
+// rules that are none: they were to bind it.
+func (c *Client) admitted(id access.Identity) {
+	rights, err := c.s.node.Rules.Rights(id.Rules, id.Name)
+	if err != nil {
+		if count := c.s.countDenial(policy.DeniedRules); count > 0 {
+			c.s.node.Log.Warn("clients refused: what came as their rules is none", "count", count, "address", c.addr(), "error", err)
+		}
+		c.close(protocol.CloseUnauthentic, policy.DeniedRules.Text())
+		return
+	}
+	c.rights = rights
+	c.expireAt(id.Expires)
+	c.start()
 }
 
 // addr is the client's address, as far as proxies are trusted.

@@ -20,6 +20,7 @@ var (
 	errTooLarge = errors.New("edge: message too large")
 	errNotUMF   = errors.New("edge: to, frm or bdy is missing")
 	errBusy     = errors.New("edge: too many operations under way")
+	errDenied   = errors.New("edge: not allowed by the rules for the client")
 )
 
 // sessionEffects is a held session as its core sees it.
@@ -154,6 +155,7 @@ func (x *sessionEffects) Timer(d time.Duration) {
 func (x *sessionEffects) Write(m session.Out) bool {
 	s := x.s
 	x.used = true
+	x.held().hear(m.Payload)
 	if x.class != session.Acked {
 		return x.client.sendTraced(stats.OutMailbox, m.Trace, m.Payload)
 	}
@@ -260,5 +262,6 @@ func (h *held) push(payload []byte, trace string) {
 		return
 	}
 	h.used = true
+	h.hear(short)
 	h.client.sendTraced(stats.OutPush, trace, short)
 }

@@ -152,6 +152,9 @@ func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid to address")
 		return
 	}
+	if !c.mayReach(e, address) {
+		return
+	}
 	f := protocol.Complete(e, s.loop.Now())
 	s.text = c.has.appendVia(s.text[:0])
 	f.Set(umf.Via, s.text)
@@ -222,6 +225,9 @@ func (s *Shard) report(sid scheme.SID, rmid []byte, err error) {
 // enqueue stores work for a service.
 func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 	s := c.s
+	if !c.mayQueue(e, target) {
+		return
+	}
 	c.took(stats.InWork)
 	f := protocol.Complete(e, s.loop.Now())
 	s.text = c.has.appendVia(s.text[:0])

@@ -23,12 +23,13 @@ const (
 	InBadSignature
 	InBadAddress
 	InUnrecognized
+	InDenied // by the rules for its client
 
 	numReceived
 )
 
 var receivedWords = [numReceived]string{"service", "request", "client", "work", "ping", "ack", "log", "wsdir",
-	"resume", "api", "invalid", "bad_signature", "bad_address", "unrecognized"}
+	"resume", "api", "invalid", "bad_signature", "bad_address", "unrecognized", "denied"}
 
 // String returns the metric label.
 func (k Received) String() string { return word(receivedWords[:], uint8(k)) }
