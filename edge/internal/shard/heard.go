@@ -12,6 +12,9 @@ import (
 // clientService is the service in the addresses of sessions.
 const clientService = "client"
 
+// ofClients is clientService, and never changed.
+var ofClients = []byte(clientService)
+
 // maxHeard bounds the messages of a session that its client may answer without a
 // right: the last ones from senders that its rules leave out.
 const maxHeard = 64
@@ -32,21 +35,20 @@ type heard struct {
 // sender's message.
 var heardSeed = maphash.MakeSeed()
 
-// heardKey stands for a message with a mid, given as text, from an address. Every
-// instance of a service may get the answer.
-func heardKey(from umf.Address, mid []byte) uint64 {
-	var h maphash.Hash
-	h.SetSeed(heardSeed)
-	for _, part := range [...]string{from.Service, from.Path} { // neither has a NUL in it
-		_, _ = h.WriteString(part) // never fails, see hash/maphash
-		_ = h.WriteByte(0)
+// origin is where a message came from, and its answer goes to.
+type origin[T ~string | ~[]byte] struct{ service, instance, path T }
+
+// key stands for a message from there with a mid, given as text. Every instance of
+// a service may get the answer, and a session has no paths.
+func (f origin[T]) key(mid []byte) uint64 {
+	var buf [512]byte
+	text := append(append(buf[:0], f.service...), ':') // no name has one
+	if string(f.service) == clientService {
+		text = append(text, f.instance...)
+	} else {
+		text = append(text, f.path...)
 	}
-	if from.Service == clientService {
-		_, _ = h.WriteString(from.Instance)
-	}
-	_ = h.WriteByte(0)
-	_, _ = h.Write(mid)
-	return h.Sum64()
+	return maphash.Bytes(heardSeed, append(append(text, 0), mid...)) // nor has a path a NUL in it
 }
 
 // hear notes a message that the client is given, if its answer could need it.
@@ -59,19 +61,20 @@ func (h *held) hear(payload []byte) {
 	if umf.Scan(payload, e) != nil || e.Falsy(umf.Mid) {
 		return
 	}
-	from, ok := h.s.senderOf(e)
+	var address [128]byte
+	from, ok := h.s.senderOf(e, address[:0])
 	if !ok {
 		return
 	}
-	if from.Service == clientService {
+	if string(from.service) == clientService {
 		if rights.Clients() == policy.Anybody {
 			return
 		}
-	} else if why, ok := rights.Service(from.Service); ok || why != policy.DeniedService {
+	} else if why, ok := rights.Service(string(from.service)); ok || why != policy.DeniedService {
 		return
 	}
 	var buf [64]byte
-	key := heardKey(from, midText(e, umf.Mid, buf[:0]))
+	key := from.key(midText(e, umf.Mid, buf[:0]))
 	if h.heard == nil {
 		h.heard = new(heard)
 	}
@@ -81,26 +84,24 @@ func (h *held) hear(payload []byte) {
 	}
 }
 
-// senderOf returns the address that an answer to a message in a mailbox goes to. If
-// the message came through a node, which its via shows, it is of the session that
-// the node says it is of, whatever its sender wrote into from: where it says of none,
-// it can be answered by right only. Else a service has written it, and says itself.
-func (s *Shard) senderOf(e *umf.Envelope) (from umf.Address, ok bool) {
+// senderOf returns who sent a message in a mailbox. If the message came through a
+// node, which its via shows, that is the session that the node names, whatever its
+// sender wrote into from: where it names none, there is no way to answer without a
+// right. Else a service has written it, and says itself. buf is for the text.
+func (s *Shard) senderOf(e *umf.Envelope, buf []byte) (from origin[[]byte], ok bool) {
 	if !e.Falsy(umf.Via) {
-		text, _ := umf.MemberText(e.Raw(umf.Headers), headerFrom)
-		sid, err := scheme.ParseSID(text)
-		return umf.Address{Instance: string(sid), Service: clientService}, err == nil
+		sid := umf.Member(e.Raw(umf.Headers), headerFrom)
+		if len(sid) != scheme.SIDLen+len(`""`) {
+			return from, false
+		}
+		return origin[[]byte]{service: ofClients, instance: sid[1 : len(sid)-1]}, true
 	}
-	var buf [128]byte
-	text, _ := e.Text(umf.From, buf[:0])
-	from, err := umf.ParseAddress(text)
-	if err != nil || from.Service == s.node.Config.ServiceName {
-		return umf.Address{}, false
+	text, _ := e.Text(umf.From, buf)
+	view, err := umf.ViewAddress(text)
+	if err != nil || string(view.Service) == s.node.Config.ServiceName {
+		return from, false
 	}
-	if from.Service == clientService {
-		from.Path = ""
-	}
-	return from, true
+	return origin[[]byte]{view.Service, view.Instance, view.Path}, true
 }
 
 // headerFrom is where a node says which session a message is of.
@@ -113,7 +114,7 @@ func (h *held) mayAnswer(e *umf.Envelope, to umf.Address) bool {
 		return false
 	}
 	var buf [64]byte
-	return slices.Contains(h.heard.keys[:], heardKey(to, midText(e, umf.Rmid, buf[:0])))
+	return slices.Contains(h.heard.keys[:], origin[string]{to.Service, to.Instance, to.Path}.key(midText(e, umf.Rmid, buf[:0])))
 }
 
 // midText is a mid as text, or as JSON if it is none.
