@@ -1,11 +1,13 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 
 	"hydrant/bus/scheme"
+	"hydrant/umf"
 )
 
 // TestPostRules: who posts may do what the rules of the node allow to a client without
@@ -63,6 +65,25 @@ func TestPostRules(t *testing.T) {
 		got = post(t, a, test.path, body, http.Header{"Authorization": {"Bearer " + testToken}})
 		if want := map[bool]int{true: http.StatusForbidden, false: http.StatusOK}[test.kind == closed]; got.status != want {
 			t.Errorf("%s: %s of %s by an administrator: %d %s", test.rules, test.path, body, got.status, got.body)
+		}
+	}
+}
+
+// TestPostToSessionsOfTheUser: whose a session is decides where the rules say so.
+func TestPostToSessionsOfTheUser(t *testing.T) {
+	for _, test := range []struct {
+		from, to string
+		allowed  bool
+	}{{"ann", "ann", true}, {"ann", "bob", false}, {"ann", "", false}, {"", "", false}, {"", "ann", false}} {
+		n, a := newNode(t, func(n *fakeNode) { n.nats.sessions = map[scheme.SID]scheme.Entry{testSID: {Identity: test.to}} })
+		rights, err := n.Rules.Rights(`{"clients":"user"}`, test.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.sendToSession(t.Context(), &posted{nats: n.Node.NATS(), rights: rights, address: umf.Address{Instance: string(testSID), Service: clientService}})
+		var no *refusal
+		if denied := errors.As(err, &no) && no.status == http.StatusForbidden; denied == test.allowed || denied == (len(n.nats.sent) == 1) {
+			t.Errorf("from %q to %q: %v, sent %v", test.from, test.to, err, n.nats.sent)
 		}
 	}
 }

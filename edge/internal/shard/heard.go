@@ -62,7 +62,7 @@ func (h *held) hear(payload []byte) {
 		return
 	}
 	var address [128]byte
-	from, ok := h.s.senderOf(e, address[:0])
+	from, ok := senderOf(e, address[:0])
 	if !ok {
 		return
 	}
@@ -70,7 +70,7 @@ func (h *held) hear(payload []byte) {
 		if rights.Clients() == policy.Anybody {
 			return
 		}
-	} else if why, ok := rights.Service(string(from.service)); ok || why != policy.DeniedService {
+	} else if _, ok := rights.Service(string(from.service)); ok {
 		return
 	}
 	var buf [64]byte
@@ -88,7 +88,7 @@ func (h *held) hear(payload []byte) {
 // node, which its via shows, that is the session that the node names, whatever its
 // sender wrote into from: where it names none, there is no way to answer without a
 // right. Else a service has written it, and says itself. buf is for the text.
-func (s *Shard) senderOf(e *umf.Envelope, buf []byte) (from origin[[]byte], ok bool) {
+func senderOf(e *umf.Envelope, buf []byte) (from origin[[]byte], ok bool) {
 	if !e.Falsy(umf.Via) {
 		sid := umf.Member(e.Raw(umf.Headers), headerFrom)
 		if len(sid) != scheme.SIDLen+len(`""`) {
@@ -98,7 +98,7 @@ func (s *Shard) senderOf(e *umf.Envelope, buf []byte) (from origin[[]byte], ok b
 	}
 	text, _ := e.Text(umf.From, buf)
 	view, err := umf.ViewAddress(text)
-	if err != nil || string(view.Service) == s.node.Config.ServiceName {
+	if err != nil {
 		return from, false
 	}
 	return origin[[]byte]{view.Service, view.Instance, view.Path}, true

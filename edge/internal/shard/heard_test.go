@@ -105,7 +105,11 @@ func TestAnswersToForgedSenders(t *testing.T) {
 		if len(c.got) != 1 {
 			t.Fatalf("got %v", c.got)
 		}
-		c.got, peer.mids = nil, peer.mids+1
+		if c.got[0].text("hdr", "x-from") == string(peer.id) { // the node says whose it is
+			c.allowed(to(`"to":"` + peer.address() + `","rmid":"f1"`))
+			peer.got = nil
+		}
+		c.got = nil
 		c.denied(policy.DeniedService, to(`"to":"admin:/","rmid":"f1"`))
 		c.denied(policy.DeniedClient, to(`"to":"`+victim.address()+`","rmid":"f1"`))
 		l.nats.mids = make(map[string]uint64) // the same mid is taken again
@@ -132,6 +136,10 @@ func TestHeardIsBounded(t *testing.T) {
 	for i := range maxHeard {
 		c.allowed(to(fmt.Sprintf(`"to":"shop:/","rmid":"s%d"`, i)))
 	}
+	for range 2 * maxHeard {
+		c.given(`"frm":"shop:/","mid":"again"`)
+	}
+	c.allowed(to(`"to":"shop:/","rmid":"s1"`))
 	open := s.dial()
 	open.given(`"frm":"shop:/","mid":"m"`)
 	if open.has.heard != nil {

@@ -52,7 +52,7 @@ func (c *Client) deliver(e *umf.Envelope, to []byte, id string, forwarded bool) 
 		return
 	}
 	if h := s.held[sid]; h != nil {
-		s.found(d, store.FoundSession(h.owner.Entry().Identity))
+		s.found(d, true, d.user == "" || d.user == h.owner.Entry().Identity)
 		return
 	}
 	found, cached := n.Directory.Known(sid)
@@ -60,16 +60,16 @@ func (c *Client) deliver(e *umf.Envelope, to []byte, id string, forwarded bool) 
 		s.lookup(sid, d)
 		return
 	}
-	s.found(d, found)
+	s.found(d, found.Exists, d.user == "" || found.Of(d.user))
 }
 
-// found goes on with a message when it is known whether there is a session for it,
-// and whose that is.
-func (s *Shard) found(d delivery, to store.Found) {
+// found goes on with a message when it is known whether its session exists, and is
+// one that its sender may write to.
+func (s *Shard) found(d delivery, exists, allowed bool) {
 	switch {
-	case !to.Exists:
+	case !exists:
 		s.unknown(d)
-	case d.user != "" && !to.Of(d.user):
+	case !allowed:
 		tracectx.End(d.span, errDenied)
 		if h := s.held[d.from]; h != nil && h.client != nil {
 			h.client.deny(d.mid, policy.DeniedClient, "")
@@ -129,7 +129,7 @@ func (s *Shard) lookup(sid scheme.SID, d delivery) {
 				s.report(d.from, d.mid, notSent(err))
 				continue
 			}
-			s.found(d, to)
+			s.found(d, to.Exists, d.user == "" || to.Of(d.user))
 		}
 	})
 }
