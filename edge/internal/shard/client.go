@@ -92,22 +92,6 @@ func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 	return c
 }
 
-// admitted goes on with a client when it is known who it is, unless it came with
-// rules that are none: they were to bind it.
-func (c *Client) admitted(id access.Identity) {
-	rights, err := c.s.node.Rules.Rights(id.Rules, id.Name)
-	if err != nil {
-		if count := c.s.countDenial(policy.DeniedRules); count > 0 {
-			c.s.node.Log.Warn("clients refused: what came as their rules is none", "count", count, "address", c.addr(), "error", err)
-		}
-		c.close(protocol.CloseUnauthentic, policy.DeniedRules.Text())
-		return
-	}
-	c.rights = rights
-	c.expireAt(id.Expires)
-	c.start()
-}
-
 // addr is the client's address, as far as proxies are trusted.
 func (c *Client) addr() netip.Addr { return c.conn.RemoteAddr().Addr() }
 

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
@@ -10,6 +11,22 @@ import (
 
 // What the rules of a client allow is decided where a message has been routed, by
 // the name that its subject is made of: not by what a message says of itself.
+
+// admitted goes on with a client when it is known who it is, unless it came with
+// rules that are none: they were to bind it.
+func (c *Client) admitted(id access.Identity) {
+	rights, err := c.s.node.Rules.Rights(id.Rules, id.Name)
+	if err != nil {
+		if count := c.s.countDenial(policy.DeniedRules); count > 0 {
+			c.s.node.Log.Warn("clients refused: what came as their rules is none", "count", count, "address", c.addr(), "error", err)
+		}
+		c.close(protocol.CloseUnauthentic, policy.DeniedRules.Text())
+		return
+	}
+	c.rights = rights
+	c.expireAt(id.Expires)
+	c.start()
+}
 
 // mayReach reports whether the client may write to a service. If not, it is told.
 func (c *Client) mayReach(e *umf.Envelope, to umf.Address) bool {
