@@ -30,16 +30,12 @@ func through(s *testShard, sid scheme.SID) string {
 // message's mid and to where it came from, and nothing else.
 func TestAnswersNeedNoRight(t *testing.T) {
 	for name, dial := range map[string]func(s *testShard) *testClient{
-		"plain": func(s *testShard) *testClient { return s.dialRuled("", `{}`) },
-		"acked": func(s *testShard) *testClient {
-			o := dialOptions{Arrival: Arrival{Acked: true}}
-			o.Identity.Rules = `{}`
-			return s.dialWith(o)
-		},
+		"plain": (*testShard).dial,
+		"acked": (*testShard).dialAcked,
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			s, other := l.one(), l.one()
+			s, other := ruled(l, `{}`), l.one()
 			c, peer, third := dial(s), other.dial(), other.dial()
 			at := peer.address()
 
