@@ -16,7 +16,8 @@ const clientService = "client"
 var ofClients = []byte(clientService)
 
 // maxHeard bounds the messages of a session that its client may answer without a
-// right: the last ones from senders that its rules leave out.
+// right: the last ones from senders that its rules leave out. They take half a KiB of
+// a session that has had such a message.
 const maxHeard = 64
 
 // heard remembers which messages a session was given by senders that its client may
