@@ -44,6 +44,7 @@
 //	config     settings: read, check, describe
 //	protocol   what a node says to clients and reads from them
 //	access     who may connect, and who a client is
+//	policy     what a client may send, and to whom: pure
 //	stats      instruments, tallies, labels
 //	wire       sockets, frames, event loops
 //	session    what is delivered next: pure

@@ -26,11 +26,11 @@ func (d directory) Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint
 	return d.now().Sure(ctx, sid)
 }
 
-func (d directory) Lookup(ctx context.Context, sid scheme.SID) (bool, error) {
+func (d directory) Lookup(ctx context.Context, sid scheme.SID) (store.Found, error) {
 	return d.now().Lookup(ctx, sid)
 }
 
-func (d directory) Known(sid scheme.SID) (exists, cached bool) { return d.now().Known(sid) }
+func (d directory) Known(sid scheme.SID) (found store.Found, cached bool) { return d.now().Known(sid) }
 
 func (d directory) Forget(sid scheme.SID) { d.now().Forget(sid) }
 

@@ -21,6 +21,7 @@ import (
 	"hydrant/edge/internal/api"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/redact"
 	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/stats"
@@ -38,7 +39,8 @@ type Node struct {
 	metrics *stats.Metrics
 	tokens  *access.Tokens // nil: no JWT
 	keys    *tokenKeys     // nil: not of an address
-	shared  *shard.Node    // what the shards know of the node; complete before they are made
+	rules   *policy.Book
+	shared  *shard.Node // what the shards know of the node; complete before they are made
 	api     *api.API
 	pool    *egress.Pool
 	ready   *readiness
@@ -96,6 +98,10 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	n.tokens = tokens
+	if n.rules, err = policy.NewBook(cfg.Policy, cfg.AuthService); err != nil {
+		n.cancel()
+		return nil, fmt.Errorf("%w: EDGE_POLICY: %w", ErrConfig, err)
+	}
 	n.prepareNATS(busCfg, o.StartNATS)
 	n.ready.begin(stats.PartNATS, n.whichNATS())
 	n.ready.begin(stats.PartListener, "opened when all else is there")

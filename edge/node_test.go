@@ -134,3 +134,15 @@ func TestConnectionsWithinDescriptors(t *testing.T) {
 		t.Errorf("%d connections where 7 are set, %v", o.MaxConnections, err)
 	}
 }
+
+// TestRulesOfAProgram: a program that embeds a node is told what is no rule set.
+func TestRulesOfAProgram(t *testing.T) {
+	cfg, err := config.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Policy = `{"services":"all"}`
+	if n, err := New(cfg, bus.Config{}, Options{}); n != nil || !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "EDGE_POLICY") {
+		t.Errorf("%v, %v", n, err)
+	}
+}

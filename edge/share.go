@@ -24,6 +24,7 @@ func (n *Node) share(tracing trace.TracerProvider) *shard.Node {
 		Log: n.log, Metrics: n.metrics, Tracing: shard.NewTracing(tracing, n.id, Version), Started: n.started,
 		Stopped:    n.ctx,
 		Signatures: newSignatures(&n.cfg, n.metrics),
+		Rules:      n.rules,
 		Guesses:    access.NewGuesses(n.metrics.Dropped.Counting(stats.DropGuessTable)),
 		ClientLog:  stats.NewClientLog(n.metrics.Dropped.Counting(stats.DropClientLog)),
 		Connected:  &n.nats.connected, MaxPayload: &n.nats.maxPayload, Epoch: n.epoch,
@@ -43,7 +44,7 @@ func (n *Node) shareNATS(shards int) {
 func (n *Node) apiNode(level *slog.LevelVar) api.Node {
 	return api.Node{
 		ID: n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
-		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Signatures: n.shared.Signatures, Tokens: n.tokens,
+		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Signatures: n.shared.Signatures, Tokens: n.tokens, Rules: n.rules,
 		Readiness: n.ready.reasons, Connected: n.nats.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
 		NATS: func() *api.NATS {
 			if !n.serving.Load() {

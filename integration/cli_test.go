@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -57,7 +58,7 @@ func TestHelpConfig(t *testing.T) {
 		EDGE_MAX_MESSAGE EDGE_PING_INTERVAL EDGE_HANDSHAKE_TIMEOUT EDGE_WRITE_TIMEOUT EDGE_REQUEST_TIMEOUT EDGE_DRAIN_TIMEOUT
 		EDGE_MAX_CONNECTIONS EDGE_RATE_MESSAGES EDGE_RATE_BYTES EDGE_TRUSTED_PROXIES EDGE_STREAM_REPLICAS EDGE_MAILBOX_STREAMS
 		EDGE_LOG_LEVEL EDGE_SIGNATURE EDGE_SIGNATURE_KEYS EDGE_SIGNATURE_KEYS_FILE EDGE_SIGNATURE_WINDOW EDGE_AUTH
-		EDGE_AUTH_SERVICE EDGE_RESUME EDGE_ALLOWED_ORIGINS EDGE_ROUTER_API EDGE_ADMIN_TOKEN EDGE_DATA_DIR EDGE_NATS_LISTEN
+		EDGE_AUTH_SERVICE EDGE_POLICY EDGE_RESUME EDGE_ALLOWED_ORIGINS EDGE_ROUTER_API EDGE_ADMIN_TOKEN EDGE_DATA_DIR EDGE_NATS_LISTEN
 		NATS_URL NATS_CREDS NATS_NKEY NATS_USER NATS_PASSWORD NATS_CA NATS_CERT NATS_KEY
 		OTEL_TRACES_EXPORTER OTEL_EXPORTER_OTLP_ENDPOINT OTEL_SERVICE_NAME OTEL_TRACES_SAMPLER`) {
 		if !regexp.MustCompile(`(?m)\b` + name + `\b`).MatchString(text) {
@@ -97,6 +98,15 @@ func TestCommandLineMistakesAreShort(t *testing.T) {
 		{"send -count -1", "-count"},
 		{"send -body null", "-body"},
 		{"sessions -limit 0", "-limit"},
+		{"policy", "hydrant policy check"},
+		{"policy test", "hydrant policy check"},
+		{"policy check -rule {}", "hydrant policy -h"},
+		{"policy check -rules {} -file x", "-rules or -file"},
+		{"policy check -rules={}x", "not a rule set"},
+		{"policy check -rules=", "not a rule set"},
+		{"policy check -file /does/not/exist", "/does/not/exist"},
+		{"policy check svc", "is no address"},
+		{"policy check x@client:/", "not the address of a service"},
 	} {
 		out, problems, err := hydrant(t, "", nil, strings.Fields(test.args)...)
 		if err == nil || out != "" || strings.Count(problems, "\n") != 1 || !strings.Contains(problems, test.says) {
@@ -108,11 +118,44 @@ func TestCommandLineMistakesAreShort(t *testing.T) {
 // Help for a command is the same under both names.
 func TestHelpOfCommand(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"demo", "serve", "echo", "send", "sign", "healthcheck", "doctor", "sessions"} {
+	for _, name := range []string{"demo", "serve", "echo", "send", "sign", "healthcheck", "doctor", "policy", "sessions"} {
 		text := mustRun(t, "", nil, "help", name)
 		if text != mustRun(t, "", nil, name, "-h") || !strings.HasPrefix(text, "hydrant "+name+": ") {
 			t.Errorf("hydrant help %s prints:\n%s", name, text)
 		}
+	}
+}
+
+// What a rule set allows to whom is what a node lets through.
+func TestPolicyCheck(t *testing.T) {
+	t.Parallel()
+	const rules = `{"services":["chat","{sub}-*"],"clients":"user","queues":["orders"]}`
+	for _, test := range []struct{ user, want string }{
+		{"ann", "services  chat ann-*\nqueues    orders\nclients   the sessions of \"ann\"\n"},
+		{"", "services  chat\nqueues    orders\nclients   none\n"},
+	} {
+		text := mustRun(t, "", []string{"EDGE_POLICY=" + rules}, "policy", "check", "-user", test.user)
+		if !strings.HasPrefix(text, test.want) || !strings.Contains(text, "never     auth-svcs") || text != mustRun(t, rules, nil, "policy", "check", "-file", "-", "-user", test.user) {
+			t.Errorf("%q:\n%s", test.user, text)
+		}
+	}
+	if text := mustRun(t, "", nil, "policy", "check"); !strings.HasPrefix(text, "services  *\nqueues    *\nclients   any ") {
+		t.Errorf("without rules:\n%s", text)
+	}
+	if text := mustRun(t, "", nil, "policy", "check", "-rules", `{}`); !strings.HasPrefix(text, "services  none\nqueues    none\nclients   none\n") {
+		t.Errorf("that allow nothing:\n%s", text)
+	}
+	out, problems, err := hydrant(t, "", nil, "policy", "check", "-rules", rules, "-user", "ann", "chat:/", "i@ann-1:[GET]/x", "ann:/", "bob-1:/", "auth-svcs:/")
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || strings.Count(problems, "\n") != 1 ||
+		!regexp.MustCompile(`\Aallowed  chat:/\nallowed  i@ann-1:\[GET\]/x\ndenied   ann:/ .*\ndenied   bob-1:/ .*\ndenied   auth-svcs:/ .*\n\z`).MatchString(out) {
+		t.Errorf("%v\n%s%s", err, out, problems)
+	}
+	if text := mustRun(t, "", nil, "policy", "check", "-rules", rules, "-queue", "orders:/"); text != "allowed  orders:/\n" {
+		t.Errorf("queue:\n%s", text)
+	}
+	if _, problems, err := hydrant(t, "", []string{`EDGE_POLICY={"Services":[]}`}, "policy", "check"); err == nil || !strings.Contains(problems, "EDGE_POLICY") || strings.Count(problems, "\n") != 1 {
+		t.Errorf("%v: %s", err, problems)
 	}
 }
 

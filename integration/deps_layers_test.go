@@ -43,6 +43,7 @@ const (
 	edgeStats     = "hydrant/edge/internal/stats"
 	edgeRedact    = "hydrant/edge/internal/redact"
 	edgeAccess    = "hydrant/edge/internal/access"
+	edgePolicy    = "hydrant/edge/internal/policy"
 	edgeOwnership = "hydrant/edge/internal/ownership"
 	edgeTakeover  = "hydrant/edge/internal/takeover"
 	edgeEgress    = "hydrant/edge/internal/egress"
@@ -157,15 +158,20 @@ var layers = []layer{
 		why:   "protocol is what a node says to clients and reads from them, without doing anything about it",
 	},
 	{
+		path:   edgePolicy,
+		forbid: impure,
+		why:    "rules are text and names, whoever sends what",
+	},
+	{
 		path:  edgeConfig,
-		allow: []string{busKit, busScheme, envconfigLib, idnaLib},
+		allow: []string{busKit, busScheme, edgePolicy, envconfigLib, idnaLib},
 		tests: []string{natsClient},
 		names: map[string][]string{busKit: {"Config"}},
 		why:   "settings are read, checked and described, and nothing is started with them",
 	},
 	{
 		path:  edgeStats,
-		allow: []string{edgeSession, edgeProtocol, edgeWire, prometheusLib},
+		allow: []string{edgeSession, edgeProtocol, edgePolicy, edgeWire, prometheusLib},
 		tests: []string{"github.com/prometheus/client_model/go"},
 		why:   "stats counts what the others report, in their terms, and asks none of them",
 	},
@@ -189,27 +195,27 @@ var layers = []layer{
 	},
 	{
 		path: edgeShard,
-		allow: []string{edgeSession, edgeOwnership, edgeTakeover, edgeProtocol, edgeStats, edgeAccess, edgeConfig, edgeEgress, edgeWire, busScheme, busStore, busTrace, umfFormat,
+		allow: []string{edgeSession, edgeOwnership, edgeTakeover, edgeProtocol, edgeStats, edgeAccess, edgePolicy, edgeConfig, edgeEgress, edgeWire, busScheme, busStore, busTrace, umfFormat,
 			natsClient, otelLib, rateLib},
 		tests: append([]string{prometheusLib}, besideEdge...),
 		why:   "a shard owns its clients and sessions; its node hands over all else, and the store only as types and what egress carries out",
 	},
 	{
 		path:  edgeAPI,
-		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgeStats, busStore, busDiscovery, busScheme, umfFormat, natsClient, prometheusLib, rateLib},
+		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgePolicy, edgeStats, busStore, busDiscovery, busScheme, umfFormat, natsClient, prometheusLib, rateLib},
 		tests: append([]string{jwtLib}, besideEdge...),
 		why:   "HTTP and the router's API reach a shard only through what the node hands them",
 	},
 	{
 		path: edgeNode,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeRedact, edgeAccess, edgeOwnership, edgeTakeover, edgeEgress, edgeShard, edgeAPI,
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeRedact, edgeAccess, edgePolicy, edgeOwnership, edgeTakeover, edgeEgress, edgeShard, edgeAPI,
 			edgeSession, edgeWire, natsClient, prometheusLib, otelLib, rateLib},
 		tests: []string{busEmbedded, natsServer, "hydrant/integration/harness/...", "github.com/prometheus/client_model/go", jwtLib, envconfigLib},
 		why:   "a node joins its parts; gobwas is wire's, the tokens are access's, the embedded server is the binary's",
 	},
 	{
 		path:  edgeCommand,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, edgeNode, edgeConfig, edgeRedact, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, edgeNode, edgeConfig, edgePolicy, edgeRedact, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
 		why:   "the binary is subcommands and wiring only",
 	},
 	{
@@ -258,6 +264,8 @@ var never = []arrow{
 	{from: busStore, to: ours, except: []string{busScheme, busJet, busTrace}, why: "nodes use the store; it knows none of them"},
 	{from: "hydrant/bus/...", to: "hydrant/edge/...", why: "bus is below the edge"},
 	{from: edgeProtocol, to: ours, except: []string{umfFormat}, why: "words are words, whoever says them"},
+	{from: edgePolicy, to: ours, why: "who asks about a message is not its business"},
+	{from: edgePolicy, to: outside, why: "rules need nothing but text"},
 	{from: edgeSession, to: ours, why: "the session is tested by transcripts alone"},
 	{from: edgeSession, to: outside, why: "the session is tested by transcripts alone"},
 	{from: edgeOwnership, to: ours, except: []string{busScheme}, why: "its model is tested without NATS"},

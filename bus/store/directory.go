@@ -96,7 +96,7 @@ func (d *Directory) write(ctx context.Context, sid scheme.SID, e *scheme.Entry, 
 	}
 	seq, err := d.send(ctx, m)
 	if err == nil {
-		d.known.put(sid, true)
+		d.known.put(sid, FoundSession(e.Identity))
 	}
 	return seq, err
 }
@@ -114,7 +114,7 @@ func (d *Directory) Delete(ctx context.Context, sid scheme.SID, rev uint64) erro
 	}}
 	_, err := d.send(ctx, m)
 	if err == nil {
-		d.known.put(sid, false)
+		d.known.put(sid, Found{})
 	}
 	return err
 }

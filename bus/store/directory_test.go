@@ -73,8 +73,8 @@ func TestDirectoryNoEntry(t *testing.T) {
 	if _, _, err := d.Get(ctx, sid); !errors.Is(err, ErrBadEntry) {
 		t.Error(err)
 	}
-	if ok, err := d.Lookup(ctx, sid); !ok || err != nil {
-		t.Error(ok, err)
+	if found, err := d.Lookup(ctx, sid); !found.Exists || err != nil {
+		t.Error(found, err)
 	}
 }
 
@@ -296,27 +296,27 @@ func TestLookup(t *testing.T) {
 		t.Error("cached before it was asked")
 	}
 	for range 2 {
-		if ok, err := d.Lookup(ctx, sid); ok || err != nil {
-			t.Fatal(ok, err)
+		if found, err := d.Lookup(ctx, sid); found.Exists || err != nil {
+			t.Fatal(found, err)
 		}
 	}
-	if exists, cached := d.Known(sid); exists || !cached {
+	if found, cached := d.Known(sid); found.Exists || !cached {
 		t.Error("the miss is not cached")
 	}
 	if _, err := d.Create(ctx, sid, testEntry()); err != nil {
 		t.Fatal(err)
 	}
 	// This node made it, so it knows.
-	if ok, err := d.Lookup(ctx, sid); !ok || err != nil {
-		t.Fatal(ok, err)
+	if found, err := d.Lookup(ctx, sid); !found.Exists || err != nil {
+		t.Fatal(found, err)
 	}
 	// One that another node made is found as well.
 	elsewhere := openStore(t, connect(t, s.nc.ConnectedUrl()), s.Config()).Directory()
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if ok, err := elsewhere.Lookup(ctx, sid); !ok || err != nil {
-				t.Error(ok, err)
+			if found, err := elsewhere.Lookup(ctx, sid); !found.Of(testEntry().Identity) || err != nil {
+				t.Error(found, err)
 			}
 		})
 	}
@@ -338,14 +338,44 @@ func TestLookupOvertaken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.put(sid, exists)
+		l.put(sid, Found{Exists: exists})
 		answer := ErrNoSession
 		if !exists {
 			answer = nil // there is one
 		}
-		l.answer(sid, q, answer)
-		if got, cached := l.get(sid); got != exists || !cached {
+		l.answer(sid, q, "", answer)
+		if got, cached := l.get(sid); got.Exists != exists || !cached {
 			t.Errorf("exists %v, cached %v; want %v", got, cached, exists)
+		}
+	}
+}
+
+// TestFoundOf: a session is of its identity, and one without is of nobody.
+func TestFoundOf(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	for _, test := range []struct {
+		found    Found
+		identity string
+		want     bool
+	}{
+		{FoundSession("ann"), "ann", true},
+		{FoundSession("ann"), "Ann", false},
+		{FoundSession("ann"), "ann ", false},
+		{FoundSession("ann"), "", false},
+		{FoundSession(""), "", false},
+		{FoundSession(""), "ann", false},
+		{FoundSession(long + "a"), long + "a", true},
+		{FoundSession(long + "a"), long + "b", false},
+		{Found{}, "", false},
+		{Found{}, "ann", false},
+		{Found{Exists: true}, "", false},
+		{Found{Exists: true}, "ann", false},
+	} {
+		if got := test.found.Of(test.identity); got != test.want {
+			t.Errorf("%v of %.10q: %v", test.found, test.identity, got)
+		}
+		if n := testing.AllocsPerRun(10, func() { test.found.Of(test.identity) }); n != 0 {
+			t.Errorf("%.10q: %v allocations", test.identity, n)
 		}
 	}
 }
@@ -369,18 +399,18 @@ func TestDirectoryGetUnanswered(t *testing.T) {
 func TestLookupBounds(t *testing.T) {
 	l := newLookups()
 	first := scheme.NewSID()
-	l.put(first, true)
+	l.put(first, FoundSession("ann"))
 	for i := range 3 * maxLookups {
-		l.put(scheme.SID(fmt.Sprint("made up ", i)), false)
+		l.put(scheme.SID(fmt.Sprint("made up ", i)), Found{})
 	}
-	if exists, ok := l.get(first); !exists || !ok {
+	if found, ok := l.get(first); !found.Of("ann") || !ok {
 		t.Error("misses displaced a hit")
 	}
 	if n := len(l.misses.young) + len(l.misses.old); n > maxLookups {
 		t.Errorf("%d misses", n)
 	}
-	l.put(first, false)
-	if exists, ok := l.get(first); exists || !ok {
+	l.put(first, Found{})
+	if found, ok := l.get(first); found.Exists || !ok {
 		t.Error("a hit that became a miss")
 	}
 	var askers []*lookup
@@ -396,15 +426,15 @@ func TestLookupBounds(t *testing.T) {
 		t.Error(err)
 	}
 	failed := errors.New("failed")
-	l.answer(sid, askers[0], failed)
+	l.answer(sid, askers[0], "", failed)
 	if !errors.Is(askers[0].err, failed) {
 		t.Error(askers[0].err)
 	}
 	if _, ok := l.get(sid); ok {
 		t.Error("a failure was remembered")
 	}
-	g := &generations{young: map[scheme.SID]time.Time{sid: time.Now().Add(-lookupTTL)}}
-	if g.has(sid, time.Now()) {
+	g := &generations{young: map[scheme.SID]remembered{sid: {at: time.Now().Add(-lookupTTL)}}}
+	if _, ok := g.get(sid, time.Now()); ok {
 		t.Error("an old answer counts")
 	}
 }

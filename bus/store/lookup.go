@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"sync"
 	"time"
@@ -20,47 +21,75 @@ const (
 	lookupStale = maxLookups / 2
 )
 
-// Lookup reports whether a session exists, from a cache that is a few seconds
-// old at most; misses, which are sure when they are put there, are cached as well.
-// Concurrent calls for one session ask once. ErrOverload: too many different
-// sessions are being asked for.
-func (d *Directory) Lookup(ctx context.Context, sid scheme.SID) (bool, error) {
-	if exists, ok := d.known.get(sid); ok {
-		return exists, nil
+// Found is what a look-up says of a session.
+type Found struct {
+	Exists bool
+	owner  owner
+}
+
+// FoundSession is that a session of an identity exists; "": it has none.
+func FoundSession(identity string) Found { return Found{true, ownerOf(identity)} }
+
+// Of reports whether the session exists and is of an identity. Sessions without one
+// are of nobody.
+func (f Found) Of(identity string) bool {
+	return f.Exists && identity != "" && f.owner == ownerOf(identity)
+}
+
+// owner stands for an identity, whose length others decide: the first half of its
+// SHA-256. The zero value is nobody.
+type owner [sha256.Size / 2]byte
+
+func ownerOf(identity string) (o owner) {
+	if identity != "" {
+		var buf [1024]byte // for any that a node lets in, so that nothing is allocated
+		sum := sha256.Sum256(append(buf[:0], identity...))
+		copy(o[:], sum[:])
+	}
+	return o
+}
+
+// Lookup finds out whether a session exists and whose it is, from a cache that is a
+// few seconds old at most; misses, which are sure when they are put there, are
+// cached as well. Concurrent calls for one session ask once. ErrOverload: too many
+// different sessions are being asked for.
+func (d *Directory) Lookup(ctx context.Context, sid scheme.SID) (Found, error) {
+	if found, ok := d.known.get(sid); ok {
+		return found, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return false, jet.RequestError(err)
+		return Found{}, jet.RequestError(err)
 	}
 	ask, first, err := d.known.ask(sid)
 	if err != nil {
-		return false, err
+		return Found{}, err
 	}
 	if first {
 		// The answer is for all that wait, so it does not end with the
 		// first caller's context.
 		go func() {
 			ctx := context.WithoutCancel(ctx)
-			_, _, err := d.Get(ctx, sid)
+			e, _, err := d.Get(ctx, sid)
 			if errors.Is(err, ErrNoSession) {
-				_, _, err = d.Sure(ctx, sid)
+				e, _, err = d.Sure(ctx, sid)
 			}
-			d.known.answer(sid, ask, err)
+			d.known.answer(sid, ask, e.Identity, err)
 		}()
 	}
 	select {
 	case <-ask.done:
-		return ask.exists, ask.err
+		return ask.found, ask.err
 	case <-ctx.Done():
-		return false, jet.RequestError(ctx.Err())
+		return Found{}, jet.RequestError(ctx.Err())
 	}
 }
 
 // Known is Lookup without asking: cached says whether an answer is at hand.
-func (d *Directory) Known(sid scheme.SID) (exists, cached bool) { return d.known.get(sid) }
+func (d *Directory) Known(sid scheme.SID) (found Found, cached bool) { return d.known.get(sid) }
 
 // Forget has Lookup and Known say from now on that a session is gone: its entry is
 // about to be deleted.
-func (d *Directory) Forget(sid scheme.SID) { d.known.put(sid, false) }
+func (d *Directory) Forget(sid scheme.SID) { d.known.put(sid, Found{}) }
 
 // lookups is the cache behind Lookup: two generations of hits and two of
 // misses. An entry lives in the younger one until that is full; then the
@@ -74,47 +103,54 @@ type lookups struct {
 	asking map[scheme.SID]*lookup
 }
 
-type generations struct{ young, old map[scheme.SID]time.Time }
+type generations struct{ young, old map[scheme.SID]remembered }
 
-// lookup is one question on its way. exists and err are written before done is
+// remembered is an answer with its time.
+type remembered struct {
+	at    time.Time
+	owner owner
+}
+
+// lookup is one question on its way. found and err are written before done is
 // closed.
 type lookup struct {
-	done   chan struct{}
-	exists bool
-	err    error
-	stale  bool // guarded by the cache's mu: put has said something newer
+	done  chan struct{}
+	found Found
+	err   error
+	stale bool // guarded by the cache's mu: put has said something newer
 }
 
 func newLookups() *lookups { return &lookups{asking: make(map[scheme.SID]*lookup)} }
 
-func (l *lookups) get(sid scheme.SID) (exists, ok bool) {
+func (l *lookups) get(sid scheme.SID) (found Found, ok bool) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.hits.has(sid, now) {
-		return true, true
+	if owner, ok := l.hits.get(sid, now); ok {
+		return Found{true, owner}, true
 	}
-	return false, l.misses.has(sid, now)
+	_, ok = l.misses.get(sid, now)
+	return Found{}, ok
 }
 
-func (l *lookups) put(sid scheme.SID, exists bool) {
+func (l *lookups) put(sid scheme.SID, found Found) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if q := l.asking[sid]; q != nil {
 		q.stale = true
 	}
-	l.set(sid, exists, now)
+	l.set(sid, found, now)
 }
 
 // set records an answer. Caller holds mu.
-func (l *lookups) set(sid scheme.SID, exists bool, now time.Time) {
+func (l *lookups) set(sid scheme.SID, found Found, now time.Time) {
 	yes, no := &l.hits, &l.misses
-	if !exists {
+	if !found.Exists {
 		yes, no = no, yes
 	}
 	no.drop(sid)
-	yes.add(sid, now)
+	yes.add(sid, remembered{now, found.owner})
 }
 
 // ask joins the question about sid or, if there is none, opens it: then the
@@ -133,27 +169,30 @@ func (l *lookups) ask(sid scheme.SID) (q *lookup, first bool, err error) {
 	return q, true, nil
 }
 
-// answer ends a question; only yes and no are remembered.
-func (l *lookups) answer(sid scheme.SID, q *lookup, err error) {
+// answer ends a question; only yes and no are remembered. A session whose entry
+// cannot be read is of nobody.
+func (l *lookups) answer(sid scheme.SID, q *lookup, identity string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.asking, sid)
-	q.exists = err == nil || errors.Is(err, ErrBadEntry)
+	if err == nil || errors.Is(err, ErrBadEntry) {
+		q.found = FoundSession(identity)
+	}
 	switch {
-	case !q.exists && !errors.Is(err, ErrNoSession):
+	case !q.found.Exists && !errors.Is(err, ErrNoSession):
 		q.err = err
 	case !q.stale:
-		l.set(sid, q.exists, time.Now())
+		l.set(sid, q.found, time.Now())
 	}
 	close(q.done)
 }
 
-func (g *generations) has(sid scheme.SID, now time.Time) bool {
-	at, ok := g.young[sid]
+func (g *generations) get(sid scheme.SID, now time.Time) (owner, bool) {
+	r, ok := g.young[sid]
 	if !ok {
-		at, ok = g.old[sid]
+		r, ok = g.old[sid]
 	}
-	return ok && now.Sub(at) < lookupTTL
+	return r.owner, ok && now.Sub(r.at) < lookupTTL
 }
 
 func (g *generations) drop(sid scheme.SID) {
@@ -161,9 +200,9 @@ func (g *generations) drop(sid scheme.SID) {
 	delete(g.old, sid)
 }
 
-func (g *generations) add(sid scheme.SID, now time.Time) {
+func (g *generations) add(sid scheme.SID, r remembered) {
 	if g.young == nil || len(g.young) >= lookupStale {
-		g.old, g.young = g.young, make(map[scheme.SID]time.Time)
+		g.old, g.young = g.young, make(map[scheme.SID]remembered)
 	}
-	g.young[sid] = now
+	g.young[sid] = r
 }

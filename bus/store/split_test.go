@@ -98,8 +98,8 @@ func TestSplit(t *testing.T) {
 			t.Error("healed:", err)
 		}
 	}
-	if ok, err := inside.Directory().Lookup(ctx, there); !ok || err != nil {
-		t.Error("looked up:", ok, err)
+	if found, err := inside.Directory().Lookup(ctx, there); !found.Exists || err != nil {
+		t.Error("looked up:", found, err)
 	}
 	probes, again := inside.Directory().Proofs()
 	t.Logf("%d probes, asked again %d times", probes, again)

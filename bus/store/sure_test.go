@@ -200,8 +200,8 @@ func TestSureNoProof(t *testing.T) {
 			if _, _, err := d.Sure(ctx, scheme.NewSID()); !errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrNoSession) {
 				t.Error(err)
 			}
-			if ok, err := d.Lookup(ctx, scheme.NewSID()); ok || err == nil {
-				t.Error("looked up:", ok, err)
+			if found, err := d.Lookup(ctx, scheme.NewSID()); found.Exists || err == nil {
+				t.Error("looked up:", found, err)
 			}
 		})
 	}

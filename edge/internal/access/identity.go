@@ -15,6 +15,7 @@ import (
 type Identity struct {
 	Name    string    // "" if the client is let in without one
 	Expires time.Time // zero: never
+	Rules   string    // rule set of its own, as JSON; "": none
 }
 
 // ErrUnchecked: who a client is cannot be found out now. That is no refusal: the

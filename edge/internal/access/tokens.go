@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"hydrant/umf"
 )
 
 // Errors about the key of the tokens, or about a token.
@@ -137,7 +139,7 @@ func (t *Tokens) Check(token string) (Identity, error) {
 	if err != nil || !carried(name) {
 		return Identity{}, ErrNoSubject
 	}
-	id := Identity{Name: name}
+	id := Identity{Name: name, Rules: string(umf.Member(said.text, "umf"))}
 	if expires, err := said.GetExpirationTime(); err != nil {
 		return Identity{}, err
 	} else if expires != nil {

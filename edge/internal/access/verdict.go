@@ -59,6 +59,7 @@ func ReadVerdict(a Answer, now time.Time) (Identity, error) {
 	case string(umf.Member(a.Body, "anonymous")) != "true":
 		return Identity{}, ErrVerdict
 	}
+	id.Rules = string(umf.Member(a.Body, "umf"))
 	if exp := umf.Member(a.Body, "exp"); exp != nil {
 		at, ok := moment(exp)
 		switch {

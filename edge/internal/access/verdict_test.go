@@ -30,13 +30,18 @@ func TestVerdictYes(t *testing.T) {
 		`{"identity":"ann","anonymous":false,"Error":"x"}`:        ann,
 		`{"identity":"ann","anonymous":true}`:                     ann,
 		`{"identity":"ann","statusCode":200,"status":299}`:        ann,
-		`{"identity":"ann","exp":1900000000}`:                     {"ann", later},
-		`{"identity":"ann","exp":1900000000.9}`:                   {"ann", later},
-		`{"identity":"ann","exp":19e8}`:                           {"ann", later},
-		`{"identity":"ann","exp":1900000000000}`:                  {"ann", time.Unix(maxMoment, 0)},
-		`{"identity":"ann","exp":1e400}`:                          {"ann", time.Unix(maxMoment, 0)},
+		`{"identity":"ann","exp":1900000000}`:                     {Name: "ann", Expires: later},
+		`{"identity":"ann","exp":1900000000.9}`:                   {Name: "ann", Expires: later},
+		`{"identity":"ann","exp":19e8}`:                           {Name: "ann", Expires: later},
+		`{"identity":"ann","exp":1900000000000}`:                  {Name: "ann", Expires: time.Unix(maxMoment, 0)},
+		`{"identity":"ann","exp":1e400}`:                          {Name: "ann", Expires: time.Unix(maxMoment, 0)},
 		`{"identity":"ann","type":"admin","nested":{"error":1}}`:  ann,
 		`{"anonymous":true}`:                                      {},
+		`{"identity":"ann","umf":{"services": ["a"]}}`:            {Name: "ann", Rules: `{"services": ["a"]}`},
+		`{"anonymous":true,"umf":{"services":[]}}`:                {Rules: `{"services":[]}`},
+		`{"identity":"ann","\u0075mf":{}}`:                        {Name: "ann", Rules: `{}`},
+		`{"identity":"ann","umf":null}`:                           {Name: "ann", Rules: `null`},
+		`{"identity":"ann","UMF":{"services":["*"]}}`:             {Name: "ann"},
 		`{"anonymous":true,"identity":null}`:                      {},
 		`{"anonymous":true,"identity":"","exp":1900000000}`:       {Expires: later},
 		`{"identity":"` + strings.Repeat("\u00e9", 512) + `"}`:    {Name: strings.Repeat("\u00e9", 512)},
@@ -46,7 +51,7 @@ func TestVerdictYes(t *testing.T) {
 			`{"result":` + body + `}`, `{"statusCode":200,"result":` + body + `}`,
 			`{"to":"a:/","frm":"b:/","mid":"1","bdy":` + body + `}`, `{"to":"a:/","from":"b:/","type":"auth","body":` + body + `}`,
 		} {
-			if id, err := verdict(map[string][]string{"Traceparent": {"x"}}, data); err != nil || id.Name != want.Name || !id.Expires.Equal(want.Expires) {
+			if id, err := verdict(map[string][]string{"Traceparent": {"x"}}, data); err != nil || id.Name != want.Name || id.Rules != want.Rules || !id.Expires.Equal(want.Expires) {
 				t.Errorf("%s: %+v, %v", data, id, err)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/stats"
 )
 
@@ -33,6 +34,7 @@ type Node struct {
 	ClientLog  *stats.ClientLog
 	Signatures *access.Signatures // nil: off
 	Tokens     *access.Tokens     // nil: no JWT
+	Rules      *policy.Book
 
 	// State of the node. Any goroutine calls these, and none of them waits.
 	Readiness     func(details bool) (ready bool, reasons []string) // reasons name parts; details add why
@@ -67,7 +69,7 @@ type Store interface {
 
 // Directory is the part of [store.Directory] that finds and lists sessions.
 type Directory interface {
-	Lookup(ctx context.Context, sid scheme.SID) (exists bool, err error)
+	Lookup(ctx context.Context, sid scheme.SID) (store.Found, error)
 	Once(ctx context.Context, name string, keep time.Duration) error
 	List(ctx context.Context, fn func(sid scheme.SID, e scheme.Entry) bool) error
 }

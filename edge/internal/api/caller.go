@@ -14,6 +14,7 @@ import (
 	"hydrant/bus/scheme"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/umf"
@@ -21,9 +22,8 @@ import (
 
 // caller is who sends a request to the clients' port, and what that is known by.
 type caller struct {
-	admin    bool            // has the token of administrators
-	identity access.Identity // of a client, where there is EDGE_AUTH
-	key      *config.HTTPKey // of EDGE_HTTP_KEYS_FILE; nil: another way
+	admin  bool           // has the token of administrators
+	rights *policy.Rights // and whose they are
 }
 
 var (
@@ -34,8 +34,8 @@ var (
 	errUnchecked    = &refusal{status: http.StatusServiceUnavailable, text: "Authorization cannot be checked now"}
 )
 
-// admit finds out who sends a request, before its body is read. All its errors are
-// refusals.
+// admit finds out who sends a request and what it may do, before its body is read. All
+// its errors are refusals.
 func (a *API) admit(r *http.Request) (caller, error) {
 	n := &a.node
 	site := access.Site{Host: r.Host, Scheme: access.ForwardedScheme(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","))}
@@ -47,14 +47,14 @@ func (a *API) admit(r *http.Request) (caller, error) {
 		n.Metrics.Dropped.Inc(stats.DropOrigin)
 		return caller{}, errOrigin
 	case a.isAdmin(authorization):
-		return caller{admin: true}, nil
+		return caller{admin: true, rights: n.Rules.Operator()}, nil
 	case n.Config.HttpApi == config.HTTPAPIKey:
 		if key := a.keys.Find(authorization); key != nil {
-			return caller{key: key}, nil
+			return a.caller(access.Identity{Rules: key.Rules})
 		}
 		return caller{}, errUnauthorized
 	case n.Config.Auth == config.AuthNone:
-		return caller{}, nil
+		return a.caller(access.Identity{})
 	}
 	identity, err := a.identify(r)
 	if errors.Is(err, access.ErrUnchecked) {
@@ -65,7 +65,21 @@ func (a *API) admit(r *http.Request) (caller, error) {
 		n.Log.Info("token refused", "address", r.RemoteAddr, "error", err)
 		return caller{}, errUnauthorized
 	}
-	return caller{identity: identity}, nil
+	return a.caller(identity)
+}
+
+// caller has the rights of a client, or of who has a key. Rules that are none let
+// nobody in: they were to bind who came with them.
+func (a *API) caller(id access.Identity) (caller, error) {
+	n := &a.node
+	rights, err := n.Rules.Rights(id.Rules, id.Name)
+	if err != nil {
+		if count := n.Metrics.Denied.Inc(policy.DeniedRules, time.Now()); count > 0 {
+			n.Log.Warn("requests refused: what came as the rules of their senders is none", "count", count, "error", err)
+		}
+		return caller{}, errUnauthorized
+	}
+	return caller{rights: rights}, nil
 }
 
 // identify checks the credentials of a client, as when it connects.
@@ -108,10 +122,11 @@ func (a *API) askService(r *http.Request, token string) (access.Identity, error)
 
 // header says to a service who sent a message.
 func (c *caller) header() nats.Header {
-	if c.identity.Name == "" {
+	name := c.rights.Identity()
+	if name == "" {
 		return nil
 	}
-	return nats.Header{scheme.HeaderIdentity: {c.identity.Name}}
+	return nats.Header{scheme.HeaderIdentity: {name}}
 }
 
 // plainRequest is a request without an upgrade as [access.FindToken] reads it. A

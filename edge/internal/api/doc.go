@@ -47,11 +47,14 @@
 // Administrators show their token instead.
 //
 // A POST has a UMF message as its body, in short or long form. It goes to its
-// forward, or else to its to. send and queue answer with the mid. What is wrong:
+// forward, or else to its to. The rules of who posts hold (package policy): of a
+// client those of its token or of the service's verdict, of a key its own, else
+// EDGE_POLICY; for administrators those that are open. send and queue answer with the
+// mid. What is wrong:
 //
 //	400   no UMF message, a wrong signature, no address, or the router's own
 //	401   no credentials, or wrong ones
-//	403   a page from an origin that may not connect; the service that authenticates
+//	403   a page from an origin that may not connect, or a message that the rules do not allow
 //	404   to a session that does not exist; EDGE_HTTP_API=off
 //	413   over EDGE_MAX_MESSAGE, or what NATS takes
 //	503   no connection to NATS, no instance of the service, short of memory, too many signed messages, or

@@ -17,6 +17,7 @@ import (
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/stats"
 )
 
@@ -72,6 +73,9 @@ func newNode(t *testing.T, change func(*fakeNode)) (*fakeNode, *API) {
 	}
 	if change != nil {
 		change(n)
+	}
+	if n.Rules, err = policy.NewBook(cfg.Policy, cfg.AuthService); err != nil {
+		t.Fatal(err)
 	}
 	return n, New(n.Node)
 }
@@ -131,9 +135,12 @@ func (f *fakeNATS) RequestMsgWithContext(_ context.Context, m *nats.Msg) (*nats.
 	return &nats.Msg{Data: f.answer, Header: f.header}, f.takeFrom(m.Header, m.Subject, m.Data, 0)
 }
 
-func (f *fakeNATS) Lookup(_ context.Context, sid scheme.SID) (bool, error) {
-	_, exists := f.sessions[sid]
-	return exists, f.err
+func (f *fakeNATS) Lookup(_ context.Context, sid scheme.SID) (store.Found, error) {
+	e, exists := f.sessions[sid]
+	if !exists {
+		return store.Found{}, f.err
+	}
+	return store.FoundSession(e.Identity), f.err
 }
 
 func (f *fakeNATS) Once(_ context.Context, name string, _ time.Duration) error {

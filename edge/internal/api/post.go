@@ -13,6 +13,7 @@ import (
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/umf"
@@ -43,7 +44,6 @@ var (
 	errUnread      = &refusal{status: http.StatusBadRequest, text: "Message could not be read"}
 	errInvalid     = &refusal{status: http.StatusBadRequest, text: "Invalid UMF message"}
 	errAddress     = &refusal{status: http.StatusBadRequest, text: "Invalid address"}
-	errDenied      = &refusal{status: http.StatusForbidden, text: "Denied"}
 	errNoClient    = &refusal{status: http.StatusNotFound, text: "No such client"}
 	errUnavailable = &refusal{status: http.StatusServiceUnavailable, text: "Messaging is unavailable"}
 	errTimeout     = &refusal{status: http.StatusGatewayTimeout, text: "No answer in time"}
@@ -137,6 +137,14 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 	return &posted{n, from, address, e.AppendShort(nil, f.Sets()...), append(json.RawMessage(nil), f.Mid...), protocol.TTL(e)}, nil
 }
 
+// deny is the answer to a message that the rules do not allow.
+func (a *API) deny(why policy.Denial, service string) error {
+	if count := a.node.Metrics.Denied.Inc(why, time.Now()); count > 0 {
+		a.node.Log.Warn("posted messages denied by the rules for clients", "kind", why.String(), "count", count, "service", service)
+	}
+	return &refusal{status: http.StatusForbidden, text: why.Text()}
+}
+
 // read takes a UMF message from the body.
 func (a *API) read(w http.ResponseWriter, r *http.Request) (*umf.Envelope, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(a.node.Config.MaxMessage)))
@@ -208,11 +216,8 @@ func (a *API) target(e *umf.Envelope) (address umf.Address, raw []byte, err erro
 		text, _ = e.Text(umf.To, nil)
 	}
 	address, err = umf.ParseAddress(text)
-	switch {
-	case err != nil, address.Service == a.node.Config.ServiceName:
+	if err != nil || address.Service == a.node.Config.ServiceName {
 		return address, nil, errAddress
-	case a.node.Config.Reserved(address.Service):
-		return address, nil, errDenied
 	}
 	return address, raw, nil
 }
@@ -222,11 +227,23 @@ func (a *API) send(ctx context.Context, p *posted) (any, error) {
 	if p.address.Service == clientService {
 		return a.sendToSession(ctx, p)
 	}
-	subject, err := scheme.AddressSubject(p.address.Service, p.address.Instance)
+	subject, err := a.subject(p)
 	if err != nil {
-		return nil, errAddress
+		return nil, err
 	}
 	return p.taken(), p.nats.Conn.PublishMsg(p.message(subject))
+}
+
+// subject is where a message for a service goes, if its sender may write there.
+func (a *API) subject(p *posted) (string, error) {
+	subject, err := scheme.AddressSubject(p.address.Service, p.address.Instance)
+	if err != nil {
+		return "", errAddress
+	}
+	if why, ok := p.from.rights.Service(p.address.Service); !ok {
+		return "", a.deny(why, p.address.Service)
+	}
+	return subject, nil
 }
 
 // sendToSession stores a message in the mailbox of a session that exists.
@@ -235,12 +252,18 @@ func (a *API) sendToSession(ctx context.Context, p *posted) (any, error) {
 	if err != nil {
 		return nil, errNoClient
 	}
-	exists, err := p.nats.Directory.Lookup(ctx, sid)
+	scope := p.from.rights.Clients()
+	if scope == policy.Nobody {
+		return nil, a.deny(policy.DeniedClient, "")
+	}
+	found, err := p.nats.Directory.Lookup(ctx, sid)
 	switch {
 	case err != nil:
 		return nil, err
-	case !exists:
+	case !found.Exists:
 		return nil, errNoClient
+	case scope == policy.User && !found.Of(p.from.rights.Identity()):
+		return nil, a.deny(policy.DeniedClient, "")
 	}
 	_, err = p.nats.Store.Publish(ctx, sid, store.Outgoing{Payload: p.data, TTL: p.ttl})
 	return p.taken(), storing(err)
@@ -254,6 +277,9 @@ func (a *API) queue(ctx context.Context, p *posted) (any, error) {
 	service, err := scheme.ParseService(p.address.Service)
 	if err != nil {
 		return nil, errAddress
+	}
+	if why, ok := p.from.rights.Queue(p.address.Service); !ok {
+		return nil, a.deny(why, p.address.Service)
 	}
 	_, err = p.nats.Store.EnqueueWork(ctx, service, store.Outgoing{Payload: p.data, Header: p.from.header()})
 	return p.taken(), storing(err)
@@ -273,9 +299,12 @@ func storing(err error) error {
 
 // request asks a service, and answers with its answer.
 func (a *API) request(ctx context.Context, p *posted) (any, error) {
-	subject, err := scheme.AddressSubject(p.address.Service, p.address.Instance)
-	if err != nil || p.address.Service == clientService {
+	if p.address.Service == clientService {
 		return nil, errAddress
+	}
+	subject, err := a.subject(p)
+	if err != nil {
+		return nil, err
 	}
 	answer, err := p.nats.Conn.RequestMsgWithContext(ctx, p.message(subject))
 	switch {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/policy"
 )
 
 // settingErrors collects what is wrong with the settings, one error for each.
@@ -156,6 +157,9 @@ func (c *Config) checkAccess(e *settingErrors) {
 	c.checkAuth(e)
 	if (c.HttpApi == HTTPAPIKey) != (c.HttpKeysFile != "" || len(c.HttpKeys) > 0) {
 		e.bad("HTTP_KEYS_FILE", "it and EDGE_HTTP_API=key go together")
+	}
+	if _, err := policy.NewBook(c.Policy, c.AuthService); err != nil {
+		e.bad("POLICY", "%v", err)
 	}
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
 		e.bad("PROXY_PROTOCOL", "EDGE_TRUSTED_PROXIES has to name the proxies that speak it")

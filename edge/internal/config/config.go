@@ -67,6 +67,7 @@ type Config struct {
 	AuthAudience    string    `split_words:"true" desc:"required aud of a token; empty: any"`
 	AuthExpiry      Expiry    `split_words:"true" default:"required" desc:"required, or optional: a token without exp counts, and holds for ever"`
 	AuthCookie      string    `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`
+	Policy          string    `desc:"rule set of clients whose token or authentication service gives them none, as JSON; empty: all services but EDGE_AUTH_SERVICE, all queues, all sessions"`
 	Resume          Resume    `default:"open" desc:"open: an id is enough to resume an old client's session that has no connection, or a silent one; token: the secret of the welcome is needed"`
 	AllowedOrigins  []Origin  `split_words:"true" desc:"further browser origins that may connect: scheme://host[:port], where host may begin with *., loopback, or *; the own host always may"`
 	RouterAPI       RouterAPI `split_words:"true" default:"open" desc:"open: every client may read version, health, nodes, services, routes, stats; admin: nobody without the token"`
@@ -81,12 +82,6 @@ type Config struct {
 	MailboxMaxBytes Size      `split_words:"true" default:"0" unit:"bytes" desc:"disk for the mailboxes, an equal share for each stream; 0: no own limit"`
 
 	HttpKeys []HTTPKey `ignored:"true"` // of HttpKeysFile; the last field, since it is in no table
-}
-
-// Reserved reports whether a service is the node's to ask, and no client's: the one
-// that says who clients are.
-func (c *Config) Reserved(service string) bool {
-	return c.Auth == AuthService && service == c.AuthService
 }
 
 // DefaultAdminListen is where administrators find a node that runs alone.

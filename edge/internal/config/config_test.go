@@ -89,6 +89,11 @@ func TestLoadErrors(t *testing.T) {
 		{"EDGE_WRITE_BUFFER", "4294967296GiB", "EDGE_WRITE_BUFFER"},
 		{"EDGE_WRITE_BUFFER", "2GiB", "EDGE_WRITE_BUFFER"},
 		{"EDGE_SESSION_TTL", "2000000h", "EDGE_SESSION_TTL"},
+		{"EDGE_POLICY", " ", "EDGE_POLICY: not a rule set: not JSON"},
+		{"EDGE_POLICY", "open", "EDGE_POLICY: not a rule set: not JSON"},
+		{"EDGE_POLICY", `{"services":["a"]}{}`, "EDGE_POLICY: not a rule set"},
+		{"EDGE_POLICY", `{"Services":["a"]}`, `EDGE_POLICY: not a rule set: unknown member "Services"`},
+		{"EDGE_POLICY", `{"services":["a*b"]}`, "EDGE_POLICY: not a rule set"},
 	} {
 		t.Run(test.name+"="+test.value, func(t *testing.T) {
 			t.Setenv(test.name, test.value)
@@ -105,15 +110,16 @@ func TestLoadNamesAllErrors(t *testing.T) {
 	t.Setenv("EDGE_LISTNE", ":1")
 	t.Setenv("EDGE_QUEUE_LIMIT", "x")
 	t.Setenv("EDGE_LISTEN", "x")
+	t.Setenv("EDGE_POLICY", "{\"services\":[\"a\\nb\"]}")
 	t.Setenv("EDGE_TLS_CERT", "none.pem")
 	t.Setenv("EDGE_TLS_KEY", "none.pem")
 	_, err := Load()
-	for _, name := range []string{"EDGE_LISTNE", "EDGE_QUEUE_LIMIT", "EDGE_LISTEN:", "EDGE_TLS_CERT"} {
+	for _, name := range []string{"EDGE_LISTNE", "EDGE_QUEUE_LIMIT", "EDGE_LISTEN:", "EDGE_TLS_CERT", "EDGE_POLICY"} {
 		if strings.Count(fmt.Sprint(err), name) != 1 {
 			t.Errorf("%s is not named once in:\n%v", name, err)
 		}
 	}
-	if strings.Count(fmt.Sprint(err), "\n") != 3 {
+	if strings.Count(fmt.Sprint(err), "\n") != 4 {
 		t.Errorf("not a line for each:\n%v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/policy"
 )
 
 // HTTPKey is a line of EDGE_HTTP_KEYS_FILE.
@@ -45,6 +46,11 @@ func readHTTPKeys(file string) ([]HTTPKey, error) {
 			return nil, fmt.Errorf("line %d: the key of %s is shorter than %d characters", number, k.Name, minSecret)
 		case names[k.Name], secrets[k.Key]:
 			return nil, fmt.Errorf("line %d: the name or the key of %s is there twice", number, k.Name)
+		}
+		if k.Rules != "" {
+			if _, err := policy.Parse(k.Rules); err != nil {
+				return nil, fmt.Errorf("line %d: %w", number, err)
+			}
 		}
 		names[k.Name], secrets[k.Key] = true, true
 		keys = append(keys, k)

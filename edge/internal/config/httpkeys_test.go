@@ -32,6 +32,9 @@ func TestHTTPKeys(t *testing.T) {
 		" , 0123456789abcdef":                    "line 1 has no name",
 		"a 0123456789abcdef\na fedcba9876543210": "line 2: the name or the key of a is there twice",
 		"a 0123456789abcdef\nb 0123456789abcdef": "line 2: the name or the key of b is there twice",
+		"a 0123456789abcdef {\"service\":[]}":    "line 1: not a rule set",
+		"a 0123456789abcdef null":                "line 1: not a rule set",
+		"a 0123456789abcdef -":                   "line 1: not a rule set",
 	} {
 		if keys, err := read(text); err == nil || !strings.Contains(err.Error(), problem) || strings.Contains(err.Error(), "0123456789abcdef") || strings.Contains(err.Error(), "do-not-print") {
 			t.Errorf("%q: %+v, %v", text, keys, err)

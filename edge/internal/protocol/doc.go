@@ -39,6 +39,11 @@
 //	{"to":"ID@client:/","frm":"R@hydra-router:/","mid":…,"ts":…,
 //	 "typ":"connection","ver":"UMF/1.4.6","bdy":{"id":"ID","ip":"192.0.2.7",…}}
 //
+// What the client may then send is for its rules to say (package policy): those in
+// the claim umf of its token, in the member umf of the service's answer, or in
+// EDGE_POLICY, the first of these that is there. Where they are no rule set the
+// client is turned away.
+//
 // Its body has
 //
 //	id, ip          the session, and the client's address
@@ -130,7 +135,7 @@
 //	too_large          NATS takes no message of that size
 //	bad_resume         reconnect without an id (closes), or with a seq or an attempt that is none
 //	bad_ack            ack of what was not sent, without a seq, or without umf.ack.v1
-//	denied             the client may not reach that service
+//	denied             the rules for this client do not allow it (package policy)
 //	service            the service refuses, see below
 //
 // Where an error closes the connection, the close frame follows it with 1008 and
@@ -240,6 +245,8 @@
 //     constructor are errors of one client, where they ended the router.
 //   - svc:[GET]/path is a request over NATS, where it was an HTTP call.
 //   - refresh is answered, and list/wsdir is there for administrators.
+//   - Clients reach the services, queues and sessions that their rules allow, and
+//     never EDGE_AUTH_SERVICE.
 //
 // # Design
 //

@@ -81,9 +81,8 @@ func (c *Client) authenticate(a *Arrival) {
 			c.unauthentic(err)
 			return
 		}
-		c.identity, c.arriving().auth = identity.Name, verdict
-		c.expireAt(identity.Expires)
-		c.start()
+		c.arriving().auth = verdict
+		c.admitted(identity)
 	}) {
 		c.unauthentic(access.ErrUnchecked)
 	}

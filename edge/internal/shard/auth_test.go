@@ -118,38 +118,3 @@ func TestAuthServiceIsAsked(t *testing.T) {
 		t.Errorf("the session is of %q", e.Identity)
 	}
 }
-
-// TestAuthServiceIsReserved: no client reaches the service that says who clients are,
-// by whatever way and name of it. Where it says so of nobody it is a service like any
-// other.
-func TestAuthServiceIsReserved(t *testing.T) {
-	for _, reserved := range []bool{true, false} {
-		for _, to := range []object{
-			{"to": "auth-svcs:/"}, {"to": "auth-svcs:[POST]/v1/auth"}, {"to": "auth-svcs:[get]/"}, {"to": "one@auth-svcs:/"},
-			{"to": "hydra-router:/", "fwd": "auth-svcs:/"}, {"to": "hydra-router:/", "fwd": "one@auth-svcs:[POST]/v1/auth"}, {"to": "hydra-router:/queue", "fwd": "auth-svcs:/"},
-			{"to": "hydra-router:/queue", "fwd": "one@auth-svcs:/x"},
-		} {
-			l := newLab(t)
-			s := authenticated(l, func(m *nats.Msg) *nats.Msg { return &nats.Msg{Data: []byte(`{"result":{"anonymous":true}}`)} })
-			c := s.dial()
-			if !reserved {
-				s.node.Config.Auth = config.AuthNone
-			}
-			l.run()
-			l.nats.published, l.nats.work = nil, nil
-			to["bdy"] = object{"token": "x"}
-			mid := c.say(to)
-			l.run()
-			if got := len(l.nats.published) + len(l.nats.work); (got == 0) != reserved {
-				t.Errorf("reserved %v, %v: %d messages went on", reserved, to, got)
-			}
-			if !reserved {
-				continue
-			}
-			if m := c.next(); m.text("rmid") != mid || m.text("typ") != protocol.TypeError || m.text("bdy", "code") != protocol.CodeDenied.String() {
-				t.Errorf("%v is answered with %s", to, m.raw)
-			}
-			c.serves()
-		}
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/protocol"
 )
@@ -87,7 +88,7 @@ func TestOutboxFull(t *testing.T) {
 			for range fit + over {
 				here = append(here, s.dial())
 			}
-			n.known = map[scheme.SID]bool{}
+			n.known = map[scheme.SID]store.Found{}
 			o := s.bounded()
 			test.hold(s)
 			most := o.room()

@@ -6,6 +6,7 @@ import (
 
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
@@ -25,9 +26,9 @@ type Client struct {
 	has  *held // the session it has; nil before the first and after the last
 	want *held // the session that it claims; nil: none
 
-	identity    string
-	expiry      Timer    // of the token
-	arrival     *arrival // nil: the session is ready
+	rights      *policy.Rights // and who it is; nil before it is admitted
+	expiry      Timer          // of the token
+	arrival     *arrival       // nil: the session is ready
 	class       session.Class
 	second      bool // edition of the protocol: umf.v1 or umf.ack.v1 was offered
 	busy        bool // authentication, opening or a resume is under way: not read from
@@ -72,7 +73,7 @@ type Arrival struct {
 // begins.
 func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 	n := s.node
-	c := &Client{s: s, conn: conn, identity: a.Identity.Name, second: a.Second, retireAt: s.retirement()}
+	c := &Client{s: s, conn: conn, second: a.Second, retireAt: s.retirement()}
 	if a.Acked {
 		c.class = session.Acked
 	}
@@ -89,8 +90,7 @@ func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 		c.authenticate(a)
 		return c
 	}
-	c.expireAt(a.Identity.Expires)
-	c.start()
+	c.admitted(a.Identity)
 	return c
 }
 

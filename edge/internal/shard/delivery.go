@@ -20,6 +20,7 @@ var (
 	errNotUMF   = errors.New("edge: to, frm or bdy is missing")
 	errForged   = errors.New("edge: it would be taken for another message, or for the router's")
 	errBusy     = errors.New("edge: too many operations under way")
+	errDenied   = errors.New("edge: not allowed by the rules for the client")
 )
 
 // sessionEffects is a held session as its core sees it.
@@ -120,6 +121,7 @@ func (x *sessionEffects) Timer(d time.Duration) {
 func (x *sessionEffects) Write(m session.Out) bool {
 	s := x.s
 	x.used = true
+	x.held().hear(m.Payload)
 	if x.class != session.Acked {
 		return x.client.sendTraced(stats.OutMailbox, m.Trace, m.Payload)
 	}
@@ -233,5 +235,6 @@ func (h *held) push(payload []byte, trace string) {
 		return
 	}
 	h.used = true
+	h.hear(short)
 	h.client.sendTraced(stats.OutPush, trace, short)
 }

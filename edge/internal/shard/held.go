@@ -37,6 +37,7 @@ type held struct {
 	rivals     uint64        // sequence of the last marker of a rival that was noted
 	waiting    *waiting      // nil: nothing waits
 	sender     *sender       // nil: it has sent nothing yet
+	heard      *heard        // whom its client may answer; nil: none that its rules leave out
 
 	// Owned by the outbox.
 	subscription egress.Subscription
@@ -75,7 +76,7 @@ func (h *held) ownership() ownership.Effects { return (*ownershipEffects)(h) }
 func (s *Shard) open(c *Client, sid scheme.SID, token string) *held {
 	h := &held{s: s, sid: sid, class: c.class, client: c, renewed: s.uptime()}
 	h.owner.Open(scheme.Entry{
-		Node: s.node.ID, Holder: randomUint64(), TokenHash: hashToken(token), Identity: c.identity,
+		Node: s.node.ID, Holder: randomUint64(), TokenHash: hashToken(token), Identity: c.rights.Identity(),
 		Acked: c.class == session.Acked, TokenOnly: c.second, Opened: s.loop.Now().Unix(),
 	}, h.ownership())
 	return h

@@ -14,9 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/ownership"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
@@ -31,7 +33,7 @@ type testNode struct {
 	epoch  uint64
 	gone   bool // it has been killed
 	cut    bool // NATS does not reach it, nor it NATS
-	known  map[scheme.SID]bool
+	known  map[scheme.SID]store.Found
 	routes map[string]func(context.Context) ([]byte, error) // of the router API
 }
 
@@ -43,7 +45,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		l.t.Fatal(err)
 	}
 	m := stats.New()
-	n := &testNode{l: l, known: make(map[scheme.SID]bool), routes: make(map[string]func(context.Context) ([]byte, error))}
+	n := &testNode{l: l, known: make(map[scheme.SID]store.Found), routes: make(map[string]func(context.Context) ([]byte, error))}
 	n.pool = &fakePool{l: l, n: n}
 	id := scheme.NewNodeID()
 	n.Node = &Node{
@@ -62,6 +64,9 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 	n.MaxPayload.Store(1 << 20)
 	for _, change := range changes {
 		change(n.Node)
+	}
+	if n.Rules, err = policy.NewBook(cfg.Policy, cfg.AuthService); err != nil {
+		l.t.Fatal(err)
 	}
 	for i := range loops {
 		s := newTestShard(n, i)

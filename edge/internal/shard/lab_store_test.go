@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -157,7 +158,7 @@ func (b *broker) swap(sid scheme.SID, e *scheme.Entry, rev uint64, by *testNode)
 	}
 	b.write(sid, text)
 	if by != nil {
-		by.known[sid] = true
+		by.known[sid] = store.FoundSession(e.Identity)
 	}
 	return b.rev, nil
 }
@@ -251,25 +252,28 @@ func (d fakeDirectory) Sure(_ context.Context, sid scheme.SID) (scheme.Entry, ui
 }
 
 // Lookup implements [Directory].
-func (d fakeDirectory) Lookup(_ context.Context, sid scheme.SID) (bool, error) {
+func (d fakeDirectory) Lookup(_ context.Context, sid scheme.SID) (store.Found, error) {
 	f := of(d.n.l.nats.faults.look, sid)
 	if err := d.n.suffer(f); err != nil {
-		return false, err
+		return store.Found{}, err
 	}
-	_, exists := d.n.l.nats.entries[sid]
-	d.n.known[sid] = exists
+	found := store.Found{}
+	if e, _, err := d.n.l.nats.entry(sid); !errors.Is(err, store.ErrNoSession) {
+		found = store.FoundSession(e.Identity)
+	}
+	d.n.known[sid] = found
 	d.n.l.sleep(f.after)
-	return exists, nil
+	return found, nil
 }
 
 // Known implements [Directory].
-func (d fakeDirectory) Known(sid scheme.SID) (exists, cached bool) {
-	exists, cached = d.n.known[sid]
-	return exists, cached
+func (d fakeDirectory) Known(sid scheme.SID) (found store.Found, cached bool) {
+	found, cached = d.n.known[sid]
+	return found, cached
 }
 
 // Forget implements [Directory].
-func (d fakeDirectory) Forget(sid scheme.SID) { d.n.known[sid] = false }
+func (d fakeDirectory) Forget(sid scheme.SID) { d.n.known[sid] = store.Found{} }
 
 // Delete implements [Directory].
 func (d fakeDirectory) Delete(_ context.Context, sid scheme.SID, rev uint64) error {

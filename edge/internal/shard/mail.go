@@ -13,6 +13,7 @@ import (
 	"hydrant/bus/store"
 	"hydrant/bus/tracectx"
 	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/umf"
@@ -23,15 +24,20 @@ import (
 func (c *Client) deliver(e *umf.Envelope, to []byte, id string, forwarded bool) {
 	s := c.s
 	n := s.node
-	c.took(stats.InClient)
 	sid, err := scheme.ParseSID(id)
 	if err != nil {
+		c.took(stats.InClient)
 		c.fail(e.Raw(umf.Mid), protocol.CodeUnknownSession, "No such client")
 		if forwarded {
 			c.close(protocol.ClosePolicy, "invalid forward address")
 		}
 		return
 	}
+	ofUser, ok := c.mayWrite(e, sid)
+	if !ok {
+		return
+	}
+	c.took(stats.InClient)
 	f := protocol.Complete(e, s.loop.Now())
 	f.Set(umf.To, to)
 	f.Set(umf.Via, n.Router)
@@ -41,23 +47,37 @@ func (c *Client) deliver(e *umf.Envelope, to []byte, id string, forwarded bool) 
 	if !ok {
 		return
 	}
-	d := delivery{from: c.has.sid, to: sid, mid: append([]byte(nil), f.Mid...), data: data, ttl: protocol.TTL(e), at: s.uptime()}
+	d := delivery{from: c.has.sid, to: sid, mid: append([]byte(nil), f.Mid...), data: data, ttl: protocol.TTL(e), at: s.uptime(), user: ofUser}
 	d.header, d.span = s.node.Tracing.frame(stats.InClient, "", c.has.sid, e, nil)
 	if waiting, ok := s.lookups[sid]; ok {
 		c.await(sid, waiting, d)
 		return
 	}
-	if s.held[sid] != nil {
-		s.store(d)
+	if h := s.held[sid]; h != nil {
+		s.found(d, true, d.user == "" || d.user == h.owner.Entry().Identity)
 		return
 	}
-	switch exists, cached := n.Directory.Known(sid); {
-	case !cached:
+	found, cached := n.Directory.Known(sid)
+	if !cached {
 		s.lookup(sid, d)
-	case exists:
-		s.store(d)
-	default:
+		return
+	}
+	s.found(d, found.Exists, d.user == "" || found.Of(d.user))
+}
+
+// found goes on with a message when it is known whether its session exists, and is
+// one that its sender may write to.
+func (s *Shard) found(d delivery, exists, allowed bool) {
+	switch {
+	case !exists:
 		s.unknown(d)
+	case !allowed:
+		tracectx.End(d.span, errDenied)
+		if h := s.held[d.from]; h != nil && h.client != nil {
+			h.client.deny(d.mid, policy.DeniedClient, "")
+		}
+	default:
+		s.store(d)
 	}
 }
 
@@ -68,6 +88,7 @@ type delivery struct {
 	data     []byte
 	ttl      time.Duration
 	at       time.Duration // of the frame: see egress.Op
+	user     string        // only if the session is of this identity; "": whoever has it
 	header   nats.Header   // the trace
 	span     trace.Span    // nil: not traced
 }
@@ -98,22 +119,19 @@ func (s *Shard) store(d delivery) {
 func (s *Shard) lookup(sid scheme.SID, d delivery) {
 	s.lookups[sid] = []delivery{d}
 	s.out.Keep(len(d.data))
-	job := func(ctx context.Context) (bool, error) { return s.node.Directory.Lookup(ctx, sid) }
-	submitIdle(s, job, func(exists bool, err error) { // there may be none
+	job := func(ctx context.Context) (store.Found, error) { return s.node.Directory.Lookup(ctx, sid) }
+	submitIdle(s, job, func(to store.Found, err error) { // there may be none
 		waiting := s.lookups[sid]
 		delete(s.lookups, sid)
 		for _, d := range waiting {
 			s.out.Drop(len(d.data))
-			switch {
-			case exists:
-				s.store(d)
-			case err != nil:
+			if err != nil {
 				s.node.Metrics.NATSErrors.Inc(stats.OpLookUp)
 				tracectx.End(d.span, err)
 				s.report(d.from, d.mid, notSent(err))
-			default:
-				s.unknown(d)
+				continue
 			}
+			s.found(d, to.Exists, d.user == "" || to.Of(d.user))
 		}
 	})
 }

@@ -93,7 +93,7 @@ func (x *ownershipEffects) Admit(e *scheme.Entry) ownership.Refusal {
 	if c == nil {
 		return ownership.Allowed // it was, before the socket went; what the former holder said is to be stored
 	}
-	if e.Identity != c.identity {
+	if e.Identity != c.rights.Identity() {
 		return ownership.WrongIdentity
 	}
 	token := c.arriving().resume.Token

@@ -148,15 +148,13 @@ func (c *Client) forward(e *umf.Envelope, to umf.Address) {
 // replaces the address when the message was forwarded.
 func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	s := c.s
-	n := s.node
-	if n.Config.Reserved(address.Service) {
-		c.deny(e)
-		return
-	}
 	subject, err := scheme.AddressSubject(address.Service, address.Instance)
 	if err != nil {
 		c.took(stats.InBadAddress)
 		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid to address")
+		return
+	}
+	if !c.mayReach(e, address) {
 		return
 	}
 	f := c.completeForService(e)
@@ -175,19 +173,13 @@ func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 		return
 	}
 	c.took(stats.InService)
-	reply, err := scheme.ReplySubject(n.ID, c.has.sid, string(f.Mid))
+	reply, err := scheme.ReplySubject(s.node.ID, c.has.sid, string(f.Mid))
 	if err != nil {
 		panic(err) // the names are this node's own, and mid was measured
 	}
 	header, span := s.node.Tracing.frame(stats.InService, address.Service, c.has.sid, e, c.has.serviceHeader())
 	s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: subject, Reply: reply, Header: header, Data: data, Span: span, At: s.uptime(),
 		Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
-}
-
-// deny refuses a message to what is not for clients.
-func (c *Client) deny(e *umf.Envelope) {
-	c.took(stats.InDenied)
-	c.fail(e.Raw(umf.Mid), protocol.CodeDenied, "Denied")
 }
 
 // completeForService begins what goes to a service: with the way back to the
@@ -250,8 +242,7 @@ func (s *Shard) report(sid scheme.SID, rmid []byte, err error) {
 // enqueue stores work for a service.
 func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 	s := c.s
-	if s.node.Config.Reserved(target.Service) {
-		c.deny(e)
+	if !c.mayQueue(e, target) {
 		return
 	}
 	c.took(stats.InWork)

@@ -16,6 +16,7 @@ import (
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
@@ -37,6 +38,7 @@ type Node struct {
 
 	Stopped    context.Context    // ends when the node has stopped
 	Signatures *access.Signatures // nil: off
+	Rules      *policy.Book
 	Guesses    *access.Guesses
 	ClientLog  *stats.ClientLog
 
@@ -61,8 +63,8 @@ type Calls interface {
 type Directory interface {
 	Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
 	Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
-	Lookup(ctx context.Context, sid scheme.SID) (bool, error)
-	Known(sid scheme.SID) (exists, cached bool)
+	Lookup(ctx context.Context, sid scheme.SID) (store.Found, error)
+	Known(sid scheme.SID) (found store.Found, cached bool)
 	Forget(sid scheme.SID)
 	Delete(ctx context.Context, sid scheme.SID, rev uint64) error
 }

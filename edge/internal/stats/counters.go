@@ -2,6 +2,7 @@ package stats
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -35,6 +36,37 @@ func (c Counters[L]) Inc(l L) { c.of[l].Inc() }
 
 // Counting returns a function that counts one, for those that know no labels.
 func (c Counters[L]) Counting(l L) func() { return c.of[l].Inc }
+
+// sampleEvery is how often what happens again and again is logged.
+const sampleEvery = time.Second
+
+// Sampled counts what clients can have happen as often as they like, and says when
+// it is to be logged. Safe for concurrent use.
+type Sampled[L Label] struct {
+	of      Counters[L]
+	samples []sample // by the label's value
+}
+
+// sample is what was not logged of one value.
+type sample struct {
+	next   atomic.Int64 // when the next line is due, Unix ns
+	silent atomic.Uint64
+}
+
+func sampled[L Label](c Counters[L]) Sampled[L] { return Sampled[L]{c, make([]sample, len(c.of))} }
+
+// Inc counts one, and returns how many a line in the log would stand for: all since
+// the last line, or 0 if that is not a second ago.
+func (s Sampled[L]) Inc(l L, now time.Time) (count uint64) {
+	s.of.Inc(l)
+	one := &s.samples[l]
+	one.silent.Add(1)
+	due := one.next.Load()
+	if now.UnixNano() < due || !one.next.CompareAndSwap(due, now.Add(sampleEvery).UnixNano()) {
+		return 0
+	}
+	return one.silent.Swap(0)
+}
 
 // Flags is a gauge with one label whose series are 1 or 0. All are there from the
 // start. Safe for concurrent use.

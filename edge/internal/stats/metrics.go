@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 )
@@ -26,6 +27,7 @@ type Metrics struct {
 	Errors       Counters[protocol.Code]
 	Closes       Counters[protocol.Close]
 	Dropped      Counters[Drop]
+	Denied       Sampled[policy.Denial]
 	Requests     Counters[Request]
 	RequestTime  prometheus.Histogram
 	Retired      prometheus.Counter
@@ -124,6 +126,7 @@ func (m *Metrics) clients(r registry) {
 	m.Errors = counters(r, "client_errors_total", "Errors reported to clients, by code.", "code", protocol.Code(protocol.NumCodes))
 	m.Closes = counters(r, "close_frames_total", "Connections that the node itself closed, by close code.", "code", protocol.Close(protocol.NumCloses))
 	m.Dropped = counters(r, "dropped_total", "What was dropped or refused, by a bound or a rule, by reason.", "reason", numDrops)
+	m.Denied = sampled(counters(r, "denied_total", "What the rules for clients did not allow, by kind.", "kind", policy.Denial(policy.NumDenials)))
 	m.Requests = counters(r, "requests_total", "[METHOD] requests, by result.", "result", numRequests)
 	m.RequestTime = r.histogram("request_seconds", "Time from a [METHOD] request to its answer.")
 	m.Retired = r.counter("retired_total", "Connections closed because of their age.")

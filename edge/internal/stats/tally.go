@@ -23,7 +23,7 @@ const (
 	InBadSignature
 	InBadAddress
 	InUnrecognized
-	InDenied
+	InDenied // by the rules for its client
 
 	numReceived
 )
