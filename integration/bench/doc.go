@@ -42,6 +42,9 @@
 // reaches it in one message, where a node reads a stream on disk message by
 // message.
 //
+// The group "checks" sets what a node asks about each message, measured one by one
+// by benchmarks of package shard, beside all that it does with one, in the same run.
+//
 // Every group of measurements gets new servers, so that none is slowed by the
 // streams that another has filled.
 //

@@ -62,7 +62,7 @@ type group struct {
 var groups = []group{
 	{"floor", floor, false}, {"relay", relayed, false}, {"ping", ping, false}, {"service", service, false},
 	{"client", clientToClient, false}, {"connect", connect, false}, {"push", push, false}, {"resume", resume, false},
-	{"idle", idle, false}, {"centrifugo", centrifugo, true},
+	{"idle", idle, false}, {"centrifugo", centrifugo, true}, {"checks", checks, true},
 }
 
 func main() {
@@ -101,6 +101,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 	}
 	r.print(out)
+	r.printChecks(out)
 	return errors.Join(append(errs, r.faults()...)...)
 }
 

@@ -85,8 +85,9 @@ var references = map[string]string{
 
 // report collects rows, of several rounds.
 type report struct {
-	names []string // in the order measured
-	rows  map[string][]*row
+	names  []string // in the order measured
+	rows   map[string][]*row
+	checks []check
 }
 
 func newReport() *report { return &report{rows: make(map[string][]*row)} }

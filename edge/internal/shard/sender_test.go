@@ -259,3 +259,31 @@ func TestStampAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// BenchmarkSender is what it costs to know, and to say, who sent a message: each
+// message is checked, and one for another client gets headers.
+func BenchmarkSender(b *testing.B) {
+	c := newLab(b).one().dialAs("ann@example.org")
+	var e umf.Envelope
+	if err := umf.Scan([]byte(`{"to":"echo:/v1/chat","frm":"`+string(c.has.sid)+`@client:/","mid":"b7a1c6de-0b3f-4f39-9f2a-0f6a0f1d2c3b",`+
+		`"ts":"2026-01-12T20:16:29.157Z","typ":"chat","ver":"UMF/1.4.6","bdy":{"room":"lobby","text":"a message of ordinary length"}}`), &e); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("checked", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if fault := protocol.CheckSender(&e, "hydra-router", false); fault != nil {
+				b.Fatal(fault)
+			}
+		}
+	})
+	for name, headers := range map[string]string{"stamped": "", "stamped beside headers": `{"content-type":"text/plain","traceparent":"x"}`} {
+		b.Run(name, func(b *testing.B) {
+			buf, headers := make([]byte, 0, 512), []byte(headers)
+			b.ReportAllocs()
+			for b.Loop() {
+				buf = c.has.appendSender(buf[:0], headers)
+			}
+		})
+	}
+}
