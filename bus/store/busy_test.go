@@ -74,11 +74,7 @@ func TestBusyReplicated(t *testing.T) {
 	t.Parallel() // it starts a cluster
 	ctx := natstest.Context(t)
 	run := func(url string, cfg Config, seen func(second error) bool) {
-		s, err := Open(ctx, connect(t, url), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Close)
+		s := openReplicated(ctx, t, connect(t, url), cfg)
 		d, sid := s.Directory(), scheme.NewSID()
 		rev, err := d.Create(ctx, sid, testEntry())
 		for more := true; more && err == nil; {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"hydrant/bus"
 	"hydrant/bus/internal/jet"
 	"hydrant/bus/internal/natstest"
 	"hydrant/bus/scheme"
@@ -26,12 +25,7 @@ func TestCluster(t *testing.T) {
 	defer cancel()
 	stores := make([]*Store, len(servers))
 	for i, ns := range servers {
-		s, err := Open(ctx, connect(t, ns.URL()), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Close)
-		stores[i] = s
+		stores[i] = openReplicated(ctx, t, connect(t, ns.URL()), cfg)
 	}
 	elected := make(chan int, 100)
 	stop, err := stores[0].WatchLeaders(func(partition int) { elected <- partition })
@@ -129,21 +123,8 @@ func TestClusterServerLost(t *testing.T) {
 	cfg := Config{Streams: 1, Replicas: 3, Memory: true}
 	ctx, cancel := context.WithTimeout(context.Background(), natstest.Patience)
 	defer cancel()
-	nc, err := bus.Connect(bus.Config{URL: servers[0].URL() + "," + servers[1].URL() + "," + servers[2].URL()}, t.Name(), nats.DontRandomize())
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := make(chan struct{})
-	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
-	defer func() {
-		nc.Close()
-		<-closed
-	}()
-	s, err := Open(ctx, nc, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	nc := connect(t, servers[0].URL()+","+servers[1].URL()+","+servers[2].URL(), nats.DontRandomize())
+	s := openReplicated(ctx, t, nc, cfg)
 	sid := scheme.NewSID()
 	pub := func(ctx context.Context, i int) error {
 		_, err := s.Publish(ctx, sid, Outgoing{Payload: fmt.Append(nil, i), Mid: fmt.Sprint(i)})

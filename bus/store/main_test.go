@@ -1,9 +1,11 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +50,22 @@ func openStore(t testing.TB, nc *nats.Conn, cfg Config) *Store {
 	}
 	t.Cleanup(s.Close)
 	return s
+}
+
+// openReplicated opens a store on a cluster. A server that has not spoken for a moment
+// counts as offline, and no streams are placed on it until it is back.
+func openReplicated(ctx context.Context, t testing.TB, nc *nats.Conn, cfg Config) *Store {
+	t.Helper()
+	for {
+		s, err := Open(ctx, nc, cfg)
+		if err == nil {
+			t.Cleanup(s.Close)
+			return s
+		}
+		if ctx.Err() != nil || !strings.Contains(err.Error(), "peer offline") {
+			t.Fatal(err)
+		}
+	}
 }
 
 // newStore is openStore on a server and a connection of its own.
