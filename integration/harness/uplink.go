@@ -2,18 +2,18 @@ package harness
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net"
+	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 )
 
-// An Uplink stands between one node and NATS and counts the requests that are
-// under way: those to the JetStream API, and those to other nodes. A request is
-// counted after the node has sent it, and its answer before the node has it, so
-// that never more are counted than the node has under way. A pull counts until
-// its first message.
+// An Uplink stands between one node and NATS, and may withhold some of the node's
+// requests, to show for how many sessions the node asks at once: for all whose
+// requests are there while none is answered. That a node gives an attempt up and
+// asks again changes nothing, nor does it how late anything is read.
 //
 // NATS' own protocol is read for that: lines, and payloads whose length ends the
 // line before them.
@@ -24,12 +24,33 @@ type Uplink struct {
 	done     sync.WaitGroup
 
 	// Guarded by mu.
-	mu    sync.Mutex
-	open  map[string]bool   // requests, by reply subject
-	pulls map[string]string // their reply subjects, by consumer
-	asked int
-	most  int
-	conns []net.Conn
+	mu       sync.Mutex
+	withhold func(subject string) bool // nil: none
+	waiting  []operation               // what was withheld
+	sessions map[string]bool           // that it was about
+	conns    []net.Conn
+}
+
+// operation is one line with its payload, on its way to an end.
+type operation struct {
+	to   *uplinkEnd
+	text []byte
+}
+
+// uplinkEnd is what operations are written to, whole, by more than one goroutine.
+type uplinkEnd struct {
+	// Guarded by mu.
+	mu     sync.Mutex
+	writer *bufio.Writer
+}
+
+func (e *uplinkEnd) write(text []byte, flush bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, err := e.writer.Write(text); err != nil || !flush {
+		return err
+	}
+	return e.writer.Flush()
 }
 
 // NewUplink forwards to the NATS server at target until [Uplink.Close].
@@ -38,7 +59,7 @@ func NewUplink(target string) (*Uplink, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Uplink{listener: listener, target: target, open: make(map[string]bool), pulls: make(map[string]string)}
+	u := &Uplink{listener: listener, target: target}
 	u.done.Go(u.accept)
 	return u, nil
 }
@@ -57,11 +78,26 @@ func (u *Uplink) Close() {
 // Addr is where the node connects.
 func (u *Uplink) Addr() string { return u.listener.Addr().String() }
 
-// Requests returns how many there were, and how many at most at a time.
-func (u *Uplink) Requests() (asked, most int) {
+// Withhold keeps requests with such subjects from NATS from now on. What was kept
+// before goes on to it, unless it is to be withheld again; nil lets everything go.
+func (u *Uplink) Withhold(subjects func(subject string) bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.asked, u.most
+	kept := u.waiting
+	u.withhold, u.waiting, u.sessions = subjects, nil, make(map[string]bool)
+	for _, o := range kept {
+		if !u.keeps(o) {
+			_ = o.to.write(o.text, true) // a connection that has ended needs it no more
+		}
+	}
+}
+
+// Sessions returns how many different sessions the requests are about that are
+// withheld now.
+func (u *Uplink) Sessions() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.sessions)
 }
 
 func (u *Uplink) accept() {
@@ -78,79 +114,60 @@ func (u *Uplink) accept() {
 		u.mu.Lock()
 		u.conns = append(u.conns, node, server)
 		u.mu.Unlock()
-		u.done.Go(func() { u.pass(server, node, u.request) })
-		u.done.Go(func() { u.pass(node, server, u.answer) })
+		u.done.Go(func() { u.pass(server, node) })
+		u.done.Go(func() {
+			_, _ = io.Copy(node, server) // until an end fails
+			_ = node.Close()
+		})
 	}
 }
 
-// pass moves operations one way until an end fails, and shows each to see before
-// it goes on.
-func (u *Uplink) pass(to, from net.Conn, see func(operation []string)) {
+// pass moves a node's operations until an end fails.
+func (u *Uplink) pass(to, from net.Conn) {
 	defer to.Close()
-	reader, writer := bufio.NewReaderSize(from, 64<<10), bufio.NewWriterSize(to, 64<<10)
+	reader := bufio.NewReaderSize(from, 64<<10)
+	end := &uplinkEnd{writer: bufio.NewWriterSize(to, 64<<10)}
 	for {
-		line, err := reader.ReadString('\n')
+		text, err := reader.ReadBytes('\n')
 		if err != nil {
 			return
 		}
-		operation := strings.Fields(line)
-		payload := int64(0)
-		if len(operation) > 0 {
-			switch operation[0] {
-			case "PUB", "HPUB", "MSG", "HMSG":
-				see(operation)
-				n, err := strconv.Atoi(operation[len(operation)-1])
-				if err != nil {
-					return
-				}
-				payload = int64(n) + 2
+		words := bytes.Fields(text)
+		if len(words) > 2 && (string(words[0]) == "PUB" || string(words[0]) == "HPUB") {
+			n, err := strconv.Atoi(string(words[len(words)-1]))
+			if err != nil {
+				return
+			}
+			line := len(text)
+			text = append(text, make([]byte, n+2)...)
+			if _, err := io.ReadFull(reader, text[line:]); err != nil {
+				return
 			}
 		}
-		if _, err := writer.WriteString(line); err != nil {
+		u.mu.Lock()
+		kept := u.keeps(operation{end, text})
+		u.mu.Unlock()
+		if !kept && end.write(text, false) != nil {
 			return
 		}
-		if _, err := io.CopyN(writer, reader, payload); err != nil {
-			return
-		}
-		if reader.Buffered() == 0 && writer.Flush() != nil {
+		if reader.Buffered() == 0 && end.write(nil, true) != nil {
 			return
 		}
 	}
 }
 
-// request sees PUB <subject> [reply] <bytes>, or HPUB with one number more.
-func (u *Uplink) request(operation []string) {
-	numbers := 1
-	if operation[0] == "HPUB" {
-		numbers = 2
-	}
-	subject := operation[1]
-	if len(operation) != 3+numbers || !strings.HasPrefix(subject, "$JS.API.") && !strings.HasPrefix(subject, "umf.v1.node.") {
-		return
-	}
-	reply := operation[2]
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.open[reply] = true
-	u.asked++
-	u.most = max(u.most, len(u.open))
-	if pull, ok := strings.CutPrefix(subject, "$JS.API.CONSUMER.MSG.NEXT."); ok {
-		_, consumer, _ := strings.Cut(pull, ".")
-		u.pulls[consumer] = reply
-	}
-}
+// namedSession finds the session that a request is about.
+var namedSession = regexp.MustCompile(`\b[a-z2-7]{26}\b`)
 
-// answer sees MSG <subject> <subscription> [reply] <bytes>, or HMSG. A message of
-// a consumer names that in its reply subject: $JS.ACK.<stream>.<consumer>.…
-func (u *Uplink) answer(operation []string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.open, operation[1])
-	if len(operation) < 5 {
-		return
+// keeps withholds an operation, if that is wanted. Caller holds mu.
+func (u *Uplink) keeps(o operation) bool {
+	words := bytes.Fields(o.text)
+	if u.withhold == nil || len(words) < 2 || string(words[0]) != "PUB" && string(words[0]) != "HPUB" || !u.withhold(string(words[1])) {
+		return false
 	}
-	if ack := strings.Split(operation[3], "."); len(ack) > 4 && ack[0] == "$JS" && ack[1] == "ACK" {
-		delete(u.open, u.pulls[ack[3]])
-		delete(u.pulls, ack[3])
+	u.waiting = append(u.waiting, o)
+	if sid := namedSession.Find(o.text); sid != nil {
+		u.sessions[string(sid)] = true
 	}
+	return true
 }
