@@ -32,6 +32,7 @@ func TestDashboardAndAlerts(t *testing.T) {
 	w.slowClients(ctx, t)
 	w.stall(ctx, t)
 	w.slowNATS(ctx, t)
+	w.crowdedOutbox(ctx, t)
 	w.frozenNATS(ctx, t)
 
 	checkExpressions(t, w.last, alertExpressions(t))
@@ -49,7 +50,8 @@ func TestDashboardAndAlerts(t *testing.T) {
 // moving is a node whose metrics are watched, and what it lives with.
 type moving struct {
 	servers     *harness.NATS
-	network     *harness.Proxy // between NATS and node
+	uplink      *harness.Uplink // between NATS and network
+	network     *harness.Proxy  // between uplink and node
 	node, other *harness.Node
 	last        *sample         // of node
 	moved       map[string]bool // metrics of node that have changed
@@ -64,12 +66,17 @@ func startMoves(ctx context.Context, t *testing.T) *moving {
 	if err != nil {
 		t.Fatal(err)
 	}
-	network, err := harness.NewProxy(strings.TrimPrefix(servers.URL(), "nats://"))
+	uplink, err := harness.NewUplink(strings.TrimPrefix(servers.URL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(uplink.Close)
+	network, err := harness.NewProxy(uplink.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(network.Close)
-	w := &moving{servers: servers, network: network, moved: make(map[string]bool)}
+	w := &moving{servers: servers, uplink: uplink, network: network, moved: make(map[string]bool)}
 	t.Cleanup(func() {
 		for _, s := range servers.Servers {
 			_ = s.Thaw() // a frozen one cannot be stopped; one that has ended needs nothing
@@ -80,7 +87,8 @@ func startMoves(ctx context.Context, t *testing.T) *moving {
 	})
 	start := func(url string) *harness.Node {
 		// One loop, so that it is known whose queues are filled.
-		env := map[string]string{"EDGE_QUEUE_LIMIT": "20", "EDGE_WINDOW": fmt.Sprint(window), "GOMAXPROCS": "1"}
+		env := map[string]string{"EDGE_QUEUE_LIMIT": "20", "EDGE_WINDOW": fmt.Sprint(window), "GOMAXPROCS": "1",
+			"EDGE_REQUEST_TIMEOUT": "1h"} // what waits, waits until it is full
 		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: url, Env: env})
 		if err != nil {
 			t.Fatal(err)
@@ -251,8 +259,7 @@ func (w *moving) stall(ctx context.Context, t *testing.T) {
 	w.moves(ctx, t, "hydrant_stalls_total")
 }
 
-// slowNATS has clients send more than the node keeps for a NATS that takes it
-// slowly.
+// slowNATS has a session wait for its marker until it asks for another.
 func (w *moving) slowNATS(ctx context.Context, t *testing.T) {
 	t.Helper()
 	defer w.network.Set(harness.Weather{})
@@ -260,32 +267,37 @@ func (w *moving) slowNATS(ctx context.Context, t *testing.T) {
 	w.dial(ctx, t, harness.DialOptions{}).Close()
 	w.moves(ctx, t, "hydrant_session_machine_total")
 	w.network.Set(harness.Weather{})
-	clients := make([]*harness.Client, 160) // each is held back once half of 32 MiB is queued
+}
+
+// crowdedOutbox has clients send more than the node keeps, while it does not get to
+// know whether anybody is there to have it.
+func (w *moving) crowdedOutbox(ctx context.Context, t *testing.T) {
+	t.Helper()
+	w.drained(ctx, t)
+	w.uplink.Withhold(func(subject string) bool { return strings.Contains(subject, ".GET."+scheme.SessionStream) })
+	const size = 900_000                   // nearly what NATS takes
+	clients := make([]*harness.Client, 40) // each has one message read once half of 32 MiB waits
 	for i := range clients {
 		clients[i] = w.dial(ctx, t, harness.DialOptions{})
 		defer clients[i].Drop()
 	}
-	w.network.Set(harness.Weather{Delay: 15 * time.Millisecond}) // about 1 MB/s
-	big := strings.Repeat("x", 200_000)                          // larger ones would take NATS' client too long to write
+	big := strings.Repeat("x", size)
 	var senders sync.WaitGroup
 	defer senders.Wait()
+	defer w.uplink.Withhold(nil) // those that wait go on
+	sending, enough := context.WithCancel(ctx)
+	defer enough()
 	for _, c := range clients {
 		senders.Go(func() {
-			for range 2 {
-				if err := c.Send(harness.Object{"to": "echo:/", "frm": c.Address(), "mid": c.Mid(), "bdy": big}); err != nil {
+			for sending.Err() == nil { // what a connection that was lost has cost is sent again
+				if err := c.Send(harness.Object{"to": scheme.NewSID() + "@client:/", "frm": c.Address(), "mid": c.Mid(), "bdy": big}); err != nil {
 					t.Error(err)
+					return
 				}
 			}
 		})
 	}
-	w.moves(ctx, t, "hydrant_held_back_total", "hydrant_outbox_operations", "hydrant_outbox_bytes")
-	if harness.RaceEnabled {
-		// A node with the race detector reads too slowly to fill the queue; edge's
-		// own tests do so with it.
-		w.moved["hydrant_outbox_full_total"] = true
-		return
-	}
-	w.moves(ctx, t, "hydrant_outbox_full_total")
+	w.moves(ctx, t, "hydrant_held_back_total", "hydrant_outbox_operations", "hydrant_outbox_bytes", "hydrant_outbox_full_total")
 }
 
 // frozenNATS lets pile up what waits for an answer of NATS, until the node has
