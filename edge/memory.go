@@ -84,8 +84,8 @@ func (n *Node) judgeMemory(share float64, limit int64) {
 	switch {
 	case !short && share >= memoryFull:
 		n.log.Warn("short of memory: no new clients", "share", share, "limit", limit, "connections", n.connections())
+		n.short.Store(true) // first, so that whom this refuses is counted
 		n.ready.not(stats.PartMemory, fmt.Sprintf("over %.0f %% of %d MiB are needed", memoryRoom*100, limit>>20))
-		n.short.Store(true)
 	case short && share < memoryRoom:
 		n.log.Info("enough memory again", "share", share)
 		n.ready.now(stats.PartMemory)
