@@ -163,7 +163,7 @@ func (s *crash) resuming(node *harness.Node) <-chan *harness.Client {
 	sid, acked, done := s.c.ID, s.acked, make(chan *harness.Client, 1)
 	t := s.t
 	go func() {
-		next, err := harness.Dial(t.Context(), node.URL("/"), harness.DialOptions{Acked: acked})
+		next, err := harness.Enter(t.Context(), node.URL("/"), harness.DialOptions{Acked: acked})
 		if err == nil {
 			t.Cleanup(next.Drop)
 			_, err = next.Resume(t.Context(), "reconnect", body)

@@ -83,23 +83,27 @@ func TestMemoryLimit(t *testing.T) {
 		}
 		reading.Go(func() { codes[endOf(c)].Add(1) })
 	}
-	for _, more := range []struct {
-		bytes   int
-		counter string
-	}{{1000, shed}, {16 << 10, noRoom}} {
-		frame := notFinal(harness.OpContinuation, make([]byte, more.bytes))
+	want := func(bytes int) {
+		frame := notFinal(harness.OpContinuation, make([]byte, bytes))
 		for _, c := range crowd {
 			_, _ = c.Write(frame) // fails if it has been closed
 		}
+	}
+	want(2000 - begunBytes) // in buffers that are too small to be counted one by one
+	closed := func(counter string, more func()) {
+		t.Helper()
 		if err := harness.Until(world.Patient(t), func() error {
-			if metrics(t, node)[more.counter] == 0 || codes[1013].Load() == 0 {
+			more()
+			if metrics(t, node)[counter] == 0 || codes[1013].Load() == 0 {
 				return errors.New("nobody is closed with 1013")
 			}
 			return nil
 		}); err != nil {
-			t.Errorf("%s: %v", more.counter, err)
+			t.Errorf("%s: %v", counter, err)
 		}
 	}
+	closed(shed, func() {})
+	closed(noRoom, func() { want(16 << 10) }) // some may be shed before all of them are read
 	m := metrics(t, node)
 	resident, err := harness.ResidentBytes(node.PID())
 	t.Logf("%d closed with 1013; shed %v, no room %v; resident %d MiB, %v", codes[1013].Load(), m[shed], m[noRoom], resident>>20, err)
@@ -118,11 +122,15 @@ func TestMemoryLimit(t *testing.T) {
 	world.Dial(t, node).Fence()
 }
 
+// begunBytes is so little that the crowd's messages can grow to four times that, and
+// with them what the node needs by a quarter.
+const begunBytes = 400
+
 // crowdIn connects clients, each in the middle of a message, until one is
 // refused for lack of memory.
 func crowdIn(t *testing.T, node *harness.Node) []*harness.Raw {
 	t.Helper()
-	begun := notFinal(harness.OpBinary, make([]byte, 900))
+	begun := notFinal(harness.OpBinary, make([]byte, begunBytes))
 	var crowd []*harness.Raw
 	for len(crowd) < 20_000 {
 		c, err := harness.DialRaw(node.Addr)
@@ -141,7 +149,11 @@ func crowdIn(t *testing.T, node *harness.Node) []*harness.Raw {
 			if response.Header.Get("Retry-After") == "" {
 				t.Error("503 without Retry-After")
 			}
-			return crowd
+			if metrics(t, node)[refused] > 0 {
+				return crowd
+			}
+			_ = c.Close() // for another reason: a machine that stood still, say
+			continue
 		}
 		crowd = append(crowd, c)
 	}

@@ -48,7 +48,7 @@ func TestOldNode(t *testing.T) {
 	}
 	dial := func(node *harness.Node) *harness.Client {
 		t.Helper()
-		c, err := harness.Dial(ctx, node.URL("/"), harness.DialOptions{})
+		c, err := harness.Enter(ctx, node.URL("/"), harness.DialOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -70,12 +70,12 @@ func TestNohup(t *testing.T) {
 	if err := process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	c, err := harness.Dial(t.Context(), "ws://"+addr[0]+"/", harness.DialOptions{})
+	c, err := harness.Enter(t.Context(), "ws://"+addr[0]+"/", harness.DialOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Drop()
-	if err := ready(); err != nil {
+	if err := harness.Until(world.Patient(t), ready); err != nil {
 		t.Error(err)
 	}
 	if err := process.Terminate(world.Patient(t)); err != nil {

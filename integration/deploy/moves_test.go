@@ -163,7 +163,7 @@ func (w *moving) drained(ctx context.Context, t *testing.T) {
 
 func (w *moving) dial(ctx context.Context, t *testing.T, o harness.DialOptions) *harness.Client {
 	t.Helper()
-	c, err := harness.Dial(ctx, w.node.URL("/"), o)
+	c, err := harness.Enter(ctx, w.node.URL("/"), o)
 	if err != nil {
 		t.Fatal(err)
 	}

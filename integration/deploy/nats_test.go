@@ -219,7 +219,7 @@ func startService(t *testing.T, config bus.Config) *service {
 // node, and lists that client.
 func (s *service) exercise(ctx context.Context, t *testing.T, node *harness.Node) {
 	t.Helper()
-	c, err := harness.Dial(ctx, node.URL("/"), harness.DialOptions{})
+	c, err := harness.Enter(ctx, node.URL("/"), harness.DialOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func (s *service) exercise(ctx context.Context, t *testing.T, node *harness.Node
 func exercise(ctx context.Context, t *testing.T, a, b *harness.Node) {
 	t.Helper()
 	dial := func(n *harness.Node, o harness.DialOptions) *harness.Client {
-		c, err := harness.Dial(ctx, n.URL("/"), o)
+		c, err := harness.Enter(ctx, n.URL("/"), o)
 		if err != nil {
 			t.Fatal(err)
 		}

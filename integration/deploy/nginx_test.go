@@ -43,7 +43,7 @@ func TestNginx(t *testing.T) {
 
 	seen := make(map[string]bool)
 	for range 4 {
-		client, err := harness.Dial(ctx, url, harness.DialOptions{Acked: true, Header: http.Header{"X-Forwarded-For": {"203.0.113.7"}}})
+		client, err := harness.Enter(ctx, url, harness.DialOptions{Acked: true, Header: http.Header{"X-Forwarded-For": {"203.0.113.7"}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -98,7 +98,7 @@ func TestAdministrators(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := harness.Dial(ctx, node.URL("/"), harness.DialOptions{})
+	client, err := harness.Enter(ctx, node.URL("/"), harness.DialOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

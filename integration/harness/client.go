@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,6 +105,24 @@ func Dial(ctx context.Context, url string, o DialOptions) (*Client, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Enter is [Dial] as a client does it that means to get in: a node that takes nobody
+// just now (503) is asked again. Any node may have to say so that the machine left
+// standing for a while.
+func Enter(ctx context.Context, url string, o DialOptions) (*Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	var c *Client
+	var other error // for good
+	err := Until(ctx, func() (err error) {
+		c, err = Dial(ctx, url, o)
+		if refused := (*Refused)(nil); err != nil && !(errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable) {
+			other, err = err, nil
+		}
+		return err
+	})
+	return c, cmp.Or(other, err)
 }
 
 // Refused is a handshake that was answered, but not with an upgrade.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -244,5 +246,23 @@ func TestNATSComesBack(t *testing.T) {
 	}
 	if err := Until(t.Context(), func() error { return nc.FlushTimeout(time.Second) }); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestEnter: a node that takes nobody just now is asked again, and one that refuses for
+// good is not.
+func TestEnter(t *testing.T) {
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer s.Close()
+	_, err := Enter(t.Context(), s.URL, DialOptions{})
+	if refused := (*Refused)(nil); !errors.As(err, &refused) || refused.Status != http.StatusForbidden || asked != 3 {
+		t.Errorf("asked %d times: %v", asked, err)
 	}
 }

@@ -31,7 +31,7 @@ func DialAcked(t *testing.T, node *harness.Node) *Client {
 // DialWith connects a client of the kind that o says.
 func DialWith(t *testing.T, url string, o harness.DialOptions) *Client {
 	t.Helper()
-	c, err := harness.Dial(t.Context(), url, o)
+	c, err := harness.Enter(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}
