@@ -37,7 +37,7 @@ func hydrant(t *testing.T, stdin string, env []string, args ...string) (stdout, 
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
-	err = cmd.Run()
+	err = harness.Run(cmd)
 	return out.String(), problems.String(), err
 }
 
@@ -455,8 +455,8 @@ func TestCommandLineTakenOver(t *testing.T) {
 	}
 }
 
-// The demo's nodes do not outlive it, whether its terminal goes away or who reads
-// what it prints.
+// The demo's nodes do not outlive it, whether its terminal goes away, who reads what it
+// prints, or itself.
 func TestDemoTakesItsNodesAlong(t *testing.T) {
 	t.Parallel()
 	bin, err := harness.Build()
@@ -465,6 +465,7 @@ func TestDemoTakesItsNodesAlong(t *testing.T) {
 	}
 	for name, end := range map[string]func(*harness.Process, *os.File) error{
 		"terminal closed": func(demo *harness.Process, _ *os.File) error { return demo.Signal(syscall.SIGHUP) },
+		"killed":          func(demo *harness.Process, _ *os.File) error { return demo.Signal(os.Kill) },
 		"output closed":   func(_ *harness.Process, out *os.File) error { return out.Close() },
 	} {
 		t.Run(name, func(t *testing.T) { // one after the other: they look for the same ports

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -116,8 +117,10 @@ func TestAdministrators(t *testing.T) {
 	}
 	list := exec.CommandContext(ctx, bin.Hydrant, "sessions")
 	list.Env = []string{"NATS_URL=" + url, "NATS_USER=edge", "NATS_PASSWORD=secret-edge"}
-	if text, err := list.CombinedOutput(); err == nil || !strings.Contains(string(text), "a node's user may not list sessions") {
-		t.Errorf("sessions as a node's user: %v\n%s", err, text)
+	var text bytes.Buffer
+	list.Stdout, list.Stderr = &text, &text
+	if err := harness.Run(list); err == nil || !strings.Contains(text.String(), "a node's user may not list sessions") {
+		t.Errorf("sessions as a node's user: %v\n%s", err, text.Bytes())
 	}
 	js, err := jetstream.New(admin)
 	if err != nil {

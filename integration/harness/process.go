@@ -83,6 +83,14 @@ func StartProcess(name, path string, args, env []string, log *Log, output io.Wri
 	return p, nil
 }
 
+// Run is cmd.Run for a program that must not outlive the tests.
+func Run(cmd *exec.Cmd) error {
+	if err := spawn(cmd); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
 // PID is the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 

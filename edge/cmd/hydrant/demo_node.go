@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +21,19 @@ type demoNode struct {
 	exited chan error // one value: how it ended
 }
 
+// demoNodeCommand is the subcommand of the demo's nodes, which nobody else needs.
+const demoNodeCommand = "demo-node"
+
+// runDemoNode is serve for as long as the demo runs. That holds the other end of
+// standard input, which closes with it however it ends, SIGKILL included.
+func runDemoNode(ctx context.Context, args []string, out io.Writer) error {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1) // NATS has gone with the demo: there is nothing to leave in order
+	}()
+	return runServe(ctx, args, out)
+}
+
 // startNode starts a node and waits until it is ready.
 func startNode(ctx context.Context, listen, natsURL string) (*demoNode, error) {
 	program, err := os.Executable()
@@ -30,7 +44,10 @@ func startNode(ctx context.Context, listen, natsURL string) (*demoNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, "serve")
+	cmd := exec.Command(program, demoNodeCommand)
+	if _, err := cmd.StdinPipe(); err != nil { // open until this process or that one has ended
+		return nil, err
+	}
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), configures),
 		"NATS_URL="+natsURL, "EDGE_LISTEN="+listen, "EDGE_ADMIN_LISTEN=", "EDGE_LOG_LEVEL=error", "EDGE_DRAIN_TIMEOUT=5s", "EDGE_ALLOWED_ORIGINS=loopback")

@@ -86,6 +86,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case "-v", "--version":
 		name = "version"
 	}
+	if name == demoNodeCommand {
+		return runDemoNode(ctx, args[1:], out)
+	}
 	for _, c := range commands() {
 		if c.name == name {
 			return c.run(ctx, args[1:], out)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -34,6 +35,7 @@ func run() error {
 	fragments := flag.Int("fragments", 1<<20, "most frames of a message")
 	loops := flag.Int("loops", 0, "event loops; 0: one per core")
 	push := flag.Bool("push", false, "obey \"push COUNT BURST SIZE RATE\", SIGUSR1 (collect garbage) and SIGUSR2 (free memory)")
+	attached := flag.Bool("attached", false, "end when standard input does, as with the program that holds it")
 	cert := flag.String("cert", "", "certificate file: serve TLS")
 	key := flag.String("key", "", "its key file")
 	flag.Parse()
@@ -73,6 +75,12 @@ func run() error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *attached {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}()
+	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	select {

@@ -74,8 +74,11 @@ func roundTrip(t *testing.T, ctx context.Context, c *websocket.Conn, kind websoc
 // start runs the program until the test ends and returns its address.
 func start(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(program, append(args, "-attached")...)
 	cmd.Stderr = os.Stderr
+	if _, err := cmd.StdinPipe(); err != nil { // closed with this process, however that ends
+		t.Fatal(err)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
