@@ -25,12 +25,18 @@ func (s *Server) serveRaw(ln *net.TCPListener) error {
 		return ErrServerClosed
 	}
 	defer s.untrack(file)
+	return s.acceptFrom(file)
+}
+
+// acceptFrom accepts descriptors until that fails, or the server closes the file, which
+// it may do at any moment.
+func (s *Server) acceptFrom(file *os.File) error {
 	raw, err := file.SyscallConn()
 	if err == nil {
 		err = inheritOptions(raw)
 	}
 	if err != nil {
-		return err
+		return s.ended(err)
 	}
 	var pause time.Duration
 	var fd int32
@@ -44,10 +50,7 @@ func (s *Server) serveRaw(ln *net.TCPListener) error {
 		err := raw.Read(accept)
 		switch {
 		case err != nil:
-			if s.isClosed() || errors.Is(err, os.ErrClosed) {
-				return ErrServerClosed
-			}
-			return err
+			return s.ended(err)
 		case failed == nil:
 			pause = 0
 			s.acceptRaw(fd, peer)
@@ -59,6 +62,15 @@ func (s *Server) serveRaw(ln *net.TCPListener) error {
 			return os.NewSyscallError("accept4", failed)
 		}
 	}
+}
+
+// ended says why there is no more to accept. What a closed file answers depends on what
+// it was asked.
+func (s *Server) ended(err error) error {
+	if s.isClosed() {
+		return ErrServerClosed
+	}
+	return err
 }
 
 // inheritOptions sets options on the listener that accepted sockets inherit on
