@@ -18,6 +18,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// patience bounds every wait of the tests. A test that succeeds does not use it up.
+const patience = 2 * time.Minute
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T, o Options) *Server {
@@ -32,7 +35,7 @@ func start(t *testing.T, o Options) *Server {
 
 func shutdown(t *testing.T, s *Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		t.Error(err)
@@ -65,7 +68,7 @@ func TestMaxPayload(t *testing.T) {
 	if err := nc.PublishMsg(m); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := sub.NextMsg(10 * time.Second); err != nil || len(got.Data) != len(m.Data) {
+	if got, err := sub.NextMsg(patience); err != nil || len(got.Data) != len(m.Data) {
 		t.Fatal(err)
 	}
 }
@@ -82,7 +85,7 @@ func TestLargestMaxPayload(t *testing.T) {
 // TestRestart: what was stored is there again after a graceful shutdown.
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for i := range 3 {
 		s, err := Start(Options{DataDir: dir})
@@ -112,7 +115,7 @@ func TestRestart(t *testing.T) {
 func TestInProcess(t *testing.T) {
 	s := start(t, Options{DataDir: t.TempDir(), NoListen: true})
 	nc := connect(t, s, s.InProcess())
-	if err := nc.FlushTimeout(10 * time.Second); err != nil {
+	if err := nc.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
 	}
 	if nc.ConnectedServerName() != s.NATS().Name() {

@@ -19,9 +19,7 @@ import (
 // findings opens a store that must not open, and returns why.
 func findings(t *testing.T, nc *nats.Conn, cfg Config) []Finding {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	s, err := Open(ctx, nc, cfg)
+	s, err := Open(natstest.Context(t), nc, cfg)
 	if err == nil {
 		s.Close()
 		t.Fatal("the store opened")

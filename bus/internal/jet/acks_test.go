@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"hydrant/bus/internal/natstest"
 	"hydrant/bus/scheme"
 )
 
@@ -43,7 +44,7 @@ func TestPublishTimesOut(t *testing.T) {
 		}
 	}
 	// An answer that comes too late is nobody's.
-	m, err := sub.NextMsg(5 * time.Second)
+	m, err := sub.NextMsg(natstest.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
