@@ -204,7 +204,7 @@ func natsOn(t *testing.T, o server.Options) *server.Server {
 // answering runs a service that answers every request.
 func answering(t *testing.T, url string) {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
+	nc, err := harness.ConnectNATS(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -528,7 +528,7 @@ func TestReaderOfTheMoment(t *testing.T) {
 	ns := natsOn(t, server.Options{})
 	n := new(Node)
 	link := func(number uint64) *uplink {
-		nc, err := nats.Connect(ns.ClientURL())
+		nc, err := harness.ConnectNATS(ns.ClientURL())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -326,7 +326,7 @@ func (l *load) finish(ctx context.Context, t *testing.T) *check.Report {
 // connectNATS is a publisher's connection, which outlives servers.
 func connectNATS(t *testing.T, url string, options ...nats.Option) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(url, append([]nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond)}, options...)...)
+	nc, err := harness.ConnectNATS(url, append([]nats.Option{nats.ReconnectWait(100 * time.Millisecond)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

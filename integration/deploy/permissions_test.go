@@ -24,7 +24,7 @@ import (
 func user(t *testing.T, url, name string) (*nats.Conn, <-chan error) {
 	t.Helper()
 	violations := make(chan error, 64)
-	nc, err := nats.Connect(url, nats.UserInfo(name, "secret-"+name), nats.ErrorHandler(
+	nc, err := harness.ConnectNATS(url, nats.UserInfo(name, "secret-"+name), nats.ErrorHandler(
 		func(_ *nats.Conn, _ *nats.Subscription, err error) { violations <- err }))
 	if err != nil {
 		t.Fatal(err)

@@ -187,9 +187,19 @@ func (n *NATS) URL() string {
 
 // Connect opens a connection for a test: a service, a publisher, a watcher.
 func (n *NATS) Connect(name string, options ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect(n.URL(), append([]nats.Option{
-		nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond),
-	}, options...)...)
+	return ConnectNATS(n.URL(), append([]nats.Option{nats.Name(name), nats.ReconnectWait(100 * time.Millisecond)}, options...)...)
+}
+
+// ConnectNATS connects for good. It gives servers more time if they have not answered,
+// and no more than that took when it connects again, since one may be frozen then.
+func ConnectNATS(url string, options ...nats.Option) (*nats.Conn, error) {
+	for timeout := nats.DefaultTimeout; ; timeout *= 2 {
+		nc, err := nats.Connect(url, append([]nats.Option{nats.MaxReconnects(-1), nats.Timeout(timeout)}, options...)...)
+		late := errors.Is(err, nats.ErrTimeout) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, nats.ErrNoServers)
+		if !late || timeout > Patience {
+			return nc, err
+		}
+	}
 }
 
 // WaitReady returns when every server takes clients and, with JetStream, when
@@ -277,7 +287,7 @@ func (n *NATS) Stop() error {
 // plainHTTP has no keep-alive, so that a request leaves nothing behind.
 var plainHTTP = &http.Client{
 	Transport: &http.Transport{DisableKeepAlives: true},
-	Timeout:   10 * time.Second * slowness,
+	Timeout:   Patience,
 	CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	},

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 // connect connects to a server for one test.
 func connect(t testing.TB, opts ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(natstest.Start(t).URL(), opts...)
+	nc, err := nats.Connect(natstest.Start(t).URL(), append(opts, nats.Timeout(natstest.Patience))...)
 	if err != nil {
 		t.Fatal(err)
 	}
