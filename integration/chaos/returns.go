@@ -107,5 +107,6 @@ func (s *schedule) serversAway(f *fault) error {
 	for _, server := range servers {
 		errs = append(errs, server.Start())
 	}
-	return errors.Join(append(errs, s.run.servers.WaitReady(ctx), s.run.returns(ctx))...)
+	// What a server says of its own health comes seconds after it stores again.
+	return errors.Join(append(errs, s.run.returns(ctx), s.run.servers.WaitReady(ctx))...)
 }

@@ -60,6 +60,11 @@ var reverts = []revert{
 		m.setPhase(Reading)
 		m.read(false, fx)
 `},
+			{"bus/store/sure.go", "	actx, stop := context.WithTimeout(ctx, jet.AttemptTimeout)\n", `	if true { // of whom the write was refused
+		return d.getFromLeader(ctx, sid)
+	}
+	actx, stop := context.WithTimeout(ctx, jet.AttemptTimeout)
+`},
 		},
 	},
 	{
