@@ -224,7 +224,8 @@ func (c *client) resume(ctx context.Context, s *socket, typ string, body harness
 	sid, fresh := c.session(), s.ws.ID
 	answer, err := s.ws.Resume(ctx, typ, body)
 	if err != nil {
-		c.run.h.Add(history.Event{Kind: history.Close, Conn: s.number, Code: -1, Why: err.Error()})
+		code, why := harness.CloseCode(err)
+		c.run.h.Add(history.Event{Kind: history.Close, Conn: s.number, Code: code, Why: why})
 		s.ws.Drop()
 		return err
 	}

@@ -99,6 +99,7 @@ func Recover(ctx context.Context, cfg Config, fault string) (Recovery, error) {
 	}
 	var text bytes.Buffer
 	cfg.History, cfg.Servers = &text, chosen.servers
+	cfg.defaults()
 	cfg.measure = func(s *schedule) error { return s.measure(chosen, &result) }
 	if err := Run(ctx, cfg); err != nil {
 		return result, err
@@ -106,6 +107,9 @@ func Recover(ctx context.Context, cfg Config, fault string) (Recovery, error) {
 	report, err := check.History(&text)
 	if err != nil {
 		return result, err
+	}
+	for _, v := range report.Violations {
+		cfg.Log("%v", v)
 	}
 	result.Accepted, result.Lost = report.Accepted, report.Count("I1")
 	result.Broken = len(report.Violations) + report.Suppressed - result.Lost
