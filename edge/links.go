@@ -22,8 +22,8 @@ func (d directory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint6
 	return d.now().Get(ctx, sid)
 }
 
-func (d directory) Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
-	return d.now().Sure(ctx, sid)
+func (d directory) Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, time.Duration, error) {
+	return d.now().SureAge(ctx, sid)
 }
 
 func (d directory) Lookup(ctx context.Context, sid scheme.SID) (bool, error) {

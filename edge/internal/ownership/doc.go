@@ -75,7 +75,8 @@
 //     over when it has; until then it serves its client. Such a claim goes nowhere if
 //     the question could not be sent.
 //  15. A revision below the holder's own proves that the directory was put back to an
-//     older state. An entry of then that names another holder is no loss.
+//     older state. An entry of then that names another holder is no loss. One that is
+//     younger than the holder's own is: of a claim that knew only the older state.
 //
 // # What the owner sees to
 //

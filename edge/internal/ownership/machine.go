@@ -56,6 +56,7 @@ type Machine struct {
 type writer struct {
 	rev      uint64        // revision that the next write compares with; 0: there is no entry yet
 	at       time.Duration // when the write on its way was sent
+	taken    time.Duration // when the last one was acknowledged
 	proven   time.Duration // when the last acknowledged write that proves something was sent; 0: there is none
 	sent     uint32        // number of the write on its way; 0: none
 	outdated bool          // what is on its way is no longer what the entry should say
