@@ -118,3 +118,34 @@ func TestPositionsOfThisConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestClaimAfterARestore: the directory was put back to an older state, and another node
+// has taken a session from there, which its holder has not heard of. All revisions are
+// below those that the holder knows. The newer socket keeps the session.
+func TestClaimAfterARestore(t *testing.T) {
+	l := newLab(t)
+	here, there := l.node(1), l.node(1)
+	old := here.shards[0].dial()
+	l.advance(time.Second)
+	before := *l.nats.entries[old.id]
+	l.nats.rev += 100 // other sessions
+	for i := range 5 {
+		l.store(old.id, i, i+1)
+		old.gets(i, i+1)
+		l.advance(10 * time.Second) // a checkpoint
+	}
+	if l.nats.entries[old.id].rev < before.rev+100 {
+		t.Fatal("the holder writes nothing")
+	}
+	here.cutOff()
+	l.advance(10 * time.Second)
+	l.nats.entries[old.id], l.nats.rev = &before, before.rev
+
+	again := there.shards[0].dial()
+	again.resumes(object{"id": string(old.id), "token": old.token})
+	again.gets(0, 5)
+	here.rejoin()
+	old.closed(protocol.CloseTakenOver)
+	l.store(old.id, 5, 7)
+	again.gets(5, 7)
+}
