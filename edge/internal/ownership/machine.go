@@ -48,8 +48,8 @@ type Machine struct {
 	pause   pause         // what happens when the timer fires
 	last    uint32        // last number given to a request
 	since   uint32        // writes up to this number prove nothing: something happened since
-	marker  time.Duration // when this holder's own marker came back; 0: it has not
 	tries   uint8         // failures in a row
+	marker  time.Duration // when this holder's own marker came back; 0: it has not
 }
 
 // writer is the session's directory entry on its way. One write is out at a time.

@@ -55,6 +55,25 @@ func (s *Session) FloorTime() int64 { return s.confirm.floorTime }
 // one at Floor may.
 func (s *Session) Seen() uint64 { return s.confirm.seen }
 
+// OldLog returns the positions that an acked client may name which has not confirmed
+// that it knows of a rollback: they are of the old log. 0 and 0: it has, or there was
+// none. Also what it has confirmed may be among them.
+func (s *Session) OldLog() (from, to uint64) {
+	c := &s.confirm
+	switch {
+	case s.class != Acked || c.rolled == 0:
+		return 0, 0
+	case s.log.origin == otherOrigin: // it was not even told
+		return 0, c.written
+	}
+	_, before, _ := c.sent.at(int(c.rolled) - 1) // the gap
+	to = uint64(before)
+	if from = to; c.rolled > 1 {
+		from, _, _ = c.sent.at(0)
+	}
+	return min(from, to), to
+}
+
 // SeenTime returns when the store stored the message at Seen; see FloorTime.
 func (s *Session) SeenTime() int64 { return s.confirm.seenTime }
 

@@ -144,7 +144,10 @@ func (x *ownershipEffects) Timer(number uint32, d time.Duration) {
 func (x *ownershipEffects) Attach(at scheme.Position, lasting bool) {
 	h := x.held()
 	from := session.Position{Floor: at.Floor, FloorTime: at.FloorTime, Seen: at.Seen, SeenTime: at.SeenTime, Old: h.s.since.older(at)}
-	if h.resumed {
+	switch {
+	case at.Back:
+		from = h.position(session.Position{Old: true, Back: h.ofOldLog(at)})
+	case h.resumed:
 		from = h.position(from)
 	}
 	h.attach(from, lasting)
@@ -161,6 +164,9 @@ func (x *ownershipEffects) Reattach(lasting bool) {
 // Position returns how far delivery has got.
 func (x *ownershipEffects) Position() scheme.Position {
 	c := &x.core
+	if from, to := c.OldLog(); to != 0 {
+		return scheme.Position{Floor: from, Seen: to, Back: true}
+	}
 	return scheme.Position{Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime()}
 }
 
