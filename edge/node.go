@@ -219,6 +219,7 @@ func (n *Node) serveClients(l *uplink) error {
 	n.background.Go(n.keepLinked)
 	n.background.Go(func() { n.nats.contract.run(n.ctx) })
 	n.background.Go(n.watchAcks)
+	n.background.Go(n.leaveSigns)
 	if limit := config.MemoryLimit(); limit > 0 {
 		n.background.Go(func() { n.watchMemory(limit) })
 	}

@@ -91,7 +91,8 @@
 //   - A copy is written within the pause of rule 8 after it was stored, or not at
 //     all; and a read of the store within that after its answer was up to date,
 //     wherein the lag of a replica counts.
-//   - "Nobody listens" is told only of a node that gets no copies any more.
+//   - "Nobody listens" is told only of a node that gets no copies any more: where a
+//     route between two servers is cut, it is silence.
 //   - Silence is not told before [Patience] is over, also where the question
 //     could not be sent.
 //   - What was answered to a question is remembered and answered again, but to a
