@@ -265,6 +265,7 @@ func (n *Node) sample() stats.Sample {
 		s.Wire, s.Loops = n.server.Stats(), n.handler.Loops()
 		l := n.nats.link.Load()
 		s.Unasked, s.Cut = l.store.Unasked(), l.discovery.Cut()
+		s.Probes, s.Again = l.directory.Proofs()
 	}
 	return s
 }
