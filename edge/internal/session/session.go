@@ -35,6 +35,7 @@ func (s *Session) Init(class Class, o *Options) {
 // No event has an effect any more. Floor and Seen keep their values, for the
 // owner to store.
 func (s *Session) Stop() {
+	s.log.recheck, s.confirm.written = s.OldLog()
 	s.state = Stopped
 	s.log.held.free()
 	s.confirm.sent.free()
@@ -63,6 +64,8 @@ func (s *Session) OldLog() (from, to uint64) {
 	switch {
 	case s.class != Acked || c.rolled == 0:
 		return 0, 0
+	case s.state == Stopped: // which has kept it there
+		return s.log.recheck, c.written
 	case s.log.origin == otherOrigin: // it was not even told
 		return 0, c.written
 	}
