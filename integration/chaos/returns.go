@@ -15,7 +15,10 @@ import (
 )
 
 // workName is what work is called in the history, beside the nodes.
-const workName = "work"
+const (
+	workName   = "work"
+	workStream = "UMF_WORK" // of the queue
+)
 
 // work is what the service takes from its queue.
 func (r *run) work(_ context.Context, q *bus.Request) error {
@@ -80,6 +83,37 @@ func (r *run) returns(ctx context.Context) error {
 	})
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// workLeader ends the server that leads the work queue while the service is connected to
+// another one: what the service had asked it for is gone, and nobody says so.
+func (s *schedule) workLeader(f *fault) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*harness.Patience)
+	defer cancel()
+	var leader *harness.NATSServer
+	err := harness.Until(ctx, func() error {
+		queue, err := s.run.js.Consumer(ctx, workStream, serviceName)
+		if err != nil {
+			return err
+		}
+		cluster := queue.CachedInfo().Cluster
+		if cluster == nil || cluster.Leader == "" {
+			return errors.New("chaos: the work queue has no leader")
+		}
+		if cluster.Leader == s.run.nc.ConnectedServerName() {
+			_, err = s.run.nc.Request("$JS.API.CONSUMER.LEADER.STEPDOWN."+workStream+"."+serviceName, nil, askPatience)
+			return errors.Join(errNotYet, err)
+		}
+		leader = s.run.server(cluster.Leader)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	f.whom = leader.ServerName
+	leader.Kill()
+	f.bit("the process is gone")
+	return errors.Join(s.run.returns(ctx), leader.Start(), s.run.servers.WaitReady(ctx))
 }
 
 // serversAway ends all servers and starts them again when no node is ready any more.

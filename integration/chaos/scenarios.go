@@ -83,10 +83,10 @@ func (s *schedule) inFlight() error {
 	return nil
 }
 
-// serversReturn has all servers go, twice.
+// serversReturn has all servers go, and then some that work is asked of.
 func (s *schedule) serversReturn() error {
-	for range 2 {
-		if err := s.alone(serversAway); err != nil {
+	for _, o := range []outage{serversAway, workLeaderGone, workLeaderGone} {
+		if err := s.alone(o); err != nil {
 			return err
 		}
 	}
