@@ -25,20 +25,12 @@ var reverts = []revert{
 	{
 		name: "absence", without: "what the server says that leads the directory, or thinks that it does, is believed",
 		run: scenario("deposed-directory"), kinds: []string{"expired"},
-		edits: []edit{{"bus/store/sure.go", `	m, rev, err := d.proven(ctx, scheme.SessionKey(sid))
-	switch {
-	case err != nil:
-		return scheme.Entry{}, 0, err
-	case m == nil || m.Header.Get(jet.HeaderKVOp) != "":
-		return scheme.Entry{}, 0, ErrNoSession
+		edits: []edit{{"bus/store/sure.go", "	p, err := d.proven(ctx, scheme.SessionKey(sid))\n", `	if true {
+		e, rev, err = d.getFromLeader(ctx, sid)
+		return e, rev, 0, err
 	}
-	return d.decode(m.Data, rev)
-}
-
-// Proofs`, `	return d.getFromLeader(ctx, sid)
-}
-
-// Proofs`}},
+	p, err := d.proven(ctx, scheme.SessionKey(sid))
+`}},
 	},
 	{
 		name: "stale", without: "a mailbox that ends below what was seen of it has gone back",
@@ -95,7 +87,7 @@ var reverts = []revert{
 		name: "restored", without: "an older entry is a rival's, and a position is always of this log",
 		run: scenario("restored-store"), kinds: []string{"4501", "I1"},
 		edits: []edit{
-			{"edge/internal/ownership/write.go", "return rev < m.writer.rev && e.Attempt <= m.entry.Attempt", "return false"},
+			{"edge/internal/ownership/write.go", "	case rev >= m.writer.rev || e.Attempt > m.entry.Attempt:\n", "	case true:\n"},
 			{"edge/internal/shard/owner.go", "SeenTime: at.SeenTime, Old: h.s.since.older(at)}", "SeenTime: at.SeenTime}"},
 		},
 	},
