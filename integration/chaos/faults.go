@@ -173,5 +173,5 @@ func (r *run) heal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.returns(ctx)
+	return r.returns(ctx, r.nodes)
 }

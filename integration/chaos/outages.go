@@ -24,7 +24,7 @@ var (
 	stillPeers     = outage{"writes in flight", (*schedule).stillPeers}
 	restoreStores  = outage{"restore stores", (*schedule).restoreStores}
 	serversAway    = outage{"all servers go", (*schedule).serversAway}
-	workLeaderGone = outage{"leader of the work queue killed", (*schedule).workLeader}
+	workLeaderGone = outage{"split work queue leader", (*schedule).workLeader}
 	rotate         = outage{"rotate credentials", (*schedule).rotate}
 	fillDisk       = outage{"disk full", (*schedule).fillDisk}
 	nodeOneWay     = outage{"one way between node and NATS", (*schedule).nodeOneWay}

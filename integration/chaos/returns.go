@@ -54,8 +54,8 @@ func (r *run) worked(ctx context.Context, js jetstream.JetStream) (at time.Time,
 }
 
 // returns writes down that the servers store again, as a bare client sees it, and
-// then when each node is ready and work is done. No fault lasts any more.
-func (r *run) returns(ctx context.Context) error {
+// then when each of the nodes is ready, and work is done.
+func (r *run) returns(ctx context.Context, nodes []*node) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*harness.Patience)
 	defer cancel()
 	if err := harness.Until(ctx, func() error { _, err := r.oneOfEach(ctx); return err }); err != nil {
@@ -67,9 +67,9 @@ func (r *run) returns(ctx context.Context) error {
 		r.cfg.Log("%s is back %v after the servers", who, time.Since(began))
 		r.h.Add(history.Event{Kind: history.Back, Node: who})
 	}
-	errs := make([]error, len(r.nodes)+1)
+	errs := make([]error, len(nodes)+1)
 	var all sync.WaitGroup
-	for i, n := range r.nodes {
+	for i, n := range nodes {
 		all.Go(func() {
 			if errs[i] = n.heal(ctx); errs[i] == nil {
 				back(n.name)
@@ -77,7 +77,7 @@ func (r *run) returns(ctx context.Context) error {
 		})
 	}
 	all.Go(func() {
-		if _, errs[len(r.nodes)] = r.worked(ctx, r.js); errs[len(r.nodes)] == nil {
+		if _, errs[len(nodes)] = r.worked(ctx, r.js); errs[len(nodes)] == nil {
 			back(workName)
 		}
 	})
@@ -85,8 +85,9 @@ func (r *run) returns(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// workLeader ends the server that leads the work queue while the service is connected to
-// another one: what the service had asked it for is gone, and nobody says so.
+// workLeader cuts the server off that leads the work queue, while the service is
+// connected to another one: what the service had asked it for is gone, and nobody says
+// so. Nodes on that server have to find another one first.
 func (s *schedule) workLeader(f *fault) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*harness.Patience)
 	defer cancel()
@@ -111,9 +112,23 @@ func (s *schedule) workLeader(f *fault) error {
 		return err
 	}
 	f.whom = leader.ServerName
-	leader.Kill()
-	f.bit("the process is gone")
-	return errors.Join(s.run.returns(ctx), leader.Start(), s.run.servers.WaitReady(ctx))
+	links := s.run.around(leader)
+	if err := cutAll(links); err != nil {
+		return err
+	}
+	err = harness.Until(ctx, func() error {
+		queue, err := s.run.js.Consumer(ctx, workStream, serviceName)
+		if err == nil && queue.CachedInfo().Cluster.Leader == leader.ServerName {
+			err = errNotYet
+		}
+		return err
+	})
+	if err == nil {
+		f.bit("another one leads it")
+		err = s.run.returns(ctx, nil)
+	}
+	_, mending := mendAll(links)
+	return errors.Join(err, mending, s.run.servers.WaitReady(ctx))
 }
 
 // serversAway ends all servers and starts them again when no node is ready any more.
@@ -142,5 +157,5 @@ func (s *schedule) serversAway(f *fault) error {
 		errs = append(errs, server.Start())
 	}
 	// What a server says of its own health comes seconds after it stores again.
-	return errors.Join(append(errs, s.run.returns(ctx), s.run.servers.WaitReady(ctx))...)
+	return errors.Join(append(errs, s.run.returns(ctx, s.run.nodes), s.run.servers.WaitReady(ctx))...)
 }
