@@ -95,6 +95,24 @@ func (n *Node) watchAcks() {
 	w.run(n.ctx)
 }
 
+// leaveIfCutOff leaves a server that acknowledges nothing while the store is being
+// opened: one that is cut from its peers never will be. Where there are no streams yet,
+// no server acknowledges.
+func (n *Node) leaveIfCutOff(ctx context.Context, l *uplink) {
+	for heard := time.Now(); pause(ctx, pulseEvery) == nil; {
+		beat, cancel := context.WithTimeout(ctx, pulseLate)
+		err := n.pulse(beat, l.conn, rand.N(n.cfg.MailboxStreams))
+		cancel()
+		switch {
+		case err == nil:
+			heard = time.Now()
+		case time.Since(heard) >= pulseMove && ctx.Err() == nil:
+			n.move(l)
+			heard = time.Now()
+		}
+	}
+}
+
 // pulse stores a marker, gone after a second, in a mailbox that nobody has, and waits
 // for its acknowledgement. The streams have leaders of their own, so that several are
 // asked before silence means something: first one, and others if it fails or is slow.

@@ -127,3 +127,20 @@ func TestNoQuorumAnywhere(t *testing.T) {
 		t.Error("the node has moved")
 	}
 }
+
+// TestStartBesideAServerCutFromItsPeers: a node that begins on such a server can open
+// no store there, and goes to another one as well.
+func TestStartBesideAServerCutFromItsPeers(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	launch(t, c.others[0].ClientURL(), nil).well() // makes the streams
+	c.cut(true)
+	b := launch(t, c.lone.ClientURL(), nil)
+	b.well()
+	if at := b.nats.link.Load().conn.ConnectedServerName(); at != "n1" && at != "n2" {
+		t.Errorf("connected to %q", at)
+	}
+	from, to := b.dial(), b.dial()
+	b.passes(from, to)
+	c.cut(false)
+}

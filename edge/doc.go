@@ -92,7 +92,8 @@
 // servers, one after the other, until one acknowledges, and has nats.go reconnect to
 // that one. Where none does, it stays: a new connection puts sessions in doubt, and
 // with them the answers of services that need no store. The pause between two moves
-// doubles, from ten seconds to a minute.
+// doubles, from ten seconds to a minute. A node that is beginning looks likewise, while
+// it waits for the store.
 //
 // A connection that is silent, and then goes on before two pings were missed, brings
 // all that lay in it. What was stored before another node took a session over still

@@ -2,11 +2,15 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/ownership"
+	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
 )
 
@@ -22,8 +26,8 @@ func (d directory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint6
 	return d.now().Get(ctx, sid)
 }
 
-func (d directory) Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
-	return d.now().Sure(ctx, sid)
+func (d directory) Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, time.Duration, error) {
+	return d.now().SureAge(ctx, sid)
 }
 
 func (d directory) Lookup(ctx context.Context, sid scheme.SID) (store.Found, error) {
@@ -61,7 +65,33 @@ func (m mailboxes) PartitionOf(sid scheme.SID) int { return m.now().PartitionOf(
 // peers asks other nodes.
 type peers struct{ n *Node }
 
-// Ask implements [shard.Peers].
+// errCutOff: a node lives, and its server cannot be reached.
+var errCutOff = errors.New("edge: nobody listens there, and the node lives")
+
+// Ask implements [shard.Peers]. In a cluster the word that nobody listens may only mean
+// that two servers have lost each other.
 func (p peers) Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, scheme.Position, error) {
-	return takeover.Ask(ctx, p.n.nats.link.Load().conn, node, r)
+	conn := p.n.nats.link.Load().conn
+	reply, at, err := takeover.Ask(ctx, conn, node, r)
+	if reply == ownership.Nobody && clustered(conn) && p.n.nats.signs.Lives(ctx, node) {
+		return ownership.Silence, scheme.Position{}, errCutOff
+	}
+	return reply, at, err
+}
+
+// clustered reports whether the server has peers, as far as it says.
+func clustered(conn *nats.Conn) bool { return conn.ConnectedClusterName() != "" }
+
+// leaveSigns leaves signs in the store for other nodes, where there may be some that
+// cannot be reached by others.
+func (n *Node) leaveSigns() {
+	for pause(n.ctx, takeover.SignEvery) == nil {
+		l := n.nats.link.Load()
+		if !n.nats.connected.Load() || l.isGone() || !clustered(l.conn) {
+			continue
+		}
+		if err := l.directory.Sign(n.id); err != nil {
+			n.metrics.NATSErrors.Inc(stats.OpPublish)
+		}
+	}
 }

@@ -1,10 +1,12 @@
 package edge
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -17,6 +19,7 @@ import (
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/takeover"
 )
 
 // natsSide is what a node has of NATS.
@@ -31,6 +34,7 @@ type natsSide struct {
 	link       atomic.Pointer[uplink] // there before the node serves
 	registry   atomic.Pointer[discovery.Node]
 	moves      moves
+	signs      *takeover.Signs // immutable
 	connected  atomic.Bool
 	maxPayload atomic.Int64 // the largest message that NATS takes, less room for headers
 }
@@ -40,6 +44,9 @@ func (n *Node) prepareNATS(cfg bus.Config, start func() (string, error)) {
 	n.nats.cfg, n.nats.start, n.nats.inbox = cfg, start, n.inboxes()
 	n.nats.contract = &contractWatch{ready: n.ready, connected: n.nats.connected.Load, now: make(chan struct{}, 1),
 		check: (&storeCheck{node: n}).check}
+	n.nats.signs = takeover.NewSigns(func(ctx context.Context, node scheme.NodeID) (uint64, time.Duration, error) {
+		return n.nats.link.Load().directory.LastSign(ctx, node)
+	})
 }
 
 // headerRoom is what the headers of a message may take of NATS' maximum.

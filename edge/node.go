@@ -225,6 +225,7 @@ func (n *Node) serveClients(l *uplink) error {
 	n.background.Go(n.keepLinked)
 	n.background.Go(func() { n.nats.contract.run(n.ctx) })
 	n.background.Go(n.watchAcks)
+	n.background.Go(n.leaveSigns)
 	if limit := config.MemoryLimit(); limit > 0 {
 		n.background.Go(func() { n.watchMemory(limit) })
 	}
@@ -270,6 +271,7 @@ func (n *Node) sample() stats.Sample {
 		s.Wire, s.Loops = n.server.Stats(), n.handler.Loops()
 		l := n.nats.link.Load()
 		s.Unasked, s.Cut = l.store.Unasked(), l.discovery.Cut()
+		s.Probes, s.Again = l.directory.Proofs()
 	}
 	return s
 }

@@ -3,7 +3,9 @@ package edge
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -20,8 +22,9 @@ type readiness struct {
 	drain   atomic.Bool
 
 	// Guarded by mu.
-	mu  sync.Mutex
-	why map[stats.Part]string // what the node waits for, by part
+	mu     sync.Mutex
+	why    map[stats.Part]string // what the node waits for, by part
+	warned []string              // what is wrong with the store, and keeps the node from nothing
 }
 
 func newReadiness(metrics *stats.Metrics, log *slog.Logger) *readiness {
@@ -58,6 +61,30 @@ func (r *readiness) now(part stats.Part) {
 	delete(r.why, part)
 	r.log.Info("no longer waiting", "for", part.String())
 	r.show(part, false)
+}
+
+// warn records all that is wrong with the store and does no harm to readiness. A
+// change is logged.
+func (r *readiness) warn(warnings []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case slices.Equal(warnings, r.warned):
+		return
+	case len(warnings) == 0:
+		r.log.Info("nothing is to be said about the store any more")
+	default:
+		r.log.Warn("the store", "warnings", strings.Join(warnings, "; "))
+	}
+	r.warned = warnings
+	r.metrics.Warnings.Set(float64(len(warnings)))
+}
+
+// warnings are those of warn.
+func (r *readiness) warnings() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.warned)
 }
 
 // waits reports whether a part keeps the node from being ready.

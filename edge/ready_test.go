@@ -1,6 +1,9 @@
 package edge
 
 import (
+	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -30,5 +33,33 @@ func TestReadyMetricOfADrain(t *testing.T) {
 		if got := families[0].GetMetric()[0].GetGauge().GetValue(); got != 0 {
 			t.Fatalf("round %d: hydrant_ready is %v in a drain", i, got)
 		}
+	}
+}
+
+// TestWarningsOfTheStore: what is wrong with the store and keeps the node from nothing is
+// counted and can be asked for, and each change is one line.
+func TestWarningsOfTheStore(t *testing.T) {
+	var log strings.Builder
+	m := stats.New()
+	r := newReadiness(m, slog.New(slog.NewTextHandler(&log, nil)))
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m.Warnings)
+	for lines, warnings := range [][]string{nil, {"a", "b"}, {"a"}, nil} {
+		for range 2 {
+			r.warn(warnings)
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := families[0].GetMetric()[0].GetGauge().GetValue(); got != float64(len(warnings)) || !slices.Equal(r.warnings(), warnings) {
+			t.Errorf("%v, and %v", got, r.warnings())
+		}
+		if got := strings.Count(log.String(), "\n"); got != lines {
+			t.Errorf("%d lines: %s", got, &log)
+		}
+	}
+	if ready, _ := r.reasons(true); !ready {
+		t.Error("it is not ready")
 	}
 }

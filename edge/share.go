@@ -45,7 +45,7 @@ func (n *Node) apiNode(level *slog.LevelVar) api.Node {
 	return api.Node{
 		ID: n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
 		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Signatures: n.shared.Signatures, Tokens: n.tokens, Rules: n.rules,
-		Readiness: n.ready.reasons, Connected: n.nats.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
+		Readiness: n.ready.reasons, Warnings: n.ready.warnings, Connected: n.nats.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
 		NATS: func() *api.NATS {
 			if !n.serving.Load() {
 				return nil

@@ -3,21 +3,13 @@ package edge
 import (
 	"context"
 	"errors"
-	"strings"
-	"sync"
 
 	"hydrant/bus/store"
 )
 
 // storeCheck looks whether the store holds what the node needs, mends what it may,
-// and logs what does no harm to readiness. Safe for concurrent use.
-type storeCheck struct {
-	node *Node
-
-	// Guarded by mu.
-	mu   sync.Mutex
-	said string // the warnings that were logged last
-}
+// and warns of what does no harm to readiness. Safe for concurrent use.
+type storeCheck struct{ node *Node }
 
 // check returns what keeps the node from serving. What is missing is made again:
 // a stream that was deleted, or all of them after NATS has come back empty.
@@ -42,21 +34,6 @@ func (c *storeCheck) check(ctx context.Context) error {
 	for _, old := range outdated {
 		warnings = append(warnings, "node "+old.ID+" is of an older version and cannot serve the sessions of this one: stop it")
 	}
-	c.say(strings.Join(warnings, "; "))
+	c.node.ready.warn(warnings)
 	return err
-}
-
-// say logs warnings that are not those of before.
-func (c *storeCheck) say(warnings string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case warnings == c.said:
-		return
-	case warnings == "":
-		c.node.log.Info("nothing is to be said about the store any more")
-	default:
-		c.node.log.Warn("the store", "warnings", warnings)
-	}
-	c.said = warnings
 }

@@ -151,6 +151,7 @@ func (n *Node) openStore(ctx context.Context, l *uplink) error {
 	ctx, cancel := l.until(ctx)
 	defer cancel()
 	n.ready.begin(stats.PartStore, "streams and bucket are made, or checked")
+	n.background.Go(func() { n.leaveIfCutOff(ctx, l) })
 	cfg := storeConfig(&n.cfg, l.conn)
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, dialWaitMost) {
 		var opened *store.Store

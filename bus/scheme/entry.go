@@ -86,12 +86,21 @@ type Position struct {
 	Seen uint64 `json:"seen"`
 	// SeenTime is when the stream stored the message at Seen; as FloorTime.
 	SeenTime int64 `json:"seen_time,omitempty"`
+	// Back: the log has gone back, and the client, which confirms messages itself, may not
+	// have heard of it. What it names from Floor to Seen is of the old log, whatever there
+	// is under it now; nothing of the new one is confirmed.
+	Back bool `json:"back,omitempty"`
 }
 
 // Behind reports whether another position is later: by their times, as far as there
-// are some, since sequences begin again where a store was restored.
+// are some, since sequences begin again where a store was restored. Where one says that
+// the log went back, nothing tells, and that counts which was asked for later: other.
 func (p Position) Behind(other Position) bool {
 	switch {
+	case other.Back:
+		return !p.Back
+	case p.Back:
+		return other.Floor != 0 // of the new log
 	case p.FloorTime != 0 && other.FloorTime != 0:
 		return p.FloorTime < other.FloorTime
 	case p.FloorTime != 0 && other.SeenTime > p.FloorTime:
@@ -121,6 +130,7 @@ type entryJSON struct {
 	Doubt     bool    `json:"d,omitempty"`
 	TokenOnly bool    `json:"g,omitempty"`
 	Opened    int64   `json:"o,omitempty"`
+	Back      bool    `json:"r,omitempty"`
 }
 
 // stateShift is added to the state in entries that carry a number. Code of the
@@ -133,7 +143,7 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
 		Form: Form, Node: e.Node, State: e.State + stateShift, Holder: e.Holder,
 		Start: e.Start, Floor: e.Floor, FloorTime: e.FloorTime,
-		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, TokenOnly: e.TokenOnly, Opened: e.Opened,
+		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, TokenOnly: e.TokenOnly, Opened: e.Opened, Back: e.Back,
 	}
 	if e.Seen != e.Floor || e.SeenTime != e.FloorTime {
 		j.Seen, j.SeenTime = &e.Seen, e.SeenTime
@@ -173,7 +183,7 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 	}
 	*e = Entry{
 		Node: j.Node, State: state, Holder: j.Holder,
-		Start: j.Start, Position: Position{j.Floor, j.FloorTime, j.Floor, j.FloorTime},
+		Start: j.Start, Position: Position{Floor: j.Floor, FloorTime: j.FloorTime, Seen: j.Floor, SeenTime: j.FloorTime, Back: j.Back},
 		TokenHash: j.Token, Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt, TokenOnly: j.TokenOnly, Opened: j.Opened,
 	}
 	if j.Seen != nil {

@@ -27,9 +27,10 @@ func TestEntryJSON(t *testing.T) {
 		{testEntry(), `{"v":2,"n":"` + testNode + `","s":3,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"o":1700000000}`},
 		{full, `{"v":2,"n":"` + testNode + `","s":3,"f":5,"e":7,"m":1700000000123456789,"p":1700000000023456789,"t":"AQID","i":"alice","k":true,"a":3,"d":true,"o":1700000000}`},
 		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{9, 0, 9, 0}, TokenOnly: true}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"g":true}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{9, 5, 9, 5}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"m":5}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{9, 0, 9, 5}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"e":9,"p":5}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 0, Seen: 9, SeenTime: 0}, TokenOnly: true}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"g":true}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 5, Seen: 9, SeenTime: 5}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"m":5}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 0, Seen: 9, SeenTime: 5}}, `{"v":2,"n":"` + testNode + `","s":4,"f":9,"e":9,"p":5}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Back: true}}, `{"v":2,"n":"` + testNode + `","s":4,"r":true}`},
 	} {
 		text, err := json.Marshal(c.e)
 		if err != nil || string(text) != c.text {
@@ -132,13 +133,18 @@ func TestPositionBehind(t *testing.T) {
 		{Position{Floor: 4}, Position{Floor: 5}},
 		{Position{Floor: 4, FloorTime: 40}, Position{Floor: 5, FloorTime: 50}},
 		{Position{Floor: 90, FloorTime: 40}, Position{Floor: 5, FloorTime: 50}},
-		{Position{90, 1000, 80, 900}, Position{Floor: 95, Seen: 80, SeenTime: 900}}, // a gap, in this log
-		{Position{90, 1000, 80, 900}, Position{Floor: 7, Seen: 6, SeenTime: 2000}},  // a gap, in another one
-		{Position{Floor: 90, Seen: 80, SeenTime: 900}, Position{95, 1000, 80, 900}},
+		{Position{Floor: 90, FloorTime: 1000, Seen: 80, SeenTime: 900}, Position{Floor: 95, Seen: 80, SeenTime: 900}}, // a gap, in this log
+		{Position{Floor: 90, FloorTime: 1000, Seen: 80, SeenTime: 900}, Position{Floor: 7, Seen: 6, SeenTime: 2000}},  // a gap, in another one
+		{Position{Floor: 90, Seen: 80, SeenTime: 900}, Position{Floor: 95, FloorTime: 1000, Seen: 80, SeenTime: 900}},
 		{Position{Floor: 90, Seen: 80, SeenTime: 900}, Position{Floor: 95, Seen: 80, SeenTime: 900}},
 	} {
 		if !c.earlier.Behind(c.later) || c.later.Behind(c.earlier) || c.later.Behind(c.later) {
 			t.Errorf("%+v is not taken for earlier than %+v", c.earlier, c.later)
 		}
+	}
+	// The log went back since the one was written down; the client was told since the other.
+	older, newer, back := Position{Floor: 90, FloorTime: 1000}, Position{Floor: 5, FloorTime: 2000}, Position{Back: true}
+	if !older.Behind(back) || !back.Behind(newer) || back.Behind(back) || back.Behind(Position{}) {
+		t.Error("a log that went back")
 	}
 }

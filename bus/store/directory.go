@@ -150,11 +150,11 @@ func (d *Directory) send(ctx context.Context, m *nats.Msg) (seq uint64, err erro
 // wrote reports whether the last write to a key is the one of that name, and
 // its revision.
 func (d *Directory) wrote(ctx context.Context, key, name string) (rev uint64, own bool, err error) {
-	m, rev, err := d.proven(ctx, key)
-	if err != nil || m == nil || m.Header.Get(scheme.HeaderWrite) != name {
+	p, err := d.proven(ctx, key)
+	if err != nil || p.m == nil || p.m.Header.Get(scheme.HeaderWrite) != name {
 		return 0, false, err
 	}
-	return rev, true, nil
+	return p.seq, true, nil
 }
 
 // UpdateAsync is Update without the wait and without repetition, for

@@ -34,12 +34,12 @@ func (d *Directory) KeepKeys(ctx context.Context, address string, text []byte) e
 // KeptKeys returns what [Directory.KeepKeys] has kept last. It fails with
 // [ErrNoKeys], or with an error of NATS.
 func (d *Directory) KeptKeys(ctx context.Context, address string) ([]byte, error) {
-	m, _, err := d.proven(ctx, scheme.KeysKey(address))
+	p, err := d.proven(ctx, scheme.KeysKey(address))
 	switch {
 	case err != nil:
 		return nil, err
-	case m == nil || len(m.Data) == 0: // or the mark of one whose time is over
+	case p.m == nil || len(p.m.Data) == 0: // or the mark of one whose time is over
 		return nil, ErrNoKeys
 	}
-	return m.Data, nil
+	return p.m.Data, nil
 }

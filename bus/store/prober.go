@@ -44,10 +44,11 @@ type prober struct {
 	sent time.Time // when the last one was sent
 }
 
-// probeRound is one probe for all who ask at a time. seq and err are written
-// before done is closed.
+// probeRound is one probe for all who ask at a time. The others are written before
+// done is closed.
 type probeRound struct {
 	done chan struct{}
+	sent time.Time
 	seq  uint64
 	err  error
 }
@@ -56,17 +57,17 @@ func newProber(ctx context.Context, nc *nats.Conn) *prober {
 	return &prober{nc: nc, ctx: ctx, key: scheme.ProbeKey(scheme.NewNodeID())}
 }
 
-// probe is the sequence of a probe that was sent after the call, and acknowledged.
-func (p *prober) probe(ctx context.Context) (seq uint64, err error) {
+// probe is one that was sent after the call, and acknowledged.
+func (p *prober) probe(ctx context.Context) (*probeRound, error) {
 	r, err := p.join()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	select {
 	case <-r.done:
-		return r.seq, r.err
+		return r, r.err
 	case <-ctx.Done():
-		return 0, fmt.Errorf("no probe was acknowledged: %w", jet.RequestError(ctx.Err()))
+		return nil, fmt.Errorf("no probe was acknowledged: %w", jet.RequestError(ctx.Err()))
 	}
 }
 
@@ -105,6 +106,7 @@ func (p *prober) run() {
 			return
 		}
 		p.sent = time.Now()
+		r.sent = p.sent
 		r.seq, r.err = p.send()
 		close(r.done)
 	}

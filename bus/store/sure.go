@@ -30,19 +30,26 @@ const (
 // its answer until ctx ends, the error is ErrUnconfirmed, and nothing is known. See
 // the package's documentation, "No absence without a quorum".
 func (d *Directory) Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
+	e, rev, _, err := d.SureAge(ctx, sid)
+	return e, rev, err
+}
+
+// SureAge is Sure, and says how long ago the entry was stored; 0: it is not known.
+func (d *Directory) SureAge(ctx context.Context, sid scheme.SID) (e scheme.Entry, rev uint64, age time.Duration, err error) {
 	if err := d.store.Usable(); err != nil {
-		return scheme.Entry{}, 0, err
+		return scheme.Entry{}, 0, 0, err
 	}
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
-	m, rev, err := d.proven(ctx, scheme.SessionKey(sid))
+	p, err := d.proven(ctx, scheme.SessionKey(sid))
 	switch {
 	case err != nil:
-		return scheme.Entry{}, 0, err
-	case m == nil || m.Header.Get(jet.HeaderKVOp) != "":
-		return scheme.Entry{}, 0, ErrNoSession
+		return scheme.Entry{}, 0, 0, err
+	case p.m == nil || p.m.Header.Get(jet.HeaderKVOp) != "":
+		return scheme.Entry{}, 0, 0, ErrNoSession
 	}
-	return d.decode(m.Data, rev)
+	e, rev, err = d.decode(p.m.Data, p.seq)
+	return e, rev, p.age, err
 }
 
 // Proofs counts what Sure has cost: probes that were written, and answers that
@@ -51,28 +58,33 @@ func (d *Directory) Proofs() (probes, again uint64) {
 	return d.prober.written.Load(), d.again.Load()
 }
 
-// proven is the last message under a key of the bucket, and its sequence; nil:
-// there is none.
-func (d *Directory) proven(ctx context.Context, key string) (m *nats.Msg, rev uint64, err error) {
+// proof is the last message under a key of the bucket; nil: there is none.
+type proof struct {
+	m   *nats.Msg
+	seq uint64
+	age time.Duration // of m; 0: unknown
+}
+
+func (d *Directory) proven(ctx context.Context, key string) (p proof, err error) {
 	var last error // why there was no proof
 	for ctx.Err() == nil {
 		probe, err := d.prober.probe(ctx)
 		if err != nil {
 			if last = err; errors.Is(err, ErrClosed) {
-				return nil, 0, err
+				return proof{}, err
 			}
 			continue // the prober has its own pace
 		}
-		m, rev, done, err := d.ask(ctx, key, probe)
+		p, done, err := d.ask(ctx, key, probe)
 		if done {
-			return m, rev, nil
+			return p, nil
 		}
 		last = err
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return nil, 0, context.Canceled
+		return proof{}, context.Canceled
 	}
-	return nil, 0, fmt.Errorf("%w: bus: directory: %s: %w", ErrUnconfirmed, key, last)
+	return proof{}, fmt.Errorf("%w: bus: directory: %s: %w", ErrUnconfirmed, key, last)
 }
 
 // errLags is why an answer proves nothing.
@@ -85,19 +97,19 @@ var errLags = errors.New("no server has answered that has the latest writes")
 // looks the keys up, and passes over what is written between: a key that is
 // rewritten in these microseconds looks absent. So it would have to be rewritten
 // twice, each time just then.
-func (d *Directory) ask(ctx context.Context, key string, probe uint64) (m *nats.Msg, rev uint64, done bool, err error) {
+func (d *Directory) ask(ctx context.Context, key string, probe *probeRound) (p proof, done bool, err error) {
 	pause := sureFirstPause
 	var absent uint64 // where the stream ended when the key was absent; 0: it was not
 	for start := time.Now(); time.Since(start) < probeUse; pause = min(2*pause, sureMostPause) {
 		a, err := d.look(ctx, key)
 		switch {
-		case err == nil && a.probe >= probe && a.m != nil && d.expired(&a):
-			return nil, 0, true, nil
-		case err == nil && a.probe >= probe && a.m != nil:
-			return a.m, a.seq, true, nil
-		case err == nil && a.probe >= probe && absent != 0 && a.upTo >= absent:
-			return nil, 0, true, nil
-		case err == nil && a.probe >= probe:
+		case err == nil && a.probe >= probe.seq && a.m != nil && d.expired(&a):
+			return proof{}, true, nil
+		case err == nil && a.probe >= probe.seq && a.m != nil:
+			return proof{a.m, a.seq, a.age(probe)}, true, nil
+		case err == nil && a.probe >= probe.seq && absent != 0 && a.upTo >= absent:
+			return proof{}, true, nil
+		case err == nil && a.probe >= probe.seq:
 			absent = a.upTo
 			continue
 		case err == nil:
@@ -109,10 +121,10 @@ func (d *Directory) ask(ctx context.Context, key string, probe uint64) (m *nats.
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return nil, 0, false, err
+			return proof{}, false, err
 		}
 	}
-	return nil, 0, false, errLags
+	return proof{}, false, errLags
 }
 
 // expired reports whether an entry is older, at the time of the probe, than the
@@ -129,6 +141,19 @@ type sight struct {
 	seq, probe  uint64
 	at, probeAt int64  // when they were stored, Unix ns; 0: unknown
 	upTo        uint64 // where the stream ended on that server
+}
+
+// age is that of the message, now. The probe has the time between, if it is the one
+// that was sent; a later one is so by less than it takes to ask.
+func (a *sight) age(probe *probeRound) time.Duration {
+	if a.at == 0 || a.probeAt == 0 {
+		return 0
+	}
+	age := time.Duration(max(1, a.probeAt-a.at)) // clocks may be set back
+	if a.probe == probe.seq {
+		age += time.Since(probe.sent)
+	}
+	return age
 }
 
 // look asks any replica, once, for the last messages under a key and the probe's.

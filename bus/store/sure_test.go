@@ -169,12 +169,14 @@ func TestSure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d, _ := scripted(t, c.answers...)
 			d.store.age.Store(int64(time.Hour))
-			e, rev, err := d.Sure(natstest.Context(t), scheme.NewSID())
+			e, rev, age, err := d.SureAge(natstest.Context(t), scheme.NewSID())
 			switch {
 			case c.rev == 0 && !errors.Is(err, ErrNoSession):
 				t.Errorf("%d, %v", rev, err)
 			case c.rev != 0 && (err != nil || rev != c.rev || !sameEntry(e, testEntry())):
 				t.Errorf("%d, %v", rev, err)
+			case c.rev != 0 && age < max(1, c.answers[len(c.answers)-1].age):
+				t.Errorf("is %v old", age)
 			}
 			if probes, again := d.Proofs(); probes != 1 || again != c.again {
 				t.Errorf("%d probes, asked again %d times", probes, again)

@@ -57,6 +57,7 @@ type socket struct {
 	ended   chan struct{}                 // closed by its reader
 	gate    atomic.Pointer[chan struct{}] // closed to let a stopped reader go on
 	handled atomic.Uint64                 // the last x-seq that came over it
+	given   atomic.Bool                   // it has been given the session
 }
 
 func newClient(r *run, i int) *client {
@@ -148,6 +149,7 @@ func (c *client) connect(ctx context.Context, begin func(*socket)) (*socket, err
 	}
 	if c.session() == "" {
 		c.adopt(s)
+		s.given.Store(true)
 		begin(s)
 		return s, nil
 	}
@@ -192,6 +194,7 @@ func (c *client) adopt(s *socket) {
 func (c *client) ask(s *socket, twin int) harness.Object {
 	body := c.request()
 	c.run.asked.Add(1)
+	c.run.askedAt.Store(time.Now().UnixNano())
 	c.run.h.Add(history.Event{Kind: history.Resuming, Conn: s.number, SID: c.sid, Node: s.node.name, Seq: c.handled, Calm: c.calm,
 		Why: c.ended, Twin: twin, Attempt: c.number()})
 	return body
@@ -221,7 +224,8 @@ func (c *client) resume(ctx context.Context, s *socket, typ string, body harness
 	sid, fresh := c.session(), s.ws.ID
 	answer, err := s.ws.Resume(ctx, typ, body)
 	if err != nil {
-		c.run.h.Add(history.Event{Kind: history.Close, Conn: s.number, Code: -1, Why: err.Error()})
+		code, why := harness.CloseCode(err)
+		c.run.h.Add(history.Event{Kind: history.Close, Conn: s.number, Code: code, Why: why})
 		s.ws.Drop()
 		return err
 	}
@@ -230,6 +234,7 @@ func (c *client) resume(ctx context.Context, s *socket, typ string, body harness
 		c.adopt(s)
 		return nil
 	}
+	s.given.Store(true)
 	c.run.h.Add(history.Event{Kind: history.Resumed, Conn: s.number, SID: sid, Class: c.class, Node: s.node.name})
 	return nil
 }

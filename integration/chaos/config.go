@@ -53,7 +53,7 @@ const settlePatience = harness.Patience
 // bounds are what a node must stay within (I6), if all clients are on it. At
 // rest it has 30 to 40 MiB and a hundred descriptors.
 func bounds(clients int) *history.Bounds {
-	return &history.Bounds{RSS: 300 << 20, Descriptors: 400 + 3*clients, Goroutines: 2000}
+	return &history.Bounds{RSS: 300 << 20, Descriptors: 400 + 3*clients, Goroutines: 2300}
 }
 
 func (c *Config) defaults() {

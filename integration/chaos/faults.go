@@ -173,10 +173,5 @@ func (r *run) heal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range r.nodes {
-		if err := n.heal(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.returns(ctx, r.nodes)
 }

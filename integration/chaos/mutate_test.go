@@ -115,6 +115,10 @@ var mutations = []struct {
 		i := find(all, func(e history.Event) bool { return e.Kind == history.Stored })
 		return slices.Insert(all, i, history.Event{Kind: history.Failed, Mid: all[i].Mid, Told: "unavailable"})
 	}},
+	{check.Slow, "a node was ready long after the servers", func(all []history.Event) []history.Event {
+		all[find(all, func(e history.Event) bool { return e.Kind == history.Back })].At += check.Promptly
+		return all
+	}},
 	{check.Bite, "a fault had no effect", func(all []history.Event) []history.Event {
 		what := all[find(all, func(e history.Event) bool { return e.Kind == history.Bit })].What
 		return slices.DeleteFunc(all, func(e history.Event) bool { return e.Kind == history.Bit && e.What == what })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hydrant/integration/harness"
@@ -49,14 +50,15 @@ func (s *schedule) jumpClock(f *fault) error {
 }
 
 // stillPeers freezes the peers of the directory's leader, so that its writes stay
-// in flight, while sessions move over sockets that were opened before.
+// in flight, while sessions move over sockets that were opened before: among the nodes
+// that are connected to it, since no other can write anything.
 func (s *schedule) stillPeers(f *fault) error {
-	leader := s.leader(directory)
-	if leader == nil {
-		return errors.New("chaos: the directory has no leader")
+	leader, nodes, err := s.leadWithNodes(directory)
+	if err != nil {
+		return err
 	}
 	f.whom = "beside " + leader.ServerName
-	movers, opened := s.movers(), s.run.spares.Load()
+	movers, opened := s.movers(nodes), s.run.spares.Load()
 	for _, m := range movers {
 		m.client.tell(order{kind: orderSpare, to: m.to})
 	}
@@ -85,12 +87,14 @@ type mover struct {
 	to     *node
 }
 
-// movers are some clients that were there from the beginning, with a node for each.
-func (s *schedule) movers() (movers []mover) {
+// movers are some clients of these nodes that were there from the beginning, with
+// another of the nodes for each, or the same.
+func (s *schedule) movers(nodes []*node) (movers []mover) {
 	r := s.run
-	for _, i := range s.chance.Perm(r.cfg.Clients)[:min(r.cfg.Clients, 10*s.crowd())] {
-		if c := r.clients[calmClients+i]; c.session() != "" {
-			movers = append(movers, mover{c, r.nodes[s.chance.IntN(len(r.nodes))]})
+	for _, i := range s.chance.Perm(r.cfg.Clients) {
+		c := r.clients[calmClients+i]
+		if slices.ContainsFunc(nodes, c.isOn) && len(movers) < 20*s.crowd() {
+			movers = append(movers, mover{c, nodes[s.chance.IntN(len(nodes))]})
 		}
 	}
 	return movers

@@ -23,6 +23,8 @@ var (
 	oneWayServers  = outage{"one way between servers", (*schedule).oneWayServers}
 	stillPeers     = outage{"writes in flight", (*schedule).stillPeers}
 	restoreStores  = outage{"restore stores", (*schedule).restoreStores}
+	serversAway    = outage{"all servers go", (*schedule).serversAway}
+	workLeaderGone = outage{"split work queue leader", (*schedule).workLeader}
 	rotate         = outage{"rotate credentials", (*schedule).rotate}
 	fillDisk       = outage{"disk full", (*schedule).fillDisk}
 	nodeOneWay     = outage{"one way between node and NATS", (*schedule).nodeOneWay}

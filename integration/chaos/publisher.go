@@ -62,13 +62,13 @@ func (r *run) someone(random *rand.Rand) *client {
 
 const favourites = 12
 
-// startService answers the clients' questions into their mailboxes.
+// startService answers the clients' questions into their mailboxes, and does work.
 func (r *run) startService() error {
 	var err error
 	if r.service, err = bus.NewService(r.nc, bus.ServiceConfig{Name: serviceName, Version: "1.0.0"}); err != nil {
 		return err
 	}
-	if err := r.service.HandleAny(r.answer); err != nil {
+	if err := errors.Join(r.service.HandleAny(r.answer), r.service.HandleWork(r.work, bus.WorkOptions{})); err != nil {
 		return err
 	}
 	if _, err := r.nc.QueueSubscribe("umf.v1.svc."+plainName, plainName, r.respond); err != nil {

@@ -39,12 +39,13 @@ type run struct {
 	batches sync.WaitGroup // messages that were sent without waiting
 	waiting sync.WaitGroup // late requests
 
-	asked  atomic.Int64 // for sessions
-	lost   atomic.Int64 // sockets that ended
-	spares atomic.Int64 // sockets that were opened to ask later
-	conns  atomic.Int64 // numbers of sockets
-	mids   atomic.Int64
-	seen   seen
+	asked   atomic.Int64 // for sessions
+	askedAt atomic.Int64 // when one was last, Unix ns
+	lost    atomic.Int64 // sockets that ended
+	spares  atomic.Int64 // sockets that were opened to ask later
+	conns   atomic.Int64 // numbers of sockets
+	mids    atomic.Int64
+	seen    seen
 }
 
 // seen is what has been delivered to anybody, for the wait at the end.

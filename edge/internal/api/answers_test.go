@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"strings"
@@ -103,6 +104,22 @@ func TestHealth(t *testing.T) {
 			if !strings.Contains(got, piece) {
 				t.Errorf("no %s in %s", piece, got)
 			}
+		}
+	}
+}
+
+// TestReadyWarnings: what is wrong and keeps the node from nothing is for administrators
+// only, beside a node that is ready.
+func TestReadyWarnings(t *testing.T) {
+	n, a := newNode(t, nil)
+	n.warnings = []string{"a stream keeps less"}
+	for handler, want := range map[http.Handler]string{
+		a.Public(): `{"ready":true,"reasons":[]}`, a.Admin(): `{"ready":true,"reasons":[],"warnings":["a stream keeps less"]}`,
+	} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if got := strings.TrimSpace(w.Body.String()); w.Code != http.StatusOK || got != want {
+			t.Errorf("%d %s", w.Code, got)
 		}
 	}
 }

@@ -38,6 +38,7 @@ type Node struct {
 
 	// State of the node. Any goroutine calls these, and none of them waits.
 	Readiness     func(details bool) (ready bool, reasons []string) // reasons name parts; details add why
+	Warnings      func() []string                                   // what keeps the node from nothing
 	Connected     func() bool                                       // to NATS
 	ShortOfMemory func() bool
 	Connections   func() int64

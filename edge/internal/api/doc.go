@@ -67,7 +67,7 @@
 // Beside the router API, with every route:
 //
 //	GET  /healthz              as above
-//	GET  /readyz               as above, and why each part is not ready
+//	GET  /readyz               as above, why each part is not ready, and "warnings"
 //	GET  /metrics              Prometheus
 //	GET  /debug/pprof/…        package net/http/pprof
 //	POST /drain                begins a drain: 202. Guarded

@@ -33,6 +33,7 @@ type fakeNode struct {
 	Node
 	serving, connected, short bool
 	reasons                   map[string]string
+	warnings                  []string
 	drains                    []string
 	logged                    bytes.Buffer
 	nats                      fakeNATS
@@ -60,6 +61,7 @@ func newNode(t *testing.T, change func(*fakeNode)) (*fakeNode, *API) {
 			}
 			return len(reasons) == 0, reasons
 		},
+		Warnings:      func() []string { return n.warnings },
 		Connected:     func() bool { return n.connected },
 		ShortOfMemory: func() bool { return n.short },
 		Connections:   func() int64 { return 7 },

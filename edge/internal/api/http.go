@@ -63,12 +63,14 @@ func serveHealthz(w http.ResponseWriter, _ *http.Request) {
 
 // readiness is the answer of /readyz.
 type readiness struct {
-	Ready   bool     `json:"ready"`
-	Reasons []string `json:"reasons"`
+	Ready    bool     `json:"ready"`
+	Reasons  []string `json:"reasons"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // serveReadyz says whether the node takes clients, and which parts keep it from
-// that; with the details, which are for administrators, also why.
+// that; with the details, which are for administrators, also why, and what is wrong with
+// the store without keeping it from anything.
 func (a *API) serveReadyz(w http.ResponseWriter, details bool) {
 	ready, reasons := a.node.Readiness(details)
 	status := http.StatusOK
@@ -78,9 +80,13 @@ func (a *API) serveReadyz(w http.ResponseWriter, details bool) {
 	if reasons == nil {
 		reasons = []string{}
 	}
+	var warnings []string
+	if details {
+		warnings = a.node.Warnings()
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(readiness{ready, reasons}) // fails when the peer is gone
+	_ = json.NewEncoder(w).Encode(readiness{ready, reasons, warnings}) // fails when the peer is gone
 }
 
 // serveRoute answers a route of the router API.

@@ -75,7 +75,8 @@
 //     over when it has; until then it serves its client. Such a claim goes nowhere if
 //     the question could not be sent.
 //  15. A revision below the holder's own proves that the directory was put back to an
-//     older state. An entry of then that names another holder is no loss.
+//     older state. An entry of then that names another holder is no loss. One that is
+//     younger than the holder's own is: of a claim that knew only the older state.
 //
 // # What the owner sees to
 //
@@ -90,7 +91,8 @@
 //   - A copy is written within the pause of rule 8 after it was stored, or not at
 //     all; and a read of the store within that after its answer was up to date,
 //     wherein the lag of a replica counts.
-//   - "Nobody listens" is told only of a node that gets no copies any more.
+//   - "Nobody listens" is told only of a node that gets no copies any more: where a
+//     route between two servers is cut, it is silence.
 //   - Silence is not told before [Patience] is over, also where the question
 //     could not be sent.
 //   - What was answered to a question is remembered and answered again, but to a

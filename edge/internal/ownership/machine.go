@@ -48,14 +48,15 @@ type Machine struct {
 	pause   pause         // what happens when the timer fires
 	last    uint32        // last number given to a request
 	since   uint32        // writes up to this number prove nothing: something happened since
-	marker  time.Duration // when this holder's own marker came back; 0: it has not
 	tries   uint8         // failures in a row
+	marker  time.Duration // when this holder's own marker came back; 0: it has not
 }
 
 // writer is the session's directory entry on its way. One write is out at a time.
 type writer struct {
 	rev      uint64        // revision that the next write compares with; 0: there is no entry yet
 	at       time.Duration // when the write on its way was sent
+	taken    time.Duration // when the last one was acknowledged
 	proven   time.Duration // when the last acknowledged write that proves something was sent; 0: there is none
 	sent     uint32        // number of the write on its way; 0: none
 	outdated bool          // what is on its way is no longer what the entry should say

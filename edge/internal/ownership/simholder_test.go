@@ -92,7 +92,7 @@ func (h *holder) Read(number uint32, sure bool) {
 			return func() { h.event("absent", func() { h.m.Absent(number, h) }) }
 		}
 		return func() {
-			h.event(fmt.Sprintf("found revision %d: %s", rev, describe(e)), func() { h.m.Found(number, e, rev, h.node.time(), h) })
+			h.event(fmt.Sprintf("found revision %d: %s", rev, describe(e)), func() { h.m.Found(number, e, rev, 0, h.node.time(), h) })
 		}
 	}, func() { h.event("unread", func() { h.m.Unread(number, h) }) })
 }

@@ -92,7 +92,7 @@ func word(b bool, s string) string {
 //	open [attempt=N] | claim [attempt=N] [acked]   a new machine, holder 7 on node b
 //	X …, A …, B …       an event of one of three, holders 1, 2 and 3 on nodes x, a and b
 //	new                 a new schedule of those
-//	found REV STATE holder=N [node=N] [floor=N] [time=N] [seen=N] [seentime=N] [start=N] [attempt=N] [doubt]
+//	found REV STATE holder=N [node=N] [floor=N] [time=N] [seen=N] [seentime=N] [start=N] [attempt=N] [doubt] [age=DURATION]
 //	absent | garbled | unread
 //	stored REV | refused | unsettled
 //	answered given [floor=N] [time=N] [seen=N] [seentime=N] | answered stranger|declined|nobody|silence|live|unasked
@@ -175,6 +175,18 @@ func (l line) has(w string) bool {
 		}
 	}
 	return false
+}
+
+func (l line) duration(key string) time.Duration {
+	v, ok := l.opts[key]
+	if !ok {
+		return 0
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		l.sc.t.Fatal(err)
+	}
+	return d
 }
 
 // number is the request that an answer names, or the last one.
@@ -295,7 +307,7 @@ func (sc *script) answer(what string, l line) bool {
 	m, r := sc.m, sc.r
 	switch what {
 	case "found":
-		m.Found(l.number(r.read), l.entry(), l.arg(0), sc.now, r)
+		m.Found(l.number(r.read), l.entry(), l.arg(0), l.duration("age"), sc.now, r)
 	case "absent":
 		m.Absent(l.number(r.read), r)
 	case "garbled":

@@ -34,7 +34,7 @@ func (m *Machine) Stored(number uint32, rev uint64, now time.Duration, fx Effect
 	if number != w.sent {
 		return
 	}
-	w.sent, w.rev, m.tries = 0, rev, 0
+	w.sent, w.rev, w.taken, m.tries = 0, rev, now, 0
 	if number > m.since && now-w.at <= deadline {
 		w.proven = w.at
 	}
@@ -108,15 +108,16 @@ func (m *Machine) expects(number uint32) bool {
 	return true
 }
 
-// Found is the answer to a read: the entry, and its revision.
-func (m *Machine) Found(number uint32, e *scheme.Entry, rev uint64, now time.Duration, fx Effects) {
+// Found is the answer to a read: the entry, its revision, and how long ago it was
+// stored; 0: that is not known.
+func (m *Machine) Found(number uint32, e *scheme.Entry, rev uint64, age, now time.Duration, fx Effects) {
 	if !m.expects(number) {
 		return
 	}
 	switch {
 	case m.phase == Reading:
 		m.consider(e, rev, now, fx)
-	case e.Holder != m.entry.Holder && !m.wentBack(e, rev):
+	case e.Holder != m.entry.Holder && !m.wentBack(e, rev, age, now):
 		m.lose(e, fx)
 	default:
 		m.writer.rev, m.tries = rev, 0
@@ -124,12 +125,21 @@ func (m *Machine) Found(number uint32, e *scheme.Entry, rev uint64, now time.Dur
 	}
 }
 
-// wentBack reports whether an entry that names another holder is of a directory
-// that was put back to an older state: revisions only grow. That holder had the
-// session before this one, and nobody has taken it since, or a connection that is
-// not known to be newer has.
-func (m *Machine) wentBack(e *scheme.Entry, rev uint64) bool {
-	return rev < m.writer.rev && e.Attempt <= m.entry.Attempt
+// wentBack reports whether an entry that names another holder is of a directory that
+// was put back to an older state, since revisions only grow, and whether that holder
+// had the session before this one. One that has taken it since has a revision below
+// this holder's as well. Of the same client the numbers of its connections tell, and
+// where there are none, the time: an entry that is younger than this holder's is not
+// that of the holder before it, unless that one knows nothing of its loss and has
+// written again.
+func (m *Machine) wentBack(e *scheme.Entry, rev uint64, age, now time.Duration) bool {
+	switch {
+	case rev >= m.writer.rev || e.Attempt > m.entry.Attempt:
+		return false
+	case e.Attempt < m.entry.Attempt || e.Holder == m.former:
+		return true
+	}
+	return age == 0 || now-age <= m.writer.taken
 }
 
 // Absent is the answer to a read: there is no entry.

@@ -26,6 +26,9 @@ func (s *Session) Attach(p Position, fresh, lasting bool, fx Effects) {
 	if cursor == 0 {
 		s.log.origin = unknownOrigin
 	}
+	if p.Back {
+		s.rollback(fx)
+	}
 	s.fresh, s.lasting = fresh, lasting
 	s.seek(fx)
 }

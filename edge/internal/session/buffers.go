@@ -77,7 +77,7 @@ const looseBit = 1 << 63
 // unconfirmed is a message or a gap that an acked client has not confirmed.
 type unconfirmed struct {
 	seq  uint64 // with looseBit
-	time int64  // when the store stored it; 0: unknown, or a gap
+	time int64  // when the store stored it; 0: unknown, or a gap; a rollback's gap: what was written before it
 }
 
 // sent is the ring of what is unconfirmed, in the order of writing.
@@ -109,6 +109,9 @@ func (r *sent) push(seq uint64, stored int64, loose bool) {
 	r.q[(r.head+r.n)&(len(r.q)-1)] = unconfirmed{seq, stored}
 	r.n++
 }
+
+// last is the entry that was pushed last.
+func (r *sent) last() *unconfirmed { return &r.q[(r.head+r.n-1)&(len(r.q)-1)] }
 
 func (r *sent) grow() {
 	q := make([]unconfirmed, max(16, 2*len(r.q)))

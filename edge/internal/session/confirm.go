@@ -144,6 +144,9 @@ func (s *Session) Ack(seq uint64, fx Effects) error {
 	var at, seenAt int64
 	for i := max(0, int(c.rolled)-1); i < n; i++ {
 		entry, stored, loose := c.sent.at(i)
+		if i == int(c.rolled)-1 {
+			stored = 0 // the gap
+		}
 		floor, at = entry, stored
 		if !loose {
 			seen, seenAt = entry, stored

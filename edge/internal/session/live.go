@@ -135,10 +135,14 @@ func (s *Session) begin(seq uint64, first bool, fx Effects) {
 		s.skip(Gap{From: 1, To: seq - 1, Why: Overflow}, fx)
 		return
 	}
+	before := s.confirm.written
 	s.skip(Gap{From: min(1, seq-1), To: seq - 1, Why: Rollback}, fx)
 	if s.class == Plain {
 		s.confirm.written, s.confirm.writtenTime = 0, 0
+		return
 	}
+	s.confirm.sent.last().time = int64(before) // see OldLog
+	fx.Dirty()
 }
 
 // skip declares messages as missing.

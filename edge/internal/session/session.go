@@ -35,6 +35,7 @@ func (s *Session) Init(class Class, o *Options) {
 // No event has an effect any more. Floor and Seen keep their values, for the
 // owner to store.
 func (s *Session) Stop() {
+	s.log.recheck, s.confirm.written = s.OldLog()
 	s.state = Stopped
 	s.log.held.free()
 	s.confirm.sent.free()
@@ -54,6 +55,27 @@ func (s *Session) FloorTime() int64 { return s.confirm.floorTime }
 // up to which nothing needs to be sent again, and which lasts longer than the
 // one at Floor may.
 func (s *Session) Seen() uint64 { return s.confirm.seen }
+
+// OldLog returns the positions that an acked client may name which has not confirmed
+// that it knows of a rollback: they are of the old log. 0 and 0: it has, or there was
+// none. Also what it has confirmed may be among them.
+func (s *Session) OldLog() (from, to uint64) {
+	c := &s.confirm
+	switch {
+	case s.class != Acked || c.rolled == 0:
+		return 0, 0
+	case s.state == Stopped: // which has kept it there
+		return s.log.recheck, c.written
+	case s.log.origin == otherOrigin: // it was not even told
+		return 0, c.written
+	}
+	_, before, _ := c.sent.at(int(c.rolled) - 1) // the gap
+	to = uint64(before)
+	if from = to; c.rolled > 1 {
+		from, _, _ = c.sent.at(0)
+	}
+	return min(from, to), to
+}
 
 // SeenTime returns when the store stored the message at Seen; see FloorTime.
 func (s *Session) SeenTime() int64 { return s.confirm.seenTime }

@@ -64,7 +64,7 @@ func (r *recorder) take() bool {
 // script runs the events of a transcript.
 //
 //	plain|acked [window=N] [held=N] [bytes=N] [batch=N]   a new session
-//	attach FLOOR SEEN [time=T] [seentime=T] [old] | attach fresh
+//	attach FLOOR SEEN [time=T] [seentime=T] [old|back] | attach fresh
 //	disconnected | reattach | refresh | swept LAST | timeout | stop
 //	copy SEQ prev=P [mark=ID] [ttl] [time=T]
 //	batch [unchecked|present|gone|foreign] [at=T] [oldest=N] [next=N] [last=N] [MSG…]
@@ -160,6 +160,9 @@ func (sc *script) run(line string) {
 		if t := s.FloorTime(); t != 0 {
 			at = fmt.Sprintf("@%d", t)
 		}
+		if from, to := s.OldLog(); to != 0 {
+			r.say("of the old log: %d to %d", from, to)
+		}
 		r.say("%v %v: cursor %d floor %d%s seen %d unconfirmed %d", s.Class(), s.State(), s.Cursor(), s.Floor(), at, s.Seen(), s.Unconfirmed())
 		if s.Settled() {
 			r.say("settled")
@@ -177,7 +180,7 @@ func (sc *script) attach(m map[string]string, rest []string) {
 	sc.s.Attach(Position{
 		Floor: sc.num(rest[0]), FloorTime: int64(sc.opt(m, "time")),
 		Seen: sc.num(rest[1]), SeenTime: int64(sc.opt(m, "seentime")),
-		Old: len(rest) > 2 && rest[2] == "old",
+		Old: len(rest) > 2 && rest[2] == "old", Back: len(rest) > 2 && rest[2] == "back",
 	}, false, false, sc.r)
 }
 

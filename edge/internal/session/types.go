@@ -135,6 +135,9 @@ type Position struct {
 	// Old: the position is from before this node's connection to NATS, or there
 	// is none. Since then the store may have gone back.
 	Old bool
+	// Back: it has, and an acked client does not know: Floor, which it has named, is of
+	// the old log, and it is to be told. See OldLog.
+	Back bool
 }
 
 // AnchorState is the leader's answer about the message at the anchor.

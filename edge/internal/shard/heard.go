@@ -76,12 +76,13 @@ func (h *held) hear(payload []byte) {
 	}
 	var buf [64]byte
 	key := from.key(midText(e, umf.Mid, buf[:0]))
-	if h.heard == nil {
-		h.heard = new(heard)
+	w := h.talks()
+	if w.heard == nil {
+		w.heard = new(heard)
 	}
-	if !slices.Contains(h.heard.keys[:], key) {
-		h.heard.keys[h.heard.next] = key
-		h.heard.next = (h.heard.next + 1) % maxHeard
+	if !slices.Contains(w.heard.keys[:], key) {
+		w.heard.keys[w.heard.next] = key
+		w.heard.next = (w.heard.next + 1) % maxHeard
 	}
 }
 
@@ -111,11 +112,11 @@ const headerFrom = "x-from"
 // mayAnswer reports whether a message is an answer to one that the session was
 // given. A request is none, wherever it goes.
 func (h *held) mayAnswer(e *umf.Envelope, to umf.Address) bool {
-	if h.heard == nil || to.Method != "" || e.Falsy(umf.Rmid) {
+	if h.talk == nil || h.talk.heard == nil || to.Method != "" || e.Falsy(umf.Rmid) {
 		return false
 	}
 	var buf [64]byte
-	return slices.Contains(h.heard.keys[:], origin[string]{to.Service, to.Instance, to.Path}.key(midText(e, umf.Rmid, buf[:0])))
+	return slices.Contains(h.talk.heard.keys[:], origin[string]{to.Service, to.Instance, to.Path}.key(midText(e, umf.Rmid, buf[:0])))
 }
 
 // midText is a mid as text, or as JSON if it is none.

@@ -36,8 +36,7 @@ type held struct {
 	renewed    time.Duration // uptime when its anchor and its entry were renewed
 	rivals     uint64        // sequence of the last marker of a rival that was noted
 	waiting    *waiting      // nil: nothing waits
-	sender     *sender       // nil: it has sent nothing yet
-	heard      *heard        // whom its client may answer; nil: none that its rules leave out
+	talk       *talk         // nil: with nobody yet
 
 	// Owned by the outbox.
 	subscription egress.Subscription
@@ -51,11 +50,20 @@ type waiting struct {
 	inquiry *inquiry                // whether the client lives; nil: nobody asks
 }
 
-// sender says in messages who sent them. Each part is made with the first message
-// that needs it.
-type sender struct {
-	service nats.Header // of messages to services
-	client  []byte      // in messages to clients, see [protocol.AppendSender]
+// talk is what a session that talks with others has of it. Each part is made with the
+// first message that needs it.
+type talk struct {
+	service nats.Header // says to services who sent a message
+	client  []byte      // says so to clients, see [protocol.AppendSender]
+	heard   *heard      // whom its client may answer; nil: none that its rules leave out
+}
+
+// talks returns where to keep that.
+func (h *held) talks() *talk {
+	if h.talk == nil {
+		h.talk = new(talk)
+	}
+	return h.talk
 }
 
 // wait returns what to put into that others, or events, wait.

@@ -141,6 +141,7 @@ func (l *lab) push(sid scheme.SID, data []byte) {
 type record struct {
 	rev  uint64
 	text []byte
+	at   time.Duration // on the lab's clock
 }
 
 // swap compares and swaps an entry.
@@ -166,7 +167,7 @@ func (b *broker) swap(sid scheme.SID, e *scheme.Entry, rev uint64, by *testNode)
 // write puts any text where an entry should be.
 func (b *broker) write(sid scheme.SID, text []byte) {
 	b.rev++
-	b.entries[sid] = &record{b.rev, text}
+	b.entries[sid] = &record{b.rev, text, b.l.now}
 }
 
 // entry reads an entry, at once.
@@ -237,18 +238,22 @@ func (n *testNode) suffer(f fault) error {
 
 // Get implements [Directory].
 func (d fakeDirectory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
-	return d.Sure(ctx, sid)
+	e, rev, _, err := d.Sure(ctx, sid)
+	return e, rev, err
 }
 
 // Sure implements [Directory].
-func (d fakeDirectory) Sure(_ context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
+func (d fakeDirectory) Sure(_ context.Context, sid scheme.SID) (e scheme.Entry, rev uint64, age time.Duration, err error) {
 	f := of(d.n.l.nats.faults.get, sid)
 	if err := d.n.suffer(f); err != nil {
-		return scheme.Entry{}, 0, err
+		return scheme.Entry{}, 0, 0, err
 	}
-	e, rev, err := d.n.l.nats.entry(sid)
+	e, rev, err = d.n.l.nats.entry(sid)
+	if err == nil {
+		age = max(1, d.n.l.now-d.n.l.nats.entries[sid].at)
+	}
 	d.n.l.sleep(f.after)
-	return e, rev, err
+	return e, rev, age, err
 }
 
 // Lookup implements [Directory].

@@ -24,25 +24,30 @@ func (x *ownershipEffects) held() *held { return (*held)(x) }
 type found struct {
 	entry scheme.Entry
 	rev   uint64
+	age   time.Duration
 }
 
 // Read asks the pool to read the entry. A full pool answers from within, which
 // the owner can take.
 func (x *ownershipEffects) Read(number uint32, sure bool) {
 	h, s := x.held(), x.s
-	read, run := s.node.Directory.Get, submit[found]
-	if sure {
-		read, run = s.node.Directory.Sure, submitIdle[found]
+	run := submit[found]
+	job := func(ctx context.Context) (f found, err error) {
+		f.entry, f.rev, err = s.node.Directory.Get(ctx, h.sid)
+		return f, err
 	}
-	job := func(ctx context.Context) (found, error) {
-		entry, rev, err := read(ctx, h.sid)
-		return found{entry, rev}, err
+	if sure {
+		run = submitIdle[found]
+		job = func(ctx context.Context) (f found, err error) {
+			f.entry, f.rev, f.age, err = s.node.Directory.Sure(ctx, h.sid)
+			return f, err
+		}
 	}
 	run(s, job, func(f found, err error) {
 		fx := h.ownership()
 		switch {
 		case err == nil:
-			h.owner.Found(number, &f.entry, f.rev, s.uptime(), fx)
+			h.owner.Found(number, &f.entry, f.rev, f.age, s.uptime(), fx)
 		case errors.Is(err, store.ErrNoSession):
 			h.owner.Absent(number, fx)
 		case errors.Is(err, store.ErrBadEntry), errors.Is(err, store.ErrNewerForm) && h.owner.Phase() == ownership.Reading:
@@ -139,7 +144,10 @@ func (x *ownershipEffects) Timer(number uint32, d time.Duration) {
 func (x *ownershipEffects) Attach(at scheme.Position, lasting bool) {
 	h := x.held()
 	from := session.Position{Floor: at.Floor, FloorTime: at.FloorTime, Seen: at.Seen, SeenTime: at.SeenTime, Old: h.s.since.older(at)}
-	if h.resumed {
+	switch {
+	case at.Back:
+		from = h.position(session.Position{Old: true, Back: h.ofOldLog(at)})
+	case h.resumed:
 		from = h.position(from)
 	}
 	h.attach(from, lasting)
@@ -156,6 +164,9 @@ func (x *ownershipEffects) Reattach(lasting bool) {
 // Position returns how far delivery has got.
 func (x *ownershipEffects) Position() scheme.Position {
 	c := &x.core
+	if from, to := c.OldLog(); to != 0 {
+		return scheme.Position{Floor: from, Seen: to, Back: true}
+	}
 	return scheme.Position{Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime()}
 }
 

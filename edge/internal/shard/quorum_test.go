@@ -50,9 +50,9 @@ func (r *quorumRig) Get(context.Context, scheme.SID) (scheme.Entry, uint64, erro
 	return scheme.Entry{}, 0, store.ErrNoSession
 }
 
-func (r *quorumRig) Sure(context.Context, scheme.SID) (scheme.Entry, uint64, error) {
+func (r *quorumRig) Sure(context.Context, scheme.SID) (scheme.Entry, uint64, time.Duration, error) {
 	r.reads = append(r.reads, "sure")
-	return scheme.Entry{}, 0, store.ErrNoSession
+	return scheme.Entry{}, 0, 0, store.ErrNoSession
 }
 
 func (r *quorumRig) Attach(scheme.Position, bool)          {}
@@ -120,7 +120,7 @@ func TestForeignMarkers(t *testing.T) {
 	r, h := newQuorumRig(t)
 	h.owner = ownership.Machine{}
 	h.owner.Claim("", 7, 0, false, r)
-	h.owner.Found(1, &scheme.Entry{Holder: 6, State: scheme.StateParked}, 3, 0, r)
+	h.owner.Found(1, &scheme.Entry{Holder: 6, State: scheme.StateParked}, 3, 0, 0, r)
 	h.owner.Stored(2, 4, 0, claimed{r})
 	if h.owner.Former() != 6 || h.foreign(6, 1) || !h.foreign(5, 1) {
 		t.Errorf("former holder %d", h.owner.Former())

@@ -118,3 +118,72 @@ func TestPositionsOfThisConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestClaimAfterARestore: the directory was put back to an older state, and another node
+// has taken a session from there, which its holder has not heard of. All revisions are
+// below those that the holder knows. The newer socket keeps the session.
+func TestClaimAfterARestore(t *testing.T) {
+	l := newLab(t)
+	here, there := l.node(1), l.node(1)
+	old := here.shards[0].dial()
+	l.advance(time.Second)
+	before := *l.nats.entries[old.id]
+	l.nats.rev += 100 // other sessions
+	for i := range 5 {
+		l.store(old.id, i, i+1)
+		old.gets(i, i+1)
+		l.advance(10 * time.Second) // a checkpoint
+	}
+	if l.nats.entries[old.id].rev < before.rev+100 {
+		t.Fatal("the holder writes nothing")
+	}
+	here.cutOff()
+	l.advance(10 * time.Second)
+	l.nats.entries[old.id], l.nats.rev = &before, before.rev
+
+	again := there.shards[0].dial()
+	again.resumes(object{"id": string(old.id), "token": old.token})
+	again.gets(0, 5)
+	here.rejoin()
+	old.closed(protocol.CloseTakenOver)
+	l.store(old.id, 5, 7)
+	again.gets(5, 7)
+}
+
+// TestClientOfTheOldLog: the mailboxes were put back to a copy of before, which the
+// holder has found out; the client has not heard of it when it goes. What it says that
+// it has handled is of the old log, also where another message of its own stands there
+// now.
+func TestClientOfTheOldLog(t *testing.T) {
+	for name, end := range map[string]func(l *lab, c *testClient){
+		"parked":      func(l *lab, c *testClient) { c.drop(); l.parked(c.id) },
+		"handed over": func(*lab, *testClient) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			here, there := l.node(1), l.node(1)
+			c := here.shards[0].dialAcked()
+			l.advance(time.Second)
+			start, before := l.nats.seq, *l.nats.entries[c.id]
+			l.store(c.id, 0, 4)
+			c.gets(0, 3)
+			last := c.next().text("hdr", "x-seq")
+			c.ack(last)
+			l.advance(10 * time.Second)
+
+			here.cutOff()
+			l.nats.restore(start)
+			l.nats.entries[c.id] = &before
+			here.rejoin()
+			l.run()
+			end(l, c)
+			again := there.shards[0].dialAcked()
+			l.store(c.id, 10, 18)
+			again.resumes(object{"id": string(c.id), "token": c.token, "seq": last})
+			if m := again.next(); m.text("typ") != protocol.TypeGap || m.text("bdy", "why") != "rollback" {
+				t.Fatalf("told %s", m.raw)
+			}
+			again.gets(10, 18)
+		})
+	}
+}

@@ -146,6 +146,10 @@ func (h *held) unheardOf() bool {
 // client says that it has handled.
 func (h *held) position(p session.Position) session.Position {
 	r := h.client.arriving().resume
+	if p.Back {
+		p.Floor = r.Seq
+		return p
+	}
 	if h.class != session.Acked || !r.HasSeq {
 		return p
 	}
@@ -163,6 +167,13 @@ func (h *held) position(p session.Position) session.Position {
 		p.Floor, p.FloorTime = own, 0
 	}
 	return p
+}
+
+// ofOldLog reports whether what an acked client says that it has handled is of a log
+// that is gone.
+func (h *held) ofOldLog(at scheme.Position) bool {
+	r := h.client.arriving().resume
+	return h.class == session.Acked && r.HasSeq && r.Seq != 0 && at.Floor <= r.Seq && r.Seq <= at.Seen
 }
 
 // Refuse tells the client that it keeps its fresh session, and why.

@@ -268,18 +268,10 @@ func (h *held) appendVia(dst []byte) []byte {
 	return protocol.AppendVia(dst, string(n.ID), string(h.sid), n.Config.ServiceName)
 }
 
-// sends returns what the session's messages say about it.
-func (h *held) sends() *sender {
-	if h.sender == nil {
-		h.sender = new(sender)
-	}
-	return h.sender
-}
-
 // appendSender appends headers, raw JSON or empty, that tell another client who
 // really sent a message.
 func (h *held) appendSender(dst, headers []byte) []byte {
-	w := h.sends()
+	w := h.talks()
 	if w.client == nil {
 		w.client = protocol.AppendSender(nil, string(h.sid), h.owner.Entry().Identity)
 	}
@@ -288,7 +280,7 @@ func (h *held) appendSender(dst, headers []byte) []byte {
 
 // serviceHeader says who really sent a message to a service.
 func (h *held) serviceHeader() nats.Header {
-	w := h.sends()
+	w := h.talks()
 	if w.service == nil {
 		w.service = nats.Header{scheme.HeaderSession: {string(h.sid)}, scheme.HeaderMailbox: {scheme.MailboxSubject(h.sid)}}
 		if identity := h.owner.Entry().Identity; identity != "" {

@@ -74,6 +74,10 @@ func (c *collector) queues() {
 		func(s *Sample) float64 { return s.sum(func(l *Loop) int64 { return int64(l.Tally.HeldBack.Load()) }) })
 	c.counter("reader_inbox_full_total", "Messages of mailboxes and the directory that were dropped because a read had not asked for so many.",
 		func(s *Sample) float64 { return float64(s.Unasked) })
+	c.counter("proofs_total", "Writes by which it is proved that an answer of the directory is up to date.",
+		func(s *Sample) float64 { return float64(s.Probes) })
+	c.counter("proof_retries_total", "Answers of the directory that were not up to date, or did not come, and were asked for again.",
+		func(s *Sample) float64 { return float64(s.Again) })
 	c.counter("discovery_full_total", "Lists of services and nodes that lack some, because there were too many answers.",
 		func(s *Sample) float64 { return float64(s.Cut) })
 	c.gauge("pool_queue", "Blocking NATS calls waiting for a worker.", func(s *Sample) float64 { return float64(s.Waiting) })

@@ -15,6 +15,8 @@ type Sample struct {
 	Wire    wire.Stats
 	Unasked uint64 // messages that came to the store without having been asked for
 	Cut     uint64 // lists of discovery that lack some
+	Probes  uint64 // writes by which answers of the directory are proved
+	Again   uint64 // answers that proved nothing
 	Waiting int    // calls that wait for a worker of the pool
 	Busy    int64  // workers of the pool in a call
 	KeysAge time.Duration

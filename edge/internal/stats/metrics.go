@@ -36,6 +36,7 @@ type Metrics struct {
 	MemoryNeeded prometheus.Gauge
 	Ready        prometheus.Gauge
 	Waiting      Flags[Part]
+	Warnings     prometheus.Gauge
 
 	// NATS.
 	OutboxFull prometheus.Counter
@@ -134,6 +135,7 @@ func (m *Metrics) clients(r registry) {
 	m.MemoryLimit = r.gauge("memory_limit_bytes", "Memory limit of the process; 0: none.")
 	m.MemoryNeeded = r.gauge("memory_needed_bytes", "What of the memory limit is needed: all but garbage and free room. 0 without a limit.")
 	m.Ready = r.gauge("ready", "1 while the node is ready for clients.")
+	m.Warnings = r.gauge("store_warnings", "What is wrong with the store or with nodes beside it and keeps the node from nothing; /readyz of the administrators' listener says what.")
 	m.Waiting = flags(r, "waiting", "1 for each part that keeps the node from being ready.", "part", numParts)
 }
 

@@ -19,6 +19,11 @@
 //	          where the client numbers its sockets, one of a higher number
 //	failed    a sender that was told a failure, but for timeout, finds nothing stored
 //
+// and by what must not need anybody's patience:
+//
+//	slow      when the servers store again, nodes are ready and work is done within
+//	          [Promptly]
+//
 // A run is also judged itself: each kind of fault in it must have had the effect
 // that it is for (bite). A schedule that harms nothing proves nothing.
 //
@@ -82,12 +87,17 @@ import (
 // as accepted: longer than a node waits for the store before it tells.
 const Grace = 20 * time.Second
 
+// Promptly is how long nodes and work may take to follow the servers, which they look
+// at every second: a few looks.
+const Promptly = 10 * time.Second
+
 // Names of what is judged beside I1 to I8 and L.
 const (
 	Expired  = "expired"  // told expired though it lives
 	Repeated = "repeated" // repeated to a client that confirms
 	Taken    = "4501"     // 4501 without a rival
 	Failed   = "failed"   // told as failed but stored
+	Slow     = "slow"     // back long after the servers
 	Bite     = "bite"     // a fault without effect
 )
 
@@ -152,10 +162,10 @@ func (r *Report) String() string {
 		causes += fmt.Sprintf(" %s %d", cause, r.Repeated[cause])
 	}
 	return fmt.Sprintf("seed %d: %d sessions, %d resumes, %d contests, sent %d, accepted %d, delivered %d, repeated to old clients %d (after%s), to two sockets of one client %d, gaps %d, "+
-		"largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d, told expired %d, repeated %d, 4501 without a rival %d, told failed but stored %d; faults that bit:%s",
+		"largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d, told expired %d, repeated %d, 4501 without a rival %d, told failed but stored %d, slowly back %d; faults that bit:%s",
 		r.Seed, r.Sessions, r.Resumes, r.Contests, r.Sent, r.Accepted, r.Delivered, repeated, causes, r.Twice, r.Gaps, r.MaxRSS>>20,
 		r.Count("I1"), r.Count("I2"), r.Count("I3"), r.Count("I4"), r.Count("I5"), r.Count("I6"), r.Count("I7"), r.Count("I8"), r.Count("L"),
-		r.Count(Expired), r.Count(Repeated), r.Count(Taken), r.Count(Failed), strings.TrimSuffix(faults, ","))
+		r.Count(Expired), r.Count(Repeated), r.Count(Taken), r.Count(Failed), r.Count(Slow), strings.TrimSuffix(faults, ","))
 }
 
 // keptViolations bounds a report: one fault can break thousands.
@@ -183,6 +193,7 @@ type checker struct {
 	copied   int                 // line of the last copy of the stores
 	restored []restore
 	now      time.Duration
+	well     time.Duration // when the servers stored again last
 	drained  bool
 	ended    bool
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"time"
 
 	"hydrant/integration/chaos/history"
 )
@@ -59,6 +60,12 @@ func (c *checker) event(line int, e history.Event) error {
 		c.violate("L", line, "%s: %s", e.Node, e.Why)
 	case history.End:
 		c.ended = true
+	case history.Well:
+		c.well = e.At
+	case history.Back:
+		if after := e.At - c.well; after > Promptly {
+			c.violate(Slow, line, "%s was back only %v after the servers", e.Node, after.Round(time.Millisecond))
+		}
 	case history.Heal:
 	default:
 		return fmt.Errorf("check: line %d: unknown event %q", line, e.Kind)

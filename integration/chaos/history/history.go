@@ -34,6 +34,8 @@ const (
 	Copied   Kind = "copied"   // the stores were copied, while no server ran
 	Restored Kind = "restored" // that copy took their place, while no server ran
 	Heal     Kind = "heal"     // every fault is over
+	Well     Kind = "well"     // no fault lasts, and the servers store what a bare client sends
+	Back     Kind = "back"     // after that: a node is ready, or work is done: Node
 	Open     Kind = "open"     // a socket with a fresh session: Conn, SID, Class, Node, Calm
 	Resuming Kind = "resuming" // Conn is about to ask for SID, having handled Seq; Why: how its last socket ended; Twin: another that asks at the same moment; Attempt: its number, if it says one
 	Resumed  Kind = "resumed"  // Conn was given SID: Class, Node

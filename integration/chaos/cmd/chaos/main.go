@@ -3,7 +3,7 @@
 //
 //	chaos [-duration 60s] [-seed N] [-seeds 10] [-nats 1|3] [-queue N] [-sync] [-netns=false] [-history FILE]
 //	chaos -scenario deposed-directory [-times 20] [-seed N]
-//	chaos -recovery [-clients 2000]
+//	chaos -recovery [-clients 2000] [-into deploy/README.md]
 //	chaos -check FILE
 //
 // NATS servers and nodes get network namespaces of their own, where this process
@@ -67,6 +67,7 @@ type options struct {
 	path       string
 	judge      string
 	recovery   bool
+	into       string
 	verbose    bool
 }
 
@@ -92,6 +93,7 @@ func flags() (o options) {
 	flag.StringVar(&o.path, "history", "", "keep the history of the last run in this file")
 	flag.StringVar(&o.judge, "check", "", "judge this history and run nothing")
 	flag.BoolVar(&o.recovery, "recovery", false, "measure how long sessions need to come back from each fault, and print a table")
+	flag.StringVar(&o.into, "into", "", "with -recovery: put the table into this file, in the place of the one that is there")
 	flag.BoolVar(&o.verbose, "v", false, "print every fault")
 	flag.Parse()
 	return o
@@ -108,7 +110,11 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	if o.recovery {
-		return recoveries(ctx, o.Config)
+		table, err := recoveries(ctx, o.Config)
+		if err == nil && o.into != "" {
+			err = into(o.into, table)
+		}
+		return err
 	}
 	broken := 0
 	for range o.seeds {
@@ -127,14 +133,19 @@ func run(ctx context.Context, o options) error {
 	return nil
 }
 
-// recoveries prints the table. A fault that cannot be made here is left out.
-func recoveries(ctx context.Context, cfg chaos.Config) error {
+// recoveries prints the table, and returns it. A fault that cannot be made here is left
+// out.
+func recoveries(ctx context.Context, cfg chaos.Config) (table string, err error) {
 	if cfg.Clients == 0 {
 		cfg.Clients = 2000
 	}
 	cfg.Nodes, cfg.Rate, cfg.Clocks = 3, 300, false
 	var errs []error
-	fmt.Println(chaos.RecoveryHead)
+	line := func(text string) {
+		fmt.Println(text)
+		table += text + "\n"
+	}
+	line(chaos.RecoveryHead)
 	for _, fault := range chaos.Recoveries() {
 		r, err := chaos.Recover(ctx, cfg, fault)
 		switch {
@@ -147,12 +158,12 @@ func recoveries(ctx context.Context, cfg chaos.Config) error {
 				continue // not even made
 			}
 		}
-		fmt.Println(r.Row())
+		line(r.Row())
 		if err == nil && r.Lost+r.Broken > 0 {
 			errs = append(errs, fmt.Errorf("%w: %s: %d messages lost, %d others", errBroken, fault, r.Lost, r.Broken))
 		}
 	}
-	return errors.Join(errs...)
+	return table, errors.Join(errs...)
 }
 
 // one performs a run. The history of one that breaks a promise is kept.
