@@ -66,12 +66,12 @@ func (s *schedule) splitLeader(f *fault, stream string) error {
 	}
 	if err == nil {
 		s.soon(func() bool { return haveSessions(newcomers) })
-		s.crowdTo(nodes, 1)
+		s.crowdTo(nodes, 1, crowdPause)
 		nap(context.Background(), s.pause(7*time.Second, 9*time.Second)-time.Since(cut))
-		s.crowdTo(nodes, 2)
+		s.crowdTo(nodes, 2, crowdPause)
 	}
 	_, mending := mendAll(links)
-	s.crowdTo(nodes, 12)
+	s.crowdTo(nodes, 48, crowdPause/4) // the moment in which the old leader knows nothing is short
 	return errors.Join(err, mending)
 }
 
@@ -124,9 +124,12 @@ func haveSessions(clients []*client) bool {
 	return true
 }
 
+// crowdPause is the usual one of crowdTo.
+const crowdPause = 500 * time.Millisecond
+
 // crowdTo sends all that began late, and a few others, to some nodes, several times,
-// half a second apart.
-func (s *schedule) crowdTo(nodes []*node, times int) {
+// with a pause between.
+func (s *schedule) crowdTo(nodes []*node, times int, pause time.Duration) {
 	all := s.run.clients
 	var newcomers []*client
 	for _, c := range all[calmClients+s.run.cfg.Clients:] {
@@ -146,7 +149,7 @@ func (s *schedule) crowdTo(nodes []*node, times int) {
 			c := all[calmClients+s.chance.IntN(s.run.cfg.Clients)]
 			c.tell(order{kind: orderKind(s.chance.IntN(int(orderTwins))), to: nodes[s.chance.IntN(len(nodes))]})
 		}
-		nap(context.Background(), 500*time.Millisecond)
+		nap(context.Background(), pause)
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *schedule) restoreStores(f *fault) error {
 		return err
 	}
 	s.bear(s.batch(), nil, nil)
-	s.crowdTo(s.run.nodes, 1+s.chance.IntN(6))
+	s.crowdTo(s.run.nodes, 1+s.chance.IntN(6), crowdPause)
 	var last uint64
 	err = harness.Until(ctx, func() error {
 		if last, err = s.run.positions(ctx); err == nil && last == copied {
