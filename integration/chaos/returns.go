@@ -85,6 +85,17 @@ func (r *run) returns(ctx context.Context, nodes []*node) error {
 	return errors.Join(errs...)
 }
 
+// workLeads names the server that leads the work queue; empty: none says so.
+func (r *run) workLeads(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	queue, err := r.js.Consumer(ctx, workStream, serviceName)
+	if err != nil || queue.CachedInfo().Cluster == nil {
+		return ""
+	}
+	return queue.CachedInfo().Cluster.Leader
+}
+
 // workLeader cuts the server off that leads the work queue, while the service is
 // connected to another one: what the service had asked it for is gone, and nobody says
 // so. Nodes on that server have to find another one first.
@@ -93,19 +104,14 @@ func (s *schedule) workLeader(f *fault) error {
 	defer cancel()
 	var leader *harness.NATSServer
 	err := harness.Until(ctx, func() error {
-		queue, err := s.run.js.Consumer(ctx, workStream, serviceName)
-		if err != nil {
-			return err
-		}
-		cluster := queue.CachedInfo().Cluster
-		if cluster == nil || cluster.Leader == "" {
-			return errors.New("chaos: the work queue has no leader")
-		}
-		if cluster.Leader == s.run.nc.ConnectedServerName() {
-			_, err = s.run.nc.Request("$JS.API.CONSUMER.LEADER.STEPDOWN."+workStream+"."+serviceName, nil, askPatience)
+		name := s.run.workLeads(ctx)
+		if name != "" && name == s.run.nc.ConnectedServerName() {
+			_, err := s.run.nc.Request("$JS.API.CONSUMER.LEADER.STEPDOWN."+workStream+"."+serviceName, nil, askPatience)
 			return errors.Join(errNotYet, err)
 		}
-		leader = s.run.server(cluster.Leader)
+		if leader = s.run.server(name); leader == nil {
+			return errors.New("chaos: the work queue has no leader")
+		}
 		return nil
 	})
 	if err != nil {
@@ -117,11 +123,10 @@ func (s *schedule) workLeader(f *fault) error {
 		return err
 	}
 	err = harness.Until(ctx, func() error {
-		queue, err := s.run.js.Consumer(ctx, workStream, serviceName)
-		if err == nil && queue.CachedInfo().Cluster.Leader == leader.ServerName {
-			err = errNotYet
+		if name := s.run.workLeads(ctx); name == "" || name == leader.ServerName {
+			return errNotYet
 		}
-		return err
+		return nil
 	})
 	if err == nil {
 		f.bit("another one leads it")
