@@ -23,8 +23,8 @@ type scenario struct {
 var scenarios = map[string]scenario{
 	"deposed-directory": {"sessions begin while the directory's leader is cut off, and are then asked for at its nodes", 3, false,
 		func(s *schedule) error { return s.alone(splitDirectory) }},
-	"stale-mailbox": {"the leader of a mailbox stream is cut off, and its clients come to the nodes beside it", 3, false,
-		func(s *schedule) error { return s.alone(splitMailbox) }},
+	"stale-mailbox": {"the leader of the mailbox streams is cut off, and clients come to the nodes beside it", 3, false,
+		(*schedule).staleMailboxes},
 	"checkpoint-in-flight": {"sessions move while the directory's last writes are not yet acknowledged", 3, true, (*schedule).inFlight},
 	"minority-server":      {"a node's server is cut off from its peers, and the node has to find another", 3, false, func(s *schedule) error { return s.alone(minority) }},
 	"late-request":         {"requests for sessions arrive after their clients have gone elsewhere", 1, false, (*schedule).lateRequests},
@@ -68,6 +68,27 @@ func (s *schedule) alone(o outage) error {
 	s.play(o)
 	s.hold(time.Second, 2*time.Second)
 	return nil
+}
+
+// staleMailboxes splits the leader of all mailbox streams off, so that it matters for
+// every session: the moment in which it does not know of its fall is short.
+func (s *schedule) staleMailboxes() error {
+	leader, _, err := s.leadWithNodes(streams[1])
+	if err != nil {
+		return err
+	}
+	for _, stream := range streams[1:] {
+		if err := sometime(func() error {
+			if s.leader(stream) == leader {
+				return nil
+			}
+			s.run.stepDown(s.run.nc, stream, leader.ServerName)
+			return errNotYet
+		}); err != nil {
+			return err
+		}
+	}
+	return s.alone(splitMailbox)
 }
 
 // inFlight plays the same one several times.
