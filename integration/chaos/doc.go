@@ -9,8 +9,9 @@
 //	go test ./integration/chaos -duration 60s -seed 7 -nats 3
 //	go run ./integration/chaos/cmd/chaos -duration 60s -seeds 10 -nats 3
 //	go run ./integration/chaos/cmd/chaos -scenario deposed-directory -times 20
-//	go run ./integration/chaos/cmd/chaos -recovery
+//	go run ./integration/chaos/cmd/chaos -recovery -into deploy/README.md
 //	go run ./integration/chaos/cmd/chaos -check history.jsonl
+//	go run ./integration/chaos/cmd/reverts
 //
 // # The parts
 //
@@ -66,6 +67,11 @@
 // the same way. A recovery (-recovery) is a run with one fault, in which it is measured
 // how long it takes until a message comes that was sent to every session when NATS
 // could store again.
+//
+// # Reverts
+//
+// A run in which nothing is found proves something only if it would have been. So
+// reverts takes mends out of Hydrant, one after another, and has chaos look for each.
 //
 // # The end
 //
