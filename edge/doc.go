@@ -95,6 +95,18 @@
 // doubles, from ten seconds to a minute. A node that is beginning looks likewise, while
 // it waits for the store.
 //
+// # Signs
+//
+// A NATS server says of a subject that nobody listens as far as it knows. Where the route
+// to another server is cut, or not there yet, that may be said of a node that lives and
+// reaches the store over a third server: it gets copies and writes to its clients. So in
+// a cluster each node leaves a sign in the directory twice a second, and a claim that is
+// told that nobody listens looks how old the last one is; the age is proved as an absence
+// is. As long as signs go on that node counts as silent. One that died costs a second
+// at the most, once for all claims.
+//
+// # Silence
+//
 // A connection that is silent, and then goes on before two pings were missed, brings
 // all that lay in it. What was stored before another node took a session over still
 // goes to the old socket then, in order and ahead of that node's marker, which ends
