@@ -25,6 +25,8 @@ var (
 	// ErrNoSubject: a valid token does not say who its bearer is, in text that a header
 	// can carry unchanged.
 	ErrNoSubject = errors.New("token without sub")
+	// ErrSpelling: a token is spelt in another way than it was when it was made.
+	ErrSpelling = errors.New("token with line ends")
 	// ErrCritical: a token has a critical extension.
 	ErrCritical = errors.New("token with crit")
 )
@@ -114,7 +116,7 @@ type TokenOptions struct {
 
 // NewTokens takes tokens that one of the keys has signed.
 func NewTokens(keys Keys, o TokenOptions) *Tokens {
-	options := []jwt.ParserOption{jwt.WithValidMethods(o.Algorithms)}
+	options := []jwt.ParserOption{jwt.WithValidMethods(o.Algorithms), jwt.WithStrictDecoding()}
 	if !o.Endless {
 		options = append(options, jwt.WithExpirationRequired())
 	}
@@ -131,6 +133,9 @@ func NewTokens(keys Keys, o TokenOptions) *Tokens {
 // [ErrUnchecked] if it cannot say now whether the token is valid; else the token is
 // not, for [ErrNoSubject] or a reason of package jwt's.
 func (t *Tokens) Check(token string) (Identity, error) {
+	if strings.ContainsAny(token, "\r\n") { // which the decoding passes over
+		return Identity{}, ErrSpelling
+	}
 	said := claims{}
 	if _, err := t.parser.ParseWithClaims(token, &said, t.find); err != nil {
 		return Identity{}, err

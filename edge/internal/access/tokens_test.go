@@ -196,6 +196,31 @@ func TestTokenIsReadToTheLetter(t *testing.T) {
 	}
 }
 
+// TestTokenHasOneSpelling: what is no base64url without padding (RFC 7515 §2) is no
+// token, also where it would be read as one.
+func TestTokenHasOneSpelling(t *testing.T) {
+	public, private := publicKey(t)
+	key, err := parseKey([]byte(public), []string{"EdDSA"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := NewTokens(one(key), TokenOptions{Algorithms: []string{"EdDSA"}})
+	good := forge(t, private, `{"alg":"EdDSA"}`, `{"sub":"ann","exp":4000000000}`)
+	if _, err := tokens.Check(good); err != nil {
+		t.Fatal(err)
+	}
+	last := good[len(good)-1] // of 86 characters: its last four bits stand for nothing
+	for _, token := range []string{
+		good + "\n", good + "\r", good[:len(good)-3] + "\n" + good[len(good)-3:], good[:len(good)-3] + "\r\n" + good[len(good)-3:],
+		good + "=", good + "==", good + " ", " " + good, good + ".", good + "\x00", good + "\t", good[:len(good)-1] + string(last+1),
+		strings.ReplaceAll(strings.ReplaceAll(good, "-", "+"), "_", "/") + "+",
+	} {
+		if id, err := tokens.Check(token); err == nil || id != (Identity{}) {
+			t.Errorf("%q is taken for %+v", token, id)
+		}
+	}
+}
+
 // FuzzClaims: whoever is let in is named by sub, and not for longer than exp says, as
 // a strict reader finds them.
 func FuzzClaims(f *testing.F) {
