@@ -1,7 +1,11 @@
 package access
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -19,6 +23,14 @@ import (
 // TestLoadKey: a key that would let anybody sign a token is refused.
 func TestLoadKey(t *testing.T) {
 	public, _ := publicKey(t)
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		text, algorithms string
 		want             error
@@ -33,6 +45,11 @@ func TestLoadKey(t *testing.T) {
 		{"a secret", "HS256,RS256", ErrMixedAlgorithms},
 		{public, "HS256,EdDSA", ErrMixedAlgorithms},
 		{"a secret", "RS256", ErrNoKey},
+		{public, "RS256,ES256", ErrUnfitKey},
+		{publicText(t, &weak.PublicKey), "RS256", ErrUnfitKey},
+		{publicText(t, &curve.PublicKey), "ES384,RS256", nil},
+		{publicText(t, &curve.PublicKey), "EdDSA,ES256,RS256", ErrUnfitKey},
+		{publicText(t, ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))), "EdDSA", ErrUnfitKey},
 	} {
 		file := filepath.Join(t.TempDir(), "key")
 		if err := os.WriteFile(file, []byte(test.text), 0o600); err != nil {
@@ -54,11 +71,17 @@ func publicKey(t testing.TB) (string, ed25519.PrivateKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return publicText(t, public), private
+}
+
+// publicText is a public key as PEM.
+func publicText(t testing.TB, public any) string {
+	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), private
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
 // TestTokens: a token counts if one of the allowed algorithms has signed it, it is
