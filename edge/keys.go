@@ -46,6 +46,9 @@ type keptSet struct {
 func (n *Node) newTokens() (*access.Tokens, error) {
 	cfg := &n.cfg
 	if cfg.Auth != config.AuthJWT {
+		if cfg.AuthKeyFile != "" || cfg.AuthJwksUrl != "" {
+			n.log.Warn("no token is checked: EDGE_AUTH_KEY_FILE and EDGE_AUTH_JWKS_URL count with EDGE_AUTH=jwt only", "auth", cfg.Auth)
+		}
 		return nil, nil
 	}
 	o := access.TokenOptions{Algorithms: cfg.AuthAlgorithms, Issuer: cfg.AuthIssuer, Audience: cfg.AuthAudience, Endless: cfg.AuthExpiry == config.ExpiryOptional}

@@ -170,13 +170,18 @@ func TestOrigin(t *testing.T) {
 		{a, "https://app.example", false},
 		{a, "http://" + a.Addr + ".evil.example", false},
 		{a, "null", false},
+		{a, "ftp://" + a.Addr, false},
+		{a, "http://" + a.Addr + "|https://evil.example", false}, // two fields
+		{a, "https://evil.example|http://" + a.Addr, false},
+		{a, "|https://evil.example", false},
+		{tuned, "https://app.example|https://app.example", false},
 		{tuned, "https://app.example", true},
 		{tuned, "http://app.example", false},
 		{tuned, "https://app.example.evil.example", false},
 	} {
 		header := http.Header{}
 		if test.origin != "" {
-			header.Set("Origin", test.origin)
+			header["Origin"] = strings.Split(test.origin, "|")
 		}
 		c, err := harness.Dial(t.Context(), test.node.URL("/"), harness.DialOptions{Header: header})
 		if err == nil {

@@ -11,7 +11,8 @@ import (
 
 // Handshake is the request that a client connects with.
 type Handshake interface {
-	// Header returns the first value of a field, "" if there is none.
+	// Header returns the value of a field, "" if there is none. Of one that is there
+	// several times it has all values (RFC 9110 §5.3).
 	Header(name string) string
 	// Protocols are the subprotocols on offer, in the client's order.
 	Protocols() []string

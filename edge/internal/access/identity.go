@@ -39,7 +39,9 @@ func carried(name string) bool {
 
 // isBlank reports whether some language's trim takes a character off, or nobody sees
 // it there.
-func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+func isBlank(r rune) bool {
+	return unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point)
+}
 
 // Moments are counted in seconds of Unix time, up to a bound that the arithmetic of
 // package time and of timers cannot overflow, however far away a moment is meant

@@ -14,6 +14,7 @@ func TestCarried(t *testing.T) {
 		" admin": false, "admin ": false, "\tadmin": false, "admin\n": false, "admin\r\n": false, "\radmin": false,
 		"ad\nmin": false, "ad\r\nUmf-Identity: root": false, "admin\x00": false, "\x7fadmin": false, "ad\x1fmin": false,
 		"\u00a0admin": false, "admin\ufeff": false, "\u2003admin": false, "admin\u200b": false, "\u0085admin": false, "ad\u2028min": false,
+		"\u3164admin": false, "admin\u034f": false, "\U000e0001admin": false, "admin\u115f": false, "\u2764\ufe0f": true,
 		"admin\ufffd": false, "\xffadmin": false, " ": false, "\n": false, "": false,
 	} {
 		if got := carried(name); got != want {

@@ -57,6 +57,7 @@ var (
 	errSymmetric = errors.New("a secret, which no set may tell")
 	errWeak      = fmt.Errorf("its modulus is not between %d and %d bits", minModulus, maxModulus)
 	errOddKey    = errors.New("of an unknown kind")
+	errSmall     = errors.New("a point for which anybody can sign")
 )
 
 // skipped is a key of a set that is not used.
@@ -140,15 +141,34 @@ func forSignatures(raw []byte) bool {
 
 // check finds out whether the key is of use to anybody.
 func (k *key) check() error {
-	if public, ok := k.public.(*rsa.PublicKey); ok {
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
 		if n := public.N.BitLen(); n < minModulus || n > maxModulus {
 			return errWeak
+		}
+	case ed25519.PublicKey:
+		if len(public) == ed25519.PublicKeySize && isSmall(public) {
+			return errSmall
 		}
 	}
 	if !slices.ContainsFunc(verifying, k.suits) {
 		return errOddKey
 	}
 	return nil
+}
+
+// isSmall reports whether a key is one of the few points of an order up to 8 (RFC 8032
+// §5.1.7 does not ask for that). Under such a key a signature that is made of nothing
+// is right for one message in eight, and under any other key for none.
+func isSmall(public ed25519.PublicKey) bool {
+	nothing := make([]byte, ed25519.SignatureSize)
+	nothing[0] = 1 // the neutral point, and 0
+	for i := range byte(128) {
+		if ed25519.Verify(public, []byte{i}, nothing) {
+			return true
+		}
+	}
+	return false
 }
 
 // verifying are the algorithms that a public key can be for.

@@ -1,12 +1,14 @@
 package access
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,6 +122,31 @@ func TestOddKeys(t *testing.T) {
 			if _, err := tokens.Check(text); err == nil {
 				t.Errorf("the secret in %s verifies", odd)
 			}
+		}
+	}
+}
+
+// TestSmallPoints: under a key whose point has a small order everybody could sign.
+func TestSmallPoints(t *testing.T) {
+	point := func(first, middle, last byte) ed25519.PublicKey {
+		p := bytes.Repeat([]byte{middle}, ed25519.PublicKeySize)
+		p[0], p[len(p)-1] = first, last
+		return p
+	}
+	eighth, err := hex.DecodeString("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := []ed25519.PublicKey{point(0, 0, 0), point(0, 0, 0x80), point(1, 0, 0), point(0xec, 0xff, 0x7f), point(0xed, 0xff, 0x7f), point(0xee, 0xff, 0x7f), eighth}
+	for _, public := range small {
+		set := []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"` + base64URL(public) + `"}]}`)
+		if keys, passed, err := parseSet(set); err != nil || len(keys) != 0 || len(passed) != 1 || !errors.Is(passed[0].why, errSmall) {
+			t.Errorf("%x: %v, %v, %v", public, keys, passed, err)
+		}
+	}
+	for range 20 {
+		if public, _, err := ed25519.GenerateKey(nil); err != nil || isSmall(public) {
+			t.Errorf("%x: %v", public, err)
 		}
 	}
 }

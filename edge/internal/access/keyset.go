@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -137,7 +138,7 @@ func (s *KeySet) read(ctx context.Context) error {
 	}
 	answer, err := s.client.Do(r)
 	if err != nil {
-		return err
+		return withoutAddress(err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
@@ -151,6 +152,16 @@ func (s *KeySet) read(ctx context.Context) error {
 		return fmt.Errorf("%w: it is over %d bytes", ErrNoSet, maxSet)
 	}
 	return s.take(text, time.Now())
+}
+
+// withoutAddress takes the address off an error of package http: it may have a secret in
+// its query, and so may one that it is redirected to.
+func withoutAddress(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }
 
 // take replaces the set.

@@ -80,7 +80,7 @@ func (p *provider) key(t *testing.T, kid string) (token string) {
 func watch(t *testing.T, status int) (*provider, *KeySet, func(token string) error) {
 	p := &provider{keys: make(map[string]ed25519.PrivateKey), status: status}
 	s := NewKeySet(KeySetOptions{
-		Address: "https://provider.example/keys", Every: time.Minute,
+		Address: "https://user:pass@provider.example/keys?key=hidden", Every: time.Minute,
 		Failed:  func(err error) { p.change(func() { p.failed = append(p.failed, err) }) },
 		Skipped: func(kid string, _ error) { p.change(func() { p.skipped = append(p.skipped, kid) }) },
 		Read:    func(_ []byte, at time.Time) { p.change(func() { p.read = append(p.read, at) }) },
@@ -216,6 +216,9 @@ func TestProviderIsAway(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				if err := check(known); err != nil {
 					t.Errorf("a key of before: %v", err)
+				}
+				if _, failed, _ := p.heard(); len(failed) == 0 || strings.Contains(fmt.Sprint(failed), "provider.example") || strings.Contains(fmt.Sprint(failed), "hidden") {
+					t.Errorf("told: %v", failed)
 				}
 				if err := check(stranger); !errors.Is(err, ErrUnchecked) {
 					t.Errorf("a key that cannot be known: %v", err)

@@ -3,7 +3,9 @@ package access
 import (
 	"crypto"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -22,9 +24,13 @@ var (
 	ErrMixedAlgorithms = errors.New("HMAC and public-key algorithms cannot be allowed together")
 	// ErrNoKey: the file holds no public key in PEM.
 	ErrNoKey = errors.New("no PEM public key (Ed25519, ECDSA, RSA)")
+	// ErrUnfitKey: no token can be verified with the public key, or everybody's.
+	ErrUnfitKey = errors.New("the public key cannot be used")
 	// ErrNoSubject: a valid token does not say who its bearer is, in text that a header
 	// can carry unchanged.
 	ErrNoSubject = errors.New("token without sub")
+	// ErrSpelling: a token is spelt in another way than it was when it was made.
+	ErrSpelling = errors.New("token with line ends")
 	// ErrCritical: a token has a critical extension.
 	ErrCritical = errors.New("token with crit")
 )
@@ -34,7 +40,8 @@ type Keys jwt.Keyfunc
 
 // LoadKey reads a public key or, where only HMAC algorithms are allowed, a secret:
 // a public key must never serve as one. It fails with [ErrEmptySecret],
-// [ErrMixedAlgorithms], [ErrNoKey], or the error of the file.
+// [ErrShortSecret], [ErrMixedAlgorithms], [ErrNoKey], [ErrUnfitKey], or the error of the
+// file.
 func LoadKey(file string, algorithms []string) (Keys, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -90,9 +97,18 @@ func parseKey(text []byte, algorithms []string) (any, error) {
 		func(b []byte) (crypto.PublicKey, error) { return jwt.ParseRSAPublicKeyFromPEM(b) },
 	}
 	for _, parse := range parsers {
-		if key, err := parse(text); err == nil {
-			return key, nil
+		public, err := parse(text)
+		if err != nil {
+			continue
 		}
+		k := key{public: public}
+		if err := k.check(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnfitKey, err)
+		}
+		if !slices.ContainsFunc(algorithms, k.suits) {
+			return nil, fmt.Errorf("%w: it is for none of %s", ErrUnfitKey, strings.Join(algorithms, ", "))
+		}
+		return public, nil
 	}
 	return nil, ErrNoKey
 }
@@ -114,7 +130,7 @@ type TokenOptions struct {
 
 // NewTokens takes tokens that one of the keys has signed.
 func NewTokens(keys Keys, o TokenOptions) *Tokens {
-	options := []jwt.ParserOption{jwt.WithValidMethods(o.Algorithms)}
+	options := []jwt.ParserOption{jwt.WithValidMethods(o.Algorithms), jwt.WithStrictDecoding()}
 	if !o.Endless {
 		options = append(options, jwt.WithExpirationRequired())
 	}
@@ -131,6 +147,9 @@ func NewTokens(keys Keys, o TokenOptions) *Tokens {
 // [ErrUnchecked] if it cannot say now whether the token is valid; else the token is
 // not, for [ErrNoSubject] or a reason of package jwt's.
 func (t *Tokens) Check(token string) (Identity, error) {
+	if strings.ContainsAny(token, "\r\n") { // which the decoding passes over
+		return Identity{}, ErrSpelling
+	}
 	said := claims{}
 	if _, err := t.parser.ParseWithClaims(token, &said, t.find); err != nil {
 		return Identity{}, err

@@ -1,7 +1,11 @@
 package access
 
 import (
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -19,6 +23,14 @@ import (
 // TestLoadKey: a key that would let anybody sign a token is refused.
 func TestLoadKey(t *testing.T) {
 	public, _ := publicKey(t)
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		text, algorithms string
 		want             error
@@ -33,6 +45,11 @@ func TestLoadKey(t *testing.T) {
 		{"a secret", "HS256,RS256", ErrMixedAlgorithms},
 		{public, "HS256,EdDSA", ErrMixedAlgorithms},
 		{"a secret", "RS256", ErrNoKey},
+		{public, "RS256,ES256", ErrUnfitKey},
+		{publicText(t, &weak.PublicKey), "RS256", ErrUnfitKey},
+		{publicText(t, &curve.PublicKey), "ES384,RS256", nil},
+		{publicText(t, &curve.PublicKey), "EdDSA,ES256,RS256", ErrUnfitKey},
+		{publicText(t, ed25519.PublicKey(make([]byte, ed25519.PublicKeySize))), "EdDSA", ErrUnfitKey},
 	} {
 		file := filepath.Join(t.TempDir(), "key")
 		if err := os.WriteFile(file, []byte(test.text), 0o600); err != nil {
@@ -54,11 +71,17 @@ func publicKey(t testing.TB) (string, ed25519.PrivateKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return publicText(t, public), private
+}
+
+// publicText is a public key as PEM.
+func publicText(t testing.TB, public any) string {
+	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), private
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
 // TestTokens: a token counts if one of the allowed algorithms has signed it, it is
@@ -192,6 +215,31 @@ func TestTokenIsReadToTheLetter(t *testing.T) {
 		}
 		if errors.Is(err, ErrUnchecked) {
 			t.Errorf("%s %s is told as a fault of ours", test.header, test.claims)
+		}
+	}
+}
+
+// TestTokenHasOneSpelling: what is no base64url without padding (RFC 7515 §2) is no
+// token, also where it would be read as one.
+func TestTokenHasOneSpelling(t *testing.T) {
+	public, private := publicKey(t)
+	key, err := parseKey([]byte(public), []string{"EdDSA"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := NewTokens(one(key), TokenOptions{Algorithms: []string{"EdDSA"}})
+	good := forge(t, private, `{"alg":"EdDSA"}`, `{"sub":"ann","exp":4000000000}`)
+	if _, err := tokens.Check(good); err != nil {
+		t.Fatal(err)
+	}
+	last := good[len(good)-1] // of 86 characters: its last four bits stand for nothing
+	for _, token := range []string{
+		good + "\n", good + "\r", good[:len(good)-3] + "\n" + good[len(good)-3:], good[:len(good)-3] + "\r\n" + good[len(good)-3:],
+		good + "=", good + "==", good + " ", " " + good, good + ".", good + "\x00", good + "\t", good[:len(good)-1] + string(last+1),
+		strings.ReplaceAll(strings.ReplaceAll(good, "-", "+"), "_", "/") + "+",
+	} {
+		if id, err := tokens.Check(token); err == nil || id != (Identity{}) {
+			t.Errorf("%q is taken for %+v", token, id)
 		}
 	}
 }

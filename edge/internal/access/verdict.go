@@ -43,9 +43,11 @@ type Answer struct {
 // ReadVerdict reads an answer. The client is let in only by a yes in its body: an
 // identity, which is text that a header can carry, or "anonymous":true. A no
 // anywhere beats it: a header of NATS' service framework, a message of type error,
-// a member error, an exp in the past, and a status of which it is not certain that
-// it is one of success. It fails with [ErrRefused], [ErrVerdict], or with
-// [ErrUnchecked] if the service says that the fault is its own.
+// a member error, an exp in the past, and a status, in a header or as a member, of
+// which it is not certain that it is one of success. A rule set beside the body is
+// none of the client's, and lets nobody in: it was to bind somebody. It fails with
+// [ErrRefused], [ErrVerdict], or with [ErrUnchecked] if the service says that the
+// fault is its own.
 func ReadVerdict(a Answer, now time.Time) (Identity, error) {
 	if err := a.refuses(); err != nil {
 		return Identity{}, err
@@ -81,9 +83,15 @@ func (a *Answer) refuses() error {
 	if refusal, there := protocol.ReadRefusal(a.Header); there {
 		return refused(refusal.Status)
 	}
+	if status, there := headerStatus(a.Header); there && status/100 != 2 {
+		return refused(status)
+	}
 	var e umf.Envelope
 	if umf.Scan(a.Data, &e) != nil || umf.Scan(a.Body, &e) != nil {
 		return ErrVerdict // one of them is no object
+	}
+	if umf.Member(a.Data, "umf") != nil {
+		return ErrVerdict // not where the rules are looked for
 	}
 	for _, object := range [][]byte{a.Data, a.Body} {
 		for _, key := range []string{"statusCode", "status"} {
@@ -98,6 +106,29 @@ func (a *Answer) refuses() error {
 		}
 	}
 	return nil
+}
+
+// headerStatus finds a status in the headers of an answer: the one that NATS' own first
+// line has (ADR-4), or one of another name that ends in it. Of several the one counts
+// that is no success; 0: one that is no number.
+func headerStatus(header map[string][]string) (status int, there bool) {
+	status = http.StatusOK
+	for name, values := range header {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if name != "status" && !strings.HasSuffix(name, "-status") {
+			continue
+		}
+		there = true
+		for _, value := range values {
+			if n := statusOf([]byte(strings.TrimSpace(value))); n/100 != 2 {
+				status = n
+			}
+		}
+		if len(values) == 0 {
+			status = 0
+		}
+	}
+	return status, there
 }
 
 // refused is the error of a status that is not one of success.

@@ -69,6 +69,7 @@ func TestVerdictNo(t *testing.T) {
 		`{"to":"a:/","frm":"b:/","mid":"1","typ":"error","bdy":` + yes + `}`, `{"to":"a:/","from":"b:/","type":"error","body":` + yes + `}`,
 		`{"to":"a:/","frm":"b:/","typ":"Error","bdy":` + yes + `}`, `{"to":"a:/","frm":"b:/","typ":"err\u006fr","bdy":` + yes + `}`,
 		`{"to":"a:/","frm":"b:/","error":"x","bdy":` + yes + `}`, `{"to":"a:/","frm":"b:/","bdy":` + yes + `,"statusCode":403}`,
+		`{"result":` + yes + `,"umf":{"services":[]}}`, `{"\u0075mf":null,"result":` + yes + `}`, `{"to":"a:/","frm":"b:/","umf":{"services":["*"]},"bdy":` + yes + `}`,
 		`{"result":` + yes + `} trailing`, `{"result":` + yes, "\xff" + `{"result":` + yes + `}`,
 	}
 	for _, status := range []string{`401`, `403`, `199`, `300`, `302`, `600`, `0`, `-200`, `"200"`, `"403"`, `null`, `true`, `"ok"`, `"denied"`, `2`, `20`, `200.5`, `2e2`, `[200]`, `{}`} {
@@ -96,12 +97,29 @@ func TestVerdictNo(t *testing.T) {
 			t.Errorf("%s is told as a fault of the service", answer)
 		}
 	}
-	for _, name := range []string{"Nats-Service-Error", "nats-service-error", "NATS-SERVICE-ERROR-CODE", "Nats-Service-Error-Code"} {
+	for _, name := range []string{"Nats-Service-Error", "nats-service-error", "NATS-SERVICE-ERROR-CODE", "Nats-Service-Error-Code", "Nats-Service-Error ", "Status", "status", "Umf-Status", "X-HTTP-STATUS"} {
 		for _, values := range [][]string{{"401"}, {""}, nil} {
 			if id, err := verdict(map[string][]string{name: values}, `{"result":`+yes+`}`); err == nil || id != (Identity{}) {
 				t.Errorf("%s %q: %+v, %v", name, values, id, err)
 			}
 		}
+	}
+}
+
+// TestVerdictStatusHeaders: a status in a header counts as one in the answer does.
+func TestVerdictStatusHeaders(t *testing.T) {
+	for value, want := range map[string]error{
+		"200": nil, " 204 ": nil, "299": nil, "300": ErrRefused, "199": ErrRefused, "0": ErrRefused, "OK": ErrRefused, "200 OK": ErrRefused,
+		"-200": ErrRefused, "2": ErrRefused, "403": ErrRefused, "429": ErrUnchecked, "503": ErrUnchecked,
+	} {
+		for _, header := range []map[string][]string{{"Status": {value}}, {"sTATUS": {value}}, {"Umf-Status": {value}}, {"Umf-Status": {value, "200"}, "Status": {"200"}}} {
+			if id, err := verdict(header, `{"result":{"identity":"ann"}}`); !errors.Is(err, want) || (err == nil) != (id.Name == "ann") {
+				t.Errorf("%v: %+v, %v", header, id, err)
+			}
+		}
+	}
+	if _, err := verdict(map[string][]string{"Statusx": {"403"}, "X-Statuses": {"403"}, "Description": {"no"}}, `{"result":{"identity":"ann"}}`); err != nil {
+		t.Errorf("headers that are no status: %v", err)
 	}
 }
 

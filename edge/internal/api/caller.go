@@ -39,11 +39,11 @@ var (
 func (a *API) admit(r *http.Request) (caller, error) {
 	n := &a.node
 	site := access.Site{Host: r.Host, Scheme: access.ForwardedScheme(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","))}
-	authorization := r.Header.Get("Authorization")
+	authorization := field(r, "Authorization")
 	switch {
 	case n.Config.HttpApi == config.HTTPAPIOff:
 		return caller{}, errNotThere
-	case !access.Origins(n.Config.AllowedOrigins).Allow(r.Header.Get("Origin"), site):
+	case !access.Origins(n.Config.AllowedOrigins).Allow(field(r, "Origin"), site):
 		n.Metrics.Dropped.Inc(stats.DropOrigin)
 		return caller{}, errOrigin
 	case a.isAdmin(authorization):
@@ -101,7 +101,7 @@ func (a *API) askService(r *http.Request, token string) (access.Identity, error)
 	if err != nil {
 		ip = r.RemoteAddr
 	}
-	question, err := json.Marshal(access.Question{IP: ip, Origin: r.Header.Get("Origin"), Token: token, URL: r.URL.RequestURI()})
+	question, err := json.Marshal(access.Question{IP: ip, Origin: field(r, "Origin"), Token: token, URL: r.URL.RequestURI()})
 	if err != nil {
 		return access.Identity{}, err
 	}
@@ -129,6 +129,15 @@ func (c *caller) header() nats.Header {
 	return nats.Header{scheme.HeaderIdentity: {name}}
 }
 
+// field returns the value of a field. Of one that is there several times it has all
+// values (RFC 9110 §5.3, RFC 6265 §5.4), as for connections.
+func field(r *http.Request, name string) string {
+	if name == "Cookie" {
+		return strings.Join(r.Header.Values(name), "; ")
+	}
+	return strings.Join(r.Header.Values(name), ", ")
+}
+
 // plainRequest is a request without an upgrade as [access.FindToken] reads it. A
 // cookie counts only with an origin, which was checked by then: browsers add cookies
 // to requests that any page can have them send without one.
@@ -136,10 +145,10 @@ type plainRequest struct{ r *http.Request }
 
 // Header implements [access.Handshake], as do the others.
 func (p plainRequest) Header(name string) string {
-	if name == "Cookie" && p.r.Header.Get("Origin") == "" {
+	if name == "Cookie" && field(p.r, "Origin") == "" {
 		return ""
 	}
-	return p.r.Header.Get(name)
+	return field(p.r, name)
 }
 
 func (p plainRequest) Protocols() []string { return nil }

@@ -88,6 +88,8 @@ func TestCredentials(t *testing.T) {
 		{"nothing", nil, "", 401, false},
 		{"no token", http.Header{"Authorization": {"Bearer "}}, "", 401, false},
 		{"another token", http.Header{"Authorization": {"Bearer x.y.z"}}, "", 401, false},
+		{"two tokens, the first of them good", http.Header{"Authorization": {"Bearer " + token, "Bearer x.y.z"}}, "", 401, false},
+		{"two tokens, the second of them good", http.Header{"Authorization": {"Bearer x.y.z", "Bearer " + token}}, "", 401, false},
 		{"a token", http.Header{"Authorization": {"Bearer " + token}}, "", 200, false},
 		{"a token in the address", nil, "?access_token=" + token, 200, false},
 		{"a subprotocol", http.Header{"Sec-Websocket-Protocol": {"umf.auth." + token}}, "", 401, false},

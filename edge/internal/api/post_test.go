@@ -42,10 +42,13 @@ func TestPostOrigin(t *testing.T) {
 		"https://app.example":  http.StatusBadRequest,
 		"https://evil.example": http.StatusForbidden,
 		"null":                 http.StatusForbidden,
+		// Two fields.
+		"https://app.example|https://evil.example": http.StatusForbidden,
+		"|https://evil.example":                    http.StatusForbidden,
 	} {
 		header := http.Header{}
 		if origin != "" {
-			header.Set("Origin", origin)
+			header["Origin"] = strings.Split(origin, "|")
 		}
 		for _, path := range postPaths {
 			n, a := newNode(t, func(n *fakeNode) { n.Config.AllowedOrigins = allowed })

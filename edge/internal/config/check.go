@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"hydrant/bus/scheme"
@@ -154,6 +155,9 @@ func (c *Config) checkAccess(e *settingErrors) {
 	if c.AdminToken != "" && len(c.AdminToken) < minSecret {
 		e.bad("ADMIN_TOKEN", "is shorter than %d characters", minSecret)
 	}
+	if strings.TrimSpace(c.AdminToken) != c.AdminToken {
+		e.bad("ADMIN_TOKEN", "begins or ends with white space, which no header field can carry")
+	}
 	c.checkAuth(e)
 	if (c.HttpApi == HTTPAPIKey) != (c.HttpKeysFile != "" || len(c.HttpKeys) > 0) {
 		e.bad("HTTP_KEYS_FILE", "it and EDGE_HTTP_API=key go together")
@@ -194,6 +198,10 @@ func (c *Config) checkAuth(e *settingErrors) {
 	}
 	if u, err := url.Parse(c.AuthJwksUrl); c.AuthJwksUrl != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
 		e.bad("AUTH_JWKS_URL", "is no address of https or http")
+	}
+	isPublic := func(algorithm string) bool { return !strings.HasPrefix(algorithm, "HS") }
+	if c.Auth == AuthJWT && c.AuthJwksUrl != "" && !slices.ContainsFunc(c.AuthAlgorithms, isPublic) {
+		e.bad("AUTH_ALGORITHMS", "no token could have any: a key set has public keys, and HMAC needs a secret")
 	}
 	if c.Auth == AuthJWT && c.AuthKeyFile == "" && c.AuthJwksUrl == "" {
 		e.bad("AUTH_KEY_FILE", "it or EDGE_AUTH_JWKS_URL is needed with EDGE_AUTH=jwt")

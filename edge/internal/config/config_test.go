@@ -73,6 +73,8 @@ func TestLoadErrors(t *testing.T) {
 		{"EDGE_SIGNATURE_KEYS", "k", "EDGE_SIGNATURE_KEYS: a secret is shorter"},
 		{"EDGE_SIGNATURE_KEYS", "a-long-secret-of-many, fifteen-letters", "EDGE_SIGNATURE_KEYS: a secret is shorter"},
 		{"EDGE_ADMIN_TOKEN", "k", "EDGE_ADMIN_TOKEN: is shorter"},
+		{"EDGE_ADMIN_TOKEN", "                    ", "EDGE_ADMIN_TOKEN: begins or ends with"},
+		{"EDGE_ADMIN_TOKEN", "a-token-of-many-characters\n", "EDGE_ADMIN_TOKEN: begins or ends with"},
 		{"EDGE_AUTH_EXPIRY", "never", "none of required, optional"},
 		{"EDGE_AUTH_JWKS_URL", "file:///keys", "EDGE_AUTH_JWKS_URL"},
 		{"EDGE_AUTH_JWKS_URL", "provider.example/keys", "EDGE_AUTH_JWKS_URL"},
@@ -102,6 +104,19 @@ func TestLoadErrors(t *testing.T) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestKeySetOfSecrets: no key set has a secret, so that HMAC alone would turn every
+// client away.
+func TestKeySetOfSecrets(t *testing.T) {
+	t.Setenv("EDGE_AUTH", "jwt")
+	t.Setenv("EDGE_AUTH_JWKS_URL", "https://provider.example/keys")
+	for algorithms, want := range map[string]bool{"HS256": false, "HS256,HS512": false, "HS256,RS256": true, "EdDSA": true} {
+		t.Setenv("EDGE_AUTH_ALGORITHMS", algorithms)
+		if _, err := Load(); (err == nil) != want || !want && !strings.Contains(err.Error(), "EDGE_AUTH_ALGORITHMS: no token") {
+			t.Errorf("%s: %v", algorithms, err)
+		}
 	}
 }
 

@@ -67,8 +67,13 @@ func toASCII(authority string) (string, bool) {
 	host, port, found := strings.Cut(authority, ":")
 	ascii, err := idna.Lookup.ToASCII(host)
 	if err != nil {
-		if ascii = host; !isHost(strings.ToLower(host)) { // names with _ and the like are no internet names
+		if ascii = strings.ToLower(host); !isHost(ascii) { // names with _ and the like are no internet names
 			return "", false
+		}
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(ascii, "."), ".") {
+		if _, err := idna.Lookup.ToASCII(label); label == "" || err != nil && strings.HasPrefix(label, "xn--") {
+			return "", false // no browser goes there
 		}
 	}
 	if found {
@@ -178,8 +183,12 @@ func (o *Origin) isLoopback() bool {
 
 // At reports whether a page of the origin comes from an authority, which is what the
 // field Host has. scheme is the one that the authority is served under; "": it is
-// not known, since what is in front of a node may end TLS.
+// not known, since what is in front of a node may end TLS. Nothing but a page of http
+// or https comes from there.
 func (o *Origin) At(authority, scheme string) bool {
+	if o.scheme != "http" && o.scheme != "https" {
+		return false
+	}
 	host, port, ok := SplitAuthority(authority)
 	if port == 0 {
 		port = defaultPorts[o.scheme]

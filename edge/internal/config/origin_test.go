@@ -9,7 +9,7 @@ import (
 func TestOriginDecode(t *testing.T) {
 	for _, text := range []string{
 		"*", "loopback", "https://app.example", "HTTPS://App.Example:443", "http://localhost:3000", "http://[::1]:8080", "https://*.example", "https://*.app.example:8443",
-		"https://bücher.example", "https://xn--bcher-kva.example", "https://*.bücher.example", "capacitor://localhost", "chrome-extension://abcdef", "http://a_b.example", " https://app.example",
+		"https://bücher.example", "https://xn--bcher-kva.example", "https://*.bücher.example", "capacitor://localhost", "chrome-extension://abcdef", "http://a_b.example", "http://a_b.xn--bcher-kva.example", "https://app.example.", " https://app.example",
 	} {
 		if err := new(Origin).Decode(text); err != nil {
 			t.Errorf("%q: %v", text, err)
@@ -20,6 +20,7 @@ func TestOriginDecode(t *testing.T) {
 		"https://app.example/", "https://app.example/path", "https://app.example?x", "https://app.example#x", "https://user@app.example", "https://app.example:", "https://app.example:0",
 		"https://app.example:65536", "https://app.example:+443", "https://app.example:*", "https://app.example:443:443", "//app.example", "://app.example", "1https://app.example",
 		"https://[::1", "https://[::1%25eth0]", "https://[::1]x", "https://[127.0.0.1]", "https://*.127.0.0.1", "https://*.[::1]", "https://a b.example", "https://a\\.example", "https://%61pp.example", "https", "Loopback",
+		"https://.example", "https://app..example", "https://xn--a", "https://a_b.xn--a.example", "https://*.xn--a", "https://.", "https://*..example",
 	} {
 		if err := new(Origin).Decode(text); err == nil || !strings.Contains(err.Error(), "is no origin") {
 			t.Errorf("%q: %v", text, err)

@@ -35,7 +35,7 @@ func ReadRefusal(header map[string][]string) (r Refusal, there bool) {
 		if len(values) > 0 {
 			text = values[0]
 		}
-		switch {
+		switch name = strings.TrimSpace(name); { // some write a blank before the colon
 		case strings.EqualFold(name, refusalHeader):
 			r.Text, there = Quote([]byte(text)), true
 		case strings.EqualFold(name, refusalCodeHeader):

@@ -45,8 +45,10 @@ func CheckSender(e *umf.Envelope, router string, signed bool) *SenderFault {
 // name is name: the name stands as a word of its own before the path, in whatever
 // case. That is more than the addresses of the router, because receivers look at a
 // from in their own ways: hydra-router:/, R@hydra-router:/, R@hydra-router, but also
-// hydra-router@x:/ and " Hydra-Router". A from that is no text but could become one
-// names it as well.
+// hydra-router@x:/ and " Hydra-Router". In a path it does so where it looks like an
+// address, as in svc:/R@hydra-router:/, because receivers look at the end of a from, or
+// anywhere in it; hydra-router:5353 there is a host. A from that is no text but could
+// become one names it as well.
 func NamesRouter(e *umf.Envelope, name string) bool {
 	var buf [128]byte
 	from, ok := e.Text(umf.From, buf[:0])
@@ -55,12 +57,15 @@ func NamesRouter(e *umf.Envelope, name string) bool {
 		return len(raw) > 0 && (raw[0] == '[' || raw[0] == '{')
 	}
 	from = bytes.TrimLeft(from, "/")
-	for len(from) > 0 && from[0] != '/' {
+	inPath, before := false, byte(0) // what stands before the word
+	for len(from) > 0 {
 		end := wordEnd(from)
-		if isRouter(from[:end], name) {
+		if isRouter(from[:end], name) && (!inPath || endsService(from[end:], before)) {
 			return true
 		}
-		if from = from[end:]; len(from) > 0 && from[0] != '/' {
+		if from = from[end:]; len(from) > 0 {
+			before = from[0]
+			inPath = inPath || before == '/'
 			_, n := utf8.DecodeRune(from)
 			from = from[n:]
 		}
@@ -68,13 +73,29 @@ func NamesRouter(e *umf.Envelope, name string) bool {
 	return false
 }
 
+// endsService reports whether a word of a path ends the service of an address there:
+// what follows it is text, and before it stands the byte before.
+func endsService(text []byte, before byte) bool {
+	if len(text) == 0 {
+		return before == '@'
+	}
+	return text[0] == ':' && (len(text) == 1 || text[1] == '/' || text[1] == '[')
+}
+
 // wordEnd returns the index of the first character that no name has, and no letter
 // beyond ASCII is, which some take for one of ASCII's.
 func wordEnd(text []byte) int {
 	i := 0
 	for i < len(text) {
+		if c := text[i]; c < utf8.RuneSelf {
+			if c-'0' > 9 && (c|0x20)-'a' > 25 && c != '-' && c != '_' {
+				break
+			}
+			i++
+			continue
+		}
 		r, n := utf8.DecodeRune(text[i:])
-		if r != '-' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
 			break
 		}
 		i += n

@@ -16,11 +16,13 @@ func TestNamesRouter(t *testing.T) {
 		"hydra-router:[GET]/": true, "hydra-router@client:/": true, "x:y@hydra-router:/": true,
 		"Hydra-Router:/": true, "N@hYDRA-rOUTER:/": true, " hydra-router:/": true, "\thydra-router :/": true,
 		"\u00a0hydra-router:/": true, "/hydra-router:/": true, "hydra-router/": true, "\u0130ydra-router:/": false,
-		"hydra-router\u0000:/": true, "ws://hydra-router:/": false,
+		"hydra-router\u0000:/": true, "ws://hydra-router:/": true,
+		"S@svc:/hydra-router:/": true, "svc:/N@hydra-router:/": true, "svc:/N@Hydra-Router": true, "svc:/a?b=@hydra-router": true,
+		"client:/?hydra-router:[get]": true, "svc:/x//\u00a0hydra-router:": true,
 
 		"client:/": false, "S@client:/": false, "tester:/": false, "hydra:/": false, "router:/": false, "": false,
 		"hydra-router-2:/": false, "my-hydra-router:/": false, "hydra_router:/": false, "hydra-routér:/": false,
-		"S@svc:/hydra-router:/": false, "svc:/v1/hydra-router": false, "svc:/N@hydra-router:/": false,
+		"svc:/v1/hydra-router": false, "svc:/v1/hydra-router/nodes": false, "svc:[GET]/?of=http://hydra-router:5353/": false, "svc:/N@hydra-router-2:/": false, "svc:/my-hydra-router:/": false,
 	} {
 		raw, err := json.Marshal(from)
 		if err != nil {

@@ -9,9 +9,10 @@ import (
 // messages: it is there to be selected.
 const Subprotocol = "umf.v1"
 
-// secretProtocols begin subprotocols that carry a secret. What is selected stands in
-// the answer, and so in logs and in front of whoever reads the page's socket.
-var secretProtocols = []string{SubprotocolAuth, "umf.resume."}
+// secretProtocols begin subprotocols that carry a secret, and behind them comes a dot.
+// What is selected stands in the answer, and so in logs and in front of whoever reads
+// the page's socket.
+var secretProtocols = []string{strings.TrimSuffix(SubprotocolAuth, "."), "umf.resume"}
 
 // Select chooses among the subprotocols that a client offers: umf.ack.v1, else
 // umf.v1, else the first, as in Hydra Router, where these two are unknown. One that
@@ -32,10 +33,16 @@ func Select(offered []string) (chosen string, second, ok bool) {
 	return "", false, len(offered) == 0
 }
 
-// carriesSecret compares without case: a token that is misspelt is none, and still a
-// secret.
+// carriesSecret compares without case, and takes any mark for the dot: a token that is
+// misspelt is none, and still a secret. So may be what is no name of a subprotocol
+// (RFC 6455 §4.1), such as one in quotes.
 func carriesSecret(name string) bool {
+	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
+		return true
+	}
 	return slices.ContainsFunc(secretProtocols, func(prefix string) bool {
-		return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+		return len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) && !isAlphanumeric(name[len(prefix)])
 	})
 }
+
+func isAlphanumeric(c byte) bool { return c-'0' <= 9 || (c|0x20)-'a' <= 25 }

@@ -30,6 +30,15 @@ func TestSelect(t *testing.T) {
 		{"umf.resume.a.b.1", "", false, false},
 		{"Umf.V1", "Umf.V1", false, true},
 		{"umf.author", "umf.author", false, true},
+		{"umf.auth", "umf.auth", false, true},
+		{"umf.auth-secret", "", false, false},
+		{"UMF.AUTH~secret,umf.resume_a.b", "", false, false},
+		{"umf.auth/secret", "", false, false},
+		{`"umf.auth.secret"`, "", false, false},
+		{`'umf.auth.secret"`, "", false, false},
+		{"umf.auth=secret,chat", "chat", false, true},
+		{"umf\u00b7auth.secret", "", false, false},
+		{"{umf.auth.secret}", "", false, false},
 	} {
 		var offered []string
 		if test.offered != "" {

@@ -34,11 +34,17 @@ func (c *Client) checkSignature(e *umf.Envelope) bool {
 }
 
 // acknowledges reports whether a message is one that clients of umf.ack.v1 send all the
-// time. What it confirms is its own session's, so that a copy does nothing.
+// time. What it confirms is its own session's, so that a copy does nothing. To others
+// than the router an ack is a message as any.
 func (c *Client) acknowledges(e *umf.Envelope) bool {
-	var buf [16]byte
+	var buf [128]byte
 	typ, _ := e.Text(umf.Type, buf[:0])
-	return c.class == session.Acked && string(typ) == protocol.TypeAck
+	if c.class != session.Acked || string(typ) != protocol.TypeAck {
+		return false
+	}
+	text, _ := e.Text(umf.To, buf[:0])
+	to, err := umf.ViewAddress(text)
+	return err == nil && string(to.Service) == c.s.node.Config.ServiceName && len(to.Instance) == 0 && len(to.Method) == 0
 }
 
 // refuseSigned tells the sender of a message what is wrong with its signature.

@@ -140,6 +140,41 @@ func TestReplayOnAnotherNode(t *testing.T) {
 	}
 }
 
+// TestAckToOthersOnAnotherNode: only what confirms is not noted for all nodes, and that
+// has to go to the router. The session itself may come to another node, with copies.
+func TestAckToOthersOnAnotherNode(t *testing.T) {
+	l := newLab(t)
+	a, b := l.one(signing(false)), l.one(signing(false))
+	c, other := a.dialAcked(), a.dial()
+	id, token := c.id, c.token
+	var copies []string
+	for i, to := range []string{"echo:/", "echo:[GET]/", other.address(), "R-" + string(other.id) + "@hydra-router:/"} {
+		text := c.signed(to, c.address(), fmt.Sprint("m", i), protocol.TypeAck, 1)
+		copies = append(copies, text)
+		c.raw(text)
+		l.run()
+		if c.code != 0 {
+			t.Fatalf("to %s: closed: %v", to, c.got)
+		}
+	}
+	c.drop()
+	l.run()
+	for i, text := range copies {
+		c = b.dialAcked()
+		c.raw(c.signed("hydra-router:/", c.address(), fmt.Sprint("r", i), protocol.TypeReconnect, fmt.Sprintf(`{"id":"%s","token":"%s"}`, id, token)))
+		l.run()
+		if c.has.sid != id {
+			t.Fatalf("not resumed: %v", c.got)
+		}
+		l.nats.published = nil
+		c.raw(text)
+		l.run()
+		if list := l.nats.sent(); len(list) > 0 || c.code != protocol.ClosePolicy.Number() {
+			t.Errorf("message %d: closed %d, sent %v", i, c.code, list)
+		}
+	}
+}
+
 // TestSignedInOrder: messages that wait for the directory stay in their order, and
 // none is taken that could not be looked up.
 func TestSignedInOrder(t *testing.T) {

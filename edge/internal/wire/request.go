@@ -3,6 +3,7 @@ package wire
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Request is a valid request for an upgrade. It is valid during the call of
@@ -18,11 +19,24 @@ func (r *Request) URI() string { return string(r.head.uri) }
 // Host returns the Host field.
 func (r *Request) Host() string { return r.Header("Host") }
 
-// Header returns the first value of a field, or "" if there is none. Names are
-// compared without case.
+// Header returns the value of a field, or "" if there is none. Of one that is there
+// several times all values count, joined as RFC 9110 §5.3 has it: whoever looks at one
+// of them may not look at the one that another looked at. Names are compared without
+// case.
 func (r *Request) Header(name string) string {
-	v, _ := r.head.get(name)
-	return string(v)
+	first, n := r.head.get(name)
+	if n <= 1 {
+		return string(first)
+	}
+	separator := ", "
+	if name == "Cookie" { // RFC 6265 §5.4
+		separator = "; "
+	}
+	values := make([]string, 0, n)
+	for v := range r.head.all(name) {
+		values = append(values, string(v))
+	}
+	return strings.Join(values, separator)
 }
 
 // Protocols returns the subprotocols offered, in the client's order of preference.
