@@ -13,8 +13,9 @@ package wire
 // RST, and the peer might never see the close frame (RFC 6455 §7.1.1).
 
 // Close starts the close handshake: the queue leaves first, then a close frame.
-// The handler gets no Message any more, but still gets Pong; Closed follows when
-// the peer has answered, or after CloseTimeout. reason is cut to 123 bytes.
+// The handler gets no Message any more unless it has called TakeRest, but still gets
+// Pong; Closed follows when the peer has answered, or after CloseTimeout. reason is
+// cut to 123 bytes.
 func (c *Conn) Close(code int, reason string) { c.close(uint16(code), reason, DropLocal) }
 
 func (c *Conn) close(code uint16, reason string, cause Drop) {
@@ -29,9 +30,20 @@ func (c *Conn) close(code uint16, reason string, cause Drop) {
 	o.buf = appendClose(o.buf, code, reason)
 	c.state, c.code, c.cause = stateClosing, code, cause
 	c.closeTimer()
-	if c.has(flagPaused) { // to read the peer's close frame
+	if c.has(flagPaused) && !c.takes() { // to read the peer's close frame
 		c.Resume()
 	}
+}
+
+// TakeRest makes Message go on after Close or Discard, until the peer's close frame
+// or CloseTimeout: what the peer sent before it knew of the close is no less meant
+// than what came before (RFC 6455 §1.4 has its frames valid until its own close
+// frame). Pause works meanwhile.
+func (c *Conn) TakeRest() { c.set(flagTakes) }
+
+// takes reports whether the handler is to have the peer's messages.
+func (c *Conn) takes() bool {
+	return c.state == stateOpen || c.state == stateClosing && c.has(flagTakes)
 }
 
 // Discard is Close without the queue: nothing more leaves but the close frame. It

@@ -89,7 +89,7 @@ func (c *Conn) arrived(n int) {
 	c.heard = uint32(l.ticks())
 	c.clear(flagPinged)
 	l.count.bytesIn += uint64(n)
-	if c.state == stateOpen && !c.bytes.take(l.bytes, n, l.mono) {
+	if c.takes() && !c.bytes.take(l.bytes, n, l.mono) {
 		c.fail(errByteRate)
 	}
 }
@@ -278,7 +278,7 @@ func (c *Conn) endFrame(in *inbound) *violation {
 // checked already and are UTF-8.
 func (c *Conn) deliver(op ws.OpCode, deflated bool, p []byte, valid int) {
 	l := c.l
-	if c.state != stateOpen {
+	if !c.takes() {
 		return // after our own close frame: RFC 6455 §1.4 allows to discard it
 	}
 	if deflated {

@@ -292,9 +292,9 @@ func (c *Conn) blocked() {
 	if !c.has(flagBlocked) {
 		c.set(flagBlocked)
 		c.since = uint32(l.ticks())
-		// takes counts anew from here on. Bytes that it has not reported yet are
+		// progresses counts anew from here on. Bytes that it has not reported yet are
 		// progress, too: expireOpen would never learn of them.
-		if c.takes() {
+		if c.progresses() {
 			c.progressed()
 		}
 	}

@@ -44,10 +44,11 @@
 //	             │           └───────────────────────▲
 //	             └──► refused, or plain HTTP ────────┘
 //
-// A Closing connection waits for the peer's close frame after ours. A Draining
-// one writes its queue, ends our half of the stream and drops everything that
-// still comes (RFC 6455 §7.1.1). conn_close.go has the transitions. Before Open
-// the handler gets no call but Upgrade.
+// A Closing connection waits for the peer's close frame after ours. Messages that
+// come before it are dropped, or taken ([Conn.TakeRest]). A Draining one writes its
+// queue, ends our half of the stream and drops everything that still comes (RFC 6455
+// §7.1.1). conn_close.go has the transitions. Before Open the handler gets no call
+// but Upgrade.
 //
 // Two switches are independent of the state. [Conn.Pause] stops the reading, and
 // Resume goes on. [Conn.Freeze] stops the writing, and Thaw goes on; it is for
