@@ -5,7 +5,8 @@ package wire
 //	Close    → close frame queued → peer's close frame → drain
 //	peer's close frame → answered → Closed → drain
 //	violation → close frame → Closed → drain
-//	Abort, EOF, socket error, time-outs → Closed, socket closed
+//	the end of the peer's stream → Closed → drain
+//	Abort, socket error, time-outs → Closed, socket closed
 //
 // A connection that drains writes its queue, shuts down its half of the stream,
 // and reads and drops everything that the peer still sends, until the peer's end
@@ -117,8 +118,8 @@ func (c *Conn) fail(v *violation) {
 
 // drain stops the parsing and lets the socket end in an orderly way.
 func (c *Conn) drain(r CloseReason) {
-	if c.has(flagFrozen) {
-		c.abort(r) // nothing may be written, not even a close frame
+	if c.has(flagFrozen) || c.has(flagEOF) && c.Buffered() == 0 {
+		c.abort(r) // nothing may be written, not even a close frame, or nothing is
 		return
 	}
 	c.state = stateDraining
@@ -169,7 +170,7 @@ func (c *Conn) abort(r CloseReason) {
 	if c.state < stateDraining {
 		c.report(r)
 	}
-	if r.Cause != DropEOF {
+	if !c.has(flagEOF) { // or what it may still read would be lost
 		c.linger()
 	}
 	c.finish()

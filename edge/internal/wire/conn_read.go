@@ -94,16 +94,17 @@ func (c *Conn) arrived(n int) {
 	}
 }
 
-// ended handles the end of the peer's stream.
+// ended handles the end of the peer's stream. It may be half closed: what is queued,
+// which answers what came before, still leaves.
 func (c *Conn) ended() {
 	c.set(flagEOF)
 	switch c.state {
 	case stateProxy, stateHandshake:
 		c.drop(DropHandshakeGone)
 	case stateOpen:
-		c.abort(CloseReason{Code: CodeAbnormal, Cause: DropEOF})
+		c.drain(CloseReason{Code: CodeAbnormal, Cause: DropEOF})
 	case stateClosing:
-		c.abort(CloseReason{Code: int(c.code), Cause: c.cause})
+		c.drain(CloseReason{Code: int(c.code), Cause: c.cause})
 	case stateDraining:
 		c.l.soil(c) // closed once what is queued has left
 	}
