@@ -67,7 +67,7 @@
 // which ran into it, and a test in limits_test.go, handshake_test.go or
 // write_test.go. A connection that runs into a bound is closed with a code: 1002
 // and 1007 for violations of RFC 6455, 1009 too big, 1008 too many fragments, 1013
-// out of memory, 4408 too fast, 4409 too slow; or, before the upgrade, with an
+// out of memory, 4408 too fast; or, before the upgrade, with an
 // HTTP status: 400, 426, 429, 431, 503.
 //
 // # Conformance
