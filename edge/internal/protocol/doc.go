@@ -225,6 +225,10 @@
 //
 // After 4501 a client does not come back by itself.
 //
+// After 1001 and 1012, and where a node is short of memory, what the client sends until
+// its own close frame is taken as before, and then its session is parked. It is not
+// answered on that connection any more.
+//
 // # Other than in Hydra Router
 //
 // A program that knew Hydra Router finds these differences. Each is a promise of

@@ -3,8 +3,6 @@ package shard
 import (
 	"math/rand/v2"
 	"time"
-
-	"hydrant/edge/internal/protocol"
 )
 
 // Connections live for hours, so a node that has just joined would stay empty.
@@ -43,7 +41,7 @@ func (s *Shard) retire() {
 		s.loop.AfterFunc(max(left, 0), func() {
 			if !c.closing {
 				s.node.Metrics.Retired.Inc()
-				c.close(protocol.CloseRestart, retryHint())
+				c.leave()
 			}
 		})
 	}

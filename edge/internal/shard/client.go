@@ -3,6 +3,7 @@ package shard
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
@@ -33,6 +34,8 @@ type Client struct {
 	second      bool // edition of the protocol: umf.v1 or umf.ack.v1 was offered
 	busy        bool // authentication, opening or a resume is under way: not read from
 	closing     bool
+	leaves      bool // is to be closed when it is not busy any more
+	taking      bool // closing, and its messages are taken until its close frame
 	paused      bool // not read from, until the way to NATS is free
 	failures    uint8
 	calls       uint8  // blocking calls under way: see call
@@ -100,7 +103,7 @@ func (c *Client) addr() netip.Addr { return c.conn.RemoteAddr().Addr() }
 // Message takes one message of the client. p is borrowed until it returns.
 func (c *Client) Message(p []byte) {
 	c.heard()
-	if !c.closing {
+	if c.takes() {
 		c.route(p)
 	}
 }
@@ -123,7 +126,10 @@ func (c *Client) ready() {
 
 // readOn reads again unless something still speaks against it.
 func (c *Client) readOn() {
-	if !c.busy && !c.paused && !c.closing && c.calls < maxCallsPerClient {
+	if c.leaves && !c.busy {
+		c.leave()
+	}
+	if !c.busy && !c.paused && c.takes() && c.calls < maxCallsPerClient {
 		c.conn.Resume()
 	}
 }
@@ -184,7 +190,9 @@ func (c *Client) Closed() {
 	}
 	if h := c.has; h != nil {
 		c.has = nil
-		h.abandon()
+		if h.client == c { // or it has gone elsewhere meanwhile, see letGo
+			h.abandon()
+		}
 	}
 }
 
@@ -215,12 +223,49 @@ func (s *Shard) encode(dst []byte, m *protocol.Message) []byte {
 	return m.Append(dst, s.node.Router, s.loop.Now())
 }
 
-// close ends the connection after what is pending.
+// takes reports whether messages of the client are taken.
+func (c *Client) takes() bool { return !c.closing || c.taking }
+
+// leaveBusy bounds how long a planned close waits for a client that is not read from.
+const leaveBusy = 2 * time.Second
+
+// leave is a planned close. The client has done nothing wrong, and knows of it when
+// it reads the close frame: what it has sent before is taken, and then its session is
+// parked. While its session opens, or moves, it is not known yet whose that is, so the
+// close waits.
+func (c *Client) leave() {
+	switch {
+	case c.closing:
+	case !c.busy, c.has == nil: // nor is it said who the client is, before it has one
+		c.rest()
+		c.close(protocol.CloseRestart, retryHint())
+	case !c.leaves:
+		c.leaves = true
+		c.s.loop.AfterFunc(leaveBusy, func() {
+			if c.leaves {
+				c.close(protocol.CloseRestart, retryHint())
+			}
+		})
+	}
+}
+
+// rest has messages taken that come after the close frame that follows, if it is
+// known whose they are.
+func (c *Client) rest() {
+	if !c.busy && !c.closing {
+		c.taking = true
+		c.conn.TakeRest()
+	}
+}
+
+// close ends the connection after what is pending. A client that is closed for what
+// it has sent after a planned close has nothing more to say.
 func (c *Client) close(code protocol.Close, reason string) {
 	if c.closing {
+		c.taking = false
 		return
 	}
-	c.closing = true
+	c.closing, c.leaves = true, false
 	c.stopTimers()
 	// A last barrier before the close frame: its pong still counts. Not if the
 	// queue is what ends it: the session is in the middle of a message that was

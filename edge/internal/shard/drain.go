@@ -2,8 +2,6 @@ package shard
 
 import (
 	"time"
-
-	"hydrant/edge/internal/protocol"
 )
 
 // drainTick is the time between two steps of a drain.
@@ -24,7 +22,7 @@ func (s *Shard) Drain(spread time.Duration, done func()) {
 			due = int(int64(total) * int64(passed) / int64(spread))
 		}
 		for ; closed < due; closed++ {
-			list[closed].close(protocol.CloseRestart, retryHint()) // nothing, if it is closed already
+			list[closed].leave()
 			list[closed] = nil
 		}
 		if closed == total && len(s.held)+len(s.claims) == 0 {

@@ -21,6 +21,7 @@ type fakeSocket struct {
 	paused bool
 	frozen bool
 	stuck  bool // the client does not read
+	takes  bool // TakeRest
 	hungUp bool // the client has ended its stream
 	noRoom bool
 	over   int       // bytes of the frame with which the room ran out
@@ -87,7 +88,9 @@ func (k *fakeSocket) Close(code int, reason string) {
 	}
 	k.queue = append(k.queue, frame{closeFrame, []byte(reason), code})
 	k.state = socketClosing
-	k.Resume()
+	if !k.takes {
+		k.Resume()
+	}
 }
 
 // Discard implements [Socket].
@@ -102,8 +105,11 @@ func (k *fakeSocket) Discard(code int, reason string) {
 	}
 }
 
+// TakeRest implements [Socket].
+func (k *fakeSocket) TakeRest() { k.takes = true }
+
 // Pause implements [Socket].
-func (k *fakeSocket) Pause() { k.paused = true }
+func (k *fakeSocket) Pause() { k.paused = k.paused || k.state == socketOpen || k.takes }
 
 // Resume implements [Socket].
 func (k *fakeSocket) Resume() {
@@ -192,7 +198,7 @@ func (k *fakeSocket) turn() {
 			k.c.Pong(f.data)
 		case f.kind == closeFrame:
 			k.end()
-		case k.state == socketOpen:
+		case k.state == socketOpen || k.takes:
 			k.c.Message(f.data)
 			for i := range f.data { // it was borrowed
 				f.data[i] = 0xdb

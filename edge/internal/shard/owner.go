@@ -281,6 +281,9 @@ func (x *ownershipEffects) Ended(end ownership.End, rev uint64) {
 		n.Metrics.Lifecycle.Inc(stats.Expired)
 		n.Log.Warn("the directory has lost a session", "sid", h.sid)
 		h.event(scheme.SessionExpired)
+		if h.client != nil {
+			h.client.rest()
+		}
 		h.letGo(protocol.CloseRestart, retryHint())
 	case ownership.Discarded:
 		h.erase(rev)
@@ -295,7 +298,7 @@ func (h *held) letGo(code protocol.Close, reason string) {
 	if c == nil {
 		return
 	}
-	if c.has == h {
+	if c.has == h && !c.taking { // or what it says until its goodbye is this session's still
 		c.has = nil
 	}
 	c.discard(code, reason)

@@ -32,6 +32,9 @@ func (c *Client) start() {
 
 // resume moves an older session to this socket.
 func (c *Client) resume(e *umf.Envelope) {
+	if c.closing {
+		return // it will ask elsewhere
+	}
 	r, err := protocol.ParseResume(e.Raw(umf.Body))
 	switch {
 	case errors.Is(err, protocol.ErrNoID):

@@ -118,6 +118,7 @@ type Socket interface {
 	Ping(p []byte)
 	Close(code int, reason string)
 	Discard(code int, reason string)
+	TakeRest()
 	Pause()
 	Resume()
 	Freeze()

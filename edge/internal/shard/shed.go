@@ -26,6 +26,7 @@ func (s *Shard) Shed() {
 			if !c.closing && c.conn.Footprint() >= least {
 				closed++
 				s.node.Metrics.Shed.Inc(stats.ShedClosed)
+				c.rest()
 				c.discard(protocol.CloseOverload, retryHint()) // its queue would stay until the peer has read it
 			}
 		}

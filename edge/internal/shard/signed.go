@@ -90,7 +90,7 @@ func (c *Client) noteOnce(e *umf.Envelope, name string, op egress.Op) {
 func (c *Client) noted(text, rmid []byte, size int, err error) {
 	s := c.s
 	s.out.Drop(len(text))
-	if c.closing || c.has == nil {
+	if !c.takes() || c.has == nil {
 		return
 	}
 	c.busy = false

@@ -35,6 +35,7 @@ func newBare(t testing.TB, o Options, h Handler) *bare {
 	l := newLoop(s, 0, noPoller{})
 	c := &Conn{l: l, fd: -1, state: stateHandshake}
 	l.adopt(c)
+	c.set(flagBlocked) // there is no socket to write to
 	return &bare{l, c}
 }
 

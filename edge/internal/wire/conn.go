@@ -39,6 +39,7 @@ const (
 	flagDeflate                   // permessage-deflate was agreed
 	flagTrusted                   // the address is a trusted proxy's
 	flagProxy                     // the peer is a trusted proxy, whoever it speaks for
+	flagTakes                     // TakeRest
 )
 
 // Conn is a connection. It belongs to its loop: all its methods but Loop must be
@@ -139,9 +140,10 @@ func (c *Conn) Footprint() int {
 func (c *Conn) HungUp() bool { return c.has(flagHangup) }
 
 // Pause stops the reading after the current message, so that the peer's TCP window
-// fills. A connection that is closing reads on, for the peer's close frame.
+// fills. A connection that is closing reads on, for the peer's close frame, unless
+// its messages are taken.
 func (c *Conn) Pause() {
-	if c.state == stateOpen {
+	if c.takes() {
 		c.set(flagPaused)
 	}
 }
@@ -193,12 +195,12 @@ func (c *Conn) expire() {
 	}
 }
 
-// takes reports whether the peer has received any bytes since the last call. A
+// progresses reports whether the peer has received any bytes since the last call. A
 // client on a slow line may need minutes to reach a Ping that lies behind
 // megabytes in the kernel's buffers, and no write of ours shows that it is
 // making progress. If nothing is on its way, the peer's kernel has everything,
 // and the client itself does not answer.
-func (c *Conn) takes() bool {
+func (c *Conn) progresses() bool {
 	l := c.l
 	acked, waiting, ok := c.acked()
 	if !ok {
@@ -228,7 +230,7 @@ func (c *Conn) expireOpen() {
 	l := c.l
 	now := uint32(l.ticks())
 	next := int64(1 << 30)
-	if c.has(flagBlocked|flagPinged) && c.takes() {
+	if c.has(flagBlocked|flagPinged) && c.progresses() {
 		c.progressed()
 	}
 	if c.has(flagBlocked) {
@@ -251,7 +253,7 @@ func (c *Conn) expireOpen() {
 		case silent >= l.pings && !c.has(flagPinged):
 			c.set(flagPinged)
 			c.Ping(nil)
-			c.takes() // from here on
+			c.progresses() // from here on
 			next = min(next, l.pings)
 		case c.has(flagPinged):
 			next = min(next, 2*l.pings-silent)

@@ -5,7 +5,8 @@ package wire
 //	Close    → close frame queued → peer's close frame → drain
 //	peer's close frame → answered → Closed → drain
 //	violation → close frame → Closed → drain
-//	Abort, EOF, socket error, time-outs → Closed, socket closed
+//	the end of the peer's stream → Closed → drain
+//	Abort, socket error, time-outs → Closed, socket closed
 //
 // A connection that drains writes its queue, shuts down its half of the stream,
 // and reads and drops everything that the peer still sends, until the peer's end
@@ -13,8 +14,9 @@ package wire
 // RST, and the peer might never see the close frame (RFC 6455 §7.1.1).
 
 // Close starts the close handshake: the queue leaves first, then a close frame.
-// The handler gets no Message any more, but still gets Pong; Closed follows when
-// the peer has answered, or after CloseTimeout. reason is cut to 123 bytes.
+// The handler gets no Message any more unless it has called TakeRest, but still gets
+// Pong; Closed follows when the peer has answered, or after CloseTimeout. reason is
+// cut to 123 bytes.
 func (c *Conn) Close(code int, reason string) { c.close(uint16(code), reason, DropLocal) }
 
 func (c *Conn) close(code uint16, reason string, cause Drop) {
@@ -29,9 +31,20 @@ func (c *Conn) close(code uint16, reason string, cause Drop) {
 	o.buf = appendClose(o.buf, code, reason)
 	c.state, c.code, c.cause = stateClosing, code, cause
 	c.closeTimer()
-	if c.has(flagPaused) { // to read the peer's close frame
+	if c.has(flagPaused) && !c.takes() { // to read the peer's close frame
 		c.Resume()
 	}
+}
+
+// TakeRest makes Message go on after Close or Discard, until the peer's close frame
+// or CloseTimeout: what the peer sent before it knew of the close is no less meant
+// than what came before (RFC 6455 §1.4 has its frames valid until its own close
+// frame). Pause works meanwhile.
+func (c *Conn) TakeRest() { c.set(flagTakes) }
+
+// takes reports whether the handler is to have the peer's messages.
+func (c *Conn) takes() bool {
+	return c.state == stateOpen || c.state == stateClosing && c.has(flagTakes)
 }
 
 // Discard is Close without the queue: nothing more leaves but the close frame. It
@@ -105,8 +118,8 @@ func (c *Conn) fail(v *violation) {
 
 // drain stops the parsing and lets the socket end in an orderly way.
 func (c *Conn) drain(r CloseReason) {
-	if c.has(flagFrozen) {
-		c.abort(r) // nothing may be written, not even a close frame
+	if c.has(flagFrozen) || c.has(flagEOF) && c.Buffered() == 0 {
+		c.abort(r) // nothing may be written, not even a close frame, or nothing is
 		return
 	}
 	c.state = stateDraining
@@ -157,7 +170,7 @@ func (c *Conn) abort(r CloseReason) {
 	if c.state < stateDraining {
 		c.report(r)
 	}
-	if r.Cause != DropEOF {
+	if !c.has(flagEOF) { // or what it may still read would be lost
 		c.linger()
 	}
 	c.finish()

@@ -89,21 +89,22 @@ func (c *Conn) arrived(n int) {
 	c.heard = uint32(l.ticks())
 	c.clear(flagPinged)
 	l.count.bytesIn += uint64(n)
-	if c.state == stateOpen && !c.bytes.take(l.bytes, n, l.mono) {
+	if c.takes() && !c.bytes.take(l.bytes, n, l.mono) {
 		c.fail(errByteRate)
 	}
 }
 
-// ended handles the end of the peer's stream.
+// ended handles the end of the peer's stream. It may be half closed: what is queued,
+// which answers what came before, still leaves.
 func (c *Conn) ended() {
 	c.set(flagEOF)
 	switch c.state {
 	case stateProxy, stateHandshake:
 		c.drop(DropHandshakeGone)
 	case stateOpen:
-		c.abort(CloseReason{Code: CodeAbnormal, Cause: DropEOF})
+		c.drain(CloseReason{Code: CodeAbnormal, Cause: DropEOF})
 	case stateClosing:
-		c.abort(CloseReason{Code: int(c.code), Cause: c.cause})
+		c.drain(CloseReason{Code: int(c.code), Cause: c.cause})
 	case stateDraining:
 		c.l.soil(c) // closed once what is queued has left
 	}
@@ -278,7 +279,7 @@ func (c *Conn) endFrame(in *inbound) *violation {
 // checked already and are UTF-8.
 func (c *Conn) deliver(op ws.OpCode, deflated bool, p []byte, valid int) {
 	l := c.l
-	if c.state != stateOpen {
+	if !c.takes() {
 		return // after our own close frame: RFC 6455 §1.4 allows to discard it
 	}
 	if deflated {

@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// pongBound bounds the bytes of queued pongs.
+	// pongBound bounds the bytes of queued pongs: more are those of a peer that does
+	// not read, and gets the latest.
 	pongBound = 4 << 10
 	// writeSize bounds the bytes of one system call, so that a big message does
 	// not keep the loop in the kernel for long.
@@ -151,6 +152,23 @@ func (o *outbound) pongs() (n int) {
 	return n
 }
 
+// forgetPongs drops the pongs of which nothing has left.
+func (o *outbound) forgetPongs() {
+	at := max(o.boundary(), o.head)
+	if at < o.off {
+		at += frameLen(o.buf[at:])
+	}
+	end := at
+	for at < len(o.buf) {
+		size := frameLen(o.buf[at:])
+		if o.buf[at] != 0x80|byte(ws.OpPong) {
+			end += copy(o.buf[end:], o.buf[at:at+size])
+		}
+		at += size
+	}
+	o.buf, o.owed = o.buf[:end], 0
+}
+
 // Buffered returns the number of bytes queued for the socket.
 func (c *Conn) Buffered() int {
 	n := 0
@@ -173,22 +191,37 @@ func (c *Conn) Ping(p []byte) {
 	}
 }
 
-// answer sends a pong. The pongs for a peer that does not read are bounded. The
-// bound does not depend on the rest of the queue: a client that waits for a big
-// message may well ask whether we are alive.
+// answer sends a pong. The pongs that wait are bounded: beyond that they are written
+// first, which a peer that reads takes, and then only the most recent ping is answered
+// (RFC 6455 §5.5.3). The bound does not depend on the rest of the queue: a client that
+// waits for a big message may well ask whether we are alive.
 func (c *Conn) answer(p []byte) {
 	if c.state != stateOpen {
 		return
 	}
 	if o := c.out; o != nil && o.owed > pongBound {
 		if o.owed = o.pongs(); o.owed > pongBound {
-			c.fail(errSlow)
-			return
+			c.hurry()
+			if c.state != stateOpen {
+				return
+			}
 		}
 	}
 	c.sendControl(ws.OpPong, p)
 	if c.out != nil {
 		c.out.owed += 2 + len(p)
+	}
+}
+
+// hurry makes room for a pong.
+func (c *Conn) hurry() {
+	if c.nc != nil || !c.has(flagBlocked) {
+		c.flush()
+	}
+	if o := c.out; o != nil {
+		if o.owed = o.pongs(); o.owed > pongBound {
+			o.forgetPongs()
+		}
 	}
 }
 
@@ -292,9 +325,9 @@ func (c *Conn) blocked() {
 	if !c.has(flagBlocked) {
 		c.set(flagBlocked)
 		c.since = uint32(l.ticks())
-		// takes counts anew from here on. Bytes that it has not reported yet are
+		// progresses counts anew from here on. Bytes that it has not reported yet are
 		// progress, too: expireOpen would never learn of them.
-		if c.takes() {
+		if c.progresses() {
 			c.progressed()
 		}
 	}

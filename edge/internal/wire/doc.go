@@ -44,10 +44,11 @@
 //	             │           └───────────────────────▲
 //	             └──► refused, or plain HTTP ────────┘
 //
-// A Closing connection waits for the peer's close frame after ours. A Draining
-// one writes its queue, ends our half of the stream and drops everything that
-// still comes (RFC 6455 §7.1.1). conn_close.go has the transitions. Before Open
-// the handler gets no call but Upgrade.
+// A Closing connection waits for the peer's close frame after ours. Messages that
+// come before it are dropped, or taken ([Conn.TakeRest]). A Draining one writes its
+// queue, ends our half of the stream and drops everything that still comes (RFC 6455
+// §7.1.1). conn_close.go has the transitions. Before Open the handler gets no call
+// but Upgrade.
 //
 // Two switches are independent of the state. [Conn.Pause] stops the reading, and
 // Resume goes on. [Conn.Freeze] stops the writing, and Thaw goes on; it is for
@@ -66,7 +67,7 @@
 // which ran into it, and a test in limits_test.go, handshake_test.go or
 // write_test.go. A connection that runs into a bound is closed with a code: 1002
 // and 1007 for violations of RFC 6455, 1009 too big, 1008 too many fragments, 1013
-// out of memory, 4408 too fast, 4409 too slow; or, before the upgrade, with an
+// out of memory, 4408 too fast; or, before the upgrade, with an
 // HTTP status: 400, 426, 429, 431, 503.
 //
 // # Conformance

@@ -45,7 +45,6 @@ const (
 	DropMessageRate // more messages a second than allowed (4408)
 	DropByteRate    // more bytes a second than allowed (4408)
 	DropControlRate // more control frames a second than allowed (4408)
-	DropSlow        // does not read the answers to its own control frames (4409)
 	DropOverload    // the node's memory for partial messages is used up (1013)
 
 	// Before the upgrade.
@@ -84,7 +83,6 @@ var dropNames = [numDrops]string{
 	DropMessageRate:       "message_rate",
 	DropByteRate:          "byte_rate",
 	DropControlRate:       "control_rate",
-	DropSlow:              "slow",
 	DropOverload:          "overload",
 	DropHandshakeTimeout:  "handshake_timeout",
 	DropHandshakeTooBig:   "handshake_too_big",
@@ -141,6 +139,5 @@ var (
 	errMessageRate    = &violation{CodeRate, DropMessageRate, "too many messages"}
 	errByteRate       = &violation{CodeRate, DropByteRate, "too many bytes"}
 	errControlRate    = &violation{CodeRate, DropControlRate, "too many control frames"}
-	errSlow           = &violation{CodeSlow, DropSlow, "answers are not read"}
 	errOverload       = &violation{CodeOverload, DropOverload, "out of buffer memory"}
 )

@@ -151,8 +151,8 @@ func (s *Server) StopAccepting() {
 	}
 }
 
-// Shutdown stops accepting, closes all connections with 1001 and waits until they
-// are gone. It aborts the connections that are left when ctx ends, and plain HTTP
+// Shutdown stops accepting, closes all connections with 1001, whose messages are
+// taken until their peers' close frames, and waits until they are gone. It aborts the connections that are left when ctx ends, and plain HTTP
 // after CloseTimeout; its error says so. Then the loops end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.StopAccepting()
@@ -182,6 +182,9 @@ func (l *Loop) closeAll() {
 		case c.state < stateOpen:
 			c.drop(DropShutdown)
 		default:
+			if !c.has(flagPaused) { // or nobody would resume it
+				c.TakeRest()
+			}
 			c.close(CodeGoingAway, "", DropShutdown)
 		}
 	}

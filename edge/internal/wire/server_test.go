@@ -84,13 +84,13 @@ func (r *recorder) Message(c *Conn, text bool, p []byte) {
 
 // echoTo echoes as wireecho does.
 func echoTo(c *Conn, text bool, p []byte) {
-	var room bool
+	var queued, room bool
 	if text {
-		_, room = c.Send(p)
+		queued, room = c.Send(p)
 	} else {
-		_, room = c.SendBinary(p)
+		queued, room = c.SendBinary(p)
 	}
-	if !room {
+	if queued && !room {
 		c.Pause()
 	}
 }

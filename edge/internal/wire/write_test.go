@@ -265,21 +265,6 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// TestPongFlood: a peer that pings and does not read the pongs is closed.
-func TestPongFlood(t *testing.T) {
-	b := opened(t, Options{ControlRate: -1}, echoHandler{})
-	n := 0
-	for b.c.state == stateOpen {
-		b.feed(clientFrame(ping, strings.Repeat("p", 125)))
-		if n++; n > 100 {
-			t.Fatal("unbounded")
-		}
-	}
-	if b.l.count.drops[DropSlow] != 1 || !bytes.Contains(b.output(), []byte(errSlow.text)) || len(b.output()) > pongBound+1000 {
-		t.Errorf("%d bytes after %d pings, %d slow", len(b.output()), n, b.l.count.drops[DropSlow])
-	}
-}
-
 // TestPauseResume: a paused connection is not read, keeps the bytes that were read
 // already, and neither loses nor reorders anything.
 func TestPauseResume(t *testing.T) {

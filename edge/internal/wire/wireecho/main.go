@@ -104,13 +104,13 @@ func (echo) Upgrade(*wire.Request) (wire.Accept, error) { return wire.Accept{}, 
 func (echo) Open(*wire.Conn) {}
 
 func (echo) Message(c *wire.Conn, text bool, p []byte) {
-	room := false
+	var queued, room bool
 	if text {
-		_, room = c.Send(p)
+		queued, room = c.Send(p)
 	} else {
-		_, room = c.SendBinary(p)
+		queued, room = c.SendBinary(p)
 	}
-	if !room {
+	if queued && !room {
 		c.Pause()
 	}
 }
