@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
 )
 
 // Config says how to reach NATS. Its variables carry NATS' own names, without
@@ -25,6 +27,7 @@ type Config struct {
 	CA           string `envconfig:"NATS_CA" desc:"file with root certificates (PEM)"`
 	Cert         string `envconfig:"NATS_CERT" desc:"file with a client certificate (PEM)"`
 	Key          string `envconfig:"NATS_KEY" desc:"file with its private key (PEM)"`
+	InboxPrefix  string `envconfig:"NATS_INBOX_PREFIX" desc:"what subjects of answers begin with; empty: _INBOX_ and the user's name, without a user _INBOX; nodes have _INBOX_edge"`
 }
 
 // Times and bounds of a connection.
@@ -73,6 +76,9 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 		nats.ReconnectBufSize(ReconnectBuffer),
 		nats.SkipHostLookup(), // dial does it
 	}
+	if prefix := cmp.Or(cfg.InboxPrefix, scheme.InboxPrefix(cfg.user())); prefix != "" {
+		all = append(all, nats.CustomInboxPrefix(prefix))
+	}
 	dial := &dialer{timeout: BlockTimeout}
 	all = append(all, nats.SetCustomDialer(dial))
 	own, err := cfg.options(dial)
@@ -100,6 +106,21 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 	}
 	dial.conn.Store(nc)
 	return nc, nil
+}
+
+// user is the name of the user that NATS_USER, or else NATS_URL, says; empty: neither.
+func (c *Config) user() string {
+	if c.User != "" {
+		return c.User
+	}
+	for address := range strings.SplitSeq(c.URL, ",") {
+		if u, err := jet.ParseAddress(address); err == nil && u.User != nil {
+			if _, named := u.User.Password(); named { // else it is a token
+				return u.User.Username()
+			}
+		}
+	}
+	return ""
 }
 
 // At returns the configuration for one more address of the same servers, such as

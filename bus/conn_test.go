@@ -19,7 +19,7 @@ import (
 func TestConfigFromEnvironment(t *testing.T) {
 	for k, v := range map[string]string{
 		"NATS_URL": "nats://a:1", "NATS_CREDS": "c", "NATS_NKEY": "n", "NATS_USER": "u", "NATS_PASSWORD": "p",
-		"NATS_PASSWORD_FILE": "f", "NATS_CA": "ca", "NATS_CERT": "ce", "NATS_KEY": "k",
+		"NATS_PASSWORD_FILE": "f", "NATS_CA": "ca", "NATS_CERT": "ce", "NATS_KEY": "k", "NATS_INBOX_PREFIX": "in",
 	} {
 		t.Setenv(k, v)
 	}
@@ -27,7 +27,7 @@ func TestConfigFromEnvironment(t *testing.T) {
 	if err := envconfig.Process("", &c); err != nil {
 		t.Fatal(err)
 	}
-	if c != (Config{"nats://a:1", "c", "n", "u", "p", "f", "ca", "ce", "k"}) {
+	if c != (Config{"nats://a:1", "c", "n", "u", "p", "f", "ca", "ce", "k", "in"}) {
 		t.Fatalf("%+v", c)
 	}
 }

@@ -39,7 +39,23 @@ var (
 // queue full is answered at once: the sender learns more from an error now
 // than from silence.
 func (s *Service) enqueue(mr micro.Request) {
-	in := incoming{data: mr.Data(), header: nats.Header(mr.Headers()), reply: mr.Reply()}
+	s.take(incoming{data: mr.Data(), header: nats.Header(mr.Headers()), reply: mr.Reply()})
+}
+
+// enqueueCall is that of calls of other services. Who they say a client is no node
+// has seen.
+func (s *Service) enqueueCall(mr micro.Request) {
+	header := make(nats.Header, len(mr.Headers()))
+	for key, values := range mr.Headers() {
+		if !strings.HasPrefix(strings.ToLower(key), scheme.HeadersOfNodes) {
+			header[key] = values
+		}
+	}
+	s.take(incoming{data: mr.Data(), header: header, reply: mr.Reply(), call: true})
+}
+
+// take puts a message into the queue.
+func (s *Service) take(in incoming) {
 	if s.lanes.offer(in.header.Get(scheme.HeaderSession), func() { s.handle(in) }) {
 		return
 	}
@@ -58,6 +74,7 @@ type incoming struct {
 	data   []byte
 	header nats.Header
 	reply  string
+	call   bool // of another service
 }
 
 // request reads a message of a client.
@@ -77,6 +94,7 @@ func (s *Service) request(in incoming) (*Request, error) {
 		Header:   in.header,
 		svc:      s,
 		reply:    in.reply,
+		call:     in.call,
 	}
 	if a, err := umf.ParseAddress(msg.To); err == nil {
 		r.Method, r.Path = a.Method, a.Path

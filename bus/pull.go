@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/internal/jet"
-	"hydrant/bus/scheme"
 )
 
 // How a puller asks. While a question is open and no message comes, the server says
@@ -56,10 +55,10 @@ type puller struct {
 // be answered after all.
 const lateRoom = 4
 
-// newPuller begins to take messages.
-func newPuller(nc *nats.Conn, stream, consumer string, room int, trouble func(error)) (*puller, error) {
+// newPuller begins to take messages of the consumer that is asked on subject.
+func newPuller(nc *nats.Conn, subject string, room int, trouble func(error)) (*puller, error) {
 	p := &puller{
-		nc: nc, subject: scheme.APIConsumerNext + stream + "." + consumer, prefix: nc.NewInbox() + ".", room: room,
+		nc: nc, subject: subject, prefix: nc.NewInbox() + ".", room: room,
 		trouble: trouble, msgs: make(chan *nats.Msg, lateRoom*room), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	sub, err := nc.Subscribe(p.prefix+"*", p.receive)

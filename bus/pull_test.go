@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/internal/natstest"
+	"hydrant/bus/scheme"
 )
 
 // asked is a question that a puller has asked.
@@ -47,7 +48,7 @@ func newConsumer(t *testing.T, room int) *consumer {
 		t.Fatal(err)
 	}
 	var err error
-	if c.p, err = newPuller(connect(t, url), "S", "C", room, func(err error) { c.troubles <- err }); err != nil {
+	if c.p, err = newPuller(connect(t, url), scheme.APIPrefix+"CONSUMER.MSG.NEXT.S.C", room, func(err error) { c.troubles <- err }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

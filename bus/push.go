@@ -144,7 +144,7 @@ func (s *Service) PushLive(sid string, m *umf.Message) error {
 	if err != nil {
 		return err
 	}
-	return jet.SendError(s.nc.Publish(scheme.LiveSubject(session), out.Payload))
+	return jet.SendError(s.nc.Publish(scheme.PushedSubject(session), out.Payload))
 }
 
 // outgoing makes what is published of a message.

@@ -31,6 +31,7 @@ type Request struct {
 	// Immutable after the request was read.
 	svc    *Service
 	reply  string // NATS reply subject
+	call   bool   // of another service, which waits for the answer
 	values map[string]string
 
 	answered atomic.Bool
@@ -102,7 +103,7 @@ func (r *Request) ReplyMessage(ctx context.Context, m *umf.Message) error {
 // direct reports whether the answer goes to a sender that waits on NATS, and
 // not to the mailbox of the session sid.
 func (r *Request) direct(sid scheme.SID) bool {
-	return scheme.IsRequestReply(r.reply) || sid == "" && r.reply != ""
+	return scheme.IsRequestReply(r.reply) || (r.call || sid == "") && scheme.Answerable(r.reply)
 }
 
 // publish sends an answer to the reply subject.

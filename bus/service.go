@@ -279,6 +279,7 @@ func (s *Service) subscribe() error {
 	// without waiting, so nothing piles up before it.
 	take := micro.HandlerFunc(s.enqueue)
 	err = errors.Join(
+		m.AddEndpoint("call", micro.HandlerFunc(s.enqueueCall), micro.WithEndpointSubject(scheme.CallSubject(s.name)), micro.WithEndpointQueueGroup(s.cfg.Name)),
 		m.AddEndpoint("service", take, micro.WithEndpointSubject(scheme.ServiceSubject(s.name)), micro.WithEndpointQueueGroup(s.cfg.Name)),
 		m.AddEndpoint("instance", take, micro.WithEndpointSubject(scheme.InstanceSubject(s.name, s.instance)), micro.WithEndpointQueueGroupDisabled()),
 	)

@@ -24,7 +24,8 @@ type WorkOptions struct {
 	// Concurrency bounds the messages in work in this instance. Default 16.
 	Concurrency int
 	// AckWait is after how long without a sign of life of this instance
-	// another gets the message. Default 30 s. A handler may take longer; while
+	// another gets the message. Default 30 s. Where the service's user may not make the
+	// queue's consumer, it is what that has (30 s by `hydrant setup -queues`). A handler may take longer; while
 	// all of them do, what was taken ahead, fewer than Concurrency messages,
 	// goes to another instance as well, which counts as an attempt.
 	AckWait time.Duration
@@ -55,6 +56,7 @@ type workQueue struct {
 	keeping  sync.WaitGroup
 	taking   sync.WaitGroup
 	handlers sync.WaitGroup
+	ackWait  atomic.Int64           // of the consumer, which may be another's choice
 	said     atomic.Pointer[string] // what is wrong, as far as it was logged; nil: nothing
 
 	// Owned by keep, and after its end by left; nil: not started.
@@ -102,31 +104,14 @@ func (w *workQueue) start(s *Service) error {
 	return nil
 }
 
-// consumer makes the service's consumer, or finds it as it should be.
-func (w *workQueue) consumer(ctx context.Context) (c jetstream.Consumer, err error) {
-	err = jet.Retry(ctx, func(ctx context.Context) (err error) {
-		c, err = w.js.CreateOrUpdateConsumer(ctx, scheme.WorkStream, jetstream.ConsumerConfig{
-			Durable:       w.svc.cfg.Name,
-			FilterSubject: scheme.WorkSubject(w.svc.name),
-			AckPolicy:     jetstream.AckExplicitPolicy,
-			AckWait:       w.opts.AckWait,
-			MaxDeliver:    -1, // counted here: the server would leave the message in the queue for ever
-			MaxAckPending: 10_000,
-		})
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			return fmt.Errorf("%w: no node has made the stream %s yet", ErrUnavailable, scheme.WorkStream)
-		}
-		return jet.JSError(err)
-	})
-	return c, err
-}
-
 // begin makes the consumer and consumes it.
 func (w *workQueue) begin(ctx context.Context) (*puller, error) {
-	if _, err := w.consumer(ctx); err != nil {
+	found, err := w.consumer(ctx)
+	if err != nil {
 		return nil, err
 	}
-	p, err := newPuller(w.svc.nc, scheme.WorkStream, w.svc.cfg.Name, w.opts.Concurrency, w.trouble)
+	w.ackWait.Store(int64(found.ackWait))
+	p, err := newPuller(w.svc.nc, scheme.WorkNextSubject(found.api, w.svc.name), w.opts.Concurrency, w.trouble)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +247,7 @@ func (w *workQueue) keepAlive(m *nats.Msg) (ctx context.Context, stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		t := time.NewTicker(w.opts.AckWait / 3)
+		t := time.NewTicker(max(time.Duration(w.ackWait.Load()), minAckWait) / 3)
 		defer t.Stop()
 		for {
 			select {

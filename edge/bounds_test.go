@@ -67,7 +67,7 @@ func TestQueuesOfNATSFull(t *testing.T) {
 	}
 
 	leave := r.hold()
-	live := scheme.LiveSubject(scheme.SID(c.ID))
+	live := scheme.PushedSubject(scheme.SID(c.ID))
 	for r.metric(dropped) == 0 {
 		for range 10_000 {
 			if err := r.nats.link.Load().conn.Publish(live, []byte("pushed past the mailbox, and junk")); err != nil {

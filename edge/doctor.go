@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/config"
 )
@@ -17,6 +18,7 @@ import (
 // nothing.
 func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []store.Finding {
 	checks := DiagnoseMachine(cfg)
+	busCfg.InboxPrefix = scheme.NodeInbox
 	connect := func(opts ...nats.Option) (*nats.Conn, error) { return bus.Connect(busCfg, "hydrant-doctor", opts...) }
 	ignore := func(*nats.Conn, *nats.Subscription, error) {} // CheckPermissions reports them
 	nc, err := connect(nats.ErrorHandler(ignore))

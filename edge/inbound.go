@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
 
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
@@ -21,7 +20,7 @@ import (
 // answers takes the answers to requests.
 func (n *Node) answers(batch []*nats.Msg) {
 	for _, msg := range batch {
-		if i, id, ok := shard.ParseRequestID(msg.Subject); ok && i < len(n.doors) {
+		if i, id, ok := scheme.ParseRequestSubject(msg.Subject); ok && i < len(n.doors) {
 			n.doors[i].Do(func(s *shard.Shard) { s.Answer(id, msg) })
 		}
 	}
@@ -58,13 +57,13 @@ func serviceOf(subject string) string {
 // and the one that has it answers, or the last one that has not. It must not go
 // over the pool: two nodes whose pools are full of claims would wait for each
 // other.
-func (n *Node) handOver(msg micro.Request) {
-	request, err := takeover.ParseRequest(msg.Data())
+func (n *Node) handOver(reply string, data []byte) {
+	request, err := takeover.ParseRequest(reply, data)
 	if err != nil {
 		n.metrics.Dropped.Inc(stats.DropBadOrder)
 		return
 	}
-	reply, left := msg.Reply(), new(atomic.Int32)
+	left := new(atomic.Int32)
 	left.Store(int32(len(n.doors)))
 	n.all(func(s *shard.Shard) {
 		s.HandOver(&request, func(a takeover.Answer) {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
 
 	"hydrant/bus"
 	"hydrant/bus/discovery"
@@ -41,6 +40,7 @@ type natsSide struct {
 
 // prepareNATS makes what needs no connection.
 func (n *Node) prepareNATS(cfg bus.Config, start func() (string, error)) {
+	cfg.InboxPrefix = scheme.NodeInbox // by which nodes know each other
 	n.nats.cfg, n.nats.start, n.nats.inbox = cfg, start, n.inboxes()
 	n.nats.contract = &contractWatch{ready: n.ready, connected: n.nats.connected.Load, now: make(chan struct{}, 1),
 		check: (&storeCheck{node: n}).check}
@@ -131,7 +131,7 @@ func (n *Node) subscribe(l *uplink) error {
 		return fmt.Errorf("edge: subscribe %s: %w", requests, err)
 	}
 	info := discovery.NodeInfo{ID: n.id, Service: scheme.Service(n.cfg.ServiceName), Version: config.SemanticVersion(Version)}
-	registry, err := discovery.RegisterNode(l.conn, info, func(r micro.Request) { n.handOver(r) })
+	registry, err := discovery.RegisterNode(l.conn, info, n.handOver)
 	if err != nil {
 		return fmt.Errorf("edge: register: %w", err)
 	}

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -43,7 +44,7 @@ func TestDiscovery(t *testing.T) {
 	orders := make(chan string, 1)
 	n, err := RegisterNode(nc, NodeInfo{
 		ID: node, Service: "hydra-router", Version: "0.1.0",
-	}, func(m micro.Request) { orders <- string(m.Data()) })
+	}, func(_ string, data []byte) { orders <- string(data) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,10 +221,46 @@ func TestDiscoveryLimit(t *testing.T) {
 	})
 }
 
-func TestRegisterNodeRefuses(t *testing.T) {
+// TestNodeAnswersInboxes: a node answers discovery, and to inboxes only: what else is
+// named as the reply subject would be written with its rights.
+func TestNodeAnswersInboxes(t *testing.T) {
 	nc := connect(t, natstest.Start(t).URL())
-	if _, err := RegisterNode(nc, NodeInfo{ID: testNode, Service: "r", Version: "x"}, nil); err == nil {
-		t.Error("bad version")
+	n, err := RegisterNode(nc, NodeInfo{ID: testNode, Service: "r", Version: "1.0.0"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Unregister(); err != nil {
+			t.Error(err)
+		}
+	})
+	spy, err := nc.SubscribeSync(">")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"PING", "INFO", "STATS"} {
+		for _, tail := range []string{"", ".r", ".r." + testNode} {
+			for _, reply := range []string{scheme.SessionKeyPrefix + "x", "umf.v1.node.x", "x", nats.NewInbox()} {
+				subject := "$SRV." + verb + tail
+				if err := nc.PublishRequest(subject, reply, nil); err != nil {
+					t.Fatal(err)
+				}
+				if m, err := spy.NextMsg(natstest.Patience); err != nil || m.Subject != subject {
+					t.Fatal(m, err)
+				}
+				if !scheme.IsInbox(reply) {
+					continue // what is answered all the same comes before the next question
+				}
+				m, err := spy.NextMsg(natstest.Patience)
+				if err != nil || m.Subject != reply {
+					t.Fatal(m, err)
+				}
+				var answer micro.ServiceIdentity
+				if err := json.Unmarshal(m.Data, &answer); err != nil || answer.Name != "r" || answer.ID != testNode {
+					t.Errorf("%s: %s", subject, m.Data)
+				}
+			}
+		}
 	}
 }
 

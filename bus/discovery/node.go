@@ -1,7 +1,10 @@
 package discovery
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -9,7 +12,7 @@ import (
 	"hydrant/bus/scheme"
 )
 
-// NodeInfo is what a node tells about itself.
+// NodeInfo is what an edge node tells of itself.
 type NodeInfo struct {
 	// ID is the node id.
 	ID scheme.NodeID
@@ -19,33 +22,87 @@ type NodeInfo struct {
 	Version string
 }
 
-// Node is a node's registration with NATS' service discovery.
-type Node struct{ micro micro.Service }
-
-// RegisterNode makes a node known: `nats micro ls` shows it, and so does
-// [Discovery]. It has one endpoint, on NodeSubject, whose handler is orders: it
-// runs on a NATS goroutine and must only enqueue.
-func RegisterNode(nc *nats.Conn, info NodeInfo, orders func(m micro.Request)) (*Node, error) {
-	m, err := micro.AddService(nc, micro.Config{
-		Name: string(info.Service), Version: info.Version, Description: "Hydrant edge node",
-		Metadata: scheme.Metadata(scheme.KindNode, string(info.ID)),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("bus: node: %w", err)
-	}
-	err = m.AddEndpoint("node", micro.HandlerFunc(orders),
-		micro.WithEndpointSubject(scheme.NodeSubject(info.ID)), micro.WithEndpointQueueGroupDisabled())
-	if err != nil {
-		_ = m.Stop() // the first error says more
-		return nil, fmt.Errorf("bus: node: %w", err)
-	}
-	return &Node{micro: m}, nil
+// Node is a node's registration. Its methods may be called concurrently.
+type Node struct {
+	// Immutable after RegisterNode.
+	info    micro.Info
+	nc      *nats.Conn
+	started time.Time
+	subs    []*nats.Subscription
 }
 
-// Unregister removes the node from discovery.
-func (n *Node) Unregister() error {
-	if err := n.micro.Stop(); err != nil {
-		return fmt.Errorf("bus: node: %w", err)
+// RegisterNode makes a node known to NATS' service discovery and so to
+// [Discovery]. It has one endpoint, on NodeSubject, where orders gets what comes: it
+// is a NATS callback and must not wait.
+//
+// It answers discovery as package micro does, but to inboxes only. An answer goes out
+// with a node's rights, wherever the question wants it: micro's would overwrite the
+// entry of a session for who names that as the reply subject.
+func RegisterNode(nc *nats.Conn, info NodeInfo, orders func(reply string, data []byte)) (*Node, error) {
+	subject := scheme.NodeSubject(info.ID)
+	n := &Node{nc: nc, started: time.Now().UTC(), info: micro.Info{
+		ServiceIdentity: micro.ServiceIdentity{
+			Name: string(info.Service), ID: string(info.ID), Version: info.Version,
+			Metadata: scheme.Metadata(scheme.KindNode, string(info.ID)),
+		},
+		Type: micro.InfoResponseType, Description: "Hydrant edge node",
+		Endpoints: []micro.EndpointInfo{{Name: "node", Subject: subject}},
+	}}
+	err := n.listen(subject, func(m *nats.Msg) { orders(m.Reply, m.Data) })
+	for verb, answer := range map[micro.Verb]func() any{micro.PingVerb: n.ping, micro.InfoVerb: n.inform, micro.StatsVerb: n.stats} {
+		at := micro.APIPrefix + "." + verb.String()
+		for _, subject := range []string{at, at + "." + n.info.Name, at + "." + n.info.Name + "." + n.info.ID} {
+			if err == nil {
+				err = n.listen(subject, func(m *nats.Msg) { n.answer(m.Reply, answer()) })
+			}
+		}
 	}
-	return nil
+	if err != nil {
+		_ = n.Unregister() // the first error says more
+		return nil, fmt.Errorf("bus: node: %w", err)
+	}
+	return n, nil
+}
+
+func (n *Node) listen(subject string, take nats.MsgHandler) error {
+	sub, err := n.nc.Subscribe(subject, take)
+	if err == nil {
+		n.subs = append(n.subs, sub)
+	}
+	return err
+}
+
+// answer answers who asks from an inbox. That it does not come is what the other one
+// sees.
+func (n *Node) answer(reply string, with any) {
+	if !scheme.IsInbox(reply) {
+		return
+	}
+	if text, err := json.Marshal(with); err == nil {
+		_ = n.nc.Publish(reply, text)
+	}
+}
+
+func (n *Node) ping() any {
+	return micro.Ping{ServiceIdentity: n.info.ServiceIdentity, Type: micro.PingResponseType}
+}
+
+func (n *Node) inform() any { return n.info }
+
+func (n *Node) stats() any {
+	return micro.Stats{
+		ServiceIdentity: n.info.ServiceIdentity, Type: micro.StatsResponseType, Started: n.started,
+		Endpoints: []*micro.EndpointStats{{Name: n.info.Endpoints[0].Name, Subject: n.info.Endpoints[0].Subject}},
+	}
+}
+
+// Unregister takes the node out of discovery, which a node that drains does first.
+func (n *Node) Unregister() error {
+	var errs []error
+	for _, sub := range n.subs {
+		if err := sub.Unsubscribe(); err != nil {
+			errs = append(errs, fmt.Errorf("bus: node: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }

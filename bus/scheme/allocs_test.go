@@ -9,14 +9,14 @@ func TestAllocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live := LiveSubject(sid)
+	live := StoredSubject(sid)
 	for _, c := range []struct {
 		name string
 		max  float64
 		f    func()
 	}{
 		{"ParseReplySubject", 1, func() { _, _, _, _ = ParseReplySubject(reply) }}, // the mid with its quotes
-		{"ParseLiveSubject", 0, func() { _, _ = ParseLiveSubject(live) }},
+		{"ParseLiveSubject", 0, func() { _, _, _ = ParseLiveSubject(live) }},
 		{"IsRequestReply", 0, func() { IsRequestReply(live) }},
 		{"StreamIndexOf", 0, func() { _ = StreamIndexOf(sid, 16) }},
 		{"MailboxSubject", 1, func() { _ = MailboxSubject(sid) }},

@@ -18,7 +18,9 @@
 //	umf.v1.svc.<service>                    client → service, queue group <service>
 //	umf.v1.inst.<service>.<instance>        client → one instance
 //	umf.v1.out.<c>.<sid>                    mailbox of a session; <c> is the first character of <sid>
-//	umf.v1.live.<c>.<sid>                   copies of what a mailbox has just stored
+//	umf.v1.call.<service>                   service → service, queue group <service>
+//	umf.v1.live.<c>.<sid>.s                 copies of what a mailbox has just stored, by its stream alone
+//	umf.v1.live.<c>.<sid>.p                 pushed past the mailbox: at most once
 //	umf.v1.reply.<node>.<c>.<sid>.<m>       NATS reply subject of a client's message
 //	umf.v1.req.<node>.<id>                  NATS reply subject of a request that a node waits for
 //	umf.v1.node.<node>                      node → node
@@ -30,7 +32,8 @@
 // <m> is the mid of the client's message, as JSON text: "m" and the string, if
 // it is one of [A-Za-z0-9_-]{1,64}; else "x" and the unpadded base64url of the
 // text, which is at most 128 bytes long; "m" alone if there is none. <id> is of
-// the form of an instance's id; nodes count in it.
+// the form of an instance's id; it ends in 128 random bits, so that only who was
+// asked can answer.
 //
 // Payloads are UMF messages in short form. Headers:
 //
@@ -55,6 +58,9 @@
 // subject to umf.v1.out.<c>.<sid>, stores the message and republishes it on
 // umf.v1.live.<c>.<sid>. So the plain Respond of any NATS library stores its
 // answer, in one hop, wherever the session is connected by then.
+//
+// Services call each other on umf.v1.call alone. Nobody but nodes publishes on svc and
+// inst, so what stands in the headers there is a node's word; on call no header is.
 //
 // To a message whose reply subject is req, the service answers there instead: the
 // node waits for the answer itself, and nothing is stored.
@@ -94,4 +100,7 @@
 //
 // Why permissions name each stream: for the same reason, a wildcard would open
 // the streams of others.
+//
+// Why copies and pushes have subjects of their own: whoever may push could else write
+// a copy, with sequence numbers and times of its own, and stop what is real.
 package scheme

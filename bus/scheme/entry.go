@@ -8,7 +8,7 @@ import (
 
 // Form is the number of the form in which this code writes entries, and the
 // highest that it reads. See the package's documentation, "Forms".
-const Form = 2
+const Form = 3
 
 // ErrNewerForm: an entry, or the directory, is of a form that this code does not
 // know: a newer version wrote it. Nothing may be concluded from it, and nothing
@@ -167,7 +167,7 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 	state := j.State
 	switch j.Form {
 	case 0: // no number
-	case Form:
+	case 2, Form:
 		state -= stateShift // below it, a number that is no state
 	default:
 		if j.Form > Form {

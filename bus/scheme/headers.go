@@ -21,6 +21,10 @@ const (
 	HeaderHolder = "Umf-Holder"
 )
 
+// HeadersOfNodes is what the names of headers begin with, in lower case, that only
+// nodes set.
+const HeadersOfNodes = "umf-"
+
 // HeaderWrite names one write to the directory.
 const HeaderWrite = "Umf-Write"
 

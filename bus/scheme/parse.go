@@ -29,8 +29,21 @@ func ParseInstanceSubject(subject string) (Service, Instance, error) {
 // ParseMailboxSubject is the inverse of [MailboxSubject].
 func ParseMailboxSubject(subject string) (SID, error) { return parseSIDSubject(PrefixOut, subject) }
 
-// ParseLiveSubject is the inverse of [LiveSubject].
-func ParseLiveSubject(subject string) (SID, error) { return parseSIDSubject(PrefixLive, subject) }
+// ParseLiveSubject is the inverse of [StoredSubject], and of [PushedSubject]: then
+// stored is false, and nothing of the message is the store's.
+func ParseLiveSubject(subject string) (sid SID, stored bool, err error) {
+	rest, stored := strings.CutSuffix(subject, storedEnd)
+	if !stored {
+		var pushed bool
+		if rest, pushed = strings.CutSuffix(subject, pushedEnd); !pushed {
+			return "", false, badName(ErrBadSubject, subject)
+		}
+	}
+	if sid, err = parseSIDSubject(PrefixLive, rest); err != nil {
+		return "", false, err
+	}
+	return sid, stored, nil
+}
 
 // ParseGoneSubject reads where the server tells that a session's message of
 // [ExpirySubject] has become too old.

@@ -1,19 +1,22 @@
 package scheme
 
+import "time"
+
 // Permissions are the subjects that a NATS user may publish and subscribe to;
 // the server denies everything else.
 type Permissions struct {
 	Publish, Subscribe []string
 	// Responses is how often it may answer one request, wherever that wants its
-	// answers (allow_responses of nats-server).
+	// answers (allow_responses of nats-server); 0: not at all. Within is for how long.
 	Responses int
+	Within    time.Duration
 }
 
 // NodePermissions is all that the user of edge nodes with this number of
 // mailbox streams needs: the scheme's subjects, the part of the JetStream API
-// that manages and reads the store's streams, and service discovery. It names
-// each stream, since NATS compares whole tokens and a wildcard would open the
-// streams of others. deploy/nats/edge.conf is written from it.
+// that reads the store's streams, and service discovery. To make streams is not
+// among it: see [SetupPermissions]. It names each stream, since NATS compares
+// whole tokens and a wildcard would open the streams of others.
 func NodePermissions(streams int) Permissions {
 	p := Permissions{
 		Publish: []string{
@@ -25,15 +28,14 @@ func NodePermissions(streams int) Permissions {
 			APIPrefix + "INFO",
 		},
 		Subscribe: []string{
-			PrefixLive + "*.*", PrefixGone + "*.*", PrefixReply + "*.>", PrefixRequest + "*.>", PrefixNode + "*",
+			PrefixLive + "*.*.*", PrefixGone + "*.*", PrefixReply + "*.>", PrefixRequest + "*.>", PrefixNode + "*",
 			"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>",
-			"_INBOX.>", AdvisoryLeader + "*",
+			NodeInbox + ".>", AdvisoryLeader + "*",
 		},
-		Responses: 1, // to other nodes and to discovery
+		Responses: 1, Within: 10 * time.Second, // to other nodes and to discovery
 	}
 	for _, stream := range StreamNames(streams) {
-		p.Publish = append(p.Publish,
-			APIStreamInfo+stream, APIPrefix+"STREAM.CREATE."+stream, APIPrefix+"STREAM.UPDATE."+stream)
+		p.Publish = append(p.Publish, APIStreamInfo+stream)
 		switch stream {
 		case WorkStream, ExpiryStream: // nodes only write to them
 		case SessionStream:
@@ -45,19 +47,42 @@ func NodePermissions(streams int) Permissions {
 	return p
 }
 
-// ServicePermissions is all that the user of a service needs. It can reach
-// every session, which is what a service is for; of other services it can
-// neither take nor send messages.
-func ServicePermissions(service Service) Permissions {
+// SetupPermissions is all that the user needs that makes and updates streams and
+// bucket, and registers work queues. Each is for one stream, or one consumer of it,
+// since it is given to who installs, and not to what serves clients.
+func SetupPermissions(streams int) Permissions {
+	p := Permissions{
+		Publish: []string{
+			APIPrefix + "INFO",
+			APIConsumerCreate + WorkStream + ".*." + PrefixWork + "*",
+		},
+		Subscribe: []string{InboxPrefix(UserSetup) + ".>"},
+	}
+	for _, stream := range StreamNames(streams) {
+		p.Publish = append(p.Publish, APIStreamInfo+stream, APIStreamCreate+stream, APIStreamUpdate+stream)
+	}
+	return p
+}
+
+// ServicePermissions is all that the user of a service needs, whose API of JetStream
+// has this prefix. It can reach every session, which is what a service is for; of other
+// services it can neither take nor send messages, but for calls. What clients asked it
+// is answered by Responses alone.
+func ServicePermissions(service Service, api string) Permissions {
 	name := string(service)
 	return Permissions{
 		Publish: []string{
-			PrefixOut + "*.*", PrefixLive + "*.*",
-			PrefixRequest + "*.*", PrefixReply + ">", "_INBOX.>", // answers
-			APIConsumerCreate + WorkStream + "." + name + "." + WorkSubject(service),
-			APIConsumerNext + WorkStream + "." + name,
-			"$JS.ACK." + WorkStream + "." + name + ".>",
+			PrefixOut + "*.*", PrefixLive + "*.*" + pushedEnd,
+			PrefixWork + "*", PrefixCall + "*",
+			api + apiConsumerInfo + WorkStream + "." + name,
+			api + apiConsumerNext + WorkStream + "." + name,
+			AckPrefix + WorkStream + "." + name + ".>",
 		},
-		Subscribe: []string{ServiceSubject(service), PrefixInstance + name + ".*", PrefixEvent + "*.*.*", "$SRV.>", "_INBOX.>"},
+		Subscribe: []string{
+			ServiceSubject(service), PrefixInstance + name + ".*", CallSubject(service), PrefixEvent + "*.*.*",
+			"$SRV.PING", "$SRV.INFO", "$SRV.STATS", "$SRV.*." + name, "$SRV.*." + name + ".*",
+			InboxPrefix(name) + ".>",
+		},
+		Responses: 16, Within: time.Minute, // what comes twice counts twice
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
 
 	"hydrant/bus"
 	"hydrant/bus/discovery"
@@ -23,12 +22,19 @@ import (
 // else does.
 func TestPermissions(t *testing.T) {
 	ns := natstest.StartServer(t, server.Options{JetStream: true, Users: []*server.User{
-		natstest.User("node", scheme.NodePermissions(2)), natstest.User("echo", scheme.ServicePermissions("echo")), {Username: "admin", Password: "p"},
+		natstest.User("node", scheme.NodePermissions(2)), natstest.User("echo", scheme.ServicePermissions("echo", scheme.APIPrefix)), natstest.User("setup", scheme.SetupPermissions(2)), {Username: "admin", Password: "p"},
 	}})
 	login := func(name string, onError nats.ErrHandler) *nats.Conn {
-		return connect(t, strings.Replace(ns.ClientURL(), "nats://", "nats://"+name+":p@", 1), nats.ErrorHandler(onError))
+		opts := []nats.Option{nats.ErrorHandler(onError)}
+		if name == "node" {
+			opts = append(opts, nats.CustomInboxPrefix(scheme.NodeInbox))
+		}
+		return connect(t, strings.Replace(ns.ClientURL(), "nats://", "nats://"+name+":p@", 1), opts...)
 	}
 	never := func(_ *nats.Conn, _ *nats.Subscription, err error) { t.Error(err) }
+	if _, err := store.Setup(natstest.Context(t), login("setup", never), storeConfig, []scheme.Service{"echo"}); err != nil {
+		t.Fatal(err)
+	}
 	nc := login("node", never)
 	s := openStore(t, nc)
 	allowedNode(t, s)
@@ -53,6 +59,8 @@ func TestPermissions(t *testing.T) {
 	denied(t, login)
 }
 
+var storeConfig = store.Config{Streams: 2, Memory: true}
+
 // nodeStore is a store and the connection that it is on.
 type nodeStore struct {
 	*store.Store
@@ -61,7 +69,7 @@ type nodeStore struct {
 
 func openStore(t *testing.T, nc *nats.Conn) *nodeStore {
 	t.Helper()
-	s, err := store.Open(natstest.Context(t), nc, store.Config{Streams: 2, Memory: true})
+	s, err := store.Open(natstest.Context(t), nc, storeConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +84,7 @@ func allowedNode(t *testing.T, s *nodeStore) {
 	ctx, sid, node := natstest.Context(t), scheme.NewSID(), scheme.NewNodeID()
 	wild := scheme.ReplyWildcard(node)
 	requests := scheme.RequestWildcard(node)
-	live := scheme.LiveSubject(sid)
+	live := scheme.LiveWildcard(sid)
 	for _, subject := range []string{wild, requests, live} {
 		if _, err := s.nc.SubscribeSync(subject); err != nil {
 			t.Fatal(err)
@@ -88,7 +96,7 @@ func allowedNode(t *testing.T, s *nodeStore) {
 	}
 	defer stop()
 	n, err := discovery.RegisterNode(s.nc, discovery.NodeInfo{ID: node, Service: "hydra-router", Version: "1.0.0"},
-		func(m micro.Request) { _ = m.Respond(nil) })
+		func(reply string, _ []byte) { _ = s.nc.Publish(reply, nil) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +190,7 @@ func denied(t *testing.T, login func(string, nats.ErrHandler) *nats.Conn) {
 		"node": {
 			"other", "umf.v2.svc.echo", "umf.v1.evt.x", "$JS.API.STREAM.DELETE.UMF_OUT_0", "$JS.API.STREAM.PURGE.UMF_OUT_0",
 			"$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.MSG.GET.OTHER", "$JS.API.STREAM.MSG.DELETE.UMF_OUT_0",
-			"$JS.API.CONSUMER.CREATE.UMF_WORK.x", "$KV.OTHER.x", "$JS.API.STREAM.LIST",
+			"$JS.API.CONSUMER.CREATE.UMF_WORK.x", "$KV.OTHER.x", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.UMF_OUT_0", "$JS.API.STREAM.UPDATE.UMF_OUT_0",
 		},
 		"echo": {
 			"other", "umf.v1.svc.other", "umf.v1.inst.other.1", "umf.v1.node.x", "umf.v1.work.other", "$KV.UMF_SESSIONS.x",

@@ -1,9 +1,12 @@
 package scheme
 
 import (
+	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Prefixes of the scheme's subjects, which builders and parsers complete. Streams,
@@ -22,10 +25,14 @@ const (
 	PrefixEvent    = root + "evt.session."
 	PrefixExpiry   = root + "expiry."
 	PrefixGone     = root + "gone."
+	PrefixCall     = root + "call."
 )
 
 // ServiceSubject is where a service's queue group listens.
 func ServiceSubject(service Service) string { return PrefixService + string(service) }
+
+// CallSubject is where a service takes calls of other services.
+func CallSubject(service Service) string { return PrefixCall + string(service) }
 
 // InstanceSubject is where one instance of a service listens.
 func InstanceSubject(service Service, instance Instance) string {
@@ -48,8 +55,22 @@ func AddressSubject(service, instance string) (string, error) {
 // stored and reaches the session's client.
 func MailboxSubject(sid SID) string { return sidSubject(PrefixOut, sid) }
 
-// LiveSubject carries copies of what a mailbox has just stored.
-func LiveSubject(sid SID) string { return sidSubject(PrefixLive, sid) }
+// Ends of the subjects that a session's node listens to.
+const (
+	storedEnd = ".s"
+	pushedEnd = ".p"
+)
+
+// LiveWildcard is what the node of a session subscribes to: [StoredSubject] and
+// [PushedSubject].
+func LiveWildcard(sid SID) string { return sidSubject(PrefixLive, sid) + ".*" }
+
+// StoredSubject carries copies of what a mailbox has just stored. The mailbox's
+// stream alone publishes there.
+func StoredSubject(sid SID) string { return sidSubject(PrefixLive, sid) + storedEnd }
+
+// PushedSubject carries what services push past the mailbox, at most once.
+func PushedSubject(sid SID) string { return sidSubject(PrefixLive, sid) + pushedEnd }
 
 // ExpirySubject is where the message is published that becomes too old when a
 // session may have expired. It needs no payload.
@@ -99,13 +120,35 @@ func ReplyWildcard(node NodeID) string { return PrefixReply + string(node) + ".>
 
 // RequestSubject is the reply subject of a request that the node answers
 // itself, in particular of [METHOD] requests: the nth of one of the node's
-// loops, so that loops need not agree on numbers.
+// loops, so that loops need not agree on numbers. It ends in 128 random bits, so
+// that only who was asked can answer.
 func RequestSubject(node NodeID, loop int, n uint64) string {
-	b := make([]byte, 0, len(PrefixRequest)+NodeIDLen+24)
+	b := make([]byte, 0, len(PrefixRequest)+NodeIDLen+24+2*requestSecret)
 	b = append(b, PrefixRequest...)
 	b = append(b, node...)
 	b = strconv.AppendInt(append(b, '.'), int64(loop), 10)
-	return string(strconv.AppendUint(append(b, '_'), n, 36))
+	b = strconv.AppendUint(append(b, '_'), n, 36)
+	var secret [requestSecret]byte
+	_, _ = rand.Read(secret[:]) // never fails, crypto/rand since Go 1.24
+	return string(hex.AppendEncode(append(b, '_'), secret[:]))
+}
+
+// requestSecret is how many bytes of a request's subject cannot be guessed.
+const requestSecret = 16
+
+// ParseRequestSubject reads loop and number from what [RequestSubject] has made. Whose
+// answer it is only the whole subject tells.
+func ParseRequestSubject(subject string) (loop int, n uint64, ok bool) {
+	if !IsRequestReply(subject) {
+		return 0, 0, false
+	}
+	parts := strings.Split(subject[strings.LastIndexByte(subject, '.')+1:], "_")
+	if len(parts) != 3 || len(parts[2]) != 2*requestSecret {
+		return 0, 0, false
+	}
+	index, err1 := strconv.ParseUint(parts[0], 10, 16)
+	n, err2 := strconv.ParseUint(parts[1], 36, 64)
+	return int(index), n, err1 == nil && err2 == nil
 }
 
 // RequestWildcard matches every RequestSubject of a node.

@@ -24,7 +24,9 @@ func TestSubjects(t *testing.T) {
 		{ServiceSubject("echo-svcs"), "umf.v1.svc.echo-svcs"},
 		{InstanceSubject("echo", "0f"), "umf.v1.inst.echo.0f"},
 		{MailboxSubject(testSID), "umf.v1.out.k." + testSID},
-		{LiveSubject(testSID), "umf.v1.live.k." + testSID},
+		{LiveWildcard(testSID), "umf.v1.live.k." + testSID + ".*"},
+		{StoredSubject(testSID), "umf.v1.live.k." + testSID + ".s"},
+		{PushedSubject(testSID), "umf.v1.live.k." + testSID + ".p"},
 		{ExpirySubject(testSID), "umf.v1.expiry.k." + testSID},
 		{SessionKey(testSID), "$KV.UMF_SESSIONS." + testSID},
 		{reply(""), "umf.v1.reply." + testNode + ".k." + testSID + ".m"},
@@ -32,7 +34,6 @@ func TestSubjects(t *testing.T) {
 		{reply(`"a.1"`), "umf.v1.reply." + testNode + ".k." + testSID + ".xImEuMSI"},
 		{reply(`12`), "umf.v1.reply." + testNode + ".k." + testSID + ".xMTI"},
 		{ReplyWildcard(testNode), "umf.v1.reply." + testNode + ".>"},
-		{RequestSubject(testNode, 1, 36), "umf.v1.req." + testNode + ".1_10"},
 		{RequestWildcard(testNode), "umf.v1.req." + testNode + ".*"},
 		{NodeSubject(testNode), "umf.v1.node." + testNode},
 		{WorkSubject("echo"), "umf.v1.work.echo"},
@@ -92,7 +93,7 @@ func TestSubjectsParse(t *testing.T) {
 	if s, err := ParseMailboxSubject("umf.v1.out.k." + testSID); err != nil || s != testSID {
 		t.Error(s, err)
 	}
-	if s, err := ParseLiveSubject("umf.v1.live.k." + testSID); err != nil || s != testSID {
+	if s, stored, err := ParseLiveSubject("umf.v1.live.k." + testSID + ".p"); err != nil || stored || s != testSID {
 		t.Error(s, err)
 	}
 	if s, err := ParseGoneSubject("umf.v1.gone.k." + testSID); err != nil || s != testSID {
@@ -134,7 +135,7 @@ func parseAll(s string) map[string]error {
 	_, errs["service"] = ParseServiceSubject(s)
 	_, _, errs["instance"] = ParseInstanceSubject(s)
 	_, errs["mailbox"] = ParseMailboxSubject(s)
-	_, errs["live"] = ParseLiveSubject(s)
+	_, _, errs["live"] = ParseLiveSubject(s)
 	_, errs["gone"] = ParseGoneSubject(s)
 	_, _, _, errs["reply"] = ParseReplySubject(s)
 	_, _, errs["event"] = ParseEventSubject(s)
@@ -244,7 +245,8 @@ func FuzzSubjects(f *testing.F) {
 		}
 		if sid, err := ParseSID(a); err == nil {
 			literal(MailboxSubject(sid))
-			literal(LiveSubject(sid))
+			literal(StoredSubject(sid))
+			literal(PushedSubject(sid))
 			literal(ExpirySubject(sid))
 			literal(EventSubject(SessionClosed, sid))
 		}
@@ -270,8 +272,12 @@ func rebuild(t *testing.T, s string) {
 	if x, err := ParseMailboxSubject(s); err == nil {
 		same(MailboxSubject(x))
 	}
-	if x, err := ParseLiveSubject(s); err == nil {
-		same(LiveSubject(x))
+	if x, stored, err := ParseLiveSubject(s); err == nil {
+		if stored {
+			same(StoredSubject(x))
+		} else {
+			same(PushedSubject(x))
+		}
 	}
 	if x, y, z, err := ParseReplySubject(s); err == nil {
 		got, err := ReplySubject(x, y, z)
@@ -291,6 +297,30 @@ func BenchmarkReplySubject(b *testing.B) {
 	for b.Loop() {
 		if _, err := ReplySubject(node, sid, `"cfaec0e9-900a-4962-8a01-0614ce343736"`); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestRequestSubject: it names loop and number, and cannot be guessed.
+func TestRequestSubject(t *testing.T) {
+	one, two := RequestSubject(testNode, 3, 1<<40), RequestSubject(testNode, 3, 1<<40)
+	if one == two {
+		t.Errorf("twice %s", one)
+	}
+	if loop, n, ok := ParseRequestSubject(one); !ok || loop != 3 || n != 1<<40 {
+		t.Errorf("%s: %d, %d, %v", one, loop, n, ok)
+	}
+	const start = "umf.v1.req." + testNode + "."
+	if got := len(one) - len(start+"3_dvbvj1og_"); got > 40 || got < 32 {
+		t.Errorf("%s", one)
+	}
+	secret := strings.Repeat("0", 32)
+	for _, bad := range []string{
+		"", start, start + "3", start + "3_1", start + "3_1_", start + "3_1_" + secret[1:], start + "3_1_" + secret + "0", start + "-1_1_" + secret,
+		start + "a_1_" + secret, start + "3_-_" + secret, start + "3_1_" + secret + "_", "umf.v1.req.x.3_1_" + secret, start + "3_1_" + secret + ".x", start + "99999_1_" + secret,
+	} {
+		if _, _, ok := ParseRequestSubject(bad); ok {
+			t.Errorf("%q is the subject of a request", bad)
 		}
 	}
 }

@@ -125,7 +125,7 @@ func BenchmarkStored(b *testing.B) {
 // subscription.
 func BenchmarkLive(b *testing.B) {
 	s, sid := benchStore(b), scheme.NewSID()
-	live := scheme.LiveSubject(sid)
+	live := scheme.LiveWildcard(sid)
 	room := make(chan struct{}, 512)
 	var wg sync.WaitGroup
 	sub, err := s.nc.Subscribe(live, func(m *nats.Msg) {

@@ -39,7 +39,7 @@ func (s *Store) tryMailbox(ctx context.Context, sid scheme.SID) error {
 	if err != nil {
 		return err
 	}
-	live, err := s.nc.SubscribeSync(scheme.LiveSubject(sid))
+	live, err := s.nc.SubscribeSync(scheme.LiveWildcard(sid))
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,8 @@ type Copy struct {
 // at most once.
 func ParseCopy(m *nats.Msg) (c Copy, ok bool) {
 	c.Payload = m.Data
-	if m.Header == nil {
-		return c, false
+	if _, stored, err := scheme.ParseLiveSubject(m.Subject); err != nil || !stored || m.Header == nil {
+		return c, false // whoever pushes may write headers of the store
 	}
 	seq, err := strconv.ParseUint(jet.LastHeader(m.Header, jet.HeaderSeq), 10, 64)
 	if err != nil || seq == 0 {

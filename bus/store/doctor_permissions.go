@@ -19,7 +19,7 @@ const headerStream = "Nats-Expected-Stream"
 // probe is one subject that a node publishes or subscribes to, with names that
 // no participant has. A message to it does nothing: it names no existing session,
 // service or node; a stream refuses it by its header, and the JetStream API by
-// its body, which asks for nothing or names another stream than the subject.
+// its body, which asks for nothing.
 // (What is no JSON would be refused as well, and logged by the server.)
 type probe struct {
 	need      string // what a node needs it for
@@ -33,7 +33,6 @@ type probe struct {
 // for answers, which are tried by asking.
 func probes(streams int) []probe {
 	const nobody, nothing = "hydrant-doctor", "{}"
-	const otherStream = `{"name":"` + nobody + `"}`
 	sid, node := scheme.NewSID(), scheme.NewNodeID()
 	tail := string(sid[:1] + "." + sid)
 	refused := nats.Header{headerStream: []string{nobody}}
@@ -51,7 +50,7 @@ func probes(streams int) []probe {
 	publish("send to services", nil, "", scheme.ServiceSubject(nobody), scheme.InstanceSubject(nobody, nobody))
 	publish("work queues", refused, "", scheme.WorkSubject(nobody))
 	publish("store in mailboxes", refused, "", scheme.MailboxSubject(sid), scheme.PrefixReply+string(node)+"."+tail+".m")
-	subscribe("copies of what mailboxes store", scheme.LiveSubject(sid))
+	subscribe("copies of what mailboxes store", scheme.LiveWildcard(sid))
 	subscribe("answers, and what nobody took", scheme.ReplyWildcard(node), scheme.PrefixRequest+string(node)+".>")
 	publish("session directory", refused, "", scheme.SessionKey(sid))
 	publish("expiry of sessions", refused, "", scheme.ExpirySubject(sid))
@@ -64,12 +63,11 @@ func probes(streams int) []probe {
 		at := "$SRV." + verb
 		subscribe("discovery", at, at+"."+nobody, at+"."+nobody+"."+string(node))
 	}
-	subscribe("requests", "_INBOX."+string(sid)+".*")
+	subscribe("requests", scheme.NodeInbox+"."+string(sid)+".*")
 	publish("JetStream", nil, "", scheme.APIPrefix+"INFO")
 	for _, stream := range scheme.StreamNames(streams) {
 		subscribe("new leaders of streams", scheme.AdvisoryLeader+stream)
 		publish("look at streams", nil, "", scheme.APIStreamInfo+stream)
-		publish("create and update streams", nil, otherStream, scheme.APIPrefix+"STREAM.CREATE."+stream, scheme.APIPrefix+"STREAM.UPDATE."+stream)
 		if stream == scheme.WorkStream || stream == scheme.ExpiryStream {
 			continue
 		}
@@ -127,7 +125,7 @@ func denialOf(err error) denial {
 
 // try uses every subject once, and returns when the server has judged all.
 func try(ctx context.Context, nc *nats.Conn, list []probe) error {
-	nowhere := nats.NewInbox()
+	nowhere := nc.NewInbox()
 	for _, p := range list {
 		if p.subscribe {
 			if _, err := nc.SubscribeSync(p.subject); err != nil { // ends with the connection
@@ -146,7 +144,7 @@ func try(ctx context.Context, nc *nats.Conn, list []probe) error {
 // tryAnswer asks itself as another node would. A user may answer by
 // allow_responses, or because it may publish to any inbox.
 func tryAnswer(ctx context.Context, nc *nats.Conn) Finding {
-	const fix = "allow_responses, or publish to _INBOX.>"
+	const fix = "allow_responses, or publish to " + scheme.NodeInbox + ".>"
 	node := scheme.NodeSubject(scheme.NewNodeID())
 	_, err := nc.Subscribe(node, func(m *nats.Msg) { _ = m.Respond(nil) }) // then no answer comes
 	if err == nil {

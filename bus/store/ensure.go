@@ -29,7 +29,7 @@ func (s *Store) ensure(ctx context.Context) error {
 		err := jet.Retry(ctx, func(ctx context.Context) error { return s.ensureStream(ctx, want) })
 		if errors.Is(err, ErrRefused) {
 			findings = append(findings, broken("stream "+want.Name, "can be created and updated", err.Error(),
-				"see the reason; the server's log may say more"))
+				fixOf(err)))
 			continue
 		}
 		if err != nil {
@@ -37,6 +37,14 @@ func (s *Store) ensure(ctx context.Context) error {
 		}
 	}
 	return contractError(findings)
+}
+
+// fixOf is what to do about a stream that was refused.
+func fixOf(err error) string {
+	if errors.Is(err, jet.ErrDenied) {
+		return "run `hydrant setup` with the user that may"
+	}
+	return "see the reason; the server's log may say more"
 }
 
 // samePartition finds mailboxes that are spread over another number of streams:
@@ -82,10 +90,14 @@ func (s *Store) askAccount(ctx context.Context) error {
 }
 
 // ensureStream creates one stream, or updates it if it differs from want in
-// something that can be changed.
+// something that can be changed. Where the user may do neither, another has to:
+// a stream that is missing is refused, and one that differs is left to CheckContract.
 func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
 	st, err := s.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if s.mayNot(ctx, scheme.APIStreamCreate+want.Name) {
+			return fmt.Errorf("%w: %w: it is missing, and this user may not make it", ErrRefused, jet.ErrDenied)
+		}
 		_, err = s.js.CreateStream(ctx, want)
 		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return jet.JSError(err)
@@ -98,9 +110,15 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) e
 	}
 	have := st.CachedInfo().Config
 	next := merge(have, want)
-	if sameConfig(have, next) {
+	if sameConfig(have, next) || s.mayNot(ctx, scheme.APIStreamUpdate+want.Name) {
 		return nil
 	}
 	_, err = s.js.UpdateStream(ctx, next)
 	return jet.JSError(err)
+}
+
+// mayNot reports whether the server denies this user a request that names a stream.
+func (s *Store) mayNot(ctx context.Context, subject string) bool {
+	const another = `{"name":"hydrant-asks"}` // than the subject names: refused
+	return jet.Denied(ctx, s.nc, subject, []byte(another))
 }

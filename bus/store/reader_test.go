@@ -97,7 +97,7 @@ func TestReadEmpty(t *testing.T) {
 func TestReadMarkersAndTTL(t *testing.T) {
 	s := newStore(t, Config{})
 	ctx, sid := natstest.Context(t), scheme.NewSID()
-	live := scheme.LiveSubject(sid)
+	live := scheme.LiveWildcard(sid)
 	sub, err := s.nc.SubscribeSync(live)
 	if err != nil {
 		t.Fatal(err)

@@ -3,11 +3,9 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
@@ -84,18 +82,18 @@ func (s *Store) change(ctx context.Context, denied map[string]bool, what, state,
 		f := broken(what, "there, as this version needs it", state+", and "+err.Error(), "see the reason; the server's log may say more")
 		if denied[verb] {
 			f = broken(what, "there, as this version needs it", state,
-				"this user may not publish to "+scheme.APIPrefix+request+": restart a node whose user may, or allow it")
+				"this user may not publish to "+scheme.APIPrefix+request+": run `hydrant setup`")
 		}
 		return &f
 	}
 	if denied[verb] {
-		return finding(errDenied)
+		return finding(jet.ErrDenied)
 	}
 	actx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	if s.refusedPublish(actx, scheme.APIPrefix+request) {
+	if s.mayNot(actx, scheme.APIPrefix+request) {
 		denied[verb] = true
-		return finding(errDenied)
+		return finding(jet.ErrDenied)
 	}
 	if err := do(actx); err != nil {
 		return finding(jet.JSError(err))
@@ -105,20 +103,3 @@ func (s *Store) change(ctx context.Context, denied map[string]bool, what, state,
 
 // changeTimeout bounds the change of one stream: a cluster takes its time.
 const changeTimeout = 10 * time.Second
-
-var errDenied = errors.New("bus: permission denied")
-
-// refusedPublish reports whether the server denies this user to publish to a
-// subject of the API: it sends there what the API refuses, and then a ping.
-func (s *Store) refusedPublish(ctx context.Context, subject string) bool {
-	const otherStream = `{"name":"hydrant-repair"}` // than the subject names, so it is refused
-	before := s.nc.LastError()
-	if err := s.nc.PublishMsg(&nats.Msg{Subject: subject, Data: []byte(otherStream)}); err != nil {
-		return false
-	}
-	if err := s.nc.FlushWithContext(ctx); err != nil {
-		return false
-	}
-	err := s.nc.LastError()
-	return err != nil && err != before && errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), fmt.Sprintf("%q", subject))
-}

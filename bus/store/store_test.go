@@ -13,7 +13,7 @@ import (
 func TestReplyIsStoredAndRepublished(t *testing.T) {
 	s := newStore(t, Config{})
 	sid, node := scheme.NewSID(), scheme.NewNodeID()
-	live := scheme.LiveSubject(sid)
+	live := scheme.LiveWildcard(sid)
 	sub, err := s.nc.SubscribeSync(live)
 	if err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func (c *Config) outConfig(i int) jetstream.StreamConfig {
 	}
 	cfg.RePublish = &jetstream.RePublish{
 		Source:      scheme.PrefixOut + "*.*",
-		Destination: scheme.PrefixLive + "{{wildcard(1)}}.{{wildcard(2)}}",
+		Destination: scheme.PrefixLive + "{{wildcard(1)}}.{{wildcard(2)}}.s",
 	}
 	return cfg
 }

@@ -94,6 +94,9 @@ func hasCode(err error, codes ...int) bool {
 	return false
 }
 
+// NotFound reports whether the API answered that there is no such stream or consumer.
+func NotFound(err error) bool { return hasCode(err, codeConsumerNotFound, codeStreamNotFound) }
+
 // SendError classifies an error of sending: nothing left this process.
 func SendError(err error) error {
 	switch {

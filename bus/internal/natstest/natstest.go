@@ -150,8 +150,15 @@ func User(name string, p scheme.Permissions) *server.User {
 	return &server.User{Username: name, Password: "p", Permissions: &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: p.Publish},
 		Subscribe: &server.SubjectPermission{Allow: p.Subscribe},
-		Response:  &server.ResponsePermission{MaxMsgs: p.Responses, Expires: 10 * time.Second},
+		Response:  response(p),
 	}}
+}
+
+func response(p scheme.Permissions) *server.ResponsePermission {
+	if p.Responses == 0 {
+		return nil
+	}
+	return &server.ResponsePermission{MaxMsgs: p.Responses, Expires: p.Within}
 }
 
 // Users are the options of a server with JetStream and these users.

@@ -219,7 +219,7 @@ func TestClaimantLeaves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.receive(&nats.Msg{Subject: scheme.NodeSubject(a.node.ID), Data: text}) // among the live copies, where nobody waits for an answer
+	a.receive(&nats.Msg{Subject: scheme.NodeSubject(a.node.ID), Reply: scheme.NodeInbox + ".nobody", Data: text}) // among the live copies, where nobody waits for an answer
 	l.advance(5 * time.Second)
 	if len(answers) != 1 || answers[0] != isAsked || lone.code != 0 {
 		t.Errorf("answered %+v, the client is closed with %d", answers, lone.code)

@@ -37,7 +37,7 @@ func TestLiveQueueFull(t *testing.T) {
 	s.doze()
 	const count = 10
 	for range liveQueue { // pushed past a mailbox, and junk
-		s.receive(&nats.Msg{Subject: scheme.LiveSubject(crowded.id), Data: []byte("x")})
+		s.receive(&nats.Msg{Subject: scheme.PushedSubject(crowded.id), Data: []byte("x")})
 	}
 	select {
 	case s.live <- nil:

@@ -140,7 +140,7 @@ func TestHandOverDeclined(t *testing.T) {
 	newer.resumes(object{"id": string(first.id), "attempt": 5})
 	// The older one has read the entry from before.
 	l.nats.strangers[there.node.ID] = func(data []byte) (takeover.Answer, ownership.Reply) {
-		r, err := takeover.ParseRequest(data)
+		r, err := takeover.ParseRequest(scheme.NodeInbox+".x", data)
 		if err != nil {
 			t.Fatal(err)
 		}

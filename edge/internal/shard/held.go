@@ -137,7 +137,7 @@ func (h *held) attach(from session.Position, lasting bool) {
 	}
 	s.held[h.sid] = h
 	h.core.Init(h.class, sessionOptions(s.node.Config))
-	s.out.Push(egress.Op{Kind: stats.OpSubscribe, Subject: scheme.LiveSubject(h.sid), Subscription: &h.subscription, Channel: s.live})
+	s.out.Push(egress.Op{Kind: stats.OpSubscribe, Subject: scheme.LiveWildcard(h.sid), Subscription: &h.subscription, Channel: s.live})
 	h.core.Attach(from, !h.resumed, lasting, h.session())
 }
 
@@ -149,7 +149,7 @@ func (h *held) stopListening() {
 	h.s.node.Metrics.Sessions.End(h.core.State())
 	h.core.Stop()
 	stop(&h.deliver)
-	h.s.out.Push(egress.Op{Kind: stats.OpUnsubscribe, Subject: scheme.LiveSubject(h.sid), Subscription: &h.subscription})
+	h.s.out.Push(egress.Op{Kind: stats.OpUnsubscribe, Subject: scheme.LiveWildcard(h.sid), Subscription: &h.subscription})
 }
 
 // abandon ends the service of a session whose socket is gone, or has another one.

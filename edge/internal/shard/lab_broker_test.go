@@ -167,7 +167,8 @@ func (b *broker) publish(s *testShard, op *egress.Op) {
 
 // replied gives an answer to the node that its reply subject names.
 func (n *testNode) replied(op *egress.Op, answer *nats.Msg) {
-	if index, id, ok := ParseRequestID(op.Reply); ok && strings.HasPrefix(op.Reply, scheme.PrefixRequest) {
+	if index, id, ok := scheme.ParseRequestSubject(op.Reply); ok {
+		answer.Subject = op.Reply
 		s := n.shards[index]
 		s.post(func() { s.Answer(id, answer) })
 		return
@@ -192,7 +193,7 @@ func (n *testNode) replied(op *egress.Op, answer *nats.Msg) {
 // request asks a node for a session, from within a task. nil: there was no answer.
 func (b *broker) request(to *testNode, data []byte, patience time.Duration) (answer []byte) {
 	b.questions++
-	inbox, t, over := fmt.Sprint("_INBOX.", b.questions), b.l.running, false
+	inbox, t, over := fmt.Sprint(scheme.NodeInbox, ".", b.questions), b.l.running, false
 	timer := b.l.after(patience, func() {
 		over = true
 		b.l.wake(t)

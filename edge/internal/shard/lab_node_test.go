@@ -254,13 +254,13 @@ func (p fakePeers) Ask(_ context.Context, node scheme.NodeID, r takeover.Request
 // asked is a request of another node as a node takes it: both ways, and the shard
 // that has the session answers, or the last one that has not.
 func (n *testNode) asked(reply string, data []byte) {
-	request, err := takeover.ParseRequest(data)
+	request, err := takeover.ParseRequest(reply, data)
 	if err != nil {
 		n.l.t.Fatal(err)
 	}
 	left := len(n.shards)
 	for _, s := range n.shards {
-		s.receive(&nats.Msg{Subject: scheme.NodeSubject(n.ID), Data: data})
+		s.receive(&nats.Msg{Subject: scheme.NodeSubject(n.ID), Reply: reply, Data: data})
 		s.post(func() {
 			s.HandOver(&request, func(a takeover.Answer) {
 				left--

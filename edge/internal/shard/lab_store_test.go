@@ -53,7 +53,7 @@ func (b *broker) append(m *stored) uint64 {
 	m.seq, m.at = b.seq, b.l.clock().UnixNano()+b.ticks
 	b.log = append(b.log, m)
 	b.bound(m.sid)
-	for _, s := range b.listeners[scheme.LiveSubject(m.sid)] {
+	for _, s := range b.listeners[scheme.LiveWildcard(m.sid)] {
 		s.receive(m.copy(prev))
 	}
 	return m.seq
@@ -90,7 +90,7 @@ func (m *stored) copy(prev uint64) *nats.Msg {
 	if m.ttl {
 		h.Set("Nats-TTL", "1")
 	}
-	return &nats.Msg{Subject: scheme.LiveSubject(m.sid), Header: h, Data: m.data}
+	return &nats.Msg{Subject: scheme.StoredSubject(m.sid), Header: h, Data: m.data}
 }
 
 // mark stores a marker.
@@ -131,8 +131,8 @@ func numbered(sid scheme.SID, i int) []byte {
 
 // push sends a message past the mailbox.
 func (l *lab) push(sid scheme.SID, data []byte) {
-	for _, s := range l.nats.listeners[scheme.LiveSubject(sid)] {
-		s.receive(&nats.Msg{Subject: scheme.LiveSubject(sid), Data: data})
+	for _, s := range l.nats.listeners[scheme.LiveWildcard(sid)] {
+		s.receive(&nats.Msg{Subject: scheme.PushedSubject(sid), Data: data})
 	}
 	l.run()
 }

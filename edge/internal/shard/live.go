@@ -27,7 +27,7 @@ func (s *Shard) bridge(ctx context.Context) {
 func (s *Shard) copies(batch []*nats.Msg, epoch uint64) {
 	s.met(epoch)
 	for _, msg := range batch {
-		sid, err := scheme.ParseLiveSubject(msg.Subject)
+		sid, _, err := scheme.ParseLiveSubject(msg.Subject)
 		if err != nil {
 			s.order(msg)
 			continue
@@ -71,7 +71,7 @@ func (h *held) copy(msg *nats.Msg) {
 // what was stored after the session has gone elsewhere comes behind the request.
 // The answer is the business of the request's other way, [Shard.HandOver].
 func (s *Shard) order(msg *nats.Msg) {
-	if r, err := takeover.ParseRequest(msg.Data); err == nil && !r.Bare { // that one hands nothing over by itself
+	if r, err := takeover.ParseRequest(msg.Reply, msg.Data); err == nil && !r.Bare { // that one hands nothing over by itself
 		s.HandOver(&r, func(takeover.Answer) {})
 	}
 }

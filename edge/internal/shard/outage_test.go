@@ -28,7 +28,7 @@ func TestAnotherConnection(t *testing.T) {
 		subscribed, marked = -1, -1
 		for i, op := range s.out.done[from:] {
 			switch {
-			case op.Kind == stats.OpSubscribe && op.Subject == scheme.LiveSubject(c.id) && op.Channel == s.live:
+			case op.Kind == stats.OpSubscribe && op.Subject == scheme.LiveWildcard(c.id) && op.Channel == s.live:
 				subscribed = i
 			case op.Kind == stats.OpMark && op.SID == c.id && marked < 0:
 				marked = i

@@ -2,8 +2,6 @@ package shard
 
 import (
 	"container/list"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,6 +28,7 @@ const (
 type request struct {
 	client *Client
 	id     uint64
+	reply  string // where the answer goes
 	asked  time.Time
 	span   trace.Span             // nil: not traced
 	done   func(answer *nats.Msg) // nil answer: timeout; also when the client is gone
@@ -59,10 +58,10 @@ func (s *Shard) ask(c *Client, subject string, header nats.Header, data []byte, 
 		return false
 	}
 	t.last++
-	r := &request{client: c, id: t.last, asked: s.loop.Now(), span: span, done: done}
+	reply := scheme.RequestSubject(s.node.ID, s.index, t.last)
+	r := &request{client: c, id: t.last, reply: reply, asked: s.loop.Now(), span: span, done: done}
 	t.byID[r.id] = t.queue.PushBack(r)
 	c.outstanding++
-	reply := scheme.RequestSubject(s.node.ID, s.index, r.id)
 	s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: subject, Reply: reply, Header: header, Data: data, At: s.uptime(), Done: func(uint64, error) {
 		s.post(func() { s.finish(r.id, nil, stats.RequestFailed) })
 	}})
@@ -106,23 +105,12 @@ func (s *Shard) finish(id uint64, answer *nats.Msg, result stats.Request) {
 	}
 }
 
-// Answer takes the answer to the request of that number.
-func (s *Shard) Answer(id uint64, msg *nats.Msg) { s.finish(id, msg, stats.RequestAnswered) }
-
-// ParseRequestID reads the shard and the number of a request from the subject of
-// its answer.
-func ParseRequestID(subject string) (index int, id uint64, ok bool) {
-	token := subject[strings.LastIndexByte(subject, '.')+1:]
-	first, second, found := strings.Cut(token, "_")
-	if !found {
-		return 0, 0, false
+// Answer takes the answer to the request of that number, from who was asked: others
+// do not know the subject.
+func (s *Shard) Answer(id uint64, msg *nats.Msg) {
+	if place := s.requests.byID[id]; place != nil && place.Value.(*request).reply == msg.Subject {
+		s.finish(id, msg, stats.RequestAnswered)
 	}
-	index, err := strconv.Atoi(first)
-	if err != nil || index < 0 {
-		return 0, 0, false
-	}
-	id, err = strconv.ParseUint(second, 36, 64)
-	return index, id, err == nil
 }
 
 // NoResponders reports whether NATS says that nobody listens (503).

@@ -159,15 +159,15 @@ func TestAnswerAfterTheEnd(t *testing.T) {
 	other := there.dial()
 	other.resumes(object{"id": string(c.id)})
 	request := l.nats.sent()[len(l.nats.sent())-1]
-	_, number, ok := ParseRequestID(request.Reply)
+	_, number, ok := scheme.ParseRequestSubject(request.Reply)
 	if !ok {
 		t.Fatal(request.Reply)
 	}
-	here.do(func() { here.Answer(number, &nats.Msg{Data: []byte(`{"result":7}`)}) })
+	here.do(func() { here.Answer(number, &nats.Msg{Subject: request.Reply, Data: []byte(`{"result":7}`)}) })
 	if m := other.next(); m.text("rmid") != mid || m.at("bdy") != 7.0 {
 		t.Errorf("got %s", m.raw)
 	}
-	here.do(func() { here.Answer(number, &nats.Msg{Data: []byte(`{"result":8}`)}) })
+	here.do(func() { here.Answer(number, &nats.Msg{Subject: request.Reply, Data: []byte(`{"result":8}`)}) })
 	other.quiet()
 }
 
@@ -184,21 +184,30 @@ func TestAnswerIsLost(t *testing.T) {
 	s.node.counts(`hydrant_dropped_total{reason="late_answer"}`, func() { l.advance(s.node.Config.RequestTimeout) })
 }
 
-// TestParseRequestID: subjects of answers, and others.
-func TestParseRequestID(t *testing.T) {
-	node := scheme.NewNodeID()
-	for subject, want := range map[string]bool{
-		scheme.RequestSubject(node, 3, 1<<40): true,
-		"umf.v1.req.x.3":                      false,
-		"umf.v1.req.x.-1_a":                   false,
-		"umf.v1.req.x.a_a":                    false,
-		"umf.v1.req.x.1_-":                    false,
-		"":                                    false,
+// TestForgedAnswer: of the subject of an answer each part is compared, so that a number
+// that was guessed answers nothing.
+func TestForgedAnswer(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	l.answers("")
+	c := s.dial()
+	mid := c.say(asking())
+	l.run()
+	request := l.nats.sent()[len(l.nats.sent())-1]
+	_, number, ok := scheme.ParseRequestSubject(request.Reply)
+	if !ok {
+		t.Fatal(request.Reply)
+	}
+	for _, subject := range []string{
+		scheme.RequestSubject(s.node.ID, 0, number), scheme.RequestSubject(scheme.NewNodeID(), 0, number),
+		request.Reply + "0", request.Reply[:len(request.Reply)-1], "",
 	} {
-		index, id, ok := ParseRequestID(subject)
-		if ok != want || ok && (index != 3 || id != 1<<40) {
-			t.Errorf("%q: %d, %d, %v", subject, index, id, ok)
-		}
+		s.do(func() { s.Answer(number, &nats.Msg{Subject: subject, Data: []byte(`{"result":"forged"}`)}) })
+	}
+	c.quiet()
+	s.do(func() { s.Answer(number, &nats.Msg{Subject: request.Reply, Data: []byte(`{"result":7}`)}) })
+	if m := c.next(); m.text("rmid") != mid || m.at("bdy") != 7.0 {
+		t.Errorf("got %s", m.raw)
 	}
 }
 

@@ -5,7 +5,7 @@
 // A node that wants a session which is live elsewhere sends a [Request] to
 // umf.v1.node.<that node>:
 //
-//	{"do":"release","sid":"…","fence":"…"}    fence: the holder id that it has read in the entry
+//	{"v":1,"do":"release","sid":"…","fence":"…"}    fence: the holder id that it has read in the entry
 //	{"found":true,"floor":…,"floor_time":…,"seen":…,"seen_time":…}   how far delivery got
 //
 // A claimant that shows nothing but the session's id says so (bare), and gets the
@@ -13,8 +13,13 @@
 // asks its client. Then the claimant's node asks once more (wait), and is answered when
 // that is known:
 //
-//	{"do":"release",…,"bare":true}              {"found":true,"asking":true}
-//	{"do":"release",…,"bare":true,"wait":true}  {"found":true,"live":true}, or as above
+//	{…,"bare":true}              {"found":true,"asking":true}
+//	{…,"bare":true,"wait":true}  {"found":true,"live":true}, or as above
+//
+// A request has the number of its form (v). One of another form is not answered, which
+// to the claimant is a node that is silent. Its reply subject is an inbox of nodes: all
+// else that comes to a node's subject, as what a server was made to deliver there, is no
+// request.
 //
 // The request is for one holder, so that a late one for a former holder does not
 // end its successor. It comes to the loops twice: as a request, to be answered,
@@ -43,6 +48,7 @@ type Key struct {
 
 // Request asks a node to hand a session over.
 type Request struct {
+	Form   int        `json:"v"`
 	Do     string     `json:"do"` // release
 	SID    scheme.SID `json:"sid,omitempty"`
 	Holder uint64     `json:"fence,string,omitempty"`
@@ -57,21 +63,28 @@ type Request struct {
 // doHandOver is the one request that there is.
 const doHandOver = "release"
 
+// requestForm is the number of the form of requests.
+const requestForm = 1
+
 // ErrRequest: what came is no request that this node knows.
 var ErrRequest = errors.New("takeover: not a request")
 
 // NewRequest asks for a session.
 func NewRequest(k Key, attempt uint64) Request {
-	return Request{Do: doHandOver, SID: k.SID, Holder: k.Holder, Attempt: attempt}
+	return Request{Form: requestForm, Do: doHandOver, SID: k.SID, Holder: k.Holder, Attempt: attempt}
 }
 
-// ParseRequest reads a request. The error is [ErrRequest].
-func ParseRequest(data []byte) (Request, error) {
+// ParseRequest reads a request that wants its answer at reply. The error is
+// [ErrRequest].
+func ParseRequest(reply string, data []byte) (Request, error) {
 	var r Request
+	if !scheme.IsNodeInbox(reply) {
+		return r, fmt.Errorf("%w: answers do not go to a node", ErrRequest)
+	}
 	if err := json.Unmarshal(data, &r); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	if r.Do != doHandOver {
+	if r.Form != requestForm || r.Do != doHandOver {
 		return r, ErrRequest
 	}
 	return r, nil

@@ -22,34 +22,36 @@ const (
 
 // requests are texts that came over the wire, and what they ask; nil: they are none.
 var requests = map[string]*Request{
-	`{"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7","attempt":3}`: {Do: "release", SID: testSID, Holder: 7, Attempt: 3},
-	`{"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7"}`:             {Do: "release", SID: testSID, Holder: 7},
-	`{"do":"release","fence":"7","bare":true}`:                                    {Do: "release", Holder: 7, Bare: true},
-	`{"do":"release","fence":"7","bare":true,"wait":true}`:                        {Do: "release", Holder: 7, Bare: true, Wait: true},
-	`{"do":"release","fence":"18446744073709551615"}`:                             {Do: "release", Holder: 1<<64 - 1},
-	`{"do":"release","of a later version":{"a":[1]}}`:                             {Do: "release"},
-	`{"do":"release"}`: {Do: "release"},
+	`{"v":1,"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7","attempt":3}`: {Form: 1, Do: "release", SID: testSID, Holder: 7, Attempt: 3},
+	`{"v":1,"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7"}`:             {Form: 1, Do: "release", SID: testSID, Holder: 7},
+	`{"v":1,"do":"release","fence":"7","bare":true}`:                                    {Form: 1, Do: "release", Holder: 7, Bare: true},
+	`{"v":1,"do":"release","fence":"7","bare":true,"wait":true}`:                        {Form: 1, Do: "release", Holder: 7, Bare: true, Wait: true},
+	`{"v":1,"do":"release","fence":"18446744073709551615"}`:                             {Form: 1, Do: "release", Holder: 1<<64 - 1},
+	`{"v":1,"do":"release","of a later version":{"a":[1]}}`:                             {Form: 1, Do: "release"},
+	`{"v":1,"do":"release"}`: {Form: 1, Do: "release"},
 
-	`{"do":"drain"}`:                                  nil,
-	`{"do":"Release"}`:                                nil,
-	`{"sid":"k7abcdefghijklmnopqrstuvwx"}`:            nil,
-	`{"do":"release","fence":7}`:                      nil,
-	`{"do":"release","fence":"-1"}`:                   nil,
-	`{"do":"release","fence":"18446744073709551616"}`: nil,
-	`{"do":"release","fence":""}`:                     nil,
-	`{"do":"release","attempt":-1}`:                   nil,
-	`{"do":"release","sid":1}`:                        nil,
-	`{"do":"release"} {"do":"release"}`:               nil,
-	`{"do":"release"`:                                 nil,
-	`["release"]`:                                     nil,
-	`null`:                                            nil,
-	`release`:                                         nil,
-	``:                                                nil,
+	`{"v":1,"do":"drain"}`:                                  nil,
+	`{"v":1,"do":"Release"}`:                                nil,
+	`{"v":1,"sid":"k7abcdefghijklmnopqrstuvwx"}`:            nil,
+	`{"v":1,"do":"release","fence":7}`:                      nil,
+	`{"v":1,"do":"release","fence":"-1"}`:                   nil,
+	`{"v":1,"do":"release","fence":"18446744073709551616"}`: nil,
+	`{"v":1,"do":"release","fence":""}`:                     nil,
+	`{"v":1,"do":"release","attempt":-1}`:                   nil,
+	`{"v":1,"do":"release","sid":1}`:                        nil,
+	`{"v":1,"do":"release"} {"v":1,"do":"release"}`:         nil,
+	`{"v":1,"do":"release"`:                                 nil,
+	`["release"]`:                                           nil,
+	`null`:                                                  nil,
+	`release`:                                               nil,
+	``:                                                      nil,
+	`{"do":"release"}`:                                      nil, // of a form without a number
+	`{"v":2,"do":"release"}`:                                nil,
 }
 
 func TestParseRequest(t *testing.T) {
 	for text, want := range requests {
-		got, err := ParseRequest([]byte(text))
+		got, err := ParseRequest(scheme.NodeInbox+".x", []byte(text))
 		switch {
 		case want == nil:
 			if !errors.Is(err, ErrRequest) {
@@ -63,6 +65,15 @@ func TestParseRequest(t *testing.T) {
 	}
 }
 
+// TestRequestIsOfANode: what wants its answer elsewhere than a node does is no request.
+func TestRequestIsOfANode(t *testing.T) {
+	for _, reply := range []string{"", "_INBOX.x", "_INBOX_echo.x", scheme.NodeInbox, "$JS.ACK.UMF_WORK.echo.1.1.1.1.1", "$KV.UMF_SESSIONS." + string(testSID), "_R_.x"} {
+		if got, err := ParseRequest(reply, []byte(`{"v":1,"do":"release"}`)); !errors.Is(err, ErrRequest) {
+			t.Errorf("%q: %+v, %v", reply, got, err)
+		}
+	}
+}
+
 // TestRequestIsRead: what one node sends is what another one reads.
 func TestRequestIsRead(t *testing.T) {
 	key := Key{testSID, 1<<63 + 5} // more than a number in JavaScript holds
@@ -70,10 +81,10 @@ func TestRequestIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"9223372036854775813","attempt":9}`; string(text) != want {
+	if want := `{"v":1,"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"9223372036854775813","attempt":9}`; string(text) != want {
 		t.Errorf("sent as %s, want %s", text, want)
 	}
-	if got, err := ParseRequest(text); err != nil || got.Key() != key || got.Attempt != 9 {
+	if got, err := ParseRequest(scheme.NodeInbox+".x", text); err != nil || got.Key() != key || got.Attempt != 9 {
 		t.Errorf("read as %+v, %v", got, err)
 	}
 }
@@ -83,7 +94,7 @@ func FuzzParseRequest(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		r, err := ParseRequest(text)
+		r, err := ParseRequest(scheme.NodeInbox+".x", text)
 		if err != nil {
 			if !errors.Is(err, ErrRequest) {
 				t.Fatal(err)
@@ -94,7 +105,7 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ParseRequest(again); err != nil || got != r {
+		if got, err := ParseRequest(scheme.NodeInbox+".x", again); err != nil || got != r {
 			t.Fatalf("%q is read as %+v, and written as %s, which is read as %+v, %v", text, r, again, got, err)
 		}
 	})
