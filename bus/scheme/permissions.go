@@ -70,11 +70,11 @@ func SetupPermissions(streams int) Permissions {
 // is answered by Responses alone.
 func ServicePermissions(service Service, api string) Permissions {
 	name := string(service)
-	return Permissions{
+	p := Permissions{
 		Publish: []string{
-			PrefixOut + "*.*", PrefixLive + "*.*" + pushedEnd,
+			PrefixOut + "*.*", PushedWildcard,
 			PrefixWork + "*", PrefixCall + "*",
-			api + apiConsumerInfo + WorkStream + "." + name,
+			EdgeAPIPrefix + apiConsumerInfo + WorkStream + "." + name, // asked in any case, to know which it is
 			api + apiConsumerNext + WorkStream + "." + name,
 			AckPrefix + WorkStream + "." + name + ".>",
 		},
@@ -85,4 +85,8 @@ func ServicePermissions(service Service, api string) Permissions {
 		},
 		Responses: 16, Within: time.Minute, // what comes twice counts twice
 	}
+	if api != EdgeAPIPrefix {
+		p.Publish = append(p.Publish, api+apiConsumerInfo+WorkStream+"."+name)
+	}
+	return p
 }

@@ -69,6 +69,9 @@ func LiveWildcard(sid SID) string { return sidSubject(PrefixLive, sid) + ".*" }
 // stream alone publishes there.
 func StoredSubject(sid SID) string { return sidSubject(PrefixLive, sid) + storedEnd }
 
+// PushedWildcard matches every [PushedSubject].
+const PushedWildcard = PrefixLive + "*.*" + pushedEnd
+
 // PushedSubject carries what services push past the mailbox, at most once.
 func PushedSubject(sid SID) string { return sidSubject(PrefixLive, sid) + pushedEnd }
 
