@@ -61,7 +61,7 @@ func newFixture(t *testing.T, cfg ServiceConfig, register func(s *Service) error
 			t.Error(err)
 		}
 	})
-	subject := scheme.PushedSubject(f.id)
+	subject := scheme.LiveWildcard(f.id)
 	if f.live, err = f.store.nc.SubscribeSync(subject); err != nil {
 		t.Fatal(err)
 	}
