@@ -75,19 +75,26 @@ func (c *Config) Users() []string {
 }
 
 // Variable is the name of the variable with a user's password.
-func Variable(user string) string { return "NATS_PASSWORD_" + strings.ReplaceAll(user, "-", "__") }
+func Variable(user string) string { return variablePrefix + user }
+
+const variablePrefix = "NATS_PASSWORD_"
+
+// UserOf is the user whose password a variable has.
+func UserOf(variable string) (user string, ok bool) {
+	return strings.CutPrefix(variable, variablePrefix)
+}
 
 // check refuses names that would be another's.
 func (c *Config) check() error {
-	users, variables := make(map[string]bool), make(map[string]bool)
+	users := make(map[string]bool)
 	for _, user := range c.Users() {
 		if !scheme.ValidName(user) {
 			return fmt.Errorf("%w: %q is no name", ErrServices, user)
 		}
-		if variable := Variable(user); users[user] || variables[variable] {
-			return fmt.Errorf("%w: %q is there twice, or is the name of a user that is always there, or too much like another", ErrServices, user)
+		if users[user] {
+			return fmt.Errorf("%w: %q is there twice, or is the name of a user that is always there", ErrServices, user)
 		}
-		users[user], variables[Variable(user)] = true, true
+		users[user] = true
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 // copied is a message of a mailbox, as its copy arrives.
 func copied() *nats.Msg {
-	return &nats.Msg{Data: []byte("x"), Header: nats.Header{
+	return &nats.Msg{Subject: scheme.StoredSubject("k7abcdefghijklmnopqrstuvwx"), Data: []byte("x"), Header: nats.Header{
 		jet.HeaderSeq: {"42"}, jet.HeaderLastSeq: {"41"}, "Nats-Time-Stamp": {"2026-01-02T03:04:05.678901234Z"},
 	}}
 }

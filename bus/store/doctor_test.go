@@ -173,13 +173,13 @@ func TestDoctorFindsDenials(t *testing.T) {
 	}
 	ns := natstest.StartServer(t, server.Options{JetStream: true, Users: []*server.User{
 		natstest.User("node", scheme.NodePermissions(2)),
-		natstest.User("less", less(scheme.PrefixOut+"*.*", scheme.APIPrefix+"STREAM.CREATE.UMF_OUT_1", scheme.PrefixLive+"*.*")),
+		natstest.User("less", less(scheme.PrefixOut+"*.*", scheme.APIMsgGet+"UMF_OUT_1", scheme.PrefixLive+"*.*.*")),
 		natstest.User("deaf", less(scheme.PrefixNode+"*")),
 		{Username: "admin", Password: "p"},
 	}})
 	ctx := natstest.Context(t)
 	examine := func(name string) []Finding {
-		return CheckPermissions(ctx, dial(bus.Config{URL: ns.ClientURL(), User: name, Password: "p"}), 2)
+		return CheckPermissions(ctx, dial(bus.Config{URL: ns.ClientURL(), User: name, Password: "p", InboxPrefix: scheme.NodeInbox}), 2)
 	}
 	for _, name := range []string{"node", "admin"} {
 		for _, c := range examine(name) {
@@ -189,7 +189,7 @@ func TestDoctorFindsDenials(t *testing.T) {
 		}
 	}
 	for name, wants := range map[string]map[string]string{
-		"less": {"store in mailboxes": "umf.v1.out.", "create and update streams": "$JS.API.STREAM.CREATE.UMF_OUT_1", "copies": "umf.v1.live."},
+		"less": {"store in mailboxes": "umf.v1.out.", "read mailboxes": "$JS.API.STREAM.MSG.GET.UMF_OUT_1", "copies": "umf.v1.live."},
 		"deaf": {"orders to": "umf.v1.node.", "orders of": "umf.v1.node.", "answer other nodes": ""},
 	} {
 		checks := examine(name)

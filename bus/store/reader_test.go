@@ -136,6 +136,22 @@ func TestReadMarkersAndTTL(t *testing.T) {
 	}
 }
 
+// TestPushIsNoCopy: what is pushed past a mailbox has nothing of the store's, whatever
+// it says.
+func TestPushIsNoCopy(t *testing.T) {
+	m := copied()
+	if c, stored := ParseCopy(m); !stored || c.Seq != 42 || c.Time == 0 {
+		t.Errorf("%+v, %v", c, stored)
+	}
+	sid := scheme.NewSID()
+	for _, subject := range []string{scheme.PushedSubject(sid), scheme.NodeSubject(testNode), "umf.v1.live." + string(sid[:1]) + "." + string(sid), ""} {
+		m.Subject = subject
+		if c, stored := ParseCopy(m); stored || c.Seq != 0 || c.Time != 0 || c.Mark != 0 {
+			t.Errorf("%s: %+v, %v", subject, c, stored)
+		}
+	}
+}
+
 // TestMarkerForms: whatever looks like a marker is none of a client's messages, and
 // only one that can be read says whose it is.
 func TestMarkerForms(t *testing.T) {
@@ -157,7 +173,7 @@ func TestMarkerForms(t *testing.T) {
 		h := nats.Header{jet.HeaderSeq: {"1"}}
 		h.Set(scheme.HeaderMark, c.mark)
 		h.Set(scheme.HeaderHolder, c.holder)
-		got, stored := ParseCopy(&nats.Msg{Header: h})
+		got, stored := ParseCopy(&nats.Msg{Subject: scheme.StoredSubject(scheme.NewSID()), Header: h})
 		if !stored || got.Mark != c.want.Mark || got.Holder != c.want.Holder || got.Attempt != c.want.Attempt {
 			t.Errorf("%q of %q: %+v", c.mark, c.holder, got)
 		}

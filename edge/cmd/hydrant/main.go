@@ -31,6 +31,7 @@ func commands() []command {
 		{"sign", "sign a UMF message read from standard input", runSign},
 		{"healthcheck", "ask the node of this configuration whether it is alive, or ready: exit status 0 or 1", runHealthcheck},
 		{"doctor", "check NATS, permissions, streams and this machine for a node of this configuration", runDoctor},
+		{"setup", "make streams, bucket and work queues, so that nodes need no right to; with `nats` write the servers' configuration", runSetup},
 		{"policy", "check: what a rule set allows to a client", runPolicy},
 		{"sessions", "list the sessions: node, state, behind by how many", runSessions},
 		{"version", "print the version", runVersion},
