@@ -138,7 +138,7 @@ func within(pattern, subject string) bool {
 		p, morePattern, pMore := strings.Cut(pattern, ".")
 		s, moreSubject, sMore := strings.Cut(subject, ".")
 		switch {
-		case p == ">":
+		case p == ">", p == "*" && s == ">" && !pMore: // the latter as nats-server has it
 			return true
 		case s == ">" || p != "*" && p != s, pMore != sMore:
 			return false

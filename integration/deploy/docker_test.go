@@ -123,7 +123,7 @@ func TestDockerCompose(t *testing.T) {
 	waitEcho(t, "ws://"+front.clients+"/")
 
 	js := connectNATS(t, "nats://127.0.0.1:14221,nats://127.0.0.1:14222,nats://127.0.0.1:14223",
-		nats.UserInfo("service", "laptop-service"), nats.IgnoreDiscoveredServers())
+		nats.UserInfo("echo", "laptop-echo"), nats.CustomInboxPrefix("_INBOX_echo"), nats.IgnoreDiscoveredServers())
 	l := startLoad(ctx, t, "ws://"+front.clients+"/", 40, publishTo(js))
 	l.advance(ctx, t, 20)
 

@@ -24,12 +24,10 @@ import (
 // adminToken opens the administrators' part of the router API.
 const adminToken = "administrators-token"
 
-// setPasswords gives deploy/nats/accounts.conf its users' passwords.
+// setPasswords sets what nats.conf has from the environment.
 func setPasswords(t *testing.T) {
 	t.Helper()
-	for _, user := range []string{"EDGE", "SERVICE", "ADMIN", "SYS", "ROUTES"} {
-		t.Setenv("NATS_"+user+"_PASSWORD", "secret-"+strings.ToLower(user))
-	}
+	t.Setenv("NATS_ROUTES_PASSWORD", "secret-routes")
 }
 
 // startServer runs a server with a configuration, on a free port, storing in a
@@ -54,13 +52,19 @@ func startServer(t *testing.T, options *server.Options) *server.Server {
 // startAccounts runs a server with deploy/nats/accounts.conf as it is.
 func startAccounts(t *testing.T) *server.Server {
 	t.Helper()
-	setPasswords(t)
-	options, err := server.ProcessConfigFile(deployed(t, "nats/accounts.conf"))
+	main := filepath.Join(t.TempDir(), "nats.conf")
+	text := fmt.Sprintf("include %q\ninclude %q\n", deployed(t, "nats/passwords.conf"), deployed(t, "nats/accounts.conf"))
+	if err := os.WriteFile(main, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	options, err := server.ProcessConfigFile(main)
 	if err != nil {
 		t.Fatal(err)
 	}
 	options.Port = server.RANDOM_PORT
-	return startServer(t, options)
+	s := startServer(t, options)
+	hydrant(t, []string{"NATS_URL=" + s.ClientURL(), "NATS_USER=setup", "NATS_PASSWORD=laptop-setup"}, "setup", "-queues", "echo")
+	return s
 }
 
 // copyConfig is deploy/nats in a folder of the test's, with TLS switched on as
@@ -131,6 +135,8 @@ func startCluster(t *testing.T, certificates string) string {
 			t.Fatal(err)
 		}
 	}
+	hydrant(t, []string{"NATS_URL=" + strings.Join(urls, ","), "NATS_USER=setup", "NATS_PASSWORD=laptop-setup", "NATS_CA=" + certificates + "/ca.pem",
+		"EDGE_QUEUE_LIMIT=20"}, "setup", "-queues", "echo")
 	return strings.Join(urls, ",")
 }
 
@@ -156,7 +162,7 @@ func TestCluster(t *testing.T) {
 	ctx := t.Context()
 	start := func(name string) *harness.Node {
 		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: name, NATS: url, Env: map[string]string{
-			"NATS_USER": "edge", "NATS_PASSWORD": "secret-edge", "NATS_CA": certificates + "/ca.pem",
+			"NATS_USER": "edge", "NATS_PASSWORD": "laptop-edge", "NATS_CA": certificates + "/ca.pem",
 			"EDGE_QUEUE_LIMIT": "20", "EDGE_ADMIN_TOKEN": adminToken,
 		}})
 		if err != nil {
@@ -165,7 +171,7 @@ func TestCluster(t *testing.T) {
 		return node
 	}
 	a, b := start("a"), start("b")
-	service := startService(t, bus.Config{URL: url, User: "service", Password: "secret-service", CA: certificates + "/ca.pem"})
+	service := startService(t, bus.Config{URL: url, User: "echo", Password: "laptop-echo", CA: certificates + "/ca.pem"})
 	exercise(ctx, t, a, b)
 	service.exercise(ctx, t, a)
 	for _, p := range []*harness.Process{a.Process, b.Process} {

@@ -80,7 +80,7 @@ func TestTLS(t *testing.T) {
 	for _, verify := range []string{"false", "true"} {
 		t.Run("verify "+verify, func(t *testing.T) {
 			dir := copyConfig(t, certificates)
-			text := replaceOnce(t, read(t, filepath.Join(dir, "tls.conf")), "verify: false", "verify: "+verify) + `include "accounts.conf"`
+			text := replaceOnce(t, read(t, filepath.Join(dir, "tls.conf")), "verify: false", "verify: "+verify) + "include \"passwords.conf\"\ninclude \"accounts.conf\"\n"
 			path := filepath.Join(dir, "one.conf")
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -102,7 +102,7 @@ func TestTLS(t *testing.T) {
 				{"the authority", bus.Config{URL: secure, CA: ca}, verify == "false"},
 				{"authority and certificate", bus.Config{URL: secure, CA: ca, Cert: cert, Key: key}, true},
 			} {
-				c.config.User, c.config.Password = "edge", "secret-edge"
+				c.config.User, c.config.Password = "edge", "laptop-edge"
 				nc, err := bus.Connect(c.config, "tls")
 				if (err == nil) != c.ok {
 					t.Errorf("%s: %v", c.name, err)
