@@ -44,6 +44,9 @@ const (
 	servicePrefix = "SVC_"
 )
 
+// PasswordsFile is the name of the file, beside this one, with the variables.
+const PasswordsFile = "passwords.conf"
+
 // Config is what the configuration is for.
 type Config struct {
 	Services []scheme.Service
@@ -107,7 +110,8 @@ func (c *Config) Text() (string, error) {
 	w := new(writer)
 	w.line("# Who may do what. Written by `hydrant setup nats`, which a change is to be made by:")
 	w.line("#   hydrant setup nats %s", c.flags())
-	w.line("# The passwords are in passwords.conf, which the servers include as well.")
+	w.line("# The passwords are variables of another file, which is secret.")
+	w.line("include %q", PasswordsFile)
 	w.open("accounts {")
 	w.open("%s {", Edge)
 	w.line("jetstream: enabled")

@@ -38,10 +38,15 @@ func passwords(c Config) string {
 	return b.String()
 }
 
+// withPasswords puts them where the file with them is included.
+func withPasswords(c Config, text string) string {
+	return strings.Replace(text, "include \""+PasswordsFile+"\"\n", passwords(c), 1)
+}
+
 // parsed is a configuration as nats-server's own parser reads it.
 func parsed(t *testing.T, c Config, text string) map[string]any {
 	t.Helper()
-	all, err := conf.Parse(passwords(c) + text)
+	all, err := conf.Parse(withPasswords(c, text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +79,7 @@ func TestServersTakeIt(t *testing.T) {
 func load(t testing.TB, c Config, text string) (*server.Options, error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "nats.conf")
-	all := "listen: 127.0.0.1:-1\njetstream { store_dir: " + fmt.Sprintf("%q", t.TempDir()) + " }\n" + passwords(c) + text
+	all := "listen: 127.0.0.1:-1\njetstream { store_dir: " + fmt.Sprintf("%q", t.TempDir()) + " }\n" + withPasswords(c, text)
 	if err := os.WriteFile(file, []byte(all), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +121,7 @@ func TestEachLineMatters(t *testing.T) {
 // widened are the ways to make a line wider.
 func widened(line string) (all []string) {
 	at := strings.Index(line, `"`)
-	if at < 0 || strings.HasPrefix(strings.TrimSpace(line), "#") {
+	if at < 0 || strings.HasPrefix(line, "include") || strings.HasPrefix(strings.TrimSpace(line), "#") {
 		return nil
 	}
 	if strings.Contains(line, "allow_responses") {

@@ -52,12 +52,7 @@ func startServer(t *testing.T, options *server.Options) *server.Server {
 // startAccounts runs a server with deploy/nats/accounts.conf as it is.
 func startAccounts(t *testing.T) *server.Server {
 	t.Helper()
-	main := filepath.Join(t.TempDir(), "nats.conf")
-	text := fmt.Sprintf("include %q\ninclude %q\n", deployed(t, "nats/passwords.conf"), deployed(t, "nats/accounts.conf"))
-	if err := os.WriteFile(main, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	options, err := server.ProcessConfigFile(main)
+	options, err := server.ProcessConfigFile(deployed(t, "nats/accounts.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}

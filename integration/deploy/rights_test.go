@@ -57,7 +57,7 @@ func startRights(t *testing.T, shared bool, services string) *rights {
 	t.Helper()
 	r := &rights{dir: t.TempDir(), shared: shared}
 	r.write(t, services)
-	main := "listen: 127.0.0.1:-1\njetstream { store_dir: " + filepath.Join(r.dir, "data") + " }\ninclude \"passwords.conf\"\ninclude \"accounts.conf\"\n"
+	main := "listen: 127.0.0.1:-1\njetstream { store_dir: " + filepath.Join(r.dir, "data") + " }\ninclude \"accounts.conf\"\n"
 	if err := os.WriteFile(filepath.Join(r.dir, "nats.conf"), []byte(main), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +149,11 @@ func TestRightsSuffice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() {
+			if err := caller.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
 		if m, err := caller.Call(t.Context(), "echo:[GET]/x", "called"); err != nil || string(m.Body) != `"called"` {
 			t.Errorf("call: %v %v", m, err)
 		}
@@ -192,6 +197,86 @@ func plainService(t *testing.T, r *rights, node *harness.Node) {
 			t.Errorf("%s: %v", to, err)
 		}
 	}
+}
+
+// TestReload: a service is added and one is removed by a reload, and what others push
+// meanwhile comes, all of it.
+func TestReload(t *testing.T) {
+	forms(t, func(t *testing.T, shared bool) {
+		r := startRights(t, shared, "echo,old")
+		node := r.node(t, "a")
+		s := startService(t, r.config(t, "echo"))
+		old := r.evil(t, "old")
+		c := dial(t, node)
+		defer c.Close()
+		want(t.Context(), t, s.opened, c.ID)
+		const pushes = 300
+		pushed := make(chan error, 1)
+		begun := make(chan struct{})
+		go func() {
+			for i := range pushes {
+				m, err := s.NewMessage(c.Address(), i)
+				if err == nil {
+					err = s.Push(t.Context(), c.ID, m)
+				}
+				if err != nil {
+					pushed <- err
+					return
+				}
+				if i == pushes/10 {
+					close(begun)
+				}
+			}
+			pushed <- nil
+		}()
+		<-begun
+		r.write(t, "echo,new")
+		if err := r.ns.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-pushed; err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+		defer cancel()
+		for i := range pushes {
+			if m, err := c.Find(ctx, func(m harness.Message) bool { return m.Type() == "" && m.Body() != "" }); err != nil {
+				t.Fatalf("message %d: %v, %v", i, m, err)
+			}
+		}
+		if err := harness.Until(ctx, func() error {
+			if old.IsConnected() {
+				return errors.New("the service that was removed is connected")
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		fresh, err := bus.NewService(r.evil(t, "new"), bus.ServiceConfig{Name: "new"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = errors.Join(fresh.HandleAny(func(ctx context.Context, q *bus.Request) error { return q.Reply(ctx, "new") }), fresh.Start())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := fresh.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		for _, to := range []string{"new:[GET]/", "echo:[GET]/x"} {
+			if err := harness.Until(ctx, func() error {
+				answer, err := c.Call(ctx, harness.Object{"to": to, "bdy": 1})
+				if err == nil && answer.Error() != "" {
+					return errors.New(answer.Error())
+				}
+				return err
+			}); err != nil {
+				t.Errorf("%s: %v", to, err)
+			}
+		}
+	})
 }
 
 func dial(t *testing.T, node *harness.Node) *harness.Client {

@@ -80,7 +80,7 @@ func TestTLS(t *testing.T) {
 	for _, verify := range []string{"false", "true"} {
 		t.Run("verify "+verify, func(t *testing.T) {
 			dir := copyConfig(t, certificates)
-			text := replaceOnce(t, read(t, filepath.Join(dir, "tls.conf")), "verify: false", "verify: "+verify) + "include \"passwords.conf\"\ninclude \"accounts.conf\"\n"
+			text := replaceOnce(t, read(t, filepath.Join(dir, "tls.conf")), "verify: false", "verify: "+verify) + `include "accounts.conf"`
 			path := filepath.Join(dir, "one.conf")
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -62,7 +63,7 @@ func render(t *testing.T, kube string, set map[string]any) []string {
 		t.Fatal(err)
 	}
 	var documents []string
-	for _, name := range []string{"deployment", "service", "availability", "access"} {
+	for _, name := range []string{"deployment", "service", "availability", "access", "nats"} {
 		documents = append(documents, split(files["hydrant/templates/"+name+".yaml"])...)
 	}
 	return documents
@@ -84,6 +85,8 @@ type objects struct {
 	kinds      map[string]int
 	monitor    *serviceMonitor
 	policy     *networkingv1.NetworkPolicy
+	config     *corev1.ConfigMap
+	job        *batchv1.Job
 }
 
 func parse(t *testing.T, documents []string) *objects {
@@ -111,6 +114,12 @@ func parse(t *testing.T, documents []string) *objects {
 		case "NetworkPolicy":
 			all.policy = &networkingv1.NetworkPolicy{}
 			into = all.policy
+		case "ConfigMap":
+			all.config = &corev1.ConfigMap{}
+			into = all.config
+		case "Job":
+			all.job = &batchv1.Job{}
+			into = all.job
 		case "ServiceMonitor":
 			all.monitor = &serviceMonitor{}
 			into = all.monitor
@@ -130,7 +139,7 @@ func everything() map[string]any {
 		"autoscaling":    map[string]any{"enabled": true},
 		"serviceMonitor": map[string]any{"enabled": true, "labels": map[string]any{"release": "prometheus"}},
 		"networkPolicy":  map[string]any{"clientNamespaceLabels": map[string]any{"name": "ingress"}},
-		"nats":           map[string]any{"secret": "nats-edge", "namespaceLabels": map[string]any{"name": "nats"}},
+		"nats":           map[string]any{"secret": "nats-edge", "setupSecret": "nats-setup", "queues": []any{"echo", "chat"}, "accounts": accounts(), "namespaceLabels": map[string]any{"name": "nats"}},
 		"service":        map[string]any{"annotations": map[string]any{"a": "b"}},
 		"trustedProxies": []any{"10.0.0.0/8"},
 		"nodeSelector":   map[string]any{"role": "edge"},
@@ -146,7 +155,7 @@ func TestChart(t *testing.T) {
 	}{
 		"defaults":   {"v1.31.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1}},
 		"old":        {"v1.27.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1}},
-		"everything": {"v1.31.0", everything(), map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1, "HorizontalPodAutoscaler": 1, "ServiceMonitor": 1}},
+		"everything": {"v1.31.0", everything(), map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1, "HorizontalPodAutoscaler": 1, "ServiceMonitor": 1, "ConfigMap": 1, "Job": 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := parse(t, render(t, c.kube, c.set))
@@ -159,7 +168,36 @@ func TestChart(t *testing.T) {
 				t.Errorf("kinds %v, want %v", all.kinds, c.want)
 			}
 			coherent(t, all, c.kube)
+			if all.config != nil && all.config.Data["accounts.conf"] != accounts() {
+				t.Error("the rights are not those that were given")
+			}
+			if all.job != nil {
+				setsUp(t, all.job)
+			}
 		})
+	}
+}
+
+// accounts is what `hydrant setup nats` wrote.
+func accounts() string {
+	text, err := os.ReadFile("../../../deploy/nats/accounts.conf")
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// setsUp: the job runs before the nodes, with a user of its own.
+func setsUp(t *testing.T, job *batchv1.Job) {
+	t.Helper()
+	c := job.Spec.Template.Spec.Containers[0]
+	if strings.Join(c.Args, " ") != "setup -queues echo,chat" || job.Annotations["helm.sh/hook"] != "pre-install,pre-upgrade" {
+		t.Errorf("%v, %v", c.Args, job.Annotations)
+	}
+	for _, v := range c.Env {
+		if ref := v.ValueFrom; ref != nil && (ref.SecretKeyRef.Name != "nats-setup" || ref.SecretKeyRef.Key != v.Name) {
+			t.Errorf("%s from %v", v.Name, ref.SecretKeyRef)
+		}
 	}
 }
 

@@ -13,8 +13,8 @@ func TestComposeV2(t *testing.T) {
 		profiles []string
 		services int
 	}{
-		"small":      {nil, 6},
-		"monitoring": {[]string{"monitoring"}, 8},
+		"small":      {nil, 7},
+		"monitoring": {[]string{"monitoring"}, 9},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options, err := cli.NewProjectOptions([]string{"../../../docker-compose.yml"}, cli.WithProfiles(c.profiles))
