@@ -215,7 +215,7 @@ func TestReload(t *testing.T) {
 		begun := make(chan struct{})
 		go func() {
 			for i := range pushes {
-				m, err := s.NewMessage(c.Address(), i)
+				m, err := s.NewMessage(c.Address(), i+1)
 				if err == nil {
 					err = s.Push(t.Context(), c.ID, m)
 				}
@@ -229,7 +229,11 @@ func TestReload(t *testing.T) {
 			}
 			pushed <- nil
 		}()
-		<-begun
+		select {
+		case <-begun:
+		case err := <-pushed:
+			t.Fatal(err)
+		}
 		r.write(t, "echo,new")
 		if err := r.ns.Reload(); err != nil {
 			t.Fatal(err)
