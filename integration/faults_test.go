@@ -111,7 +111,7 @@ func TestJunkOnTheNodesSubjects(t *testing.T) {
 		"umf.v1.req." + c.Router + ".1", "umf.v1.req." + c.Router + ".nonsense",
 		"umf.v1.reply." + c.Router + "." + c.ID[:1] + "." + c.ID,
 		"umf.v1.reply." + zeros + "." + c.ID[:1] + "." + c.ID + ".m1",
-		"umf.v1.live." + c.ID[:1] + "." + c.ID,
+		"umf.v1.live." + c.ID[:1] + "." + c.ID + ".s", "umf.v1.live." + c.ID[:1] + "." + c.ID + ".p",
 	} {
 		for _, junk := range []string{"", "\x00", "{", `{"to":1}`, `[]`, strings.Repeat("[", 100_000), "\xff\xfe"} {
 			if err := w.Conn.PublishMsg(&nats.Msg{Subject: subject, Data: []byte(junk), Header: nats.Header{

@@ -30,7 +30,7 @@ func TestNobodySpeaksForTheRouter(t *testing.T) {
 				t.Errorf("posted from %s: %d", from, status)
 			}
 			w.Push(t, victim.ID, string(text))
-			if err := w.Conn.Publish("umf.v1.live."+victim.ID[:1]+"."+victim.ID, text); err != nil {
+			if err := w.Conn.Publish("umf.v1.live."+victim.ID[:1]+"."+victim.ID+".p", text); err != nil {
 				t.Fatal(err)
 			}
 		}

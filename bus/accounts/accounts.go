@@ -47,6 +47,11 @@ const (
 // PasswordsFile is the name of the file, beside this one, with the variables.
 const PasswordsFile = "passwords.conf"
 
+// Reloads is how often servers are told to reload after a change. nats-server 2.15 lets a
+// new account have what others share with it only by the reload after the one that made
+// it.
+const Reloads = 2
+
 // Config is what the configuration is for.
 type Config struct {
 	Services []scheme.Service

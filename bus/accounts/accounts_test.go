@@ -154,3 +154,17 @@ func widened(line string) (all []string) {
 	}
 	return all
 }
+
+// TestGuideListsIt: the guide has every subject of a service.
+func TestGuideListsIt(t *testing.T) {
+	guide, err := os.ReadFile("../../deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serviceRights(false)
+	for _, subject := range append(r.publish, r.subscribe...) {
+		if !strings.Contains(string(guide), "`"+subject+"`") {
+			t.Errorf("the guide does not say %s", subject)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/bus/accounts"
 	"hydrant/bus/scheme"
 	"hydrant/integration/harness"
 )
@@ -235,8 +236,10 @@ func TestReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.write(t, "echo,new")
-		if err := r.ns.Reload(); err != nil {
-			t.Fatal(err)
+		for range accounts.Reloads {
+			if err := r.ns.Reload(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := <-pushed; err != nil {
 			t.Fatal(err)

@@ -30,8 +30,8 @@ func runSetupNATS(args []string, out io.Writer) error {
 	flags := newFlags("setup nats", `
 Writes accounts.conf, passwords.conf and users/<user>.env into the folder. Users
 that were there keep their passwords, and services that are not named any more go.
-nats-server includes the first, which includes the second; a change is a reload
-(SIGHUP).
+nats-server includes the first, which includes the second. A change is a reload of
+each server (SIGHUP), and a second one for services that are new.
 `)
 	dir := flags.String("dir", ".", "folder to write to")
 	list := flags.String("services", "", "all services, comma separated")
@@ -62,7 +62,7 @@ nats-server includes the first, which includes the second; a change is a reload
 	if err := writeSetup(*dir, text, users, passwords); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s: %d services; have the servers include %s, and reload them\n", *dir, len(services), accountsFile)
+	_, err = fmt.Fprintf(out, "%s: %d services; have the servers include %s, and reload them %d times\n", *dir, len(services), accountsFile, accounts.Reloads)
 	return err
 }
 
