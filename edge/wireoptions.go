@@ -16,7 +16,7 @@ func (n *Node) wireOptions() (wire.Options, error) {
 		HandshakeTimeout: n.cfg.HandshakeTimeout, PingInterval: n.cfg.PingInterval, WriteTimeout: n.cfg.WriteTimeout,
 		MaxConnections: n.cfg.MaxConnections, MaxConnectionsPerAddress: n.cfg.MaxConnectionsPerAddress,
 		MessageRate: n.cfg.RateMessages, ByteRate: float64(n.cfg.RateBytes),
-		BufferMemory: config.MemoryLimit() / memoryBuffers, Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
+		BufferMemory: config.MemoryLimit() / memoryBuffers, Probe: n.api.Probe, Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
 	}
 	if limit, ok := config.DescriptorLimit(); ok && o.MaxConnections == 0 {
 		o.MaxConnections = mostConnections(limit)

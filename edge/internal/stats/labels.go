@@ -188,12 +188,13 @@ const (
 	PartKeys                 // keys to check tokens with
 	PartListener             // of clients
 	PartMemory               // room in it
+	PartBuffers              // room in the part of it that is for messages under way
 	PartDrain                // nothing more: the node leaves
 
 	numParts
 )
 
-var partWords = [numParts]string{"nats", "store", "acks", "keys", "listener", "memory", "drain"}
+var partWords = [numParts]string{"nats", "store", "acks", "keys", "listener", "memory", "buffers", "drain"}
 
 // String returns the metric label.
 func (p Part) String() string { return word(partWords[:], uint8(p)) }

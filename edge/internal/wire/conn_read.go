@@ -218,7 +218,8 @@ func (c *Conn) beginFrame(h *header) *violation {
 		return errFragments
 	}
 	if !begun {
-		in.op, in.deflated = h.op, h.rsv1
+		in.op, in.deflated, in.begun = h.op, h.rsv1, uint32(c.l.ticks())
+		c.deadline(c.l.late)
 	}
 	in.fin, in.left, in.mask, in.pos = h.fin, h.length, h.mask, 0
 	if in.left == 0 {
@@ -231,7 +232,7 @@ func (c *Conn) beginFrame(h *header) *violation {
 func (c *Conn) readPayload(b []byte) []byte {
 	in := c.in
 	n := int(min(int64(len(b)), in.left))
-	msg := c.l.buffers.grow(in.msg, n)
+	msg := c.grow(in.msg, n)
 	if msg == nil {
 		c.fail(errOverload)
 		return nil

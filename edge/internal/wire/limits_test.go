@@ -234,6 +234,110 @@ func TestBufferMemory(t *testing.T) {
 	})
 }
 
+// TestBufferMemoryHeld: whoever holds the memory for messages under way gives it up to
+// those that come later, by messages or by output, and of several the oldest.
+func TestBufferMemoryHeld(t *testing.T) {
+	const piece = 15_000 // takes a buffer of 16 KiB
+	t.Run("messages", func(t *testing.T) {
+		transports(t, func(t *testing.T, o Options) {
+			o.BufferMemory, o.Loops = 128<<10, 1
+			h := newRecorder(t)
+			s := serve(t, o, h, nil)
+			var hogs []*peer
+			for i := range 8 {
+				hog := dial(t, s)
+				c := h.conn()
+				hog.send(clientFrame(start, strings.Repeat("x", piece)))
+				eventually(t, "the fragment arrived", func() bool { return s.Stats().BytesIn >= uint64((i+1)*piece) })
+				on(t, c, func() { c.in.begun -= uint32(8 - i) }) // a tick is longer than this test
+				hogs = append(hogs, hog)
+			}
+			p := dial(t, s)
+			h.conn()
+			p.send(join(clientFrame(start, strings.Repeat("y", piece)), clientFrame(last, "y")))
+			hogs[0].wantClose(CodeOverload)
+			h.wantClosed(DropOverload, CodeOverload)
+			p.want(text, strings.Repeat("y", piece)+"y")
+			hogs[7].send(clientFrame(last, "x"))
+			hogs[7].want(text, strings.Repeat("x", piece)+"x")
+		})
+	})
+	t.Run("output", func(t *testing.T) {
+		o := Options{BufferMemory: 1600 << 10, Loops: 1, WriteBuffer: 4 << 20}
+		h := newRecorder(t)
+		s := serveNarrow(t, o, h)
+		hog := dial(t, s)
+		setReceiveBuffer(t, hog, 4<<10)
+		c := h.conn()
+		on(t, c, func() {
+			for queued := true; queued && c.Buffered() < 600<<10; {
+				queued, _ = c.Send([]byte(strings.Repeat("x", 100<<10)))
+			}
+		})
+		p := dial(t, s)
+		h.conn()
+		p.send(join(clientFrame(start, strings.Repeat("y", 400<<10)), clientFrame(last, "y")))
+		h.wantClosed(DropOverload, CodeOverload)
+		p.want(text, strings.Repeat("y", 400<<10)+"y")
+	})
+}
+
+// TestLateMessage: a message has its time from its first byte on, whatever comes in
+// between: bytes of it one by one, empty fragments, pings.
+func TestLateMessage(t *testing.T) {
+	for name, drip := range map[string][]byte{
+		"bytes":     {'x'},
+		"fragments": clientFrame(more, ""),
+		"pings":     clientFrame(0x89, ""),
+		"silence":   nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			transports(t, func(t *testing.T, o Options) {
+				o.MessageTimeout = 50 * time.Millisecond
+				h := newRecorder(t)
+				s := serve(t, o, h, nil)
+				p := dial(t, s)
+				h.conn()
+				begin := clientFrame(start, "")
+				if name == "bytes" {
+					begin = clientFrame(0x82, strings.Repeat("x", 1<<20))[:1000]
+				}
+				p.send(begin)
+				stop := make(chan struct{})
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					for {
+						select {
+						case <-stop:
+							return
+						case <-time.After(10 * time.Millisecond):
+							_, _ = p.Write(drip) // fails when the end has come
+						}
+					}
+				}()
+				h.wantClosed(DropLateMessage, CodePolicy)
+				close(stop)
+				<-ended
+			})
+		})
+	}
+}
+
+// TestLongMessage: a message that is large may take longer.
+func TestLongMessage(t *testing.T) {
+	b := opened(t, Options{MessageTimeout: 10 * time.Second}, echoHandler{})
+	b.feed(clientFrame(start, strings.Repeat("x", 10*lateBytes)))
+	at := func(d time.Duration) state {
+		b.l.mono = d
+		b.c.expireOpen()
+		return b.c.state
+	}
+	if at(19*time.Second) != stateOpen || at(21*time.Second) == stateOpen {
+		t.Error("80 KiB have not ten seconds more")
+	}
+}
+
 // TestGrowth: memory follows the bytes that came, not those that were announced.
 func TestGrowth(t *testing.T) {
 	b := opened(t, Options{MaxMessage: 1 << 30, MaxFragments: 1 << 20}, echoHandler{})
