@@ -20,6 +20,7 @@ import (
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
 )
@@ -54,7 +55,8 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		Guesses:   access.NewGuesses(m.Dropped.Counting(stats.DropGuessTable)),
 		ClientLog: stats.NewClientLog(m.Dropped.Counting(stats.DropClientLog)),
 		Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
-		Calls: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Peers: fakePeers{n},
+		Accounts: quota.NewTable(quota.Limits{}, func() {}), Mail: quota.NewMail(cfg.QueueLimit, 16<<20, func() {}),
+		Calls: n.pool, Resumes: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Peers: fakePeers{n},
 		API: func(path, _ string) (func(context.Context) ([]byte, error), bool) {
 			call, ok := n.routes[path]
 			return call, ok

@@ -17,6 +17,7 @@ import (
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/policy"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
@@ -40,6 +41,8 @@ type Node struct {
 	Signatures *access.Signatures // nil: off
 	Rules      *policy.Book
 	Guesses    *access.Guesses
+	Accounts   *quota.Table
+	Mail       *quota.Mail
 	ClientLog  *stats.ClientLog
 
 	Connected  *atomic.Bool  // to NATS
@@ -47,6 +50,7 @@ type Node struct {
 	Epoch      func() uint64 // of the connection to NATS; see [Epoch]
 
 	Calls     Calls
+	Resumes   Calls // apart, so that resumes wait for nothing else
 	Directory Directory
 	Mailboxes Mailboxes
 	Peers     Peers
@@ -275,16 +279,26 @@ const maxCallsPerClient = egress.Workers / 2
 // call is submit for what a client asks of the router, as often as it likes: at
 // the bound it is not read from until one of its calls has ended.
 func call[T any](c *Client, job func(context.Context) (T, error), done func(T, error)) {
+	c.calling()
+	submit(c.s, job, func(v T, err error) {
+		c.called()
+		done(v, err)
+	})
+}
+
+// calling counts a call that the client has begun. At the bound it is not read from.
+func (c *Client) calling() {
 	c.calls++
-	if c.calls == maxCallsPerClient {
+	if c.calls >= maxCallsPerClient {
 		c.s.tally.HeldBack.Add(1)
 		c.conn.Pause()
 	}
-	submit(c.s, job, func(v T, err error) {
-		c.calls--
-		c.readOn()
-		done(v, err)
-	})
+}
+
+// called counts a call that has ended.
+func (c *Client) called() {
+	c.calls--
+	c.readOn()
 }
 
 // every runs f on the loop again and again until the node stops.

@@ -43,14 +43,20 @@ const (
 	DropGuesses                      // a client that guessed too many ids
 	DropLateAnswer                   // an answer to a request whose client was gone
 	DropLiveQueue                    // live copies; they are read from the store
+	DropAccounts                     // the accounts of senders that are not connected
 	DropLookUp                       // a message for a session that is being looked up
+	DropMailShare                    // a message whose sender has its share of the mailbox
+	DropMailTable                    // what is known of senders' shares of mailboxes
 	DropNATSQueue                    // messages on a queue of nats.go
 	DropOpenTimeout                  // a client whose session could not be opened in time
 	DropOrigin                       // a client from an origin that is not allowed
 	DropPushSlow                     // a push past the mailbox to a client that does not read
+	DropRate                         // a client, or a request, above the rate of its user or address
 	DropReplayTable                  // a signed message that could be a repetition
+	DropResumes                      // a client that resumed again and again
 	DropSessionList                  // the end of list/wsdir
 	DropSlow                         // a client that does not read
+	DropUnused                       // a client from where too many sessions came to nothing
 	DropUnchecked                    // a client of whom it could not be found out who it is
 
 	numDrops
@@ -66,14 +72,20 @@ var dropWords = [numDrops]string{
 	DropGuesses:          "guesses",
 	DropLateAnswer:       "late_answer",
 	DropLiveQueue:        "live_queue",
+	DropAccounts:         "accounts",
 	DropLookUp:           "look_up",
+	DropMailShare:        "mail_share",
+	DropMailTable:        "mail_table",
 	DropNATSQueue:        "nats_queue",
 	DropOpenTimeout:      "open_timeout",
 	DropOrigin:           "origin",
 	DropPushSlow:         "push_slow",
+	DropRate:             "rate",
 	DropReplayTable:      "replay_table",
+	DropResumes:          "resumes",
 	DropSessionList:      "session_list",
 	DropSlow:             "slow",
+	DropUnused:           "unused",
 	DropUnchecked:        "unchecked",
 }
 

@@ -285,8 +285,14 @@ func (c *Conn) deliver(op ws.OpCode, deflated bool, p []byte, valid int) {
 	}
 	if deflated {
 		var v *violation
+		came := len(p)
 		if p, v = l.inflater.inflate(p, l.o.MaxMessage); v != nil {
 			c.fail(v)
+			return
+		}
+		// What it has become counts as sent, or a few bytes would buy many.
+		if more := len(p) - came; more > 0 && !c.bytes.take(l.bytes, more, l.mono) {
+			c.fail(errByteRate)
 			return
 		}
 	}
