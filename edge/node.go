@@ -62,6 +62,7 @@ type Node struct {
 	nats       natsSide
 	serving    atomic.Bool // what is immutable after start is there
 	short      atomic.Bool // of memory
+	full       atomic.Bool // the directory, nearly: no fresh sessions
 	unnamed    sync.Once   // the warning of a proxy that names no clients
 	leaving    atomic.Bool // no new clients any more: the grace time is over
 	background sync.WaitGroup
@@ -227,7 +228,11 @@ func (n *Node) serveClients(l *uplink) error {
 	n.background.Go(n.keepLinked)
 	n.background.Go(func() { n.nats.contract.run(n.ctx) })
 	n.background.Go(n.watchAcks)
+<<<<<<< HEAD
 	n.background.Go(n.leaveSigns)
+=======
+	n.background.Go(n.watchRoom)
+>>>>>>> 5bf61e5 (bus/store, edge: the store is bounded in bytes, and not to be filled by one client)
 	if limit := config.MemoryLimit(); limit > 0 {
 		n.background.Go(func() { n.watchMemory(limit) })
 	}

@@ -31,6 +31,7 @@ func (n *Node) share(tracing trace.TracerProvider) *shard.Node {
 		Accounts:   newAccounts(&n.cfg, n.metrics),
 		Mail:       quota.NewMail(n.cfg.QueueLimit, int(n.cfg.QueueBytes), n.metrics.Dropped.Counting(stats.DropMailTable)),
 		ClientLog:  stats.NewClientLog(n.metrics.Dropped.Counting(stats.DropClientLog)),
+		Full:       &n.full,
 		Connected:  &n.nats.connected, MaxPayload: &n.nats.maxPayload, Epoch: n.epoch,
 		Calls: n.pool, Resumes: n.resumes,
 	}

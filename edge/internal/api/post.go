@@ -47,6 +47,7 @@ var (
 	errAddress     = &refusal{status: http.StatusBadRequest, text: "Invalid address"}
 	errNoClient    = &refusal{status: http.StatusNotFound, text: "No such client"}
 	errShare       = &refusal{status: http.StatusTooManyRequests, text: "Too many of your messages wait for this client"}
+	errOverload    = &refusal{status: http.StatusServiceUnavailable, text: "Messaging is overloaded"}
 	errUnavailable = &refusal{status: http.StatusServiceUnavailable, text: "Messaging is unavailable"}
 	errTimeout     = &refusal{status: http.StatusGatewayTimeout, text: "No answer in time"}
 	errUnconfirmed = &refusal{status: http.StatusGatewayTimeout, text: "Message was not confirmed as stored"}
@@ -332,6 +333,8 @@ func storing(err error) error {
 	switch {
 	case errors.Is(err, store.ErrTooLarge):
 		return errTooLarge
+	case errors.Is(err, store.ErrOverload):
+		return errOverload
 	case errors.Is(err, store.ErrUnconfirmed), errors.Is(err, context.DeadlineExceeded):
 		return errUnconfirmed
 	}

@@ -53,8 +53,8 @@ func (h *held) guesses() bool {
 	return true
 }
 
-// withoutSession greets a client from where too many sessions have ended unused, and
-// opens none: an old client asks for the session that it had only when it has been
+// withoutSession greets a client from where too many sessions have ended unused, or where
+// there is no room for any, and opens none: an old client asks for the session that it had only when it has been
 // greeted, and must get it. Whatever else it asks for ends the connection.
 func (c *Client) withoutSession() {
 	s := c.s
@@ -75,8 +75,12 @@ func (c *Client) withoutSession() {
 
 // refuseSession ends the connection of a client that is given no session now.
 func (c *Client) refuseSession() {
-	c.s.node.Metrics.Dropped.Inc(stats.DropUnused)
-	c.close(protocol.CloseOverload, "too many sessions from this address came to nothing; "+retryHint())
+	why := stats.DropUnused
+	if c.s.node.Full.Load() {
+		why = stats.DropDirectoryFull
+	}
+	c.s.node.Metrics.Dropped.Inc(why)
+	c.close(protocol.CloseOverload, retryHint())
 }
 
 // routeWithoutSession takes a message of a client that has no session: it may ask for

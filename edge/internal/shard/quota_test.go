@@ -244,6 +244,32 @@ func TestUnusedSessions(t *testing.T) {
 	s.dialAs("ann").serves()
 }
 
+// TestNoRoomForSessions: where the directory is nearly full those that there are go on,
+// and come back; there are no fresh ones.
+func TestNoRoomForSessions(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	stays, mine := s.dial(), s.dial()
+	l.store(mine.id, 0, 1)
+	mine.gets(0, 1)
+	s.node.Full.Store(true)
+	entries := len(l.nats.entries)
+	fresh := s.dialAs("ann")
+	fresh.say(object{"to": "echo:/", "bdy": 1})
+	fresh.closed(protocol.CloseOverload)
+	mine.drop()
+	l.parked(mine.id)
+	again := s.dial()
+	again.resumes(object{"id": string(mine.id)})
+	again.serves()
+	stays.serves()
+	if n := s.node.metric(`hydrant_dropped_total{reason="directory_full"}`); n != 1 || len(l.nats.entries) != entries {
+		t.Errorf("%v are counted, and %d sessions opened", n, len(l.nats.entries)-entries)
+	}
+	s.node.Full.Store(false)
+	s.dial().serves()
+}
+
 // TestClosedByTheNode: sessions that the node itself sends away are not held against
 // their clients, and kept.
 func TestClosedByTheNode(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 
 // start opens the session of an admitted client.
 func (c *Client) start() {
-	if !c.account.MayOpen(c.s.uptime()) {
+	if c.s.node.Full.Load() || !c.account.MayOpen(c.s.uptime()) {
 		c.withoutSession()
 		return
 	}

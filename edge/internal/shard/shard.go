@@ -45,6 +45,7 @@ type Node struct {
 	Mail       *quota.Mail
 	ClientLog  *stats.ClientLog
 
+	Full       *atomic.Bool  // the directory, nearly: there are no fresh sessions
 	Connected  *atomic.Bool  // to NATS
 	MaxPayload *atomic.Int64 // the largest message that NATS takes, less room for headers
 	Epoch      func() uint64 // of the connection to NATS; see [Epoch]

@@ -37,6 +37,7 @@ const (
 	DropBadOrder         Drop = iota // an order of another node that cannot be read
 	DropClientLog                    // the oldest entry of the clients' log
 	DropDirectoryCleanup             // a write to the directory that tidies up
+	DropDirectoryFull                // a client that was given no fresh session, for want of room
 	DropExpiry                       // word of a session's expiry
 	DropGivenAway                    // an answer that a loop remembers of a session it gave away
 	DropGuessTable                   // the count of guesses of all addresses
@@ -66,6 +67,7 @@ var dropWords = [numDrops]string{
 	DropBadOrder:         "bad_order",
 	DropClientLog:        "client_log",
 	DropDirectoryCleanup: "directory_cleanup",
+	DropDirectoryFull:    "directory_full",
 	DropExpiry:           "expiry",
 	DropGivenAway:        "given_away",
 	DropGuessTable:       "guess_table",
@@ -225,3 +227,19 @@ var shedWords = [numSheds]string{"refused", "closed"}
 
 // String returns the metric label.
 func (s Shed) String() string { return word(shedWords[:], uint8(s)) }
+
+// StorePart is what shares the bytes of the store.
+type StorePart uint8
+
+const (
+	StoreMailboxes StorePart = iota
+	StoreWork
+	StoreSessions
+
+	numStoreParts
+)
+
+var storePartWords = [numStoreParts]string{"mailboxes", "work", "sessions"}
+
+// String returns the metric label.
+func (p StorePart) String() string { return word(storePartWords[:], uint8(p)) }
