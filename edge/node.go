@@ -228,11 +228,8 @@ func (n *Node) serveClients(l *uplink) error {
 	n.background.Go(n.keepLinked)
 	n.background.Go(func() { n.nats.contract.run(n.ctx) })
 	n.background.Go(n.watchAcks)
-<<<<<<< HEAD
 	n.background.Go(n.leaveSigns)
-=======
 	n.background.Go(n.watchRoom)
->>>>>>> 5bf61e5 (bus/store, edge: the store is bounded in bytes, and not to be filled by one client)
 	if limit := config.MemoryLimit(); limit > 0 {
 		n.background.Go(func() { n.watchMemory(limit) })
 	}

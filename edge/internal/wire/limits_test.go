@@ -324,6 +324,53 @@ func TestLateMessage(t *testing.T) {
 	}
 }
 
+// TestInflatedBytesCount: what a few bytes inflate to is paid for as if it had been sent.
+func TestInflatedBytesCount(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.Compression, o.ByteRate, o.ByteBurst = true, 1, 200_000
+		h := newRecorder(t)
+		h.message = func(*Conn, bool, []byte) {}
+		s := serve(t, o, h, nil)
+		p := dial(t, s, "Sec-WebSocket-Extensions: permessage-deflate")
+		h.conn()
+		small := squeeze(t, strings.Repeat("x", 90_000))
+		for range 3 {
+			p.send(clientFrame(0xc1, small))
+		}
+		h.wantClosed(DropByteRate, CodeRate)
+		if got := s.Stats().MessagesIn; got != 2 {
+			t.Errorf("%d messages of 90,000 bytes are taken, of 200,000", got)
+		}
+	})
+}
+
+// TestSharedAddress: the address of a trusted proxy is a client's only where it says
+// whose.
+func TestSharedAddress(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		h := newRecorder(t)
+		shared := make(chan bool, 4)
+		h.upgrade = func(r *Request) (Accept, error) {
+			shared <- r.Shared()
+			return Accept{}, nil
+		}
+		s := serve(t, o, h, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { shared <- SharedAddress(r.Context()) }))
+		for field, want := range map[string]bool{"X-Forwarded-For: 192.0.2.1": false, "X-Forwarded-For: 127.0.0.9": true, "X-Other: 1": true} {
+			dial(t, s, field)
+			if got := receive(t, shared, "no upgrade"); got != want {
+				t.Errorf("%s: %v", field, got)
+			}
+			plain := dialRaw(t, s)
+			plain.send([]byte("GET / HTTP/1.1\r\nHost: x\r\n" + field + "\r\n\r\n"))
+			if got := receive(t, shared, "no request"); got != want {
+				t.Errorf("plain, %s: %v", field, got)
+			}
+			plain.wantStatus(http.StatusOK)
+		}
+	})
+}
+
 // TestLongMessage: a message that is large may take longer.
 func TestLongMessage(t *testing.T) {
 	b := opened(t, Options{MessageTimeout: 10 * time.Second}, echoHandler{})
