@@ -155,9 +155,9 @@ func (s *Shard) lookAt(d delivery) {
 		e, _, err := s.node.Directory.Get(ctx, d.to)
 		return e, err
 	}
-	d.by.calling()
+	d.by.calling(callsPerLookUp)
 	submitIdle(s, job, func(e scheme.Entry, err error) {
-		d.by.called()
+		d.by.called(callsPerLookUp)
 		floor := e.Floor
 		if errors.Is(err, store.ErrNoSession) {
 			floor = math.MaxUint64 // it cannot be in anybody's way
@@ -192,9 +192,9 @@ func (s *Shard) lookup(sid scheme.SID, d delivery) {
 	s.lookups[sid] = []delivery{d}
 	s.out.Keep(len(d.data))
 	job := func(ctx context.Context) (store.Found, error) { return s.node.Directory.Lookup(ctx, sid) }
-	d.by.calling()
+	d.by.calling(callsPerLookUp)
 	submitIdle(s, job, func(to store.Found, err error) { // there may be none
-		d.by.called()
+		d.by.called(callsPerLookUp)
 		s.answered(sid, func(d delivery) {
 			if err != nil {
 				s.node.Metrics.NATSErrors.Inc(stats.OpLookUp)

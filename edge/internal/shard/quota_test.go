@@ -321,7 +321,7 @@ func TestUnknownReceivers(t *testing.T) {
 		c.say(mailTo(0, scheme.NewSID(), "x"))
 	}
 	l.run()
-	if n := len(s.node.pool.jobs); n != maxCallsPerClient {
+	if n := len(s.node.pool.jobs); n != maxCallsPerClient/callsPerLookUp {
 		t.Errorf("%d look-ups at a time", n)
 	}
 	s.node.pool.let()

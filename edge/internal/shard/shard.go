@@ -280,16 +280,21 @@ const maxCallsPerClient = egress.Workers / 2
 // call is submit for what a client asks of the router, as often as it likes: at
 // the bound it is not read from until one of its calls has ended.
 func call[T any](c *Client, job func(context.Context) (T, error), done func(T, error)) {
-	c.calling()
+	c.calling(1)
 	submit(c.s, job, func(v T, err error) {
-		c.called()
+		c.called(1)
 		done(v, err)
 	})
 }
 
-// calling counts a call that the client has begun. At the bound it is not read from.
-func (c *Client) calling() {
-	c.calls++
+// callsPerLookUp is how much a look-up counts: NATS has more work with an id that is
+// unknown than with any other call, and a few at a time are enough for thousands a second.
+const callsPerLookUp = maxCallsPerClient / 4
+
+// calling counts a call that the client has begun, of some weight. At the bound it is
+// not read from.
+func (c *Client) calling(weight uint8) {
+	c.calls += weight
 	if c.calls >= maxCallsPerClient {
 		c.s.tally.HeldBack.Add(1)
 		c.conn.Pause()
@@ -297,8 +302,8 @@ func (c *Client) calling() {
 }
 
 // called counts a call that has ended.
-func (c *Client) called() {
-	c.calls--
+func (c *Client) called(weight uint8) {
+	c.calls -= weight
 	c.readOn()
 }
 

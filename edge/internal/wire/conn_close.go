@@ -122,7 +122,7 @@ func (c *Conn) drain(r CloseReason) {
 		c.abort(r) // nothing may be written, not even a close frame, or nothing is
 		return
 	}
-	c.state = stateDraining
+	c.state, c.over = stateDraining, 0
 	c.report(r)
 	c.forget()
 	c.closeTimer()

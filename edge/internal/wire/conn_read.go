@@ -83,12 +83,23 @@ func (c *Conn) took(k, n int) {
 	poison(l.buf[:k+n])
 }
 
+// drainMost bounds the bytes of a peer that are read and dropped, so that it sees the
+// close frame: what may be on its way when that comes.
+const drainMost = 4 << 20
+
 // arrived accounts for n bytes from the peer.
 func (c *Conn) arrived(n int) {
 	l := c.l
 	c.heard = uint32(l.ticks())
 	c.clear(flagPinged)
 	l.count.bytesIn += uint64(n)
+	if c.state == stateDraining {
+		// The close frame was for a peer that stops. This one makes work for nothing.
+		if c.over += uint32(n); c.over > drainMost {
+			c.abort(CloseReason{Code: CodeAbnormal, Cause: DropReset})
+			return
+		}
+	}
 	if c.takes() && !c.bytes.take(l.bytes, n, l.mono) {
 		c.fail(errByteRate)
 	}

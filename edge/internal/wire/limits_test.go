@@ -371,6 +371,28 @@ func TestSharedAddress(t *testing.T) {
 	})
 }
 
+// TestDrainIsBounded: who goes on sending after the close frame is not read for long.
+func TestDrainIsBounded(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.CloseTimeout = time.Hour
+		h := newRecorder(t)
+		s := serve(t, o, h, nil)
+		p := dial(t, s)
+		h.conn()
+		p.send(clientFrame(0xf1, "reserved bits"))
+		h.wantClosed(DropProtocol, CodeProtocolError)
+		junk := make([]byte, 64<<10)
+		for i := 0; ; i++ {
+			if _, err := p.Write(junk); err != nil {
+				return
+			}
+			if i > 4096 {
+				t.Fatal("256 MiB are read")
+			}
+		}
+	})
+}
+
 // TestLongMessage: a message that is large may take longer.
 func TestLongMessage(t *testing.T) {
 	b := opened(t, Options{MessageTimeout: 10 * time.Second}, echoHandler{})
