@@ -68,7 +68,7 @@ type Conn struct {
 	fd       int32  // -1: none
 	heard    uint32 // tick of the last sign of life
 	since    uint32 // tick since which the peer has taken nothing
-	over     uint32 // bytes of the frame with which the room ran out; while draining, those that were dropped
+	over     uint32 // bytes of the frame with which the room ran out; once it closes, those that came since
 	code     uint16 // our close code, from stateClosing on
 	port     uint16
 	flags    flag

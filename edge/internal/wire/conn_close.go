@@ -29,7 +29,7 @@ func (c *Conn) close(code uint16, reason string, cause Drop) {
 		return
 	}
 	o.buf = appendClose(o.buf, code, reason)
-	c.state, c.code, c.cause = stateClosing, code, cause
+	c.state, c.code, c.cause, c.over = stateClosing, code, cause, 0
 	c.closeTimer()
 	if c.has(flagPaused) && !c.takes() { // to read the peer's close frame
 		c.Resume()
@@ -122,7 +122,10 @@ func (c *Conn) drain(r CloseReason) {
 		c.abort(r) // nothing may be written, not even a close frame, or nothing is
 		return
 	}
-	c.state, c.over = stateDraining, 0
+	if c.state == stateOpen {
+		c.over = 0
+	}
+	c.state = stateDraining
 	c.report(r)
 	c.forget()
 	c.closeTimer()

@@ -93,10 +93,10 @@ func (c *Conn) arrived(n int) {
 	c.heard = uint32(l.ticks())
 	c.clear(flagPinged)
 	l.count.bytesIn += uint64(n)
-	if c.state == stateDraining {
+	if c.state >= stateClosing {
 		// The close frame was for a peer that stops. This one makes work for nothing.
 		if c.over += uint32(n); c.over > drainMost {
-			c.abort(CloseReason{Code: CodeAbnormal, Cause: DropReset})
+			c.lost(DropReset)
 			return
 		}
 	}

@@ -371,26 +371,33 @@ func TestSharedAddress(t *testing.T) {
 	})
 }
 
-// TestDrainIsBounded: who goes on sending after the close frame is not read for long.
+// TestDrainIsBounded: who goes on sending after the close frame is not read for long,
+// whichever side has made an end.
 func TestDrainIsBounded(t *testing.T) {
-	transports(t, func(t *testing.T, o Options) {
-		o.CloseTimeout = time.Hour
-		h := newRecorder(t)
-		s := serve(t, o, h, nil)
-		p := dial(t, s)
-		h.conn()
-		p.send(clientFrame(0xf1, "reserved bits"))
-		h.wantClosed(DropProtocol, CodeProtocolError)
-		junk := make([]byte, 64<<10)
-		for i := 0; ; i++ {
-			if _, err := p.Write(junk); err != nil {
-				return
-			}
-			if i > 4096 {
-				t.Fatal("256 MiB are read")
-			}
-		}
-	})
+	for name, end := range map[string]func(p *peer, c *Conn){
+		"violation": func(p *peer, _ *Conn) { p.send(clientFrame(0xf1, "reserved bits")) },
+		"closed":    func(_ *peer, c *Conn) { on(t, c, func() { c.Close(CodePolicy, "") }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			transports(t, func(t *testing.T, o Options) {
+				o.CloseTimeout = time.Hour
+				h := newRecorder(t)
+				s := serve(t, o, h, nil)
+				p := dial(t, s)
+				end(p, h.conn())
+				messages := bytes.Repeat(clientFrame(text, strings.Repeat("x", 1000)), 64)
+				for i := 0; ; i++ {
+					if _, err := p.Write(messages); err != nil {
+						break
+					}
+					if i > 4096 {
+						t.Fatal("256 MiB are read")
+					}
+				}
+				receive(t, h.closed, "Closed was not called")
+			})
+		})
+	}
 }
 
 // TestLongMessage: a message that is large may take longer.
