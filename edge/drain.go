@@ -76,6 +76,7 @@ func (n *Node) release() {
 			l.conn.Close()
 		}
 		n.pool.Stop()
+		n.resumes.Stop()
 		n.background.Wait()
 	}) {
 		n.log.Warn("calls to NATS are left behind: they do not return")

@@ -21,5 +21,6 @@ func idle(t *testing.T, change func(*Config)) *Node {
 	}
 	t.Cleanup(n.cancel)
 	t.Cleanup(n.pool.Stop)
+	t.Cleanup(n.resumes.Stop)
 	return n
 }

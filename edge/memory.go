@@ -70,12 +70,24 @@ func (n *Node) watchMemory(limit int64) {
 		}
 		n.metrics.MemoryNeeded.Set(float64(needed))
 		n.judgeMemory(float64(needed)/float64(limit), limit)
+		n.judgeBuffers()
 		select {
 		case <-n.ctx.Done():
 			return
 		case <-ticker.C:
 		}
 	}
+}
+
+// judgeBuffers decides the same by what messages under way and queued output take. A
+// client that comes all the same is served: what it needs is taken from whoever holds
+// most.
+func (n *Node) judgeBuffers() {
+	if n.server.Strained() {
+		n.ready.not(stats.PartBuffers, "messages under way and output that clients do not read take nearly all memory that is for them")
+		return
+	}
+	n.ready.now(stats.PartBuffers)
 }
 
 // judgeMemory decides whether the node takes new clients.

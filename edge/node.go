@@ -43,6 +43,7 @@ type Node struct {
 	shared  *shard.Node // what the shards know of the node; complete before they are made
 	api     *api.API
 	pool    *egress.Pool
+	resumes *egress.Pool // for resumes alone
 	ready   *readiness
 	started time.Time
 	ctx     context.Context // ends when the node has stopped
@@ -61,6 +62,8 @@ type Node struct {
 	nats       natsSide
 	serving    atomic.Bool // what is immutable after start is there
 	short      atomic.Bool // of memory
+	full       atomic.Bool // the directory, nearly: no fresh sessions
+	unnamed    sync.Once   // the warning of a proxy that names no clients
 	leaving    atomic.Bool // no new clients any more: the grace time is over
 	background sync.WaitGroup
 	addr       chan string // the address that clients connect to, once there is one
@@ -105,7 +108,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.prepareNATS(busCfg, o.StartNATS)
 	n.ready.begin(stats.PartNATS, n.whichNATS())
 	n.ready.begin(stats.PartListener, "opened when all else is there")
-	n.pool = egress.NewPool(n.metrics)
+	n.pool, n.resumes = egress.NewPool(n.metrics), egress.NewPool(n.metrics)
 	n.shared = n.share(o.TracerProvider)
 	n.api = api.New(n.apiNode(o.LogLevel))
 	n.shared.API = n.api.Route
@@ -226,6 +229,7 @@ func (n *Node) serveClients(l *uplink) error {
 	n.background.Go(func() { n.nats.contract.run(n.ctx) })
 	n.background.Go(n.watchAcks)
 	n.background.Go(n.leaveSigns)
+	n.background.Go(n.watchRoom)
 	if limit := config.MemoryLimit(); limit > 0 {
 		n.background.Go(func() { n.watchMemory(limit) })
 	}
@@ -266,7 +270,7 @@ func (n *Node) all(f func(*shard.Shard)) {
 
 // sample is the node's part of a scrape.
 func (n *Node) sample() stats.Sample {
-	s := stats.Sample{Waiting: n.pool.Waiting(), Busy: n.pool.Busy(), KeysAge: n.keysAge()}
+	s := stats.Sample{Waiting: n.pool.Waiting() + n.resumes.Waiting(), Busy: n.pool.Busy() + n.resumes.Busy(), KeysAge: n.keysAge()}
 	if n.serving.Load() {
 		s.Wire, s.Loops = n.server.Stats(), n.handler.Loops()
 		l := n.nats.link.Load()

@@ -62,6 +62,7 @@ func TestStopWhileTheStoreOpens(t *testing.T) {
 	}
 	t.Cleanup(node.cancel)
 	t.Cleanup(node.pool.Stop)
+	t.Cleanup(node.resumes.Stop)
 	l := &uplink{conn: connected(t)}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -11,6 +12,7 @@ import (
 	"hydrant/edge/internal/api"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/stats"
 )
@@ -26,9 +28,12 @@ func (n *Node) share(tracing trace.TracerProvider) *shard.Node {
 		Signatures: newSignatures(&n.cfg, n.metrics),
 		Rules:      n.rules,
 		Guesses:    access.NewGuesses(n.metrics.Dropped.Counting(stats.DropGuessTable)),
+		Accounts:   newAccounts(&n.cfg, n.metrics),
+		Mail:       quota.NewMail(n.cfg.QueueLimit, int(n.cfg.QueueBytes), n.metrics.Dropped.Counting(stats.DropMailTable)),
 		ClientLog:  stats.NewClientLog(n.metrics.Dropped.Counting(stats.DropClientLog)),
+		Full:       &n.full,
 		Connected:  &n.nats.connected, MaxPayload: &n.nats.maxPayload, Epoch: n.epoch,
-		Calls: n.pool,
+		Calls: n.pool, Resumes: n.resumes,
 	}
 }
 
@@ -45,6 +50,7 @@ func (n *Node) apiNode(level *slog.LevelVar) api.Node {
 	return api.Node{
 		ID: n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
 		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Signatures: n.shared.Signatures, Tokens: n.tokens, Rules: n.rules,
+		Guesses: n.shared.Guesses, Accounts: n.shared.Accounts, Mail: n.shared.Mail,
 		Readiness: n.ready.reasons, Warnings: n.ready.warnings, Connected: n.nats.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
 		NATS: func() *api.NATS {
 			if !n.serving.Load() {
@@ -54,6 +60,21 @@ func (n *Node) apiNode(level *slog.LevelVar) api.Node {
 			return &api.NATS{Conn: l.conn, Store: l.store, Directory: l.directory, Discovery: l.discovery}
 		},
 	}
+}
+
+// rateBurst is for how long a sender may be ahead of its rate.
+const rateBurst = 5 * time.Second
+
+// rates are those of one connection. A message of the largest size can be sent at once.
+func rates(cfg *config.Config) quota.Limits {
+	return quota.Limits{
+		Messages: quota.NewRate(cfg.RateMessages, rateBurst, 1),
+		Bytes:    quota.NewRate(float64(cfg.RateBytes), rateBurst, float64(cfg.MaxMessage)),
+	}
+}
+
+func newAccounts(cfg *config.Config, m *stats.Metrics) *quota.Table {
+	return quota.NewTable(rates(cfg), m.Dropped.Counting(stats.DropAccounts))
 }
 
 // newSignatures returns the check of signatures that the settings ask for; nil:

@@ -41,7 +41,12 @@ func (n *Node) upgrade(r *wire.Request) (wire.Accept, error) {
 	if !ok {
 		return refuse(http.StatusBadRequest, "offer the subprotocol "+protocol.Subprotocol+" too: one that carries a secret is never selected")
 	}
-	a := &shard.Arrival{Acked: chosen == protocol.SubprotocolAck, Second: second}
+	a := &shard.Arrival{Acked: chosen == protocol.SubprotocolAck, Second: second, Shared: r.Shared()}
+	if a.Shared {
+		n.unnamed.Do(func() {
+			n.log.Warn("a trusted proxy does not say whom it speaks for, so that no limits by address hold", "proxy", r.RemoteAddr().Addr())
+		})
+	}
 	switch n.cfg.Auth {
 	case config.AuthService:
 		a.Token = access.FindToken(r, n.cfg.AuthCookie)

@@ -13,6 +13,7 @@ import (
 	"hydrant/bus"
 	"hydrant/bus/discovery"
 	"hydrant/bus/store"
+	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/stats"
@@ -153,6 +154,11 @@ func (n *Node) openStore(ctx context.Context, l *uplink) error {
 	n.ready.begin(stats.PartStore, "streams and bucket are made, or checked")
 	n.background.Go(func() { n.leaveIfCutOff(ctx, l) })
 	cfg := storeConfig(&n.cfg, l.conn)
+	if n.nats.start != nil {
+		if free, ok := config.FreeDisk(n.cfg.DataDir); ok {
+			cfg.Room = free / 2
+		}
+	}
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, dialWaitMost) {
 		var opened *store.Store
 		var err error

@@ -15,8 +15,9 @@ func (n *Node) wireOptions() (wire.Options, error) {
 		MaxMessage: int64(n.cfg.MaxMessage), WriteBuffer: int(n.cfg.WriteBuffer),
 		HandshakeTimeout: n.cfg.HandshakeTimeout, PingInterval: n.cfg.PingInterval, WriteTimeout: n.cfg.WriteTimeout,
 		MaxConnections: n.cfg.MaxConnections, MaxConnectionsPerAddress: n.cfg.MaxConnectionsPerAddress,
-		MessageRate: n.cfg.RateMessages, ByteRate: float64(n.cfg.RateBytes),
-		BufferMemory: config.MemoryLimit() / memoryBuffers, Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
+		MessageRate: n.cfg.RateMessages, MessageBurst: burst(n.cfg.RateMessages, 1),
+		ByteRate: float64(n.cfg.RateBytes), ByteBurst: burst(float64(n.cfg.RateBytes), float64(n.cfg.MaxMessage)+(64<<10)),
+		BufferMemory: config.MemoryLimit() / memoryBuffers, Probe: n.api.Probe, Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
 	}
 	if limit, ok := config.DescriptorLimit(); ok && o.MaxConnections == 0 {
 		o.MaxConnections = mostConnections(limit)
@@ -33,6 +34,9 @@ func (n *Node) wireOptions() (wire.Options, error) {
 	}
 	return o, nil
 }
+
+// burst is as much as [rates] has of it for one connection.
+func burst(rate, least float64) float64 { return max(rate*rateBurst.Seconds(), least) }
 
 // spareDescriptors are for what is not a socket of a client: NATS, loops, files.
 const spareDescriptors = 512

@@ -291,13 +291,13 @@ func TestSessionExpiry(t *testing.T) {
 	again.Find(func(m message) bool { return m.Body() == "1" })
 }
 
-// R16: with a bound on the mailboxes together (EDGE_MAILBOX_MAX_BYTES) the store
+// R16: with a bound on the mailboxes together (EDGE_STORE_BYTES) the store
 // never gets full: the oldest messages make room, which is told, and sessions go
 // on opening and resuming.
 func TestMailboxesOverTheirBytes(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
-	node := w.Start(t, "bounded store", map[string]string{"EDGE_MAILBOX_STREAMS": "1", "EDGE_MAILBOX_MAX_BYTES": "1MiB"})
+	node := w.Start(t, "bounded store", map[string]string{"EDGE_MAILBOX_STREAMS": "1", "EDGE_STORE_BYTES": "1500KiB"})
 	quiet, loud := world.DialAcked(t, node), world.Dial(t, node)
 	w.PushNumbers(t, quiet.ID, 0, 2)
 	seq := quiet.WantBodies(0, 2)[1].Seq()

@@ -44,6 +44,7 @@ const (
 	edgeRedact    = "hydrant/edge/internal/redact"
 	edgeAccess    = "hydrant/edge/internal/access"
 	edgePolicy    = "hydrant/edge/internal/policy"
+	edgeQuota     = "hydrant/edge/internal/quota"
 	edgeOwnership = "hydrant/edge/internal/ownership"
 	edgeTakeover  = "hydrant/edge/internal/takeover"
 	edgeEgress    = "hydrant/edge/internal/egress"
@@ -163,6 +164,10 @@ var layers = []layer{
 		why:    "rules are text and names, whoever sends what",
 	},
 	{
+		path: edgeQuota,
+		why:  "what senders take is counted, whoever they are and whatever it is for",
+	},
+	{
 		path:  edgeConfig,
 		allow: []string{busKit, busScheme, edgePolicy, envconfigLib, idnaLib},
 		tests: []string{natsClient},
@@ -195,20 +200,21 @@ var layers = []layer{
 	},
 	{
 		path: edgeShard,
-		allow: []string{edgeSession, edgeOwnership, edgeTakeover, edgeProtocol, edgeStats, edgeAccess, edgePolicy, edgeConfig, edgeEgress, edgeWire, busScheme, busStore, busTrace, umfFormat,
+		allow: []string{edgeSession, edgeOwnership, edgeTakeover, edgeProtocol, edgeStats, edgeAccess, edgePolicy, edgeQuota, edgeConfig, edgeEgress, edgeWire, busScheme, busStore, busTrace, umfFormat,
 			natsClient, otelLib, rateLib},
 		tests: append([]string{prometheusLib}, besideEdge...),
 		why:   "a shard owns its clients and sessions; its node hands over all else, and the store only as types and what egress carries out",
 	},
 	{
 		path:  edgeAPI,
-		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgePolicy, edgeStats, busStore, busDiscovery, busScheme, umfFormat, natsClient, prometheusLib, rateLib},
+		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgePolicy, edgeQuota, edgeStats, edgeWire, busStore, busDiscovery, busScheme, umfFormat, natsClient, prometheusLib, rateLib},
 		tests: append([]string{jwtLib}, besideEdge...),
+		names: map[string][]string{edgeWire: {"AddressKey", "SharedAddress"}},
 		why:   "HTTP and the router's API reach a shard only through what the node hands them",
 	},
 	{
 		path: edgeNode,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeRedact, edgeAccess, edgePolicy, edgeOwnership, edgeTakeover, edgeEgress, edgeShard, edgeAPI,
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeRedact, edgeAccess, edgePolicy, edgeQuota, edgeOwnership, edgeTakeover, edgeEgress, edgeShard, edgeAPI,
 			edgeSession, edgeWire, natsClient, prometheusLib, otelLib, rateLib},
 		tests: []string{busEmbedded, natsServer, "hydrant/integration/harness/...", "github.com/prometheus/client_model/go", jwtLib, envconfigLib},
 		why:   "a node joins its parts; gobwas is wire's, the tokens are access's, the embedded server is the binary's",
@@ -266,6 +272,7 @@ var never = []arrow{
 	{from: edgeProtocol, to: ours, except: []string{umfFormat}, why: "words are words, whoever says them"},
 	{from: edgePolicy, to: ours, why: "who asks about a message is not its business"},
 	{from: edgePolicy, to: outside, why: "rules need nothing but text"},
+	{from: edgeQuota, to: ours, why: "it counts, and asks nobody"},
 	{from: edgeSession, to: ours, why: "the session is tested by transcripts alone"},
 	{from: edgeSession, to: outside, why: "the session is tested by transcripts alone"},
 	{from: edgeOwnership, to: ours, except: []string{busScheme}, why: "its model is tested without NATS"},

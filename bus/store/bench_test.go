@@ -233,7 +233,7 @@ func BenchmarkDirectory(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		o := <-free
-		err := d.UpdateAsync(o.sid, e, o.rev, func(rev uint64, err error) {
+		err := d.UpdateAsync(o.sid, e, o.rev, 0, func(rev uint64, err error) {
 			if err != nil {
 				b.Error(err)
 			}

@@ -41,7 +41,7 @@ func TestUpdateBusy(t *testing.T) {
 	d, r := scripted(t, answer{entry: 9})
 	r.writes = func(*nats.Msg) string { return busy }
 	result := make(chan error, 1)
-	if err := d.UpdateAsync(scheme.NewSID(), testEntry(), 7, func(_ uint64, err error) { result <- err }); err != nil {
+	if err := d.UpdateAsync(scheme.NewSID(), testEntry(), 7, 0, func(_ uint64, err error) { result <- err }); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-result; !errors.Is(err, ErrBusy) || errors.Is(err, ErrFenced) || errors.Is(err, ErrRefused) {
@@ -59,7 +59,7 @@ func twice(t *testing.T, d *Directory, sid scheme.SID, rev uint64) (next uint64,
 	}
 	results := [2]chan outcome{make(chan outcome, 1), make(chan outcome, 1)}
 	for _, result := range results {
-		if err := d.UpdateAsync(sid, testEntry(), rev, func(rev uint64, err error) { result <- outcome{rev, err} }); err != nil {
+		if err := d.UpdateAsync(sid, testEntry(), rev, 0, func(rev uint64, err error) { result <- outcome{rev, err} }); err != nil {
 			t.Fatal(err)
 		}
 	}

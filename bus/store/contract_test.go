@@ -39,7 +39,7 @@ func findings(t *testing.T, nc *nats.Conn, cfg Config) []Finding {
 func TestContractConfig(t *testing.T) {
 	nc := connect(t, natstest.Start(t).URL())
 	for _, cfg := range []Config{
-		{Streams: 3}, {Streams: 64}, {Replicas: 6}, {Replicas: -1}, {QueueLimit: -1}, {TTL: time.Millisecond}, {MaxBytes: -1}, {WorkLimit: -1}, {Window: -1},
+		{Streams: 3}, {Streams: 64}, {Replicas: 6}, {Replicas: -1}, {QueueLimit: -1}, {TTL: time.Millisecond}, {Bytes: -1}, {WorkLimit: -1}, {Window: -1},
 	} {
 		if _, err := Open(natstest.Context(t), nc, cfg); !errors.Is(err, ErrConfig) {
 			t.Errorf("%+v: %v", cfg, err)
@@ -51,7 +51,7 @@ func TestContractConfig(t *testing.T) {
 func TestContractDefaults(t *testing.T) {
 	nc := connect(t, natstest.Start(t).URL())
 	ctx := natstest.Context(t)
-	s, err := Open(ctx, nc, Config{MaxBytes: 32 << 20})
+	s, err := Open(ctx, nc, Config{Bytes: 3200 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestContractDefaults(t *testing.T) {
 		}
 		c := st.CachedInfo().Config
 		if c.Storage != jetstream.FileStorage || c.MaxMsgsPerSubject != 1000+2+31 || c.MaxAge != 36*time.Hour ||
-			c.MaxBytes != 2<<20 || !c.AllowDirect || !c.AllowMsgTTL || len(c.Subjects) != 4 || c.Compression != jetstream.S2Compression {
+			c.MaxBytes != 140<<20 || !c.AllowDirect || !c.AllowMsgTTL || len(c.Subjects) != 4 || c.Compression != jetstream.S2Compression {
 			t.Errorf("%+v", c)
 		}
 	}

@@ -90,7 +90,7 @@ func (d *Directory) Update(ctx context.Context, sid scheme.SID, e scheme.Entry, 
 
 // write stores an entry under the expected revision.
 func (d *Directory) write(ctx context.Context, sid scheme.SID, e *scheme.Entry, rev uint64) (uint64, error) {
-	m, err := d.message(sid, e, rev)
+	m, err := d.message(sid, e, rev, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -163,9 +163,10 @@ func (d *Directory) wrote(ctx context.Context, key, name string) (rev uint64, ow
 // error nothing was sent and done is not called; ErrOverload: the window is
 // full. ErrBusy: the write was not taken, and can be repeated in a moment. After
 // ErrUnconfirmed the revision is unknown: Sure tells. See [Store.PublishAsync] for
-// how long it can block.
-func (d *Directory) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done func(rev uint64, err error)) error {
-	m, err := d.message(sid, &e, rev)
+// how long it can block. keep is how long the entry lasts where nothing replaces it; 0:
+// as long as all.
+func (d *Directory) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, keep time.Duration, done func(rev uint64, err error)) error {
+	m, err := d.message(sid, &e, rev, min(keep, d.store.TTL()))
 	if err != nil {
 		return err
 	}
@@ -173,7 +174,7 @@ func (d *Directory) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done
 }
 
 // message is the publish that compares and swaps an entry.
-func (d *Directory) message(sid scheme.SID, e *scheme.Entry, rev uint64) (*nats.Msg, error) {
+func (d *Directory) message(sid scheme.SID, e *scheme.Entry, rev uint64, keep time.Duration) (*nats.Msg, error) {
 	if err := d.store.Usable(); err != nil {
 		return nil, err
 	}
@@ -181,9 +182,13 @@ func (d *Directory) message(sid scheme.SID, e *scheme.Entry, rev uint64) (*nats.
 	if err != nil {
 		return nil, fmt.Errorf("bus: directory entry: %w", err)
 	}
-	return &nats.Msg{
+	m := &nats.Msg{
 		Subject: scheme.SessionKey(sid),
 		Data:    data,
 		Header:  nats.Header{jet.HeaderExpected: []string{strconv.FormatUint(rev, 10)}},
-	}, nil
+	}
+	if keep > 0 {
+		m.Header[jet.HeaderTTL] = []string{jet.TTLSeconds(keep)}
+	}
+	return m, nil
 }

@@ -84,7 +84,7 @@ func TestDirectoryRecognises(t *testing.T) {
 	s := newStore(t, Config{Streams: 1})
 	d, ctx, sid := s.Directory(), natstest.Context(t), scheme.NewSID()
 	e := testEntry()
-	m, err := d.message(sid, &e, 0)
+	m, err := d.message(sid, &e, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,14 +160,14 @@ func TestDirectoryUpdateAsync(t *testing.T) {
 	done := func(rev uint64, err error) { results <- result{rev, err} }
 	e := testEntry()
 	e.Floor, e.Seen = 100, 100
-	if err := d.UpdateAsync(sid, e, rev, done); err != nil {
+	if err := d.UpdateAsync(sid, e, rev, 0, done); err != nil {
 		t.Fatal(err)
 	}
 	r := <-results
 	if r.err != nil || r.rev <= rev {
 		t.Fatal(r)
 	}
-	if err := d.UpdateAsync(sid, e, rev, done); err != nil {
+	if err := d.UpdateAsync(sid, e, rev, 0, done); err != nil {
 		t.Fatal(err)
 	}
 	if r := <-results; !errors.Is(r.err, ErrFenced) {

@@ -75,7 +75,7 @@ func (s *Store) checkAccount(ctx context.Context) (checks []Finding, ok bool) {
 	if most := info.Limits.MaxStore; most > 0 {
 		c.Detail += fmt.Sprintf(" of %d MiB", most>>20)
 		if info.Store > uint64(most)/10*8 {
-			c.Verdict, c.Fix = Warn, "raise the account's store limit, or set EDGE_MAILBOX_MAX_BYTES: a full store refuses new sessions"
+			c.Verdict, c.Fix = Warn, "raise the account's store limit, or lower EDGE_STORE_BYTES: what the account refuses is lost"
 		}
 	}
 	checks = append(checks, c)

@@ -24,9 +24,19 @@ func (s *Store) ensure(ctx context.Context) error {
 	if err := s.samePartition(ctx); err != nil {
 		return err
 	}
+	room, err := s.room(ctx)
+	if err != nil {
+		return err
+	}
+	m := &making{room: room}
 	var findings []Finding
 	for _, want := range s.cfg.configs() {
-		err := jet.Retry(ctx, func(ctx context.Context) error { return s.ensureStream(ctx, want) })
+		err := jet.Retry(ctx, func(ctx context.Context) error { return s.ensureBounded(ctx, want, m) })
+		if jet.NoRoom(err) {
+			findings = append(findings, broken("stream "+want.Name, "a place for its bytes", err.Error(),
+				"set EDGE_STORE_BYTES to what the servers, and the account, have for each copy"))
+			continue
+		}
 		if errors.Is(err, ErrRefused) {
 			findings = append(findings, broken("stream "+want.Name, "can be created and updated", err.Error(),
 				fixOf(err)))
@@ -92,13 +102,19 @@ func (s *Store) askAccount(ctx context.Context) error {
 // ensureStream creates one stream, or updates it if it differs from want in
 // something that can be changed. Where the user may do neither, another has to:
 // a stream that is missing is refused, and one that differs is left to CheckContract.
-func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig, m *making) error {
 	st, err := s.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if s.mayNot(ctx, scheme.APIStreamCreate+want.Name) {
 			return fmt.Errorf("%w: %w: it is missing, and this user may not make it", ErrRefused, jet.ErrDenied)
 		}
-		_, err = s.js.CreateStream(ctx, want)
+		made := want
+		if made.MaxBytes <= 0 && made.Storage == jetstream.FileStorage {
+			made.MaxBytes = s.cfg.part(want.Name, m.room)
+		}
+		if _, err = s.js.CreateStream(ctx, made); err == nil && made.MaxBytes != want.MaxBytes {
+			m.made = append(m.made, made)
+		}
 		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return jet.JSError(err)
 		}
@@ -109,6 +125,9 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) e
 		return jet.JSError(err)
 	}
 	have := st.CachedInfo().Config
+	if part := s.cfg.part(want.Name, m.room); want.MaxBytes <= 0 && have.MaxBytes <= 0 && have.Storage == jetstream.FileStorage && st.CachedInfo().State.Bytes < uint64(part)/2 {
+		want.MaxBytes = part // it was made without any bound, and loses nothing by this one
+	}
 	next := merge(have, want)
 	if sameConfig(have, next) || s.mayNot(ctx, scheme.APIStreamUpdate+want.Name) {
 		return nil

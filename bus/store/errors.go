@@ -18,8 +18,8 @@ var (
 	// ErrUnavailable: nothing could be asked (no server, no stream, no leader);
 	// nothing was stored.
 	ErrUnavailable = jet.ErrUnavailable
-	// ErrOverload: as many operations are in flight as the window allows;
-	// nothing was sent.
+	// ErrOverload: as many operations are in flight as the window allows, and nothing
+	// was sent; or the stream is full, and nothing was stored.
 	ErrOverload = jet.ErrOverload
 	// ErrTooLarge: over the server's maximum payload; nothing was sent.
 	ErrTooLarge = jet.ErrTooLarge

@@ -39,7 +39,7 @@ func touches(t *testing.T, s *Store, sid scheme.SID, rev uint64) {
 	never := func(uint64, error) { t.Error("sent") }
 	_, err1 := d.Create(ctx, scheme.NewSID(), testEntry())
 	_, err2 := d.Update(ctx, sid, testEntry(), rev)
-	err3 := d.UpdateAsync(sid, testEntry(), rev, never)
+	err3 := d.UpdateAsync(sid, testEntry(), rev, 0, never)
 	err4 := d.Delete(ctx, sid, rev)
 	_, _, err5 := d.Get(ctx, sid)
 	_, _, err6 := d.Sure(ctx, sid)

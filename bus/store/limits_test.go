@@ -47,7 +47,7 @@ func TestStoreFull(t *testing.T) {
 // TestStreamFull: with a bound on all mailboxes together the oldest message of
 // any goes, and its reader finds its anchor gone.
 func TestStreamFull(t *testing.T) {
-	s := newStore(t, Config{Streams: 1, MaxBytes: 200 << 10})
+	s := newStore(t, Config{Streams: 1, Bytes: 200 << 10 * 10 / 7})
 	ctx, sid := natstest.Context(t), scheme.NewSID()
 	seqs := fill(t, s, sid, 3)
 	for range 4 {

@@ -29,8 +29,12 @@ type Config struct {
 	QueueLimit int
 	// TTL is how long a session that is not connected is kept. Default 24 h.
 	TTL time.Duration
-	// MaxBytes bounds all mailboxes together; 0: the server's limits only.
-	MaxBytes int64
+	// Bytes bounds each copy of all that is stored, and so every stream has its part. 0:
+	// streams that are there keep their bounds; those that are made are given parts of
+	// Room, or of what the account allows where that is less.
+	Bytes int64
+	// Room is for stores without Bytes. Default 8 GiB.
+	Room int64
 	// WorkLimit bounds the messages that wait for one service. Default 100,000.
 	WorkLimit int
 	// WorkTTL is how long work waits for its service. Default 7 days.
@@ -54,6 +58,7 @@ func (c *Config) defaults() error {
 	c.TTL = cmp.Or(c.TTL, 24*time.Hour)
 	c.WorkLimit = cmp.Or(c.WorkLimit, 100_000)
 	c.WorkTTL = cmp.Or(c.WorkTTL, 7*24*time.Hour)
+	c.Room = cmp.Or(c.Room, 8<<30)
 	c.Window = cmp.Or(c.Window, 4096)
 	c.AckTimeout = cmp.Or(c.AckTimeout, 10*time.Second)
 	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
@@ -66,7 +71,7 @@ func (c *Config) defaults() error {
 		return fmt.Errorf("%w: queue limit %d", ErrConfig, c.QueueLimit)
 	case c.TTL < minSessionTTL:
 		return fmt.Errorf("%w: session TTL %v; at least %v", ErrConfig, c.TTL, minSessionTTL)
-	case c.MaxBytes < 0 || c.WorkLimit < 1 || c.Window < 1:
+	case c.Bytes < 0 || c.Room < 0 || c.WorkLimit < 1 || c.Window < 1:
 		return fmt.Errorf("%w: negative limit", ErrConfig)
 	}
 	return nil

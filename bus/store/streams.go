@@ -44,9 +44,6 @@ func (c *Config) outConfig(i int) jetstream.StreamConfig {
 	cfg.Discard = jetstream.DiscardOld
 	// More than wait: the message at the floor, and markers.
 	cfg.MaxMsgsPerSubject = int64(c.QueueLimit) + 2 + int64(c.QueueLimit)/markerShare
-	if c.MaxBytes > 0 {
-		cfg.MaxBytes = max(1, c.MaxBytes/int64(c.Streams))
-	}
 	cfg.SubjectTransform = &jetstream.SubjectTransformConfig{
 		Source:      scheme.PrefixReply + "*.*.*.*",
 		Destination: scheme.PrefixOut + "{{wildcard(2)}}.{{wildcard(3)}}",
@@ -115,7 +112,13 @@ func (c *Config) configs() []jetstream.StreamConfig {
 	for i := range c.Streams {
 		all = append(all, c.outConfig(i))
 	}
-	return append(all, c.sessionConfig(), c.expiryConfig(), c.workConfig())
+	all = append(all, c.sessionConfig(), c.expiryConfig(), c.workConfig())
+	if c.Bytes > 0 {
+		for i := range all {
+			all[i].MaxBytes = c.part(all[i].Name, c.Bytes)
+		}
+	}
+	return all
 }
 
 // merge is the configuration to update a stream to: what the store decides
@@ -132,7 +135,9 @@ func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	next.DiscardNewPerSubject = want.DiscardNewPerSubject
 	next.MaxMsgsPerSubject = want.MaxMsgsPerSubject
 	next.MaxAge = want.MaxAge
-	next.MaxBytes = want.MaxBytes
+	if want.MaxBytes > 0 {
+		next.MaxBytes = want.MaxBytes
+	}
 	if want.MaxMsgs > 0 {
 		next.MaxMsgs = want.MaxMsgs
 	}

@@ -62,11 +62,12 @@ type group struct {
 var groups = []group{
 	{"floor", floor, false}, {"relay", relayed, false}, {"ping", ping, false}, {"service", service, false},
 	{"client", clientToClient, false}, {"connect", connect, false}, {"push", push, false}, {"resume", resume, false},
-	{"idle", idle, false}, {"centrifugo", centrifugo, true}, {"checks", checks, true},
+	{"idle", idle, false}, {"centrifugo", centrifugo, true}, {"checks", checks, true}, {"attack", attack, true},
 }
 
 func main() {
 	relayProcess(os.Args)
+	attackProcess(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	code := 0
@@ -100,8 +101,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			}
 		}
 	}
+	fmt.Fprintln(out, "nodes have no EDGE_RATE_MESSAGES and EDGE_RATE_BYTES, but under attack")
 	r.print(out)
 	r.printChecks(out)
+	r.printRatios(out)
 	return errors.Join(append(errs, r.faults()...)...)
 }
 

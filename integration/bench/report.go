@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -88,9 +89,28 @@ type report struct {
 	names  []string // in the order measured
 	rows   map[string][]*row
 	checks []check
+
+	ratios map[string][]float64 // of the rounds
+	limits map[string]float64   // of the ratios
 }
 
-func newReport() *report { return &report{rows: make(map[string][]*row)} }
+func newReport() *report {
+	return &report{rows: make(map[string][]*row), ratios: make(map[string][]float64), limits: make(map[string]float64)}
+}
+
+// ratio adds one figure of a round to the report, whose median must not exceed most.
+func (p *report) ratio(name string, value, most float64) {
+	p.ratios[name] = append(p.ratios[name], value)
+	p.limits[name] = most
+}
+
+// printRatios writes the medians of the ratios.
+func (p *report) printRatios(out io.Writer) {
+	for _, name := range slices.Sorted(maps.Keys(p.ratios)) {
+		values := slices.Sorted(slices.Values(p.ratios[name]))
+		fmt.Fprintf(out, "%s: %.2f (at most %g; %d rounds: %.2f)\n", name, values[len(values)/2], p.limits[name], len(values), values)
+	}
+}
 
 // note adds a row to the report, unless it could not be measured.
 func (b *bench) note(r *row, err error) error {

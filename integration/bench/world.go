@@ -22,7 +22,8 @@ const echoService = "echo"
 // start when they are asked for.
 type bench struct {
 	settings
-	report *report
+	report  *report
+	limited bool // nodes have their limits
 
 	nats   *harness.NATS
 	broker *harness.Process         // what the meter counts as NATS
@@ -47,7 +48,12 @@ func (b *bench) node(ctx context.Context, name string) (*harness.Node, error) {
 	if n := b.nodes[name]; n != nil {
 		return n, nil
 	}
-	env := make(map[string]string)
+	// All clients come from a few addresses, at full speed: it is not the limits of
+	// senders that are measured.
+	env := map[string]string{"EDGE_RATE_MESSAGES": "0", "EDGE_RATE_BYTES": "0"}
+	if b.limited {
+		clear(env)
+	}
 	for _, pair := range b.env {
 		key, value, _ := strings.Cut(pair, "=")
 		env[key] = value

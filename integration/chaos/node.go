@@ -56,6 +56,8 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	env := map[string]string{
 		"NATS_USER":            r.secret.user(),
 		"NATS_PASSWORD_FILE":   r.secret.file,
+		"EDGE_RATE_MESSAGES":   "0", // all clients have one address
+		"EDGE_RATE_BYTES":      "0",
 		"EDGE_QUEUE_LIMIT":     fmt.Sprint(r.cfg.Queue),
 		"EDGE_MAILBOX_STREAMS": "4",
 		"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),

@@ -23,8 +23,8 @@ var (
 	// ErrUnavailable: nothing could be asked (no server, no stream, no leader);
 	// nothing was stored.
 	ErrUnavailable = errors.New("bus: store unavailable")
-	// ErrOverload: as many operations are in flight as the window allows;
-	// nothing was sent.
+	// ErrOverload: as many operations are in flight as the window allows, and nothing
+	// was sent; or the stream is full, and nothing was stored.
 	ErrOverload = errors.New("bus: too many operations in flight")
 	// ErrTooLarge: over the server's maximum payload; nothing was sent.
 	ErrTooLarge = errors.New("bus: message over the maximum payload")
@@ -53,6 +53,8 @@ func (e *APIError) Error() string {
 // Is makes an answer of the API comparable with the errors of this package.
 func (e *APIError) Is(target error) bool {
 	switch target {
+	case ErrOverload:
+		return e.ErrCode == codeFull
 	case ErrFenced:
 		return e.ErrCode == codeWrongLastSeq
 	case ErrBusy:
@@ -77,6 +79,11 @@ const (
 	codeConsumerNotFound = 10014
 	codeNoMessage        = 10037
 	codeStreamNotFound   = 10059
+	codeAccountRoom      = 10002 // resource limits of the account
+	codeClusterRoom      = 10005 // no servers for the stream, for want of resources
+	codeMemoryRoom       = 10028
+	codeStorageRoom      = 10047 // the server has not as much left to reserve
+	codeFull             = 10077 // the stream has reached a bound, and refuses what is new
 	codeWrongLastSeq     = 10071 // wrong last sequence: another message is stored under the subject
 	codeDuplicateRace    = 10158 // the first copy of a message id is still on its way to be stored
 	codeWrongLastConst   = 10164 // wrong last sequence: another message is proposed for the subject
@@ -96,6 +103,20 @@ func hasCode(err error, codes ...int) bool {
 
 // NotFound reports whether the API answered that there is no such stream or consumer.
 func NotFound(err error) bool { return hasCode(err, codeConsumerNotFound, codeStreamNotFound) }
+
+// NoRoom reports whether a stream was refused because the bytes that it reserves are not
+// there.
+func NoRoom(err error) bool {
+	api := answered(err)
+	if api == nil {
+		return false
+	}
+	switch api.ErrorCode {
+	case codeAccountRoom, codeClusterRoom, codeMemoryRoom, codeStorageRoom:
+		return true
+	}
+	return false
+}
 
 // SendError classifies an error of sending: nothing left this process.
 func SendError(err error) error {

@@ -43,6 +43,14 @@ func (g *Guesses) Allow(addr netip.Addr, now time.Time) bool {
 	return limiter.AllowN(now, 1)
 }
 
+// Left reports whether an address may still guess.
+func (g *Guesses) Left(addr netip.Addr, now time.Time) bool {
+	g.mu.Lock()
+	limiter := g.addresses[wire.AddressKey(addr)]
+	g.mu.Unlock()
+	return limiter == nil || limiter.TokensAt(now) >= 1
+}
+
 // limiter returns that of an address, and whether the table was full for it.
 func (g *Guesses) limiter(addr netip.Addr) (limiter *rate.Limiter, anew bool) {
 	g.mu.Lock()

@@ -32,8 +32,11 @@ func ListenAdmin(address string) (net.Listener, error) {
 // Admin serves the administrators' listener, before the node serves as well.
 func (a *API) Admin() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", serveHealthz)
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { a.serveReadyz(w, true) })
+	mux.HandleFunc("GET /healthz", a.serveProbe)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		status, body := a.readyz(true)
+		writeJSON(w, status, body)
+	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.node.Metrics.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET "+prefix, a.serveAdminRoute)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

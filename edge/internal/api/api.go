@@ -14,6 +14,7 @@ import (
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/policy"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/stats"
 )
 
@@ -35,6 +36,9 @@ type Node struct {
 	Signatures *access.Signatures // nil: off
 	Tokens     *access.Tokens     // nil: no JWT
 	Rules      *policy.Book
+	Guesses    *access.Guesses
+	Accounts   *quota.Table
+	Mail       *quota.Mail
 
 	// State of the node. Any goroutine calls these, and none of them waits.
 	Readiness     func(details bool) (ready bool, reasons []string) // reasons name parts; details add why
@@ -71,6 +75,7 @@ type Store interface {
 // Directory is the part of [store.Directory] that finds and lists sessions.
 type Directory interface {
 	Lookup(ctx context.Context, sid scheme.SID) (store.Found, error)
+	Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
 	Once(ctx context.Context, name string, keep time.Duration) error
 	List(ctx context.Context, fn func(sid scheme.SID, e scheme.Entry) bool) error
 }

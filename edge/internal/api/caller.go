@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -16,14 +17,18 @@ import (
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/wire"
 	"hydrant/umf"
 )
 
 // caller is who sends a request to the clients' port, and what that is known by.
 type caller struct {
-	admin  bool           // has the token of administrators
-	rights *policy.Rights // and whose they are
+	admin   bool           // has the token of administrators
+	rights  *policy.Rights // and whose they are
+	address netip.Addr
+	account *quota.Account // what it pays with; nil: administrators do not
 }
 
 var (
@@ -31,12 +36,52 @@ var (
 	errUnauthorized = &refusal{status: http.StatusUnauthorized, text: "Authorization needed"}
 	errOrigin       = &refusal{status: http.StatusForbidden, text: "Origin is not allowed"}
 	errMemory       = &refusal{status: http.StatusServiceUnavailable, text: "Node is short of memory"}
+	errRate         = &refusal{status: http.StatusTooManyRequests, text: "Too much from this user or address"}
 	errUnchecked    = &refusal{status: http.StatusServiceUnavailable, text: "Authorization cannot be checked now"}
 )
 
-// admit finds out who sends a request and what it may do, before its body is read. All
-// its errors are refusals.
+// admit finds out who sends a request and what it may do, and has it pay for that,
+// before its body is read. All its errors are refusals.
 func (a *API) admit(r *http.Request) (caller, error) {
+	c, err := a.recognize(r)
+	if err != nil || c.admin {
+		return c, err
+	}
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		c.address = peer.Addr().Unmap()
+	}
+	c.account = a.account(r, &c)
+	if !c.account.Take(0, a.uptime()) {
+		return c, a.overRate()
+	}
+	return c, nil
+}
+
+// account is that of a sender, or of its address. It is not in use for longer than the
+// request, which is no reason to keep it.
+func (a *API) account(r *http.Request, c *caller) *quota.Account {
+	who := quota.Who{Identity: c.rights.Identity()}
+	if who.Identity == "" {
+		who.Address = wire.AddressKey(c.address)
+		if wire.SharedAddress(r.Context()) {
+			return a.node.Accounts.Free(who)
+		}
+	}
+	account := a.node.Accounts.Open(who, a.uptime())
+	a.node.Accounts.Close(account)
+	return account
+}
+
+// uptime is what durations of quotas count from.
+func (a *API) uptime() time.Duration { return time.Since(a.node.Started) }
+
+func (a *API) overRate() error {
+	a.node.Metrics.Dropped.Inc(stats.DropRate)
+	return errRate
+}
+
+// recognize finds out who sends a request and what it may do.
+func (a *API) recognize(r *http.Request) (caller, error) {
 	n := &a.node
 	site := access.Site{Host: r.Host, Scheme: access.ForwardedScheme(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","))}
 	authorization := field(r, "Authorization")

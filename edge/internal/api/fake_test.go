@@ -16,8 +16,10 @@ import (
 	"hydrant/bus/discovery"
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
+	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/policy"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/stats"
 )
 
@@ -52,6 +54,7 @@ func newNode(t *testing.T, change func(*fakeNode)) (*fakeNode, *API) {
 		ID: testNode, Router: []byte(router), Version: "1.2.3", Started: time.Now(), Config: &cfg,
 		Log: slog.New(slog.NewTextHandler(&n.logged, nil)), Metrics: m,
 		ClientLog: stats.NewClientLog(m.Dropped.Counting(stats.DropClientLog)),
+		Guesses:   access.NewGuesses(func() {}), Accounts: quota.NewTable(quota.Limits{}, func() {}), Mail: quota.NewMail(cfg.QueueLimit, 16<<20, func() {}),
 		Readiness: func(details bool) (ready bool, reasons []string) {
 			for part, why := range n.reasons {
 				if details {
@@ -135,6 +138,14 @@ func (f *fakeNATS) RequestMsgWithContext(_ context.Context, m *nats.Msg) (*nats.
 		return f.auth()
 	}
 	return &nats.Msg{Data: f.answer, Header: f.header}, f.takeFrom(m.Header, m.Subject, m.Data, 0)
+}
+
+func (f *fakeNATS) Get(_ context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
+	e, exists := f.sessions[sid]
+	if !exists {
+		return e, 0, store.ErrNoSession
+	}
+	return e, 1, nil
 }
 
 func (f *fakeNATS) Lookup(_ context.Context, sid scheme.SID) (store.Found, error) {

@@ -26,6 +26,10 @@ func writeEnvelope(w http.ResponseWriter, status int, description string, result
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
+	writeJSON(w, status, text)
+}
+
+func writeJSON(w http.ResponseWriter, status int, text []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // fails when the peer is gone
@@ -34,8 +38,8 @@ func writeEnvelope(w http.ResponseWriter, status int, description string, result
 // Public serves plain requests on the clients' port, EDGE_LISTEN.
 func (a *API) Public() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", serveHealthz)
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { a.serveReadyz(w, false) })
+	mux.HandleFunc("GET /healthz", a.serveProbe) // in a spelling that Probe does not know
+	mux.HandleFunc("GET /readyz", a.serveProbe)
 	mux.HandleFunc("GET "+prefix, func(w http.ResponseWriter, r *http.Request) {
 		from, err := a.admit(r)
 		var no *refusal
@@ -57,8 +61,25 @@ func notFound(w http.ResponseWriter, _ *http.Request) {
 	writeEnvelope(w, http.StatusNotFound, "Resource not found", nil)
 }
 
-func serveHealthz(w http.ResponseWriter, _ *http.Request) {
-	writeEnvelope(w, http.StatusOK, "alive", nil)
+// alive is the answer of /healthz.
+var alive = []byte(`{"statusCode":200,"statusMessage":"OK","statusDescription":"alive","result":{}}`)
+
+// Probe answers the two questions of health checks on the clients' port. Event loops
+// call it, so that whoever keeps net/http busy there does not make the node look dead.
+func (a *API) Probe(path string) (status int, body []byte, ok bool) {
+	switch path {
+	case "/healthz":
+		return http.StatusOK, alive, true
+	case "/readyz":
+		status, body = a.readyz(false)
+		return status, body, true
+	}
+	return 0, nil, false
+}
+
+func (a *API) serveProbe(w http.ResponseWriter, r *http.Request) {
+	status, body, _ := a.Probe(r.URL.Path)
+	writeJSON(w, status, body)
 }
 
 // readiness is the answer of /readyz.
@@ -68,12 +89,12 @@ type readiness struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// serveReadyz says whether the node takes clients, and which parts keep it from
-// that; with the details, which are for administrators, also why, and what is wrong with
-// the store without keeping it from anything.
-func (a *API) serveReadyz(w http.ResponseWriter, details bool) {
+// readyz says whether the node takes clients, and which parts keep it from that; with
+// the details, which are for administrators, also why, and what is wrong with the store
+// without keeping it from anything.
+func (a *API) readyz(details bool) (status int, body []byte) {
 	ready, reasons := a.node.Readiness(details)
-	status := http.StatusOK
+	status = http.StatusOK
 	if !ready {
 		status = http.StatusServiceUnavailable
 	}
@@ -84,9 +105,11 @@ func (a *API) serveReadyz(w http.ResponseWriter, details bool) {
 	if details {
 		warnings = a.node.Warnings()
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(readiness{ready, reasons, warnings}) // fails when the peer is gone
+	body, err := json.Marshal(readiness{ready, reasons, warnings})
+	if err != nil {
+		panic("api: readiness: " + err.Error()) // a bool and texts
+	}
+	return status, append(body, '\n')
 }
 
 // serveRoute answers a route of the router API.

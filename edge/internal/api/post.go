@@ -15,6 +15,7 @@ import (
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
@@ -33,7 +34,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 	switch r {
 	case errUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-	case errUnchecked:
+	case errUnchecked, errRate, errShare:
 		w.Header().Set("Retry-After", "1")
 	}
 	writeEnvelope(w, r.status, r.text, r.result)
@@ -45,6 +46,8 @@ var (
 	errInvalid     = &refusal{status: http.StatusBadRequest, text: "Invalid UMF message"}
 	errAddress     = &refusal{status: http.StatusBadRequest, text: "Invalid address"}
 	errNoClient    = &refusal{status: http.StatusNotFound, text: "No such client"}
+	errShare       = &refusal{status: http.StatusTooManyRequests, text: "Too many of your messages wait for this client"}
+	errOverload    = &refusal{status: http.StatusServiceUnavailable, text: "Messaging is overloaded"}
 	errUnavailable = &refusal{status: http.StatusServiceUnavailable, text: "Messaging is unavailable"}
 	errTimeout     = &refusal{status: http.StatusGatewayTimeout, text: "No answer in time"}
 	errUnconfirmed = &refusal{status: http.StatusGatewayTimeout, text: "Message was not confirmed as stored"}
@@ -106,7 +109,7 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 		a.node.Metrics.Shed.Inc(stats.ShedRefused)
 		return nil, errMemory
 	}
-	e, err := a.read(w, r)
+	e, err := a.read(w, r, from)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +149,7 @@ func (a *API) deny(why policy.Denial, service string) error {
 }
 
 // read takes a UMF message from the body.
-func (a *API) read(w http.ResponseWriter, r *http.Request) (*umf.Envelope, error) {
+func (a *API) read(w http.ResponseWriter, r *http.Request, from caller) (*umf.Envelope, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(a.node.Config.MaxMessage)))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
@@ -154,6 +157,9 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) (*umf.Envelope, error
 			return nil, errTooLarge
 		}
 		return nil, errUnread
+	}
+	if !from.account.TakeBytes(len(text), a.uptime()) {
+		return nil, a.overRate()
 	}
 	e := new(umf.Envelope)
 	if umf.Scan(text, e) != nil || e.Check() != nil {
@@ -261,12 +267,48 @@ func (a *API) sendToSession(ctx context.Context, p *posted) (any, error) {
 	case err != nil:
 		return nil, err
 	case !found.Exists:
+		if address := p.from.address; !a.node.Guesses.Allow(address, time.Now()) {
+			a.node.Metrics.Dropped.Inc(stats.DropGuesses)
+			return nil, errRate
+		}
 		return nil, errNoClient
 	case scope == policy.User && !found.Of(p.from.rights.Identity()):
 		return nil, a.deny(policy.DeniedClient, "")
 	}
-	_, err = p.nats.Store.Publish(ctx, sid, store.Outgoing{Payload: p.data, TTL: p.ttl})
+	if err := a.share(ctx, p, sid); err != nil {
+		return nil, err
+	}
+	seq, err := p.nats.Store.Publish(ctx, sid, store.Outgoing{Payload: p.data, TTL: p.ttl})
+	if err != nil {
+		seq = 0
+	}
+	a.node.Mail.Stored(p.from.account, string(sid), seq, len(p.data))
 	return p.taken(), storing(err)
+}
+
+// share refuses a message whose sender has its share of the mailbox.
+func (a *API) share(ctx context.Context, p *posted, sid scheme.SID) error {
+	m, account, size := a.node.Mail, p.from.account, len(p.data)
+	for looked := false; ; looked = true {
+		switch m.Ask(account, string(sid), size, a.uptime()) {
+		case quota.Store:
+			return nil
+		case quota.Refuse:
+			a.node.Metrics.Dropped.Inc(stats.DropMailShare)
+			return errShare
+		}
+		if looked { // and that was too long ago by now
+			return errUnavailable
+		}
+		e, _, err := p.nats.Directory.Get(ctx, sid)
+		switch {
+		case errors.Is(err, store.ErrNoSession):
+			return errNoClient
+		case err != nil:
+			return err
+		}
+		m.Looked(account, string(sid), e.Floor, e.State == scheme.StateParked, a.uptime())
+	}
 }
 
 // queue stores work for a service. A session has its mailbox for that.
@@ -291,6 +333,8 @@ func storing(err error) error {
 	switch {
 	case errors.Is(err, store.ErrTooLarge):
 		return errTooLarge
+	case errors.Is(err, store.ErrOverload):
+		return errOverload
 	case errors.Is(err, store.ErrUnconfirmed), errors.Is(err, context.DeadlineExceeded):
 		return errUnconfirmed
 	}

@@ -105,6 +105,12 @@ func (c *Config) checkStore(e *settingErrors) {
 	}
 	e.between("STREAM_REPLICAS", c.StreamReplicas, 0, 5)
 	e.between("QUEUE_LIMIT", c.QueueLimit, 1, 1_000_000)
+	if c.StoreBytes != 0 && c.StoreBytes < 1<<20 {
+		e.bad("STORE_BYTES", "%d is neither 0 nor from 1MiB on", c.StoreBytes)
+	}
+	if c.QueueBytes < 64<<10 || c.QueueBytes > 1<<40 {
+		e.bad("QUEUE_BYTES", "%d is not between 64KiB and 1TiB", c.QueueBytes)
+	}
 }
 
 func (c *Config) checkTimes(e *settingErrors) {

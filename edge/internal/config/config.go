@@ -29,6 +29,7 @@ type Config struct {
 
 	SessionTTL     time.Duration `split_words:"true" default:"24h" desc:"how long a session outlives its socket"`
 	QueueLimit     int           `split_words:"true" default:"1000" unit:"messages" desc:"messages that wait for one session; the oldest beyond it are dropped and reported as a gap"`
+	QueueBytes     Size          `split_words:"true" default:"16MiB" unit:"bytes" desc:"bytes that wait for one session, as far as one client may fill them: a tenth, as of EDGE_QUEUE_LIMIT; above it: error overload"`
 	MailboxStreams int           `split_words:"true" default:"16" desc:"streams that share the mailboxes: 1, 2, 4, 8, 16 or 32, the same on every node"`
 	StreamReplicas int           `split_words:"true" default:"0" desc:"copies of every mailbox; 0: three in a NATS cluster, else one"`
 	Window         int           `default:"256" unit:"messages" desc:"unconfirmed messages on the way to a client of umf.ack.v1"`
@@ -38,8 +39,8 @@ type Config struct {
 	MaxConnections           int           `split_words:"true" default:"0" desc:"sockets on this node; 0: as many as the descriptor limit allows"`
 	MaxConnectionAge         time.Duration `split_words:"true" default:"0s" desc:"age, give or take a tenth, at which a connection is closed 1012 so that clients spread over new nodes; 0: never"`
 	MaxConnectionsPerAddress int           `split_words:"true" default:"0" desc:"sockets from one address; 0: no limit"`
-	RateMessages             float64       `split_words:"true" default:"0" unit:"messages/s" desc:"messages of one connection; above it: close 4408; 0: no limit"`
-	RateBytes                Size          `split_words:"true" default:"0" unit:"bytes/s" desc:"bytes of one connection; above it: close 4408; 0: no limit"`
+	RateMessages             float64       `split_words:"true" default:"500" unit:"messages/s" desc:"messages of one connection, five seconds' worth of them at once; ten times as many of one identity, and fifty times of one address, POST included; above it: close 4408, or 429; 0: no limit"`
+	RateBytes                Size          `split_words:"true" default:"4MiB" unit:"bytes/s" desc:"bytes of one connection, inflated ones too; else as EDGE_RATE_MESSAGES"`
 	PingInterval             time.Duration `split_words:"true" default:"25s" desc:"silence after which a client is pinged; dead after two of them"`
 	HandshakeTimeout         time.Duration `split_words:"true" default:"10s" desc:"time for the upgrade request, and for the session to open"`
 	WriteTimeout             time.Duration `split_words:"true" default:"30s" desc:"a socket that takes no byte for this long is closed"`
@@ -58,28 +59,28 @@ type Config struct {
 	SignatureWindow   time.Duration `split_words:"true" default:"0s" desc:"refuse signed messages older or newer than this, and repeated ones: a node remembers 262144 mids for twice as long, and NATS a key of each message for all nodes; 0: off"`
 	SignatureFrom     SignatureFrom `split_words:"true" default:"any" desc:"any: old clients may sign a from that names no session, such as client:/, so that a copy is good on any connection; session: every signed message names its own session, and none can be posted"`
 
-	Auth            Auth      `default:"none" desc:"who may connect: none, jwt or service"`
-	AuthService     string    `split_words:"true" default:"auth-svcs" desc:"service that is asked with EDGE_AUTH=service"`
-	AuthAlgorithms  []string  `split_words:"true" default:"EdDSA,ES256,RS256" desc:"signature algorithms that a token may use"`
-	AuthKeyFile     string    `split_words:"true" desc:"key of the tokens: PEM public key, or the HMAC secret for HS256/384/512"`
-	AuthJwksUrl     string    `split_words:"true" desc:"address of the JSON Web Key Set, instead of a key file; read again every minute"`
-	AuthIssuer      string    `split_words:"true" desc:"required iss of a token; empty: any"`
-	AuthAudience    string    `split_words:"true" desc:"required aud of a token; empty: any"`
-	AuthExpiry      Expiry    `split_words:"true" default:"required" desc:"required, or optional: a token without exp counts, and holds for ever"`
-	AuthCookie      string    `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`
-	Policy          string    `desc:"rule set of clients whose token or authentication service gives them none, as JSON; empty: all services but EDGE_AUTH_SERVICE, all queues, all sessions"`
-	Resume          Resume    `default:"open" desc:"open: an id is enough to resume an old client's session that has no connection, or a silent one; token: the secret of the welcome is needed"`
-	AllowedOrigins  []Origin  `split_words:"true" desc:"further browser origins that may connect: scheme://host[:port], where host may begin with *., loopback, or *; the own host always may"`
-	RouterAPI       RouterAPI `split_words:"true" default:"open" desc:"open: every client may read version, health, nodes, services, routes, stats; admin: nobody without the token"`
-	HttpApi         HTTPAPI   `split_words:"true" default:"open" desc:"the router API and POST on the clients' port: open: to those who may connect, with EDGE_AUTH by the same credentials; key: to keys of EDGE_HTTP_KEYS_FILE; off: to nobody (404)"`
-	HttpKeysFile    string    `split_words:"true" desc:"file with a name, a key as bearer token and a rule set in each line"`
-	AdminToken      string    `split_words:"true" secret:"true" desc:"bearer token for the administrators' part of the router API"`
-	AdminTokenFile  string    `split_words:"true" desc:"file with the token"`
-	LogLevel        Level     `split_words:"true" default:"info" desc:"debug, info, warn or error"`
-	LogFormat       LogFormat `split_words:"true" default:"auto" desc:"text, json, or auto: text on a terminal"`
-	DataDir         string    `split_words:"true" default:"hydrant-data" desc:"where the embedded NATS stores its streams"`
-	NatsListen      string    `split_words:"true" default:"127.0.0.1:4222" desc:"address of the embedded NATS server"`
-	MailboxMaxBytes Size      `split_words:"true" default:"0" unit:"bytes" desc:"disk for the mailboxes, an equal share for each stream; 0: no own limit"`
+	Auth           Auth      `default:"none" desc:"who may connect: none, jwt or service"`
+	AuthService    string    `split_words:"true" default:"auth-svcs" desc:"service that is asked with EDGE_AUTH=service"`
+	AuthAlgorithms []string  `split_words:"true" default:"EdDSA,ES256,RS256" desc:"signature algorithms that a token may use"`
+	AuthKeyFile    string    `split_words:"true" desc:"key of the tokens: PEM public key, or the HMAC secret for HS256/384/512"`
+	AuthJwksUrl    string    `split_words:"true" desc:"address of the JSON Web Key Set, instead of a key file; read again every minute"`
+	AuthIssuer     string    `split_words:"true" desc:"required iss of a token; empty: any"`
+	AuthAudience   string    `split_words:"true" desc:"required aud of a token; empty: any"`
+	AuthExpiry     Expiry    `split_words:"true" default:"required" desc:"required, or optional: a token without exp counts, and holds for ever"`
+	AuthCookie     string    `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`
+	Policy         string    `desc:"rule set of clients whose token or authentication service gives them none, as JSON; empty: all services but EDGE_AUTH_SERVICE, all queues, all sessions"`
+	Resume         Resume    `default:"open" desc:"open: an id is enough to resume an old client's session that has no connection, or a silent one; token: the secret of the welcome is needed"`
+	AllowedOrigins []Origin  `split_words:"true" desc:"further browser origins that may connect: scheme://host[:port], where host may begin with *., loopback, or *; the own host always may"`
+	RouterAPI      RouterAPI `split_words:"true" default:"open" desc:"open: every client may read version, health, nodes, services, routes, stats; admin: nobody without the token"`
+	HttpApi        HTTPAPI   `split_words:"true" default:"open" desc:"the router API and POST on the clients' port: open: to those who may connect, with EDGE_AUTH by the same credentials; key: to keys of EDGE_HTTP_KEYS_FILE; off: to nobody (404)"`
+	HttpKeysFile   string    `split_words:"true" desc:"file with a name, a key as bearer token and a rule set in each line"`
+	AdminToken     string    `split_words:"true" secret:"true" desc:"bearer token for the administrators' part of the router API"`
+	AdminTokenFile string    `split_words:"true" desc:"file with the token"`
+	LogLevel       Level     `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	LogFormat      LogFormat `split_words:"true" default:"auto" desc:"text, json, or auto: text on a terminal"`
+	DataDir        string    `split_words:"true" default:"hydrant-data" desc:"where the embedded NATS stores its streams"`
+	NatsListen     string    `split_words:"true" default:"127.0.0.1:4222" desc:"address of the embedded NATS server"`
+	StoreBytes     Size      `split_words:"true" default:"0" unit:"bytes" desc:"disk for each copy of all that is stored: mailboxes 70 %, work 15 %, sessions 15 %; 0: when the streams are made, half of what is free where NATS is inside the process, else 8GiB, or what the account allows"`
 
 	HttpKeys []HTTPKey `ignored:"true"` // of HttpKeysFile; the last field, since it is in no table
 }

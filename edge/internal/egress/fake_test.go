@@ -97,7 +97,7 @@ func (f *fakeNATS) PublishMarker(sid scheme.SID, m store.Marker) error {
 	return f.note("mark %s %d %d.%d %v", sid, m.ID, m.Holder, m.Attempt, m.Keep)
 }
 
-func (f *fakeNATS) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done func(uint64, error)) error {
+func (f *fakeNATS) UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, _ time.Duration, done func(uint64, error)) error {
 	return f.await(done, "save %s %d %d", sid, e.Holder, rev)
 }
 

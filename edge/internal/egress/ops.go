@@ -29,7 +29,7 @@ type Op struct {
 	// Store and Work. With both of Mid and From the store drops a repetition.
 	Mid  string
 	From string
-	TTL  time.Duration
+	TTL  time.Duration // Save, too; 0: the store's own
 
 	Marker store.Marker // Mark
 

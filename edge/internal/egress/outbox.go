@@ -81,7 +81,7 @@ type Store interface {
 
 // Directory is the part of [store.Directory] that an outbox needs.
 type Directory interface {
-	UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, done func(rev uint64, err error)) error
+	UpdateAsync(sid scheme.SID, e scheme.Entry, rev uint64, keep time.Duration, done func(rev uint64, err error)) error
 	OnceAsync(name string, keep time.Duration, done func(error)) error
 }
 

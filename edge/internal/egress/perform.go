@@ -32,7 +32,7 @@ func (o *Outbox) perform(p *Op) {
 			p.Done(0, err)
 		}
 	case stats.OpSave:
-		if err := to.Directory.UpdateAsync(p.SID, p.Entry, p.Rev, p.Done); err != nil {
+		if err := to.Directory.UpdateAsync(p.SID, p.Entry, p.Rev, p.TTL, p.Done); err != nil {
 			p.Done(0, err)
 		}
 	case stats.OpOnce:

@@ -17,6 +17,7 @@ const (
 	CloseRestart                  // the node drains or the connection is old: come back
 	CloseOverload                 // no room, or something was not ready in time
 	CloseUnauthentic              // no valid token, or it has expired
+	CloseRate                     // more from one user or address than is allowed
 	CloseSlow                     // the client does not read
 	CloseTakenOver                // another connection has the session
 
@@ -34,6 +35,7 @@ var closeCodes = [numCloses]int{
 	CloseRestart:     1012,
 	CloseOverload:    1013,
 	CloseUnauthentic: 4401,
+	CloseRate:        4408,
 	CloseSlow:        4409,
 	CloseTakenOver:   4501,
 }

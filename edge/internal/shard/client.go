@@ -5,16 +5,20 @@ import (
 	"net/netip"
 	"time"
 
+	"hydrant/bus/scheme"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
 )
 
-// maxFailedResumes bounds the session ids that one connection may guess.
-const maxFailedResumes = 5
+// maxResumes bounds the resumes that one connection may ask for, whatever comes of
+// them: it may try a few ids, and needs one. Each that is granted costs NATS dozens of
+// messages, also where a client moves between sessions of its own.
+const maxResumes = 5
 
 // Client is one WebSocket connection. All methods must be called on the loop of
 // its socket. Client and session part when the socket is gone (the session is
@@ -28,17 +32,18 @@ type Client struct {
 	want *held // the session that it claims; nil: none
 
 	rights      *policy.Rights // and who it is; nil before it is admitted
+	account     *quota.Account // what it pays with; nil before it is admitted
 	expiry      Timer          // of the token
 	arrival     *arrival       // nil: the session is ready
 	class       session.Class
 	second      bool // edition of the protocol: umf.v1 or umf.ack.v1 was offered
 	busy        bool // authentication, opening or a resume is under way: not read from
 	closing     bool
-	leaves      bool // is to be closed when it is not busy any more
-	taking      bool // closing, and its messages are taken until its close frame
-	paused      bool // not read from, until the way to NATS is free
-	failures    uint8
-	calls       uint8  // blocking calls under way: see call
+	leaves      bool   // is to be closed when it is not busy any more
+	taking      bool   // closing, and its messages are taken until its close frame
+	paused      bool   // not read from, until the way to NATS is free
+	resumes     uint8  // refused and granted
+	calls       uint8  // blocking calls and look-ups under way: see call
 	outstanding uint8  // [METHOD] requests
 	retireAt    uint32 // when its age ends it, see retirement; 0: never
 	expires     uint32 // when its token ends, in seconds of Unix time; counts with expiry
@@ -51,6 +56,8 @@ type arrival struct {
 	auth     []byte           // authResponse for the welcome
 	token    string           // resume secret for the welcome
 	resume   *protocol.Resume // what it asks for
+	shared   bool             // its address is a proxy's, and so many others'
+	instead  scheme.SID       // of the session that it has not been given; see withoutSession
 }
 
 // arriving returns what the client needs until its session is ready.
@@ -70,6 +77,7 @@ type Arrival struct {
 	Token    string // as received, for EDGE_AUTH=service
 	Origin   string
 	URI      string
+	Shared   bool // the address is that of a trusted proxy, which does not say whom it speaks for
 }
 
 // Open begins with a connection. Its session is opened, or its authentication
@@ -85,6 +93,7 @@ func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 		return c
 	}
 	c.wait()
+	c.arriving().shared = a.Shared
 	c.arriving().deadline = s.loop.AfterFunc(n.Config.HandshakeTimeout, func() {
 		n.Metrics.Dropped.Inc(stats.DropOpenTimeout)
 		c.close(protocol.CloseOverload, "session could not be opened in time")
@@ -103,7 +112,14 @@ func (c *Client) addr() netip.Addr { return c.conn.RemoteAddr().Addr() }
 // Message takes one message of the client. p is borrowed until it returns.
 func (c *Client) Message(p []byte) {
 	c.heard()
-	if c.takes() {
+	switch {
+	case !c.takes():
+	case !c.account.Take(len(p), c.s.uptime()):
+		c.s.node.Metrics.Dropped.Inc(stats.DropRate)
+		c.close(protocol.CloseRate, "too much from this user or address")
+	case c.has == nil:
+		c.routeWithoutSession(p)
+	default:
 		c.route(p)
 	}
 }
@@ -191,9 +207,13 @@ func (c *Client) Closed() {
 	if h := c.has; h != nil {
 		c.has = nil
 		if h.client == c { // or it has gone elsewhere meanwhile, see letGo
+			if h.unused() {
+				c.account.Unused(c.s.uptime())
+			}
 			h.abandon()
 		}
 	}
+	c.s.node.Accounts.Close(c.account)
 }
 
 // send queues one text frame and reports whether there is room for more.
@@ -267,6 +287,9 @@ func (c *Client) close(code protocol.Close, reason string) {
 	}
 	c.closing, c.leaves = true, false
 	c.stopTimers()
+	if h := c.has; h != nil && (code == protocol.CloseRestart || code == protocol.CloseGoingAway) {
+		h.used = true // the client would have kept it
+	}
 	// A last barrier before the close frame: its pong still counts. Not if the
 	// queue is what ends it: the session is in the middle of a message that was
 	// not taken, and the barrier would be behind that.

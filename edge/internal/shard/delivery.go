@@ -20,6 +20,7 @@ var (
 	errNotUMF   = errors.New("edge: to, frm or bdy is missing")
 	errForged   = errors.New("edge: it would be taken for another message, or for the router's")
 	errBusy     = errors.New("edge: too many operations under way")
+	errShare    = errors.New("edge: the sender has its share of the mailbox")
 	errDenied   = errors.New("edge: not allowed by the rules for the client")
 )
 

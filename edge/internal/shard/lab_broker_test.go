@@ -31,7 +31,8 @@ type broker struct {
 	services  map[string]func(*nats.Msg) *nats.Msg
 	inboxes   map[string]func([]byte)
 	seen      map[string]bool
-	questions int // requests to nodes
+	kept      map[scheme.SID]time.Duration // the last entry of a session; 0: as long as all
+	questions int                          // requests to nodes
 	strangers map[scheme.NodeID]func(data []byte) (takeover.Answer, ownership.Reply)
 
 	published []*nats.Msg // core messages, but for answers between nodes
@@ -66,7 +67,7 @@ func fails(err error) fault { return fault{err: err, lost: true} }
 func newBroker(l *lab) *broker {
 	return &broker{l: l, mids: make(map[string]uint64), entries: make(map[scheme.SID]*record),
 		listeners: make(map[string][]*testShard), services: make(map[string]func(*nats.Msg) *nats.Msg),
-		inboxes: make(map[string]func([]byte)), seen: make(map[string]bool),
+		inboxes: make(map[string]func([]byte)), seen: make(map[string]bool), kept: make(map[scheme.SID]time.Duration),
 		strangers: make(map[scheme.NodeID]func([]byte) (takeover.Answer, ownership.Reply))}
 }
 
@@ -92,6 +93,7 @@ func (b *broker) perform(s *testShard, op *egress.Op) {
 	case stats.OpStore:
 		b.asked(of(b.faults.store, op.SID), op.Done, func() (uint64, error) { return b.put(op), nil })
 	case stats.OpSave:
+		b.kept[op.SID] = op.TTL
 		b.asked(of(b.faults.save, op), op.Done, func() (uint64, error) { return b.swap(op.SID, &op.Entry, op.Rev, s.node) })
 	case stats.OpOnce:
 		b.asked(b.faults.once, op.Done, func() (uint64, error) {

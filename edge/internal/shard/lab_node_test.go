@@ -20,6 +20,7 @@ import (
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
 )
@@ -53,8 +54,9 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		Log: slog.New(slog.DiscardHandler), Metrics: m, Started: l.start, Shards: loops, Stopped: l.stopped,
 		Guesses:   access.NewGuesses(m.Dropped.Counting(stats.DropGuessTable)),
 		ClientLog: stats.NewClientLog(m.Dropped.Counting(stats.DropClientLog)),
-		Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
-		Calls: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Peers: fakePeers{n},
+		Full:      new(atomic.Bool), Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
+		Accounts: quota.NewTable(quota.Limits{}, func() {}), Mail: quota.NewMail(cfg.QueueLimit, 16<<20, func() {}),
+		Calls: n.pool, Resumes: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Peers: fakePeers{n},
 		API: func(path, _ string) (func(context.Context) ([]byte, error), bool) {
 			call, ok := n.routes[path]
 			return call, ok

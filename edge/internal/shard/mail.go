@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -15,6 +16,7 @@ import (
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
@@ -47,10 +49,10 @@ func (c *Client) deliver(e *umf.Envelope, to []byte, id string, forwarded bool) 
 	if !ok {
 		return
 	}
-	d := delivery{from: c.has.sid, to: sid, mid: append([]byte(nil), f.Mid...), data: data, ttl: protocol.TTL(e), at: s.uptime(), user: ofUser}
+	d := delivery{by: c, from: c.has.sid, to: sid, mid: append([]byte(nil), f.Mid...), data: data, ttl: protocol.TTL(e), at: s.uptime(), user: ofUser}
 	d.header, d.span = s.node.Tracing.frame(stats.InClient, "", c.has.sid, e, nil)
-	if waiting, ok := s.lookups[sid]; ok {
-		c.await(sid, waiting, d)
+	if _, ok := s.lookups[sid]; ok {
+		s.await(d)
 		return
 	}
 	if h := s.held[sid]; h != nil {
@@ -83,6 +85,7 @@ func (s *Shard) found(d delivery, exists, allowed bool) {
 
 // delivery is a message on its way to a mailbox.
 type delivery struct {
+	by       *Client // it may have gone
 	from, to scheme.SID
 	mid      []byte
 	data     []byte
@@ -97,22 +100,91 @@ type delivery struct {
 const maxWaiting = 1024
 
 // await keeps the order of messages to a session that is being looked up.
-func (c *Client) await(sid scheme.SID, waiting []delivery, d delivery) {
+func (s *Shard) await(d delivery) {
+	waiting := s.lookups[d.to]
 	if len(waiting) >= maxWaiting {
-		c.s.node.Metrics.Dropped.Inc(stats.DropLookUp)
-		tracectx.End(d.span, errBusy)
-		c.fail(d.mid, protocol.CodeOverload, "Too many messages wait for a look-up")
+		s.node.Metrics.Dropped.Inc(stats.DropLookUp)
+		s.overloaded(d, errBusy, "Too many messages wait for a look-up")
 		return
 	}
-	c.s.lookups[sid] = append(waiting, d)
-	c.s.out.Keep(len(d.data))
+	s.lookups[d.to] = append(waiting, d)
+	s.out.Keep(len(d.data))
 }
 
-// store hands a message to the mailbox. The message id lets a client repeat a
-// message without doubling it, and only its own.
+// overloaded tells the sender that a message is not taken now.
+func (s *Shard) overloaded(d delivery, err error, text string) {
+	tracectx.End(d.span, err)
+	if h := s.held[d.from]; h != nil && h.client != nil {
+		h.client.fail(d.mid, protocol.CodeOverload, text)
+	}
+}
+
+// store hands a message to the mailbox, unless its sender has its share of it. The
+// message id lets a client repeat a message without doubling it, and only its own.
 func (s *Shard) store(d delivery) {
+	if _, ok := s.lookups[d.to]; ok { // of how far its receiver has got
+		s.await(d)
+		return
+	}
+	mail, account, size := s.node.Mail, d.by.account, len(d.data)
+	switch mail.Ask(account, string(d.to), size, s.uptime()) {
+	case quota.Look:
+		s.lookAt(d)
+		return
+	case quota.Refuse:
+		s.node.Metrics.Dropped.Inc(stats.DropMailShare)
+		s.overloaded(d, errShare, "Too many of your messages wait for this client")
+		return
+	}
 	s.out.Push(egress.Op{Kind: stats.OpStore, SID: d.to, Data: d.data, TTL: d.ttl, Header: d.header, Span: d.span, At: d.at,
-		Mid: string(d.mid), From: string(d.from), Done: s.reportTo(d.from, d.mid)})
+		Mid: string(d.mid), From: string(d.from), Done: func(seq uint64, err error) {
+			if err != nil {
+				seq = 0
+				s.post(func() { s.report(d.from, d.mid, err) })
+			}
+			mail.Stored(account, string(d.to), seq, size)
+		}})
+}
+
+// lookAt finds out how far the receiver of a message has got, before its sender may
+// store more of them.
+func (s *Shard) lookAt(d delivery) {
+	s.lookups[d.to] = []delivery{d}
+	s.out.Keep(len(d.data))
+	job := func(ctx context.Context) (scheme.Entry, error) {
+		e, _, err := s.node.Directory.Get(ctx, d.to)
+		return e, err
+	}
+	d.by.calling(callsPerLookUp)
+	submitIdle(s, job, func(e scheme.Entry, err error) {
+		d.by.called(callsPerLookUp)
+		floor := e.Floor
+		if errors.Is(err, store.ErrNoSession) {
+			floor = math.MaxUint64 // it cannot be in anybody's way
+		}
+		if err == nil || floor > 0 {
+			s.node.Mail.Looked(d.by.account, string(d.to), floor, e.State == scheme.StateParked, s.uptime())
+		}
+		s.answered(d.to, func(d delivery) {
+			if err != nil && floor == 0 {
+				s.node.Metrics.NATSErrors.Inc(stats.OpLookUp)
+				tracectx.End(d.span, err)
+				s.report(d.from, d.mid, notSent(err))
+				return
+			}
+			s.store(d)
+		})
+	})
+}
+
+// answered goes on with what waits for a look-up.
+func (s *Shard) answered(sid scheme.SID, next func(delivery)) {
+	waiting := s.lookups[sid]
+	delete(s.lookups, sid)
+	for _, d := range waiting {
+		s.out.Drop(len(d.data))
+		next(d)
+	}
 }
 
 // lookup asks the directory whether a session exists; what is for it waits.
@@ -120,19 +192,18 @@ func (s *Shard) lookup(sid scheme.SID, d delivery) {
 	s.lookups[sid] = []delivery{d}
 	s.out.Keep(len(d.data))
 	job := func(ctx context.Context) (store.Found, error) { return s.node.Directory.Lookup(ctx, sid) }
+	d.by.calling(callsPerLookUp)
 	submitIdle(s, job, func(to store.Found, err error) { // there may be none
-		waiting := s.lookups[sid]
-		delete(s.lookups, sid)
-		for _, d := range waiting {
-			s.out.Drop(len(d.data))
+		d.by.called(callsPerLookUp)
+		s.answered(sid, func(d delivery) {
 			if err != nil {
 				s.node.Metrics.NATSErrors.Inc(stats.OpLookUp)
 				tracectx.End(d.span, err)
 				s.report(d.from, d.mid, notSent(err))
-				continue
+				return
 			}
 			s.found(d, to.Exists, d.user == "" || to.Of(d.user))
-		}
+		})
 	})
 }
 
@@ -150,5 +221,6 @@ func (s *Shard) unknown(d delivery) {
 	tracectx.End(d.span, store.ErrNoSession)
 	if h := s.held[d.from]; h != nil && h.client != nil {
 		h.client.fail(d.mid, protocol.CodeUnknownSession, "No such client")
+		h.client.guessed()
 	}
 }

@@ -31,19 +31,27 @@ type found struct {
 // the owner can take.
 func (x *ownershipEffects) Read(number uint32, sure bool) {
 	h, s := x.held(), x.s
-	run := submit[found]
+	calls := s.node.Calls
+	if h.claiming() {
+		calls = s.node.Resumes
+	}
+	if sure && h.guesses() {
+		h.owner.Absent(number, h.ownership())
+		return
+	}
+	run := calls.Submit
 	job := func(ctx context.Context) (f found, err error) {
 		f.entry, f.rev, err = s.node.Directory.Get(ctx, h.sid)
 		return f, err
 	}
 	if sure {
-		run = submitIdle[found]
+		run = calls.SubmitIdle
 		job = func(ctx context.Context) (f found, err error) {
 			f.entry, f.rev, f.age, err = s.node.Directory.Sure(ctx, h.sid)
 			return f, err
 		}
 	}
-	run(s, job, func(f found, err error) {
+	submitTo(s, run, job, func(f found, err error) {
 		fx := h.ownership()
 		switch {
 		case err == nil:
@@ -61,7 +69,11 @@ func (x *ownershipEffects) Read(number uint32, sure bool) {
 // Write compares and swaps the entry.
 func (x *ownershipEffects) Write(number uint32, e *scheme.Entry, rev uint64) {
 	h, s := x.held(), x.s
-	s.out.Push(egress.Op{Kind: stats.OpSave, SID: h.sid, Entry: *e, Rev: rev, Done: func(rev uint64, err error) {
+	var keep time.Duration
+	if e.State == scheme.StateParked && h.unused() {
+		keep = unusedTTL
+	}
+	s.out.Push(egress.Op{Kind: stats.OpSave, SID: h.sid, Entry: *e, Rev: rev, TTL: keep, Done: func(rev uint64, err error) {
 		epoch := s.node.Epoch() // not older than the answer
 		s.post(func() {
 			s.met(epoch)
@@ -111,7 +123,7 @@ func (x *ownershipEffects) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 	}
 	asked := s.uptime()
 	answer := func(r reply) { h.owner.HandedOver(number, r.kind, r.at, s.uptime(), h.ownership()) }
-	submit(s, job, func(r reply, err error) {
+	submitTo(s, s.node.Resumes.Submit, job, func(r reply, err error) {
 		switch {
 		case err == nil:
 		case request.Bare:

@@ -19,6 +19,10 @@ import (
 
 // start opens the session of an admitted client.
 func (c *Client) start() {
+	if c.s.node.Full.Load() || !c.account.MayOpen(c.s.uptime()) {
+		c.withoutSession()
+		return
+	}
 	sid, err := c.s.node.Mailboxes.NewSID()
 	if err != nil {
 		c.s.node.Log.Warn("no session can be opened", "error", err)
@@ -46,8 +50,12 @@ func (c *Client) resume(e *umf.Envelope) {
 	case err != nil:
 		c.fail(e.Raw(umf.Mid), protocol.CodeResume, "seq is not a sequence number")
 		return
-	case r.ID == string(c.has.sid):
+	case c.has != nil && r.ID == string(c.has.sid):
 		c.answerResume(protocol.Resumed)
+		return
+	case c.resumes > maxResumes:
+		c.s.node.Metrics.Dropped.Inc(stats.DropResumes)
+		c.close(protocol.ClosePolicy, "too many resumes on one connection")
 		return
 	}
 	sid, err := scheme.ParseSID(r.ID)
@@ -113,6 +121,7 @@ func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
 	h, s := x.held(), x.s
 	c := h.client
 	c.want = nil
+	c.resumes++
 	if c.closing {
 		h.client = nil
 		return false
@@ -219,17 +228,32 @@ func (x *ownershipEffects) Refuse(r ownership.Refusal) {
 func (c *Client) notResumed(o protocol.Outcome) {
 	n := c.s.node
 	n.Metrics.Resumes.Inc(o)
-	c.failures++
+	c.resumes++
 	c.answerResume(o)
-	if c.failures > maxFailedResumes || !n.Guesses.Allow(c.addr(), c.s.loop.Now()) {
+	switch {
+	case c.resumes > maxResumes:
 		n.Metrics.Dropped.Inc(stats.DropGuesses)
 		c.close(protocol.ClosePolicy, "too many failed resumes")
+	case c.guessed() && c.has == nil:
+		c.close(protocol.CloseOverload, retryHint())
 	}
+}
+
+// guessed counts an id that there is no session of, or not for this client, and reports
+// whether the client may go on.
+func (c *Client) guessed() bool {
+	n := c.s.node
+	if n.Guesses.Allow(c.addr(), c.s.loop.Now()) {
+		return true
+	}
+	n.Metrics.Dropped.Inc(stats.DropGuesses)
+	c.close(protocol.ClosePolicy, "too many unknown ids")
+	return false
 }
 
 // answerResume answers a resume that changed nothing.
 func (c *Client) answerResume(o protocol.Outcome) {
-	sid := c.has.sid
+	sid := c.sid()
 	body := c.greeting(sid)
 	c.reply(stats.OutConnection, protocol.Message{To: protocol.ClientAddress(string(sid)), Type: protocol.TypeConnection, Body: body.AppendAnswer(nil, o)})
 }

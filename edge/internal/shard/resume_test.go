@@ -154,7 +154,7 @@ func TestResumeIsMalformed(t *testing.T) {
 func TestGuesses(t *testing.T) {
 	s := newLab(t).one()
 	c := s.dial()
-	for range maxFailedResumes + 1 {
+	for range maxResumes + 1 {
 		if c.code != 0 {
 			t.Fatal("closed too early")
 		}

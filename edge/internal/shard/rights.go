@@ -24,6 +24,7 @@ func (c *Client) admitted(id access.Identity) {
 		return
 	}
 	c.rights = rights
+	c.openAccount()
 	c.expireAt(id.Expires)
 	c.start()
 }

@@ -17,6 +17,7 @@ import (
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/policy"
+	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
@@ -40,13 +41,17 @@ type Node struct {
 	Signatures *access.Signatures // nil: off
 	Rules      *policy.Book
 	Guesses    *access.Guesses
+	Accounts   *quota.Table
+	Mail       *quota.Mail
 	ClientLog  *stats.ClientLog
 
+	Full       *atomic.Bool  // the directory, nearly: there are no fresh sessions
 	Connected  *atomic.Bool  // to NATS
 	MaxPayload *atomic.Int64 // the largest message that NATS takes, less room for headers
 	Epoch      func() uint64 // of the connection to NATS; see [Epoch]
 
 	Calls     Calls
+	Resumes   Calls // apart, so that resumes wait for nothing else
 	Directory Directory
 	Mailboxes Mailboxes
 	Peers     Peers
@@ -275,16 +280,31 @@ const maxCallsPerClient = egress.Workers / 2
 // call is submit for what a client asks of the router, as often as it likes: at
 // the bound it is not read from until one of its calls has ended.
 func call[T any](c *Client, job func(context.Context) (T, error), done func(T, error)) {
-	c.calls++
-	if c.calls == maxCallsPerClient {
+	c.calling(1)
+	submit(c.s, job, func(v T, err error) {
+		c.called(1)
+		done(v, err)
+	})
+}
+
+// callsPerLookUp is how much a look-up counts: NATS has more work with an id that is
+// unknown than with any other call, and a few at a time are enough for thousands a second.
+const callsPerLookUp = maxCallsPerClient / 4
+
+// calling counts a call that the client has begun, of some weight. At the bound it is
+// not read from.
+func (c *Client) calling(weight uint8) {
+	c.calls += weight
+	if c.calls >= maxCallsPerClient {
 		c.s.tally.HeldBack.Add(1)
 		c.conn.Pause()
 	}
-	submit(c.s, job, func(v T, err error) {
-		c.calls--
-		c.readOn()
-		done(v, err)
-	})
+}
+
+// called counts a call that has ended.
+func (c *Client) called(weight uint8) {
+	c.calls -= weight
+	c.readOn()
 }
 
 // every runs f on the loop again and again until the node stops.

@@ -68,6 +68,15 @@ func (s Sampled[L]) Inc(l L, now time.Time) (count uint64) {
 	return one.silent.Swap(0)
 }
 
+// Gauges is a gauge with one label. All its series are there from the start. Safe for
+// concurrent use.
+type Gauges[L Label] struct {
+	of []prometheus.Gauge // by the label's value
+}
+
+// Set sets one.
+func (g Gauges[L]) Set(l L, value float64) { g.of[l].Set(value) }
+
 // Flags is a gauge with one label whose series are 1 or 0. All are there from the
 // start. Safe for concurrent use.
 type Flags[L Label] struct {

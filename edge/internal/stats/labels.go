@@ -37,20 +37,27 @@ const (
 	DropBadOrder         Drop = iota // an order of another node that cannot be read
 	DropClientLog                    // the oldest entry of the clients' log
 	DropDirectoryCleanup             // a write to the directory that tidies up
+	DropDirectoryFull                // a client that was given no fresh session, for want of room
 	DropExpiry                       // word of a session's expiry
 	DropGivenAway                    // an answer that a loop remembers of a session it gave away
 	DropGuessTable                   // the count of guesses of all addresses
 	DropGuesses                      // a client that guessed too many ids
 	DropLateAnswer                   // an answer to a request whose client was gone
 	DropLiveQueue                    // live copies; they are read from the store
+	DropAccounts                     // the accounts of senders that are not connected
 	DropLookUp                       // a message for a session that is being looked up
+	DropMailShare                    // a message whose sender has its share of the mailbox
+	DropMailTable                    // what is known of senders' shares of mailboxes
 	DropNATSQueue                    // messages on a queue of nats.go
 	DropOpenTimeout                  // a client whose session could not be opened in time
 	DropOrigin                       // a client from an origin that is not allowed
 	DropPushSlow                     // a push past the mailbox to a client that does not read
+	DropRate                         // a client, or a request, above the rate of its user or address
 	DropReplayTable                  // a signed message that could be a repetition
+	DropResumes                      // a client that resumed again and again
 	DropSessionList                  // the end of list/wsdir
 	DropSlow                         // a client that does not read
+	DropUnused                       // a client from where too many sessions came to nothing
 	DropUnchecked                    // a client of whom it could not be found out who it is
 
 	numDrops
@@ -60,20 +67,27 @@ var dropWords = [numDrops]string{
 	DropBadOrder:         "bad_order",
 	DropClientLog:        "client_log",
 	DropDirectoryCleanup: "directory_cleanup",
+	DropDirectoryFull:    "directory_full",
 	DropExpiry:           "expiry",
 	DropGivenAway:        "given_away",
 	DropGuessTable:       "guess_table",
 	DropGuesses:          "guesses",
 	DropLateAnswer:       "late_answer",
 	DropLiveQueue:        "live_queue",
+	DropAccounts:         "accounts",
 	DropLookUp:           "look_up",
+	DropMailShare:        "mail_share",
+	DropMailTable:        "mail_table",
 	DropNATSQueue:        "nats_queue",
 	DropOpenTimeout:      "open_timeout",
 	DropOrigin:           "origin",
 	DropPushSlow:         "push_slow",
+	DropRate:             "rate",
 	DropReplayTable:      "replay_table",
+	DropResumes:          "resumes",
 	DropSessionList:      "session_list",
 	DropSlow:             "slow",
+	DropUnused:           "unused",
 	DropUnchecked:        "unchecked",
 }
 
@@ -188,12 +202,13 @@ const (
 	PartKeys                 // keys to check tokens with
 	PartListener             // of clients
 	PartMemory               // room in it
+	PartBuffers              // room in the part of it that is for messages under way
 	PartDrain                // nothing more: the node leaves
 
 	numParts
 )
 
-var partWords = [numParts]string{"nats", "store", "acks", "keys", "listener", "memory", "drain"}
+var partWords = [numParts]string{"nats", "store", "acks", "keys", "listener", "memory", "buffers", "drain"}
 
 // String returns the metric label.
 func (p Part) String() string { return word(partWords[:], uint8(p)) }
@@ -212,3 +227,19 @@ var shedWords = [numSheds]string{"refused", "closed"}
 
 // String returns the metric label.
 func (s Shed) String() string { return word(shedWords[:], uint8(s)) }
+
+// StorePart is what shares the bytes of the store.
+type StorePart uint8
+
+const (
+	StoreMailboxes StorePart = iota
+	StoreWork
+	StoreSessions
+
+	numStoreParts
+)
+
+var storePartWords = [numStoreParts]string{"mailboxes", "work", "sessions"}
+
+// String returns the metric label.
+func (p StorePart) String() string { return word(storePartWords[:], uint8(p)) }

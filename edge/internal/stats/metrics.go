@@ -47,6 +47,10 @@ type Metrics struct {
 	NATSErrors Counters[Op]
 	NATSEvents Counters[NATSEvent]
 	Connected  prometheus.Gauge
+	StoreBytes Gauges[StorePart]
+	StoreLimit Gauges[StorePart]
+	StoreReach Gauges[StorePart]
+	StoreAge   Gauges[StorePart]
 }
 
 // registry makes instruments and registers them.
@@ -78,6 +82,16 @@ func (r registry) gauge(name, help string) prometheus.Gauge {
 func (r registry) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	r.MustRegister(g)
+	return g
+}
+
+// gauges makes a gauge whose label has n values.
+func gauges[L Label](r registry, name, help, label string, n L) Gauges[L] {
+	vec := r.gaugeVec(name, help, label)
+	g := Gauges[L]{make([]prometheus.Gauge, n)}
+	for i := range g.of {
+		g.of[i] = vec.WithLabelValues(L(i).String())
+	}
 	return g
 }
 
@@ -148,6 +162,10 @@ func (m *Metrics) nats(r registry) {
 	m.NATSErrors = counters(r, "nats_errors_total", "Operations on NATS and JetStream that failed, by operation.", "op", numOps)
 	m.NATSEvents = counters(r, "nats_events_total", "Connection and stream events of NATS.", "event", numNATSEvents)
 	m.Connected = r.gauge("nats_connected", "1 while the connection to NATS is up.")
+	m.StoreBytes = gauges(r, "store_bytes", "Bytes of what is stored, of one copy, by part.", "part", numStoreParts)
+	m.StoreLimit = gauges(r, "store_limit_bytes", "Bound of hydrant_store_bytes; 0: none.", "part", numStoreParts)
+	m.StoreReach = gauges(r, "store_reach_seconds", "How far back a part has all that was stored; less than hydrant_store_age_seconds: it is full.", "part", numStoreParts)
+	m.StoreAge = gauges(r, "store_age_seconds", "How long a part is to keep what is stored.", "part", numStoreParts)
 }
 
 // Sums adds up the counters of each name over their labels.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -67,7 +68,7 @@ type Conn struct {
 	fd       int32  // -1: none
 	heard    uint32 // tick of the last sign of life
 	since    uint32 // tick since which the peer has taken nothing
-	over     uint32 // bytes of the frame with which the room ran out
+	over     uint32 // bytes of the frame with which the room ran out; once it closes, those that came since
 	code     uint16 // our close code, from stateClosing on
 	port     uint16
 	flags    flag
@@ -86,6 +87,7 @@ type inbound struct {
 	valid     int    // bytes of msg known to be UTF-8
 	pos       int    // place in mask
 	fragments int
+	begun     uint32 // tick of the message's first byte
 	mask      [4]byte
 	op        ws.OpCode // of the message; OpContinuation: none has begun
 	fin       bool      // the current frame is its last
@@ -223,6 +225,10 @@ func (c *Conn) progressed() {
 	}
 }
 
+// lateBytes of a message give it a second more to arrive: who sends slower than that
+// holds memory for longer than the message is worth.
+const lateBytes = 8 << 10
+
 // expireOpen checks the deadlines of an open connection and starts the timer for
 // the next one. Reads and writes do not move the timer: they only note the time,
 // and expireOpen works with that.
@@ -240,6 +246,17 @@ func (c *Conn) expireOpen() {
 			return
 		}
 		next = l.stuck - quiet
+	}
+	if in := c.in; in != nil && in.op != ws.OpContinuation {
+		if c.has(flagPaused) {
+			in.begun = now // it is not read
+		}
+		left := l.late + ticksAfter(time.Duration(len(in.msg)/lateBytes)*time.Second) - int64(int32(now-in.begun))
+		if left <= 0 {
+			c.fail(errLateMessage)
+			return
+		}
+		next = min(next, left)
 	}
 	if l.pings > 0 {
 		if c.has(flagPaused) {

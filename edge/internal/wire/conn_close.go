@@ -29,7 +29,7 @@ func (c *Conn) close(code uint16, reason string, cause Drop) {
 		return
 	}
 	o.buf = appendClose(o.buf, code, reason)
-	c.state, c.code, c.cause = stateClosing, code, cause
+	c.state, c.code, c.cause, c.over = stateClosing, code, cause, 0
 	c.closeTimer()
 	if c.has(flagPaused) && !c.takes() { // to read the peer's close frame
 		c.Resume()
@@ -121,6 +121,9 @@ func (c *Conn) drain(r CloseReason) {
 	if c.has(flagFrozen) || c.has(flagEOF) && c.Buffered() == 0 {
 		c.abort(r) // nothing may be written, not even a close frame, or nothing is
 		return
+	}
+	if c.state == stateOpen {
+		c.over = 0
 	}
 	c.state = stateDraining
 	c.report(r)

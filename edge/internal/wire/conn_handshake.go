@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -30,6 +31,9 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 		c.refuse(http.StatusBadRequest, "", DropHandshakeInvalid)
 		return nil
 	}
+	if c.probe(&h) {
+		return nil
+	}
 	c.locate(&h)
 	if !c.l.srv.countAddress(c) {
 		c.refuse(http.StatusTooManyRequests, "Retry-After: 5\r\n", DropAddressFull)
@@ -47,14 +51,39 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 func (c *Conn) refuse(status int, field string, cause Drop) {
 	c.l.count.drops[cause]++
 	text := http.StatusText(status)
-	if o := c.room(256 + len(field)); o != nil {
+	c.answerHTTP(status, field+"Content-Type: text/plain; charset=utf-8\r\n", len(text), text)
+}
+
+// probe answers a health check here: what net/http has to do must not keep it waiting.
+func (c *Conn) probe(h *head) (answered bool) {
+	isHead := string(h.method) == http.MethodHead
+	if c.l.o.Probe == nil || !isHead && string(h.method) != http.MethodGet || h.upgrade() {
+		return false
+	}
+	path, _, _ := bytes.Cut(h.uri, []byte("?"))
+	status, body, ok := c.l.o.Probe(string(path))
+	if !ok {
+		return false
+	}
+	text := string(body)
+	if isHead {
+		text = ""
+	}
+	c.answerHTTP(status, "Content-Type: application/json\r\n", len(body), text)
+	return true
+}
+
+// answerHTTP answers a plain request, and ends the connection. length is that of the
+// whole body, of which HEAD is sent nothing.
+func (c *Conn) answerHTTP(status int, fields string, length int, body string) {
+	if o := c.room(256 + len(fields) + len(body)); o != nil {
 		o.buf = append(o.buf, "HTTP/1.1 "...)
 		o.buf = strconv.AppendInt(o.buf, int64(status), 10)
-		o.buf = append(append(o.buf, ' '), text...)
-		o.buf = append(o.buf, "\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"...)
-		o.buf = append(append(o.buf, field...), "Content-Length: "...)
-		o.buf = strconv.AppendInt(o.buf, int64(len(text)), 10)
-		o.buf = append(append(o.buf, "\r\n\r\n"...), text...)
+		o.buf = append(append(o.buf, ' '), http.StatusText(status)...)
+		o.buf = append(o.buf, "\r\nConnection: close\r\n"...)
+		o.buf = append(append(o.buf, fields...), "Content-Length: "...)
+		o.buf = strconv.AppendInt(o.buf, int64(length), 10)
+		o.buf = append(append(o.buf, "\r\n\r\n"...), body...)
 		o.head = len(o.buf)
 	}
 	c.hangUp()
@@ -156,7 +185,7 @@ func (u *upgrader) Read(p []byte) (int, error) {
 
 // Write takes the response from ws.Upgrader.
 func (u *upgrader) Write(p []byte) (int, error) {
-	buf := u.conn.l.buffers.grow(u.out.buf, len(p))
+	buf := u.conn.grow(u.out.buf, len(p))
 	if buf == nil {
 		u.cause = DropOverload
 		return 0, errOverload

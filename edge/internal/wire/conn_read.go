@@ -83,12 +83,23 @@ func (c *Conn) took(k, n int) {
 	poison(l.buf[:k+n])
 }
 
+// drainMost bounds the bytes of a peer that are read and dropped, so that it sees the
+// close frame: what may be on its way when that comes.
+const drainMost = 4 << 20
+
 // arrived accounts for n bytes from the peer.
 func (c *Conn) arrived(n int) {
 	l := c.l
 	c.heard = uint32(l.ticks())
 	c.clear(flagPinged)
 	l.count.bytesIn += uint64(n)
+	if c.state >= stateClosing {
+		// The close frame was for a peer that stops. This one makes work for nothing.
+		if c.over += uint32(n); c.over > drainMost {
+			c.lost(DropReset)
+			return
+		}
+	}
 	if c.takes() && !c.bytes.take(l.bytes, n, l.mono) {
 		c.fail(errByteRate)
 	}
@@ -218,7 +229,8 @@ func (c *Conn) beginFrame(h *header) *violation {
 		return errFragments
 	}
 	if !begun {
-		in.op, in.deflated = h.op, h.rsv1
+		in.op, in.deflated, in.begun = h.op, h.rsv1, uint32(c.l.ticks())
+		c.deadline(c.l.late)
 	}
 	in.fin, in.left, in.mask, in.pos = h.fin, h.length, h.mask, 0
 	if in.left == 0 {
@@ -231,7 +243,7 @@ func (c *Conn) beginFrame(h *header) *violation {
 func (c *Conn) readPayload(b []byte) []byte {
 	in := c.in
 	n := int(min(int64(len(b)), in.left))
-	msg := c.l.buffers.grow(in.msg, n)
+	msg := c.grow(in.msg, n)
 	if msg == nil {
 		c.fail(errOverload)
 		return nil
@@ -284,8 +296,14 @@ func (c *Conn) deliver(op ws.OpCode, deflated bool, p []byte, valid int) {
 	}
 	if deflated {
 		var v *violation
+		came := len(p)
 		if p, v = l.inflater.inflate(p, l.o.MaxMessage); v != nil {
 			c.fail(v)
+			return
+		}
+		// What it has become counts as sent, or a few bytes would buy many.
+		if more := len(p) - came; more > 0 && !c.bytes.take(l.bytes, more, l.mono) {
+			c.fail(errByteRate)
 			return
 		}
 	}

@@ -17,7 +17,7 @@ func (c *Conn) inbound() *inbound {
 // connection has its next turn or is resumed.
 func (c *Conn) stash(b []byte, unparsed bool) {
 	in := c.inbound()
-	stashed := c.l.buffers.grow(in.stashed, len(b))
+	stashed := c.grow(in.stashed, len(b))
 	if stashed == nil {
 		c.fail(errOverload)
 		return

@@ -90,7 +90,7 @@ func (c *Conn) room(n int) *outbound {
 	if cap(o.buf)-len(o.buf) < n && o.off > 0 {
 		o.compact()
 	}
-	buf := l.buffers.grow(o.buf, n)
+	buf := c.grow(o.buf, n)
 	if buf == nil {
 		if c.out == nil {
 			l.buffers.putOut(o)

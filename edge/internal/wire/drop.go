@@ -45,7 +45,8 @@ const (
 	DropMessageRate // more messages a second than allowed (4408)
 	DropByteRate    // more bytes a second than allowed (4408)
 	DropControlRate // more control frames a second than allowed (4408)
-	DropOverload    // the node's memory for partial messages is used up (1013)
+	DropOverload    // of all it holds most of the memory for messages under way, which is used up (1013)
+	DropLateMessage // a message that took too long to arrive (1008)
 
 	// Before the upgrade.
 	DropHandshakeTimeout  // no complete request within HandshakeTimeout
@@ -84,6 +85,7 @@ var dropNames = [numDrops]string{
 	DropByteRate:          "byte_rate",
 	DropControlRate:       "control_rate",
 	DropOverload:          "overload",
+	DropLateMessage:       "late_message",
 	DropHandshakeTimeout:  "handshake_timeout",
 	DropHandshakeTooBig:   "handshake_too_big",
 	DropHandshakeInvalid:  "handshake_invalid",
@@ -139,5 +141,6 @@ var (
 	errMessageRate    = &violation{CodeRate, DropMessageRate, "too many messages"}
 	errByteRate       = &violation{CodeRate, DropByteRate, "too many bytes"}
 	errControlRate    = &violation{CodeRate, DropControlRate, "too many control frames"}
+	errLateMessage    = &violation{CodePolicy, DropLateMessage, "message took too long to arrive"}
 	errOverload       = &violation{CodeOverload, DropOverload, "out of buffer memory"}
 )

@@ -319,6 +319,40 @@ func TestPlainFull(t *testing.T) {
 	})
 }
 
+// TestProbe: a health check is answered however busy plain HTTP is.
+func TestProbe(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.MaxPlain = 1
+		o.Probe = func(path string) (int, []byte, bool) {
+			return http.StatusServiceUnavailable, []byte("{}"), path == "/readyz"
+		}
+		h := newRecorder(t)
+		s := serve(t, o, h, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusTeapot)
+			_, _ = io.ReadAll(r.Body)
+		}))
+		slow := dialRaw(t, s)
+		slow.send([]byte("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nb"))
+		eventually(t, "the request is there", func() bool { return s.Stats().Plain == 1 })
+		for _, c := range []struct{ request, body string }{
+			{"GET /readyz HTTP/1.1", "{}"}, {"GET /readyz?x=1 HTTP/1.0", "{}"}, {"HEAD /readyz HTTP/1.1", ""},
+		} {
+			p := dialRaw(t, s)
+			p.send([]byte(c.request + "\r\nHost: x\r\n\r\n"))
+			answer, err := io.ReadAll(p.r)
+			head, body, _ := strings.Cut(string(answer), "\r\n\r\n")
+			if err != nil || !strings.HasPrefix(head, "HTTP/1.1 503 ") || !strings.Contains(head, "\r\nContent-Type: application/json\r\nContent-Length: 2") || body != c.body {
+				t.Errorf("%s: %q, %v", c.request, answer, err)
+			}
+		}
+		if n := s.Stats().Drops[DropPlainFull]; n != 0 {
+			t.Errorf("%d were refused", n)
+		}
+		slow.send([]byte("ody"))
+		slow.wantStatus(http.StatusTeapot)
+	})
+}
+
 // TestPlainNeverReads: a client that does not read the answer to its request does not
 // keep its place for ever.
 func TestPlainNeverReads(t *testing.T) {

@@ -51,6 +51,7 @@ type Loop struct {
 	beat    time.Duration // longest sleep
 	pings   int64         // PingInterval in ticks
 	stuck   int64         // WriteTimeout in ticks
+	late    int64         // MessageTimeout in ticks
 	message price
 	bytes   price
 	control price
@@ -83,7 +84,7 @@ type Loop struct {
 	trimmed  time.Duration // mono of the last trim
 	tasks    []task        // taken from the inbox and not run yet
 	busy     int           // iterations since the loop last stood aside
-	late     bool          // timers are due that did not run yet
+	behind   bool          // timers are due that did not run yet
 	ran      bool          // something has run since the last Flush
 	stopping bool
 }
@@ -100,6 +101,7 @@ func newLoop(s *Server, index int, p poller) *Loop {
 		base:    time.Now(),
 		beat:    s.o.StallLimit / 3,
 		stuck:   ticksAfter(s.o.WriteTimeout),
+		late:    ticksAfter(s.o.MessageTimeout),
 		message: newPrice(s.o.MessageRate, s.o.MessageBurst),
 		bytes:   newPrice(s.o.ByteRate, s.o.ByteBurst),
 		control: newPrice(s.o.ControlRate, s.o.ControlBurst),
@@ -145,7 +147,7 @@ func (l *Loop) run() {
 		l.runTasks()
 		l.runAgain()
 		l.touch()
-		l.late = !l.wheel.advance(l.ticks(), turnBudget)
+		l.behind = !l.wheel.advance(l.ticks(), turnBudget)
 		l.finish()
 	}
 	l.teardown()
@@ -153,7 +155,7 @@ func (l *Loop) run() {
 
 // sleep waits for work, unless some is left.
 func (l *Loop) sleep() {
-	block := len(l.again) == 0 && len(l.ended) == 0 && len(l.dirty) == 0 && len(l.tasks) == 0 && !l.late
+	block := len(l.again) == 0 && len(l.ended) == 0 && len(l.dirty) == 0 && len(l.tasks) == 0 && !l.behind
 	if block {
 		due := l.base.Add(time.Duration(l.wheel.next()) << tickShift)
 		if beat := l.now.Add(l.beat); beat.Before(due) {

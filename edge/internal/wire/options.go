@@ -42,8 +42,8 @@ type Options struct {
 	// with which it was exceeded, Send refuses. 256 KiB.
 	WriteBuffer int
 	// BufferMemory bounds the bytes of all partial messages and queued output
-	// of the server; a connection that needs more is closed with 1013. 0: no
-	// bound.
+	// of the server. At the bound the connection that holds most of it is closed
+	// with 1013, and of several the one that has held it for longest. 0: no bound.
 	BufferMemory int64
 	// Inbox bounds the tasks that wait for a loop: 16,384.
 	Inbox int
@@ -53,6 +53,9 @@ type Options struct {
 	// PingInterval is the silence after which a Ping is sent. After twice that
 	// without a byte the socket counts as dead. 0: no pings.
 	PingInterval time.Duration
+	// MessageTimeout bounds the time from a message's first byte to its last: 30 s,
+	// and a second more for each 8 KiB that have come.
+	MessageTimeout time.Duration
 	// WriteTimeout bounds how long a peer may receive nothing while something is
 	// queued for it: 30 s.
 	WriteTimeout time.Duration
@@ -77,6 +80,11 @@ type Options struct {
 	// ControlRate bounds the control frames that a connection sends in a
 	// second: 100, burst 500; negative: no bound.
 	ControlRate, ControlBurst float64
+
+	// Probe answers GET and HEAD of a path on the loop, at once, however many plain
+	// connections there are: for health checks. It must not block. ok is false for
+	// every other path. nil: there are none.
+	Probe func(path string) (status int, body []byte, ok bool)
 
 	// Compression agrees to permessage-deflate (RFC 7692).
 	Compression bool
@@ -104,6 +112,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.WriteBuffer, 256<<10)
 	setDefault(&o.Inbox, 16<<10)
 	setDefault(&o.HandshakeTimeout, 10*time.Second)
+	setDefault(&o.MessageTimeout, 30*time.Second)
 	setDefault(&o.WriteTimeout, 30*time.Second)
 	setDefault(&o.CloseTimeout, 5*time.Second)
 	setDefault(&o.StallLimit, 750*time.Millisecond)
@@ -140,7 +149,7 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Loops < 0 || o.MaxMessage < 0 || o.MaxFragments < 0 || o.MaxHandshake < 0 ||
 		o.WriteBuffer < 0 || o.Inbox < 0 || o.MaxPlain < 0 || o.MessageRate < 0 || o.ByteRate < 0 ||
-		o.HandshakeTimeout < 0 || o.PingInterval < 0 || o.WriteTimeout < 0 ||
+		o.HandshakeTimeout < 0 || o.PingInterval < 0 || o.MessageTimeout < 0 || o.WriteTimeout < 0 ||
 		o.CloseTimeout < 0 || o.StallLimit < 0 {
 		return fmt.Errorf("%w: negative bound", ErrOptions)
 	}

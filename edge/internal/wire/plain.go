@@ -62,7 +62,17 @@ type proxyKey struct{}
 // proxy.
 func noteProxy(ctx context.Context, nc net.Conn) context.Context {
 	pc, ok := nc.(*prefixConn)
-	return context.WithValue(ctx, proxyKey{}, ok && pc.proxy)
+	ctx = context.WithValue(ctx, proxyKey{}, ok && pc.proxy)
+	return context.WithValue(ctx, sharedKey{}, ok && pc.shared)
+}
+
+// sharedKey is the context's key for what [SharedAddress] says.
+type sharedKey struct{}
+
+// SharedAddress is [Request.Shared] for a plain request, of which this is the context.
+func SharedAddress(ctx context.Context) bool {
+	shared, _ := ctx.Value(sharedKey{}).(bool)
+	return shared
 }
 
 // hideForwarded takes X-Forwarded-Proto off requests whose peer is no trusted proxy.
@@ -102,7 +112,7 @@ func (c *Conn) plain(b []byte) {
 		c.refuse(http.StatusServiceUnavailable, "Retry-After: 5\r\n", DropPlainFull)
 		return
 	}
-	pc := &prefixConn{prefix: slices.Clone(b), remote: c.RemoteAddr(), proxy: c.has(flagProxy), ticket: c.ticket(), plain: p}
+	pc := &prefixConn{prefix: slices.Clone(b), remote: c.RemoteAddr(), proxy: c.has(flagProxy), shared: c.has(flagTrusted), ticket: c.ticket(), plain: p}
 	c.leave()
 	if n := c.nc; n != nil {
 		pc.Conn = n.nc
@@ -191,6 +201,7 @@ type prefixConn struct {
 	plain  *plainServer
 	remote netip.AddrPort
 	proxy  bool // the peer is a trusted one
+	shared bool // and does not say whom it speaks for
 	ticket ticket
 	once   sync.Once
 }

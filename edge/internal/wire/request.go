@@ -70,6 +70,10 @@ const forwardedProto = "X-Forwarded-Proto"
 // RemoteAddr returns the client's address, as Conn.RemoteAddr does.
 func (r *Request) RemoteAddr() netip.AddrPort { return r.conn.RemoteAddr() }
 
+// Shared reports whether the client's address is not known: it is that of a trusted
+// proxy, which does not say whom it speaks for.
+func (r *Request) Shared() bool { return r.conn.has(flagTrusted) }
+
 // Loop returns the loop that will own the connection.
 func (r *Request) Loop() *Loop { return r.conn.l }
 
