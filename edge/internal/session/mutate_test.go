@@ -121,6 +121,8 @@ var mutations = []struct{ rule, file, text, instead string }{
 		"case seq == l.cursor+1 && !l.claimed:", "case seq == l.cursor+1:"},
 	{"the anchor beside the floor must have its time", "verdict.go",
 		"want = c.seenTime", "want = 0"},
+	{"the gap of a rollback has no time", "confirm.go",
+		"if i == int(c.rolled)-1 {", "if false {"},
 	{"a gap has no time", "live.go",
 		"c.written, c.writtenTime, c.loose = g.To, 0, true\n\tc.push(g.To, 0, true)", "c.written, c.loose = g.To, true\n\tc.push(g.To, c.writtenTime, true)"},
 }
