@@ -22,7 +22,7 @@ const (
 )
 
 // leastRoom is where a store that bounds itself stops asking for less.
-const leastRoom = 256 << 20
+const leastRoom = 1 << 20
 
 // part is the bound of a stream in a store of so many bytes.
 func (c *Config) part(stream string, bytes int64) int64 {

@@ -7,6 +7,7 @@ import (
 	"hydrant/bus/scheme"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/quota"
 	"hydrant/umf"
 )
 
@@ -51,5 +52,39 @@ func BenchmarkFrameToSubject(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		once()
+	}
+}
+
+// BenchmarkFrameToSubjectPaid is BenchmarkFrameToSubject with what its sender's account
+// costs; BenchmarkPaid is that alone.
+func BenchmarkFrameToSubjectPaid(b *testing.B) {
+	once, bytes := frameToSubject(b)
+	pay := paying()
+	b.SetBytes(int64(bytes))
+	b.ReportAllocs()
+	for b.Loop() {
+		pay(bytes)
+		once()
+	}
+}
+
+func BenchmarkPaid(b *testing.B) {
+	pay := paying()
+	b.ReportAllocs()
+	for b.Loop() {
+		pay(300)
+	}
+}
+
+// paying takes from an account that is never used up.
+func paying() func(bytes int) {
+	limits := quota.Limits{Messages: quota.NewRate(1e9, time.Hour, 1), Bytes: quota.NewRate(1e13, time.Hour, 1)}
+	c := &Client{account: quota.NewTable(limits, func() {}).Open(quota.Who{Identity: "ann"}, 0)}
+	now := time.Duration(0)
+	return func(bytes int) {
+		now += time.Microsecond
+		if !c.account.Take(bytes, now) {
+			panic("used up")
+		}
 	}
 }

@@ -93,7 +93,7 @@ func (c *Conn) arrived(n int) {
 	c.heard = uint32(l.ticks())
 	c.clear(flagPinged)
 	l.count.bytesIn += uint64(n)
-	if c.state >= stateClosing {
+	if c.state >= stateClosing && !c.takes() {
 		// The close frame was for a peer that stops. This one makes work for nothing.
 		if c.over += uint32(n); c.over > drainMost {
 			c.lost(DropReset)
