@@ -75,7 +75,7 @@ func TestQueuesOfNATSFull(t *testing.T) {
 			}
 		}
 	}
-	copies, err := r.nats.link.Load().conn.SubscribeSync(live)
+	copies, err := r.nats.link.Load().conn.SubscribeSync(scheme.LiveWildcard(scheme.SID(c.ID)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ const (
 	busJet       = "hydrant/bus/internal/jet"
 	busServers   = "hydrant/bus/internal/natstest"
 	busEmbedded  = "hydrant/bus/embedded"
+	busAccounts  = "hydrant/bus/accounts"
 
 	edgeNode      = "hydrant/edge"
 	edgeConfig    = "hydrant/edge/internal/config"
@@ -114,10 +115,16 @@ var layers = []layer{
 		why:   "the store is for nodes, the kit for services: a service must not get the one with the other",
 	},
 	{
+		path:  busAccounts,
+		allow: []string{busScheme, natsServer},
+		tests: besideBus,
+		why:   "who may do what follows from the scheme; of nats-server it has the parser of configurations",
+	},
+	{
 		path:  busEmbedded,
 		allow: []string{natsClient, natsServer, "github.com/gofrs/flock"},
 		tests: []string{busKit},
-		why:   "the server in the process is the only use of nats-server outside the tests",
+		why:   "the server in the process is the only use of nats-server outside the tests, but for a parser",
 	},
 	{
 		path:  busKit,
@@ -221,7 +228,7 @@ var layers = []layer{
 	},
 	{
 		path:  edgeCommand,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, edgeNode, edgeConfig, edgePolicy, edgeRedact, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, busAccounts, edgeNode, edgeConfig, edgePolicy, edgeRedact, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
 		why:   "the binary is subcommands and wiring only",
 	},
 	{

@@ -1,6 +1,5 @@
 // Package accounts writes the part of nats-server's configuration that says who may do
-// what: accounts, users, permissions, and what accounts have of each other. It is text
-// in, text out: no I/O.
+// what: accounts, users, permissions, and what accounts have of each other.
 //
 // # Two forms
 //

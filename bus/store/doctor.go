@@ -120,7 +120,11 @@ func (s *Store) checkStreams(ctx context.Context) []Finding {
 			}
 		}
 		next := merge(info.Config, want)
-		if !sameConfig(info.Config, next) {
+		switch {
+		case sameConfig(info.Config, next):
+		case s.mayNot(ctx, scheme.APIStreamUpdate+want.Name):
+			next = info.Config // as a node would find it
+		default:
 			updated = append(updated, want.Name)
 		}
 		found := append(checkStream(next, want), checkReplicas(info)...)
@@ -132,7 +136,10 @@ func (s *Store) checkStreams(ctx context.Context) []Finding {
 	if good > 0 {
 		checks = append(checks, Finding{OK, "streams", fmt.Sprintf("%d of %d hold the contract", good, len(all)), ""})
 	}
-	if len(missing) > 0 {
+	switch {
+	case len(missing) > 0 && s.mayNot(ctx, scheme.APIStreamCreate+missing[0]):
+		checks = append(checks, Finding{Fail, "streams", "missing, and a node's user may not create them: " + some(missing), "run `hydrant setup`"})
+	case len(missing) > 0:
 		checks = append(checks, Finding{OK, "streams", "a node creates at its start: " + some(missing), ""})
 	}
 	if len(updated) > 0 {

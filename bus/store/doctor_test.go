@@ -206,3 +206,41 @@ func TestDoctorFindsDenials(t *testing.T) {
 		t.Errorf("%v: %s", v, lines)
 	}
 }
+
+// TestDoctorWithoutRights: where nodes may make no streams, the doctor says who does.
+func TestDoctorWithoutRights(t *testing.T) {
+	ns := natstest.StartServer(t, natstest.Users(map[string]scheme.Permissions{
+		"node": scheme.NodePermissions(1), "setup": scheme.SetupPermissions(1),
+	}))
+	as := func(user, inbox string) *nats.Conn {
+		return connect(t, strings.Replace(ns.ClientURL(), "nats://", "nats://"+user+":p@", 1), nats.CustomInboxPrefix(inbox),
+			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	}
+	node, ctx, cfg := as("node", scheme.NodeInbox), natstest.Context(t), Config{Streams: 1}
+	if v, lines := verdict(Diagnose(ctx, node, cfg), "streams"); v != Fail || !strings.Contains(lines, "may not create") {
+		t.Errorf("%v: %s", v, lines)
+	}
+	if s, err := Open(ctx, node, cfg); err == nil {
+		s.Close()
+		t.Error("opened")
+	} else if !strings.Contains(err.Error(), "hydrant setup") {
+		t.Error(err)
+	}
+	setup := as("setup", scheme.InboxPrefix("setup"))
+	for range 2 { // it may be repeated
+		if found, err := Setup(ctx, setup, cfg, []scheme.Service{"echo"}); err != nil || len(found) > 0 {
+			t.Fatal(found, err)
+		}
+	}
+	s, err := Open(ctx, node, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	// Another limit is not this node's to set, and no reason to stay away.
+	cfg.QueueLimit = 2000
+	if s, err = Open(ctx, node, cfg); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+}
