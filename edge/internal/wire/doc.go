@@ -135,10 +135,10 @@
 // a second are dropped. Rejected: sync.Pool, which costs more for each use, and is
 // emptied by collections at the worst moments.
 //
-// ws.Upgrader answers the handshake, over bytes that lie in memory: by itself it
-// reads from the socket without bound on size or time, and loses frames that
-// follow in the same segment. The head is parsed once before, more strictly, to
-// tell an upgrade from plain HTTP and to look up fields.
+// The handshake is parsed and answered here. Rejected: ws.Upgrader, which reads from
+// the socket without bound on size or time, loses frames that follow in the same
+// segment, and takes one of several field lines for the whole list; and net/http's
+// parser, which needs a goroutine and a reader for each connection.
 //
 // Plain HTTP goes to net/http with the bytes that were read, one request for each
 // connection. If it were kept alive, a proxy could send an upgrade as its next

@@ -177,10 +177,10 @@ func TestHandshakeTooBig(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		s := serve(t, o, newRecorder(t), nil)
 		for i, request := range []string{
-			"GET /" + strings.Repeat("x", 10<<10),
-			"GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 10<<10),
-			"GET / HTTP/1.1\r\n" + strings.Repeat("X: x\r\n", 2<<10),
-			upgradeRequest("X: " + strings.Repeat("x", 8<<10)),
+			"GET /" + strings.Repeat("x", 20<<10),
+			"GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 20<<10),
+			"GET / HTTP/1.1\r\n" + strings.Repeat("X: x\r\n", 4<<10),
+			upgradeRequest("X: " + strings.Repeat("x", 16<<10)),
 		} {
 			p := dialRaw(t, s)
 			p.send([]byte(request))
@@ -188,7 +188,7 @@ func TestHandshakeTooBig(t *testing.T) {
 			s.wantDrop(t, DropHandshakeTooBig, uint64(i)+1)
 		}
 		// A byte less is fine.
-		size := 8<<10 - len(upgradeRequest("X: "))
+		size := 16<<10 - len(upgradeRequest("X: "))
 		dial(t, s, "X: "+strings.Repeat("x", size))
 	})
 }
