@@ -68,7 +68,7 @@
 // write_test.go. A connection that runs into a bound is closed with a code: 1002
 // and 1007 for violations of RFC 6455, 1009 too big, 1008 too many fragments, 1013
 // out of memory, 4408 too fast; or, before the upgrade, with an
-// HTTP status: 400, 426, 429, 431, 503.
+// HTTP status: 400, 405, 408, 426, 429, 431, 503, 505.
 //
 // # Conformance
 //

@@ -48,7 +48,7 @@ const (
 	DropOverload    // the node's memory for partial messages is used up (1013)
 
 	// Before the upgrade.
-	DropHandshakeTimeout  // no complete request within HandshakeTimeout
+	DropHandshakeTimeout  // no complete request within HandshakeTimeout (408)
 	DropHandshakeTooBig   // request head over MaxHandshake (431)
 	DropHandshakeInvalid  // not an HTTP request, or not a proper upgrade (4xx)
 	DropHandshakeGone     // the peer left before its request was complete

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // without drops a line of an upgrade request, and adds others.
@@ -263,6 +264,26 @@ func TestPlainRefused(t *testing.T) {
 		if text := string(all); err != nil || !strings.HasPrefix(text, "HTTP/1.1 426 ") || !strings.HasSuffix(text, "\r\n\r\n") ||
 			!strings.Contains(text, "\r\nConnection: close, Upgrade\r\n") {
 			t.Errorf("%q, %v", text, err)
+		}
+	})
+}
+
+// TestHandshakeTimeout: a peer that has begun a request is told that its time is over.
+func TestHandshakeTimeout(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.HandshakeTimeout, o.StallLimit = time.Hour, unstalled
+		s := serve(t, o, newRecorder(t), http.NotFoundHandler())
+		for i, part := range []string{"GET / HTT", "\r\n", upgradeRequest()[:len(upgradeRequest())-2]} {
+			p := dialRaw(t, s)
+			before := s.Stats().BytesIn
+			p.send([]byte(part))
+			eventually(t, "it has come", func() bool { return s.Stats().BytesIn == before+uint64(len(part)) })
+			eventually(t, "its time is over", func() bool {
+				s.pass(t, o.HandshakeTimeout)
+				return s.Stats().Drops[DropHandshakeTimeout] == uint64(i)+1
+			})
+			p.wantStatus(http.StatusRequestTimeout)
+			_ = p.Close()
 		}
 	})
 }

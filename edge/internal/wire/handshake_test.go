@@ -235,9 +235,14 @@ func TestSlowHandshakes(t *testing.T) {
 		s.pass(t, o.HandshakeTimeout+time.Minute)
 		for _, nc := range peers {
 			_ = nc.SetReadDeadline(time.Now().Add(patience))
-			if _, err := io.Copy(io.Discard, nc); err != nil && strings.Contains(err.Error(), "timeout") {
+			answer, err := io.ReadAll(nc)
+			if err != nil && strings.Contains(err.Error(), "timeout") {
 				t.Fatal("a slow handshake goes on")
 			}
+			if text := string(answer); o.TLS == nil && (err != nil || !strings.HasPrefix(text, "HTTP/1.1 408 ") || !strings.Contains(text, "\r\nConnection: close\r\n")) {
+				t.Errorf("it ends with %q, %v", text, err)
+			}
+			_ = nc.Close()
 		}
 		eventually(t, "all gone", func() bool { return s.Stats().Connections == 0 })
 		// A loop publishes its counts at the end of an iteration.
