@@ -131,6 +131,9 @@ func TestConnectionsWithinDescriptors(t *testing.T) {
 			t.Errorf("limit %d: no more than %d connections", limit, n)
 		}
 	}
+	if o, err := idle(t, func(cfg *Config) { cfg.MaxHead = 9 << 10 }).wireOptions(); err != nil || o.MaxHandshake != 9<<10 {
+		t.Errorf("heads of %d bytes, %v", o.MaxHandshake, err)
+	}
 	if o, err := idle(t, func(cfg *Config) { cfg.MaxConnections = 7 }).wireOptions(); err != nil || o.MaxConnections != 7 {
 		t.Errorf("%d connections where 7 are set, %v", o.MaxConnections, err)
 	}

@@ -12,7 +12,7 @@ import (
 // wireOptions translates the configuration for the connection layer.
 func (n *Node) wireOptions() (wire.Options, error) {
 	o := wire.Options{
-		MaxMessage: int64(n.cfg.MaxMessage), WriteBuffer: int(n.cfg.WriteBuffer),
+		MaxMessage: int64(n.cfg.MaxMessage), MaxHandshake: int(n.cfg.MaxHead), WriteBuffer: int(n.cfg.WriteBuffer),
 		HandshakeTimeout: n.cfg.HandshakeTimeout, PingInterval: n.cfg.PingInterval, WriteTimeout: n.cfg.WriteTimeout,
 		MaxConnections: n.cfg.MaxConnections, MaxConnectionsPerAddress: n.cfg.MaxConnectionsPerAddress,
 		MessageRate: n.cfg.RateMessages, MessageBurst: burst(n.cfg.RateMessages, 1),

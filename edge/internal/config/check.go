@@ -134,6 +134,9 @@ func (c *Config) checkLimits(e *settingErrors) {
 	if c.MaxMessage < 1024 || c.MaxMessage > 64<<20 {
 		e.bad("MAX_MESSAGE", "%d is not between 1KiB and 64MiB", c.MaxMessage)
 	}
+	if c.MaxHead < 1024 || c.MaxHead > 48<<10 {
+		e.bad("MAX_HEAD", "%d is not between 1KiB and 48KiB", c.MaxHead)
+	}
 	if c.WriteBuffer < 4096 || c.WriteBuffer > 1<<30 {
 		e.bad("WRITE_BUFFER", "%d is not between 4KiB and 1GiB", c.WriteBuffer)
 	}

@@ -36,6 +36,7 @@ type Config struct {
 	WriteBuffer    Size          `split_words:"true" default:"256KiB" unit:"bytes" desc:"bytes queued for one socket before its session falls behind"`
 
 	MaxMessage               Size          `split_words:"true" default:"1MiB" unit:"bytes" desc:"largest message of a client; above it: close 1009"`
+	MaxHead                  Size          `split_words:"true" default:"16KiB" unit:"bytes" desc:"largest head of a request, with its cookies; above it: 431"`
 	MaxConnections           int           `split_words:"true" default:"0" desc:"sockets on this node; 0: as many as the descriptor limit allows"`
 	MaxConnectionAge         time.Duration `split_words:"true" default:"0s" desc:"age, give or take a tenth, at which a connection is closed 1012 so that clients spread over new nodes; 0: never"`
 	MaxConnectionsPerAddress int           `split_words:"true" default:"0" desc:"sockets from one address; 0: no limit"`

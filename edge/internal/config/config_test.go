@@ -35,6 +35,8 @@ func TestLoadErrors(t *testing.T) {
 		{"EDGE_SESSION_TTL", "-1s", "EDGE_SESSION_TTL"},
 		{"EDGE_MAX_MESSAGE", "1XB", "EDGE_MAX_MESSAGE"},
 		{"EDGE_MAX_MESSAGE", "1", "not between"},
+		{"EDGE_MAX_HEAD", "1", "not between"},
+		{"EDGE_MAX_HEAD", "64KiB", "not between"},
 		{"EDGE_MAILBOX_STREAMS", "3", "none of 1, 2, 4"},
 		{"EDGE_SIGNATURE", "maybe", "none of off, required"},
 		{"EDGE_SIGNATURE", "required", "EDGE_SIGNATURE_KEYS"},

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -185,8 +186,14 @@ func (c *Conn) expire() {
 	l.ran = true
 	l.touch()
 	switch c.state {
-	case stateProxy, stateHandshake:
+	case stateProxy:
 		c.drop(DropHandshakeTimeout)
+	case stateHandshake:
+		if n := c.nc; n != nil && n.conf != nil && !n.begun {
+			c.drop(DropHandshakeTimeout) // there is no TLS yet to say it in
+			return
+		}
+		c.refuse(nil, http.StatusRequestTimeout, "no complete request in time", nil, DropHandshakeTimeout)
 	case stateOpen:
 		c.expireOpen()
 	case stateClosing:

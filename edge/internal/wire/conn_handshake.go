@@ -2,25 +2,27 @@ package wire
 
 import (
 	"bytes"
+	"crypto/sha1"
 	"encoding/base64"
 	"errors"
-	"io"
 	"net/http"
+	"slices"
 	"strconv"
-
-	"github.com/gobwas/ws"
 )
 
 // readHandshake parses a request head once it is complete, and returns the bytes
 // after it.
 func (c *Conn) readHandshake(b []byte) (rest []byte) {
+	b = skipLines(b)
 	n := headEnd(b)
 	switch {
 	case n > c.l.o.MaxHandshake, n == 0 && len(b) >= c.l.o.MaxHandshake:
-		c.refuse(http.StatusRequestHeaderFieldsTooLarge, "", DropHandshakeTooBig)
+		c.refuse(nil, http.StatusRequestHeaderFieldsTooLarge, "request head over "+strconv.Itoa(c.l.o.MaxHandshake)+" bytes", nil, DropHandshakeTooBig)
 		return nil
 	case n == 0 && plausible(b):
-		c.stash(b, false)
+		if len(b) > 0 {
+			c.stash(b, false)
+		}
 		return nil
 	}
 	h, ok := head{}, false
@@ -28,7 +30,7 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 		h, ok = parseHead(b[:n])
 	}
 	if !ok {
-		c.refuse(http.StatusBadRequest, "", DropHandshakeInvalid)
+		c.refuse(nil, http.StatusBadRequest, "no HTTP request", nil, DropHandshakeInvalid)
 		return nil
 	}
 	if c.probe(&h) {
@@ -36,28 +38,44 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 	}
 	c.locate(&h)
 	if !c.l.srv.countAddress(c) {
-		c.refuse(http.StatusTooManyRequests, "Retry-After: 5\r\n", DropAddressFull)
+		c.refuse(&h, http.StatusTooManyRequests, "too many connections from this address", retryAfter, DropAddressFull)
+		return nil
+	}
+	if fault := h.check(); fault != "" {
+		c.refuse(&h, http.StatusBadRequest, fault, nil, DropHandshakeInvalid)
 		return nil
 	}
 	if !h.upgrade() {
-		c.plain(b)
+		if _, n := h.get("Sec-WebSocket-Key"); n > 0 && string(h.method) == http.MethodGet {
+			c.refuse(&h, http.StatusUpgradeRequired,
+				"a WebSocket's key, and no upgrade: the proxy before this server must pass on the fields Upgrade and Connection (in nginx proxy_http_version 1.1, proxy_set_header Upgrade and Connection)",
+				upgradeOffer, DropHandshakeInvalid)
+			return nil
+		}
+		c.plain(&h, b)
 		return nil
 	}
-	c.upgrade(&h, b[:n])
+	c.upgrade(&h)
 	return b[n:]
 }
 
-// refuse answers with an HTTP error and ends the connection.
-func (c *Conn) refuse(status int, field string, cause Drop) {
+// Fields of refusals.
+var (
+	retryAfter   = http.Header{"Retry-After": {"5"}}
+	upgradeOffer = http.Header{"Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}
+	allowGet     = http.Header{"Allow": {"GET"}}
+)
+
+// refuse answers with an HTTP error and ends the connection. h may be nil.
+func (c *Conn) refuse(h *head, status int, text string, fields http.Header, cause Drop) {
 	c.l.count.drops[cause]++
-	text := http.StatusText(status)
-	c.answerHTTP(status, field+"Content-Type: text/plain; charset=utf-8\r\n", len(text), text)
+	c.answerHTTP(h, status, fields, "text/plain; charset=utf-8", text)
 }
 
 // probe answers a health check here: what net/http has to do must not keep it waiting.
 func (c *Conn) probe(h *head) (answered bool) {
-	isHead := string(h.method) == http.MethodHead
-	if c.l.o.Probe == nil || !isHead && string(h.method) != http.MethodGet || h.upgrade() {
+	method := string(h.method)
+	if c.l.o.Probe == nil || method != http.MethodHead && method != http.MethodGet || h.upgrade() {
 		return false
 	}
 	path, _, _ := bytes.Cut(h.uri, []byte("?"))
@@ -65,26 +83,45 @@ func (c *Conn) probe(h *head) (answered bool) {
 	if !ok {
 		return false
 	}
-	text := string(body)
-	if isHead {
-		text = ""
-	}
-	c.answerHTTP(status, "Content-Type: application/json\r\n", len(body), text)
+	c.answerHTTP(h, status, nil, "application/json", string(body))
 	return true
 }
 
-// answerHTTP answers a plain request, and ends the connection. length is that of the
-// whole body, of which HEAD is sent nothing.
-func (c *Conn) answerHTTP(status int, fields string, length int, body string) {
-	if o := c.room(256 + len(fields) + len(body)); o != nil {
-		o.buf = append(o.buf, "HTTP/1.1 "...)
-		o.buf = strconv.AppendInt(o.buf, int64(status), 10)
-		o.buf = append(append(o.buf, ' '), http.StatusText(status)...)
-		o.buf = append(o.buf, "\r\nConnection: close\r\n"...)
-		o.buf = append(append(o.buf, fields...), "Content-Length: "...)
-		o.buf = strconv.AppendInt(o.buf, int64(length), 10)
-		o.buf = append(append(o.buf, "\r\n\r\n"...), body...)
-		o.head = len(o.buf)
+// answerHTTP answers a plain request, and ends the connection. h may be nil.
+func (c *Conn) answerHTTP(h *head, status int, fields http.Header, contentType, body string) {
+	names := make([]string, 0, len(fields))
+	size := 320 + len(contentType) + len(body)
+	for name, values := range fields {
+		names = append(names, name)
+		for _, v := range values {
+			size += len(name) + len(v) + 4
+		}
+	}
+	slices.Sort(names)
+	if o := c.room(size); o != nil {
+		b := append(o.buf, "HTTP/1.1 "...)
+		b = strconv.AppendInt(b, int64(status), 10)
+		b = append(append(b, ' '), http.StatusText(status)...)
+		b = append(b, "\r\nDate: "...)
+		b = c.l.now.UTC().AppendFormat(b, http.TimeFormat)
+		b = append(b, "\r\nConnection: close"...)
+		if fields.Get("Upgrade") != "" {
+			b = append(b, ", Upgrade"...) // RFC 9110 §7.8
+		}
+		for _, name := range names {
+			for _, v := range fields[name] {
+				b = append(append(append(append(b, "\r\n"...), name...), ": "...), v...)
+			}
+		}
+		b = append(append(b, "\r\nContent-Type: "...), contentType...)
+		b = append(b, "\r\nContent-Length: "...)
+		b = strconv.AppendInt(b, int64(len(body)), 10)
+		b = append(b, "\r\n\r\n"...)
+		if h == nil || string(h.method) != http.MethodHead { // RFC 9110 §9.3.2
+			b = append(b, body...)
+		}
+		o.buf = b
+		o.head = len(b)
 	}
 	c.hangUp()
 }
@@ -100,24 +137,36 @@ func (c *Conn) hangUp() {
 }
 
 // upgrade answers a request for an upgrade.
-func (c *Conn) upgrade(h *head, b []byte) {
+func (c *Conn) upgrade(h *head) {
 	l := c.l
 	if l.srv.full() {
-		c.refuse(http.StatusServiceUnavailable, "Retry-After: 5\r\n", DropNodeFull)
+		c.refuse(h, http.StatusServiceUnavailable, "too many connections", retryAfter, DropNodeFull)
 		return
 	}
-	o := c.room(512)
-	if o == nil {
+	status, fault, fields := h.checkUpgrade()
+	if fault != "" {
+		c.refuse(h, status, fault, fields, DropHandshakeInvalid)
+		return
+	}
+	var params deflateParams
+	if l.o.Compression {
+		var ok bool
+		if params, ok = h.extensions(); !ok {
+			c.refuse(h, http.StatusBadRequest, "Sec-WebSocket-Extensions cannot be read", nil, DropHandshakeInvalid)
+			return
+		}
+	}
+	l.touch()
+	accept, err := l.h.Upgrade(&Request{head: h, conn: c})
+	if err != nil {
+		c.reject(h, err)
+		return
+	}
+	if !c.switchProtocols(h, accept.Protocol, params) {
 		c.drop(DropOverload)
 		return
 	}
-	cause := l.upgrader.upgrade(c, h, b, o)
-	o.head = len(o.buf)
-	if cause != 0 {
-		l.count.drops[cause]++
-		c.hangUp()
-		return
-	}
+	c.data = accept.Data
 	c.state = stateOpen
 	c.set(flagOpened)
 	l.count.upgrades++
@@ -130,131 +179,38 @@ func (c *Conn) upgrade(h *head, b []byte) {
 	l.h.Open(c)
 }
 
-// upgrader runs ws.Upgrader over a request that lies in memory. Each loop has one,
-// so that its callbacks are not allocated for each request.
-type upgrader struct {
-	ws ws.Upgrader
-	h  Handler
-	o  *Options
-
-	// The request under way.
-	conn   *Conn
-	head   *head
-	in     []byte
-	out    *outbound
-	accept Accept
-	params deflateParams
-	cause  Drop
+// reject answers as the handler says.
+func (c *Conn) reject(h *head, err error) {
+	r := &Rejection{Status: http.StatusInternalServerError, Reason: "internal error"}
+	if !errors.As(err, &r) {
+		c.l.o.Logger.Error("wire: upgrade failed", "err", err)
+	}
+	c.refuse(h, r.Status, r.Reason, r.Header, DropHandshakeRejected)
 }
 
-func (u *upgrader) init(l *Loop) {
-	u.h, u.o = l.h, l.o
-	u.ws = ws.Upgrader{
-		// A field line may fill the whole head.
-		ReadBufferSize:  l.o.MaxHandshake,
-		OnBeforeUpgrade: u.decide,
-	}
-}
+// keyGUID is what a server appends to a client's key (RFC 6455 §4.2.2).
+const keyGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// upgrade appends the response to o; cause is 0 if it is a 101.
-func (u *upgrader) upgrade(c *Conn, h *head, b []byte, o *outbound) (cause Drop) {
-	u.conn, u.head, u.in, u.out, u.cause = c, h, b, o, DropHandshakeInvalid
-	_, err := u.ws.Upgrade(u)
-	accept, params := u.accept, u.params
-	u.conn, u.head, u.in, u.out, u.accept, u.params = nil, nil, nil, nil, Accept{}, deflateParams{}
-	if err != nil {
-		return u.cause
+// switchProtocols queues the 101. It returns false if there is no memory.
+func (c *Conn) switchProtocols(h *head, protocol string, params deflateParams) bool {
+	o := c.room(384 + len(protocol))
+	if o == nil {
+		return false
 	}
-	c.data = accept.Data
+	key, _ := h.get("Sec-WebSocket-Key")
+	var text [64]byte
+	sum := sha1.Sum(append(append(text[:0], key...), keyGUID...)) // what RFC 6455 asks for
+	b := append(o.buf, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	b = base64.StdEncoding.AppendEncode(b, sum[:])
+	if protocol != "" {
+		b = append(append(b, "\r\nSec-WebSocket-Protocol: "...), protocol...)
+	}
 	if params.agreed {
+		b = params.appendTo(append(b, "\r\nSec-WebSocket-Extensions: "...))
 		c.set(flagDeflate)
 		c.window = params.serverBits
 	}
-	return 0
-}
-
-// Read passes the request to ws.Upgrader.
-func (u *upgrader) Read(p []byte) (int, error) {
-	if len(u.in) == 0 {
-		return 0, io.ErrUnexpectedEOF
-	}
-	n := copy(p, u.in)
-	u.in = u.in[n:]
-	return n, nil
-}
-
-// Write takes the response from ws.Upgrader.
-func (u *upgrader) Write(p []byte) (int, error) {
-	buf := u.conn.grow(u.out.buf, len(p))
-	if buf == nil {
-		u.cause = DropOverload
-		return 0, errOverload
-	}
-	u.out.buf = append(buf, p...)
-	return len(p), nil
-}
-
-// decide is called by ws.Upgrader for a request that it finds valid. decide puts
-// the subprotocol and the extension into the response as header fields, because
-// they depend on the whole request and not on one line.
-func (u *upgrader) decide() (ws.HandshakeHeader, error) {
-	// ws.Upgrader checks only the length, and takes the last of several fields.
-	// The key is the base64 of 16 bytes (RFC 6455 §4.2.1), and occurs once
-	// (RFC 6455 §11.3.1).
-	key, n := u.head.get("Sec-WebSocket-Key")
-	var nonce [18]byte
-	if k, err := base64.StdEncoding.Decode(nonce[:], key); n != 1 || err != nil || k != 16 {
-		return nil, ws.ErrHandshakeBadSecKey
-	}
-	if _, n := u.head.get("Host"); n != 1 {
-		return nil, ws.ErrHandshakeBadHost
-	}
-	if u.o.Compression {
-		for v := range u.head.all("Sec-WebSocket-Extensions") {
-			params, ok := negotiate(v)
-			if !ok {
-				return nil, ws.ErrMalformedRequest
-			}
-			if params.agreed && !u.params.agreed {
-				u.params = params
-			}
-		}
-	}
-	u.conn.l.touch()
-	accept, err := u.h.Upgrade(&Request{head: u.head, conn: u.conn})
-	if err != nil {
-		return nil, u.reject(err)
-	}
-	u.accept = accept
-	return (*response)(u), nil
-}
-
-func (u *upgrader) reject(err error) error {
-	u.cause = DropHandshakeRejected
-	r := &Rejection{Status: http.StatusInternalServerError, Reason: "internal error"}
-	if !errors.As(err, &r) {
-		u.o.Logger.Error("wire: upgrade failed", "err", err)
-	}
-	header := r.Header.Clone()
-	if header == nil {
-		header = make(http.Header, 1)
-	}
-	header.Set("Connection", "close")
-	return ws.RejectConnectionError(ws.RejectionStatus(r.Status), ws.RejectionReason(r.Reason),
-		ws.RejectionHeader(ws.HandshakeHeaderHTTP(header)))
-}
-
-// response adds our own fields to a 101.
-type response upgrader
-
-func (u *response) WriteTo(w io.Writer) (int64, error) {
-	b := make([]byte, 0, 256)
-	if u.accept.Protocol != "" {
-		b = append(append(append(b, "Sec-WebSocket-Protocol: "...), u.accept.Protocol...), "\r\n"...)
-	}
-	if u.params.agreed {
-		b = append(u.params.appendTo(append(b, "Sec-WebSocket-Extensions: "...)), "\r\n"...)
-	}
-	n, err := w.Write(b)
-	return int64(n), err
+	o.buf = append(b, "\r\n\r\n"...)
+	o.head = len(o.buf)
+	return true
 }

@@ -13,6 +13,8 @@ const (
 	deflateMin = 64
 	// inflatedKept bounds a buffer that is kept between messages.
 	inflatedKept = 64 << 10
+	// maxFinal bounds the final blocks of a message, each of which begins anew.
+	maxFinal = 256
 )
 
 // deflateTail ends the data of a message: the empty block that its sender left out
@@ -44,7 +46,7 @@ func (f *inflater) inflate(p []byte, limit int64) ([]byte, *violation) {
 		return nil, errInflate
 	}
 	f.out = f.out[:0]
-	for {
+	for finals := 0; ; {
 		if len(f.out) == cap(f.out) {
 			size := min(max(2*int64(cap(f.out)), 4096), limit+1)
 			if int64(len(f.out)) >= size {
@@ -58,7 +60,18 @@ func (f *inflater) inflate(p []byte, limit int64) ([]byte, *violation) {
 		case int64(len(f.out)) > limit:
 			return nil, errTooBig
 		case errors.Is(err, io.EOF):
-			return f.out, nil
+			// A final block may come before the end of a message (RFC 7692 §7.2.3.4),
+			// and another stream behind it.
+			switch left := f.src.Len(); {
+			case left == 0, left == len(deflateTail):
+				return f.out, nil
+			case left < len(deflateTail), finals == maxFinal:
+				return nil, errInflate
+			}
+			finals++
+			if f.reader.(flate.Resetter).Reset(&f.src, nil) != nil {
+				return nil, errInflate
+			}
 		case err != nil:
 			return nil, errInflate
 		}

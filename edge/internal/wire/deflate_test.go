@@ -29,6 +29,23 @@ func squeeze(t testing.TB, s string) string {
 	return strings.TrimSuffix(b.String(), "\x00\x00\xff\xff")
 }
 
+// finished is s as a stream of its own, which ends with a final block.
+func finished(t testing.TB, s string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(s)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
 const (
 	deflated     = 0x40 | text
 	deflatedBin  = 0x40 | bin
@@ -51,6 +68,14 @@ func deflateRules(t testing.TB) (list []rule) {
 		fine("7692 7.2.3.1 in two fragments", join(clientFrame(deflatedHead, unhex("f2 48 cd")), clientFrame(last, unhex("c9 c9 07 00"))), got(text, "Hello")),
 		fine("7692 7.2.3.3 block without compression", clientFrame(deflated, unhex("00 05 00 fa ff 48 65 6c 6c 6f 00")), got(text, "Hello")),
 		fine("7692 7.2.3.4 final block", clientFrame(deflated, unhex("f3 48 cd c9 c9 07 00 00")), got(text, "Hello")),
+		fine("7692 7.2.3.4 final block without the byte behind it", clientFrame(deflated, unhex("f3 48 cd c9 c9 07 00")), got(text, "Hello")),
+		fine("7692 7.2.3.4 blocks behind a final one", clientFrame(deflated, finished(t, "Hello ")+squeeze(t, "world")), got(text, "Hello world")),
+		fine("7692 7.2.3.4 three final blocks", clientFrame(deflated, finished(t, "a")+finished(t, "b")+finished(t, "c")+"\x00"), got(text, "abc")),
+		fine("7692 7.2.3.4 a final block in each fragment", join(clientFrame(deflatedHead, finished(t, "Hello ")), clientFrame(last, finished(t, "world"))), got(text, "Hello world")),
+		fine("7692 7.2.3.4 a final block without compression, and more", clientFrame(deflated, unhex("01 05 00 fa ff 48 65 6c 6c 6f")+squeeze(t, " again")), got(text, "Hello again")),
+		refused("7692 7.2.3.4 nonsense behind a final block", 1007, DropDeflate, clientFrame(deflated, finished(t, "Hello")+"\xff\xff\xff\xff")),
+		refused("10.4 final blocks without end", 1007, DropDeflate, clientFrame(deflated, strings.Repeat(finished(t, ""), 1000))),
+		refused("10.4 too big behind a final block", 1009, DropTooBig, clientFrame(deflated, finished(t, "x")+squeeze(t, strings.Repeat("x", 1<<20)))),
 		fine("7692 7.2.3.5 two blocks", clientFrame(deflated, unhex("f2 48 05 00 00 00 ff ff ca c9 c9 07 00")), got(text, "Hello")),
 		fine("7692 7.2.3.6 empty message", clientFrame(deflated, "\x00"), got(text, "")),
 		fine("7692 6 uncompressed, though agreed", clientFrame(text, "Hello"), got(text, "Hello")),

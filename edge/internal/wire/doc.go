@@ -68,7 +68,7 @@
 // write_test.go. A connection that runs into a bound is closed with a code: 1002
 // and 1007 for violations of RFC 6455, 1009 too big, 1008 too many fragments, 1013
 // out of memory, 4408 too fast; or, before the upgrade, with an
-// HTTP status: 400, 426, 429, 431, 503.
+// HTTP status: 400, 405, 408, 426, 429, 431, 503, 505.
 //
 // # Conformance
 //
@@ -135,10 +135,10 @@
 // a second are dropped. Rejected: sync.Pool, which costs more for each use, and is
 // emptied by collections at the worst moments.
 //
-// ws.Upgrader answers the handshake, over bytes that lie in memory: by itself it
-// reads from the socket without bound on size or time, and loses frames that
-// follow in the same segment. The head is parsed once before, more strictly, to
-// tell an upgrade from plain HTTP and to look up fields.
+// The handshake is parsed and answered here. Rejected: ws.Upgrader, which reads from
+// the socket without bound on size or time, loses frames that follow in the same
+// segment, and takes one of several field lines for the whole list; and net/http's
+// parser, which needs a goroutine and a reader for each connection.
 //
 // Plain HTTP goes to net/http with the bytes that were read, one request for each
 // connection. If it were kept alive, a proxy could send an upgrade as its next

@@ -49,7 +49,7 @@ const (
 	DropLateMessage // a message that took too long to arrive (1008)
 
 	// Before the upgrade.
-	DropHandshakeTimeout  // no complete request within HandshakeTimeout
+	DropHandshakeTimeout  // no complete request within HandshakeTimeout (408)
 	DropHandshakeTooBig   // request head over MaxHandshake (431)
 	DropHandshakeInvalid  // not an HTTP request, or not a proper upgrade (4xx)
 	DropHandshakeGone     // the peer left before its request was complete

@@ -17,8 +17,14 @@ type deflateParams struct {
 // (RFC 6455 §9.1).
 func negotiate(v []byte) (p deflateParams, ok bool) {
 	for more := true; more; {
+		if v = trimSpace(v); len(v) == 0 || v[0] == ',' { // an empty element (RFC 9110 §5.6.1)
+			if more = len(v) > 0; more {
+				v = v[1:]
+			}
+			continue
+		}
 		var offer deflateParams
-		name, rest, valid := parseToken(trimSpace(v))
+		name, rest, valid := parseToken(v)
 		if !valid {
 			return deflateParams{}, false
 		}

@@ -177,10 +177,10 @@ func TestHandshakeTooBig(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		s := serve(t, o, newRecorder(t), nil)
 		for i, request := range []string{
-			"GET /" + strings.Repeat("x", 10<<10),
-			"GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 10<<10),
-			"GET / HTTP/1.1\r\n" + strings.Repeat("X: x\r\n", 2<<10),
-			upgradeRequest("X: " + strings.Repeat("x", 8<<10)),
+			"GET /" + strings.Repeat("x", 20<<10),
+			"GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 20<<10),
+			"GET / HTTP/1.1\r\n" + strings.Repeat("X: x\r\n", 4<<10),
+			upgradeRequest("X: " + strings.Repeat("x", 16<<10)),
 		} {
 			p := dialRaw(t, s)
 			p.send([]byte(request))
@@ -188,7 +188,7 @@ func TestHandshakeTooBig(t *testing.T) {
 			s.wantDrop(t, DropHandshakeTooBig, uint64(i)+1)
 		}
 		// A byte less is fine.
-		size := 8<<10 - len(upgradeRequest("X: "))
+		size := 16<<10 - len(upgradeRequest("X: "))
 		dial(t, s, "X: "+strings.Repeat("x", size))
 	})
 }
@@ -235,9 +235,14 @@ func TestSlowHandshakes(t *testing.T) {
 		s.pass(t, o.HandshakeTimeout+time.Minute)
 		for _, nc := range peers {
 			_ = nc.SetReadDeadline(time.Now().Add(patience))
-			if _, err := io.Copy(io.Discard, nc); err != nil && strings.Contains(err.Error(), "timeout") {
+			answer, err := io.ReadAll(nc)
+			if err != nil && strings.Contains(err.Error(), "timeout") {
 				t.Fatal("a slow handshake goes on")
 			}
+			if text := string(answer); o.TLS == nil && (err != nil || !strings.HasPrefix(text, "HTTP/1.1 408 ") || !strings.Contains(text, "\r\nConnection: close\r\n")) {
+				t.Errorf("it ends with %q, %v", text, err)
+			}
+			_ = nc.Close()
 		}
 		eventually(t, "all gone", func() bool { return s.Stats().Connections == 0 })
 		// A loop publishes its counts at the end of an iteration.

@@ -7,15 +7,23 @@ import (
 )
 
 // head is a request head (RFC 9112 §2–5) as spans of the received bytes. It is
-// parsed before ws.Upgrader or net/http get the request, to tell an upgrade from
-// plain HTTP. It is stricter than ws.Upgrader, for which a bare LF ends a line:
-// requests are smuggled through differences between two parsers.
+// parsed before net/http gets the request, to tell an upgrade from plain HTTP. A bare
+// LF ends no line: requests are smuggled through differences between two parsers.
 type head struct {
 	method, uri, proto []byte
+	host               []byte // of a target that is a URL; else nil
 	fields             []byte // the field lines with their CRLFs, without the empty line
 }
 
 var crlf2 = []byte("\r\n\r\n")
+
+// skipLines drops empty lines before a request (RFC 9112 §2.2).
+func skipLines(b []byte) []byte {
+	for bytes.HasPrefix(b, crlf2[:2]) {
+		b = b[2:]
+	}
+	return b
+}
 
 // headEnd returns the length of the head at the start of b, or 0 if it is not
 // complete.
@@ -30,6 +38,9 @@ func headEnd(b []byte) int {
 // method. So a peer that speaks another protocol is refused at once, and not
 // after the time-out.
 func plausible(b []byte) bool {
+	if len(b) == 1 && b[0] == '\r' {
+		return true // of an empty line before it
+	}
 	for i, c := range b {
 		if c == ' ' && i > 0 {
 			return true
@@ -114,14 +125,31 @@ func (h *head) list(name string) iter.Seq[[]byte] {
 	}
 }
 
-// upgrade reports whether the request asks for a WebSocket (RFC 6455 §4.2.1).
-func (h *head) upgrade() bool {
-	for v := range h.list("Upgrade") {
-		if equalFold(v, "websocket") {
+// names reports whether a list has an element, compared without case.
+func (h *head) names(field, element string) bool {
+	for v := range h.list(field) {
+		if equalFold(v, element) {
 			return true
 		}
 	}
 	return false
+}
+
+// upgrade reports whether the request asks for a WebSocket (RFC 6455 §4.2.1).
+func (h *head) upgrade() bool { return h.names("Upgrade", "websocket") }
+
+// extensions negotiates over all lines of Sec-WebSocket-Extensions.
+func (h *head) extensions() (params deflateParams, ok bool) {
+	for v := range h.all("Sec-WebSocket-Extensions") {
+		p, valid := negotiate(v)
+		if !valid {
+			return deflateParams{}, false
+		}
+		if p.agreed && !params.agreed {
+			params = p
+		}
+	}
+	return params, true
 }
 
 // equalFold compares ASCII without case, and without allocating for a conversion.

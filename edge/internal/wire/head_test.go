@@ -96,7 +96,8 @@ func TestNegotiate(t *testing.T) {
 		ok    bool
 		bits  int // -1: not agreed
 	}{
-		{"", false, -1},
+		{"", true, -1},
+		{", ,permessage-deflate", true, 0},
 		{"permessage-deflate", true, 0},
 		{"Permessage-Deflate", true, 0},
 		{"x-other", true, -1},
@@ -123,7 +124,7 @@ func TestNegotiate(t *testing.T) {
 		{"permessage-deflate; a=", false, -1},
 		{"permessage-deflate; a=\"", false, -1},
 		{"permessage-deflate; a=\"b c\"", false, -1},
-		{"permessage-deflate,", false, -1},
+		{"permessage-deflate,", true, 0},
 		{"permessage-deflate x", false, -1},
 	} {
 		p, ok := negotiate([]byte(c.offer))

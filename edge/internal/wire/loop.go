@@ -79,7 +79,6 @@ type Loop struct {
 	buf      []byte // all reads go here
 	buffers  buffers
 	count    counters
-	upgrader upgrader
 	inflater inflater
 	trimmed  time.Duration // mono of the last trim
 	tasks    []task        // taken from the inbox and not run yet
@@ -114,7 +113,6 @@ func newLoop(s *Server, index int, p poller) *Loop {
 		l.pings = ticksAfter(s.o.PingInterval)
 	}
 	l.now, l.wall = l.base, l.base.UnixNano()
-	l.upgrader.init(l)
 	return l
 }
 

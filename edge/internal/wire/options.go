@@ -35,7 +35,7 @@ type Options struct {
 	MaxMessage int64
 	// MaxFragments bounds the frames of a message: 1024.
 	MaxFragments int
-	// MaxHandshake bounds the bytes of a request head: 8 KiB.
+	// MaxHandshake bounds the bytes of a request head: 16 KiB.
 	MaxHandshake int
 	// WriteBuffer is how many bytes may be queued for a socket before Send
 	// reports that there is no room. Beyond twice that, not counting the frame
@@ -108,7 +108,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.Loops, runtime.GOMAXPROCS(0))
 	setDefault(&o.MaxMessage, 1<<20)
 	setDefault(&o.MaxFragments, 1024)
-	setDefault(&o.MaxHandshake, 8<<10)
+	setDefault(&o.MaxHandshake, 16<<10)
 	setDefault(&o.WriteBuffer, 256<<10)
 	setDefault(&o.Inbox, 16<<10)
 	setDefault(&o.HandshakeTimeout, 10*time.Second)

@@ -99,17 +99,16 @@ func (p *plainServer) start() {
 func (p *plainServer) open() int64 { return p.count.Load() }
 
 // plain hands a connection to net/http, with the bytes that it has sent so far.
-func (c *Conn) plain(b []byte) {
+func (c *Conn) plain(h *head, b []byte) {
 	l := c.l
 	p := l.srv.plain
 	if p.http == nil {
-		c.refuse(http.StatusUpgradeRequired,
-			"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n", DropHandshakeInvalid)
+		c.refuse(h, http.StatusUpgradeRequired, "this server speaks WebSocket only", upgradeOffer, DropHandshakeInvalid)
 		return
 	}
 	if p.count.Add(1) > int64(l.o.MaxPlain) {
 		p.count.Add(-1)
-		c.refuse(http.StatusServiceUnavailable, "Retry-After: 5\r\n", DropPlainFull)
+		c.refuse(h, http.StatusServiceUnavailable, "too many requests at once", retryAfter, DropPlainFull)
 		return
 	}
 	pc := &prefixConn{prefix: slices.Clone(b), remote: c.RemoteAddr(), proxy: c.has(flagProxy), shared: c.has(flagTrusted), ticket: c.ticket(), plain: p}

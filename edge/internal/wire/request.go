@@ -13,11 +13,16 @@ type Request struct {
 	conn *Conn
 }
 
-// URI returns the request target as it was sent, with its query.
+// URI returns the path of the request target with its query, as they were sent.
 func (r *Request) URI() string { return string(r.head.uri) }
 
-// Host returns the Host field.
-func (r *Request) Host() string { return r.Header("Host") }
+// Host returns the host that the request is for, with the port if it names one.
+func (r *Request) Host() string {
+	if r.head.host != nil {
+		return string(r.head.host)
+	}
+	return r.Header("Host")
+}
 
 // Header returns the value of a field, or "" if there is none. Of one that is there
 // several times all values count, joined as RFC 9110 §5.3 has it: whoever looks at one

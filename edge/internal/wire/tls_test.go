@@ -7,11 +7,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -136,18 +138,40 @@ func TestLoadCertificatesErrors(t *testing.T) {
 	}
 }
 
+// TestTLSHandshakeFails: a peer that does not speak TLS is told so, in words that it
+// understands, and the connection ends without a reset.
 func TestTLSHandshakeFails(t *testing.T) {
 	h := newRecorder(t)
 	s := serve(t, Options{TLS: testCertificates(t).Config()}, h, nil)
-	nc, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
+	const alert = "\x15\x03\x01\x00\x02\x02\x0a"
+	cases := []struct{ send, want string }{
+		{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n"},
+		{upgradeRequest(), "HTTP/1.1 400 Bad Request\r\n"},
+		{upgradeRequest("Cookie: " + strings.Repeat("c", 100_000)), "HTTP/1.1 400 Bad Request\r\n"},
+		{"POST / HTTP/1.1\r\n", "HTTP/1.1 400 Bad Request\r\n"},
+		{"\x00\x01\x02\x03\x04\x05\x06\x07", alert},
+		{"\xff\xfe\xfd\xfc\xfb", alert},
+		{"\x17\x03\x03\x00\x01x", alert},
 	}
-	defer nc.Close()
-	if _, err := nc.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
-		t.Fatal(err)
+	for i, c := range cases {
+		nc, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.SetDeadline(time.Now().Add(patience))
+		if _, err := nc.Write([]byte(c.send)); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(nc)
+		if err != nil || !strings.HasPrefix(string(answer), c.want) {
+			t.Errorf("%.20q is answered with %q, %v", c.send, answer, err)
+		}
+		if c.want != alert && !strings.Contains(string(answer), "\r\n\r\nthis port speaks TLS") {
+			t.Errorf("%q", answer)
+		}
+		_ = nc.Close()
+		s.wantDrop(t, DropTLS, uint64(i)+1)
 	}
-	s.wantDrop(t, DropTLS, 1)
 }
 
 // stashConn can keep the bytes written to it, for the test to write in one piece.

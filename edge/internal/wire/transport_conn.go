@@ -56,6 +56,7 @@ type netConn struct {
 	// Owned by the loop.
 	writing *outbound // with the writing goroutine
 	reading bool      // the reading goroutine reads, or its task is on its way
+	begun   bool      // the prelude is over, if there is one
 	noticed int64     // written, when progressed looked last
 }
 
@@ -147,6 +148,7 @@ func (t *readTask) run() {
 		c.drop(n.failed)
 		return
 	}
+	n.begun = true
 	if c.state == stateProxy && n.conf != nil {
 		if n.client.IsValid() && !c.proxied(n.client) {
 			return
