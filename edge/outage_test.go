@@ -49,6 +49,7 @@ func launchWith(t *testing.T, natsURL string, change func(*Config), o Options) *
 	}
 	cfg.Listen, cfg.AdminListen, cfg.MailboxStreams, cfg.DrainTimeout = "127.0.0.1:0", b.admin, 2, 0
 	cfg.HandshakeTimeout = harness.Patience
+	cfg.RateMessages, cfg.RateBytes = 0, 0 // tests ask again as fast as they are answered
 	if change != nil {
 		change(&cfg)
 	}

@@ -65,6 +65,7 @@ func begin(t *testing.T, natsURL string, change func(*Config)) (n *Node, url str
 		t.Fatal(err)
 	}
 	cfg.Listen, cfg.AdminListen, cfg.MailboxStreams, cfg.DrainTimeout = "127.0.0.1:0", "", 1, 0
+	cfg.RateMessages, cfg.RateBytes = 0, 0 // tests ask again as fast as they are answered
 	change(&cfg)
 	n, err = New(cfg, bus.Config{URL: natsURL}, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

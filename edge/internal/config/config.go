@@ -40,8 +40,8 @@ type Config struct {
 	MaxConnections           int           `split_words:"true" default:"0" desc:"sockets on this node; 0: as many as the descriptor limit allows"`
 	MaxConnectionAge         time.Duration `split_words:"true" default:"0s" desc:"age, give or take a tenth, at which a connection is closed 1012 so that clients spread over new nodes; 0: never"`
 	MaxConnectionsPerAddress int           `split_words:"true" default:"0" desc:"sockets from one address; 0: no limit"`
-	RateMessages             float64       `split_words:"true" default:"500" unit:"messages/s" desc:"messages of one connection, five seconds' worth of them at once; ten times as many of one identity, and fifty times of one address, POST included; above it: close 4408, or 429; 0: no limit"`
-	RateBytes                Size          `split_words:"true" default:"4MiB" unit:"bytes/s" desc:"bytes of one connection, inflated ones too; else as EDGE_RATE_MESSAGES"`
+	RateMessages             float64       `split_words:"true" default:"2000" unit:"messages/s" desc:"messages of one connection, five seconds' worth of them at once; ten times as many of one identity, and fifty times of one address, POST included; above it: close 4408, or 429; 0: no limit"`
+	RateBytes                Size          `split_words:"true" default:"16MiB" unit:"bytes/s" desc:"bytes of one connection, inflated ones too; else as EDGE_RATE_MESSAGES"`
 	PingInterval             time.Duration `split_words:"true" default:"25s" desc:"silence after which a client is pinged; dead after two of them"`
 	HandshakeTimeout         time.Duration `split_words:"true" default:"10s" desc:"time for the upgrade request, and for the session to open"`
 	WriteTimeout             time.Duration `split_words:"true" default:"30s" desc:"a socket that takes no byte for this long is closed"`
