@@ -131,7 +131,7 @@ func startCluster(t *testing.T, certificates string) string {
 		}
 	}
 	hydrant(t, []string{"NATS_URL=" + strings.Join(urls, ","), "NATS_USER=setup", "NATS_PASSWORD=laptop-setup", "NATS_CA=" + certificates + "/ca.pem",
-		"EDGE_QUEUE_LIMIT=20"}, "setup", "-queues", "echo")
+		"EDGE_QUEUE_LIMIT=400"}, "setup", "-queues", "echo")
 	return strings.Join(urls, ",")
 }
 
@@ -158,7 +158,7 @@ func TestCluster(t *testing.T) {
 	start := func(name string) *harness.Node {
 		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: name, NATS: url, Env: map[string]string{
 			"NATS_USER": "edge", "NATS_PASSWORD": "laptop-edge", "NATS_CA": certificates + "/ca.pem",
-			"EDGE_QUEUE_LIMIT": "20", "EDGE_ADMIN_TOKEN": adminToken,
+			"EDGE_QUEUE_LIMIT": "400", "EDGE_ADMIN_TOKEN": adminToken,
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -291,7 +291,7 @@ func exercise(ctx context.Context, t *testing.T, a, b *harness.Node) {
 		t.Fatal(err)
 	}
 	// Nodes: take a session over while its old socket lives, then leave it
-	// alone so long that messages are dropped, and come back to a queue.
+	// alone, and come back to a queue: of 400 messages one sender may have 40 there.
 	thief := dial(a, harness.DialOptions{Acked: true})
 	if answer, err := thief.Resume(ctx, "reconnect", harness.Object{"id": second.ID, "token": second.Token, "seq": "0"}); err != nil || answer.At("bdy", "resumed") != true {
 		t.Fatalf("resume: %s %v", answer.Raw, err)
