@@ -28,6 +28,7 @@ func TestDashboardAndAlerts(t *testing.T) {
 	exercise(ctx, t, w.node, w.other)
 	exercise(ctx, t, w.other, w.node)
 	w.junk(ctx, t)
+	w.overflow(ctx, t)
 	w.linger(ctx, t)
 	w.slowClients(ctx, t)
 	w.stall(ctx, t)
@@ -56,6 +57,10 @@ type moving struct {
 	last        *sample         // of node
 	moved       map[string]bool // metrics of node that have changed
 }
+
+// queueLimit is what a mailbox takes. A client sends another a tenth of it, which is
+// enough for what exercise sends.
+const queueLimit = 400
 
 // window is that of the nodes' acked clients.
 const window = 32 // exercise leaves some unconfirmed
@@ -87,7 +92,7 @@ func startMoves(ctx context.Context, t *testing.T) *moving {
 	})
 	start := func(url string) *harness.Node {
 		// One loop, so that it is known whose queues are filled.
-		env := map[string]string{"EDGE_QUEUE_LIMIT": "20", "EDGE_WINDOW": fmt.Sprint(window), "GOMAXPROCS": "1",
+		env := map[string]string{"EDGE_QUEUE_LIMIT": fmt.Sprint(queueLimit), "EDGE_WINDOW": fmt.Sprint(window), "GOMAXPROCS": "1",
 			"EDGE_REQUEST_TIMEOUT": "1h"} // what waits, waits until it is full
 		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: url, Env: env})
 		if err != nil {
@@ -181,6 +186,24 @@ func (w *moving) junk(ctx context.Context, t *testing.T) {
 		t.Fatal(err)
 	}
 	w.moves(ctx, t, "hydrant_mailbox_junk_total")
+}
+
+// overflow has a client come back to more than a mailbox takes.
+func (w *moving) overflow(ctx context.Context, t *testing.T) {
+	t.Helper()
+	c := w.dial(ctx, t, harness.DialOptions{})
+	c.Drop()
+	texts := make([]string, queueLimit*5/4)
+	for i := range texts {
+		texts[i] = umfText(c.ID, fmt.Sprint("waits-", i), "x")
+	}
+	w.store(ctx, t, c.ID, texts...)
+	again := w.dial(ctx, t, harness.DialOptions{})
+	defer again.Close()
+	if answer, err := again.Resume(ctx, "reconnect", harness.Object{"id": c.ID, "token": c.Token, "seq": "0"}); err != nil || answer.At("bdy", "resumed") != true {
+		t.Fatalf("resume: %s %v", answer.Raw, err)
+	}
+	w.moves(ctx, t, "hydrant_gaps_total")
 }
 
 // linger has a client with a delivered message stay, ask in vain for another
