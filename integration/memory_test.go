@@ -112,8 +112,8 @@ func TestMemoryLimit(t *testing.T) {
 		_ = c.Close()
 	}
 	reading.Wait()
-	for code := range codes {
-		if n := codes[code].Load(); n != 0 && code != 0 && code != 1013 {
+	for code := range codes { // 1008: a message may not be under way for ever, and the first of the crowd have waited for the last
+		if n := codes[code].Load(); n != 0 && code != 0 && code != 1013 && code != 1008 {
 			t.Errorf("%d are closed with %d", n, code)
 		}
 	}
