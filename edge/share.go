@@ -69,7 +69,7 @@ const rateBurst = 5 * time.Second
 func rates(cfg *config.Config) quota.Limits {
 	return quota.Limits{
 		Messages: quota.NewRate(cfg.RateMessages, rateBurst, 1),
-		Bytes:    quota.NewRate(float64(cfg.RateBytes), rateBurst, float64(cfg.MaxMessage)),
+		Bytes:    quota.NewRate(float64(cfg.RateBytes), rateBurst, float64(cfg.MaxFrame())),
 	}
 }
 

@@ -56,7 +56,7 @@
 //	401   no credentials, or wrong ones
 //	403   a page from an origin that may not connect, or a message that the rules do not allow
 //	404   to a session that does not exist; EDGE_HTTP_API=off
-//	413   over EDGE_MAX_MESSAGE, or what NATS takes
+//	413   a body over EDGE_MAX_MESSAGE, or more than NATS takes
 //	503   no connection to NATS, no instance of the service, short of memory, too many signed messages, or
 //	      credentials that cannot be checked now
 //	4xx, 5xx   what a service of NATS' own framework says; 502, if it says no status

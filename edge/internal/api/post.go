@@ -90,7 +90,11 @@ func (a *API) servePost(failed string, deliver func(context.Context, *posted) (a
 			return
 		}
 		var no *refusal
-		if !errors.As(err, &no) {
+		switch {
+		case errors.As(err, &no):
+		case errors.Is(err, nats.ErrMaxPayload):
+			no = errTooLarge
+		default:
 			a.node.Log.Warn(failed, "error", err)
 			no = errUnavailable
 		}
@@ -150,7 +154,7 @@ func (a *API) deny(why policy.Denial, service string) error {
 
 // read takes a UMF message from the body.
 func (a *API) read(w http.ResponseWriter, r *http.Request, from caller) (*umf.Envelope, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(a.node.Config.MaxMessage)))
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.node.Config.MaxFrame()))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
