@@ -205,9 +205,9 @@
 // why is overflow (EDGE_QUEUE_LIMIT), expired (a ttl) or rollback (of NATS, after
 // which sequences begin again at smaller ones).
 //
-// A mid is used for one message. The same one again, from the same session to
-// the same session or work queue, is a repetition for a minute: it is taken and
-// not stored.
+// The same message again is a repetition for a minute: from the same session to the
+// same session or work queue, with the same mid, to, type, forward and body, however
+// they are spelt. It is taken and not stored. Another message may have that mid.
 //
 // # Closing
 //
