@@ -50,7 +50,9 @@
 // forward, or else to its to. The rules of who posts hold (package policy): of a
 // client those of its token or of the service's verdict, of a key its own, else
 // EDGE_POLICY; for administrators those that are open. send and queue answer with the
-// mid. What is wrong:
+// mid. What is posted again with its mid, from and content is stored once in a minute,
+// as a client's message is. send to a service tells whether an instance took it from
+// NATS, and waits for no answer. What is wrong:
 //
 //	400   no UMF message, a wrong signature, no address, or the router's own
 //	401   no credentials, or wrong ones
