@@ -13,9 +13,9 @@ import (
 )
 
 // plainServer passes requests that are no upgrades to net/http. A client's connection
-// is kept alive, unless half of MaxPlain are in use; an upgrade that follows on it goes
-// back to a loop. A proxy's connection serves one request: the next may be another
-// client's, whose address counts.
+// is kept alive, unless half of MaxPlain are in use or the server is full; an upgrade
+// that follows on it goes back to a loop. A proxy's connection serves one request: the
+// next may be another client's, whose address counts.
 type plainServer struct {
 	// Immutable after newPlainServer.
 	srv  *Server

@@ -14,7 +14,7 @@ type plainKey struct{}
 func (p *plainServer) keep(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pc, _ := r.Context().Value(plainKey{}).(*prefixConn)
-		if pc == nil || pc.proxy || p.open() > int64(p.srv.o.MaxPlain)/2 {
+		if pc == nil || pc.proxy || p.open() > int64(p.srv.o.MaxPlain)/2 || p.srv.full() {
 			w.Header().Set("Connection", "close")
 		} else if upgradeLike(r) {
 			p.giveBack(pc, w, r)
