@@ -157,6 +157,13 @@ func (s *Service) outgoing(m *umf.Message) (jet.Outgoing, error) {
 		return jet.Outgoing{}, fmt.Errorf("bus: %w", err)
 	}
 	out := jet.Outgoing{Payload: text, Mid: m.Mid, Sender: s.cfg.Instance}
+	if m.Mid != "" {
+		var e umf.Envelope
+		if err := umf.Scan(text, &e); err != nil {
+			return jet.Outgoing{}, fmt.Errorf("bus: %w", err)
+		}
+		out.Content = umf.ContentID(e.AppendContent(nil))
+	}
 	if ttl, ok := umf.Seconds(m.TTL); ok {
 		out.TTL = ttl
 	}

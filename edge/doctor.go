@@ -28,7 +28,7 @@ func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []store.Findin
 	defer nc.Close()
 	checks = append(checks, store.CheckPermissions(ctx, connect, cfg.MailboxStreams)...) // first: it explains the rest
 	checks = append(checks, store.Diagnose(ctx, nc, storeConfig(&cfg, nc))...)
-	checks = append(checks, checkServers(nc, replicas(&cfg, nc)), checkPayload(nc, int64(cfg.MaxMessage)))
+	checks = append(checks, checkServers(nc, replicas(&cfg, nc)), checkPayload(nc, &cfg))
 	return checks
 }
 
@@ -52,9 +52,9 @@ func checkServers(nc *nats.Conn, replicas int) store.Finding {
 	return c
 }
 
-func checkPayload(nc *nats.Conn, message int64) store.Finding {
-	c := store.Finding{What: "largest message", Detail: fmt.Sprintf("EDGE_MAX_MESSAGE %d bytes; NATS takes %d, of which headers may take %d", message, nc.MaxPayload(), headerRoom)}
-	if message > nc.MaxPayload() {
+func checkPayload(nc *nats.Conn, cfg *Config) store.Finding {
+	c := store.Finding{What: "largest message", Detail: fmt.Sprintf("EDGE_MAX_MESSAGE %d bytes, and the rest of a message; NATS takes %d, of which headers may take %d", cfg.MaxMessage, nc.MaxPayload(), headerRoom)}
+	if cfg.MaxFrame()+headerRoom > nc.MaxPayload() {
 		c.Verdict, c.Fix = store.Warn, "lower EDGE_MAX_MESSAGE or raise max_payload in NATS: what lies between is read from clients and then refused"
 	}
 	return c

@@ -1,11 +1,13 @@
 package edge
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/edge/internal/access"
@@ -57,9 +59,36 @@ func (n *Node) apiNode(level *slog.LevelVar) api.Node {
 				return nil
 			}
 			l := n.nats.link.Load()
-			return &api.NATS{Conn: l.conn, Store: l.store, Directory: l.directory, Discovery: l.discovery}
+			return &api.NATS{Conn: delivery{l.conn}, Store: l.store, Directory: l.directory, Discovery: l.discovery}
 		},
 	}
+}
+
+// delivery is a connection that can tell whether anybody takes a message.
+type delivery struct{ *nats.Conn }
+
+// Deliver implements [api.Conn]. The server says at once that nobody listens, and what
+// it says comes before its answer to a flush. An answer of the service goes nowhere.
+func (d delivery) Deliver(ctx context.Context, m *nats.Msg) error {
+	sub, err := d.SubscribeSync(d.NewInbox())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
+	m.Reply = sub.Subject
+	if err := d.PublishMsg(m); err != nil {
+		return err
+	}
+	if err := d.FlushWithContext(ctx); err != nil {
+		return err
+	}
+	if n, _, err := sub.Pending(); err != nil || n == 0 {
+		return nil
+	}
+	if _, err := sub.NextMsgWithContext(ctx); errors.Is(err, nats.ErrNoResponders) {
+		return err
+	}
+	return nil
 }
 
 // rateBurst is for how long a sender may be ahead of its rate.
@@ -69,7 +98,7 @@ const rateBurst = 5 * time.Second
 func rates(cfg *config.Config) quota.Limits {
 	return quota.Limits{
 		Messages: quota.NewRate(cfg.RateMessages, rateBurst, 1),
-		Bytes:    quota.NewRate(float64(cfg.RateBytes), rateBurst, float64(cfg.MaxMessage)),
+		Bytes:    quota.NewRate(float64(cfg.RateBytes), rateBurst, float64(cfg.MaxFrame())),
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 // wireOptions translates the configuration for the connection layer.
 func (n *Node) wireOptions() (wire.Options, error) {
 	o := wire.Options{
-		MaxMessage: int64(n.cfg.MaxMessage), MaxHandshake: int(n.cfg.MaxHead), WriteBuffer: int(n.cfg.WriteBuffer),
+		MaxMessage: n.cfg.MaxFrame(), MaxHandshake: int(n.cfg.MaxHead), WriteBuffer: int(n.cfg.WriteBuffer),
 		HandshakeTimeout: n.cfg.HandshakeTimeout, PingInterval: n.cfg.PingInterval, WriteTimeout: n.cfg.WriteTimeout,
 		MaxConnections: n.cfg.MaxConnections, MaxConnectionsPerAddress: n.cfg.MaxConnectionsPerAddress,
 		MessageRate: n.cfg.RateMessages, MessageBurst: burst(n.cfg.RateMessages, 1),
-		ByteRate: float64(n.cfg.RateBytes), ByteBurst: burst(float64(n.cfg.RateBytes), float64(n.cfg.MaxMessage)+(64<<10)),
+		ByteRate: float64(n.cfg.RateBytes), ByteBurst: burst(float64(n.cfg.RateBytes), float64(n.cfg.MaxFrame())+(64<<10)),
 		BufferMemory: config.MemoryLimit() / memoryBuffers, Probe: n.api.Probe, Compression: n.cfg.Compression, ProxyProtocol: n.cfg.ProxyProtocol, Logger: n.log,
 	}
 	if limit, ok := config.DescriptorLimit(); ok && o.MaxConnections == 0 {

@@ -116,7 +116,7 @@ func TestPostInvalid(t *testing.T) {
 				t.Errorf("%s %.60q: status %d, want 400", path, body, status)
 			}
 		}
-		large := `{"to":"svc:/","frm":"web:/","bdy":"` + strings.Repeat("x", 1<<20) + `"}`
+		large := `{"to":"svc:/","frm":"web:/","bdy":"` + strings.Repeat("x", 1<<20+32<<10) + `"}`
 		if status, _ := postTo(t, node, path, large); status != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s of more than 1 MiB: status %d, want 413", path, status)
 		}

@@ -193,8 +193,10 @@ func TestSameMidTwice(t *testing.T) {
 		for range 3 {
 			from.Send(object{"to": to.Address(), "mid": "retried", "bdy": "once"})
 		}
+		from.Send(object{"to": to.Address(), "mid": "retried", "bdy": "another"})
 		from.Send(object{"to": to.Address(), "mid": "last", "bdy": "last"})
-		world.Want(t, to.Next(), "mid", "retried")
+		world.Want(t, to.Next(), "bdy", "once")
+		world.Want(t, to.Next(), "bdy", "another")
 		world.Want(t, to.Next(), "mid", "last")
 		from.Quiet()
 	})

@@ -42,9 +42,19 @@
 //	Umf-Mark                                an empty message that only marks a place in a mailbox
 //	Umf-Holder                              who sent the mark: holder and attempt, as in the session's entry
 //	Umf-Write                               the name of one write to the directory
-//	Nats-Msg-Id                             <receiver>:[<sender>:]<mid>, where the sender may repeat
+//	Nats-Msg-Id                             <receiver>:[<sender>:]<mid>[~<content>], where the sender may repeat; see below
 //	Nats-TTL                                the message's ttl in seconds, rounded up
 //	Nats-Sequence, Nats-Last-Sequence       in a live copy: its place, and that of the mailbox's message before it
+//
+// A repetition is a message of one sender to one receiver, with a mid of the last minute
+// and the same content: to, type, forward and body, as parsed, and not timestamp, headers
+// or signature. Streams drop it by its Nats-Msg-Id. <receiver> is the session's id or the
+// service's name, and <sender> the session's id or the instance's; over HTTP it is a hash
+// of who posts and of from. <mid> is the mid, or where it has other characters than
+// visible ASCII without : and ~, or more than 128, ~ and the base64url of its SHA-256.
+// <content> names the content; umf.ContentID makes it, and umf/testdata/content.json has
+// examples for programs in other languages. So another message under a mid that was used
+// is stored as any other.
 //
 // # A message to a service
 //

@@ -97,11 +97,13 @@ func TestParseAck(t *testing.T) {
 
 func TestMessageID(t *testing.T) {
 	seen := make(map[string]string)
-	for _, c := range [][3]string{
+	for _, c := range [][4]string{
 		{"s", "", "m"}, {"s", "a", "m"}, {"s", "", "a:m"}, {"s", "", "a m"}, {"s", "", "~m"}, {"s", "", ""},
 		{"s", "", strings.Repeat("x", scheme.MaxMid)}, {"s", "", strings.Repeat("x", scheme.MaxMid+1)}, {"s", "", "\x7f"},
+		{"s", "", "m", "c"}, {"s", "", "m", "d"}, {"s", "a", "m", "c"}, {"s", "", "m~c"}, {"s", "", "~m", "c"}, {"s", "", "~m~c"},
+		{"s", "", strings.Repeat("x", scheme.MaxMid), "0123456789012345678901"},
 	} {
-		id := messageID(c[0], c[1], c[2])
+		id := messageID(c[0], c[1], c[2], c[3])
 		if other, dup := seen[id]; dup {
 			t.Errorf("%q and %q: %q", c, other, id)
 		}

@@ -9,20 +9,26 @@ import (
 	"hydrant/bus/scheme"
 )
 
-// messageID is what the stream deduplicates by: mailbox, sender and mid, so
+// messageID is what the stream deduplicates by: mailbox, sender, mid and content, so
 // that one sender's mid cannot suppress another's message, nor the message for
-// one session that for another. A mid that would not fit in a header as it is
-// becomes its hash.
-func messageID(sid, sender, mid string) string {
+// one session that for another, nor another message under a mid that was used. A mid
+// that would not fit in a header as it is becomes its hash. content is empty for what
+// can have but one.
+func messageID(sid, sender, mid, content string) string {
 	id := sid + ":"
 	if sender != "" {
 		id += sender + ":"
 	}
 	if plainID(mid) {
-		return id + mid
+		id += mid
+	} else {
+		sum := sha256.Sum256([]byte(mid))
+		id += "~" + base64.RawURLEncoding.EncodeToString(sum[:])
 	}
-	sum := sha256.Sum256([]byte(mid))
-	return id + "~" + base64.RawURLEncoding.EncodeToString(sum[:])
+	if content != "" {
+		id += "~" + content
+	}
+	return id
 }
 
 // plainID: visible ASCII without the separators of messageID, not too long.

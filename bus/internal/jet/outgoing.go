@@ -15,8 +15,11 @@ type Outgoing struct {
 	// Payload is UMF in short form. It is not kept after the call.
 	Payload []byte
 	// Mid, if not empty, lets the stream drop a repetition within a minute.
-	// It is the UMF mid as the sender wrote it, of any content.
+	// It is the UMF mid as the sender wrote it, whatever is in it.
 	Mid string
+	// Content tells messages with one mid apart: see umf.ContentID. Empty: there is
+	// but one.
+	Content string
 	// Sender separates the mids of different senders; empty if mids are
 	// unique by themselves. A session id or an instance id.
 	Sender string
@@ -46,7 +49,7 @@ func (o *Outgoing) on(subject, to string) *nats.Msg {
 	m.Header = make(nats.Header, len(o.Header)+2)
 	maps.Copy(m.Header, o.Header)
 	if o.Mid != "" {
-		m.Header[HeaderMsgID] = []string{messageID(to, o.Sender, o.Mid)}
+		m.Header[HeaderMsgID] = []string{messageID(to, o.Sender, o.Mid, o.Content)}
 	}
 	if o.TTL > 0 {
 		m.Header[HeaderTTL] = []string{TTLSeconds(o.TTL)}

@@ -62,7 +62,8 @@ type NATS struct {
 
 // Conn is the part of [nats.Conn] that posted messages for services need.
 type Conn interface {
-	PublishMsg(m *nats.Msg) error
+	// Deliver publishes; nats.ErrNoResponders: nobody listens.
+	Deliver(ctx context.Context, m *nats.Msg) error
 	RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
 }
 
@@ -88,7 +89,6 @@ type Discovery interface {
 }
 
 var (
-	_ Conn      = (*nats.Conn)(nil)
 	_ Store     = (*store.Store)(nil)
 	_ Directory = (*store.Directory)(nil)
 	_ Discovery = (*discovery.Discovery)(nil)

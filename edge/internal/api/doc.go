@@ -50,13 +50,15 @@
 // forward, or else to its to. The rules of who posts hold (package policy): of a
 // client those of its token or of the service's verdict, of a key its own, else
 // EDGE_POLICY; for administrators those that are open. send and queue answer with the
-// mid. What is wrong:
+// mid. What is posted again with its mid, from and content is stored once in a minute,
+// as a client's message is. send to a service tells whether an instance took it from
+// NATS, and waits for no answer. What is wrong:
 //
 //	400   no UMF message, a wrong signature, no address, or the router's own
 //	401   no credentials, or wrong ones
 //	403   a page from an origin that may not connect, or a message that the rules do not allow
 //	404   to a session that does not exist; EDGE_HTTP_API=off
-//	413   over EDGE_MAX_MESSAGE, or what NATS takes
+//	413   a body over EDGE_MAX_MESSAGE, or more than NATS takes
 //	503   no connection to NATS, no instance of the service, short of memory, too many signed messages, or
 //	      credentials that cannot be checked now
 //	4xx, 5xx   what a service of NATS' own framework says; 502, if it says no status

@@ -109,6 +109,7 @@ type fakeNATS struct {
 	seen             map[string]bool
 	nodes, instances []discovery.Instance
 	sent             []sent
+	stored           []store.Outgoing
 }
 
 // sent is what went to NATS: to a subject, whatever carries it.
@@ -130,7 +131,9 @@ func (f *fakeNATS) takeFrom(header nats.Header, subject string, data []byte, ttl
 	return f.err
 }
 
-func (f *fakeNATS) PublishMsg(m *nats.Msg) error { return f.takeFrom(m.Header, m.Subject, m.Data, 0) }
+func (f *fakeNATS) Deliver(_ context.Context, m *nats.Msg) error {
+	return f.takeFrom(m.Header, m.Subject, m.Data, 0)
+}
 
 func (f *fakeNATS) RequestMsgWithContext(_ context.Context, m *nats.Msg) (*nats.Msg, error) {
 	if f.auth != nil && m.Subject == authSubject {
@@ -183,10 +186,12 @@ func (f *fakeNATS) Services(context.Context) ([]discovery.Instance, error) { ret
 type fakeStore struct{ *fakeNATS }
 
 func (f fakeStore) Publish(_ context.Context, sid scheme.SID, out store.Outgoing) (uint64, error) {
+	f.stored = append(f.stored, out)
 	return 1, f.take(scheme.MailboxSubject(sid), out.Payload, out.TTL)
 }
 
 func (f fakeStore) EnqueueWork(_ context.Context, service scheme.Service, out store.Outgoing) (uint64, error) {
+	f.stored = append(f.stored, out)
 	return 1, f.takeFrom(out.Header, scheme.WorkSubject(service), out.Payload, out.TTL)
 }
 

@@ -64,10 +64,24 @@ type posted struct {
 	data    []byte
 	mid     json.RawMessage
 	ttl     time.Duration
+	sender  []byte // its from, as it was read
+	content string // see umf.ContentID
 }
 
 // taken is the answer to a message that was sent or stored.
 func (p *posted) taken() any { return map[string]json.RawMessage{"mid": p.mid} }
+
+// nobody is the answer where no instance of the service runs.
+func (p *posted) nobody() error {
+	return &refusal{status: http.StatusServiceUnavailable, text: "Unavailable " + p.address.Service + " instances"}
+}
+
+// outgoing is what is stored. The same message posted again is stored once, as a
+// client's is: by who posts and whom it says it is from.
+func (p *posted) outgoing() store.Outgoing {
+	sender := umf.ContentID(append([]byte(p.from.rights.Identity()+"\x00"), p.sender...))
+	return store.Outgoing{Payload: p.data, TTL: p.ttl, Mid: string(p.mid), Sender: "post~" + sender, Content: p.content}
+}
 
 // message is what goes to a service.
 func (p *posted) message(subject string) *nats.Msg {
@@ -90,7 +104,11 @@ func (a *API) servePost(failed string, deliver func(context.Context, *posted) (a
 			return
 		}
 		var no *refusal
-		if !errors.As(err, &no) {
+		switch {
+		case errors.As(err, &no):
+		case errors.Is(err, nats.ErrMaxPayload):
+			no = errTooLarge
+		default:
 			a.node.Log.Warn(failed, "error", err)
 			no = errUnavailable
 		}
@@ -137,7 +155,8 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
 	if headers := e.Raw(umf.Headers); protocol.ReservedFromClients.In(headers) {
 		f.Set(umf.Headers, protocol.ReservedFromClients.AppendHeaders(nil, headers, nil))
 	}
-	return &posted{n, from, address, e.AppendShort(nil, f.Sets()...), append(json.RawMessage(nil), f.Mid...), protocol.TTL(e)}, nil
+	return &posted{nats: n, from: from, address: address, data: e.AppendShort(nil, f.Sets()...), mid: append(json.RawMessage(nil), f.Mid...),
+		ttl: protocol.TTL(e), sender: e.AppendCanonicalField(nil, umf.From), content: umf.ContentID(e.AppendContent(nil))}, nil
 }
 
 // deny is the answer to a message that the rules do not allow.
@@ -150,7 +169,7 @@ func (a *API) deny(why policy.Denial, service string) error {
 
 // read takes a UMF message from the body.
 func (a *API) read(w http.ResponseWriter, r *http.Request, from caller) (*umf.Envelope, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(a.node.Config.MaxMessage)))
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.node.Config.MaxFrame()))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
@@ -237,7 +256,14 @@ func (a *API) send(ctx context.Context, p *posted) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.taken(), p.nats.Conn.PublishMsg(p.message(subject))
+	err = p.nats.Conn.Deliver(ctx, p.message(subject))
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, p.nobody()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, errTimeout
+	}
+	return p.taken(), err
 }
 
 // subject is where a message for a service goes, if its sender may write there.
@@ -278,7 +304,7 @@ func (a *API) sendToSession(ctx context.Context, p *posted) (any, error) {
 	if err := a.share(ctx, p, sid); err != nil {
 		return nil, err
 	}
-	seq, err := p.nats.Store.Publish(ctx, sid, store.Outgoing{Payload: p.data, TTL: p.ttl})
+	seq, err := p.nats.Store.Publish(ctx, sid, p.outgoing())
 	if err != nil {
 		seq = 0
 	}
@@ -323,7 +349,9 @@ func (a *API) queue(ctx context.Context, p *posted) (any, error) {
 	if why, ok := p.from.rights.Queue(p.address.Service); !ok {
 		return nil, a.deny(why, p.address.Service)
 	}
-	_, err = p.nats.Store.EnqueueWork(ctx, service, store.Outgoing{Payload: p.data, Header: p.from.header()})
+	out := p.outgoing()
+	out.TTL, out.Header = 0, p.from.header()
+	_, err = p.nats.Store.EnqueueWork(ctx, service, out)
 	return p.taken(), storing(err)
 }
 
@@ -353,7 +381,7 @@ func (a *API) request(ctx context.Context, p *posted) (any, error) {
 	answer, err := p.nats.Conn.RequestMsgWithContext(ctx, p.message(subject))
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return nil, &refusal{status: http.StatusServiceUnavailable, text: "Unavailable " + p.address.Service + " instances"}
+		return nil, p.nobody()
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, errTimeout
 	case err != nil:

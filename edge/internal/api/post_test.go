@@ -108,7 +108,7 @@ func TestPostRefuses(t *testing.T) {
 		{`{"to":"hydra-router:/","frm":"web:/","fwd":"","bdy":1}`, http.StatusBadRequest, address},
 		{`{"to":"svc:/","frm":"web:/","fwd":"hydra-router:/","bdy":1}`, http.StatusBadRequest, address},
 		{`{"to":"svc:/","frm":"web:/","fwd":"nowhere","bdy":1}`, http.StatusBadRequest, address},
-		{`{"to":"svc:/","frm":"web:/","bdy":"` + strings.Repeat("x", 1<<20) + `"}`, http.StatusRequestEntityTooLarge, "Message is too large"},
+		{`{"to":"svc:/","frm":"web:/","bdy":"` + strings.Repeat("x", 1<<20+32<<10) + `"}`, http.StatusRequestEntityTooLarge, "Message is too large"},
 	} {
 		for _, path := range postPaths {
 			n, a := newNode(t, nil)

@@ -35,7 +35,7 @@ type Config struct {
 	Window         int           `default:"256" unit:"messages" desc:"unconfirmed messages on the way to a client of umf.ack.v1"`
 	WriteBuffer    Size          `split_words:"true" default:"256KiB" unit:"bytes" desc:"bytes queued for one socket before its session falls behind"`
 
-	MaxMessage               Size          `split_words:"true" default:"1MiB" unit:"bytes" desc:"largest message of a client; above it: close 1009"`
+	MaxMessage               Size          `split_words:"true" default:"1MiB" unit:"bytes" desc:"largest body of a client's message, beside which the rest may take 32 KiB; above it: close 1009, over HTTP 413"`
 	MaxHead                  Size          `split_words:"true" default:"16KiB" unit:"bytes" desc:"largest head of a request, with its cookies; above it: 431"`
 	MaxConnections           int           `split_words:"true" default:"0" desc:"sockets on this node; 0: as many as the descriptor limit allows"`
 	MaxConnectionAge         time.Duration `split_words:"true" default:"0s" desc:"age, give or take a tenth, at which a connection is closed 1012 so that clients spread over new nodes; 0: never"`
@@ -88,3 +88,9 @@ type Config struct {
 
 // DefaultAdminListen is where administrators find a node that runs alone.
 const DefaultAdminListen = "127.0.0.1:9353"
+
+// envelopeRoom is for all of a client's message but its body.
+const envelopeRoom = 32 << 10
+
+// MaxFrame is the largest message of a client with all its fields.
+func (c *Config) MaxFrame() int64 { return int64(c.MaxMessage) + envelopeRoom }

@@ -26,10 +26,12 @@ type Op struct {
 
 	Once string // Once: the name of what was seen; for how long is TTL
 
-	// Store and Work. With both of Mid and From the store drops a repetition.
-	Mid  string
-	From string
-	TTL  time.Duration // Save, too; 0: the store's own
+	// Store and Work. With both of Mid and From the store drops a repetition, which
+	// has the same Content, too.
+	Mid     string
+	From    string
+	Content string
+	TTL     time.Duration // Save, too; 0: the store's own
 
 	Marker store.Marker // Mark
 

@@ -22,12 +22,12 @@ func (o *Outbox) perform(p *Op) {
 			p.Done(0, err)
 		}
 	case stats.OpStore:
-		out := store.Outgoing{Payload: p.Data, Header: p.Header, Mid: p.Mid, Sender: p.From, TTL: p.TTL}
+		out := store.Outgoing{Payload: p.Data, Header: p.Header, Mid: p.Mid, Content: p.Content, Sender: p.From, TTL: p.TTL}
 		if err := to.Store.PublishAsync(p.SID, out, p.Done); err != nil {
 			p.Done(0, err)
 		}
 	case stats.OpWork:
-		out := store.Outgoing{Payload: p.Data, Header: p.Header, Mid: p.Mid, Sender: p.From}
+		out := store.Outgoing{Payload: p.Data, Header: p.Header, Mid: p.Mid, Content: p.Content, Sender: p.From}
 		if err := to.Store.EnqueueWorkAsync(p.Service, out, p.Done); err != nil {
 			p.Done(0, err)
 		}

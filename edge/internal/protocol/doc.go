@@ -205,9 +205,9 @@
 // why is overflow (EDGE_QUEUE_LIMIT), expired (a ttl) or rollback (of NATS, after
 // which sequences begin again at smaller ones).
 //
-// A mid is used for one message. The same one again, from the same session to
-// the same session or work queue, is a repetition for a minute: it is taken and
-// not stored.
+// The same message again is a repetition for a minute: from the same session to the
+// same session or work queue, with the same mid, to, type, forward and body, however
+// they are spelt. It is taken and not stored. Another message may have that mid.
 //
 // # Closing
 //
@@ -215,7 +215,7 @@
 //	              reason, "retry after 1250 ms"
 //	1002, 1007    RFC 6455 is violated
 //	1008          an error that closes, too many failed resumes
-//	1009          a message over EDGE_MAX_MESSAGE
+//	1009          a message whose body is over EDGE_MAX_MESSAGE
 //	1013          this node has no room, the session was not ready in time, who the client is could not be
 //	              found out now, or another connection was faster with its reconnect: come back
 //	4401          no token, or no longer a valid one

@@ -158,6 +158,10 @@ func (c *Client) Pong(p []byte) {
 	if h == nil || !h.listening() {
 		return
 	}
+	if c.conn.PingWaits(p) { // it answers what has not been asked, as a proxy may that knows our Pings
+		c.s.node.Metrics.Dropped.Inc(stats.DropEarlyPong)
+		return
+	}
 	token := uint64(0) // of a keepalive
 	if len(p) == 8 {
 		token = binary.BigEndian.Uint64(p)

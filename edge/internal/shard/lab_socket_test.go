@@ -149,6 +149,11 @@ func (k *fakeSocket) HeardSince(m wire.Mark) bool { return k.came != m }
 // Unsent implements [Socket].
 func (k *fakeSocket) Unsent() bool { return k.Buffered() > 0 }
 
+// PingWaits implements [Socket].
+func (k *fakeSocket) PingWaits(p []byte) bool {
+	return slices.ContainsFunc(k.queue, func(f frame) bool { return f.kind == pingFrame && string(f.data) == string(p) })
+}
+
 // RemoteAddr implements [Socket].
 func (k *fakeSocket) RemoteAddr() netip.AddrPort { return k.addr }
 

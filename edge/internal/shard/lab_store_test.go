@@ -104,7 +104,7 @@ func (b *broker) mark(sid scheme.SID, marker store.Marker) uint64 {
 
 // put stores a message of a client, once.
 func (b *broker) put(op *egress.Op) uint64 {
-	id := fmt.Sprint(op.SID, "/", op.From, "/", op.Mid)
+	id := fmt.Sprint(op.SID, "/", op.From, "/", op.Mid, "/", op.Content)
 	if op.Mid != "" && op.From != "" && b.mids[id] != 0 {
 		return b.mids[id]
 	}

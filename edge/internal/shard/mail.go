@@ -50,6 +50,7 @@ func (c *Client) deliver(e *umf.Envelope, to []byte, id string, forwarded bool) 
 		return
 	}
 	d := delivery{by: c, from: c.has.sid, to: sid, mid: append([]byte(nil), f.Mid...), data: data, ttl: protocol.TTL(e), at: s.uptime(), user: ofUser}
+	d.content = s.contentOf(e)
 	d.header, d.span = s.node.Tracing.frame(stats.InClient, "", c.has.sid, e, nil)
 	if _, ok := s.lookups[sid]; ok {
 		s.await(d)
@@ -83,11 +84,18 @@ func (s *Shard) found(d delivery, exists, allowed bool) {
 	}
 }
 
+// contentOf names what a message says: under its mid another one may be sent.
+func (s *Shard) contentOf(e *umf.Envelope) string {
+	s.buf = e.AppendContent(s.buf[:0])
+	return umf.ContentID(s.buf)
+}
+
 // delivery is a message on its way to a mailbox.
 type delivery struct {
 	by       *Client // it may have gone
 	from, to scheme.SID
 	mid      []byte
+	content  string
 	data     []byte
 	ttl      time.Duration
 	at       time.Duration // of the frame: see egress.Op
@@ -137,7 +145,7 @@ func (s *Shard) store(d delivery) {
 		return
 	}
 	s.out.Push(egress.Op{Kind: stats.OpStore, SID: d.to, Data: d.data, TTL: d.ttl, Header: d.header, Span: d.span, At: d.at,
-		Mid: string(d.mid), From: string(d.from), Done: func(seq uint64, err error) {
+		Mid: string(d.mid), From: string(d.from), Content: d.content, Done: func(seq uint64, err error) {
 			if err != nil {
 				seq = 0
 				s.post(func() { s.report(d.from, d.mid, err) })

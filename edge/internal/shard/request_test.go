@@ -11,6 +11,7 @@ import (
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 )
 
 const echo = "umf.v1.svc.echo"
@@ -268,6 +269,41 @@ func TestSameMid(t *testing.T) {
 		}
 	}
 	to.quiet()
+}
+
+// TestSameMidWithOtherContent: a used mid makes no repetition of another message; how a
+// message is spelt, when it was made and what its headers are makes no other one.
+func TestSameMidWithOtherContent(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	c, to := s.dial(), s.dial()
+	a := to.address()
+	c.say(object{"to": a, "mid": "same", "bdy": object{"n": 1}})
+	c.say(object{"to": a, "mid": "same", "bdy": object{"n": 1}, "ts": "2026-01-12T20:16:30.000Z", "hdr": object{"try": 2}})
+	c.raw(`{"bdy" : {"\u006e":1.0},"mid":"same","to":"` + a + `","from":"` + c.address() + `"}`)
+	c.say(object{"to": a, "mid": "same", "bdy": object{"n": 2}})
+	c.say(object{"to": a, "mid": "same", "bdy": object{"n": 3}, "typ": "x"})
+	c.say(object{"to": a, "mid": "same", "bdy": object{"n": 3}, "typ": "y"})
+	c.say(object{"to": "hydra-router:/", "fwd": a, "mid": "same", "bdy": object{"n": 4}})
+	c.say(object{"to": "hydra-router:/", "fwd": a, "mid": "same", "bdy": object{"n": 4}})
+	l.run()
+	for _, want := range []float64{1, 2, 3, 3, 4} {
+		if m := to.next(); m.at("bdy", "n") != want {
+			t.Errorf("got %s, want %v", m.raw, want)
+		}
+	}
+	to.quiet()
+	ids := make(map[string]int)
+	for _, body := range []int{1, 1, 2} {
+		c.say(object{"to": "hydra-router:/queue", "fwd": "svc:/", "mid": "work", "bdy": body})
+	}
+	l.run()
+	for _, op := range s.out.performed(stats.OpWork) {
+		ids[op.Mid+op.Content]++
+	}
+	if len(ids) != 2 {
+		t.Errorf("work has the ids %v", ids)
+	}
 }
 
 // TestLocate: which node has a session's socket.

@@ -259,7 +259,7 @@ func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 	}
 	header, span := s.node.Tracing.frame(stats.InWork, target.Service, c.has.sid, e, c.has.serviceHeader())
 	s.out.Push(egress.Op{Kind: stats.OpWork, Service: service, Data: data, Header: header, Span: span, At: s.uptime(),
-		Mid: string(f.Mid), From: string(c.has.sid), Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
+		Mid: string(f.Mid), From: string(c.has.sid), Content: s.contentOf(e), Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
 }
 
 // appendVia appends the address by which a receiver reaches this session, as JSON.

@@ -135,6 +135,7 @@ type Socket interface {
 	Mark() wire.Mark
 	HeardSince(m wire.Mark) bool
 	Unsent() bool
+	PingWaits(p []byte) bool
 	RemoteAddr() netip.AddrPort
 }
 

@@ -38,6 +38,7 @@ const (
 	DropClientLog                    // the oldest entry of the clients' log
 	DropDirectoryCleanup             // a write to the directory that tidies up
 	DropDirectoryFull                // a client that was given no fresh session, for want of room
+	DropEarlyPong                    // a pong to a Ping that has not left: it proves nothing
 	DropExpiry                       // word of a session's expiry
 	DropGivenAway                    // an answer that a loop remembers of a session it gave away
 	DropGuessTable                   // the count of guesses of all addresses
@@ -68,6 +69,7 @@ var dropWords = [numDrops]string{
 	DropClientLog:        "client_log",
 	DropDirectoryCleanup: "directory_cleanup",
 	DropDirectoryFull:    "directory_full",
+	DropEarlyPong:        "early_pong",
 	DropExpiry:           "expiry",
 	DropGivenAway:        "given_away",
 	DropGuessTable:       "guess_table",

@@ -140,9 +140,8 @@
 // segment, and takes one of several field lines for the whole list; and net/http's
 // parser, which needs a goroutine and a reader for each connection.
 //
-// Plain HTTP goes to net/http with the bytes that were read, one request for each
-// connection. If it were kept alive, a proxy could send an upgrade as its next
-// request, and net/http would have the socket.
+// Plain HTTP goes to net/http with the bytes that were read, and for good. An upgrade
+// that follows on such a connection is written out again and given to a loop.
 //
 // permessage-deflate never keeps context, in either direction, so a connection has
 // no state and one inflater serves a loop. If a client asks for a smaller window,

@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// plainServer passes requests that are no upgrades to net/http. Each connection
-// serves one request: if it were kept alive, net/http would keep it for good, and
-// a proxy could send the next upgrade on it.
+// plainServer passes requests that are no upgrades to net/http. A client's connection
+// is kept alive, unless half of MaxPlain are in use or the server is full; an upgrade
+// that follows on it goes back to a loop. A proxy's connection serves one request: the
+// next may be another client's, whose address counts.
 type plainServer struct {
 	// Immutable after newPlainServer.
 	srv  *Server
@@ -43,14 +44,14 @@ func newPlainServer(s *Server, h http.Handler) *plainServer {
 	}
 	if h != nil {
 		p.http = &http.Server{
-			Handler:           hideForwarded(h),
+			Handler:           p.keep(hideForwarded(h)),
 			ConnContext:       noteProxy,
 			ReadHeaderTimeout: s.o.HandshakeTimeout,
 			ReadTimeout:       s.o.WriteTimeout,
+			IdleTimeout:       s.o.HandshakeTimeout,
 			MaxHeaderBytes:    s.o.MaxHandshake,
 			ErrorLog:          slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug),
 		}
-		p.http.SetKeepAlivesEnabled(false)
 	}
 	return p
 }
@@ -62,7 +63,7 @@ type proxyKey struct{}
 // proxy.
 func noteProxy(ctx context.Context, nc net.Conn) context.Context {
 	pc, ok := nc.(*prefixConn)
-	ctx = context.WithValue(ctx, proxyKey{}, ok && pc.proxy)
+	ctx = context.WithValue(context.WithValue(ctx, proxyKey{}, ok && pc.proxy), plainKey{}, pc)
 	return context.WithValue(ctx, sharedKey{}, ok && pc.shared)
 }
 
@@ -232,13 +233,26 @@ func (c *prefixConn) Write(p []byte) (n int, err error) {
 }
 
 func (c *prefixConn) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
+// release ends the counting of a connection that net/http has had.
+func (c *prefixConn) release() {
 	if c.plain != nil {
 		c.once.Do(func() {
 			c.plain.count.Add(-1)
 			c.plain.srv.countOut(c.ticket)
 		})
 	}
-	return c.Conn.Close()
+}
+
+// CloseWrite ends this half of the stream.
+func (c *prefixConn) CloseWrite() error {
+	if t, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return t.CloseWrite()
+	}
+	return nil
 }
 
 // RemoteAddr returns the client's address, as Conn.RemoteAddr does.

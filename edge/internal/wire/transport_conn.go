@@ -60,7 +60,10 @@ type netConn struct {
 	noticed int64     // written, when progressed looked last
 }
 
-func (s *Server) acceptConn(nc net.Conn) {
+func (s *Server) acceptConn(nc net.Conn) { s.adoptConn(nc, s.o.TLS) }
+
+// adoptConn gives a connection to a loop. conf is nil where there is no TLS to begin.
+func (s *Server) adoptConn(nc net.Conn, conf *tls.Config) {
 	var addr netip.AddrPort
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		addr = a.AddrPort()
@@ -71,7 +74,7 @@ func (s *Server) acceptConn(nc net.Conn) {
 		_ = nc.Close()
 		return
 	}
-	c.nc = &netConn{c: c, l: c.l, sock: nc, nc: nc, conf: s.o.TLS, next: make(chan command, 1)}
+	c.nc = &netConn{c: c, l: c.l, sock: nc, nc: nc, conf: conf, next: make(chan command, 1)}
 	if c.l.postWait(nil, c, nil) != nil {
 		c.shut()
 		s.countOut(c.ticket())
