@@ -34,7 +34,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 	switch r {
 	case errUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-	case errUnchecked, errRate, errShare:
+	case errUnchecked, errRate, errShare, errBusy:
 		w.Header().Set("Retry-After", "1")
 	}
 	writeEnvelope(w, r.status, r.text, r.result)
@@ -74,37 +74,35 @@ func (p *posted) message(subject string) *nats.Msg {
 	return &nats.Msg{Subject: subject, Data: p.data, Header: p.from.header()}
 }
 
-// servePost serves posted messages with deliver, whose first result goes into the
-// envelope. Its errors are refusals, or they are logged as failed.
-func (a *API) servePost(failed string, deliver func(context.Context, *posted) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var result any
-		p, err := a.receive(w, r)
-		if err == nil {
-			ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
-			defer cancel()
-			result, err = deliver(ctx, p)
-		}
-		if err == nil {
-			writeEnvelope(w, http.StatusOK, succeeded, result)
-			return
-		}
-		var no *refusal
-		if !errors.As(err, &no) {
-			a.node.Log.Warn(failed, "error", err)
-			no = errUnavailable
-		}
-		no.write(w)
+// deliver passes a posted message on. Its result goes into the envelope; its errors are
+// refusals, or they are logged.
+type deliver func(a *API, ctx context.Context, p *posted) (result any, err error)
+
+// posts are the routes of posted messages, by what follows the prefix.
+var posts = map[string]deliver{"send": (*API).send, "queue": (*API).queue, "message": (*API).request}
+
+// servePost serves a posted message.
+func (a *API) servePost(w http.ResponseWriter, r *http.Request, from caller, pass deliver) {
+	var result any
+	p, err := a.receive(w, r, from)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
+		defer cancel()
+		result, err = pass(a, ctx, p)
 	}
+	if err == nil {
+		writeEnvelope(w, http.StatusOK, succeeded, result)
+		return
+	}
+	if no := (*refusal)(nil); !errors.As(err, &no) {
+		a.node.Log.Warn("posted message not taken", "path", r.URL.Path, "error", err)
+	}
+	refuse(w, err)
 }
 
 // receive reads, checks and completes a posted message. All its errors are
 // refusals.
-func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
-	from, err := a.admit(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *API) receive(w http.ResponseWriter, r *http.Request, from caller) (*posted, error) {
 	if a.node.ShortOfMemory() {
 		a.node.Metrics.Shed.Inc(stats.ShedRefused)
 		return nil, errMemory
@@ -360,7 +358,7 @@ func (a *API) request(ctx context.Context, p *posted) (any, error) {
 		return nil, err
 	}
 	if no, refused := protocol.ReadRefusal(answer.Header); refused {
-		return nil, &refusal{no.HTTP(), no.Text, json.RawMessage(no.AppendError(nil))}
+		return nil, &refusal{no.HTTP(), no.Text, json.RawMessage(no.AppendReason(nil))}
 	}
-	return json.RawMessage(protocol.AnswerBody(new(umf.Envelope), answer.Data)), nil
+	return json.RawMessage(protocol.ClientBody(new(umf.Envelope), answer.Header, answer.Data)), nil
 }

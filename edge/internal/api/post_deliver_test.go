@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/access"
 )
 
 // TestPostGoes: what is sent, and where.
@@ -165,12 +166,16 @@ func TestPostTimeout(t *testing.T) {
 	n, a := newNode(t, nil)
 	n.Config.RequestTimeout = time.Hour
 	var left time.Duration
-	h := a.servePost("", func(ctx context.Context, p *posted) (any, error) {
+	from, err := a.caller(access.Identity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("POST", prefix+"send", strings.NewReader(toService))
+	a.servePost(httptest.NewRecorder(), r, from, func(_ *API, ctx context.Context, p *posted) (any, error) {
 		end, _ := ctx.Deadline()
 		left = time.Until(end)
 		return p.taken(), nil
 	})
-	h(httptest.NewRecorder(), httptest.NewRequest("POST", prefix+"send", strings.NewReader(toService)))
 	if left <= time.Hour-time.Minute || left > time.Hour {
 		t.Errorf("%v are left", left)
 	}
@@ -185,9 +190,9 @@ func TestPostRequestIsRefused(t *testing.T) {
 		text   string
 		result string
 	}{
-		{nats.Header{"Nats-Service-Error": {"no such order"}, "Nats-Service-Error-Code": {"404"}}, 404, "no such order", `{"error":"no such order","code":"404","status":404}`},
-		{nats.Header{"Nats-Service-Error": {"none"}, "Nats-Service-Error-Code": {"OUT"}}, 502, "none", `{"error":"none","code":"OUT","status":502}`},
-		{nats.Header{"nats-service-error": nil}, 502, "The service refuses", `{"error":"The service refuses","code":"service","status":502}`},
+		{nats.Header{"Nats-Service-Error": {"no such order"}, "Nats-Service-Error-Code": {"404"}}, 404, "no such order", `{"reason":"no such order","code":"404","status":404}`},
+		{nats.Header{"Nats-Service-Error": {"none"}, "Nats-Service-Error-Code": {"OUT"}}, 502, "none", `{"reason":"none","code":"OUT","status":502}`},
+		{nats.Header{"nats-service-error": nil}, 502, "The service refuses", `{"reason":"The service refuses","code":"service","status":502}`},
 	} {
 		_, a := newNode(t, func(n *fakeNode) { n.nats.answer, n.nats.header = []byte(`{"result":{"answer":42}}`), test.header })
 		if got := post(t, a, "message", `{"to":"s:[GET]/p","frm":"web:/","bdy":1}`, nil); got.status != test.status || got.description != test.text || got.result != test.result {
