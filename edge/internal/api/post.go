@@ -44,6 +44,8 @@ var (
 	errTooLarge    = &refusal{status: http.StatusRequestEntityTooLarge, text: "Message is too large"}
 	errUnread      = &refusal{status: http.StatusBadRequest, text: "Message could not be read"}
 	errInvalid     = &refusal{status: http.StatusBadRequest, text: "Invalid UMF message"}
+	errNoRoute     = &refusal{status: http.StatusBadRequest, text: "message `to` field does not specify a valid route"}
+	errNoMethod    = &refusal{status: http.StatusBadRequest, text: "HTTP method not specified in `to` field"}
 	errAddress     = &refusal{status: http.StatusBadRequest, text: "Invalid address"}
 	errNoClient    = &refusal{status: http.StatusNotFound, text: "No such client"}
 	errShare       = &refusal{status: http.StatusTooManyRequests, text: "Too many of your messages wait for this client"}
@@ -345,8 +347,13 @@ func (a *API) request(ctx context.Context, p *posted) (any, error) {
 		return nil, errAddress
 	}
 	subject, err := a.subject(p)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case p.address.Path == "":
+		return nil, errNoRoute
+	case p.address.Method == "":
+		return nil, errNoMethod
 	}
 	answer, err := p.nats.Conn.RequestMsgWithContext(ctx, p.message(subject))
 	switch {

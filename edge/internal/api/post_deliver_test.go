@@ -43,7 +43,7 @@ func TestPostGoes(t *testing.T) {
 		{"queue", "one@svc:/job", "", "umf.v1.work.svc", 0},
 		{"queue", session, minute, out, time.Minute},
 		{"message", "svc:[get]/p", "", "umf.v1.svc.svc", 0},
-		{"message", "one@svc:/p", "", "umf.v1.inst.svc.one", 0},
+		{"message", "one@svc:[get]/p", "", "umf.v1.inst.svc.one", 0},
 	} {
 		n, a := newNode(t, func(n *fakeNode) {
 			n.nats.sessions = map[scheme.SID]scheme.Entry{testSID: {}}
@@ -197,6 +197,20 @@ func TestPostRequestIsRefused(t *testing.T) {
 		_, a := newNode(t, func(n *fakeNode) { n.nats.answer, n.nats.header = []byte(`{"result":{"answer":42}}`), test.header })
 		if got := post(t, a, "message", `{"to":"s:[GET]/p","frm":"web:/","bdy":1}`, nil); got.status != test.status || got.description != test.text || got.result != test.result {
 			t.Errorf("%v: %d %s", test.header, got.status, got.body)
+		}
+	}
+}
+
+// TestPostMessageIsARequest: it names a method and a path.
+func TestPostMessageIsARequest(t *testing.T) {
+	for to, want := range map[string]string{
+		"svc:": "message `to` field does not specify a valid route", "svc:[get]": "message `to` field does not specify a valid route",
+		"svc:/": "HTTP method not specified in `to` field", "one@svc:/p": "HTTP method not specified in `to` field",
+	} {
+		n, a := newNode(t, nil)
+		got := post(t, a, "message", `{"to":"hydra-router:/","forward":"`+to+`","frm":"web:/","bdy":1}`, nil)
+		if got.status != http.StatusBadRequest || got.description != want || len(n.nats.messages) > 0 {
+			t.Errorf("%s: %d %s", to, got.status, got.body)
 		}
 	}
 }
