@@ -19,7 +19,10 @@ import (
 )
 
 // Failure is an error that a handler returns in order to tell the sender what
-// went wrong: it becomes the body {"error":Text,"code":Code} of the reply.
+// went wrong: it becomes the body {"error":Text,"code":Code} of the reply. Over HTTP
+// the status follows the code: 400 for bad_request, 401 for unauthorized, 403 for
+// forbidden, 404 for not_found and unsupported, 409 for conflict, 503 for overload and
+// unavailable, the number for one that is a status, and 500 for all others.
 type Failure struct {
 	Code string // machine-readable, "not_found"
 	Text string // one sentence
@@ -192,9 +195,13 @@ func (s *Service) answerFailure(ctx context.Context, r *Request, err error) {
 type failureBody struct {
 	Error string `json:"error"`
 	Code  string `json:"code"`
+
+	Status int `json:"status,omitempty"`
 }
 
-func (f *Failure) body() failureBody { return failureBody{Error: f.Text, Code: f.Code} }
+func (f *Failure) body() failureBody {
+	return failureBody{Error: f.Text, Code: f.Code}
+}
 
 // subscribeEvents subscribes the event handlers.
 func (s *Service) subscribeEvents() error {

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -34,6 +35,7 @@ type Service struct {
 	slots    chan struct{} // a full buffer is a full window of them
 	refusals *jet.Acks     // apart, so that neither takes the other's room
 	tracing  tracing
+	made     time.Time
 
 	// Written before Start, immutable after it.
 	handlers handlers
@@ -65,7 +67,9 @@ type handlers struct {
 	byType map[string]Handler
 	other  Handler
 	routes []route
-	events map[SessionEvent]func(ctx context.Context, e Event)
+
+	described map[string]scheme.Description // by route
+	events    map[SessionEvent]func(ctx context.Context, e Event)
 }
 
 type serviceState uint8
@@ -105,13 +109,14 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		cfg: cfg, name: name, instance: instance, nc: nc, acks: pushes, refusals: refusals, tracing: cfg.tracing(),
-		handlers: handlers{byType: make(map[string]Handler), events: make(map[SessionEvent]func(context.Context, Event))},
-		slots:    make(chan struct{}, cfg.Window),
-		lanes:    newLanes(cfg.Queue),
-		started:  make(chan struct{}),
-		stopped:  make(chan struct{}),
-		gone:     make(chan struct{}),
+		cfg: cfg, name: name, instance: instance, nc: nc, acks: pushes, refusals: refusals, tracing: cfg.tracing(), made: time.Now(),
+		handlers: handlers{byType: make(map[string]Handler), events: make(map[SessionEvent]func(context.Context, Event)),
+			described: make(map[string]scheme.Description)},
+		slots:   make(chan struct{}, cfg.Window),
+		lanes:   newLanes(cfg.Queue),
+		started: make(chan struct{}),
+		stopped: make(chan struct{}),
+		gone:    make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
@@ -187,6 +192,24 @@ func (s *Service) HandleMethod(method, path string, h Handler) error {
 		return err
 	}
 	s.handlers.routes = append(s.handlers.routes, r)
+	return nil
+}
+
+// Describe tells of a route what nodes write into their OpenAPI document. The route need
+// not have its handler yet.
+func (s *Service) Describe(method, path string, d scheme.Description) error {
+	if err := s.registering(false); err != nil {
+		return err
+	}
+	r, err := newRoute(method, path, nil)
+	if err != nil {
+		return err
+	}
+	s.handlers.described[r.String()] = d
+	if text, err := json.Marshal(s.handlers.described); err != nil || len(text) > scheme.MaxDescriptions {
+		delete(s.handlers.described, r.String())
+		return fmt.Errorf("%w: description of %s: no JSON, or more than %d bytes in all", ErrServiceConfig, r.String(), scheme.MaxDescriptions)
+	}
 	return nil
 }
 
@@ -280,7 +303,8 @@ func (s *Service) subscribe() error {
 	take := micro.HandlerFunc(s.enqueue)
 	err = errors.Join(
 		m.AddEndpoint("call", micro.HandlerFunc(s.enqueueCall), micro.WithEndpointSubject(scheme.CallSubject(s.name)), micro.WithEndpointQueueGroup(s.cfg.Name)),
-		m.AddEndpoint("service", take, micro.WithEndpointSubject(scheme.ServiceSubject(s.name)), micro.WithEndpointQueueGroup(s.cfg.Name)),
+		m.AddEndpoint("service", take, micro.WithEndpointSubject(scheme.ServiceSubject(s.name)), micro.WithEndpointQueueGroup(s.cfg.Name),
+			micro.WithEndpointMetadata(s.registration())),
 		m.AddEndpoint("instance", take, micro.WithEndpointSubject(scheme.InstanceSubject(s.name, s.instance)), micro.WithEndpointQueueGroupDisabled()),
 	)
 	if err != nil {

@@ -2,8 +2,10 @@ package bus
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -93,13 +95,9 @@ func (c *ServiceConfig) tracing() tracing {
 
 // metadata is what discovery shows of this instance.
 func (s *Service) metadata() map[string]string {
-	routes := make([]string, len(s.handlers.routes))
-	for i, r := range s.handlers.routes {
-		routes[i] = r.String()
-	}
 	m := scheme.Metadata(scheme.KindService, s.cfg.Instance)
-	if len(routes) > 0 {
-		m[scheme.MetaRoutes] = strings.Join(routes, " ")
+	if host, _, err := net.SplitHostPort(s.nc.LocalAddr()); err == nil {
+		m[scheme.MetaIP] = host
 	}
 	for k, v := range s.cfg.Metadata {
 		if _, own := m[k]; !own {
@@ -109,15 +107,44 @@ func (s *Service) metadata() map[string]string {
 	return m
 }
 
+// registration is the metadata of the endpoint that takes requests: its routes.
+func (s *Service) registration() map[string]string {
+	if len(s.handlers.routes) == 0 {
+		return nil
+	}
+	routes := make([]string, len(s.handlers.routes))
+	for i := range s.handlers.routes {
+		routes[i] = s.handlers.routes[i].String()
+	}
+	m := map[string]string{scheme.MetaRoute: strings.Join(routes, " ")}
+	if text, err := json.Marshal(s.handlers.described); err == nil && len(s.handlers.described) > 0 { // Describe has tried
+		m[scheme.MetaDescribe] = string(text)
+	}
+	return m
+}
+
 // statsData is added to each endpoint in NATS' statistics.
 func (s *Service) statsData(*micro.Endpoint) any {
-	return map[string]int64{
-		"handled":  s.stats.Handled.Load(),
-		"failed":   s.stats.Failed.Load(),
-		"rejected": s.stats.Rejected.Load(),
-		"invalid":  s.stats.Invalid.Load(),
-		"retried":  s.stats.Retried.Load(),
-		"waiting":  int64(s.lanes.waiting()),
-		"inflight": int64(s.acks.Pending() + s.refusals.Pending()),
+	return serviceData{
+		Vitals:   scheme.VitalsOf(s.made, time.Now()),
+		Handled:  s.stats.Handled.Load(),
+		Failed:   s.stats.Failed.Load(),
+		Rejected: s.stats.Rejected.Load(),
+		Invalid:  s.stats.Invalid.Load(),
+		Retried:  s.stats.Retried.Load(),
+		Waiting:  s.lanes.waiting(),
+		InFlight: s.acks.Pending() + s.refusals.Pending(),
 	}
+}
+
+// serviceData is the health of the process, and what the service counts.
+type serviceData struct {
+	scheme.Vitals
+	Handled  int64 `json:"handled"`
+	Failed   int64 `json:"failed"`
+	Rejected int64 `json:"rejected"`
+	Invalid  int64 `json:"invalid"`
+	Retried  int64 `json:"retried"`
+	Waiting  int   `json:"waiting"`
+	InFlight int   `json:"inflight"`
 }

@@ -879,7 +879,7 @@ func TestServiceConfig(t *testing.T) {
 		svc.Handle("t", nil), svc.HandleAny(nil), svc.HandleMethod("GET", "/", nil), svc.HandleWork(nil, WorkOptions{}), svc.HandleEvent(scheme.SessionOpened, nil),
 		svc.HandleMethod("", "/", echo), svc.HandleMethod("G T", "/", echo), svc.HandleMethod("GET", "x", echo),
 		svc.HandleMethod("GET", "", echo), svc.HandleMethod("GET", "/a?b", echo), svc.HandleMethod("GET", "/{}", echo), svc.HandleMethod("GET", "/a{b}", echo),
-		svc.HandleMethod("GET", "/"+strings.Repeat("x", maxRoute), echo),
+		svc.HandleMethod("GET", "/"+strings.Repeat("x", scheme.MaxRoute), echo),
 		svc.HandleEvent("eaten", event), svc.HandleWork(echo, WorkOptions{Concurrency: -1}),
 		errors.Join(svc.Handle("t", echo), svc.Handle("t", echo)),
 		errors.Join(svc.HandleAny(echo), svc.HandleAny(echo)),

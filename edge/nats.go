@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -130,7 +131,16 @@ func (n *Node) subscribe(l *uplink) error {
 	if err := n.handler.Subscribe(l.conn, requests); err != nil {
 		return fmt.Errorf("edge: subscribe %s: %w", requests, err)
 	}
-	info := discovery.NodeInfo{ID: n.id, Service: scheme.Service(n.cfg.ServiceName), Version: config.SemanticVersion(Version)}
+	info := discovery.NodeInfo{
+		ID: n.id, Service: scheme.Service(n.cfg.ServiceName), Version: config.SemanticVersion(Version),
+		Data: func() any { return scheme.VitalsOf(n.started, time.Now()) },
+	}
+	if host, _, err := net.SplitHostPort(l.conn.LocalAddr()); err == nil {
+		info.IP = host
+	}
+	if _, port, err := net.SplitHostPort(n.cfg.Listen); err == nil {
+		info.Port = port
+	}
 	registry, err := discovery.RegisterNode(l.conn, info, n.handOver)
 	if err != nil {
 		return fmt.Errorf("edge: register: %w", err)

@@ -226,6 +226,7 @@ func (n *Node) serveClients(l *uplink) error {
 	n.ready.now(stats.PartStore)
 	n.handler.Run(n.ctx, n.background.Go)
 	n.background.Go(n.keepLinked)
+	n.background.Go(func() { n.api.Run(n.ctx) })
 	n.background.Go(func() { n.nats.contract.run(n.ctx) })
 	n.background.Go(n.watchAcks)
 	n.background.Go(n.leaveSigns)

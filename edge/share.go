@@ -34,6 +34,7 @@ func (n *Node) share(tracing trace.TracerProvider) *shard.Node {
 		Mail:       quota.NewMail(n.cfg.QueueLimit, int(n.cfg.QueueBytes), n.metrics.Dropped.Counting(stats.DropMailTable)),
 		ClientLog:  stats.NewClientLog(n.metrics.Dropped.Counting(stats.DropClientLog)),
 		Full:       &n.full,
+		Traffic:    stats.NewTraffic(),
 		Connected:  &n.nats.connected, MaxPayload: &n.nats.maxPayload, Epoch: n.epoch,
 		Calls: n.pool, Resumes: n.resumes,
 	}
@@ -51,7 +52,7 @@ func (n *Node) shareNATS(shards int) {
 func (n *Node) apiNode(level *slog.LevelVar) api.Node {
 	return api.Node{
 		ID: n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
-		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Signatures: n.shared.Signatures, Tokens: n.tokens, Rules: n.rules,
+		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Traffic: n.shared.Traffic, Signatures: n.shared.Signatures, Tokens: n.tokens, Rules: n.rules,
 		Guesses: n.shared.Guesses, Accounts: n.shared.Accounts, Mail: n.shared.Mail,
 		Readiness: n.ready.reasons, Warnings: n.ready.warnings, Connected: n.nats.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
 		NATS: func() *api.NATS {

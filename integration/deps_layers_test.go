@@ -23,6 +23,7 @@ const (
 	idnaLib       = "golang.org/x/net/idna"
 	rateLib       = "golang.org/x/time/rate"
 	coderLib      = "github.com/coder/websocket/..."
+	openAPILib    = "github.com/pb33f/..."
 )
 
 // The parts of Hydrant.
@@ -215,7 +216,7 @@ var layers = []layer{
 	{
 		path:  edgeAPI,
 		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgePolicy, edgeQuota, edgeStats, edgeWire, busStore, busDiscovery, busScheme, umfFormat, natsClient, prometheusLib, rateLib},
-		tests: append([]string{jwtLib}, besideEdge...),
+		tests: append([]string{jwtLib, openAPILib}, besideEdge...),
 		names: map[string][]string{edgeWire: {"AddressKey", "SharedAddress"}},
 		why:   "HTTP and the router's API reach a shard only through what the node hands them",
 	},

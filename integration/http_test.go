@@ -52,7 +52,7 @@ func TestHTTPRouterAPI(t *testing.T) {
 	for path, pieces := range map[string][]string{
 		"version":       {`"version":"`},
 		"health":        {},
-		"list/nodes":    {c.Router, other.Router, `"instanceID"`, `"hostname"`, `"version"`},
+		"list/nodes":    {c.Router, other.Router, `"instanceID"`, `"hostName"`, `"version"`},
 		"list/services": {echo, `"instanceID"`},
 		"list/routes":   {},
 		"stats":         {},
@@ -62,6 +62,9 @@ func TestHTTPRouterAPI(t *testing.T) {
 			status, e, _ := fetch(t, "GET", node.HTTP("/v1/router/"+path), "", nil)
 			if status != http.StatusOK || e.StatusCode != http.StatusOK || e.StatusMessage == "" || e.StatusDescription == "" {
 				t.Errorf("%s: status %d, envelope %+v", path, status, e)
+			}
+			if path == "list/nodes" && (e.InstanceID != c.Router || e.Hostname == "" || e.Version == "") {
+				t.Errorf("list/nodes does not say who answers: %+v", e)
 			}
 			for _, piece := range append(pieces, "") {
 				if !nonEmpty(string(e.Result)) || !strings.Contains(string(e.Result), piece) {

@@ -168,4 +168,9 @@ type envelope struct {
 	StatusMessage     string          `json:"statusMessage"`
 	StatusDescription string          `json:"statusDescription"`
 	Result            json.RawMessage `json:"result"`
+
+	// Of list/nodes.
+	InstanceID string `json:"instanceID"`
+	Hostname   string `json:"hostname"`
+	Version    string `json:"version"`
 }

@@ -4,28 +4,15 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
-	"sync"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
-	"hydrant/bus/internal/jet"
 	"hydrant/bus/scheme"
-)
-
-// Times and bounds of discovery. There is no list of participants anywhere:
-// what is connected answers a question to all.
-const (
-	discoveryQuiet = 100 * time.Millisecond // no more answers: that is all
-	discoveryMost  = time.Second            // the end in any case
-	discoveryFresh = 2 * time.Second        // how long a result is used again
-	discoveryLimit = 8192                   // instances in one result
 )
 
 // Instance is one running instance of a service, or a node.
@@ -34,49 +21,76 @@ type Instance struct {
 	Service scheme.Service
 	// ID is the instance id, or node id; for a service that does not use this
 	// kit, NATS' id for it.
-	ID       string
-	Version  string
-	Host     string
-	Kind     string   // KindService, KindNode
-	Routes   []string // "[GET]/v1/users/{id}"
-	Metadata map[string]string
+	ID          string
+	NATS        string // NATS' id for it, as [Discovery.Vitals] has it
+	Version     string
+	Description string
+	Host        string
+	IP, Port    string    // "": it does not say
+	ProcessID   int       // 0: it does not say
+	Heard       time.Time // when it answered
+	Kind        string    // KindService, KindNode
+	Routes      []string  // "[GET]/v1/users/{id}", as the instance writes them
+	Described   []string  // what it says of them: see [scheme.MetaDescribe]
+	Metadata    map[string]string
 }
+
+// maxRoutes bounds what one instance registers.
+const maxRoutes = 1024
 
 // Discovery finds the services and nodes that are connected to NATS. All
 // methods may be called concurrently; a result is used again for two seconds,
-// and those who ask at the same time wait for the same answer. So Routes and
-// Metadata of an Instance belong to all of them and must not be modified.
+// and those who ask at the same time wait for the same answer. So what an Instance
+// points to belongs to all of them and must not be modified.
 type Discovery struct {
-	// Immutable.
-	nc *nats.Conn
-
-	cut atomic.Uint64 // see Cut
-
-	// Guarded by mu.
-	mu      sync.Mutex
-	latest  *round // finished or on its way; nil: none yet
-	expires time.Time
+	cut    atomic.Uint64 // see Cut
+	info   question[Instance]
+	vitals question[vital]
 }
 
-// round is one question to all. list and err are written before done is closed.
-type round struct {
-	done chan struct{}
-	list []Instance
-	err  error
+// vital is what one participant tells of its health.
+type vital struct {
+	id   string // NATS'
+	data json.RawMessage
 }
 
 // New prepares a discovery; it does no I/O.
-func New(nc *nats.Conn) *Discovery { return &Discovery{nc: nc} }
+func New(nc *nats.Conn) *Discovery {
+	d := new(Discovery)
+	d.info = question[Instance]{nc: nc, verb: micro.InfoVerb, parse: parseInstance, order: byName, cut: &d.cut}
+	d.vitals = question[vital]{nc: nc, verb: micro.StatsVerb, parse: parseVital, cut: &d.cut}
+	return d
+}
 
 // Services lists the instances of all services that take messages of clients,
 // by name and id.
 func (d *Discovery) Services(ctx context.Context) ([]Instance, error) {
-	return d.list(ctx, scheme.KindService)
+	return d.list(ctx, scheme.KindService, time.Time{})
+}
+
+// ServicesSince lists the instances of all services as Services does, from answers
+// to a question that was put after a time.
+func (d *Discovery) ServicesSince(ctx context.Context, after time.Time) ([]Instance, error) {
+	return d.list(ctx, scheme.KindService, after)
 }
 
 // Nodes lists the edge nodes, by id.
 func (d *Discovery) Nodes(ctx context.Context) ([]Instance, error) {
-	return d.list(ctx, scheme.KindNode)
+	return d.list(ctx, scheme.KindNode, time.Time{})
+}
+
+// Vitals is what services and nodes tell of their health (the data of one of their
+// endpoints in $SRV.STATS), by [Instance.NATS].
+func (d *Discovery) Vitals(ctx context.Context) (map[string]json.RawMessage, error) {
+	list, err := d.vitals.get(ctx, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]json.RawMessage, len(list))
+	for _, v := range list {
+		byID[v.id] = v.data
+	}
+	return byID, nil
 }
 
 // Outdated lists the edge nodes that know a lower form of the sessions' entries only
@@ -91,18 +105,13 @@ func (d *Discovery) Outdated(ctx context.Context) ([]Instance, error) {
 // result holds, or they still came when its time was over.
 func (d *Discovery) Cut() uint64 { return d.cut.Load() }
 
-func (d *Discovery) list(ctx context.Context, kind string) ([]Instance, error) {
-	r := d.join()
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		return nil, jet.RequestError(ctx.Err())
-	}
-	if r.err != nil {
-		return nil, r.err
+func (d *Discovery) list(ctx context.Context, kind string, after time.Time) ([]Instance, error) {
+	all, err := d.info.get(ctx, after)
+	if err != nil {
+		return nil, err
 	}
 	var out []Instance
-	for _, in := range r.list {
+	for _, in := range all {
 		if in.Kind == kind {
 			out = append(out, in)
 		}
@@ -110,84 +119,9 @@ func (d *Discovery) list(ctx context.Context, kind string) ([]Instance, error) {
 	return out, nil
 }
 
-// join returns the round that is fresh or on its way, or begins one.
-func (d *Discovery) join() *round {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.latest != nil && time.Now().Before(d.expires) {
-		return d.latest
-	}
-	r := &round{done: make(chan struct{})}
-	d.latest, d.expires = r, time.Now().Add(discoveryMost+discoveryFresh)
-	go func() {
-		r.list, r.err = d.ask()
-		d.mu.Lock()
-		if d.latest == r {
-			d.expires = time.Now().Add(discoveryFresh)
-			if r.err != nil {
-				d.latest = nil // the next one asks again
-			}
-		}
-		d.mu.Unlock()
-		close(r.done)
-	}()
-	return r
-}
-
-// ask sends the question and collects the answers.
-func (d *Discovery) ask() ([]Instance, error) {
-	inbox := d.nc.NewInbox()
-	sub, err := d.nc.SubscribeSync(inbox)
-	if err != nil {
-		return nil, jet.SendError(err)
-	}
-	defer func() { _ = sub.Unsubscribe() }() // fails only if the connection is closed
-	if err := sub.SetPendingLimits(discoveryLimit, -1); err != nil {
-		return nil, jet.SendError(err)
-	}
-	if err := d.nc.PublishRequest(micro.APIPrefix+"."+micro.InfoVerb.String(), inbox, nil); err != nil {
-		return nil, jet.SendError(err)
-	}
-	list, cut, err := collect(sub)
-	if err != nil {
-		return nil, fmt.Errorf("bus: discovery: %w", jet.RequestError(err))
-	}
-	if cut {
-		d.cut.Add(1)
-	}
-	slices.SortFunc(list, func(a, b Instance) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID))
-	})
-	return list, nil
-}
-
-// collect takes answers until they pause. cut: not all of them. Silence from the
-// beginning proves nothing: where no participant is connected, the server says so.
-func collect(sub *nats.Subscription) (list []Instance, cut bool, err error) {
-	end := time.Now().Add(discoveryMost)
-	for wait := discoveryMost; ; wait = min(discoveryQuiet, time.Until(end)) {
-		if wait <= 0 {
-			return list, true, nil
-		}
-		m, err := sub.NextMsg(wait)
-		switch {
-		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout) && wait < discoveryMost:
-			return list, cut, nil
-		case errors.Is(err, nats.ErrSlowConsumer):
-			cut = true // some found no room; those that did are good
-			continue
-		case err != nil:
-			return nil, false, err
-		}
-		in, ok := parseInstance(m.Data)
-		switch {
-		case !ok:
-		case len(list) == discoveryLimit:
-			return list, true, nil
-		default:
-			list = append(list, in)
-		}
-	}
+// byName orders instances by service and id.
+func byName(a, b Instance) int {
+	return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID))
 }
 
 // parseInstance reads one answer. Services of others, that take nothing on
@@ -202,12 +136,15 @@ func parseInstance(data []byte) (Instance, bool) {
 		return Instance{}, false
 	}
 	in := Instance{
-		Service: service, ID: info.ID, Version: info.Version,
-		Host: info.Metadata[scheme.MetaHost], Kind: info.Metadata[scheme.MetaKind], Metadata: info.Metadata,
-		Routes: strings.Fields(info.Metadata[scheme.MetaRoutes]),
+		Service: service, ID: info.ID, NATS: info.ID, Version: info.Version, Description: info.Description,
+		Host: info.Metadata[scheme.MetaHost], IP: info.Metadata[scheme.MetaIP], Port: info.Metadata[scheme.MetaPort],
+		Heard: time.Now(), Kind: info.Metadata[scheme.MetaKind], Metadata: info.Metadata,
 	}
 	if id, err := scheme.ParseInstance(info.Metadata[scheme.MetaInstance]); err == nil {
 		in.ID = string(id)
+	}
+	if pid, err := strconv.Atoi(info.Metadata[scheme.MetaProcess]); err == nil && pid > 0 {
+		in.ProcessID = pid
 	}
 	takes := slices.ContainsFunc(info.Endpoints, func(e micro.EndpointInfo) bool {
 		name, err := scheme.ParseServiceSubject(e.Subject)
@@ -218,7 +155,43 @@ func parseInstance(data []byte) (Instance, bool) {
 		return in, true
 	case takes:
 		in.Kind = scheme.KindService
+		in.register(&info)
 		return in, true
 	}
 	return Instance{}, false
+}
+
+// register takes the routes of a service, wherever it writes them, each once.
+func (in *Instance) register(info *micro.Info) {
+	told := []map[string]string{{scheme.MetaRoute: info.Metadata[scheme.MetaRoutes]}, info.Metadata}
+	for _, e := range info.Endpoints {
+		told = append(told, e.Metadata)
+	}
+	seen := make(map[string]bool)
+	for _, metadata := range told {
+		for _, route := range scheme.SplitRoutes(metadata[scheme.MetaRoute]) {
+			if !seen[route] && len(seen) < maxRoutes {
+				seen[route] = true
+				in.Routes = append(in.Routes, route)
+			}
+		}
+		if text := metadata[scheme.MetaDescribe]; text != "" {
+			in.Described = append(in.Described, text)
+		}
+	}
+}
+
+// parseVital reads the health of one participant, which is the data of the first of
+// its endpoints that has an object there.
+func parseVital(data []byte) (vital, bool) {
+	var s micro.Stats
+	if json.Unmarshal(data, &s) != nil {
+		return vital{}, false
+	}
+	for _, e := range s.Endpoints {
+		if e != nil && len(e.Data) > 0 && e.Data[0] == '{' {
+			return vital{s.ID, e.Data}, true
+		}
+	}
+	return vital{}, false
 }

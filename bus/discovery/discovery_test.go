@@ -187,7 +187,7 @@ func TestDiscoveryLimit(t *testing.T) {
 				return err == nil && n+dropped == discoveryLimit+1
 			})
 			// As many as could be read in time: that is a bound as well.
-			list, cut, err := collect(sub)
+			list, cut, err := New(nc).info.collect(sub)
 			if len(list) == 0 || len(list) > discoveryLimit || !cut || err != nil {
 				t.Errorf("%d instances, cut %v, %v", len(list), cut, err)
 			}
@@ -210,9 +210,9 @@ func TestDiscoveryLimit(t *testing.T) {
 	// Who pauses has answered, as far as anybody can tell. Who is busy with the
 	// question before does not answer in time.
 	natstest.WaitFor(t, func() bool {
-		d.mu.Lock()
-		d.latest = nil
-		d.mu.Unlock()
+		d.info.mu.Lock()
+		d.info.latest = nil
+		d.info.mu.Unlock()
 		list, err := d.Services(natstest.Context(t))
 		if (len(list) == 0 || len(list) > discoveryLimit || err != nil) && !errors.Is(err, jet.ErrUnconfirmed) {
 			t.Fatalf("%d instances, %v", len(list), err)

@@ -6,5 +6,6 @@
 // for a tenth of a second, or for a second at the most. Where no participant is
 // connected the server says so; silence alone proves nothing, and is an error.
 // Those who ask at the same time share one question, and its result is used again
-// for two seconds.
+// for two seconds. What participants tell of their health is a question of its own, put
+// only for those who want it.
 package discovery

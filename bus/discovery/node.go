@@ -20,12 +20,17 @@ type NodeInfo struct {
 	// same for all nodes.
 	Service scheme.Service
 	Version string
+	// IP and Port are where clients reach it; "": it is not known.
+	IP, Port string
+	// Data is what it tells of its health, for [Discovery.Vitals]; nil: nothing.
+	Data func() any
 }
 
 // Node is a node's registration. Its methods may be called concurrently.
 type Node struct {
 	// Immutable after RegisterNode.
 	info    micro.Info
+	data    func() any // nil: nothing
 	nc      *nats.Conn
 	started time.Time
 	subs    []*nats.Subscription
@@ -40,10 +45,11 @@ type Node struct {
 // entry of a session for who names that as the reply subject.
 func RegisterNode(nc *nats.Conn, info NodeInfo, orders func(reply string, data []byte)) (*Node, error) {
 	subject := scheme.NodeSubject(info.ID)
-	n := &Node{nc: nc, started: time.Now().UTC(), info: micro.Info{
+	metadata := scheme.Metadata(scheme.KindNode, string(info.ID))
+	metadata[scheme.MetaIP], metadata[scheme.MetaPort] = info.IP, info.Port
+	n := &Node{nc: nc, data: info.Data, started: time.Now().UTC(), info: micro.Info{
 		ServiceIdentity: micro.ServiceIdentity{
-			Name: string(info.Service), ID: string(info.ID), Version: info.Version,
-			Metadata: scheme.Metadata(scheme.KindNode, string(info.ID)),
+			Name: string(info.Service), ID: string(info.ID), Version: info.Version, Metadata: metadata,
 		},
 		Type: micro.InfoResponseType, Description: "Hydrant edge node",
 		Endpoints: []micro.EndpointInfo{{Name: "node", Subject: subject}},
@@ -90,9 +96,15 @@ func (n *Node) ping() any {
 func (n *Node) inform() any { return n.info }
 
 func (n *Node) stats() any {
+	endpoint := micro.EndpointStats{Name: n.info.Endpoints[0].Name, Subject: n.info.Endpoints[0].Subject}
+	if n.data != nil {
+		if text, err := json.Marshal(n.data()); err == nil {
+			endpoint.Data = text
+		}
+	}
 	return micro.Stats{
 		ServiceIdentity: n.info.ServiceIdentity, Type: micro.StatsResponseType, Started: n.started,
-		Endpoints: []*micro.EndpointStats{{Name: n.info.Endpoints[0].Name, Subject: n.info.Endpoints[0].Subject}},
+		Endpoints: []*micro.EndpointStats{&endpoint},
 	}
 }
 

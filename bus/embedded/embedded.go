@@ -29,7 +29,11 @@ var ErrFailed = errors.New("embedded: NATS stores nothing any more")
 const Room = 64 << 10
 
 // DefaultMaxPayload lets a message of 1 MiB through.
-const DefaultMaxPayload = 1<<20 + Room
+const DefaultMaxPayload = 1<<20/3*4 + Room
+
+// PayloadFor is the MaxPayload that lets messages of a size through, and the bodies of
+// HTTP of that size, which go as base64 where they are no JSON.
+func PayloadFor(message int) int32 { return int32(message/3*4 + Room) }
 
 // Options of a server. The zero value needs only DataDir.
 type Options struct {

@@ -14,6 +14,9 @@ const (
 	HeaderMailbox = "Umf-Mailbox"
 	// HeaderIdentity is who the client proved to be; absent: none.
 	HeaderIdentity = "Umf-Identity"
+	// HeaderStatus makes an answer to a [METHOD] request one of HTTP, with this status:
+	// its payload is the body, and its headers are those of the answer.
+	HeaderStatus = "Umf-Status"
 	// HeaderMark marks an empty message that only shows where a mailbox
 	// stands; it is never shown to a client.
 	HeaderMark = "Umf-Mark"

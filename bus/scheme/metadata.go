@@ -11,6 +11,18 @@ const (
 	MetaHost     = "hostname"
 	MetaRoutes   = "routes"
 	MetaKind     = "kind"
+	MetaProcess  = "processID"
+	MetaIP       = "ip"
+	MetaPort     = "port" // of a node; a service listens on none
+)
+
+// Keys of the metadata of an endpoint, or of the whole service.
+const (
+	// MetaRoute has the routes that a service takes over HTTP, as [ParseRoute] reads
+	// them, with blanks or commas between them.
+	MetaRoute = "umf.route"
+	// MetaDescribe describes such routes: a JSON object of each one's [Description].
+	MetaDescribe = "umf.describe"
 )
 
 // MetaForm is the key of a form's number: of a node, in service discovery, the
@@ -40,7 +52,7 @@ func Metadata(kind, instance string) map[string]string {
 	if err != nil {
 		host = "" // it is for people
 	}
-	m := map[string]string{MetaKind: kind, MetaInstance: instance, MetaHost: host}
+	m := map[string]string{MetaKind: kind, MetaInstance: instance, MetaHost: host, MetaProcess: strconv.Itoa(os.Getpid())}
 	if kind == KindNode {
 		m[MetaForm] = strconv.Itoa(Form)
 	}

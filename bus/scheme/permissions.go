@@ -24,7 +24,7 @@ func NodePermissions(streams int) Permissions {
 			PrefixNode + "*", PrefixEvent + "*.*.*",
 			PrefixReply + "*.*.*.*", // CheckContract's probe
 			SessionKeyPrefix + "*", PrefixExpiry + "*.*",
-			"$SRV.INFO",
+			"$SRV.INFO", "$SRV.STATS",
 			APIPrefix + "INFO",
 		},
 		Subscribe: []string{

@@ -58,7 +58,7 @@ func probes(streams int) []probe {
 	publish("orders to other nodes", nil, "", scheme.NodeSubject(node))
 	subscribe("orders of other nodes", scheme.NodeSubject(node))
 	publish("session events", nil, nothing, scheme.EventSubject(scheme.SessionClosed, sid)) // of no session, and no event
-	publish("discovery", nil, "", "$SRV.INFO")
+	publish("discovery", nil, "", "$SRV.INFO", "$SRV.STATS")
 	for _, verb := range []string{"PING", "INFO", "STATS"} {
 		at := "$SRV." + verb
 		subscribe("discovery", at, at+"."+nobody, at+"."+nobody+"."+string(node))

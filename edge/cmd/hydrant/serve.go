@@ -93,7 +93,7 @@ const patient = 365 * 24 * time.Hour
 func (o *ownNATS) start() (string, error) {
 	server, err := embedded.Start(embedded.Options{
 		DataDir: o.cfg.DataDir, Listen: o.cfg.NatsListen, Logger: o.log, ReadyTimeout: patient,
-		MaxPayload: max(embedded.DefaultMaxPayload, int32(o.cfg.MaxMessage)+embedded.Room), // cfg has checked it
+		MaxPayload: max(embedded.DefaultMaxPayload, embedded.PayloadFor(int(o.cfg.MaxMessage))), // cfg has checked it
 	})
 	if errors.Is(err, embedded.ErrDataDirInUse) {
 		return "", fmt.Errorf("%w; to join the node that has it, set NATS_URL to its EDGE_NATS_LISTEN (nats://127.0.0.1:4222 by default)", err)

@@ -38,7 +38,7 @@ func (a *API) Admin() http.Handler {
 		writeJSON(w, status, body)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.node.Metrics.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET "+prefix, a.serveAdminRoute)
+	mux.HandleFunc(prefix, a.serveAdminRoute)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -84,7 +84,7 @@ func needToken(w http.ResponseWriter, _ *http.Request) {
 // none is set: an id is all that it takes to get some sessions.
 func (a *API) serveAdminRoute(w http.ResponseWriter, r *http.Request) {
 	serve := func(w http.ResponseWriter, r *http.Request) { a.serveRoute(w, r, true) }
-	route, ok := a.find(r.URL.Path, true)
+	route, ok := a.find(r.URL.Path)
 	switch {
 	case ok && route.names && !a.isAdmin(r.Header.Get("Authorization")):
 		serve = needToken

@@ -2,8 +2,11 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,6 +35,7 @@ type Node struct {
 	Log        *slog.Logger
 	LogLevel   *slog.LevelVar // of Log; nil: fixed
 	Metrics    *stats.Metrics
+	Traffic    *stats.Traffic
 	ClientLog  *stats.ClientLog
 	Signatures *access.Signatures // nil: off
 	Tokens     *access.Tokens     // nil: no JWT
@@ -86,6 +90,8 @@ type Directory interface {
 type Discovery interface {
 	Nodes(ctx context.Context) ([]discovery.Instance, error)
 	Services(ctx context.Context) ([]discovery.Instance, error)
+	ServicesSince(ctx context.Context, after time.Time) ([]discovery.Instance, error)
+	Vitals(ctx context.Context) (map[string]json.RawMessage, error)
 }
 
 var (
@@ -94,17 +100,67 @@ var (
 	_ Discovery = (*discovery.Discovery)(nil)
 )
 
-// API is the router API of a node, and its HTTP. Immutable, and safe for
-// concurrent use.
+// API is the router API of a node, and its HTTP. Safe for concurrent use.
 type API struct {
-	node  Node
-	admin access.AdminToken
-	keys  access.HTTPKeys
+	// Immutable.
+	node    Node
+	admin   access.AdminToken
+	keys    access.HTTPKeys
+	catalog *catalog
+	gate    *gate
+
+	kept atomic.Pointer[keptStats]
 }
 
 // New returns the API of a node. It does no I/O.
 func New(n Node) *API {
-	return &API{node: n, admin: access.AdminToken(n.Config.AdminToken), keys: access.NewHTTPKeys(n.Config.HttpKeys)}
+	return &API{
+		node: n, admin: access.AdminToken(n.Config.AdminToken), keys: access.NewHTTPKeys(n.Config.HttpKeys),
+		catalog: newCatalog(n.Metrics.Dropped.Counting(stats.DropRoutes)),
+		gate:    newGate(n.Metrics.UnderWay),
+	}
+}
+
+// settleEvery is how soon what came for a name counts for its service.
+const settleEvery = 2 * time.Second
+
+// Run keeps what the API knows of services until ctx ends. A node that does not run it
+// finds none.
+func (a *API) Run(ctx context.Context) {
+	ticker := time.NewTicker(settleEvery)
+	defer ticker.Stop()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		a.catalog.run(ctx, a.services, a.settle)
+	}()
+	for {
+		select {
+		case <-ticker.C:
+			if a.node.Traffic.Unsettled() {
+				a.catalog.want()
+			}
+		case <-ctx.Done():
+			<-stopped
+			return
+		}
+	}
+}
+
+// services asks which instances run.
+func (a *API) services(ctx context.Context) ([]discovery.Instance, error) {
+	n := a.node.NATS()
+	if n == nil {
+		return nil, errNotServing
+	}
+	ctx, cancel := context.WithTimeout(ctx, catalogWait)
+	defer cancel()
+	return n.Discovery.ServicesSince(ctx, time.Now())
+}
+
+// settle tells the counts of traffic which services run.
+func (a *API) settle(r *registered) {
+	a.node.Traffic.Settle(append(slices.Clone(r.running), a.node.Config.ServiceName), time.Now())
 }
 
 // Server returns a server for h with the limits that every listener of a node

@@ -26,6 +26,7 @@ import (
 // caller is who sends a request to the clients' port, and what that is known by.
 type caller struct {
 	admin   bool           // has the token of administrators
+	shown   bool           // it, or a key: no business of services
 	rights  *policy.Rights // and whose they are
 	address netip.Addr
 	account *quota.Account // what it pays with; nil: administrators do not
@@ -83,19 +84,20 @@ func (a *API) overRate() error {
 // recognize finds out who sends a request and what it may do.
 func (a *API) recognize(r *http.Request) (caller, error) {
 	n := &a.node
-	site := access.Site{Host: r.Host, Scheme: access.ForwardedScheme(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","))}
 	authorization := field(r, "Authorization")
 	switch {
 	case n.Config.HttpApi == config.HTTPAPIOff:
 		return caller{}, errNotThere
-	case !access.Origins(n.Config.AllowedOrigins).Allow(field(r, "Origin"), site):
+	case !a.mayConnect(r):
 		n.Metrics.Dropped.Inc(stats.DropOrigin)
 		return caller{}, errOrigin
 	case a.isAdmin(authorization):
-		return caller{admin: true, rights: n.Rules.Operator()}, nil
+		return caller{admin: true, shown: true, rights: n.Rules.Operator()}, nil
 	case n.Config.HttpApi == config.HTTPAPIKey:
 		if key := a.keys.Find(authorization); key != nil {
-			return a.caller(access.Identity{Rules: key.Rules})
+			from, err := a.caller(access.Identity{Rules: key.Rules})
+			from.shown = true
+			return from, err
 		}
 		return caller{}, errUnauthorized
 	case n.Config.Auth == config.AuthNone:
@@ -111,6 +113,12 @@ func (a *API) recognize(r *http.Request) (caller, error) {
 		return caller{}, errUnauthorized
 	}
 	return a.caller(identity)
+}
+
+// mayConnect reports whether the origin of a request may connect; without one it may.
+func (a *API) mayConnect(r *http.Request) bool {
+	site := access.Site{Host: r.Host, Scheme: access.ForwardedScheme(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","))}
+	return access.Origins(a.node.Config.AllowedOrigins).Allow(field(r, "Origin"), site)
 }
 
 // caller has the rights of a client, or of who has a key. Rules that are none let

@@ -5,28 +5,33 @@
 //
 // # The router API
 //
-// Clients reach it as a message to hydra-router:[GET]/v1/router/… with any method
-// ([API.Route]), and over HTTP as GET /v1/router/… on either listener. Over HTTP
-// the data is in the result of an envelope:
+// Clients reach it as a message to hydra-router:[GET]/v1/router/… ([API.Route]), and
+// over HTTP as /v1/router/… on either listener, with any method. Over HTTP the data is in
+// the result of an envelope, and of what is refused the reason:
 //
 //	{"statusCode":200,"statusMessage":"OK","statusDescription":"…","result":…}
+//	{"statusCode":404,"statusMessage":"Not Found","statusDescription":"…","result":{"reason":"…"}}
 //
 //	route                 who    answer
 //	version               open   {"version":"…"}
 //	health                open   this node: its process, connections, and the parts that keep it from being ready
-//	stats                 open   this node: messages, bytes and errors since its start
-//	list/nodes            open   every node, and every instance of a service
-//	list/services         open   the instances of each service
-//	list/routes           open   the routes of each service, and the router's own
+//	stats                 open   of each service 3,600 numbers: what it got by second in the last hour, over HTTP
+//	                             (httpStats), WebSocket (wsStats), and what failed (errorStats; under * what was
+//	                             for services that nobody runs); and this node's sums since its start
+//	openapi.json          open   an OpenAPI 3.1 document, over HTTP without an envelope
+//	list/nodes            open   a row for each node and each instance of a service; over HTTP instanceID, hostname and
+//	                             version of who answers stand beside the result
+//	list/services         open   the same rows with the health of each process
+//	list/routes           open   [{"serviceName":"…","routes":["[get]/v1/…"]}], with the router's own
 //	list/wsdir            admin  sessions, and the nodes that hold their sockets; at most 10,000
 //	log                   admin  the last messages of type log
-//	refresh[/service]     admin  {}
+//	refresh[/service]     admin  forgets the routes of services that are gone: {}
 //	clear                 admin  empties that log; over HTTP 302 to /
 //
 // Every client may use an open route; with EDGE_ROUTER_API=admin, administrators
 // only. An administrator has EDGE_ADMIN_TOKEN as bearer token: in the field
-// Authorization, or in aut of a message. On the administrators' listener every
-// caller is one.
+// Authorization, or in aut of a message. Others are told so: 401, or an error with the
+// code forbidden. On the administrators' listener every caller is one.
 //
 // The lists come from NATS. Before the node serves they are answered with 503.
 //
@@ -38,7 +43,11 @@
 //	GET  /readyz               {"ready":true,"reasons":[]}: 200, or 503 and the parts that are not ready
 //	POST /v1/router/send       passes a message on to a service, or stores it for a session
 //	POST /v1/router/queue      stores work for a service, or a message for a session
-//	POST /v1/router/message    asks a service, and answers with the body of its answer
+//	POST /v1/router/message    asks svc:[METHOD]/path, and answers with the body of its answer
+//	…    any other path        is a request to a service: see below
+//	OPTIONS                    of anything: 204
+//
+// Pages of origins that may connect can read the answers (CORS), with credentials.
 //
 // All of it but the first two asks for what connecting asks for. With EDGE_AUTH these
 // are the credentials of a client ([access.FindToken], without a subprotocol; a cookie
@@ -64,6 +73,50 @@
 //	4xx, 5xx   what a service of NATS' own framework says; 502, if it says no status
 //	504   no answer in EDGE_REQUEST_TIMEOUT; send and queue: not confirmed as stored, which it may be
 //
+// # Requests by path
+//
+// Services register routes, in the metadata umf.route of an endpoint in $SRV.INFO:
+// "[GET]/v1/users/{id} [post]/v1/users", where {id}, or :id, stands for one segment, and
+// a route without a method for all of them. A path is looked for among them as it is, and
+// then, if it begins with the name of a service, among that one's without the name. Of
+// services with the same route the first by name gets the request. HEAD is a GET without
+// a body where no route has it.
+//
+// The service gets the message that a client of a WebSocket would send there:
+//
+//	{"to":"svc:[GET]/v1/users/7?x=1","frm":"…@hydra-router:/","hdr":{…},"mid":"…","ts":"…","ver":"…","via":"…","bdy":…,"aut":"…"}
+//
+// hdr has the fields of the request in lower case, but for those of the connection,
+// cookies, and those that clients may not write; x-forwarded-for, -proto and -host are
+// what the edge knows. aut is the field Authorization, unless that is for the node itself.
+// bdy is the body if it is JSON, {} if there is none. Anything else, and JSON that no
+// message has as its body (null, false, 0, ""), is base64, with hdr.x-encoding "base64".
+// Umf-Identity is as with messages.
+//
+// The answer:
+//
+//	a UMF message               200 and its body in an envelope. If that has "error" and "code", as the kit's
+//	                            failures have, the status is that of the code: 400 bad_request, 401 unauthorized,
+//	                            403 forbidden, 404 not_found and unsupported, 409 conflict, 503 overload and
+//	                            unavailable, a number as it is, else 500. If it is an envelope, as it is
+//	with the header Umf-Status  that status, the payload, its Content-Type and other headers, as they are; but for
+//	                            those of the connection, of CORS, and Set-Cookie
+//	Nats-Service-Error          its status, or 502, and the reason
+//
+// What else may come:
+//
+//	400   the body is not the JSON that it says
+//	401, 403, 429   as for a POST. Where messages must be signed, 403: requests by path cannot be
+//	404   no service has that path
+//	405   none takes that method: Allow says which
+//	413   over EDGE_MAX_MESSAGE, or what NATS takes as the message that it becomes
+//	414   path and query are longer than an address (umf.MaxAddress)
+//	503   no instance of the service, no connection to NATS, too much under way, short of memory
+//	504   no answer in EDGE_REQUEST_TIMEOUT
+//
+// Bodies are in memory, both ways. At most 1,024 requests are under way, and of their
+// bodies, counted twice, a quarter of the memory limit, or 256 MiB without one.
+//
 // # The administrators' listener
 //
 // Beside the router API, with every route:
@@ -81,8 +134,8 @@
 //
 // # Design
 //
-// A route that the caller may not use is answered like one that does not exist, so
-// that the answer does not tell which routes there are. A longer path is another
+// A route that the caller may not use is told to be one: which there are is no secret,
+// and whoever forgot the token learns why. A longer path is another
 // path: neither the end of a path, such as .js, nor the field Host makes a caller an
 // administrator, as they did in Hydra Router.
 //
@@ -117,8 +170,15 @@
 // route that needs them gets them as an argument. Rejected: a flag beside fields
 // that are nil until it is set, which each handler had to remember.
 //
-// refresh does nothing, and is there for programs that call it: list/routes asks
-// the services each time.
+// Which routes there are is known from the answers to $SRV.INFO ([catalog]). They are two
+// seconds old at the most while they are used, and read beside their use. A path that is
+// in none of them is looked for in answers to a question that was put after the request
+// came, one a second: 404 takes a second where many ask for nothing, and none is wrong.
+// A service that is gone keeps its routes for an hour, so that its clients get 503.
+// Rejected: to have services announce themselves, which those in other languages do not.
+//
+// An answer's cookies do not go out: they would be the edge's, of which one is a
+// credential. For the same reason services get none.
 //
 // list/wsdir is cut at a bound, and the cut is counted. Rejected: pages. The
 // directory has no order to continue in.

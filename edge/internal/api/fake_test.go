@@ -21,6 +21,7 @@ import (
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/stats"
+	"hydrant/umf"
 )
 
 const (
@@ -53,6 +54,7 @@ func newNode(t *testing.T, change func(*fakeNode)) (*fakeNode, *API) {
 	n.Node = Node{
 		ID: testNode, Router: []byte(router), Version: "1.2.3", Started: time.Now(), Config: &cfg,
 		Log: slog.New(slog.NewTextHandler(&n.logged, nil)), Metrics: m,
+		Traffic:   stats.NewTraffic(),
 		ClientLog: stats.NewClientLog(m.Dropped.Counting(stats.DropClientLog)),
 		Guesses:   access.NewGuesses(func() {}), Accounts: quota.NewTable(quota.Limits{}, func() {}), Mail: quota.NewMail(cfg.QueueLimit, 16<<20, func() {}),
 		Readiness: func(details bool) (ready bool, reasons []string) {
@@ -82,7 +84,19 @@ func newNode(t *testing.T, change func(*fakeNode)) (*fakeNode, *API) {
 	if n.Rules, err = policy.NewBook(cfg.Policy, cfg.AuthService); err != nil {
 		t.Fatal(err)
 	}
-	return n, New(n.Node)
+	a := New(n.Node)
+	a.catalog.pause = 0
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		a.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return n, a
 }
 
 // counted is the sum of a metric.
@@ -108,8 +122,12 @@ type fakeNATS struct {
 	sessions         map[scheme.SID]scheme.Entry
 	seen             map[string]bool
 	nodes, instances []discovery.Instance
+	vitals           map[string]json.RawMessage
+	vitalsErr        error
 	sent             []sent
 	stored           []store.Outgoing
+	messages         []*nats.Msg                          // that services were asked with
+	services         func(m *nats.Msg) (*nats.Msg, error) // nil: answer
 }
 
 // sent is what went to NATS: to a subject, whatever carries it.
@@ -139,6 +157,10 @@ func (f *fakeNATS) RequestMsgWithContext(_ context.Context, m *nats.Msg) (*nats.
 	if f.auth != nil && m.Subject == authSubject {
 		f.asked = append(f.asked, string(m.Data))
 		return f.auth()
+	}
+	f.messages = append(f.messages, m)
+	if f.services != nil {
+		return f.services(m)
 	}
 	return &nats.Msg{Data: f.answer, Header: f.header}, f.takeFrom(m.Header, m.Subject, m.Data, 0)
 }
@@ -182,6 +204,14 @@ func (f *fakeNATS) List(_ context.Context, fn func(scheme.SID, scheme.Entry) boo
 func (f *fakeNATS) Nodes(context.Context) ([]discovery.Instance, error)    { return f.nodes, f.err }
 func (f *fakeNATS) Services(context.Context) ([]discovery.Instance, error) { return f.instances, f.err }
 
+func (f *fakeNATS) ServicesSince(context.Context, time.Time) ([]discovery.Instance, error) {
+	return f.instances, f.err
+}
+
+func (f *fakeNATS) Vitals(context.Context) (map[string]json.RawMessage, error) {
+	return f.vitals, f.vitalsErr
+}
+
 // fakeStore is the store of a fakeNATS.
 type fakeStore struct{ *fakeNATS }
 
@@ -200,7 +230,7 @@ type reply struct {
 	status      int
 	header      http.Header
 	body        string
-	description string // of the envelope
+	description string // of the envelope: the reason, if it has one
 	result      string
 }
 
@@ -221,10 +251,21 @@ func ask(t *testing.T, h http.Handler, method, path, body string, header http.He
 		Result            json.RawMessage
 	}
 	if json.Unmarshal(w.Body.Bytes(), &e) == nil && e.StatusCode != 0 {
-		if e.StatusCode != w.Code || e.StatusMessage != http.StatusText(w.Code) || w.Header().Get("Content-Type") != "application/json" {
+		message := http.StatusText(w.Code)
+		if w.Code == http.StatusInternalServerError {
+			message = "Server Error"
+		}
+		if e.StatusCode != w.Code || e.StatusMessage != message || w.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s: status %d with %v and the envelope %s", method, path, w.Code, w.Header(), w.Body)
 		}
 		got.description, got.result = e.StatusDescription, string(e.Result)
+		var why struct{ Reason string }
+		if json.Unmarshal(e.Result, &why) == nil && why.Reason != "" {
+			got.description = why.Reason
+			if got.result == `{"reason":`+string(umf.AppendString(nil, why.Reason))+`}` {
+				got.result = "{}" // nothing beside it
+			}
+		}
 	}
 	return got
 }

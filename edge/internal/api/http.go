@@ -5,60 +5,56 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/stats"
 )
 
-// envelope wraps every answer over HTTP, as Hydra Router does.
-type envelope struct {
-	StatusCode        int    `json:"statusCode"`
-	StatusMessage     string `json:"statusMessage"`
-	StatusDescription string `json:"statusDescription"`
-	Result            any    `json:"result"`
-}
+// Public serves plain requests on the clients' port, EDGE_LISTEN.
+func (a *API) Public() http.Handler { return &public{a} }
 
-const succeeded = "Request succeeded without error"
+// public is what clients reach. Its paths are not those of a [http.ServeMux], which
+// redirects what it does not take for the way to write a path: services see it as it
+// came.
+type public struct{ a *API }
 
-func writeEnvelope(w http.ResponseWriter, status int, description string, result any) {
-	if result == nil {
-		result = struct{}{}
-	}
-	text, err := json.Marshal(envelope{status, http.StatusText(status), description, result})
-	if err != nil {
-		http.Error(w, "internal error", http.StatusInternalServerError)
+// ServeHTTP implements [http.Handler].
+func (p *public) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := p.a
+	mayRead := a.allowPages(w, r)
+	if r.Method == http.MethodOptions {
+		a.serveOptions(w, r, mayRead)
 		return
 	}
-	writeJSON(w, status, text)
+	switch path := r.URL.Path; {
+	case path == "/healthz", path == "/readyz":
+		a.serveProbe(w, r)
+	case isRouters(path):
+		a.node.Traffic.Add(a.node.Config.ServiceName, stats.WayHTTP, time.Now(), 1)
+		a.serveRouter(w, r)
+	default:
+		a.serveService(w, r)
+	}
 }
 
-func writeJSON(w http.ResponseWriter, status int, text []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(text) // fails when the peer is gone
-}
+// isRouters reports whether a path is the router's own, and no service's.
+func isRouters(path string) bool { return path == "/v1/router" || strings.HasPrefix(path, prefix) }
 
-// Public serves plain requests on the clients' port, EDGE_LISTEN.
-func (a *API) Public() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", a.serveProbe) // in a spelling that Probe does not know
-	mux.HandleFunc("GET /readyz", a.serveProbe)
-	mux.HandleFunc("GET "+prefix, func(w http.ResponseWriter, r *http.Request) {
-		from, err := a.admit(r)
-		var no *refusal
-		if errors.As(err, &no) {
-			no.write(w)
-			return
-		}
-		a.serveRoute(w, r, from.admin)
-	})
-	mux.HandleFunc("POST "+prefix+"send", a.servePost("posted message not taken", a.send))
-	mux.HandleFunc("POST "+prefix+"queue", a.servePost("posted message not taken", a.queue))
-	mux.HandleFunc("POST "+prefix+"message", a.servePost("posted request failed", a.request))
-	mux.HandleFunc("/v1/router", notFound) // or ServeMux redirects it
-	mux.HandleFunc("/", notFound)
-	return mux
-}
+// Methods of the node's own paths, where it is not all of them.
+var (
+	probeMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
+	postMethods  = []string{http.MethodPost, http.MethodOptions}
+)
 
-func notFound(w http.ResponseWriter, _ *http.Request) {
-	writeEnvelope(w, http.StatusNotFound, "Resource not found", nil)
+func notFound(w http.ResponseWriter, _ *http.Request) { errNotThere.write(w) }
+
+// notAllowed says which methods there are (RFC 9110 §15.5.6).
+func notAllowed(w http.ResponseWriter, methods []string) {
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	writeEnvelope(w, http.StatusMethodNotAllowed, "The methods of this path are "+strings.Join(methods, ", "), nil)
 }
 
 // alive is the answer of /healthz.
@@ -77,7 +73,12 @@ func (a *API) Probe(path string) (status int, body []byte, ok bool) {
 	return 0, nil, false
 }
 
+// serveProbe answers them where the loop did not know them for what they are.
 func (a *API) serveProbe(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		notAllowed(w, probeMethods)
+		return
+	}
 	status, body, _ := a.Probe(r.URL.Path)
 	writeJSON(w, status, body)
 }
@@ -112,11 +113,34 @@ func (a *API) readyz(details bool) (status int, body []byte) {
 	return status, append(body, '\n')
 }
 
-// serveRoute answers a route of the router API.
+// serveRouter answers what is the router's own, on the clients' port.
+func (a *API) serveRouter(w http.ResponseWriter, r *http.Request) {
+	from, err := a.admit(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	name := strings.TrimPrefix(r.URL.Path, prefix)
+	post, there := posts[name]
+	switch {
+	case there && r.Method != http.MethodPost:
+		notAllowed(w, postMethods)
+	case there:
+		a.servePost(w, r, from, post)
+	default:
+		a.serveRoute(w, r, from.admin)
+	}
+}
+
+// serveRoute answers a route of the router API, whatever the method.
 func (a *API) serveRoute(w http.ResponseWriter, r *http.Request, admin bool) {
-	route, ok := a.find(r.URL.Path, admin)
-	if !ok {
+	route, there := a.find(r.URL.Path)
+	switch {
+	case !there:
 		notFound(w, r)
+		return
+	case !a.mayUse(route, admin):
+		needToken(w, r)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
@@ -130,7 +154,88 @@ func (a *API) serveRoute(w http.ResponseWriter, r *http.Request, admin bool) {
 		writeEnvelope(w, http.StatusServiceUnavailable, "Not available now", nil)
 	case r.URL.Path == prefix+"clear":
 		http.Redirect(w, r, "/", http.StatusFound)
+	case route.plain:
+		writeAnswer(w, http.StatusOK, data)
+	case r.URL.Path == prefix+"list/nodes":
+		a.writeNodes(w, data)
 	default:
 		writeEnvelope(w, http.StatusOK, succeeded, data)
 	}
+}
+
+// The fields of CORS, as Hydra Router has them. It sends them to every page, with * for
+// the origin, which no browser takes together with credentials.
+var pageHeaders = [...][2]string{
+	{"Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS"},
+	{"Access-Control-Allow-Headers", "accept, authorization, cache-control, content-type, x-requested-with"},
+	{"Access-Control-Allow-Credentials", "true"},
+	{"Access-Control-Max-Age", "10"},
+}
+
+// allowPages lets pages read the answer, of those origins that may connect, and
+// reports whether that of the request may. Without an origin there is no page.
+func (a *API) allowPages(w http.ResponseWriter, r *http.Request) bool {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := field(r, "Origin")
+	if origin == "" || a.node.Config.HttpApi == config.HTTPAPIOff {
+		return origin == ""
+	}
+	if !a.mayConnect(r) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	for _, field := range pageHeaders {
+		h.Set(field[0], field[1])
+	}
+	return true
+}
+
+// serveOptions answers what a browser asks before it sends a page's request. It shows
+// no credentials with that (Fetch Standard, "CORS-preflight fetch").
+func (a *API) serveOptions(w http.ResponseWriter, r *http.Request, mayRead bool) {
+	switch {
+	case a.node.Config.HttpApi == config.HTTPAPIOff:
+		notFound(w, r)
+		return
+	case !mayRead:
+		a.node.Metrics.Dropped.Inc(stats.DropOrigin)
+		errOrigin.write(w)
+		return
+	}
+	if methods := a.methods(r.URL.EscapedPath()); len(methods) > 0 {
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// methods are those of a path, as far as it is known; empty: all, or there is none.
+func (a *API) methods(path string) []string {
+	if path == "/healthz" || path == "/readyz" {
+		return probeMethods
+	}
+	if name, ok := strings.CutPrefix(path, prefix); ok && posts[name] != nil {
+		return postMethods
+	}
+	if path = plainPath(path); isRouters(path) || !strings.HasPrefix(path, "/") {
+		return nil
+	}
+	if to := a.catalog.current().find(http.MethodOptions, path); len(to.allowed) > 0 {
+		return listed(to.allowed)
+	}
+	return nil
+}
+
+// listed joins the methods of a route with those that the node answers for it. "" is
+// all of them.
+func listed(methods []string) []string {
+	all := append([]string{http.MethodOptions}, methods...)
+	if i := slices.Index(all, ""); i >= 0 {
+		all = append(slices.Delete(all, i, i+1), http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
+	}
+	if slices.Contains(methods, http.MethodGet) {
+		all = append(all, http.MethodHead)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

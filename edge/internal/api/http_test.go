@@ -1,12 +1,15 @@
 package api
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"hydrant/edge/internal/config"
 )
 
 // TestReadyz: clients learn which part is missing, and administrators why.
@@ -54,18 +57,16 @@ func TestHealthz(t *testing.T) {
 // not on the clients' port, with the token neither.
 func TestUnknownPaths(t *testing.T) {
 	_, a := newNode(t, func(n *fakeNode) { n.Config.AdminToken = testToken })
-	const want = `{"statusCode":404,"statusMessage":"Not Found","statusDescription":"Resource not found","result":{}}`
+	const want = `{"statusCode":404,"statusMessage":"Not Found","statusDescription":"The requested resource was not found on the server","result":{"reason":"Resource not found"}}`
 	for _, test := range []struct {
 		h     http.Handler
 		paths []string
 	}{
 		{a.Public(), []string{
-			"GET /", "GET /nonsense", "GET /v1/router", "POST /v1/router", "GET /v1/router/", "POST /", "POST /healthz", "PUT /readyz",
-			"GET /v1/router/send", "GET /v1/router/queue", "PUT /v1/router/send", "POST /v1/router/version", "DELETE /v1/router/clear",
-			"GET /metrics", "GET /debug/pprof/", "GET /debug/pprof/heap", "POST /drain", "PUT /loglevel", "GET /loglevel", "GET /drain",
+			"GET /v1/router", "POST /v1/router", "GET /v1/router/", "GET /v1/router/sends", "PUT /v1/router/list",
 		}},
 		{a.Admin(), []string{
-			"GET /", "GET /nonsense", "GET /v1/router/", "POST /v1/router/send", "POST /v1/router/version",
+			"GET /", "GET /nonsense", "GET /v1/router/", "POST /v1/router/send",
 			"GET /drain", "PUT /drain", "POST /loglevel", "POST /metrics",
 		}},
 	} {
@@ -74,6 +75,106 @@ func TestUnknownPaths(t *testing.T) {
 			if got := ask(t, test.h, method, path, "", bearer(testToken)); got.status != http.StatusNotFound || got.body != want {
 				t.Errorf("%s: %d %s", line, got.status, got.body)
 			}
+		}
+	}
+	for _, line := range []string{
+		"GET /", "GET /nonsense", "POST /", "GET /metrics", "GET /debug/pprof/", "GET /debug/pprof/heap", "POST /drain", "PUT /loglevel", "GET /loglevel", "GET /drain",
+	} {
+		method, path, _ := strings.Cut(line, " ")
+		if got := ask(t, a.Public(), method, path, "", bearer(testToken)); got.status != http.StatusNotFound {
+			t.Errorf("%s: %d %s", line, got.status, got.body)
+		}
+	}
+}
+
+// TestMethods: the few paths that do not take every method say which they take.
+func TestMethods(t *testing.T) {
+	_, a := newNode(t, nil)
+	for line, allow := range map[string]string{
+		"POST /healthz": "GET, HEAD, OPTIONS", "PUT /readyz": "GET, HEAD, OPTIONS",
+		"GET /v1/router/send": "POST, OPTIONS", "HEAD /v1/router/queue": "POST, OPTIONS", "PUT /v1/router/message": "POST, OPTIONS",
+	} {
+		method, path, _ := strings.Cut(line, " ")
+		if got := ask(t, a.Public(), method, path, "", nil); got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != allow {
+			t.Errorf("%s: %d, Allow %q", line, got.status, got.header.Get("Allow"))
+		}
+		if got := ask(t, a.Public(), "OPTIONS", path, "", nil); got.status != http.StatusNoContent || got.header.Get("Allow") != allow {
+			t.Errorf("OPTIONS of %s: %d, Allow %q", path, got.status, got.header.Get("Allow"))
+		}
+	}
+}
+
+// allowed is a setting of origins.
+func allowed(t *testing.T, text string) []config.Origin {
+	t.Helper()
+	var o config.Origin
+	if err := o.Decode(text); err != nil {
+		t.Fatal(err)
+	}
+	return []config.Origin{o}
+}
+
+// TestPages: pages of origins that may connect read every answer, with their cookies,
+// and no other page reads any.
+func TestPages(t *testing.T) {
+	_, a := newNode(t, func(n *fakeNode) {
+		n.Config.AllowedOrigins = allowed(t, "https://app.example.com")
+	})
+	fields := map[string]string{
+		"Access-Control-Allow-Origin": "https://app.example.com", "Access-Control-Allow-Credentials": "true",
+		"Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+		"Access-Control-Allow-Headers": "accept, authorization, cache-control, content-type, x-requested-with",
+		"Access-Control-Max-Age":       "10",
+	}
+	for _, line := range []string{
+		"GET /v1/router/version 200", "GET /healthz 200", "GET /nonsense 404", "GET /v1/router/log 401", "POST /v1/router/send 400",
+		"OPTIONS /v1/router/send 204", "OPTIONS /whatever/path 204", "OPTIONS /healthz 204",
+	} {
+		var method, path string
+		var status int
+		if _, err := fmt.Sscan(line, &method, &path, &status); err != nil {
+			t.Fatal(err)
+		}
+		got := ask(t, a.Public(), method, path, "", http.Header{"Origin": {"https://app.example.com"}})
+		if got.status != status || got.header.Get("Vary") != "Origin" || status == http.StatusNoContent && got.body != "" {
+			t.Errorf("%s: %d, Vary %q, %q", line, got.status, got.header.Get("Vary"), got.body)
+		}
+		for name, want := range fields {
+			if got := got.header.Get(name); got != want {
+				t.Errorf("%s: %s is %q", line, name, got)
+			}
+		}
+		for _, origin := range []string{"https://evil.example.com", "null", "http://app.example.com", "https://app.example.com.evil.com", ""} {
+			var header http.Header
+			want := status
+			if origin != "" {
+				header = http.Header{"Origin": {origin}}
+				if path != "/healthz" || method == "OPTIONS" {
+					want = http.StatusForbidden
+				}
+			}
+			got := ask(t, a.Public(), method, path, "", header)
+			if got.status != want || got.header.Get("Vary") != "Origin" {
+				t.Errorf("%s from %q: %d, want %d", line, origin, got.status, want)
+			}
+			for name := range fields {
+				if got.header.Get(name) != "" {
+					t.Errorf("%s from %q: %s is %q", line, origin, name, got.header.Get(name))
+				}
+			}
+		}
+	}
+}
+
+// TestPagesWhereAllMayConnect: never * together with credentials.
+func TestPagesWhereAllMayConnect(t *testing.T) {
+	_, a := newNode(t, func(n *fakeNode) {
+		n.Config.AllowedOrigins = allowed(t, "*")
+	})
+	for _, origin := range []string{"https://anywhere.example.com", "null"} {
+		got := ask(t, a.Public(), "GET", prefix+"version", "", http.Header{"Origin": {origin}})
+		if got.header.Get("Access-Control-Allow-Origin") != origin {
+			t.Errorf("%q gets %v", origin, got.header)
 		}
 	}
 }

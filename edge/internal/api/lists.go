@@ -2,80 +2,163 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"hydrant/bus/discovery"
 	"hydrant/bus/scheme"
 	"hydrant/edge/internal/stats"
 )
 
-// presence is one running instance, as list/nodes shows it.
+// presence is one running instance, as list/nodes shows it. null: it does not say.
 type presence struct {
 	ServiceName        scheme.Service `json:"serviceName"`
-	ServiceDescription string         `json:"serviceDescription,omitempty"`
+	ServiceDescription *string        `json:"serviceDescription"`
 	Version            string         `json:"version"`
 	InstanceID         string         `json:"instanceID"`
-	HostName           string         `json:"hostName"`
-	Hostname           string         `json:"hostname"` // clients of Hydra Router read either spelling
+	UpdatedOn          string         `json:"updatedOn"`
+	ProcessID          *int           `json:"processID"`
+	IP                 *string        `json:"ip"`
+	Port               *string        `json:"port"`
+	HostName           *string        `json:"hostName"`
+	Elapsed            int64          `json:"elapsed"` // seconds since it was last heard of
 }
 
-func presenceOf(i discovery.Instance) presence {
-	return presence{i.Service, i.Metadata["description"], i.Version, i.ID, i.Host, i.Host}
+// orNull is nil for the zero value.
+func orNull[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
 }
 
-// listNodes lists all that runs: nodes and instances of services.
-func (a *API) listNodes(ctx context.Context, n *NATS) (any, error) {
+func presenceOf(i *discovery.Instance, now time.Time) presence {
+	return presence{
+		ServiceName: i.Service, ServiceDescription: orNull(i.Description), Version: i.Version, InstanceID: i.ID,
+		UpdatedOn: i.Heard.UTC().Format(scheme.TimeFormat), ProcessID: orNull(i.ProcessID),
+		IP: orNull(i.IP), Port: orNull(i.Port), HostName: orNull(i.Host),
+		Elapsed: max(0, int64(now.Sub(i.Heard)/time.Second)),
+	}
+}
+
+// participants lists all that runs: nodes and instances of services.
+func participants(ctx context.Context, n *NATS) ([]discovery.Instance, error) {
 	nodes, err := n.Discovery.Nodes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	services, err := n.Discovery.Services(ctx)
+	return slices.Concat(nodes, services), err
+}
+
+func (a *API) listNodes(ctx context.Context, n *NATS) (any, error) {
+	all, err := participants(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]presence, 0, len(nodes)+len(services))
-	for _, instances := range [][]discovery.Instance{nodes, services} {
-		for _, i := range instances {
-			list = append(list, presenceOf(i))
+	list, now := make([]presence, len(all)), time.Now()
+	for i := range all {
+		list[i] = presenceOf(&all[i], now)
+	}
+	return list, nil
+}
+
+// health is what a participant tells of its process, beside what its presence has.
+// null: it does not.
+type health struct {
+	SampledOn     json.RawMessage `json:"sampledOn"`
+	Architecture  json.RawMessage `json:"architecture"`
+	Platform      json.RawMessage `json:"platform"`
+	NodeVersion   json.RawMessage `json:"nodeVersion"`
+	Memory        json.RawMessage `json:"memory"`
+	UptimeSeconds json.RawMessage `json:"uptimeSeconds"`
+}
+
+// serviceRow is one instance of list/services.
+type serviceRow struct {
+	presence
+	health
+}
+
+// listServices lists all that runs with its health. It is a list all the same where
+// the participants do not tell of that.
+func (a *API) listServices(ctx context.Context, n *NATS) (any, error) {
+	all, err := participants(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	told, err := n.Discovery.Vitals(ctx)
+	if err != nil {
+		a.node.Log.Debug("list/services lacks the health of services", "error", err)
+	}
+	list, now := make([]serviceRow, len(all)), time.Now()
+	for i := range all {
+		list[i].presence = presenceOf(&all[i], now)
+		var process struct {
+			ProcessID int `json:"processID"`
+			health
+		}
+		if json.Unmarshal(told[all[i].NATS], &process) != nil {
+			continue // nothing, or not what Hydra's health is
+		}
+		list[i].health = process.health
+		if list[i].ProcessID == nil {
+			list[i].ProcessID = orNull(process.ProcessID)
 		}
 	}
 	return list, nil
 }
 
-// serviceRow is one service of list/services.
-type serviceRow struct {
-	ServiceName scheme.Service `json:"serviceName"`
-	Instances   []presence     `json:"instances"`
+// routesRow is one service of list/routes.
+type routesRow struct {
+	ServiceName string   `json:"serviceName"`
+	Routes      []string `json:"routes"`
 }
 
-func (a *API) listServices(ctx context.Context, n *NATS) (any, error) {
+// listRoutes lists the routes of each service that runs, of all its instances.
+func (a *API) listRoutes(ctx context.Context, n *NATS) (any, error) {
 	instances, err := n.Discovery.Services(ctx) // sorted by name
 	if err != nil {
 		return nil, err
 	}
-	list := []serviceRow{}
+	list := []routesRow{{a.node.Config.ServiceName, ownRoutes}}
 	for _, i := range instances {
-		if len(list) == 0 || list[len(list)-1].ServiceName != i.Service {
-			list = append(list, serviceRow{ServiceName: i.Service})
-		}
 		last := &list[len(list)-1]
-		last.Instances = append(last.Instances, presenceOf(i))
+		if len(list) == 1 || last.ServiceName != string(i.Service) {
+			list = append(list, routesRow{string(i.Service), []string{}})
+			last = &list[len(list)-1]
+		}
+		last.Routes = appendRoutes(last.Routes, i.Routes)
 	}
 	return list, nil
 }
 
-// listRoutes lists the routes of each service. The first instance speaks for all.
-func (a *API) listRoutes(ctx context.Context, n *NATS) (any, error) {
-	instances, err := n.Discovery.Services(ctx)
-	if err != nil {
-		return nil, err
+// appendRoutes adds routes that are not there yet. A method is shown in lower case, as
+// Hydra's services write it.
+func appendRoutes(list, routes []string) []string {
+	seen := make(map[string]bool, len(list)+len(routes))
+	for _, text := range list {
+		seen[text] = true
 	}
-	list := map[string][]string{a.node.Config.ServiceName: openRoutes}
-	for _, i := range instances {
-		if _, there := list[string(i.Service)]; !there {
-			list[string(i.Service)] = append([]string{}, i.Routes...)
+	for _, text := range routes {
+		route, err := scheme.ParseRoute(text)
+		if err != nil {
+			continue
+		}
+		shown := route.Path
+		if route.Method != "" {
+			shown = "[" + strings.ToLower(route.Method) + "]" + route.Path
+		}
+		if !seen[shown] {
+			seen[shown] = true
+			list = append(list, shown)
 		}
 	}
-	return list, nil
+	return list
 }
 
 // maxSessionRows bounds the answer of list/wsdir.
@@ -103,4 +186,10 @@ func (a *API) listSessions(ctx context.Context, n *NATS) (any, error) {
 		return true
 	})
 	return list, err
+}
+
+// hostname is empty when the system does not say.
+func hostname() string {
+	name, _ := os.Hostname()
+	return name
 }

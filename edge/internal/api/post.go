@@ -34,7 +34,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 	switch r {
 	case errUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-	case errUnchecked, errRate, errShare:
+	case errUnchecked, errRate, errShare, errBusy:
 		w.Header().Set("Retry-After", "1")
 	}
 	writeEnvelope(w, r.status, r.text, r.result)
@@ -44,6 +44,8 @@ var (
 	errTooLarge    = &refusal{status: http.StatusRequestEntityTooLarge, text: "Message is too large"}
 	errUnread      = &refusal{status: http.StatusBadRequest, text: "Message could not be read"}
 	errInvalid     = &refusal{status: http.StatusBadRequest, text: "Invalid UMF message"}
+	errNoRoute     = &refusal{status: http.StatusBadRequest, text: "message `to` field does not specify a valid route"}
+	errNoMethod    = &refusal{status: http.StatusBadRequest, text: "HTTP method not specified in `to` field"}
 	errAddress     = &refusal{status: http.StatusBadRequest, text: "Invalid address"}
 	errNoClient    = &refusal{status: http.StatusNotFound, text: "No such client"}
 	errShare       = &refusal{status: http.StatusTooManyRequests, text: "Too many of your messages wait for this client"}
@@ -88,41 +90,35 @@ func (p *posted) message(subject string) *nats.Msg {
 	return &nats.Msg{Subject: subject, Data: p.data, Header: p.from.header()}
 }
 
-// servePost serves posted messages with deliver, whose first result goes into the
-// envelope. Its errors are refusals, or they are logged as failed.
-func (a *API) servePost(failed string, deliver func(context.Context, *posted) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var result any
-		p, err := a.receive(w, r)
-		if err == nil {
-			ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
-			defer cancel()
-			result, err = deliver(ctx, p)
-		}
-		if err == nil {
-			writeEnvelope(w, http.StatusOK, succeeded, result)
-			return
-		}
-		var no *refusal
-		switch {
-		case errors.As(err, &no):
-		case errors.Is(err, nats.ErrMaxPayload):
-			no = errTooLarge
-		default:
-			a.node.Log.Warn(failed, "error", err)
-			no = errUnavailable
-		}
-		no.write(w)
+// deliver passes a posted message on. Its result goes into the envelope; its errors are
+// refusals, or they are logged.
+type deliver func(a *API, ctx context.Context, p *posted) (result any, err error)
+
+// posts are the routes of posted messages, by what follows the prefix.
+var posts = map[string]deliver{"send": (*API).send, "queue": (*API).queue, "message": (*API).request}
+
+// servePost serves a posted message.
+func (a *API) servePost(w http.ResponseWriter, r *http.Request, from caller, pass deliver) {
+	var result any
+	p, err := a.receive(w, r, from)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
+		defer cancel()
+		result, err = pass(a, ctx, p)
 	}
+	if err == nil {
+		writeEnvelope(w, http.StatusOK, succeeded, result)
+		return
+	}
+	if no := (*refusal)(nil); !errors.As(err, &no) && !errors.Is(err, nats.ErrMaxPayload) {
+		a.node.Log.Warn("posted message not taken", "path", r.URL.Path, "error", err)
+	}
+	refuse(w, err)
 }
 
 // receive reads, checks and completes a posted message. All its errors are
 // refusals.
-func (a *API) receive(w http.ResponseWriter, r *http.Request) (*posted, error) {
-	from, err := a.admit(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *API) receive(w http.ResponseWriter, r *http.Request, from caller) (*posted, error) {
 	if a.node.ShortOfMemory() {
 		a.node.Metrics.Shed.Inc(stats.ShedRefused)
 		return nil, errMemory
@@ -375,8 +371,13 @@ func (a *API) request(ctx context.Context, p *posted) (any, error) {
 		return nil, errAddress
 	}
 	subject, err := a.subject(p)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case p.address.Path == "":
+		return nil, errNoRoute
+	case p.address.Method == "":
+		return nil, errNoMethod
 	}
 	answer, err := p.nats.Conn.RequestMsgWithContext(ctx, p.message(subject))
 	switch {
@@ -388,7 +389,7 @@ func (a *API) request(ctx context.Context, p *posted) (any, error) {
 		return nil, err
 	}
 	if no, refused := protocol.ReadRefusal(answer.Header); refused {
-		return nil, &refusal{no.HTTP(), no.Text, json.RawMessage(no.AppendError(nil))}
+		return nil, &refusal{no.HTTP(), no.Text, json.RawMessage(no.AppendReason(nil))}
 	}
-	return json.RawMessage(protocol.AnswerBody(new(umf.Envelope), answer.Data)), nil
+	return json.RawMessage(protocol.ClientBody(new(umf.Envelope), answer.Header, answer.Data)), nil
 }

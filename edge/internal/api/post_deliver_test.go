@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/access"
 )
 
 // TestPostGoes: what is sent, and where.
@@ -42,7 +43,7 @@ func TestPostGoes(t *testing.T) {
 		{"queue", "one@svc:/job", "", "umf.v1.work.svc", 0},
 		{"queue", session, minute, out, time.Minute},
 		{"message", "svc:[get]/p", "", "umf.v1.svc.svc", 0},
-		{"message", "one@svc:/p", "", "umf.v1.inst.svc.one", 0},
+		{"message", "one@svc:[get]/p", "", "umf.v1.inst.svc.one", 0},
 	} {
 		n, a := newNode(t, func(n *fakeNode) {
 			n.nats.sessions = map[scheme.SID]scheme.Entry{testSID: {}}
@@ -165,12 +166,16 @@ func TestPostTimeout(t *testing.T) {
 	n, a := newNode(t, nil)
 	n.Config.RequestTimeout = time.Hour
 	var left time.Duration
-	h := a.servePost("", func(ctx context.Context, p *posted) (any, error) {
+	from, err := a.caller(access.Identity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("POST", prefix+"send", strings.NewReader(toService))
+	a.servePost(httptest.NewRecorder(), r, from, func(_ *API, ctx context.Context, p *posted) (any, error) {
 		end, _ := ctx.Deadline()
 		left = time.Until(end)
 		return p.taken(), nil
 	})
-	h(httptest.NewRecorder(), httptest.NewRequest("POST", prefix+"send", strings.NewReader(toService)))
 	if left <= time.Hour-time.Minute || left > time.Hour {
 		t.Errorf("%v are left", left)
 	}
@@ -185,13 +190,27 @@ func TestPostRequestIsRefused(t *testing.T) {
 		text   string
 		result string
 	}{
-		{nats.Header{"Nats-Service-Error": {"no such order"}, "Nats-Service-Error-Code": {"404"}}, 404, "no such order", `{"error":"no such order","code":"404","status":404}`},
-		{nats.Header{"Nats-Service-Error": {"none"}, "Nats-Service-Error-Code": {"OUT"}}, 502, "none", `{"error":"none","code":"OUT","status":502}`},
-		{nats.Header{"nats-service-error": nil}, 502, "The service refuses", `{"error":"The service refuses","code":"service","status":502}`},
+		{nats.Header{"Nats-Service-Error": {"no such order"}, "Nats-Service-Error-Code": {"404"}}, 404, "no such order", `{"reason":"no such order","code":"404","status":404}`},
+		{nats.Header{"Nats-Service-Error": {"none"}, "Nats-Service-Error-Code": {"OUT"}}, 502, "none", `{"reason":"none","code":"OUT","status":502}`},
+		{nats.Header{"nats-service-error": nil}, 502, "The service refuses", `{"reason":"The service refuses","code":"service","status":502}`},
 	} {
 		_, a := newNode(t, func(n *fakeNode) { n.nats.answer, n.nats.header = []byte(`{"result":{"answer":42}}`), test.header })
 		if got := post(t, a, "message", `{"to":"s:[GET]/p","frm":"web:/","bdy":1}`, nil); got.status != test.status || got.description != test.text || got.result != test.result {
 			t.Errorf("%v: %d %s", test.header, got.status, got.body)
+		}
+	}
+}
+
+// TestPostMessageIsARequest: it names a method and a path.
+func TestPostMessageIsARequest(t *testing.T) {
+	for to, want := range map[string]string{
+		"svc:": "message `to` field does not specify a valid route", "svc:[get]": "message `to` field does not specify a valid route",
+		"svc:/": "HTTP method not specified in `to` field", "one@svc:/p": "HTTP method not specified in `to` field",
+	} {
+		n, a := newNode(t, nil)
+		got := post(t, a, "message", `{"to":"hydra-router:/","forward":"`+to+`","frm":"web:/","bdy":1}`, nil)
+		if got.status != http.StatusBadRequest || got.description != want || len(n.nats.messages) > 0 {
+			t.Errorf("%s: %d %s", to, got.status, got.body)
 		}
 	}
 }

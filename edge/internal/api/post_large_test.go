@@ -15,9 +15,9 @@ import (
 // room; what NATS does not take is refused as what the node does not.
 func TestPostLarge(t *testing.T) {
 	message := func(body, more int) string {
-		return fmt.Sprintf(`{"to":"svc:/p","frm":"web:/","bdy":"%s","hdr":{"h":"%s"}}`, strings.Repeat("x", body-2), strings.Repeat("h", more))
+		return fmt.Sprintf(`{"to":"svc:[POST]/p","frm":"web:/","bdy":"%s","hdr":{"h":"%s"}}`, strings.Repeat("x", body-2), strings.Repeat("h", more))
 	}
-	session := strings.ReplaceAll(message(100, 1), "svc:/p", string(testSID)+"@client:/")
+	session := strings.ReplaceAll(message(100, 1), "svc:[POST]/p", string(testSID)+"@client:/")
 	for _, test := range []struct {
 		name   string
 		err    error

@@ -46,7 +46,7 @@ func TestPostRepeated(t *testing.T) {
 func TestPostToNobody(t *testing.T) {
 	for _, path := range []string{"send", "message"} {
 		_, a := newNode(t, func(n *fakeNode) { n.nats.err = nats.ErrNoResponders })
-		got := post(t, a, path, `{"to":"nosuch:/","frm":"web:/","bdy":1}`, nil)
+		got := post(t, a, path, `{"to":"nosuch:[POST]/","frm":"web:/","bdy":1}`, nil)
 		if got.status != http.StatusServiceUnavailable || got.description != "Unavailable nosuch instances" {
 			t.Errorf("%s: %d %s", path, got.status, got.description)
 		}

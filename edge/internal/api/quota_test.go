@@ -34,7 +34,7 @@ func TestPostRate(t *testing.T) {
 			n.nats.answer = []byte(`{"bdy":1}`)
 			taken := 0
 			for i := range 200 {
-				body := fmt.Sprintf(`{"to":"echo:/","frm":"client:/","mid":"m%d","bdy":"%s"}`, i, c.body)
+				body := fmt.Sprintf(`{"to":"echo:[get]/","frm":"client:/","mid":"m%d","bdy":"%s"}`, i, c.body)
 				got := ask(t, a.Public(), c.method, c.path, body, nil)
 				switch got.status {
 				case http.StatusOK:

@@ -18,7 +18,8 @@ type route struct {
 	admin   bool // names sessions, or changes something
 	names   bool // sessions: no administrator without the token
 	changes bool // something
-	local   func(a *API) (any, error)
+	plain   bool // over HTTP without an envelope
+	local   func(a *API, ctx context.Context) (any, error)
 	remote  func(a *API, ctx context.Context, n *NATS) (any, error) // asks others, or the directory
 }
 
@@ -27,6 +28,7 @@ var routes = map[string]route{
 	"version":       {local: (*API).version},
 	"health":        {local: (*API).health},
 	"stats":         {local: (*API).stats},
+	"openapi.json":  {plain: true, local: (*API).openAPI},
 	"list/nodes":    {remote: (*API).listNodes},
 	"list/services": {remote: (*API).listServices},
 	"list/routes":   {remote: (*API).listRoutes},
@@ -36,17 +38,19 @@ var routes = map[string]route{
 	"clear":         {admin: true, changes: true, local: (*API).clear},
 }
 
-// openRoutes are the router's own in list/routes.
-var openRoutes = []string{
-	"[GET]" + prefix + "version", "[GET]" + prefix + "health", "[GET]" + prefix + "stats",
-	"[GET]" + prefix + "list/nodes", "[GET]" + prefix + "list/services", "[GET]" + prefix + "list/routes",
+// ownRoutes are the router's own in list/routes.
+var ownRoutes = []string{
+	prefix + "version", prefix + "health", prefix + "stats", prefix + "openapi.json",
+	prefix + "list/nodes", prefix + "list/services", prefix + "list/routes", prefix + "list/wsdir",
+	prefix + "log", prefix + "refresh", prefix + "refresh/{service}", prefix + "clear",
+	"[post]" + prefix + "send", "[post]" + prefix + "queue", "[post]" + prefix + "message",
 }
 
 // errNotServing: a route asks NATS, and the node does not serve yet.
 var errNotServing = errors.New("api: the node does not serve yet")
 
-// find finds a route for a caller.
-func (a *API) find(path string, admin bool) (route, bool) {
+// find finds a route.
+func (a *API) find(path string) (route, bool) {
 	name, ok := strings.CutPrefix(path, prefix)
 	if !ok {
 		return route{}, false
@@ -55,16 +59,18 @@ func (a *API) find(path string, admin bool) (route, bool) {
 		name = "refresh"
 	}
 	r, ok := routes[name]
-	if !ok || (!admin && (r.admin || a.node.Config.RouterAPI == config.RouterAPIAdmin)) {
-		return route{}, false
-	}
-	return r, true
+	return r, ok
+}
+
+// mayUse reports whether a caller may use a route.
+func (a *API) mayUse(r route, admin bool) bool {
+	return admin || !r.admin && a.node.Config.RouterAPI != config.RouterAPIAdmin
 }
 
 // answer runs a route. It fails with errNotServing, or with an error of NATS.
 func (a *API) answer(ctx context.Context, r route) (any, error) {
 	if r.local != nil {
-		return r.local(a)
+		return r.local(a, ctx)
 	}
 	n := a.node.NATS()
 	if n == nil {
@@ -77,13 +83,13 @@ func (a *API) answer(ctx context.Context, r route) (any, error) {
 func (a *API) isAdmin(authorization string) bool { return a.admin.Matches(authorization) }
 
 // Route finds a route for a client. path has no query; authorization is as in
-// HTTP, "" if the client shows none. ok is false for a route that the client may
-// not use as well. call waits for NATS, so an event loop leaves it to another
-// goroutine, and answers with JSON.
-func (a *API) Route(path, authorization string) (call func(context.Context) ([]byte, error), ok bool) {
-	r, ok := a.find(path, a.isAdmin(authorization))
-	if !ok {
-		return nil, false
+// HTTP, "" if the client shows none. There is no call for a route that the client may
+// not use; known says whether there is one of that path. call waits for NATS, so an
+// event loop leaves it to another goroutine, and answers with JSON.
+func (a *API) Route(path, authorization string) (call func(context.Context) ([]byte, error), known bool) {
+	r, known := a.find(path)
+	if !known || !a.mayUse(r, a.isAdmin(authorization)) {
+		return nil, known
 	}
 	return func(ctx context.Context) ([]byte, error) {
 		data, err := a.answer(ctx, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,14 +12,14 @@ import (
 )
 
 var (
-	openNames  = []string{"version", "health", "stats", "list/nodes", "list/services", "list/routes"}
+	openNames  = []string{"version", "health", "stats", "openapi.json", "list/nodes", "list/services", "list/routes"}
 	adminNames = []string{"list/wsdir", "log", "refresh", "refresh/echo-svcs", "clear"}
 	otherNames = []string{"", "nonsense", "versions", "version/more", "version/", "list", "list/", "list/wsdir.js", "log.css", "clear.js",
 		"refresh/", "refresh/a.b", "refresh/*", "refresh/a/b", "Version"}
 )
 
-// TestWhoSeesWhichRoute: over WebSocket and on both listeners, what a caller may
-// not use looks like what does not exist.
+// TestWhoSeesWhichRoute: over WebSocket and on both listeners. Who may not use a route
+// is told so, and what does not exist is not found.
 func TestWhoSeesWhichRoute(t *testing.T) {
 	for _, test := range []struct {
 		name          string
@@ -39,21 +40,49 @@ func TestWhoSeesWhichRoute(t *testing.T) {
 	} {
 		_, a := newNode(t, func(n *fakeNode) { n.Config.AdminToken, n.Config.RouterAPI = test.token, test.mode })
 		header := http.Header{"Authorization": {test.authorization}}
-		see := func(names []string, want bool) {
-			t.Helper()
-			for _, name := range names {
+		for _, group := range []struct {
+			names       []string
+			mayUse, are bool
+		}{{openNames, test.open, true}, {adminNames, test.admin, true}, {otherNames, false, false}} {
+			for _, name := range group.names {
+				status := wanted(name, group.mayUse, group.are)
 				got := ask(t, a.Public(), "GET", prefix+name, "", header)
-				if there := got.status != http.StatusNotFound; there != want || !there && got.description != "Resource not found" {
-					t.Errorf("%s: %q is answered with %d %q, want it to be there: %v", test.name, name, got.status, got.description, want)
+				if got.status != status || status == 401 && (got.header.Get("WWW-Authenticate") != "Bearer" || got.description != "EDGE_ADMIN_TOKEN is needed as bearer token") {
+					t.Errorf("%s: %q is answered with %d %q, want %d", test.name, name, got.status, got.description, status)
 				}
-				if _, ok := a.Route(prefix+name, test.authorization); ok != want {
-					t.Errorf("%s: %q over WebSocket: %v, want %v", test.name, name, ok, want)
+				if call, known := a.Route(prefix+name, test.authorization); (call != nil) != group.mayUse || known != group.are {
+					t.Errorf("%s: %q over WebSocket: %v, known %v", test.name, name, call != nil, known)
 				}
 			}
 		}
-		see(openNames, test.open)
-		see(adminNames, test.admin)
-		see(otherNames, false)
+	}
+}
+
+// wanted is the status of a route.
+func wanted(name string, mayUse, is bool) (status int) {
+	switch {
+	case !is:
+		return http.StatusNotFound
+	case !mayUse:
+		return http.StatusUnauthorized
+	case name == "clear":
+		return http.StatusFound
+	}
+	return http.StatusOK
+}
+
+// TestAnyMethod: the router's routes are asked with whatever method.
+func TestAnyMethod(t *testing.T) {
+	_, a := newNode(t, func(n *fakeNode) { n.Config.AdminToken = testToken })
+	for _, h := range []http.Handler{a.Public(), a.Admin()} {
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"} {
+			for _, name := range append(append([]string{}, openNames...), adminNames...) {
+				want := wanted(name, true, true)
+				if got := ask(t, h, method, prefix+name, "", bearer(testToken)); got.status != want {
+					t.Errorf("%s %s: %d, want %d", method, name, got.status, want)
+				}
+			}
+		}
 	}
 }
 
@@ -97,9 +126,14 @@ func TestEveryRouteIsListed(t *testing.T) {
 			t.Errorf("%s changes something, and everybody may use it", name)
 		}
 	}
-	for i, name := range openNames {
-		if want := "[GET]" + prefix + name; openRoutes[i] != want {
-			t.Errorf("list/routes has %s, want %s", openRoutes[i], want)
+	for name := range routes {
+		if !slices.Contains(ownRoutes, prefix+name) {
+			t.Errorf("list/routes lacks %s", name)
+		}
+	}
+	for name := range posts {
+		if !slices.Contains(ownRoutes, "[post]"+prefix+name) {
+			t.Errorf("list/routes lacks %s", name)
 		}
 	}
 }

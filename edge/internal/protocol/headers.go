@@ -38,6 +38,9 @@ func (r Reserved) has(key []byte) bool {
 	return r == ReservedFromClients && (umf.EqualFold(key, headerFrom) || umf.EqualFold(key, headerUser))
 }
 
+// Has reports whether a header of that name is in the set.
+func (r Reserved) Has(name string) bool { return r.has([]byte(name)) }
+
 // In reports whether headers, raw JSON or empty, have one of the set.
 func (r Reserved) In(headers []byte) bool {
 	m := umf.EachMember(headers)

@@ -53,8 +53,8 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		ID: id, Router: protocol.AppendRouter(nil, string(id), cfg.ServiceName), Config: &cfg,
 		Log: slog.New(slog.DiscardHandler), Metrics: m, Started: l.start, Shards: loops, Stopped: l.stopped,
 		Guesses:   access.NewGuesses(m.Dropped.Counting(stats.DropGuessTable)),
-		ClientLog: stats.NewClientLog(m.Dropped.Counting(stats.DropClientLog)),
-		Full:      new(atomic.Bool), Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
+		ClientLog: stats.NewClientLog(m.Dropped.Counting(stats.DropClientLog)), Traffic: stats.NewTraffic(),
+		Full: new(atomic.Bool), Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
 		Accounts: quota.NewTable(quota.Limits{}, func() {}), Mail: quota.NewMail(cfg.QueueLimit, 16<<20, func() {}),
 		Calls: n.pool, Resumes: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Peers: fakePeers{n},
 		API: func(path, _ string) (func(context.Context) ([]byte, error), bool) {

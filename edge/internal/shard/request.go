@@ -130,6 +130,9 @@ func (c *Client) request(e *umf.Envelope, mid, asked []byte, subject, service st
 	ok := s.ask(c, subject, header, data, span, func(answer *nats.Msg) {
 		msg := protocol.Message{ToRaw: to, From: from, RMid: rmid}
 		parent := ""
+		if answer == nil || NoResponders(answer) {
+			s.node.Traffic.Add(service, stats.WayError, s.loop.Now(), 1)
+		}
 		switch {
 		case answer == nil:
 			c.unanswered(&msg, protocol.CodeTimeout, "No answer in time")
@@ -174,7 +177,7 @@ func (c *Client) takeAnswer(msg *protocol.Message, answer *nats.Msg) {
 	refusal, refused := protocol.ReadRefusal(answer.Header)
 	switch {
 	case !refused:
-		msg.Body = protocol.AnswerBody(&c.s.inner, answer.Data)
+		msg.Body = protocol.ClientBody(&c.s.inner, answer.Header, answer.Data)
 		return
 	case c.second:
 		msg.Type, msg.Body = protocol.TypeError, refusal.AppendError(nil)
@@ -204,6 +207,7 @@ func (s *Shard) storeAnswer(sid scheme.SID, msg protocol.Message) {
 // Undelivered tells a session that nobody listened to its message.
 func (s *Shard) Undelivered(sid scheme.SID, mid, service string) {
 	if h := s.held[sid]; h != nil && h.client != nil {
+		s.node.Traffic.Add(service, stats.WayError, s.loop.Now(), 1)
 		h.client.fail([]byte(mid), protocol.CodeNoInstances, "No "+service+" instances available")
 	}
 }

@@ -56,6 +56,7 @@ func (c *Client) routeChecked(e *umf.Envelope) {
 	}
 	switch to.Service {
 	case n.Config.ServiceName:
+		s.served.Add(to.Service, s.loop.Now())
 		c.routeRouter(e, to)
 	case "client":
 		c.has.used = true
@@ -157,6 +158,7 @@ func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 	if !c.mayReach(e, address) {
 		return
 	}
+	s.served.Add(address.Service, s.loop.Now())
 	f := c.completeForService(e)
 	if to != nil {
 		f.Set(umf.To, to)
@@ -246,6 +248,7 @@ func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 		return
 	}
 	c.took(stats.InWork)
+	s.served.Add(target.Service, s.loop.Now())
 	f := c.completeForService(e)
 	f.Set(umf.To, e.Raw(umf.Forward))
 	data, ok := c.admit(e, &f)

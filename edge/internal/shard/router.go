@@ -21,10 +21,13 @@ func (c *Client) routerAPI(e *umf.Envelope, to umf.Address) {
 	authorization, _ := e.Text(umf.Authorization, buf[:0])
 	rmid := append([]byte(nil), e.Raw(umf.Mid)...)
 	path, _, _ := strings.Cut(to.Path, "?")
-	job, ok := n.API(path, string(authorization))
-	if !ok {
-		text := "Route " + protocol.Quote([]byte(path)) + " is not routable."
-		c.fail(rmid, protocol.CodeNotRoutable, text)
+	job, known := n.API(path, string(authorization))
+	switch {
+	case !known:
+		c.fail(rmid, protocol.CodeNotRoutable, "Route "+protocol.Quote([]byte(path))+" is not routable.")
+		return
+	case job == nil:
+		c.fail(rmid, protocol.CodeForbidden, "Route "+protocol.Quote([]byte(path))+" is for administrators")
 		return
 	}
 	call(c, job, func(data []byte, err error) {

@@ -44,6 +44,7 @@ type Node struct {
 	Accounts   *quota.Table
 	Mail       *quota.Mail
 	ClientLog  *stats.ClientLog
+	Traffic    *stats.Traffic
 
 	Full       *atomic.Bool  // the directory, nearly: there are no fresh sessions
 	Connected  *atomic.Bool  // to NATS
@@ -88,9 +89,9 @@ type Peers interface {
 	Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, scheme.Position, error)
 }
 
-// API finds a route of the router API for a client. A route that it may not use
-// is not found. call is made on another goroutine.
-type API func(path, authorization string) (call func(context.Context) ([]byte, error), ok bool)
+// API finds a route of the router API for a client. There is no call for one that it
+// may not use; known says whether there is one. call is made on another goroutine.
+type API func(path, authorization string) (call func(context.Context) ([]byte, error), known bool)
 
 // Outbox takes what the loop asks of NATS; see [egress.Outbox].
 type Outbox interface {
@@ -173,6 +174,7 @@ type Shard struct {
 	dirty    []*held                // moved positions, oldest first
 	lookups  map[scheme.SID][]delivery
 	requests requestTable
+	served   *stats.TrafficTally
 	given    takeover.Given
 	marks    uint64        // id of the last marker
 	epoch    uint64        // of the connection that copies come from
@@ -204,6 +206,7 @@ func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
 		claims:   make(map[takeover.Key]*held),
 		lookups:  make(map[scheme.SID][]delivery),
 		requests: newRequestTable(),
+		served:   stats.NewTrafficTally(n.Traffic),
 		given:    takeover.NewGiven(func() { n.Metrics.Dropped.Inc(stats.DropGivenAway) }),
 		epoch:    n.Epoch(),
 	}
@@ -324,6 +327,7 @@ func (s *Shard) Begin() {
 	s.every(checkpointEvery, s.checkpoint)
 	s.every(sweepEvery, s.sweep)
 	s.every(surveyEvery, s.survey)
+	s.every(surveyEvery, s.served.Flush)
 	s.every(mendEvery, s.mend)
 	s.renewLater()
 	if age := s.node.Config.MaxConnectionAge; age > 0 {

@@ -56,6 +56,7 @@ const (
 	DropRate                         // a client, or a request, above the rate of its user or address
 	DropReplayTable                  // a signed message that could be a repetition
 	DropResumes                      // a client that resumed again and again
+	DropRoutes                       // a route of a service: there are too many
 	DropSessionList                  // the end of list/wsdir
 	DropSlow                         // a client that does not read
 	DropUnused                       // a client from where too many sessions came to nothing
@@ -87,6 +88,7 @@ var dropWords = [numDrops]string{
 	DropRate:             "rate",
 	DropReplayTable:      "replay_table",
 	DropResumes:          "resumes",
+	DropRoutes:           "routes",
 	DropSessionList:      "session_list",
 	DropSlow:             "slow",
 	DropUnused:           "unused",

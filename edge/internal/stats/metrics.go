@@ -30,6 +30,7 @@ type Metrics struct {
 	Denied       Sampled[policy.Denial]
 	Requests     Counters[Request]
 	RequestTime  prometheus.Histogram
+	UnderWay     prometheus.Gauge // requests by path
 	Retired      prometheus.Counter
 	Shed         Counters[Shed]
 	MemoryLimit  prometheus.Gauge
@@ -144,6 +145,7 @@ func (m *Metrics) clients(r registry) {
 	m.Denied = sampled(counters(r, "denied_total", "What the rules for clients did not allow, by kind.", "kind", policy.Denial(policy.NumDenials)))
 	m.Requests = counters(r, "requests_total", "[METHOD] requests, by result.", "result", numRequests)
 	m.RequestTime = r.histogram("request_seconds", "Time from a [METHOD] request to its answer.")
+	m.UnderWay = r.gauge("http_requests", "Requests by path that wait for a service.")
 	m.Retired = r.counter("retired_total", "Connections closed because of their age.")
 	m.Shed = counters(r, "shed_total", "Clients refused or closed for lack of memory.", "what", numSheds)
 	m.MemoryLimit = r.gauge("memory_limit_bytes", "Memory limit of the process; 0: none.")

@@ -1,0 +1,55 @@
+package api
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"hydrant/edge/internal/config"
+)
+
+// Bounds of the requests by path that are under way.
+const (
+	gateRequests = 1024
+	gateBytes    = 256 << 20 // without a memory limit; with one, a quarter of it
+	gateEach     = 32 << 10  // beside its body
+	gateCopies   = 2         // of a body: as it came, and in its message
+)
+
+// gate bounds the requests by path that are under way, and what their bodies take.
+// Safe for concurrent use.
+type gate struct {
+	// Immutable.
+	most  int64 // bytes
+	shown prometheus.Gauge
+
+	requests, bytes atomic.Int64
+}
+
+func newGate(shown prometheus.Gauge) *gate {
+	g := &gate{most: gateBytes, shown: shown}
+	if limit := config.MemoryLimit(); limit > 0 {
+		g.most = limit / 4
+	}
+	return g
+}
+
+// enter lets a request in whose body has length bytes, and most at the most; -1: it
+// does not say. leave is to be called once.
+func (g *gate) enter(length, most int64) (leave func(), ok bool) {
+	if length < 0 || length > most {
+		length = most
+	}
+	size := gateEach + gateCopies*length
+	requests, bytes := g.requests.Add(1), g.bytes.Add(size)
+	leave = func() {
+		g.shown.Set(float64(g.requests.Add(-1)))
+		g.bytes.Add(-size)
+	}
+	if requests > gateRequests || bytes > g.most && requests > 1 {
+		leave()
+		return nil, false
+	}
+	g.shown.Set(float64(requests))
+	return leave, true
+}
