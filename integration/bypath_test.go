@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -59,8 +60,13 @@ func TestByPathOneHandler(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
 	name, node := world.Unique(t), w.Node(t, "a")
-	if response, _ := byPath(t, "GET", node.HTTP("/v1/"+name+"/7"), nil, nil); response.StatusCode != http.StatusNotFound {
-		t.Errorf("before it runs: %d", response.StatusCode)
+	if err := harness.Until(world.Patient(t), func() error { // 503 where no answers come in time
+		if response, _ := byPath(t, "GET", node.HTTP("/v1/"+name+"/7"), nil, nil); response.StatusCode != http.StatusNotFound {
+			return fmt.Errorf("before it runs: %d", response.StatusCode)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 	kitService(t, w, name, func(s *bus.Service) error {
 		get := func(ctx context.Context, r *bus.Request) error {

@@ -233,6 +233,7 @@ func TestCrowdComesBack(t *testing.T) {
 	crashing, other := w.Start(t, "crashing", nil), w.Start(t, "other", map[string]string{
 		"NATS_URL":             "nats://" + way.Addr(),
 		"EDGE_REQUEST_TIMEOUT": "1h", // no call ends for want of an answer
+		"EDGE_RATE_MESSAGES":   "0",  // the bystander asks as fast as it is answered
 	})
 	stays := bystander(t, other)
 	const each = 2

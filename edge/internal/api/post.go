@@ -169,6 +169,7 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, from caller) (*umf.En
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
+			passOver(r, a.node.Config.MaxFrame())
 			return nil, errTooLarge
 		}
 		return nil, errUnread

@@ -159,10 +159,17 @@ func forwarded(r *http.Request) map[string]string {
 	return map[string]string{"x-forwarded-for": client, "x-forwarded-proto": scheme, "x-forwarded-host": r.Host}
 }
 
+// passOver takes what a body has beyond its limit, up to twice as much. Who is still
+// sending when the connection ends finds it reset, and not the answer.
+func passOver(r *http.Request, limit int64) {
+	_, _ = io.CopyN(io.Discard, r.Body, 2*limit) // the answer is the same
+}
+
 // readBody reads a body of at most limit bytes. All its errors are refusals.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close") // the rest of it is not read
+		w.Header().Set("Connection", "close") // the rest of it may not be read
+		passOver(r, limit)
 		return nil, errTooLarge
 	}
 	var b bytes.Buffer
@@ -173,6 +180,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
+		passOver(r, limit)
 		return nil, errTooLarge
 	case err != nil && !errors.Is(err, io.EOF):
 		return nil, errUnread
