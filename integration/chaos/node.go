@@ -66,6 +66,9 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 		"EDGE_WRITE_BUFFER":    "32KiB", // so that slow clients fall behind
 		"EDGE_WINDOW":          "64",
 	}
+	if r.network != nil {
+		env["EDGE_STORE_BYTES"] = fmt.Sprint(storeDisk / 2) // a server gives away three quarters
+	}
 	if r.binary != "" {
 		harness.WithClock(env, filepath.Join(r.dir, n.name+".clock"))
 	}
