@@ -194,7 +194,7 @@ func sessionOf(address string) (scheme.SID, error) {
 		return "", fmt.Errorf("%w: %w", ErrNotASession, err)
 	}
 	text := a.Instance
-	if a.Service != "client" {
+	if a.Service != scheme.ClientService {
 		_, text, _ = a.Via()
 	}
 	sid, err := scheme.ParseSID(text)

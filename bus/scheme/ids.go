@@ -55,6 +55,10 @@ type NodeID string
 // Service is the name of a service. [ParseService] makes one.
 type Service string
 
+// ClientService stands for the service in the addresses of sessions,
+// <session>@client:/. No service may be called so.
+const ClientService = "client"
+
 // Instance is the id of one instance of a service. [ParseInstance] and
 // [NewInstance] make one.
 type Instance string

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
 	"hydrant/bus/scheme"
@@ -18,15 +17,11 @@ import (
 // repeated. The findings are warnings, of limits that were left as they are; what
 // breaks the contract is an error, as of [Open].
 func Setup(ctx context.Context, nc *nats.Conn, cfg Config, queues []scheme.Service) ([]Finding, error) {
-	if err := cfg.defaults(); err != nil {
+	s, err := unopened(nc, cfg)
+	if err != nil {
 		return nil, err
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, jet.SendError(err)
-	}
-	s := &Store{nc: nc, js: js, cfg: cfg}
-	ctx, cancel := jet.WithDefaultTimeout(ctx, max(cfg.Timeout, openTimeout))
+	ctx, cancel := jet.WithDefaultTimeout(ctx, max(s.cfg.Timeout, openTimeout))
 	defer cancel()
 	if err := s.ensure(ctx); err != nil {
 		return nil, err
@@ -37,7 +32,7 @@ func Setup(ctx context.Context, nc *nats.Conn, cfg Config, queues []scheme.Servi
 		}
 	}
 	var found []Finding
-	for _, want := range cfg.configs() {
+	for _, want := range s.cfg.configs() {
 		found = append(found, s.askContract(ctx, want)...)
 	}
 	if err := s.knownForm(); err != nil {

@@ -113,12 +113,8 @@ type Store struct {
 	once   sync.Once // Close
 }
 
-// Open creates the streams and the bucket that are missing, updates those
-// that differ where that is possible, and checks that what is there holds the
-// contract: if not, the error is a *[ContractError] that lists every reason, unless
-// some mailbox streams do not work and others do ([Store.CheckContract] says so).
-// If NATS cannot be asked, it is ErrUnavailable or ErrUnconfirmed: try again.
-func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
+// unopened returns a store that has asked nothing yet.
+func unopened(nc *nats.Conn, cfg Config) (*Store, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
@@ -126,9 +122,21 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, jet.SendError(err)
 	}
-	s := &Store{nc: nc, js: js, cfg: cfg}
+	return &Store{nc: nc, js: js, cfg: cfg}, nil
+}
+
+// Open creates the streams and the bucket that are missing, updates those
+// that differ where that is possible, and checks that what is there holds the
+// contract: if not, the error is a *[ContractError] that lists every reason, unless
+// some mailbox streams do not work and others do ([Store.CheckContract] says so).
+// If NATS cannot be asked, it is ErrUnavailable or ErrUnconfirmed: try again.
+func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
+	s, err := unopened(nc, cfg)
+	if err != nil {
+		return nil, err
+	}
 	s.running, s.stop = context.WithCancel(context.Background())
-	ctx, cancel := jet.WithDefaultTimeout(ctx, max(cfg.Timeout, openTimeout))
+	ctx, cancel := jet.WithDefaultTimeout(ctx, max(s.cfg.Timeout, openTimeout))
 	defer cancel()
 	if err := s.prepare(ctx); err != nil {
 		s.stop()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -91,14 +92,7 @@ const (
 
 func hasCode(err error, codes ...int) bool {
 	var e *APIError
-	if errors.As(err, &e) {
-		for _, c := range codes {
-			if e.ErrCode == c {
-				return true
-			}
-		}
-	}
-	return false
+	return errors.As(err, &e) && slices.Contains(codes, e.ErrCode)
 }
 
 // NotFound reports whether the API answered that there is no such stream or consumer.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"hydrant/bus/scheme"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/policy"
 	"hydrant/umf"
@@ -132,7 +133,7 @@ func judge(out io.Writer, r *policy.Rights, cfg *config.Config, addresses []stri
 		switch {
 		case err != nil:
 			return fmt.Errorf("%w: %q is no address, such as svc:/; see `hydrant policy -h`", errUsage, text)
-		case address.Service == "client", address.Service == cfg.ServiceName:
+		case address.Service == scheme.ClientService, address.Service == cfg.ServiceName:
 			return fmt.Errorf("%w: %q is not the address of a service", errUsage, text)
 		}
 		if why, ok := may(address.Service); !ok {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"hydrant/bus/scheme"
 	"hydrant/edge/internal/protocol"
 	"hydrant/umf"
 )
@@ -84,7 +85,7 @@ func (s *Signatures) sentBy(e *umf.Envelope, by Sender) bool {
 	var buf [128]byte
 	from, _ := e.Text(umf.From, buf[:0])
 	session := ""
-	if a, err := umf.ViewAddress(from); err == nil && string(a.Service) == "client" {
+	if a, err := umf.ViewAddress(from); err == nil && string(a.Service) == scheme.ClientService {
 		session = string(a.Instance)
 	}
 	if session == "" {

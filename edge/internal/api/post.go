@@ -55,9 +55,6 @@ var (
 	errUnconfirmed = &refusal{status: http.StatusGatewayTimeout, text: "Message was not confirmed as stored"}
 )
 
-// clientService is the service in the addresses of sessions.
-const clientService = "client"
-
 // posted is a message that came over HTTP, ready for NATS.
 type posted struct {
 	nats    *NATS
@@ -246,7 +243,7 @@ func (a *API) target(e *umf.Envelope) (address umf.Address, raw []byte, err erro
 
 // send passes a message on to a service or a session.
 func (a *API) send(ctx context.Context, p *posted) (any, error) {
-	if p.address.Service == clientService {
+	if p.address.Service == scheme.ClientService {
 		return a.sendToSession(ctx, p)
 	}
 	subject, err := a.subject(p)
@@ -336,7 +333,7 @@ func (a *API) share(ctx context.Context, p *posted, sid scheme.SID) error {
 
 // queue stores work for a service. A session has its mailbox for that.
 func (a *API) queue(ctx context.Context, p *posted) (any, error) {
-	if p.address.Service == clientService {
+	if p.address.Service == scheme.ClientService {
 		return a.sendToSession(ctx, p)
 	}
 	service, err := scheme.ParseService(p.address.Service)
@@ -368,7 +365,7 @@ func storing(err error) error {
 
 // request asks a service, and answers with its answer.
 func (a *API) request(ctx context.Context, p *posted) (any, error) {
-	if p.address.Service == clientService {
+	if p.address.Service == scheme.ClientService {
 		return nil, errAddress
 	}
 	subject, err := a.subject(p)

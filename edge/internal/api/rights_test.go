@@ -80,7 +80,7 @@ func TestPostToSessionsOfTheUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = a.sendToSession(t.Context(), &posted{nats: n.Node.NATS(), from: caller{rights: rights}, address: umf.Address{Instance: string(testSID), Service: clientService}})
+		_, err = a.sendToSession(t.Context(), &posted{nats: n.Node.NATS(), from: caller{rights: rights}, address: umf.Address{Instance: string(testSID), Service: scheme.ClientService}})
 		var no *refusal
 		if denied := errors.As(err, &no) && no.status == http.StatusForbidden; denied == test.allowed || denied == (len(n.nats.sent) == 1) {
 			t.Errorf("from %q to %q: %v, sent %v", test.from, test.to, err, n.nats.sent)

@@ -83,7 +83,7 @@ func (c *Config) check() error {
 	if !scheme.ValidName(c.ServiceName) {
 		e.bad("SERVICE_NAME", "%q is not a service name ([A-Za-z0-9_-], at most 64)", c.ServiceName)
 	}
-	if c.ServiceName == "client" {
+	if c.ServiceName == scheme.ClientService {
 		e.bad("SERVICE_NAME", "client is what addresses of sessions have")
 	}
 	c.checkStore(&e)
@@ -202,7 +202,7 @@ func (c *Config) checkAuth(e *settingErrors) {
 	if !scheme.ValidName(c.AuthService) {
 		e.bad("AUTH_SERVICE", "%q is not a service name", c.AuthService)
 	}
-	if c.Auth == AuthService && (c.AuthService == c.ServiceName || c.AuthService == "client") {
+	if c.Auth == AuthService && (c.AuthService == c.ServiceName || c.AuthService == scheme.ClientService) {
 		e.bad("AUTH_SERVICE", "%q is what clients and the router are called", c.AuthService)
 	}
 	if u, err := url.Parse(c.AuthJwksUrl); c.AuthJwksUrl != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {

@@ -9,11 +9,8 @@ import (
 	"hydrant/umf"
 )
 
-// clientService is the service in the addresses of sessions.
-const clientService = "client"
-
-// ofClients is clientService, and never changed.
-var ofClients = []byte(clientService)
+// ofClients is [scheme.ClientService], and never changed.
+var ofClients = []byte(scheme.ClientService)
 
 // maxHeard bounds the messages of a session that its client may answer without a
 // right: the last ones from senders that its rules leave out. They take half a KiB of
@@ -44,7 +41,7 @@ type origin[T ~string | ~[]byte] struct{ service, instance, path T }
 func (f origin[T]) key(mid []byte) uint64 {
 	var buf [512]byte
 	text := append(append(buf[:0], f.service...), ':') // no name has one
-	if string(f.service) == clientService {
+	if string(f.service) == scheme.ClientService {
 		text = append(text, f.instance...)
 	} else {
 		text = append(text, f.path...)
@@ -67,7 +64,7 @@ func (h *held) hear(payload []byte) {
 	if !ok {
 		return
 	}
-	if string(from.service) == clientService {
+	if string(from.service) == scheme.ClientService {
 		if rights.Clients() == policy.Anybody {
 			return
 		}

@@ -57,7 +57,7 @@ func (c *Client) mayQueue(e *umf.Envelope, to umf.Address) bool {
 func (c *Client) mayWrite(e *umf.Envelope, to scheme.SID) (user string, ok bool) {
 	scope := c.rights.Clients()
 	switch {
-	case scope == policy.Anybody, c.has.mayAnswer(e, umf.Address{Instance: string(to), Service: clientService}):
+	case scope == policy.Anybody, c.has.mayAnswer(e, umf.Address{Instance: string(to), Service: scheme.ClientService}):
 		return "", true
 	case scope == policy.User:
 		return c.rights.Identity(), true

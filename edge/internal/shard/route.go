@@ -58,7 +58,7 @@ func (c *Client) routeChecked(e *umf.Envelope) {
 	case n.Config.ServiceName:
 		s.served.Add(to.Service, s.loop.Now())
 		c.routeRouter(e, to)
-	case "client":
+	case scheme.ClientService:
 		c.has.used = true
 		c.deliver(e, e.Raw(umf.To), to.Instance, false)
 	default:
@@ -134,7 +134,7 @@ func (c *Client) forward(e *umf.Envelope, to umf.Address) {
 	switch {
 	case err != nil:
 		c.refuse(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid forward address")
-	case target.Service == "client":
+	case target.Service == scheme.ClientService:
 		c.deliver(e, e.Raw(umf.Forward), target.Instance, true)
 	case target.Service == n.Config.ServiceName:
 		c.fail(e.Raw(umf.Mid), protocol.CodeAddress, "Invalid forward address")

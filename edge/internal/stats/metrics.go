@@ -88,22 +88,21 @@ func (r registry) gaugeVec(name, help string, labels ...string) *prometheus.Gaug
 
 // gauges makes a gauge whose label has n values.
 func gauges[L Label](r registry, name, help, label string, n L) Gauges[L] {
+	return Gauges[L]{gaugeOfEach(r, name, help, label, n)}
+}
+
+func gaugeOfEach[L Label](r registry, name, help, label string, n L) []prometheus.Gauge {
 	vec := r.gaugeVec(name, help, label)
-	g := Gauges[L]{make([]prometheus.Gauge, n)}
-	for i := range g.of {
-		g.of[i] = vec.WithLabelValues(L(i).String())
+	all := make([]prometheus.Gauge, n)
+	for i := range all {
+		all[i] = vec.WithLabelValues(L(i).String())
 	}
-	return g
+	return all
 }
 
 // flags makes a gauge of 1 and 0 whose label has n values.
 func flags[L Label](r registry, name, help, label string, n L) Flags[L] {
-	vec := r.gaugeVec(name, help, label)
-	f := Flags[L]{make([]prometheus.Gauge, n)}
-	for i := range f.of {
-		f.of[i] = vec.WithLabelValues(L(i).String())
-	}
-	return f
+	return Flags[L]{gaugeOfEach(r, name, help, label, n)}
 }
 
 func (r registry) histogram(name, help string) prometheus.Histogram {
