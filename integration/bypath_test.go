@@ -192,6 +192,9 @@ func TestByPathPlainService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := w.Conn.Flush(); err != nil { // or a question may come before the service listens
+		t.Fatal(err)
+	}
 	url := node.HTTP("/" + name + "/file")
 	for _, test := range []struct {
 		method string
@@ -203,12 +206,12 @@ func TestByPathPlainService(t *testing.T) {
 	} {
 		response, raw := byPath(t, test.method, url, nil, test.header)
 		if response.StatusCode != test.status || string(raw) != test.body || response.Header.Get("ETag") != `"v1"` || test.method == "HEAD" && response.ContentLength != 5 {
-			t.Errorf("%s %v: %d %q %v", test.method, test.header, response.StatusCode, raw, response.Header)
+			t.Fatalf("%s %v: %d %q %v", test.method, test.header, response.StatusCode, raw, response.Header)
 		}
 		<-heard
 	}
 	if response, raw := byPath(t, "GET", w.Node(t, "tuned").HTTP("/"+name+"/silent"), nil, nil); response.StatusCode != http.StatusGatewayTimeout {
-		t.Errorf("no answer: %d %s", response.StatusCode, raw)
+		t.Fatalf("no answer: %d %s", response.StatusCode, raw)
 	}
 	<-silent
 	if m := world.Dial(t, node).Call(object{"to": name + ":[get]/" + name + "/file", "bdy": object{}}); m.Body() != `"hello"` {
