@@ -42,6 +42,12 @@ func (n *Node) upgrade(r *wire.Request) (wire.Accept, error) {
 		return refuse(http.StatusBadRequest, "offer the subprotocol "+protocol.Subprotocol+" too: one that carries a secret is never selected")
 	}
 	a := &shard.Arrival{Acked: chosen == protocol.SubprotocolAck, Second: second, Shared: r.Shared()}
+	if second {
+		var err error
+		if a.Resume, err = protocol.FindResume(protocols); err != nil {
+			return refuse(http.StatusBadRequest, "the subprotocol "+protocol.SubprotocolResume+" is one of <id>.<token>.<attempt>, or <id>.<token>.<attempt>.<seq>")
+		}
+	}
 	if a.Shared {
 		n.unnamed.Do(func() {
 			n.log.Warn("a trusted proxy does not say whom it speaks for, so that no limits by address hold", "proxy", r.RemoteAddr().Addr())

@@ -52,7 +52,7 @@
 //	caps            what this node can: resume, ack
 //	ttl, hb         seconds for which the session outlives its socket; of silence before a ping
 //	win             messages of a client of umf.ack.v1 that may be unconfirmed
-//	resumed, why    in the answer to reconnect only, see Resuming
+//	resumed, why    where the client has asked for a session, see Resuming
 //
 // What the node itself sends comes from R@hydra-router:/, where R is the node's
 // id and hydra-router is EDGE_SERVICE_NAME, and has its keys in the order to,
@@ -187,6 +187,18 @@
 // what lies before the Ping lives, until EDGE_WRITE_TIMEOUT.
 //
 // If it is not resumed, the client keeps the session that it was connected with.
+//
+// A client that offers umf.v1 or umf.ack.v1 can ask with the handshake instead, and saves
+// a round trip and a session that is made to be thrown away. It offers, beside that,
+//
+//	umf.resume.<id>.<token>.<attempt>
+//	umf.resume.<id>.<token>.<attempt>.<seq>
+//
+// with the members above; the token is not left out here, nor signed where messages are.
+// No session is opened, and the first message is the connection with resumed and why: of
+// the session, or else of a fresh one, with its own token. An offer of another form, or
+// two of them, is 400. A node that does not know this one sends a connection without
+// resumed, and is asked by reconnect.
 // Too many failures, of one connection or of one address, close it with 1008.
 //
 // After a resume a plain client may get a message again, with the same mid. Its

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"hydrant/umf"
 )
@@ -17,7 +18,10 @@ var ErrSequence = errors.New("protocol: not a sequence number")
 // ErrAttempt is returned where the number of a connection should be, and is none.
 var ErrAttempt = errors.New("protocol: not the number of an attempt")
 
-// Resume is what a reconnect message asks for.
+// ErrOffer is returned where a subprotocol should name a session, and does not.
+var ErrOffer = errors.New("protocol: not " + SubprotocolResume + "<id>.<token>.<attempt>, perhaps with .<seq>, or more than one")
+
+// Resume is what a client asks for that comes back to a session.
 type Resume struct {
 	ID     string // of the session; it may be no id that a node ever made
 	Token  string // "": none
@@ -54,6 +58,42 @@ func ParseResume(body []byte) (Resume, error) {
 		r.Attempt = attempt
 	}
 	return r, nil
+}
+
+// FindResume reads what a client asks for with its handshake, among the subprotocols
+// that it offers; nil: nothing. The error is [ErrOffer], and has nothing of the offer
+// in it, which is a secret.
+func FindResume(offered []string) (*Resume, error) {
+	var r *Resume
+	for _, p := range offered {
+		text, ok := strings.CutPrefix(p, SubprotocolResume)
+		if !ok {
+			continue
+		}
+		if r != nil {
+			return nil, ErrOffer
+		}
+		if r = new(Resume); !r.parseOffer(strings.Split(text, ".")) {
+			return nil, ErrOffer
+		}
+	}
+	return r, nil
+}
+
+// parseOffer reads the parts of an offer, and reports whether it is one.
+func (r *Resume) parseOffer(parts []string) bool {
+	if len(parts) < 3 || len(parts) > 4 || parts[0] == "" || parts[1] == "" {
+		return false
+	}
+	var err error
+	r.ID, r.Token = parts[0], parts[1]
+	if r.Attempt, err = strconv.ParseUint(parts[2], 10, 64); err != nil {
+		return false
+	}
+	if r.HasSeq = len(parts) == 4; r.HasSeq {
+		r.Seq, err = strconv.ParseUint(parts[3], 10, 64)
+	}
+	return err == nil
 }
 
 // ParseSequence reads the body of an ack: all up to this sequence is confirmed.

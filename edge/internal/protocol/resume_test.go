@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 
 	"hydrant/umf"
@@ -37,6 +39,43 @@ func TestParseResume(t *testing.T) {
 		r, err := ParseResume([]byte(test.body))
 		if !errors.Is(err, test.err) || err == nil && (r.ID != test.id || r.Token != test.token || r.Seq != test.seq || r.Attempt != test.attempt || r.HasSeq != (test.seq > 0)) {
 			t.Errorf("%s: %+v, %v", test.body, r, err)
+		}
+	}
+}
+
+// TestFindResume: an offer is read as it is written, or refused without a word of it.
+func TestFindResume(t *testing.T) {
+	type resume = Resume
+	for _, test := range []struct {
+		offered string
+		want    *resume
+		bad     bool
+	}{
+		{offered: "umf.v1"},
+		{offered: "umf.v1,umf.auth.a.b.3"},
+		{offered: "umf.resume.a.t.3,umf.v1", want: &resume{ID: "a", Token: "t", Attempt: 3}},
+		{offered: "umf.v1,umf.resume.a.t-_.18446744073709551615.0", want: &resume{ID: "a", Token: "t-_", Attempt: 1<<64 - 1, HasSeq: true}},
+		{offered: "umf.ack.v1,umf.resume.a.t.0.412", want: &resume{ID: "a", Token: "t", Seq: 412, HasSeq: true}},
+		{offered: "umf.resume,umf.resumed.a.t.3,UMF.resume.a.t.3"},
+		{offered: "umf.resume.", bad: true},
+		{offered: "umf.resume.a", bad: true},
+		{offered: "umf.resume.a.t", bad: true},
+		{offered: "umf.resume.a.t.", bad: true},
+		{offered: "umf.resume.a..3", bad: true},
+		{offered: "umf.resume..t.3", bad: true},
+		{offered: "umf.resume.a.t.-3", bad: true},
+		{offered: "umf.resume.a.t.+3", bad: true},
+		{offered: "umf.resume.a.t.3x", bad: true},
+		{offered: "umf.resume.a.t.18446744073709551616", bad: true},
+		{offered: "umf.resume.a.t.3.", bad: true},
+		{offered: "umf.resume.a.t.3.x", bad: true},
+		{offered: "umf.resume.a.t.3.4.5", bad: true},
+		{offered: "umf.resume.a.t.3,umf.resume.a.t.3", bad: true},
+		{offered: "umf.resume.a.t.3,umf.resume.x", bad: true},
+	} {
+		r, err := FindResume(strings.Split(test.offered, ","))
+		if errors.Is(err, ErrOffer) != test.bad || !reflect.DeepEqual(r, test.want) {
+			t.Errorf("%s: %+v, %v", test.offered, r, err)
 		}
 	}
 }

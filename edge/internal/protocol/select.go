@@ -12,7 +12,7 @@ const Subprotocol = "umf.v1"
 // secretProtocols begin subprotocols that carry a secret, and behind them comes a dot.
 // What is selected stands in the answer, and so in logs and in front of whoever reads
 // the page's socket.
-var secretProtocols = []string{strings.TrimSuffix(SubprotocolAuth, "."), "umf.resume"}
+var secretProtocols = []string{strings.TrimSuffix(SubprotocolAuth, "."), strings.TrimSuffix(SubprotocolResume, ".")}
 
 // Select chooses among the subprotocols that a client offers: umf.ack.v1, else
 // umf.v1, else the first, as in Hydra Router, where these two are unknown. One that

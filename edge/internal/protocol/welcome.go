@@ -15,6 +15,10 @@ const SubprotocolAck = "umf.ack.v1"
 // can set no header.
 const SubprotocolAuth = "umf.auth."
 
+// SubprotocolResume begins the subprotocol in which a client of the second edition asks
+// for its session with the handshake; see [FindResume].
+const SubprotocolResume = "umf.resume."
+
 // Welcome is the body of a connection message.
 type Welcome struct {
 	ID, IP    string

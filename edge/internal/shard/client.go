@@ -56,6 +56,7 @@ type arrival struct {
 	auth     []byte           // authResponse for the welcome
 	token    string           // resume secret for the welcome
 	resume   *protocol.Resume // what it asks for
+	refused  protocol.Outcome // of what it asked for with the handshake; Resumed: nothing was
 	shared   bool             // its address is a proxy's, and so many others'
 	instead  scheme.SID       // of the session that it has not been given; see withoutSession
 }
@@ -77,7 +78,8 @@ type Arrival struct {
 	Token    string // as received, for EDGE_AUTH=service
 	Origin   string
 	URI      string
-	Shared   bool // the address is that of a trusted proxy, which does not say whom it speaks for
+	Shared   bool             // the address is that of a trusted proxy, which does not say whom it speaks for
+	Resume   *protocol.Resume // the session that is asked for, of the second edition only; nil: none
 }
 
 // Open begins with a connection. Its session is opened, or its authentication
@@ -93,17 +95,24 @@ func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 		return c
 	}
 	c.wait()
-	c.arriving().shared = a.Shared
-	c.arriving().deadline = s.loop.AfterFunc(n.Config.HandshakeTimeout, func() {
-		n.Metrics.Dropped.Inc(stats.DropOpenTimeout)
-		c.close(protocol.CloseOverload, "session could not be opened in time")
-	})
+	c.arriving().shared, c.arriving().resume = a.Shared, a.Resume
+	c.openInTime()
 	if n.Config.Auth == config.AuthService {
 		c.authenticate(a)
 		return c
 	}
 	c.admitted(a.Identity)
 	return c
+}
+
+// openInTime closes the connection if its session is not there in time.
+func (c *Client) openInTime() {
+	c.stopDeadline()
+	n := c.s.node
+	c.arriving().deadline = c.s.loop.AfterFunc(n.Config.HandshakeTimeout, func() {
+		n.Metrics.Dropped.Inc(stats.DropOpenTimeout)
+		c.close(protocol.CloseOverload, "session could not be opened in time")
+	})
 }
 
 // addr is the client's address, as far as proxies are trusted.

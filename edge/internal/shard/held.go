@@ -224,7 +224,11 @@ func (c *Client) welcome(h *held) {
 		h.session().Dirty()
 	} else {
 		body.Token = r.token
-		text = body.Append(nil)
+		if r.refused == protocol.Resumed {
+			text = body.Append(nil)
+		} else {
+			text = body.AppendAnswer(nil, r.refused)
+		}
 		h.event(scheme.SessionOpened)
 		n.Metrics.Lifecycle.Inc(stats.Opened)
 	}

@@ -59,7 +59,8 @@ func (h *held) guesses() bool {
 func (c *Client) withoutSession() {
 	s := c.s
 	sid, err := s.node.Mailboxes.NewSID()
-	if err != nil || s.node.Signatures != nil { // who signs must know its session
+	if err != nil || s.node.Signatures != nil || // who signs must know its session
+		c.arriving().refused != protocol.Resumed { // and this one has asked already
 		c.refuseSession()
 		return
 	}

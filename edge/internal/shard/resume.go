@@ -17,6 +17,30 @@ import (
 	"hydrant/umf"
 )
 
+// enter gives an admitted client a session: the one that it has asked for with the
+// handshake, or a fresh one.
+func (c *Client) enter() {
+	r := c.arriving().resume
+	if r == nil {
+		c.start()
+		return
+	}
+	if c.conn.HungUp() {
+		c.ready() // its goodbye is to be read
+		return
+	}
+	sid, err := scheme.ParseSID(r.ID)
+	if err != nil {
+		c.notResumed(protocol.ResumeExpired)
+		return
+	}
+	c.claim(sid)
+}
+
+// asksFirst reports whether the client has no session yet, nor was greeted without one:
+// what it asks for it has asked with the handshake.
+func (c *Client) asksFirst() bool { return c.sid() == "" }
+
 // start opens the session of an admitted client.
 func (c *Client) start() {
 	if c.s.node.Full.Load() || !c.account.MayOpen(c.s.uptime()) {
@@ -68,8 +92,13 @@ func (c *Client) resume(e *umf.Envelope) {
 	}
 	c.wait()
 	c.arriving().resume = &r
+	c.claim(sid)
+}
+
+// claim begins to take a session for this socket, which waits.
+func (c *Client) claim(sid scheme.SID) {
 	c.resumeInTime()
-	s := c.s
+	s, r := c.s, c.arriving().resume
 	h := &held{s: s, sid: sid, class: c.class, client: c, resumed: true}
 	c.want = h
 	holder := randomUint64()
@@ -196,7 +225,8 @@ func (x *ownershipEffects) Refuse(r ownership.Refusal) {
 	if c.closing {
 		return
 	}
-	c.busy = false
+	first := c.asksFirst()
+	c.busy = first
 	switch r {
 	case ownership.Missing:
 		c.notResumed(protocol.ResumeExpired)
@@ -220,15 +250,21 @@ func (x *ownershipEffects) Refuse(r ownership.Refusal) {
 		c.close(protocol.CloseOverload, "session could not be resumed now")
 		return
 	}
-	c.ready()
+	if !first {
+		c.ready()
+	}
 }
 
-// notResumed tells the client that it keeps its fresh session, and counts the
-// guess.
+// notResumed tells the client that it keeps its fresh session, or is given one, and
+// counts the guess.
 func (c *Client) notResumed(o protocol.Outcome) {
 	n := c.s.node
 	n.Metrics.Resumes.Inc(o)
 	c.resumes++
+	if c.asksFirst() {
+		c.startInstead(o)
+		return
+	}
 	c.answerResume(o)
 	switch {
 	case c.resumes > maxResumes:
@@ -237,6 +273,18 @@ func (c *Client) notResumed(o protocol.Outcome) {
 	case c.guessed() && c.has == nil:
 		c.close(protocol.CloseOverload, retryHint())
 	}
+}
+
+// startInstead opens a session for a client that does not get the one that it has asked
+// for with the handshake.
+func (c *Client) startInstead(o protocol.Outcome) {
+	if !c.guessed() {
+		return
+	}
+	r := c.arriving()
+	r.resume, r.refused = nil, o
+	c.openInTime()
+	c.start()
 }
 
 // guessed counts an id that there is no session of, or not for this client, and reports

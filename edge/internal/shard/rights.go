@@ -26,7 +26,7 @@ func (c *Client) admitted(id access.Identity) {
 	c.rights = rights
 	c.openAccount()
 	c.expireAt(id.Expires)
-	c.start()
+	c.enter()
 }
 
 // mayReach reports whether the client may write to a service. If not, it is told.
