@@ -30,6 +30,10 @@ func (n *Node) answers(batch []*nats.Msg) {
 // "no responders" is of interest, since the mailbox streams take the answers.
 func (n *Node) undeliverable(batch []*nats.Msg) {
 	for _, msg := range batch {
+		if msg == passed {
+			n.nats.refused.pass()
+			continue
+		}
 		if !shard.NoResponders(msg) {
 			continue
 		}

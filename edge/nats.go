@@ -35,6 +35,7 @@ type natsSide struct {
 	registry   atomic.Pointer[discovery.Node]
 	moves      moves
 	signs      *takeover.Signs // immutable
+	refused    refused
 	connected  atomic.Bool
 	maxPayload atomic.Int64 // the largest message that NATS takes, less room for headers
 }
@@ -107,8 +108,9 @@ type inbox struct {
 
 // inboxes are those of the node.
 func (n *Node) inboxes() []inbox {
+	n.nats.refused.ch, n.nats.refused.stopped = make(chan *nats.Msg, nodeQueue), n.ctx.Done()
 	return []inbox{
-		{scheme.ReplyWildcard(n.id), make(chan *nats.Msg, nodeQueue), n.undeliverable},
+		{scheme.ReplyWildcard(n.id), n.nats.refused.ch, n.undeliverable},
 		{scheme.RequestWildcard(n.id), make(chan *nats.Msg, nodeQueue), n.answers},
 	}
 }
@@ -117,8 +119,12 @@ func (n *Node) inboxes() []inbox {
 // They end with the connection.
 func (n *Node) subscribe(l *uplink) error {
 	for _, in := range n.nats.inbox {
-		if _, err := l.conn.ChanSubscribe(in.subject, in.ch); err != nil {
+		sub, err := l.conn.ChanSubscribe(in.subject, in.ch)
+		if err != nil {
 			return fmt.Errorf("edge: subscribe %s: %w", in.subject, err)
+		}
+		if in.ch == n.nats.refused.ch {
+			n.nats.refused.sub.Store(sub)
 		}
 	}
 	if _, err := l.store.WatchLeaders(n.leaderChanged); err != nil {

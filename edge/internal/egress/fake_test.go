@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,7 @@ type fakeNATS struct {
 	acks  []func(seq uint64, err error) // of what is on its way, oldest first
 	fails error                         // what every call returns
 	gate  chan struct{}                 // not nil: publishes do not return before it is closed
+	flush chan error                    // not nil: flushes do not return before it has something
 }
 
 func (f *fakeNATS) note(format string, args ...any) error {
@@ -79,6 +81,20 @@ func (f *fakeNATS) PublishMsg(m *nats.Msg) error {
 	return f.note("publish %s %s %s", m.Subject, m.Reply, m.Data)
 }
 
+// FlushWithContext returns when the test has let it, with what the test says.
+func (f *fakeNATS) FlushWithContext(ctx context.Context) error {
+	if f.flush == nil {
+		return f.note("flush")
+	}
+	_ = f.note("flush")
+	select {
+	case err := <-f.flush:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (f *fakeNATS) Publish(subject string, _ []byte) error { return f.note("event %s", subject) }
 
 func (f *fakeNATS) ChanSubscribe(subject string, _ chan *nats.Msg) (*nats.Subscription, error) {
@@ -114,7 +130,21 @@ type box struct {
 	metrics  *stats.Metrics
 	tally    stats.Tally
 	relieved int
+	refused  fakeRefused
 }
+
+// fakeRefused is what NATS says of messages to which nobody listens.
+type fakeRefused struct {
+	dropped int
+	ran     int
+}
+
+func (r *fakeRefused) Behind(f func()) {
+	r.ran++
+	f()
+}
+
+func (r *fakeRefused) Dropped() int { return r.dropped }
 
 // inBox runs a test with an outbox, on a clock of its own. The outbox is closed and
 // has ended when the test is over.
@@ -123,7 +153,7 @@ func inBox(t *testing.T, test func(*box)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &box{t: t, metrics: stats.New()}
 		b.Outbox = NewOutbox(NATS{&b.nats, &b.nats, &b.nats}, Options{Started: time.Now(), Log: slog.New(slog.DiscardHandler),
-			Metrics: b.metrics, Tally: &b.tally, Relieve: func() { b.relieved++ }})
+			Metrics: b.metrics, Tally: &b.tally, Relieve: func() { b.relieved++ }, Refused: &b.refused})
 		go b.Run()
 		test(b)
 		b.Close()

@@ -43,8 +43,11 @@ type Op struct {
 	Subscription *Subscription  // Subscribe, Unsubscribe
 	Channel      chan *nats.Msg // Subscribe: where copies go
 
+	Proved bool // Publish: Done is also called when NATS has the message
+
 	// Done is called once from another goroutine, and must only enqueue: for Store,
-	// Work, Save and Once with what the store answered, for Publish only on an error.
+	// Work, Save and Once with what the store answered, for Publish only on an error,
+	// unless it is Proved.
 	Done func(seq uint64, err error)
 	Span trace.Span    // ends with the operation; nil: none
 	At   time.Duration // when the client's frame came, as a time since the node's start; 0: there was none

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,7 @@ type Outbox struct {
 	m       *stats.Metrics
 	tally   *stats.Tally
 	relieve func()
+	proofs  *proofs
 
 	// Owned by the loop: what this iteration asked for.
 	pending []Op
@@ -69,6 +71,7 @@ type NATS struct {
 type Conn interface {
 	Publish(subject string, data []byte) error
 	PublishMsg(m *nats.Msg) error // keeps nothing of m
+	FlushWithContext(ctx context.Context) error
 	ChanSubscribe(subject string, ch chan *nats.Msg) (*nats.Subscription, error)
 }
 
@@ -97,13 +100,24 @@ type Options struct {
 	Log     *slog.Logger
 	Metrics *stats.Metrics
 	Tally   *stats.Tally
-	Relieve func() // called on Run's goroutine after Pause, once there is room again
+	Relieve func()  // called on Run's goroutine after Pause, once there is room again
+	Refused Refused // nil: NATS says nothing of the kind
+}
+
+// Refused is what NATS says of messages to which nobody listens. It comes on
+// subscriptions of the node, in the order in which the server says it.
+type Refused interface {
+	// Behind runs a function behind all of it that has come so far.
+	Behind(f func())
+	// Dropped counts what of it there was no room for. Another connection counts anew.
+	Dropped() int
 }
 
 // NewOutbox returns an outbox, for Run to perform what is pushed.
 func NewOutbox(to NATS, o Options) *Outbox {
 	out := &Outbox{started: o.Started, log: o.Log, m: o.Metrics, tally: o.Tally, relieve: o.Relieve,
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
+	out.proofs = newProofs(o.Refused, out.Keep, out.Drop)
 	out.Relink(to)
 	return out
 }
@@ -197,6 +211,7 @@ func (o *Outbox) Close() {
 // Run performs the operations until close.
 func (o *Outbox) Run() {
 	defer close(o.done)
+	defer o.proofs.end()
 	var batch []Op
 	for {
 		o.mu.Lock()
@@ -214,6 +229,7 @@ func (o *Outbox) Run() {
 			}
 		}
 		o.clocked(batch)
+		o.proofs.begin()
 		o.sendStores()
 		if some {
 			clear(batch)

@@ -18,8 +18,11 @@ func (o *Outbox) perform(p *Op) {
 		o.msg = nats.Msg{}
 		tracectx.End(p.Span, err)
 		o.failed(p.Kind, err)
-		if err != nil && p.Done != nil {
+		switch {
+		case err != nil && p.Done != nil:
 			p.Done(0, err)
+		case err == nil && p.Proved:
+			o.proofs.add(to.Conn, p.Done)
 		}
 	case stats.OpStore:
 		out := store.Outgoing{Payload: p.Data, Header: p.Header, Mid: p.Mid, Content: p.Content, Sender: p.From, TTL: p.TTL}

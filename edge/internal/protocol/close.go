@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // Close is a reason of the node for closing a connection. The set is closed,
@@ -49,6 +50,29 @@ func (c Close) String() string {
 		return strconv.Itoa(closeCodes[c])
 	}
 	return fmt.Sprintf("close_%d", uint8(c))
+}
+
+// Returns reports whether the client is to come back to where it is, a little later.
+func (c Close) Returns() bool {
+	switch c {
+	case CloseGoingAway, CloseRestart, CloseOverload, CloseRate, CloseSlow:
+		return true
+	}
+	return false
+}
+
+// maxReason is what a close frame has room for (RFC 6455 §5.5).
+const maxReason = 123
+
+// Reason adds to the reason beside a close code, for programs, when a client of the
+// second edition may come back. What it ends in is never cut.
+func Reason(text string, after time.Duration) string {
+	end := " retry=" + strconv.FormatInt(after.Milliseconds(), 10)
+	for len(text)+len(end) > maxReason {
+		_, last := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-last]
+	}
+	return text + end
 }
 
 // RetryAfter is the reason beside a close code that tells a client when to come

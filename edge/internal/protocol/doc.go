@@ -49,10 +49,13 @@
 //	id, ip          the session, and the client's address
 //	authResponse    the answer to EDGE_AUTH=service
 //	token           the session's resume secret, told once
-//	caps            what this node can: resume, ack
+//	caps            what this node can: resume, ack and, for the second edition, accepted and, where
+//	                clients bring tokens, auth
 //	ttl, hb         seconds for which the session outlives its socket; of silence before a ping
 //	win             messages of a client of umf.ack.v1 that may be unconfirmed
 //	resumed, why    where the client has asked for a session, see Resuming
+//	now, exp        the node's clock, and when the client's token ends if it does (milliseconds of Unix
+//	                time); only for the second edition
 //
 // What the node itself sends comes from R@hydra-router:/, where R is the node's
 // id and hydra-router is EDGE_SERVICE_NAME, and has its keys in the order to,
@@ -100,6 +103,7 @@
 //	              none does.
 //	reconnect     see Resuming; reconnection is the same
 //	ack           see Confirming
+//	auth          see A new token
 //	other types   with a forward (fwd), the message goes on to that address, under the rules for it, and
 //	              keeps its fwd. Without one: error unrecognized, close.
 //
@@ -111,6 +115,29 @@
 // list/routes. With the bearer token of administrators in aut, also list/wsdir,
 // log, refresh, refresh/<service> and clear. Every other path, those that a
 // client may not use among them: error not_routable.
+//
+// # Accepted
+//
+// A client of the second edition that writes true as hdr.x-ack is told when its message
+// has been taken, by a message of type accepted with its rmid and the body {}; or by an
+// error, why it was not. One of the two comes, unless the connection is lost.
+//
+// What is for a session or a work queue has been stored then, as it is where the same
+// message was taken before. What is for a service NATS has: that an instance
+// listened, and not that it has the message. Where that cannot be found out
+// the error has the code timeout. A [METHOD] request has its answer instead, and what is
+// for the router itself what comes of it.
+//
+// # A new token
+//
+// With EDGE_AUTH=jwt or service a client of the second edition may replace its token
+// before that ends: by a message of type auth to the router, with {"token":…} as its
+// body. The answer is of type accepted; {"exp":…} in its body says when the new one
+// ends. From then on the rules hold that came with it. Messages behind it wait until it
+// is known whose it is, which has to be the same user. Any other, and one that is not
+// valid, closes the connection with 4401. Where it cannot be checked now the error
+// unavailable, or overload, says so, and the former token holds. The service is told
+// neither origin nor url.
 //
 // # Errors
 //
@@ -215,7 +242,8 @@
 // Messages that are lost are told in their place by a message of type gap, which
 // is confirmed like others: {"from":"13","to":"31","why":…}, both ends included;
 // why is overflow (EDGE_QUEUE_LIMIT), expired (a ttl) or rollback (of NATS, after
-// which sequences begin again at smaller ones).
+// which sequences begin again at smaller ones). Sequences are shared with other sessions,
+// so that they give no number; where that is known it is there as lost.
 //
 // The same message again is a repetition for a minute: from the same session to the
 // same session or work queue, with the same mid, to, type, forward and body, however
@@ -236,6 +264,10 @@
 //	4501          another connection has the session
 //
 // After 4501 a client does not come back by itself.
+//
+// Where it is to come back, the reason ends in " retry=1250" for clients of the second
+// edition: the milliseconds after which they may. What the connection layer closes by
+// itself (1002, 1007, 1009, 4408 of one connection) has no such end.
 //
 // After 1001 and 1012, and where a node is short of memory, what the client sends until
 // its own close frame is taken as before, and then its session is parked. It is not

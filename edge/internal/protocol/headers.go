@@ -14,6 +14,15 @@ const (
 	headerPrevious = "x-prev"
 )
 
+// headerAck asks the node to tell when a message has been taken.
+const headerAck = "x-ack"
+
+// WantsAccepted reports whether the sender of a message asks to be told when it has been
+// taken: hdr.x-ack is true.
+func WantsAccepted(e *umf.Envelope) bool {
+	return string(umf.Member(e.Raw(umf.Headers), headerAck)) == "true"
+}
+
 // Reserved is a set of headers that a sender may not write, in whatever case:
 // receivers that ignore case would take them for the node's, and strict ones refuse
 // a key that is there twice.

@@ -13,12 +13,14 @@ const (
 	TypeError      = "error"      // to the client
 	TypeGap        = "gap"        // to the client
 	TypePong       = "pong"       // to the client
+	TypeAccepted   = "accepted"   // to the client
 
 	TypePing      = "ping"      // to the node
 	TypeLog       = "log"       // to the node
 	TypeLocate    = "wsdir.loc" // to the node, and its answer
 	TypeReconnect = "reconnect" // to the node
 	TypeAck       = "ack"       // to the node
+	TypeAuth      = "auth"      // to the node
 
 	// TypeReconnection is reconnect as Hydra Router's documentation calls it.
 	TypeReconnection = "reconnection"
@@ -124,14 +126,32 @@ func AppendNoInstances(dst []byte, service string) []byte {
 	return append(dst, '}')
 }
 
+// AppendAccepted appends the body of accepted. expires is when the token ends that was
+// taken; zero: never, or it was no token.
+func AppendAccepted(dst []byte, expires time.Time) []byte {
+	if expires.IsZero() {
+		return append(dst, "{}"...)
+	}
+	return append(appendExpiry(append(dst, '{'), expires), '}')
+}
+
+// appendExpiry appends the member that tells when a token ends.
+func appendExpiry(dst []byte, at time.Time) []byte {
+	return strconv.AppendInt(append(dst, `"exp":`...), at.UnixMilli(), 10)
+}
+
 // AppendGap appends the body of a gap, whose ends are both lost. why is one of
-// the words in the package's documentation.
-func AppendGap(dst []byte, from, to uint64, why string) []byte {
+// the words in the package's documentation, lost how many messages it stands for; 0:
+// that is not known.
+func AppendGap(dst []byte, from, to uint64, why string, lost int) []byte {
 	dst = append(dst, `{"from":"`...)
 	dst = strconv.AppendUint(dst, from, 10)
 	dst = append(dst, `","to":"`...)
 	dst = strconv.AppendUint(dst, to, 10)
 	dst = umf.AppendString(append(dst, `","why":`...), why)
+	if lost > 0 {
+		dst = strconv.AppendInt(append(dst, `,"lost":`...), int64(lost), 10)
+	}
 	return append(dst, '}')
 }
 

@@ -29,7 +29,7 @@ func TestMessage(t *testing.T) {
 			`{"to":"a:/","mid":"-","rmid":7,"ts":"2026-01-12T12:00:00.000Z","typ":"pong","ver":"UMF/1.4.6","bdy":{"typ":"pong"}}`,
 		},
 		{
-			Message{To: ClientAddress("ID"), Type: TypeGap, Headers: AppendSequence(nil, nil, 7, 5), Body: AppendGap(nil, 6, 7, "overflow")},
+			Message{To: ClientAddress("ID"), Type: TypeGap, Headers: AppendSequence(nil, nil, 7, 5), Body: AppendGap(nil, 6, 7, "overflow", 0)},
 			`{"to":"ID@client:/","frm":"R@hydra-router:/","hdr":{"x-seq":"7","x-prev":"5"},"mid":"-","ts":"2026-01-12T12:00:00.000Z","typ":"gap","ver":"UMF/1.4.6","bdy":{"from":"6","to":"7","why":"overflow"}}`,
 		},
 		{
@@ -52,7 +52,10 @@ func TestBodies(t *testing.T) {
 		{string(AppendError(nil, CodeTimeout, "No answer in time")), `{"error":"No answer in time","code":"timeout"}`},
 		{string(AppendError(nil, CodeInvalid, `"`)), `{"error":"\"","code":"invalid_message"}`},
 		{string(AppendNoInstances(nil, "svc")), `{"reason":"Unavailable svc instances","code":"no_instances"}`},
-		{string(AppendGap(nil, 13, 31, "expired")), `{"from":"13","to":"31","why":"expired"}`},
+		{string(AppendGap(nil, 13, 31, "expired", 0)), `{"from":"13","to":"31","why":"expired"}`},
+		{string(AppendGap(nil, 13, 13, "expired", 1)), `{"from":"13","to":"13","why":"expired","lost":1}`},
+		{string(AppendAccepted(nil, time.Time{})), `{}`},
+		{string(AppendAccepted(nil, noon)), `{"exp":1768219200000}`},
 		{string(AppendLocation(nil, "R", "ID")), `{"routerID":"R","clientID":"ID"}`},
 		{string(AppendLocation(nil, "", `a"b`)), `{"routerID":"","clientID":"a\"b"}`},
 		{string(AppendVia(nil, "R", "ID", "hydra-router")), `"R-ID@hydra-router:/"`},
@@ -87,6 +90,10 @@ func TestAppendSequence(t *testing.T) {
 func TestWelcome(t *testing.T) {
 	plain := Welcome{ID: "abc", IP: "127.0.0.1", TTL: time.Hour, Heartbeat: 25 * time.Second, Window: 256}
 	full := plain
+	second := plain
+	second.Second, second.Now = true, noon
+	renewing := second
+	renewing.Renews, renewing.Expires = true, noon.Add(time.Minute)
 	full.Auth, full.Token, full.Heartbeat = []byte(`{"identity":"me"}`), "secret", 1500*time.Millisecond
 	const fields = `{"id":"abc","ip":"127.0.0.1","caps":["resume","ack"],"ttl":3600,"hb":25,"win":256`
 	for _, test := range []struct{ got, want string }{
@@ -97,6 +104,9 @@ func TestWelcome(t *testing.T) {
 		{string(plain.AppendAnswer(nil, ResumeIdentity)), fields + `,"resumed":false,"why":"identity"}`},
 		{string(full.Append(nil)), `{"id":"abc","ip":"127.0.0.1","authResponse":{"identity":"me"},"token":"secret",` +
 			`"caps":["resume","ack"],"ttl":3600,"hb":1.5,"win":256}`},
+		{string(second.Append(nil)), `{"id":"abc","ip":"127.0.0.1","caps":["resume","ack","accepted"],"ttl":3600,"hb":25,"win":256,"now":1768219200000}`},
+		{string(renewing.AppendAnswer(nil, Resumed)), `{"id":"abc","ip":"127.0.0.1","caps":["resume","ack","accepted","auth"],"ttl":3600,"hb":25,"win":256,` +
+			`"now":1768219200000,"exp":1768219260000,"resumed":true,"why":null}`},
 	} {
 		if test.got != test.want {
 			t.Errorf("got  %s\nwant %s", test.got, test.want)

@@ -27,6 +27,12 @@ type Welcome struct {
 	TTL       time.Duration
 	Heartbeat time.Duration
 	Window    int
+
+	// Clients of the second edition are told more.
+	Second  bool
+	Renews  bool      // tokens can be replaced in place
+	Now     time.Time // the node's clock
+	Expires time.Time // when the client's token ends; zero: never
 }
 
 // Append appends the body for a fresh connection.
@@ -59,10 +65,25 @@ func (w *Welcome) appendFields(dst []byte) []byte {
 		dst = append(dst, w.Token...)
 		dst = append(dst, '"')
 	}
-	dst = append(dst, `,"caps":["resume","ack"],"ttl":`...)
+	dst = append(dst, `,"caps":["resume","ack"`...)
+	if w.Second {
+		dst = append(dst, `,"accepted"`...)
+		if w.Renews {
+			dst = append(dst, `,"auth"`...)
+		}
+	}
+	dst = append(dst, `],"ttl":`...)
 	dst = strconv.AppendInt(dst, int64(w.TTL/time.Second), 10)
 	dst = append(dst, `,"hb":`...)
 	dst = strconv.AppendFloat(dst, w.Heartbeat.Seconds(), 'f', -1, 64)
 	dst = append(dst, `,"win":`...)
-	return strconv.AppendInt(dst, int64(w.Window), 10)
+	dst = strconv.AppendInt(dst, int64(w.Window), 10)
+	if !w.Second {
+		return dst
+	}
+	dst = strconv.AppendInt(append(dst, `,"now":`...), w.Now.UnixMilli(), 10)
+	if !w.Expires.IsZero() {
+		dst = appendExpiry(append(dst, ','), w.Expires)
+	}
+	return dst
 }

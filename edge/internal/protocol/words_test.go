@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hydrant/edge/internal/wire"
+	"hydrant/umf"
 )
 
 // Every value of an enum has a word of its own, and one beyond the last has a
@@ -83,6 +84,41 @@ func TestCodesAreDocumented(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	if got := RetryAfter(1250 * time.Millisecond); got != "retry after 1250 ms" {
 		t.Error(got)
+	}
+}
+
+// TestReason: whatever the text is, what a client reads of it is there, and the frame
+// can carry it.
+func TestReason(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want string
+	}{
+		{"", " retry=1250"},
+		{"node stops", "node stops retry=1250"},
+		{strings.Repeat("x", 112), strings.Repeat("x", 112) + " retry=1250"},
+		{strings.Repeat("x", 200), strings.Repeat("x", 112) + " retry=1250"},
+		{"x" + strings.Repeat("ü", 100), "x" + strings.Repeat("ü", 55) + " retry=1250"},
+	} {
+		if got := Reason(test.text, 1250*time.Millisecond); got != test.want || len(got) > 123 {
+			t.Errorf("%q becomes %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
+// TestWantsAccepted: only true is true.
+func TestWantsAccepted(t *testing.T) {
+	for headers, want := range map[string]bool{
+		`{"x-ack":true}`: true, `{"a":1,"x-ack":true}`: true, `{"x-ack":false,"x-ack":true}`: true,
+		`{}`: false, `{"x-ack":"true"}`: false, `{"x-ack":1}`: false, `{"X-Ack":true}`: false, `true`: false, `{"x-ack":true,"x-ack":false}`: false,
+	} {
+		var e umf.Envelope
+		if err := umf.Scan([]byte(`{"to":"a:/","frm":"b:/","bdy":1,"hdr":`+headers+`}`), &e); err != nil {
+			t.Fatal(err)
+		}
+		if got := WantsAccepted(&e); got != want {
+			t.Errorf("%s: %v", headers, got)
+		}
 	}
 }
 

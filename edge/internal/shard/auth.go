@@ -17,6 +17,7 @@ import (
 // expireAt closes the connection with 4401 when its token ends.
 func (c *Client) expireAt(at time.Time) {
 	if at.IsZero() {
+		stop(&c.expiry)
 		return
 	}
 	seconds := at.Unix()
@@ -54,14 +55,35 @@ func (s *Shard) expireStalled() {
 	}
 }
 
+// tokenEnds is when the client's token does; zero: never.
+func (c *Client) tokenEnds() time.Time {
+	if c.expiry == nil {
+		return time.Time{}
+	}
+	return time.Unix(int64(c.expires), 0)
+}
+
 // authenticate asks EDGE_AUTH_SERVICE about a client. What the client sends
 // before the answer waits. A client about whom there is no answer now is asked to
 // come back: only a no is told as one, since programs forget a user's login with it.
 func (c *Client) authenticate(a *Arrival) {
+	c.askWho(access.Question{Origin: a.Origin, Token: a.Token, URL: a.URI}, func(verdict []byte, identity access.Identity, err error) {
+		if err != nil {
+			c.unauthentic(err)
+			return
+		}
+		c.arriving().auth = verdict
+		c.admitted(identity)
+	})
+}
+
+// askWho asks EDGE_AUTH_SERVICE, and calls done once, unless the client goes.
+func (c *Client) askWho(q access.Question, done func(verdict []byte, identity access.Identity, err error)) {
 	s := c.s
-	body, err := json.Marshal(access.Question{IP: c.addr().String(), Origin: a.Origin, Token: a.Token, URL: a.URI})
+	q.IP = c.addr().String()
+	body, err := json.Marshal(q)
 	if err != nil {
-		c.unauthentic(err)
+		done(nil, access.Identity{}, err)
 		return
 	}
 	service := s.node.Config.AuthService
@@ -72,19 +94,14 @@ func (c *Client) authenticate(a *Arrival) {
 			return
 		}
 		if answer == nil || NoResponders(answer) {
-			c.unauthentic(access.ErrUnchecked)
+			done(nil, access.Identity{}, access.ErrUnchecked)
 			return
 		}
 		verdict := append([]byte(nil), protocol.AnswerBody(&s.inner, answer.Data)...)
 		identity, err := access.ReadVerdict(access.Answer{Header: answer.Header, Data: answer.Data, Body: verdict}, s.loop.Now())
-		if err != nil {
-			c.unauthentic(err)
-			return
-		}
-		c.arriving().auth = verdict
-		c.admitted(identity)
+		done(verdict, identity, err)
 	}) {
-		c.unauthentic(access.ErrUnchecked)
+		done(nil, access.Identity{}, access.ErrUnchecked)
 	}
 }
 
@@ -92,7 +109,7 @@ func (c *Client) authenticate(a *Arrival) {
 func (c *Client) unauthentic(err error) {
 	if errors.Is(err, access.ErrUnchecked) {
 		c.s.node.Metrics.Dropped.Inc(stats.DropUnchecked)
-		c.close(protocol.CloseOverload, retryHint())
+		c.close(protocol.CloseOverload, comeBack)
 		return
 	}
 	c.close(protocol.CloseUnauthentic, "authentication failed")

@@ -271,12 +271,12 @@ func (c *Client) leave() {
 	case c.closing:
 	case !c.busy, c.has == nil: // nor is it said who the client is, before it has one
 		c.rest()
-		c.close(protocol.CloseRestart, retryHint())
+		c.close(protocol.CloseRestart, comeBack)
 	case !c.leaves:
 		c.leaves = true
 		c.s.loop.AfterFunc(leaveBusy, func() {
 			if c.leaves {
-				c.close(protocol.CloseRestart, retryHint())
+				c.close(protocol.CloseRestart, comeBack)
 			}
 		})
 	}
@@ -310,20 +310,20 @@ func (c *Client) close(code protocol.Close, reason string) {
 		h.core.Settle(h.session())
 	}
 	c.s.node.Metrics.Closes.Inc(code)
-	c.conn.Close(code.Number(), reason)
+	c.conn.Close(code.Number(), c.reason(code, reason))
 }
 
 // discard ends the connection without what is pending: the session's messages
 // are another connection's to deliver.
 func (c *Client) discard(code protocol.Close, reason string) {
 	if c.closing {
-		c.conn.Discard(code.Number(), reason) // it may be frozen since before it was closed
+		c.conn.Discard(code.Number(), c.reason(code, reason)) // it may be frozen since before it was closed
 		return
 	}
 	c.closing = true
 	c.stopTimers()
 	c.s.node.Metrics.Closes.Inc(code)
-	c.conn.Discard(code.Number(), reason)
+	c.conn.Discard(code.Number(), c.reason(code, reason))
 }
 
 func (c *Client) stopDeadline() {

@@ -149,7 +149,7 @@ func (x *sessionEffects) Gap(g session.Gap) bool {
 	}
 	return h.client.reply(stats.OutGap, protocol.Message{
 		To: protocol.ClientAddress(string(h.sid)), Type: protocol.TypeGap,
-		Body:    protocol.AppendGap(nil, g.From, g.To, g.Why.String()),
+		Body:    protocol.AppendGap(nil, g.From, g.To, g.Why.String(), g.Lost),
 		Headers: protocol.AppendSequence(nil, nil, g.Seq, g.Prev),
 	})
 }

@@ -43,7 +43,7 @@ func (h *Handler) Build(n *Node, loops []*wire.Loop, to egress.NATS) []Door {
 		tally := new(stats.Tally)
 		var s *Shard
 		out := egress.NewOutbox(to, egress.Options{Started: n.Started, Log: n.Log, Metrics: n.Metrics, Tally: tally,
-			Relieve: func() { s.post(s.Relieve) }})
+			Relieve: func() { s.post(s.Relieve) }, Refused: n.Refused})
 		s = New(n, l.Index(), loop{l}, out, tally)
 		h.shards, h.boxes, h.tallies = append(h.shards, s), append(h.boxes, out), append(h.tallies, tally)
 		doors = append(doors, Door{s})
@@ -166,5 +166,17 @@ func (s socket) Send(p []byte) (queued, room bool) { return s.Conn.Send(p) }
 // together do not return together.
 const retrySpread = 2 * time.Second
 
-// retryHint is the reason of a close that asks the client to come back.
-func retryHint() string { return protocol.RetryAfter(rand.N(retrySpread)) }
+// comeBack is the reason of a close that says nothing but when to come back.
+const comeBack = ""
+
+// reason is what stands beside a close code.
+func (c *Client) reason(code protocol.Close, text string) string {
+	after := rand.N(retrySpread)
+	if text == comeBack {
+		text = protocol.RetryAfter(after)
+	}
+	if c.second && code.Returns() {
+		return protocol.Reason(text, after)
+	}
+	return text
+}

@@ -239,5 +239,9 @@ func (c *Client) welcome(h *held) {
 // greeting is the body of a connection message.
 func (c *Client) greeting(sid scheme.SID) protocol.Welcome {
 	cfg := c.s.node.Config
-	return protocol.Welcome{ID: string(sid), IP: c.addr().String(), TTL: cfg.SessionTTL, Heartbeat: cfg.PingInterval, Window: cfg.Window}
+	w := protocol.Welcome{ID: string(sid), IP: c.addr().String(), TTL: cfg.SessionTTL, Heartbeat: cfg.PingInterval, Window: cfg.Window}
+	if c.second {
+		w.Second, w.Renews, w.Now, w.Expires = true, c.renews(), c.s.loop.Now(), c.tokenEnds()
+	}
+	return w
 }

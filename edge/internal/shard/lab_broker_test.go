@@ -37,6 +37,8 @@ type broker struct {
 
 	published []*nats.Msg // core messages, but for answers between nodes
 	work      []egress.Op
+	prove     time.Duration // until it is known that NATS has a message
+	unproved  error         // nil: it is known
 	events    []scheme.Event
 	faults    faults
 }
@@ -155,6 +157,9 @@ func (b *broker) publish(s *testShard, op *egress.Op) {
 	}
 	msg := &nats.Msg{Subject: op.Subject, Reply: op.Reply, Header: op.Header, Data: op.Data}
 	b.published = append(b.published, msg)
+	if op.Proved {
+		defer b.l.after(b.prove, func() { op.Done(0, b.unproved) })
+	}
 	if op.Reply == "" {
 		return
 	}

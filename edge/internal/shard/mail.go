@@ -50,7 +50,7 @@ func (c *Client) deliver(e *umf.Envelope, to []byte, id string, forwarded bool) 
 		return
 	}
 	d := delivery{by: c, from: c.has.sid, to: sid, mid: append([]byte(nil), f.Mid...), data: data, ttl: protocol.TTL(e), at: s.uptime(), user: ofUser}
-	d.content = s.contentOf(e)
+	d.content, d.accepted = s.contentOf(e), c.wantsAccepted(e)
 	d.header, d.span = s.node.Tracing.frame(stats.InClient, "", c.has.sid, e, nil)
 	if _, ok := s.lookups[sid]; ok {
 		s.await(d)
@@ -98,6 +98,7 @@ type delivery struct {
 	content  string
 	data     []byte
 	ttl      time.Duration
+	accepted bool          // its sender waits to be told that it is stored
 	at       time.Duration // of the frame: see egress.Op
 	user     string        // only if the session is of this identity; "": whoever has it
 	header   nats.Header   // the trace
@@ -144,12 +145,13 @@ func (s *Shard) store(d delivery) {
 		s.overloaded(d, errShare, "Too many of your messages wait for this client")
 		return
 	}
+	report := s.reportTo(d.from, d.mid, d.accepted)
 	s.out.Push(egress.Op{Kind: stats.OpStore, SID: d.to, Data: d.data, TTL: d.ttl, Header: d.header, Span: d.span, At: d.at,
 		Mid: string(d.mid), From: string(d.from), Content: d.content, Done: func(seq uint64, err error) {
 			if err != nil {
 				seq = 0
-				s.post(func() { s.report(d.from, d.mid, err) })
 			}
+			report(seq, err)
 			mail.Stored(account, string(d.to), seq, size)
 		}})
 }

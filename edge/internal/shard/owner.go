@@ -296,7 +296,7 @@ func (x *ownershipEffects) Ended(end ownership.End, rev uint64) {
 		if h.client != nil {
 			h.client.rest()
 		}
-		h.letGo(protocol.CloseRestart, retryHint())
+		h.letGo(protocol.CloseRestart, comeBack)
 	case ownership.Discarded:
 		h.erase(rev)
 	}

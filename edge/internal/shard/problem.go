@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/store"
+	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 )
@@ -36,6 +37,8 @@ func (c *Client) failStore(rmid []byte, err error) {
 		c.fail(rmid, protocol.CodeOverload, "Messaging is overloaded")
 	case errors.Is(err, nats.ErrMaxPayload):
 		c.fail(rmid, protocol.CodeTooLarge, "Message is too large")
+	case errors.Is(err, egress.ErrUnproved):
+		c.fail(rmid, protocol.CodeTimeout, "It is not known whether the message was taken")
 	case errors.Is(err, store.ErrUnconfirmed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		c.fail(rmid, protocol.CodeTimeout, "Message was not confirmed as stored")
 	default:

@@ -49,7 +49,7 @@ func (h *held) guesses() bool {
 		return false
 	}
 	n.Metrics.Dropped.Inc(stats.DropGuesses)
-	c.close(protocol.CloseOverload, retryHint())
+	c.close(protocol.CloseOverload, comeBack)
 	return true
 }
 
@@ -81,7 +81,7 @@ func (c *Client) refuseSession() {
 		why = stats.DropDirectoryFull
 	}
 	c.s.node.Metrics.Dropped.Inc(why)
-	c.close(protocol.CloseOverload, retryHint())
+	c.close(protocol.CloseOverload, comeBack)
 }
 
 // routeWithoutSession takes a message of a client that has no session: it may ask for

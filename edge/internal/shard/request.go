@@ -206,6 +206,7 @@ func (s *Shard) storeAnswer(sid scheme.SID, msg protocol.Message) {
 
 // Undelivered tells a session that nobody listened to its message.
 func (s *Shard) Undelivered(sid scheme.SID, mid, service string) {
+	s.proved(asked{sid, mid})
 	if h := s.held[sid]; h != nil && h.client != nil {
 		s.node.Traffic.Add(service, stats.WayError, s.loop.Now(), 1)
 		h.client.fail([]byte(mid), protocol.CodeNoInstances, "No "+service+" instances available")

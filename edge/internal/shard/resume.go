@@ -271,7 +271,7 @@ func (c *Client) notResumed(o protocol.Outcome) {
 		n.Metrics.Dropped.Inc(stats.DropGuesses)
 		c.close(protocol.ClosePolicy, "too many failed resumes")
 	case c.guessed() && c.has == nil:
-		c.close(protocol.CloseOverload, retryHint())
+		c.close(protocol.CloseOverload, comeBack)
 	}
 }
 

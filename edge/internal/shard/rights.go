@@ -15,18 +15,26 @@ import (
 // admitted goes on with a client when it is known who it is, unless it came with
 // rules that are none: they were to bind it.
 func (c *Client) admitted(id access.Identity) {
+	if c.allow(id) {
+		c.openAccount()
+		c.enter()
+	}
+}
+
+// allow gives a client the rules that its token came with, for as long as that holds,
+// and reports whether they are any.
+func (c *Client) allow(id access.Identity) bool {
 	rights, err := c.s.node.Rules.Rights(id.Rules, id.Name)
 	if err != nil {
 		if count := c.s.countDenial(policy.DeniedRules); count > 0 {
 			c.s.node.Log.Warn("clients refused: what came as their rules is none", "count", count, "address", c.addr(), "error", err)
 		}
 		c.close(protocol.CloseUnauthentic, policy.DeniedRules.Text())
-		return
+		return false
 	}
 	c.rights = rights
-	c.openAccount()
 	c.expireAt(id.Expires)
-	c.enter()
+	return true
 }
 
 // mayReach reports whether the client may write to a service. If not, it is told.

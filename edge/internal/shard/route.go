@@ -115,6 +115,11 @@ func (c *Client) routeRouter(e *umf.Envelope, to umf.Address) {
 		c.took(stats.InResume)
 		c.resume(e)
 	default:
+		if string(typ) == protocol.TypeAuth && c.renews() && e.Falsy(umf.Forward) {
+			c.took(stats.InAuth)
+			c.renew(e)
+			return
+		}
 		if e.Falsy(umf.Forward) {
 			c.took(stats.InUnrecognized)
 			c.refuse(e.Raw(umf.Mid), protocol.CodeUnrecognized, "Unrecognized Hydra Router request")
@@ -180,8 +185,13 @@ func (c *Client) routeService(e *umf.Envelope, to []byte, address umf.Address) {
 		panic(err) // the names are this node's own, and mid was measured
 	}
 	header, span := s.node.Tracing.frame(stats.InService, address.Service, c.has.sid, e, c.has.serviceHeader())
-	s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: subject, Reply: reply, Header: header, Data: data, Span: span, At: s.uptime(),
-		Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
+	op := egress.Op{Kind: stats.OpPublish, Subject: subject, Reply: reply, Header: header, Data: data, Span: span, At: s.uptime()}
+	if c.wantsAccepted(e) {
+		op.Proved, op.Done = true, s.proveTo(c.has.sid, string(f.Mid))
+	} else {
+		op.Done = s.reportTo(c.has.sid, append([]byte(nil), f.Mid...), false)
+	}
+	s.out.Push(op)
 }
 
 // completeForService begins what goes to a service: with the way back to the
@@ -223,24 +233,6 @@ func (c *Client) admit(e *umf.Envelope, f *protocol.Completion) ([]byte, bool) {
 	return append(make([]byte, 0, len(s.buf)), s.buf...), true
 }
 
-// reportTo returns a callback for a NATS goroutine that tells a session that
-// its message was not taken.
-func (s *Shard) reportTo(sid scheme.SID, rmid []byte) func(uint64, error) {
-	return func(_ uint64, err error) {
-		if err == nil {
-			return
-		}
-		s.post(func() { s.report(sid, rmid, err) })
-	}
-}
-
-// report tells a session that its message was not taken.
-func (s *Shard) report(sid scheme.SID, rmid []byte, err error) {
-	if h := s.held[sid]; h != nil && h.client != nil {
-		h.client.failStore(rmid, err)
-	}
-}
-
 // enqueue stores work for a service.
 func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 	s := c.s
@@ -262,7 +254,7 @@ func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 	}
 	header, span := s.node.Tracing.frame(stats.InWork, target.Service, c.has.sid, e, c.has.serviceHeader())
 	s.out.Push(egress.Op{Kind: stats.OpWork, Service: service, Data: data, Header: header, Span: span, At: s.uptime(),
-		Mid: string(f.Mid), From: string(c.has.sid), Content: s.contentOf(e), Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...))})
+		Mid: string(f.Mid), From: string(c.has.sid), Content: s.contentOf(e), Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...), c.wantsAccepted(e))})
 }
 
 // appendVia appends the address by which a receiver reaches this session, as JSON.

@@ -37,8 +37,9 @@ type Node struct {
 	Started time.Time // what durations since the start count from
 	Shards  int
 
-	Stopped    context.Context    // ends when the node has stopped
-	Signatures *access.Signatures // nil: off
+	Stopped    context.Context                             // ends when the node has stopped
+	Signatures *access.Signatures                          // nil: off
+	CheckToken func(token string) (access.Identity, error) // with EDGE_AUTH=jwt; see [access.Tokens.Check]
 	Rules      *policy.Book
 	Guesses    *access.Guesses
 	Accounts   *quota.Table
@@ -57,6 +58,7 @@ type Node struct {
 	Mailboxes Mailboxes
 	Peers     Peers
 	API       API
+	Refused   egress.Refused
 }
 
 // Calls runs what has to be waited for on other goroutines; see [egress.Pool].
@@ -174,6 +176,7 @@ type Shard struct {
 	dirty    []*held                // moved positions, oldest first
 	lookups  map[scheme.SID][]delivery
 	requests requestTable
+	unproved map[asked]int // messages to services that NATS may have, and a sender waits to know
 	served   *stats.TrafficTally
 	given    takeover.Given
 	marks    uint64        // id of the last marker
@@ -206,6 +209,7 @@ func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
 		claims:   make(map[takeover.Key]*held),
 		lookups:  make(map[scheme.SID][]delivery),
 		requests: newRequestTable(),
+		unproved: make(map[asked]int),
 		served:   stats.NewTrafficTally(n.Traffic),
 		given:    takeover.NewGiven(func() { n.Metrics.Dropped.Inc(stats.DropGivenAway) }),
 		epoch:    n.Epoch(),

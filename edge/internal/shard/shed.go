@@ -27,7 +27,7 @@ func (s *Shard) Shed() {
 				closed++
 				s.node.Metrics.Shed.Inc(stats.ShedClosed)
 				c.rest()
-				c.discard(protocol.CloseOverload, retryHint()) // its queue would stay until the peer has read it
+				c.discard(protocol.CloseOverload, comeBack) // its queue would stay until the peer has read it
 			}
 		}
 	}

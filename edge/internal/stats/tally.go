@@ -24,12 +24,13 @@ const (
 	InBadAddress
 	InUnrecognized
 	InDenied // by the rules for its client
+	InAuth   // a new token
 
 	numReceived
 )
 
 var receivedWords = [numReceived]string{"service", "request", "client", "work", "ping", "ack", "log", "wsdir",
-	"resume", "api", "invalid", "bad_signature", "bad_address", "unrecognized", "denied"}
+	"resume", "api", "invalid", "bad_signature", "bad_address", "unrecognized", "denied", "auth"}
 
 // String returns the metric label.
 func (k Received) String() string { return word(receivedWords[:], uint8(k)) }
@@ -47,11 +48,12 @@ const (
 	OutWsdir
 	OutGap
 	OutError
+	OutAccepted
 
 	numSent
 )
 
-var sentWords = [numSent]string{"mailbox", "push", "connection", "answer", "pong", "api", "wsdir", "gap", "error"}
+var sentWords = [numSent]string{"mailbox", "push", "connection", "answer", "pong", "api", "wsdir", "gap", "error", "accepted"}
 
 // String returns the metric label.
 func (k Sent) String() string { return word(sentWords[:], uint8(k)) }
