@@ -63,6 +63,10 @@ func serviceOf(subject string) string {
 // other.
 func (n *Node) handOver(reply string, data []byte) {
 	request, err := takeover.ParseRequest(reply, data)
+	if errors.Is(err, takeover.ErrNewerRequest) {
+		n.doors[0].Do(func(s *shard.Shard) { s.Reply(reply, takeover.Unread.Append(nil)) })
+		return
+	}
 	if err != nil {
 		n.metrics.Dropped.Inc(stats.DropBadOrder)
 		return

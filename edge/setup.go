@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
+	"hydrant/bus/discovery"
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 )
@@ -27,7 +28,13 @@ func Setup(ctx context.Context, cfg Config, busCfg bus.Config, queues []scheme.S
 		return nil, err
 	}
 	defer nc.Close()
-	found, err := store.Setup(ctx, nc, storeConfig(&cfg, nc), queues)
+	found, err := store.Setup(ctx, nc, storeConfig(&cfg, nc), queues, func(ctx context.Context) (ids []string, err error) {
+		nodes, err := discovery.New(nc).Outdated(ctx)
+		for _, in := range nodes {
+			ids = append(ids, in.ID)
+		}
+		return ids, err
+	})
 	if cause := context.Cause(ctx); errors.Is(cause, nats.ErrPermissionViolation) {
 		return nil, cause
 	}

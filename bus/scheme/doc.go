@@ -85,9 +85,9 @@
 // # Forms
 //
 // The directory has an entry for each session, written and read by nodes alone.
-// Its form has a number, [Form], in each entry ("v") and, the highest in use, in
-// the metadata of the directory's stream. A reader takes its own form and lower
-// ones. Of a higher one it concludes nothing: the session is neither expired nor
+// Its form has a number in each entry ("v") and, the highest in use, in the metadata of
+// the directory's stream. Nodes write that one, from [RollingForm] to [Form], so that two
+// versions run beside each other. A reader takes its own form and lower ones. Of a higher one it concludes nothing: the session is neither expired nor
 // another's, it may just not be served here ([ErrNewerForm]).
 //
 // The first form has no number, and its readers look for none. So that they leave

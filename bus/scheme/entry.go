@@ -6,9 +6,13 @@ import (
 	"fmt"
 )
 
-// Form is the number of the form in which this code writes entries, and the
-// highest that it reads. See the package's documentation, "Forms".
+// Form is the number of the highest form of entries that this code reads, and that it
+// writes once the directory's stream names it. See the package's documentation, "Forms".
 const Form = 3
+
+// RollingForm is the lowest form that this code still writes. It does so as long as the
+// directory's stream names no higher one, beside nodes that know no higher one.
+const RollingForm = 3
 
 // ErrNewerForm: an entry, or the directory, is of a form that this code does not
 // know: a newer version wrote it. Nothing may be concluded from it, and nothing
@@ -138,10 +142,13 @@ type entryJSON struct {
 // entry alone.
 const stateShift = 2
 
-// MarshalJSON writes the stored form.
-func (e Entry) MarshalJSON() ([]byte, error) {
+// MarshalJSON writes the stored form of the highest number.
+func (e Entry) MarshalJSON() ([]byte, error) { return e.Text(Form) }
+
+// Text is the stored form of a number from [RollingForm] to [Form].
+func (e Entry) Text(form int) ([]byte, error) {
 	j := entryJSON{
-		Form: Form, Node: e.Node, State: e.State + stateShift, Holder: e.Holder,
+		Form: form, Node: e.Node, State: e.State + stateShift, Holder: e.Holder,
 		Start: e.Start, Floor: e.Floor, FloorTime: e.FloorTime,
 		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, TokenOnly: e.TokenOnly, Opened: e.Opened, Back: e.Back,
 	}
@@ -151,7 +158,7 @@ func (e Entry) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// UnmarshalJSON reads the stored form, and the one before it, and refuses what no
+// UnmarshalJSON reads the stored form, and those before it, and refuses what no
 // node writes. [ErrNewerForm] says that a later version may have written it.
 func (e *Entry) UnmarshalJSON(b []byte) error {
 	var j entryJSON
@@ -165,15 +172,14 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	state := j.State
-	switch j.Form {
-	case 0: // no number
-	case 2, Form:
-		state -= stateShift // below it, a number that is no state
-	default:
-		if j.Form > Form {
-			return NewerForm(j.Form)
-		}
+	switch {
+	case j.Form == 0: // no number
+	case j.Form > Form:
+		return NewerForm(j.Form)
+	case j.Form < 2:
 		return fmt.Errorf("bus: session entry of form %d", j.Form)
+	default:
+		state -= stateShift // below it, a number that is no state
 	}
 	if !validNodeID(string(j.Node)) {
 		return badName(ErrBadNode, string(j.Node))

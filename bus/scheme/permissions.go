@@ -54,6 +54,7 @@ func SetupPermissions(streams int) Permissions {
 	p := Permissions{
 		Publish: []string{
 			APIPrefix + "INFO",
+			"$SRV.INFO", // which nodes run: see [RollingForm]
 			APIConsumerCreate + WorkStream + ".*." + PrefixWork + "*",
 		},
 		Subscribe: []string{InboxPrefix(UserSetup) + ".>"},

@@ -33,7 +33,7 @@ func TestPermissions(t *testing.T) {
 		return connect(t, strings.Replace(ns.ClientURL(), "nats://", "nats://"+name+":p@", 1), opts...)
 	}
 	never := func(_ *nats.Conn, _ *nats.Subscription, err error) { t.Error(err) }
-	if _, err := store.Setup(natstest.Context(t), login("setup", never), storeConfig, []scheme.Service{"echo"}); err != nil {
+	if _, err := store.Setup(natstest.Context(t), login("setup", never), storeConfig, []scheme.Service{"echo"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	nc := login("node", never)

@@ -178,7 +178,7 @@ func (d *Directory) message(sid scheme.SID, e *scheme.Entry, rev uint64, keep ti
 	if err := d.store.Usable(); err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(e)
+	data, err := e.Text(d.store.Form())
 	if err != nil {
 		return nil, fmt.Errorf("bus: directory entry: %w", err)
 	}

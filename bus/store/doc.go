@@ -132,9 +132,15 @@
 // number and what to do in the text. So it ends no session that it cannot read. A
 // number in the stream's metadata is looked at again with each CheckContract, one
 // that was met in an entry counts until the process ends. Entries of a lower form
-// are read, and written in the present one when they are next. A node raises the
-// number when it starts; a later form will have to be written only once the number
-// has been raised by hand, or when the last old node has left.
+// are read, and written in the one in use when they are next.
+//
+// That is the one that the stream names, [scheme.RollingForm] at least, so that nodes
+// of two versions run beside each other. It is raised ([Store.Raise]) by hydrant setup,
+// unless nodes answer that do not know the higher one, or by a node that may, when it has
+// seen no such node for five minutes: one that drains answers no more, and has sessions
+// to park. Should one have been silent all the time and go on, it serves nothing from
+// then on, as above. Rejected: to raise it with the first new node, which ends the others
+// in the middle of an upgrade.
 //
 // The first form had no numbers, so its nodes look for none. They are stopped by
 // what they do look at, every 30 s and before they start: a stream must have no

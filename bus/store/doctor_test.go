@@ -228,7 +228,7 @@ func TestDoctorWithoutRights(t *testing.T) {
 	}
 	setup := as("setup", scheme.InboxPrefix("setup"))
 	for range 2 { // it may be repeated
-		if found, err := Setup(ctx, setup, cfg, []scheme.Service{"echo"}); err != nil || len(found) > 0 {
+		if found, err := Setup(ctx, setup, cfg, []scheme.Service{"echo"}, nil); err != nil || len(found) > 0 {
 			t.Fatal(found, err)
 		}
 	}

@@ -109,7 +109,7 @@ type Store struct {
 
 	health health
 	age    atomic.Int64 // max_age of the directory, when it was looked at last; 0: it never was, or has none
-	newer  newerForm
+	form   form
 	once   sync.Once // Close
 }
 

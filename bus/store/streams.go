@@ -2,9 +2,7 @@ package store
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +65,7 @@ func (c *Config) sessionConfig() jetstream.StreamConfig {
 	cfg.AllowRollup = true
 	cfg.DenyDelete = true
 	cfg.Compression = jetstream.NoCompression // entries are too small
-	cfg.Metadata = map[string]string{scheme.MetaForm: strconv.Itoa(scheme.Form)}
+	cfg.Metadata = withForm(nil, scheme.RollingForm)
 	return cfg
 }
 
@@ -142,11 +140,7 @@ func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 		next.MaxMsgs = want.MaxMsgs
 	}
 	if scheme.FormOf(have.Metadata) < scheme.FormOf(want.Metadata) {
-		next.Metadata = maps.Clone(have.Metadata)
-		if next.Metadata == nil {
-			next.Metadata = make(map[string]string)
-		}
-		next.Metadata[scheme.MetaForm] = want.Metadata[scheme.MetaForm]
+		next.Metadata = withForm(have.Metadata, scheme.FormOf(want.Metadata))
 	}
 	next.Duplicates = want.Duplicates
 	next.AllowDirect = true

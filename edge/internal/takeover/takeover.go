@@ -16,10 +16,16 @@
 //	{…,"bare":true}              {"found":true,"asking":true}
 //	{…,"bare":true,"wait":true}  {"found":true,"live":true}, or as above
 //
-// A request has the number of its form (v). One of another form is not answered, which
-// to the claimant is a node that is silent. Its reply subject is an inbox of nodes: all
-// else that comes to a node's subject, as what a server was made to deliver there, is no
-// request.
+// A request has the number of its form (v). To one of a higher form than it knows a node
+// says which one it knows, and does nothing else: the claimant asks again in that form.
+// So nodes of two versions serve beside each other, at the price of a second question.
+// What is added to requests and answers within a form is for those that know it, and the
+// others pass it over.
+//
+//	{"v":2,…}   {"v":1,"found":false,…}
+//
+// A request's reply subject is an inbox of nodes: all else that comes to a node's
+// subject, as what a server was made to deliver there, is no request.
 //
 // The request is for one holder, so that a late one for a former holder does not
 // end its successor. It comes to the loops twice: as a request, to be answered,
@@ -48,7 +54,7 @@ type Key struct {
 
 // Request asks a node to hand a session over.
 type Request struct {
-	Form   int        `json:"v"`
+	Form   int        `json:"v"`  // from 1 to requestForm
 	Do     string     `json:"do"` // release
 	SID    scheme.SID `json:"sid,omitempty"`
 	Holder uint64     `json:"fence,string,omitempty"`
@@ -63,11 +69,20 @@ type Request struct {
 // doHandOver is the one request that there is.
 const doHandOver = "release"
 
-// requestForm is the number of the form of requests.
+// requestForm is the number of the highest form of requests that this code knows.
 const requestForm = 1
 
-// ErrRequest: what came is no request that this node knows.
-var ErrRequest = errors.New("takeover: not a request")
+// Errors of requests.
+var (
+	// ErrRequest: what came is no request that this node knows.
+	ErrRequest = errors.New("takeover: not a request")
+	// ErrNewerRequest: a newer version has sent it, in a form that this node does not
+	// know. It is to be told so: see [Unread].
+	ErrNewerRequest = errors.New("takeover: a request of a newer form")
+)
+
+// Unread is the answer to what is [ErrNewerRequest].
+var Unread = Answer{Form: requestForm}
 
 // NewRequest asks for a session.
 func NewRequest(k Key, attempt uint64) Request {
@@ -75,16 +90,22 @@ func NewRequest(k Key, attempt uint64) Request {
 }
 
 // ParseRequest reads a request that wants its answer at reply. The error is
-// [ErrRequest].
+// [ErrRequest] or [ErrNewerRequest].
 func ParseRequest(reply string, data []byte) (Request, error) {
 	var r Request
 	if !scheme.IsNodeInbox(reply) {
 		return r, fmt.Errorf("%w: answers do not go to a node", ErrRequest)
 	}
+	var newer struct { // whose other fields may be of other types
+		Form int `json:"v"`
+	}
+	if json.Unmarshal(data, &newer) == nil && newer.Form > requestForm {
+		return r, ErrNewerRequest
+	}
 	if err := json.Unmarshal(data, &r); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	if r.Form != requestForm || r.Do != doHandOver {
+	if r.Form < 1 || r.Do != doHandOver {
 		return r, ErrRequest
 	}
 	return r, nil
@@ -96,6 +117,9 @@ func (r *Request) Key() Key { return Key{r.SID, r.Holder} }
 // Answer says what came of a request. Found is false where no loop of the node
 // knows the holder.
 type Answer struct {
+	// Form is that of the requests that the node knows, where it does not know the one
+	// that came; else 0.
+	Form  int  `json:"v,omitempty"`
 	Found bool `json:"found"`
 	scheme.Position
 	// Declined: the holder is the newer socket of the same client.
@@ -130,6 +154,13 @@ const ClientPatience = 3 * time.Second
 // has to reckon with. err says why there was silence, for the log.
 func Ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request) (reply ownership.Reply, at scheme.Position, err error) {
 	got, err := ask(ctx, nc, node, r, ownership.Patience)
+	if err == nil && got.Form > 0 && got.Form < r.Form {
+		r.Form = got.Form
+		got, err = ask(ctx, nc, node, r, ownership.Patience)
+	}
+	if err == nil && got.Form != 0 {
+		err = fmt.Errorf("%w, to a node of form %d", ErrRequest, got.Form) // it has not said what it has
+	}
 	if err == nil && got.Asking {
 		r.Wait = true
 		got, err = ask(ctx, nc, node, r, ClientPatience)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -46,7 +47,71 @@ var requests = map[string]*Request{
 	`release`:                                               nil,
 	``:                                                      nil,
 	`{"do":"release"}`:                                      nil, // of a form without a number
-	`{"v":2,"do":"release"}`:                                nil,
+	`{"v":0,"do":"release"}`:                                nil,
+	`{"v":-1,"do":"release"}`:                               nil,
+}
+
+// newerRequests are what later versions may send.
+var newerRequests = []string{
+	`{"v":2,"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7"}`, `{"v":2}`, `{"v":17,"do":["release"],"sid":{"id":1},"fence":7}`,
+}
+
+// TestNewerRequest: a request of a form that a later version will have is told from
+// junk, wherever its answer goes if that is a node.
+func TestNewerRequest(t *testing.T) {
+	for _, text := range newerRequests {
+		if got, err := ParseRequest(scheme.NodeInbox+".x", []byte(text)); !errors.Is(err, ErrNewerRequest) || errors.Is(err, ErrRequest) {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+		if got, err := ParseRequest("_INBOX.x", []byte(text)); !errors.Is(err, ErrRequest) {
+			t.Errorf("%s, to be answered elsewhere: %+v, %v", text, got, err)
+		}
+	}
+	if got := string(Unread.Append(nil)); got != `{"v":1,"found":false,"floor":0,"seen":0}` {
+		t.Errorf("answered with %s", got)
+	}
+}
+
+// lower is a node that knows requests up to a form.
+type lower struct {
+	knows, says int
+	forms       []int
+}
+
+func (l *lower) RequestWithContext(_ context.Context, _ string, data []byte) (*nats.Msg, error) {
+	var r Request
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, err
+	}
+	l.forms = append(l.forms, r.Form)
+	answer := Answer{Found: true, Position: scheme.Position{Floor: 3, Seen: 3}}
+	if r.Form > l.knows {
+		answer = Answer{Form: l.says}
+	}
+	return &nats.Msg{Data: answer.Append(nil)}, nil
+}
+
+// TestAskOfAnOlderNode: who knows a lower form is asked again in that one, and once. An
+// answer that does not say what the node has is none.
+func TestAskOfAnOlderNode(t *testing.T) {
+	for name, test := range map[string]struct {
+		node  lower
+		forms []int
+		reply ownership.Reply
+	}{
+		"it knows the form":       {lower{knows: 3}, []int{3}, ownership.Given},
+		"it knows a lower one":    {lower{knows: 1, says: 1}, []int{3, 1}, ownership.Given},
+		"it says so for ever":     {lower{knows: 0, says: 1}, []int{3, 1}, ownership.Silence},
+		"it says the same one":    {lower{knows: 2, says: 3}, []int{3}, ownership.Silence},
+		"it says a lower one yet": {lower{knows: 0, says: 2}, []int{3, 2}, ownership.Silence},
+	} {
+		r := NewRequest(Key{testSID, 7}, 0)
+		r.Form = 3
+		reply, at, err := Ask(t.Context(), &test.node, testNode, r)
+		if reply != test.reply || !slices.Equal(test.node.forms, test.forms) || (reply == ownership.Given) != (at.Floor == 3) || (reply == ownership.Silence) != (err != nil) {
+			t.Errorf("%s: %v at %+v, %v, asked in the forms %v", name, reply, at, err, test.node.forms)
+		}
+	}
 }
 
 func TestParseRequest(t *testing.T) {
@@ -93,10 +158,13 @@ func FuzzParseRequest(f *testing.F) {
 	for text := range requests {
 		f.Add([]byte(text))
 	}
+	for _, text := range newerRequests {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := ParseRequest(scheme.NodeInbox+".x", text)
 		if err != nil {
-			if !errors.Is(err, ErrRequest) {
+			if errors.Is(err, ErrRequest) == errors.Is(err, ErrNewerRequest) {
 				t.Fatal(err)
 			}
 			return
