@@ -59,7 +59,7 @@ func touches(t *testing.T, s *Store, sid scheme.SID, rev uint64) {
 	}
 }
 
-// TestNewerStream: where the directory's stream names a form that this version does
+// TestNewerStream, R75: where the directory's stream names a form that this version does
 // not know, it concludes and writes nothing, does not start, and says why; and goes
 // on when that has been taken back.
 func TestNewerStream(t *testing.T) {
@@ -104,7 +104,7 @@ func TestNewerStream(t *testing.T) {
 	}
 }
 
-// TestNewerEntry: one entry of a newer form says the same, whoever meets it.
+// TestNewerEntry, R75: one entry of a newer form says the same, whoever meets it.
 func TestNewerEntry(t *testing.T) {
 	for name, read := range map[string]func(*testing.T, *Directory, scheme.SID) error{
 		"get": func(t *testing.T, d *Directory, sid scheme.SID) error {

@@ -24,6 +24,7 @@ type Config struct {
 	Scenario string // play this one of Scenarios instead of faults at random
 
 	measure func(*schedule) error // instead of faults at random
+	binary  func(node int) string // of the nodes; nil: that of the harness
 
 	History io.Writer                        // one JSON object a line
 	Log     func(format string, args ...any) // what is being done; nil: nobody is told

@@ -68,6 +68,12 @@
 // how long it takes until a message comes that was sent to every session when NATS
 // could store again.
 //
+// # Upgrades
+//
+// With the build tag rolling, nodes of two versions serve beside each other, and are
+// replaced one by one while sessions go between them. The later version is this tree
+// with changes: whatever nodes tell one another has more in it, and has higher numbers.
+//
 // # Reverts
 //
 // A run in which nothing is found proves something only if it would have been. So

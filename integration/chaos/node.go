@@ -72,8 +72,12 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	if r.binary != "" {
 		harness.WithClock(env, filepath.Join(r.dir, n.name+".clock"))
 	}
+	binary := r.binary
+	if r.cfg.binary != nil {
+		binary = r.cfg.binary(i)
+	}
 	n.process, err = harness.StartNode(ctx, harness.NodeOptions{
-		Name: n.name, Binary: r.binary, NATS: strings.Join(urls, ","), Host: n.host, Env: env,
+		Name: n.name, Binary: binary, NATS: strings.Join(urls, ","), Host: n.host, Env: env,
 	})
 	if err != nil {
 		return nil, err

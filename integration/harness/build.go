@@ -1,11 +1,13 @@
 package harness
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -56,6 +58,82 @@ func BuildVersion(dir, version string) (path string, err error) {
 	}
 	path = filepath.Join(dir, "hydrant-"+version)
 	return path, goBuild(root, "-ldflags", "-X hydrant/edge.Version="+version, "-o", path, "./edge/cmd/hydrant")
+}
+
+// Change is a text that a file of the module has once, and what is to stand there.
+type Change struct{ File, Old, New string }
+
+// ErrChange reports that a file is not as a change wants it.
+var ErrChange = errors.New("harness: the text to be changed is not there once")
+
+// BuildChanged builds hydrant with changes and stamped with a version, into dir: what
+// a later version may be.
+func BuildChanged(dir, version string, changes []Change) (path string, err error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	texts := make(map[string]string)
+	for _, c := range changes {
+		if texts[c.File] == "" {
+			text, err := os.ReadFile(filepath.Join(root, c.File))
+			if err != nil {
+				return "", err
+			}
+			texts[c.File] = string(text)
+		}
+		if n := strings.Count(texts[c.File], c.Old); n != 1 {
+			return "", fmt.Errorf("%w, but %d times, in %s: %q", ErrChange, n, c.File, c.Old)
+		}
+		texts[c.File] = strings.Replace(texts[c.File], c.Old, c.New, 1)
+	}
+	replace := make(map[string]string)
+	for file, text := range texts {
+		to := filepath.Join(dir, fmt.Sprintf("changed-%d.go", len(replace)))
+		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(root, file)] = to
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	at := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(at, overlay, 0o600); err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "hydrant-"+version)
+	return path, goBuild(root, "-overlay", at, "-ldflags", "-X hydrant/edge.Version="+version, "-o", path, "./edge/cmd/hydrant")
+}
+
+// ErrNoCommit reports that there is no such commit in the history that is here.
+var ErrNoCommit = errors.New("harness: the history that is here does not have the commit")
+
+// BuildCommit builds hydrant as it was at a commit of this repository, into dir.
+func BuildCommit(dir, commit string) (path string, err error) {
+	root, err := ModuleRoot()
+	if err != nil {
+		return "", err
+	}
+	git := func(args ...string) *exec.Cmd { // git does not read a repository of another user, unless it is told to
+		return exec.Command("git", append([]string{"-c", "safe.directory=*", "-C", root}, args...)...)
+	}
+	if out, err := git("cat-file", "-e", commit+"^{commit}").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s: %w: %s", ErrNoCommit, commit, err, out)
+	}
+	archive := filepath.Join(dir, "tree.tar")
+	tree := filepath.Join(dir, "tree")
+	if err := os.Mkdir(tree, 0o700); err != nil {
+		return "", err
+	}
+	for _, cmd := range []*exec.Cmd{git("archive", "-o", archive, commit), exec.Command("tar", "-x", "-f", archive, "-C", tree)} {
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s: %w: %s", cmd, err, out)
+		}
+	}
+	path = filepath.Join(dir, "hydrant-"+commit)
+	return path, goBuild(tree, "-o", path, "./edge/cmd/hydrant")
 }
 
 func goBuild(root string, args ...string) error {

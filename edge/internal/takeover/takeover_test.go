@@ -56,7 +56,7 @@ var newerRequests = []string{
 	`{"v":2,"do":"release","sid":"k7abcdefghijklmnopqrstuvwx","fence":"7"}`, `{"v":2}`, `{"v":17,"do":["release"],"sid":{"id":1},"fence":7}`,
 }
 
-// TestNewerRequest: a request of a form that a later version will have is told from
+// TestNewerRequest, R76: a request of a form that a later version will have is told from
 // junk, wherever its answer goes if that is a node.
 func TestNewerRequest(t *testing.T) {
 	for _, text := range newerRequests {
@@ -91,7 +91,7 @@ func (l *lower) RequestWithContext(_ context.Context, _ string, data []byte) (*n
 	return &nats.Msg{Data: answer.Append(nil)}, nil
 }
 
-// TestAskOfAnOlderNode: who knows a lower form is asked again in that one, and once. An
+// TestAskOfAnOlderNode, R76: who knows a lower form is asked again in that one, and once. An
 // answer that does not say what the node has is none.
 func TestAskOfAnOlderNode(t *testing.T) {
 	for name, test := range map[string]struct {
