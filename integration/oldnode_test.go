@@ -11,7 +11,7 @@ import (
 	"hydrant/integration/harness"
 )
 
-// TestOldNode: a node of the version before entries had a number of their form,
+// TestOldNode, R77: a node of the version before entries had a number of their form,
 // beside one of this version. It needs a binary of that one:
 //
 //	git worktree add /tmp/old 2b6a5a1 && (cd /tmp/old && go build -o hydrant.old ./edge/cmd/hydrant)

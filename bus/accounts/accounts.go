@@ -13,6 +13,10 @@
 // reading others' traffic, but answers of the server go wherever a question asks for
 // them: a service that turns evil can harm sessions.
 //
+// What is stored belongs to an account, and none can be given another name. So the one
+// of nodes keeps the name that it has in the file that is there: versions before there
+// were accounts of services called it HYDRANT.
+//
 // # Design
 //
 // What goes to a service are streams between accounts, not services: as services they
@@ -25,6 +29,7 @@
 package accounts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -56,7 +61,12 @@ type Config struct {
 	Services []scheme.Service
 	// Shared puts all into one account.
 	Shared bool
+	// Nodes is the account of nodes, and of what they store. Default [Edge].
+	Nodes string
 }
+
+// edge is the account of nodes.
+func (c *Config) edge() string { return cmp.Or(c.Nodes, Edge) }
 
 // Streams is the number of mailbox streams that nodes may have: of all that can be.
 const Streams = scheme.MaxStreams
@@ -64,7 +74,7 @@ const Streams = scheme.MaxStreams
 // Account is the name of a service's account.
 func (c *Config) Account(service scheme.Service) string {
 	if c.Shared {
-		return Edge
+		return c.edge()
 	}
 	return servicePrefix + string(service)
 }
@@ -93,6 +103,9 @@ func UserOf(variable string) (user string, ok bool) {
 
 // check refuses names that would be another's.
 func (c *Config) check() error {
+	if edge := c.edge(); !scheme.ValidName(edge) || edge == System || strings.HasPrefix(edge, servicePrefix) {
+		return fmt.Errorf("%w: %q cannot be the account of nodes", ErrServices, edge)
+	}
 	users := make(map[string]bool)
 	for _, user := range c.Users() {
 		if !scheme.ValidName(user) {
@@ -117,7 +130,7 @@ func (c *Config) Text() (string, error) {
 	w.line("# The passwords are variables of another file, which is secret.")
 	w.line("include %q", PasswordsFile)
 	w.open("accounts {")
-	w.open("%s {", Edge)
+	w.open("%s {", c.edge())
 	w.line("jetstream: enabled")
 	w.open("users: [")
 	w.user(scheme.UserEdge, scheme.NodePermissions(Streams))
@@ -157,6 +170,9 @@ func (c *Config) flags() string {
 	text := "-services " + strings.Join(names, ",")
 	if c.Shared {
 		text += " -shared"
+	}
+	if c.edge() != Edge {
+		text += " -account " + c.edge()
 	}
 	return text
 }

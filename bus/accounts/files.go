@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,8 +23,15 @@ const (
 )
 
 // Write writes the configuration, the passwords, and users/<user>.env into a folder. Users
-// that were there keep their passwords; those that are not named any more go.
+// that were there keep their passwords; those that are not named any more go. Where Nodes
+// is empty, it becomes the name that is there.
 func (c *Config) Write(dir string) error {
+	if c.Nodes == "" {
+		var err error
+		if c.Nodes, err = nodesAccount(filepath.Join(dir, AccountsFile)); err != nil {
+			return err
+		}
+	}
 	text, err := c.Text()
 	if err != nil {
 		return err
@@ -40,6 +48,26 @@ func (c *Config) Write(dir string) error {
 		}
 	}
 	return writeAll(dir, text, users, passwords)
+}
+
+// firstAccount is where a file names the account of nodes.
+var firstAccount = regexp.MustCompile(`(?m)^accounts \{\n(?:\s*#.*\n)*\s*([A-Za-z0-9_-]+) \{$`)
+
+// nodesAccount is the account of nodes in a file of this version, or of those before;
+// [Edge] if there is no file.
+func nodesAccount(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Edge, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	found := firstAccount.FindSubmatch(text)
+	if found == nil {
+		return "", fmt.Errorf("%w: %s has no account of nodes: name it, or write to another folder", ErrServices, path)
+	}
+	return string(found[1]), nil
 }
 
 // newPassword is 256 random bits.

@@ -79,7 +79,7 @@ func (c *Config) service(w *writer, s scheme.Service) {
 	w.user(string(s), scheme.ServicePermissions(s, scheme.EdgeAPIPrefix))
 	w.close("]")
 	w.open("exports: [")
-	w.export(discovery, Edge)
+	w.export(discovery, c.edge())
 	call := func(s scheme.Service) share { return share{kind: "service", subject: scheme.CallSubject(s)} }
 	var others []string
 	for _, other := range c.Services {
@@ -93,7 +93,7 @@ func (c *Config) service(w *writer, s scheme.Service) {
 	w.close("]")
 	w.open("imports: [")
 	for _, x := range append(common(), own(s)...) {
-		w.imports(x, Edge)
+		w.imports(x, c.edge())
 	}
 	for _, other := range c.Services {
 		if other != s {
