@@ -22,11 +22,7 @@ func (s *Service) Call(ctx context.Context, to string, body any) (*umf.Message, 
 	if err != nil {
 		return nil, err
 	}
-	a, err := umf.ParseAddress(to)
-	if err != nil {
-		return nil, fmt.Errorf("bus: %w", err)
-	}
-	service, err := scheme.ParseService(a.Service)
+	service, err := serviceOf(to)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +36,38 @@ func (s *Service) Call(ctx context.Context, to string, body any) (*umf.Message, 
 	answer, err := s.ask(ctx, &nats.Msg{Subject: scheme.CallSubject(service), Header: out.Header, Data: out.Payload})
 	tracectx.End(span, err)
 	return answer, err
+}
+
+// Enqueue stores work for a service: to is an address as for [Service.Call], and one of
+// its instances takes the message from its queue, see [Service.HandleWork]. Enqueue
+// returns when it is stored. If no answer comes it is repeated until ctx ends
+// (ReplyTimeout, if it has no end), and stored once all the same.
+func (s *Service) Enqueue(ctx context.Context, to string, body any) error {
+	m, err := s.NewMessage(to, body)
+	if err != nil {
+		return err
+	}
+	service, err := serviceOf(to)
+	if err != nil {
+		return err
+	}
+	out, err := s.outgoing(m)
+	if err != nil {
+		return err
+	}
+	ctx, span := s.sending(ctx, "enqueue", &out)
+	_, err = s.publish(ctx, out.Work(service))
+	tracectx.End(span, err)
+	return err
+}
+
+// serviceOf is the service that an address names.
+func serviceOf(to string) (scheme.Service, error) {
+	a, err := umf.ParseAddress(to)
+	if err != nil {
+		return "", fmt.Errorf("bus: %w", err)
+	}
+	return scheme.ParseService(a.Service)
 }
 
 // ask sends a request and reads the answer.

@@ -35,6 +35,7 @@ var (
 	failOverload  = &Failure{Code: "overload", Text: "The service has too much to do"}
 	failNoHandler = &Failure{Code: "unsupported", Text: "The service does not handle such messages"}
 	failInternal  = &Failure{Code: "service_error", Text: "The service could not handle the message"}
+	failBody      = &Failure{Code: "bad_request", Text: "The body is not what the service expects"}
 	failTooLarge  = &Failure{Code: "too_large", Text: "The answer of the service is too large"}
 )
 
@@ -113,13 +114,16 @@ func (s *Service) handle(in incoming) {
 		s.cfg.Logger.Warn("message dropped", slog.String("service", s.cfg.Name), slog.Any("error", err))
 		return
 	}
+	if sid, err := scheme.ParseSID(r.Session); err == nil {
+		s.sessions.saw(sid)
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.timeoutOf(r.Message))
 	defer cancel()
 	ctx, span := s.receiving(ctx, in.header)
 	err = s.call(ctx, s.route(r), r)
 	defer tracectx.End(span, err)
 	if err != nil {
-		s.cfg.Logger.Warn("message failed", slog.String("service", s.cfg.Name),
+		s.cfg.Logger.Log(ctx, failureLevel(err), "message failed", slog.String("service", s.cfg.Name),
 			slog.String("mid", r.Message.Mid), slog.Any("error", err))
 		s.answerFailure(ctx, r, err)
 	}
@@ -159,7 +163,11 @@ func (s *Service) call(ctx context.Context, h Handler, r *Request) (err error) {
 			err = fmt.Errorf("%w: %v\n%s", ErrPanic, v, debug.Stack())
 		}
 		s.stats.Handled.Add(1)
-		if err != nil {
+		switch {
+		case err == nil:
+		case isFailure(err):
+			s.stats.Refused.Add(1)
+		default:
 			s.stats.Failed.Add(1)
 		}
 	}()
@@ -167,6 +175,21 @@ func (s *Service) call(ctx context.Context, h Handler, r *Request) (err error) {
 		return failNoHandler
 	}
 	return h(ctx, r)
+}
+
+// isFailure reports whether an error is meant for the sender.
+func isFailure(err error) bool {
+	var f *Failure
+	return errors.As(err, &f)
+}
+
+// failureLevel is that of the line about a handler's error: "no such user" is an answer,
+// and nothing that an operator is to be woken for.
+func failureLevel(err error) slog.Level {
+	if isFailure(err) {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // answerFailure tells the sender of a message that it failed, unless it has

@@ -39,6 +39,9 @@ var (
 	ErrNotUMF = errors.New("bus: not a UMF message")
 	// ErrNotASession: an address that is neither a via nor sid@client:/.
 	ErrNotASession = errors.New("bus: not the address of a session")
+	// ErrNoSession: there is no such session, as a node says, or the message is for
+	// another one. Nobody gets it. Where no node answers, nothing is concluded.
+	ErrNoSession = errors.New("bus: no such session")
 	// ErrPanic: a handler panicked; the error holds the value and the stack.
 	ErrPanic = errors.New("bus: handler panicked")
 	// ErrConnection: nats.go has given the connection up, and does not dial again. The

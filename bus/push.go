@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,7 +27,7 @@ func (s *Service) NewMessage(to string, body any) (*umf.Message, error) {
 // connected, and returns when the store has acknowledged it. If no answer
 // comes it is repeated until ctx ends (ReplyTimeout, if ctx has no end), and
 // arrives once all the same. The message's own ttl, if it has one, bounds how
-// long it waits.
+// long it waits. ErrNoSession: it is for nobody.
 func (s *Service) Push(ctx context.Context, sid string, m *umf.Message) error {
 	session, err := scheme.ParseSID(sid)
 	if err != nil {
@@ -36,12 +37,25 @@ func (s *Service) Push(ctx context.Context, sid string, m *umf.Message) error {
 }
 
 func (s *Service) push(ctx context.Context, sid scheme.SID, m *umf.Message) error {
+	if err := pushed(sid, m); err != nil {
+		return err
+	}
 	out, err := s.outgoing(m)
 	if err != nil {
 		return err
 	}
 	ctx, span := s.sending(ctx, "push", &out)
-	_, err = s.store(ctx, sid, out)
+	gone := make(chan bool, 1)
+	s.sessions.look(sid, func(no bool) { gone <- no })
+	if _, err = s.store(ctx, sid, out); err == nil {
+		select {
+		case no := <-gone:
+			if no {
+				err = ErrNoSession
+			}
+		case <-ctx.Done(): // it is stored, whoever it is for
+		}
+	}
 	tracectx.End(span, err)
 	return err
 }
@@ -67,12 +81,15 @@ func (s *Service) PushAsync(ctx context.Context, sid string, m *umf.Message, don
 	if err != nil {
 		return err
 	}
+	if err := pushed(session, m); err != nil {
+		return err
+	}
 	out, err := s.outgoing(m)
 	if err != nil {
 		return err
 	}
 	_, span := s.sending(ctx, "push", &out)
-	p := &push{svc: s, msg: out.For(session), span: span, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)}
+	p := &push{svc: s, sid: session, msg: out.For(session), span: span, done: done, end: time.Now().Add(s.cfg.ReplyTimeout)}
 	if err = s.pushAsync(ctx, p); err != nil {
 		tracectx.End(span, err)
 	}
@@ -91,6 +108,7 @@ func (s *Service) pushAsync(ctx context.Context, p *push) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrOverload, ctx.Err())
 	}
+	p.parts.Store(2)
 	if err := s.acks.Publish(p.msg, p.acked); err != nil {
 		if !jet.Temporary(err) {
 			<-s.slots
@@ -98,6 +116,10 @@ func (s *Service) pushAsync(ctx context.Context, p *push) error {
 		}
 		p.acked(0, err)
 	}
+	s.sessions.look(p.sid, func(gone bool) {
+		p.gone = gone
+		p.part()
+	})
 	return nil
 }
 
@@ -140,6 +162,9 @@ func (s *Service) PushLive(sid string, m *umf.Message) error {
 	if err != nil {
 		return err
 	}
+	if err := pushed(session, m); err != nil {
+		return err
+	}
 	out, err := s.outgoing(m)
 	if err != nil {
 		return err
@@ -149,6 +174,9 @@ func (s *Service) PushLive(sid string, m *umf.Message) error {
 
 // outgoing makes what is published of a message.
 func (s *Service) outgoing(m *umf.Message) (jet.Outgoing, error) {
+	if m == nil {
+		return jet.Outgoing{}, fmt.Errorf("%w: no message", ErrNotUMF)
+	}
 	if err := m.Validate(); err != nil {
 		return jet.Outgoing{}, fmt.Errorf("bus: %w", err)
 	}
@@ -172,7 +200,11 @@ func (s *Service) outgoing(m *umf.Message) (jet.Outgoing, error) {
 
 // store publishes to a mailbox until it is acknowledged or ctx ends.
 func (s *Service) store(ctx context.Context, sid scheme.SID, out jet.Outgoing) (seq uint64, err error) {
-	m := out.For(sid)
+	return s.publish(ctx, out.For(sid))
+}
+
+// publish publishes to a stream until it is acknowledged or ctx ends.
+func (s *Service) publish(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
 	ctx, cancel := jet.WithDefaultTimeout(ctx, s.cfg.ReplyTimeout)
 	defer cancel()
 	first := true
@@ -208,9 +240,14 @@ func sessionOf(address string) (scheme.SID, error) {
 type push struct {
 	// Immutable.
 	svc  *Service
+	sid  scheme.SID
 	span trace.Span
 	done func(err error)
 	end  time.Time
+
+	parts atomic.Int32 // what is waited for: the store's answer, and a node's
+	err   error        // written before the first of them
+	gone  bool         // written before the second
 
 	// Owned by the goroutine that completes the attempt under way.
 	msg   *nats.Msg
@@ -242,10 +279,22 @@ func (p *push) acked(_ uint64, err error) {
 	})
 }
 
-// finish completes a push. It leaves the window last: a caller that finds that empty, as
-// Stop does, may rely on done having returned.
+// finish notes what the store said.
 func (p *push) finish(err error) {
-	tracectx.End(p.span, err)
-	p.done(err)
+	p.err = err
+	p.part()
+}
+
+// part completes a push when both answers are there. It leaves the window last: a caller
+// that finds that empty, as Stop does, may rely on done having returned.
+func (p *push) part() {
+	if p.parts.Add(-1) > 0 {
+		return
+	}
+	if p.err == nil && p.gone {
+		p.err = ErrNoSession
+	}
+	tracectx.End(p.span, p.err)
+	p.done(p.err)
 	<-p.svc.slots
 }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync/atomic"
 
@@ -40,8 +41,17 @@ type Request struct {
 // PathValue is what the wildcard {name} of the route stands for.
 func (r *Request) PathValue(name string) string { return r.values[name] }
 
+// Decode reads the body into v, as json.Unmarshal does. Its error is a *[Failure]
+// (bad_request), which the handler may return as it is.
+func (r *Request) Decode(v any) error {
+	if err := json.Unmarshal(r.Message.Body, v); err != nil {
+		return fmt.Errorf("%w: %w", failBody, err)
+	}
+	return nil
+}
+
 // Reply answers with a body: anything that json.Marshal takes, or JSON as
-// json.RawMessage.
+// json.RawMessage. Any JSON value is an answer, false, 0 and null too; nil stands for {}.
 func (r *Request) Reply(ctx context.Context, body any) error {
 	m, err := r.NewReply(body)
 	if err != nil {

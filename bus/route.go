@@ -2,6 +2,7 @@ package bus
 
 import (
 	"fmt"
+	"slices"
 
 	"hydrant/bus/scheme"
 )
@@ -19,6 +20,15 @@ func newRoute(method, path string, h Handler) (route, error) {
 		return route{}, fmt.Errorf("%w: %w", ErrServiceConfig, err)
 	}
 	return route{r, h}, nil
+}
+
+// same reports whether two routes match the same requests.
+func (r *route) same(other *route) bool {
+	return r.Method == other.Method && slices.EqualFunc(r.Segments(), other.Segments(), func(a, b string) bool {
+		_, wild := scheme.Wildcard(a)
+		_, other := scheme.Wildcard(b)
+		return wild && other || a == b
+	})
 }
 
 // match compares a request, without its query, and returns what the wildcards

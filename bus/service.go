@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -18,7 +17,8 @@ import (
 
 // Handler handles one message. An error that it returns goes to the log and,
 // unless it has replied, as an error message to the sender: with its own words
-// if it is a *[Failure], in general terms otherwise.
+// if it is a *[Failure], which is an answer like another and logged at debug only, in
+// general terms otherwise.
 type Handler func(ctx context.Context, r *Request) error
 
 // Service is one instance of a service: it takes messages of clients, answers
@@ -34,12 +34,14 @@ type Service struct {
 	acks     *jet.Acks     // of PushAsync
 	slots    chan struct{} // a full buffer is a full window of them
 	refusals *jet.Acks     // apart, so that neither takes the other's room
+	sessions *sessions
 	tracing  tracing
 	made     time.Time
 
 	// Written before Start, immutable after it.
 	handlers handlers
 	work     *workQueue
+	wrong    []error // registrations that were refused
 
 	lanes  *lanes
 	ctx    context.Context // of handlers; ends when Stop has finished
@@ -83,7 +85,8 @@ const (
 // serviceStats are counters, shown by NATS' service discovery (STATS).
 type serviceStats struct {
 	Handled  atomic.Int64 // handlers that ended
-	Failed   atomic.Int64 // with an error
+	Refused  atomic.Int64 // with a Failure: an answer like another
+	Failed   atomic.Int64 // with any other error
 	Rejected atomic.Int64 // messages that found the queue full
 	Invalid  atomic.Int64 // not UMF
 	Retried  atomic.Int64 // publishes that were repeated
@@ -92,6 +95,9 @@ type serviceStats struct {
 // NewService prepares a service on a connection; see [Connect] for how to get
 // one that stays. Nothing is received before Start or Run.
 func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
+	if nc == nil {
+		return nil, fmt.Errorf("%w: no connection; the error of Connect says why", ErrServiceConfig)
+	}
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
@@ -119,6 +125,7 @@ func NewService(nc *nats.Conn, cfg ServiceConfig) (*Service, error) {
 		gone:    make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.sessions = newSessions(s.ctx, nc)
 	s.status = nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	s.watch.Go(s.watchConnection)
 	return s, nil
@@ -156,7 +163,8 @@ func (s *Service) Address() string { return s.cfg.Instance + "@" + s.cfg.Name + 
 // Handle registers the handler for messages of one UMF type; an empty type is
 // that of messages without one. HTTP-like messages go to HandleMethod's
 // handlers instead.
-func (s *Service) Handle(typ string, h Handler) error {
+func (s *Service) Handle(typ string, h Handler) (err error) {
+	defer s.noteWrong(&err)
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
@@ -168,7 +176,8 @@ func (s *Service) Handle(typ string, h Handler) error {
 }
 
 // HandleAny registers the handler for every message that no other one takes.
-func (s *Service) HandleAny(h Handler) error {
+func (s *Service) HandleAny(h Handler) (err error) {
+	defer s.noteWrong(&err)
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
@@ -183,7 +192,8 @@ func (s *Service) HandleAny(h Handler) error {
 // A segment of the path in braces ("/v1/users/{id}") matches any one segment,
 // which the handler gets from [Request.PathValue]. Of several routes that
 // match, the one registered first counts.
-func (s *Service) HandleMethod(method, path string, h Handler) error {
+func (s *Service) HandleMethod(method, path string, h Handler) (err error) {
+	defer s.noteWrong(&err)
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
@@ -191,13 +201,19 @@ func (s *Service) HandleMethod(method, path string, h Handler) error {
 	if err != nil {
 		return err
 	}
+	for i := range s.handlers.routes {
+		if r.same(&s.handlers.routes[i]) {
+			return fmt.Errorf("%w: %s has a handler", ErrServiceConfig, r.String())
+		}
+	}
 	s.handlers.routes = append(s.handlers.routes, r)
 	return nil
 }
 
 // Describe tells of a route what nodes write into their OpenAPI document. The route need
 // not have its handler yet.
-func (s *Service) Describe(method, path string, d scheme.Description) error {
+func (s *Service) Describe(method, path string, d scheme.Description) (err error) {
+	defer s.noteWrong(&err)
 	if err := s.registering(false); err != nil {
 		return err
 	}
@@ -215,7 +231,8 @@ func (s *Service) Describe(method, path string, d scheme.Description) error {
 
 // HandleEvent registers a handler for one kind of session event. One instance
 // of the service gets each event, at most once.
-func (s *Service) HandleEvent(what SessionEvent, h func(ctx context.Context, e Event)) error {
+func (s *Service) HandleEvent(what SessionEvent, h func(ctx context.Context, e Event)) (err error) {
+	defer s.noteWrong(&err)
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
@@ -226,7 +243,25 @@ func (s *Service) HandleEvent(what SessionEvent, h func(ctx context.Context, e E
 	return nil
 }
 
+// noteWrong has Start return what a registration was refused for.
+func (s *Service) noteWrong(err *error) {
+	if *err == nil || s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == serviceNew {
+		s.wrong = append(s.wrong, *err)
+	}
+}
+
+// errNoService: whoever ignores the error of NewService gets this one.
+var errNoService = fmt.Errorf("%w: no service; the error of NewService says why", ErrServiceConfig)
+
 func (s *Service) registering(missing bool) error {
+	if s == nil {
+		return errNoService
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -234,96 +269,6 @@ func (s *Service) registering(missing bool) error {
 		return fmt.Errorf("%w: no handler", ErrServiceConfig)
 	case s.state != serviceNew:
 		return fmt.Errorf("%w: handlers are registered before Start", ErrServiceConfig)
-	}
-	return nil
-}
-
-// Run starts the service and stops it when ctx ends, draining it for at most
-// DrainTimeout. It returns nil after a clean stop, and an error that wraps
-// ErrConnection when nats.go gives the connection up: the process is then to end, or
-// to make another connection, and a service on it.
-func (s *Service) Run(ctx context.Context) error {
-	if err := s.Start(); err != nil {
-		return err
-	}
-	var lost error
-	select {
-	case <-ctx.Done():
-	case <-s.gone:
-		lost = ErrConnection
-		if err := s.nc.LastError(); err != nil {
-			lost = fmt.Errorf("%w: %w", ErrConnection, err)
-		}
-	}
-	dctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
-	defer cancel()
-	err := s.Stop(dctx)
-	if lost != nil {
-		return lost // whatever could not be done without it
-	}
-	return err
-}
-
-// Start begins to receive messages.
-func (s *Service) Start() error {
-	s.mu.Lock()
-	if s.state != serviceNew {
-		s.mu.Unlock()
-		return fmt.Errorf("%w: started before", ErrServiceConfig)
-	}
-	s.state = serviceRunning
-	s.mu.Unlock()
-	s.lanes.start(s.cfg.Concurrency)
-	err := s.subscribe()
-	close(s.started)
-	if err != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		return errors.Join(err, s.Stop(ctx))
-	}
-	return nil
-}
-
-// subscribe joins the queue group, makes the instance known, and starts the
-// work queue.
-func (s *Service) subscribe() error {
-	m, err := micro.AddService(s.nc, micro.Config{
-		Name:         s.cfg.Name,
-		Version:      s.cfg.Version,
-		Description:  s.cfg.Description,
-		Metadata:     s.metadata(),
-		StatsHandler: s.statsData,
-	})
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrServiceConfig, err)
-	}
-	s.micro = m
-	// The endpoints' limits are the connection's: enqueue takes what comes
-	// without waiting, so nothing piles up before it.
-	take := micro.HandlerFunc(s.enqueue)
-	err = errors.Join(
-		m.AddEndpoint("call", micro.HandlerFunc(s.enqueueCall), micro.WithEndpointSubject(scheme.CallSubject(s.name)), micro.WithEndpointQueueGroup(s.cfg.Name)),
-		m.AddEndpoint("service", take, micro.WithEndpointSubject(scheme.ServiceSubject(s.name)), micro.WithEndpointQueueGroup(s.cfg.Name),
-			micro.WithEndpointMetadata(s.registration())),
-		m.AddEndpoint("instance", take, micro.WithEndpointSubject(scheme.InstanceSubject(s.name, s.instance)), micro.WithEndpointQueueGroupDisabled()),
-	)
-	if err != nil {
-		return fmt.Errorf("bus: service: %w", err)
-	}
-	if err := s.subscribeEvents(); err != nil {
-		return err
-	}
-	if s.work != nil {
-		if err := s.work.start(s); err != nil {
-			return err
-		}
-	}
-	// When Start returns, messages reach this instance: at least through the
-	// server that it is connected to.
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.ReplyTimeout)
-	defer cancel()
-	if err := s.nc.FlushWithContext(ctx); err != nil {
-		return jet.RequestError(err)
 	}
 	return nil
 }

@@ -19,7 +19,8 @@ import (
 // ServiceConfig describes a service. Only Name is required; the zero value of
 // a field means its default.
 type ServiceConfig struct {
-	// Name that clients send to, [A-Za-z0-9_-]{1,64}.
+	// Name that clients send to, [A-Za-z0-9_-]{1,64}; neither "client" nor the nodes' own,
+	// EDGE_SERVICE_NAME.
 	Name string
 	// Version, as semantic versioning has it. Default 0.0.0.
 	Version     string
@@ -78,6 +79,9 @@ func (c *ServiceConfig) names() (scheme.Service, scheme.Instance, error) {
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", ErrServiceConfig, err)
 	}
+	if name == scheme.ClientService || name == scheme.RouterService {
+		return "", "", fmt.Errorf("%w: %s is no service's name: messages to it do not leave the node", ErrServiceConfig, name)
+	}
 	instance, err := scheme.ParseInstance(c.Instance)
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", ErrServiceConfig, err)
@@ -128,6 +132,7 @@ func (s *Service) statsData(*micro.Endpoint) any {
 	return serviceData{
 		Vitals:   scheme.VitalsOf(s.made, time.Now()),
 		Handled:  s.stats.Handled.Load(),
+		Refused:  s.stats.Refused.Load(),
 		Failed:   s.stats.Failed.Load(),
 		Rejected: s.stats.Rejected.Load(),
 		Invalid:  s.stats.Invalid.Load(),
@@ -141,6 +146,7 @@ func (s *Service) statsData(*micro.Endpoint) any {
 type serviceData struct {
 	scheme.Vitals
 	Handled  int64 `json:"handled"`
+	Refused  int64 `json:"refused"`
 	Failed   int64 `json:"failed"`
 	Rejected int64 `json:"rejected"`
 	Invalid  int64 `json:"invalid"`

@@ -18,6 +18,9 @@ import (
 // and what it made is undone. A service that was never started is to be stopped
 // as well.
 func (s *Service) Stop(ctx context.Context) error {
+	if s == nil {
+		return errNoService
+	}
 	s.mu.Lock()
 	was := s.state
 	s.state = serviceStopping
@@ -112,6 +115,7 @@ func (s *Service) arrived(ctx context.Context) error {
 // Handlers that are still running find their contexts ended.
 func (s *Service) finish() {
 	s.cancel()
+	s.sessions.close()
 	s.lanes.close()
 	if s.work != nil {
 		s.work.abandon()

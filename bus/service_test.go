@@ -622,7 +622,7 @@ func TestPushGivenUpWhileItIsSent(t *testing.T) {
 		svc.acks.Fail(ErrUnconfirmed)
 	})
 	done := make(chan error, 1)
-	p := &push{svc: svc, msg: &nats.Msg{Subject: "silent"}, span: trace.SpanFromContext(t.Context()), done: func(err error) { done <- err }, end: time.Now().Add(time.Minute)}
+	p := &push{svc: svc, sid: scheme.NewSID(), msg: &nats.Msg{Subject: "silent"}, span: trace.SpanFromContext(t.Context()), done: func(err error) { done <- err }, end: time.Now().Add(time.Minute)}
 	if err := svc.pushAsync(natstest.Context(t), p); err != nil {
 		t.Fatal(err)
 	}
@@ -682,7 +682,7 @@ func TestPushInDoubt(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		svc.slots <- struct{}{}
-		p := &push{svc: svc, msg: &nats.Msg{Subject: "nobody"}, span: trace.SpanFromContext(t.Context()), done: func(err error) {
+		p := &push{svc: svc, sid: scheme.NewSID(), msg: &nats.Msg{Subject: "nobody"}, span: trace.SpanFromContext(t.Context()), done: func(err error) {
 			if len(svc.slots) != 1 {
 				t.Error("Stop does not wait for done")
 			}

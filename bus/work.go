@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +31,7 @@ type WorkOptions struct {
 	// all of them do, what was taken ahead, fewer than Concurrency messages,
 	// goes to another instance as well, which counts as an attempt.
 	AckWait time.Duration
-	// MaxDeliver bounds the attempts at one message; then it is dropped and
-	// logged. Default 10.
+	// MaxDeliver bounds the attempts at one message; then it is given up. Default 10.
 	MaxDeliver int
 	// Backoff is the pause before the second attempt; it doubles with each
 	// one, up to a minute. Default 1 s.
@@ -67,10 +68,15 @@ type workQueue struct {
 const minAckWait = 10 * time.Millisecond
 
 // HandleWork registers the handler for the service's work queue. All instances
-// share it. A message is done when the handler returns nil, or a *[Failure],
-// which goes to the sender; after any other error it is tried again, by any
+// share it. A message is done when the handler returns nil, and given up after a
+// *[Failure], which goes to the sender; after any other error it is tried again, by any
 // instance. So a message can be handled more than once.
-func (s *Service) HandleWork(h Handler, o WorkOptions) error {
+//
+// What is given up is logged, and published to umf.v1.dead.<service>
+// ([scheme.DeadSubject]) as it was, with the headers Umf-Reason, the code of the
+// failure, and Umf-Attempts. Whoever wants to keep it makes a stream on that subject.
+func (s *Service) HandleWork(h Handler, o WorkOptions) (err error) {
+	defer s.noteWrong(&err)
 	if err := s.registering(h == nil); err != nil {
 		return err
 	}
@@ -213,7 +219,7 @@ func (w *workQueue) handle(ctx context.Context, stop func(), m *nats.Msg) {
 	if err != nil {
 		stop()
 		s.stats.Invalid.Add(1)
-		w.settle(m, err, terminate(m, "not a UMF message"))
+		w.giveUp(m, r, "invalid", err)
 		return
 	}
 	traced, span := s.receiving(ctx, r.Header)
@@ -224,20 +230,37 @@ func (w *workQueue) handle(ctx context.Context, stop func(), m *nats.Msg) {
 	var f *Failure
 	switch attempts := attempts(m); {
 	case err == nil:
-		w.settle(m, nil, m.Ack())
+		w.settle(slog.LevelWarn, "work is not confirmed, and will be done again", r, m.Ack())
 	case errors.As(err, &f):
 		s.answerFailure(s.ctx, r, err)
-		w.settle(m, err, terminate(m, f.Code))
+		w.giveUp(m, r, f.Code, err)
 	case attempts >= w.opts.MaxDeliver:
 		s.answerFailure(s.ctx, r, err)
-		w.settle(m, fmt.Errorf("dropped after %d attempts: %w", attempts, err), terminate(m, "too many attempts"))
+		w.giveUp(m, r, failInternal.Code, err)
 	default:
-		w.settle(m, err, m.NakWithDelay(w.backoff(attempts)))
+		w.settle(slog.LevelInfo, "work failed, and is tried again", r, errors.Join(err, m.NakWithDelay(w.backoff(attempts))))
 	}
 }
 
-// terminate tells the server that nobody is to get the message again.
-func terminate(m *nats.Msg, reason string) error { return m.Respond([]byte("+TERM " + reason)) }
+// giveUp ends work that nobody will do: it goes to the dead letters, and out of the
+// queue. The order on the connection makes sure of the first where the second is done.
+// r is nil for what is no message.
+func (w *workQueue) giveUp(m *nats.Msg, r *Request, code string, why error) {
+	dead := &nats.Msg{Subject: scheme.DeadSubject(w.svc.name), Header: nats.Header{}, Data: m.Data}
+	for key, values := range m.Header {
+		if !strings.HasPrefix(strings.ToLower(key), "nats-") { // those are of the queue's stream
+			dead.Header[key] = values
+		}
+	}
+	dead.Header[scheme.HeaderReason] = []string{code}
+	dead.Header[scheme.HeaderAttempts] = []string{strconv.Itoa(attempts(m))}
+	level := slog.LevelWarn
+	if r != nil {
+		level = failureLevel(why)
+	}
+	sent := errors.Join(w.svc.nc.PublishMsg(dead), m.Respond([]byte("+TERM "+code)))
+	w.settle(level, "work is given up", r, errors.Join(why, sent), slog.Int("attempts", attempts(m)))
+}
 
 // keepAlive tells the server that the message is waiting for a handler or being
 // handled, until stop, after which it says nothing more. The context is the
@@ -274,13 +297,17 @@ func attempts(m *nats.Msg) int {
 	return int(meta.NumDelivered)
 }
 
-// settle logs how a message ended; there is no caller to tell.
-func (w *workQueue) settle(m *nats.Msg, err, sent error) {
-	if err == nil && sent == nil {
+// settle logs how an attempt ended, if not well; there is no caller to tell.
+func (w *workQueue) settle(level slog.Level, text string, r *Request, err error, more ...any) {
+	if err == nil {
 		return
 	}
-	w.svc.cfg.Logger.Warn("work", slog.String("service", w.svc.cfg.Name),
-		slog.String("subject", m.Subject), slog.Any("error", errors.Join(err, sent)))
+	mid := ""
+	if r != nil {
+		mid = r.Message.Mid
+	}
+	w.svc.cfg.Logger.With(more...).Log(context.Background(), level, text, slog.String("service", w.svc.cfg.Name),
+		slog.String("mid", mid), slog.Any("error", err))
 }
 
 // drain takes nothing new and waits for the handlers.

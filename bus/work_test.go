@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
 	"hydrant/bus/internal/natstest"
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
+	"hydrant/umf"
 )
 
 // enqueue stores work for the fixture's service, as a node does.
@@ -40,7 +43,8 @@ func queued(t *testing.T, s *nodeStore) uint64 {
 func TestWork(t *testing.T) {
 	tries := make(map[string]int)
 	seen := make(chan string, 100)
-	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
+	log := new(lines)
+	f := newFixture(t, ServiceConfig{Logger: slog.New(slog.NewTextHandler(log, nil))}, func(s *Service) error {
 		return s.HandleWork(func(ctx context.Context, r *Request) error {
 			mid := r.Message.Mid
 			tries[mid]++
@@ -60,6 +64,10 @@ func TestWork(t *testing.T) {
 			return r.Reply(ctx, fmt.Sprint(mid, " ", r.Session == f2sid(r)))
 		}, WorkOptions{Concurrency: 1, Backoff: 20 * time.Millisecond, MaxDeliver: 3})
 	})
+	letters, err := f.store.nc.SubscribeSync(scheme.DeadSubject("echo-svcs"))
+	if err := errors.Join(err, f.store.nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
 	f.enqueue(t, "", "plain")
 	f.enqueue(t, "", "plain") // a repetition
 	if got := f.next(t); got.Rmid != "plain" || string(got.Body) != `"plain true"` {
@@ -91,6 +99,39 @@ func TestWork(t *testing.T) {
 		if tries[mid] != want {
 			t.Errorf("%s: %d attempts, want %d", mid, tries[mid], want)
 		}
+	}
+	checkDead(t, f, letters)
+	for mid, given := range map[string]bool{"twice": false, "refuse": false, "never": true, "panic": true} {
+		if got := strings.Contains(log.String(), `level=WARN msg="work is given up" attempts=3 service=echo-svcs mid=`+mid); got != given {
+			t.Errorf("%s: in the log as given up: %v\n%s", mid, got, log)
+		}
+	}
+}
+
+// checkDead: what was given up comes as it was, with its reason.
+func checkDead(t *testing.T, f *fixture, letters *nats.Subscription) {
+	t.Helper()
+	for _, want := range []struct{ mid, reason, attempts string }{{"refuse", "refused", "1"}, {"never", "service_error", "3"}, {"panic", "service_error", "3"}, {"", "invalid", "1"}} {
+		m, err := letters.NextMsg(natstest.Patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Header.Get(scheme.HeaderReason) != want.reason || m.Header.Get(scheme.HeaderAttempts) != want.attempts {
+			t.Errorf("%s: %v", want.mid, m.Header)
+		}
+		if want.mid == "" {
+			if string(m.Data) != "junk" {
+				t.Errorf("%s", m.Data)
+			}
+			continue
+		}
+		msg, err := umf.Parse(m.Data)
+		if err != nil || msg.Mid != want.mid || m.Header.Get(scheme.HeaderSession) != f.sid || m.Header.Get(jet.HeaderMsgID) != "" {
+			t.Errorf("%s: %s with %v", want.mid, m.Data, m.Header)
+		}
+	}
+	if n, _, _ := letters.Pending(); n != 0 {
+		t.Errorf("%d more", n)
 	}
 }
 

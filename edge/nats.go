@@ -133,6 +133,9 @@ func (n *Node) subscribe(l *uplink) error {
 	if _, err := l.store.WatchExpiries(n.onExpiry); err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}
+	if _, err := l.conn.QueueSubscribe(scheme.ExistsWildcard, scheme.ExistsGroup, func(m *nats.Msg) { n.exists(l.conn, m) }); err != nil {
+		return fmt.Errorf("edge: subscribe %s: %w", scheme.ExistsWildcard, err)
+	}
 	requests := scheme.NodeSubject(n.id)
 	if err := n.handler.Subscribe(l.conn, requests); err != nil {
 		return fmt.Errorf("edge: subscribe %s: %w", requests, err)

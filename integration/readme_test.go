@@ -17,10 +17,14 @@ const aroundReadme = `package main
 
 import (
 	"context"
+	"errors"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"hydrant/bus"
 )

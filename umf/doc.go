@@ -25,7 +25,7 @@
 //	version        ver    UMF/1.4.6
 //	via            via    the way back to the sender's session
 //	forward        fwd    where the receiver is to send the message on
-//	body           bdy    any JSON that is not falsy, required
+//	body           bdy    any JSON, required; of what clients send not falsy
 //	authorization  aut    the sender's credentials
 //	priority       pri
 //	ttl            ttl    seconds for which the message is worth delivering

@@ -95,14 +95,29 @@ func falsy(raw []byte) bool {
 // bytes may go on as they are: no long key, no key twice, none with escapes.
 func (e *Envelope) IsShort() bool { return e.short }
 
-// Check applies the rules that every message must keep, for any receiver:
+// Check applies the rules that every message of a client must keep, for any receiver:
 // to, from and body are there and not falsy; to, from and forward are strings.
 // The error is a [*FieldError].
 func (e *Envelope) Check() error {
-	for _, f := range [...]Field{To, From, Body} {
+	if err := e.CheckAnswer(); err != nil {
+		return err
+	}
+	if e.Falsy(Body) {
+		return &FieldError{Body, "is missing"}
+	}
+	return nil
+}
+
+// CheckAnswer applies the rules for what services send: those of [Envelope.Check], but
+// that the body may be any JSON value, since 0, false, "" and null are answers, too.
+func (e *Envelope) CheckAnswer() error {
+	for _, f := range [...]Field{To, From} {
 		if e.Falsy(f) {
 			return &FieldError{f, "is missing"}
 		}
+	}
+	if !e.Has(Body) {
+		return &FieldError{Body, "is missing"}
 	}
 	for _, f := range [...]Field{To, From, Forward} {
 		if raw := e.Raw(f); !falsy(raw) && raw[0] != '"' {

@@ -41,13 +41,18 @@ func TestCheck(t *testing.T) {
 		{`{"to":"a:/","frm":"b:/","bdy":{},"fwd":true}`, Forward},
 	}
 	for _, test := range tests {
-		err := mustScan(t, test.text).Check()
+		e := mustScan(t, test.text)
+		err := e.Check()
 		var bad *FieldError
 		if !errors.As(err, &bad) {
 			if err != nil || test.want != ok {
 				t.Errorf("%s: %v", test.text, err)
 			}
 			continue
+		}
+		falsy := e.CheckAnswer() == nil // an answer may be falsy, and is nothing else that Check refuses
+		if falsy != (test.want == Body && e.Has(Body)) {
+			t.Errorf("%s as an answer: %v", test.text, e.CheckAnswer())
 		}
 		if bad.Field != test.want || !strings.HasPrefix(err.Error(), "umf: "+test.want.Long()+" is ") {
 			t.Errorf("%s: %v", test.text, err)

@@ -114,14 +114,14 @@ func (m *Message) Reply(body any) (*Message, error) {
 	return r, nil
 }
 
-// Validate applies the rules of [Envelope.Check] and makes sure that the raw JSON in
-// the message is valid. The error is a [*FieldError] or wraps [ErrExtra].
+// Validate applies the rules of [Envelope.CheckAnswer] and makes sure that the raw JSON
+// in the message is valid. The error is a [*FieldError] or wraps [ErrExtra].
 func (m *Message) Validate() error {
 	var e Envelope
 	if err := m.scan(&e); err != nil {
 		return err
 	}
-	return e.Check()
+	return e.CheckAnswer()
 }
 
 // Sign completes the message (its mid, timestamp and version are signed, too) and

@@ -144,9 +144,9 @@ func TestNew(t *testing.T) {
 		to, from string
 		body     any
 	}{
-		"no to": {"", "me:/", 1}, "no from": {"svc:/", "", 1}, "empty body": {"svc:/", "me:/", ""},
-		"zero body": {"svc:/", "me:/", 0}, "raw body": {"svc:/", "me:/", json.RawMessage(`{`)},
-		"no JSON": {"svc:/", "me:/", func() {}}, "no raw body": {"svc:/", "me:/", json.RawMessage(nil)},
+		"no to": {"", "me:/", 1}, "no from": {"svc:/", "", 1},
+		"raw body": {"svc:/", "me:/", json.RawMessage(`{`)},
+		"no JSON":  {"svc:/", "me:/", func() {}}, "no raw body": {"svc:/", "me:/", json.RawMessage(nil)},
 	} {
 		if m, err := New(bad.to, bad.from, bad.body); err == nil {
 			t.Errorf("%s: made %+v", name, m)
@@ -183,8 +183,10 @@ func TestReply(t *testing.T) {
 	if text, _ := reply.AppendShort(nil); !strings.Contains(string(text), `"rmid":5,`) {
 		t.Errorf("to a mid that is a number: %s", text)
 	}
-	if _, err := request.Reply(""); err == nil {
-		t.Error("a falsy body is taken")
+	for _, falsy := range []any{0, false, "", json.RawMessage("null")} {
+		if _, err := request.Reply(falsy); err != nil {
+			t.Errorf("the answer %v: %v", falsy, err)
+		}
 	}
 	if _, err := request.Reply(func() {}); err == nil {
 		t.Error("a body that is no JSON is taken")

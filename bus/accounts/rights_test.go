@@ -14,7 +14,7 @@ var edgeRights = rights{
 		"$JS.API.STREAM.INFO.<stream>", "$JS.API.STREAM.MSG.GET.<read>", "$JS.API.DIRECT.GET.<read>", "$JS.API.DIRECT.GET.KV_UMF_SESSIONS.>",
 	},
 	subscribe: []string{
-		"umf.v1.live.*.*.*", "umf.v1.gone.*.*", "umf.v1.reply.*.>", "umf.v1.req.*.>", "umf.v1.node.*",
+		"umf.v1.live.*.*.*", "umf.v1.gone.*.*", "umf.v1.reply.*.>", "umf.v1.req.*.>", "umf.v1.node.*", "umf.v1.exists.*.*",
 		"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>", "_INBOX_edge.>", "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.*",
 	},
 }
@@ -32,7 +32,7 @@ var setupRights = rights{
 func serviceRights(shared bool) rights {
 	r := rights{
 		publish: []string{
-			"umf.v1.out.*.*", "umf.v1.live.*.*.p", "umf.v1.work.*", "umf.v1.call.*",
+			"umf.v1.out.*.*", "umf.v1.live.*.*.p", "umf.v1.work.*", "umf.v1.call.*", "umf.v1.exists.*.*", "umf.v1.dead.<service>",
 			"JS.EDGE.CONSUMER.INFO.UMF_WORK.<service>", "JS.EDGE.CONSUMER.MSG.NEXT.UMF_WORK.<service>", "$JS.ACK.UMF_WORK.<service>.>",
 		},
 		subscribe: []string{
@@ -41,7 +41,7 @@ func serviceRights(shared bool) rights {
 		},
 	}
 	if shared {
-		r.publish[5] = "$JS.API.CONSUMER.MSG.NEXT.UMF_WORK.<service>"
+		r.publish[7] = "$JS.API.CONSUMER.MSG.NEXT.UMF_WORK.<service>"
 		r.publish = append(r.publish, "$JS.API.CONSUMER.INFO.UMF_WORK.<service>")
 	}
 	return r
@@ -49,7 +49,7 @@ func serviceRights(shared bool) rights {
 
 // edgeExports are what the edge's account gives to a service's, as kind and subject.
 var edgeExports = []string{
-	"stream umf.v1.evt.session.>", "service umf.v1.reply.>", "service umf.v1.req.>", "service umf.v1.out.>", "service umf.v1.live.*.*.p", "service umf.v1.work.*",
+	"stream umf.v1.evt.session.>", "service umf.v1.reply.>", "service umf.v1.req.>", "service umf.v1.out.>", "service umf.v1.live.*.*.p", "service umf.v1.work.*", "service umf.v1.exists.*.*",
 	"stream umf.v1.svc.<service>", "stream umf.v1.inst.<service>.*",
-	"service $JS.API.CONSUMER.INFO.UMF_WORK.<service>", "service $JS.API.CONSUMER.MSG.NEXT.UMF_WORK.<service>", "service $JS.ACK.UMF_WORK.<service>.>",
+	"service $JS.API.CONSUMER.INFO.UMF_WORK.<service>", "service $JS.API.CONSUMER.MSG.NEXT.UMF_WORK.<service>", "service $JS.ACK.UMF_WORK.<service>.>", "service umf.v1.dead.<service>",
 }

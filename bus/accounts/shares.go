@@ -24,6 +24,7 @@ func common() []share {
 		{kind: "service", subject: scheme.PrefixOut + ">"},
 		{kind: "service", subject: scheme.PushedWildcard},
 		{kind: "service", subject: scheme.PrefixWork + "*"},
+		{kind: "service", subject: scheme.ExistsWildcard},
 	}
 }
 
@@ -41,6 +42,7 @@ func own(s scheme.Service) []share {
 		{kind: "service", subject: info, to: infoHere},
 		{kind: "service", subject: next, to: nextHere, many: true},
 		{kind: "service", subject: scheme.AckPrefix + scheme.WorkStream + "." + name + ".>"},
+		{kind: "service", subject: scheme.DeadSubject(s)},
 	}
 }
 

@@ -25,6 +25,8 @@
 //	umf.v1.req.<node>.<id>                  NATS reply subject of a request that a node waits for
 //	umf.v1.node.<node>                      node → node
 //	umf.v1.work.<service>                   work queue of a service
+//	umf.v1.dead.<service>                   what was given up of that queue
+//	umf.v1.exists.<c>.<sid>                 is there such a session? One node answers: yes or no
 //	umf.v1.evt.session.<what>.<c>.<sid>     what happened to a session
 //	umf.v1.expiry.<c>.<sid>                 message that grows as old as the session may
 //	umf.v1.gone.<c>.<sid>                   copy of the server's word that it has
@@ -39,6 +41,7 @@
 //
 //	traceparent                             the trace that the message is part of: W3C Trace Context
 //	Umf-Session, Umf-Mailbox, Umf-Identity  who sent it, and the subject that reaches him (node → service)
+//	Umf-Reason, Umf-Attempts                why work was given up, and after how many attempts
 //	Umf-Mark                                an empty message that only marks a place in a mailbox
 //	Umf-Holder                              who sent the mark: holder and attempt, as in the session's entry
 //	Umf-Write                               the name of one write to the directory

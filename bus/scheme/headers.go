@@ -17,6 +17,10 @@ const (
 	// HeaderStatus makes an answer to a [METHOD] request one of HTTP, with this status:
 	// its payload is the body, and its headers are those of the answer.
 	HeaderStatus = "Umf-Status"
+	// HeaderReason and HeaderAttempts say why work was given up, by the code of the
+	// failure, and after how many attempts.
+	HeaderReason   = "Umf-Reason"
+	HeaderAttempts = "Umf-Attempts"
 	// HeaderMark marks an empty message that only shows where a mailbox
 	// stands; it is never shown to a client.
 	HeaderMark = "Umf-Mark"

@@ -59,6 +59,9 @@ type Service string
 // <session>@client:/. No service may be called so.
 const ClientService = "client"
 
+// RouterService is the name by which nodes go, unless they are told another.
+const RouterService = "hydra-router"
+
 // Instance is the id of one instance of a service. [ParseInstance] and
 // [NewInstance] make one.
 type Instance string

@@ -37,11 +37,14 @@ func IsInbox(reply string) bool {
 	return first == inboxStart || strings.HasPrefix(first, inboxStart+"_")
 }
 
+// IsAnyInbox is IsInbox, also of what a server makes of an inbox in another account.
+func IsAnyInbox(reply string) bool { return strings.HasPrefix(reply, "_R_.") || IsInbox(reply) }
+
 // Answerable reports whether a service may answer on this reply subject: it is a
 // node's, an inbox, or what a server makes of an inbox in another account. The answer
 // goes out with the service's rights, wherever a question wants it.
 func Answerable(reply string) bool {
-	return IsRequestReply(reply) || strings.HasPrefix(reply, PrefixReply) || strings.HasPrefix(reply, "_R_.") || IsInbox(reply)
+	return IsRequestReply(reply) || strings.HasPrefix(reply, PrefixReply) || IsAnyInbox(reply)
 }
 
 // IsNodeInbox reports whether an answer to this subject goes to a node. What asks a

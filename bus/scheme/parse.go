@@ -49,6 +49,9 @@ func ParseLiveSubject(subject string) (sid SID, stored bool, err error) {
 // [ExpirySubject] has become too old.
 func ParseGoneSubject(subject string) (SID, error) { return parseSIDSubject(PrefixGone, subject) }
 
+// ParseExistsSubject is the inverse of [ExistsSubject].
+func ParseExistsSubject(subject string) (SID, error) { return parseSIDSubject(PrefixExists, subject) }
+
 func parseSIDSubject(prefix, subject string) (SID, error) {
 	rest, ok := strings.CutPrefix(subject, prefix)
 	if !ok || !validSIDTail(rest) {

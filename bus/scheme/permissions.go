@@ -28,7 +28,7 @@ func NodePermissions(streams int) Permissions {
 			APIPrefix + "INFO",
 		},
 		Subscribe: []string{
-			PrefixLive + "*.*.*", PrefixGone + "*.*", PrefixReply + "*.>", PrefixRequest + "*.>", PrefixNode + "*",
+			PrefixLive + "*.*.*", PrefixGone + "*.*", PrefixReply + "*.>", PrefixRequest + "*.>", PrefixNode + "*", ExistsWildcard,
 			"$SRV.PING", "$SRV.PING.>", "$SRV.INFO", "$SRV.INFO.>", "$SRV.STATS", "$SRV.STATS.>",
 			NodeInbox + ".>", AdvisoryLeader + "*",
 		},
@@ -74,7 +74,7 @@ func ServicePermissions(service Service, api string) Permissions {
 	p := Permissions{
 		Publish: []string{
 			PrefixOut + "*.*", PushedWildcard,
-			PrefixWork + "*", PrefixCall + "*",
+			PrefixWork + "*", PrefixCall + "*", ExistsWildcard, PrefixDead + name,
 			EdgeAPIPrefix + apiConsumerInfo + WorkStream + "." + name, // asked in any case, to know which it is
 			api + apiConsumerNext + WorkStream + "." + name,
 			AckPrefix + WorkStream + "." + name + ".>",

@@ -26,6 +26,8 @@ const (
 	PrefixExpiry   = root + "expiry."
 	PrefixGone     = root + "gone."
 	PrefixCall     = root + "call."
+	PrefixExists   = root + "exists."
+	PrefixDead     = root + "dead."
 )
 
 // ServiceSubject is where a service's queue group listens.
@@ -162,6 +164,26 @@ func NodeSubject(node NodeID) string { return PrefixNode + string(node) }
 
 // WorkSubject is a service's work queue.
 func WorkSubject(service Service) string { return PrefixWork + string(service) }
+
+// DeadSubject gets what was given up of a service's work queue: the message as it was,
+// with [HeaderReason] and [HeaderAttempts].
+func DeadSubject(service Service) string { return PrefixDead + string(service) }
+
+// ExistsSubject is where a node is asked whether there is a session.
+func ExistsSubject(sid SID) string { return sidSubject(PrefixExists, sid) }
+
+// ExistsWildcard matches every [ExistsSubject]. Nodes share the questions, in the queue
+// group [ExistsGroup].
+const (
+	ExistsWildcard = PrefixExists + "*.*"
+	ExistsGroup    = "nodes"
+)
+
+// The answers to such a question. To who answers neither, nothing is known.
+const (
+	ExistsYes = "yes"
+	ExistsNo  = "no"
+)
 
 // EventSubject carries one kind of event of one session.
 func EventSubject(what SessionEvent, sid SID) string {

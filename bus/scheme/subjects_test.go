@@ -99,6 +99,9 @@ func TestSubjectsParse(t *testing.T) {
 	if s, err := ParseGoneSubject("umf.v1.gone.k." + testSID); err != nil || s != testSID {
 		t.Error(s, err)
 	}
+	if s, err := ParseExistsSubject(ExistsSubject(testSID)); err != nil || s != testSID {
+		t.Error(s, err)
+	}
 	if s := "umf.v1.req." + testNode + ".1z"; !IsRequestReply(s) {
 		t.Error(s)
 	}

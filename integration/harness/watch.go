@@ -27,6 +27,8 @@ var scheme = compile(map[string]string{
 	"request to a service":   `umf\.v1\.req\.[0-9a-f]{32}\.[A-Za-z0-9_-]{1,64}`,
 	"node to node":           `umf\.v1\.node\.[0-9a-f]{32}`,
 	"work queue":             `umf\.v1\.work\.[A-Za-z0-9_-]{1,64}`,
+	"given up work":          `umf\.v1\.dead\.[A-Za-z0-9_-]{1,64}`,
+	"is there a session":     `umf\.v1\.exists\.[a-z2-7]\.` + sidForm,
 	"session events":         `umf\.v1\.evt\.session\.(opened|parked|resumed|expired|closed)\.[a-z2-7]\.` + sidForm,
 	"expiry":                 `umf\.v1\.(expiry|gone)\.[a-z2-7]\.` + sidForm,
 	"directory":              `\$KV\.UMF_SESSIONS\.` + sidForm,

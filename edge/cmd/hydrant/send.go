@@ -107,8 +107,13 @@ func (o *sendOptions) payload(n int) any {
 
 // sendable reports whether address and body can be those of a message.
 func (o *sendOptions) sendable() bool {
-	_, err := umf.New(o.to, "client:/", o.payload(1))
-	return err == nil
+	m, err := umf.New(o.to, "client:/", o.payload(1))
+	if err != nil {
+		return false
+	}
+	text, err := m.AppendShort(nil)
+	var e umf.Envelope
+	return err == nil && umf.Scan(text, &e) == nil && e.Check() == nil
 }
 
 func (o *sendOptions) sendOne(ctx context.Context, c *client, n int, out io.Writer) error {

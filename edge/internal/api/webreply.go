@@ -47,7 +47,7 @@ func readReply(m *nats.Msg) (*webReply, error) {
 		return rawReply(status, http.Header(m.Header), m.Data), nil
 	}
 	e := new(umf.Envelope)
-	if umf.Scan(m.Data, e) == nil && e.Check() == nil {
+	if umf.Scan(m.Data, e) == nil && e.CheckAnswer() == nil {
 		return bodyReply(e), nil
 	}
 	if status, ok := envelopeStatus(m.Data); ok {

@@ -25,6 +25,7 @@ func TestReplies(t *testing.T) {
 		kind, body string
 	}{
 		{nil, body(`{"n":1}`), 200, js, ok(`{"n":1}`)}, {nil, body(`"text"`), 200, js, ok(`"text"`)}, {nil, body(`42`), 200, js, ok(`42`)},
+		{nil, body(`0`), 200, js, ok(`0`)}, {nil, body(`false`), 200, js, ok(`false`)}, {nil, body(`""`), 200, js, ok(`""`)}, {nil, body(`null`), 200, js, ok(`null`)},
 		{nil, body(envelope), 500, js, envelope}, {nil, envelope, 500, js, envelope}, {nil, `{"result":[1]}`, 200, js, ok(`[1]`)},
 		{nil, "plain", 200, js, ok(`"plain"`)}, {nil, "", 200, js, ok(`{}`)}, {nil, "\xff", 200, js, ok(`{}`)},
 		{nil, body(`{"error":"No such order","code":"not_found"}`), 404, js, `{"statusCode":404,"statusMessage":"Not Found","statusDescription":` +

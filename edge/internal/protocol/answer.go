@@ -17,7 +17,7 @@ func AnswerBody(e *umf.Envelope, data []byte) []byte {
 		return []byte("{}")
 	}
 	if umf.Scan(data, e) == nil {
-		if e.Check() == nil {
+		if e.CheckAnswer() == nil {
 			return e.Raw(umf.Body)
 		}
 		if result := umf.Member(data, "result"); result != nil {

@@ -119,6 +119,10 @@ func TestAnswerBody(t *testing.T) {
 	for _, test := range []struct{ data, want string }{
 		{"", "{}"},
 		{`{"to":"a:/","frm":"b:/","bdy":{"x":1}}`, `{"x":1}`},
+		{`{"to":"a:/","frm":"b:/","bdy":0}`, `0`},
+		{`{"to":"a:/","frm":"b:/","bdy":false}`, `false`},
+		{`{"to":"a:/","frm":"b:/","bdy":""}`, `""`},
+		{`{"to":"a:/","frm":"b:/","bdy":null}`, `null`},
 		{`{"statusCode":200,"result":{"x":1}}`, `{"x":1}`},
 		{`{"x":1}`, `"{\"x\":1}"`},
 		{`{"result":1,"Result":2}`, `1`},
