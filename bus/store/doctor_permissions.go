@@ -55,6 +55,7 @@ func probes(streams int) []probe {
 	publish("session directory", refused, "", scheme.SessionKey(sid))
 	publish("expiry of sessions", refused, "", scheme.ExpirySubject(sid))
 	subscribe("expiry of sessions", scheme.PrefixGone+tail)
+	subscribe("questions of services", scheme.ExistsSubject(sid))
 	publish("orders to other nodes", nil, "", scheme.NodeSubject(node))
 	subscribe("orders of other nodes", scheme.NodeSubject(node))
 	publish("session events", nil, nothing, scheme.EventSubject(scheme.SessionClosed, sid)) // of no session, and no event
