@@ -166,7 +166,7 @@ func (s *schedule) flapOne(c *client) {
 func (r *run) heal(ctx context.Context) error {
 	var err error
 	for range 3 { // a server that catches up while others publish takes its time
-		if err = r.servers.WaitReady(ctx); err == nil {
+		if err = r.servers.WaitServing(ctx); err == nil {
 			break
 		}
 	}

@@ -59,7 +59,7 @@ func (s *schedule) killAndStart(f *fault, server *harness.NATSServer, away time.
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 		defer cancel()
-		_ = s.run.servers.WaitReady(ctx) // heal says so again
+		_ = s.run.servers.WaitServing(ctx) // heal says so again
 	})
 }
 

@@ -70,7 +70,7 @@ func (s *schedule) outside(ctx context.Context, kind history.Kind, do func(*harn
 	for _, server := range servers {
 		errs = append(errs, server.Start())
 	}
-	return errors.Join(append(errs, s.run.servers.WaitReady(ctx))...)
+	return errors.Join(append(errs, s.run.servers.WaitServing(ctx))...)
 }
 
 // rotate gives nodes and servers another password.
@@ -145,7 +145,7 @@ func (s *schedule) startAnew(server *harness.NATSServer) error {
 	if err := server.Start(); err != nil {
 		return err
 	}
-	err := s.run.servers.WaitReady(ctx)
+	err := s.run.servers.WaitServing(ctx)
 	if !errors.Is(err, harness.ErrExited) || len(s.run.servers.Servers) == 1 {
 		return err
 	}
@@ -153,5 +153,5 @@ func (s *schedule) startAnew(server *harness.NATSServer) error {
 	if err := errors.Join(server.Empty(), server.Start()); err != nil {
 		return err
 	}
-	return s.run.servers.WaitReady(ctx)
+	return s.run.servers.WaitServing(ctx)
 }

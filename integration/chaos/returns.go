@@ -133,7 +133,7 @@ func (s *schedule) workLeader(f *fault) error {
 		err = s.run.returns(ctx, nil)
 	}
 	_, mending := mendAll(links)
-	return errors.Join(err, mending, s.run.servers.WaitReady(ctx))
+	return errors.Join(err, mending, s.run.servers.WaitServing(ctx))
 }
 
 // serversAway ends all servers and starts them again when no node is ready any more.
@@ -162,5 +162,5 @@ func (s *schedule) serversAway(f *fault) error {
 		errs = append(errs, server.Start())
 	}
 	// What a server says of its own health comes seconds after it stores again.
-	return errors.Join(append(errs, s.run.returns(ctx, s.run.nodes), s.run.servers.WaitReady(ctx))...)
+	return errors.Join(append(errs, s.run.returns(ctx, s.run.nodes), s.run.servers.WaitServing(ctx))...)
 }

@@ -203,13 +203,22 @@ func ConnectNATS(url string, options ...nats.Option) (*nats.Conn, error) {
 }
 
 // WaitReady returns when every server takes clients and, with JetStream, when
-// an asset can be made with as many replicas as there are servers.
-func (n *NATS) WaitReady(ctx context.Context) error {
+// an asset can be made with as many replicas as there are servers, each of which is
+// current.
+func (n *NATS) WaitReady(ctx context.Context) error { return n.wait(ctx, "/healthz") }
+
+// WaitServing returns when every server takes clients and, with JetStream, knows the
+// cluster's leader. Its replicas of streams may be behind their leaders, for minutes:
+// a server that led a stream while it was cut off has taken entries that nobody else
+// has, and gives up one of them every two seconds (as of 2.15).
+func (n *NATS) WaitServing(ctx context.Context) error { return n.wait(ctx, "/healthz?js-server-only=true") }
+
+func (n *NATS) wait(ctx context.Context, page string) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	for _, s := range n.Servers {
 		err := Until(ctx, func() error {
-			err := s.healthy()
+			err := s.healthy(page)
 			if errors.Is(err, ErrExited) {
 				cancel() // not a reason to wait any longer
 			}
@@ -224,13 +233,13 @@ func (n *NATS) WaitReady(ctx context.Context) error {
 
 // healthy asks the server itself, whose answer includes JetStream's state and
 // the meta leader of a cluster.
-func (s *NATSServer) healthy() error {
+func (s *NATSServer) healthy(page string) error {
 	select {
 	case <-s.Exited():
 		return fmt.Errorf("%w: %w", ErrExited, s.Err())
 	default:
 	}
-	_, err := Get("http://" + s.Monitor + "/healthz")
+	_, err := Get("http://" + s.Monitor + page)
 	return err
 }
 
