@@ -94,10 +94,7 @@ func (s *Server) acceptRaw(fd int32, peer netip.AddrPort) {
 		return
 	}
 	c.fd = fd
-	if c.l.postWait(nil, c, nil) != nil { // the loop has stopped
-		c.shut()
-		s.countOut(c.ticket())
-	}
+	s.post(c)
 }
 
 // temporary reports whether a later accept may succeed.
@@ -117,4 +114,26 @@ func (c *Conn) takeSocket() (net.Conn, error) {
 	c.fd = -1
 	defer func() { _ = file.Close() }() // FileConn has its own duplicate
 	return net.FileConn(file)
+}
+
+// takeBack takes the descriptor of what takeSocket has made. It stays non-blocking, which
+// its duplicates share.
+func (c *Conn) takeBack(nc net.Conn) error {
+	defer func() { _ = nc.Close() }()
+	socket, ok := nc.(syscall.Conn)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		var own int
+		if own, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); failed == nil {
+			c.fd = int32(own)
+		}
+	})
+	return errors.Join(err, failed)
 }

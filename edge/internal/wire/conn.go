@@ -170,6 +170,12 @@ func (c *Conn) run() {
 		c.nc.start()
 		return
 	}
+	c.watch()
+}
+
+// watch has the loop read a raw descriptor.
+func (c *Conn) watch() {
+	l := c.l
 	if err := l.register(c); err != nil {
 		l.o.Logger.Error("wire: cannot watch a socket", "err", err)
 		c.drop(DropReset)

@@ -36,9 +36,10 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 	if c.probe(&h) {
 		return nil
 	}
+	from := c.origin()
 	c.locate(&h)
 	if !c.l.srv.countAddress(c) {
-		c.refuse(&h, http.StatusTooManyRequests, "too many connections from this address", retryAfter, DropAddressFull)
+		c.refuse(&h, http.StatusTooManyRequests, tooManyOfAddress, retryAfter, DropAddressFull)
 		return nil
 	}
 	if fault := h.check(); fault != "" {
@@ -52,12 +53,14 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 				upgradeOffer, DropHandshakeInvalid)
 			return nil
 		}
-		c.plain(&h, b)
+		c.plain(&h, b, from)
 		return nil
 	}
 	c.upgrade(&h)
 	return b[n:]
 }
+
+const tooManyOfAddress = "too many connections from this address"
 
 // Fields of refusals.
 var (

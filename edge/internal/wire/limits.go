@@ -77,6 +77,32 @@ func (s *Server) countOut(t ticket) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.leaveAddress(t)
+}
+
+// recount counts a socket by another address in place of the one that it was counted by,
+// and reports whether that has not too many. An invalid address is not counted.
+func (s *Server) recount(t *ticket, a netip.Addr) bool {
+	if s.o.MaxConnectionsPerAddress <= 0 || t.address == a {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.IsValid() && int(s.addresses[a]) >= s.o.MaxConnectionsPerAddress {
+		return false
+	}
+	s.leaveAddress(*t)
+	if t.address = a; a.IsValid() {
+		s.addresses[a]++
+	}
+	return true
+}
+
+// leaveAddress counts a socket out by its address. The caller holds mu.
+func (s *Server) leaveAddress(t ticket) {
+	if !t.address.IsValid() {
+		return
+	}
 	if s.addresses[t.address]--; s.addresses[t.address] <= 0 {
 		delete(s.addresses, t.address)
 	}

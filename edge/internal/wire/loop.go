@@ -330,6 +330,9 @@ func (l *Loop) teardown() {
 		case *Conn: // accepted, never adopted
 			t.shut()
 			l.srv.countOut(t.ticket())
+		case *comeback:
+			t.c.shut()
+			l.srv.countOut(t.c.ticket())
 		case *writeTask:
 			l.buffers.lose(t.writing.buf)
 		}

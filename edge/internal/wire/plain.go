@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// plainServer passes requests that are no upgrades to net/http. A client's connection
-// is kept alive, unless half of MaxPlain are in use or the server is full; an upgrade
-// that follows on it goes back to a loop. A proxy's connection serves one request: the
-// next may be another client's, whose address counts.
+// plainServer passes requests that are no upgrades to net/http. A connection is kept
+// alive, unless half of MaxPlain are in use, the server is full, or it accepts no more;
+// an upgrade that follows on it goes back to a loop. On a proxy's connection each request
+// may be another client's: see [plainServer.identify].
 type plainServer struct {
 	// Immutable after newPlainServer.
 	srv  *Server
@@ -45,10 +45,10 @@ func newPlainServer(s *Server, h http.Handler) *plainServer {
 	if h != nil {
 		p.http = &http.Server{
 			Handler:           p.keep(hideForwarded(h)),
-			ConnContext:       noteProxy,
+			ConnContext:       noteConn,
 			ReadHeaderTimeout: s.o.HandshakeTimeout,
 			ReadTimeout:       s.o.WriteTimeout,
-			IdleTimeout:       s.o.HandshakeTimeout,
+			IdleTimeout:       plainIdle,
 			MaxHeaderBytes:    s.o.MaxHandshake,
 			ErrorLog:          slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug),
 		}
@@ -56,30 +56,36 @@ func newPlainServer(s *Server, h http.Handler) *plainServer {
 	return p
 }
 
-// proxyKey is the context's key for whether the peer is a trusted proxy.
-type proxyKey struct{}
+// plainIdle is how long a connection may wait for its next request: longer than proxies
+// keep theirs (nginx a minute, Traefik 90 s). A request that meets the end of its
+// connection is lost, unless it may be sent twice.
+const plainIdle = 2 * time.Minute
 
-// noteProxy keeps for the requests of a connection whether its peer is a trusted
-// proxy.
-func noteProxy(ctx context.Context, nc net.Conn) context.Context {
-	pc, ok := nc.(*prefixConn)
-	ctx = context.WithValue(context.WithValue(ctx, proxyKey{}, ok && pc.proxy), plainKey{}, pc)
-	return context.WithValue(ctx, sharedKey{}, ok && pc.shared)
+// plainKey is the context's key for the connection of a plain request.
+type plainKey struct{}
+
+func noteConn(ctx context.Context, nc net.Conn) context.Context {
+	pc, _ := nc.(*prefixConn)
+	return context.WithValue(ctx, plainKey{}, pc)
 }
 
-// sharedKey is the context's key for what [SharedAddress] says.
-type sharedKey struct{}
+// plainConn is the connection of a plain request; nil: it has none of this package.
+func plainConn(ctx context.Context) *prefixConn {
+	pc, _ := ctx.Value(plainKey{}).(*prefixConn)
+	return pc
+}
 
 // SharedAddress is [Request.Shared] for a plain request, of which this is the context.
+// It is for the goroutine that serves the request.
 func SharedAddress(ctx context.Context) bool {
-	shared, _ := ctx.Value(sharedKey{}).(bool)
-	return shared
+	pc := plainConn(ctx)
+	return pc != nil && pc.shared
 }
 
 // hideForwarded takes X-Forwarded-Proto off requests whose peer is no trusted proxy.
 func hideForwarded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if trusted, _ := r.Context().Value(proxyKey{}).(bool); !trusted {
+		if pc := plainConn(r.Context()); pc == nil || !pc.from.proxy {
 			r.Header.Del(forwardedProto)
 		}
 		h.ServeHTTP(w, r)
@@ -100,7 +106,7 @@ func (p *plainServer) start() {
 func (p *plainServer) open() int64 { return p.count.Load() }
 
 // plain hands a connection to net/http, with the bytes that it has sent so far.
-func (c *Conn) plain(h *head, b []byte) {
+func (c *Conn) plain(h *head, b []byte, from origin) {
 	l := c.l
 	p := l.srv.plain
 	if p.http == nil {
@@ -112,7 +118,7 @@ func (c *Conn) plain(h *head, b []byte) {
 		c.refuse(h, http.StatusServiceUnavailable, "too many requests at once", retryAfter, DropPlainFull)
 		return
 	}
-	pc := &prefixConn{prefix: slices.Clone(b), remote: c.RemoteAddr(), proxy: c.has(flagProxy), shared: c.has(flagTrusted), ticket: c.ticket(), plain: p}
+	pc := &prefixConn{prefix: slices.Clone(b), plain: p, from: from, remote: c.RemoteAddr(), shared: c.has(flagTrusted), ticket: c.ticket()}
 	c.leave()
 	if n := c.nc; n != nil {
 		pc.Conn = n.nc
@@ -198,12 +204,17 @@ type prefixConn struct {
 	prefix []byte
 
 	// Set if it was handed to net/http; then it is counted until Close.
-	plain  *plainServer
-	remote netip.AddrPort
-	proxy  bool // the peer is a trusted one
-	shared bool // and does not say whom it speaks for
+	plain *plainServer
+	from  origin
+
+	// Owned by the goroutine that serves it.
+	remote netip.AddrPort // of the client whose request it serves
+	shared bool           // that is a proxy's, which does not say whom it speaks for
+
+	// Guarded by mu.
+	mu     sync.Mutex
 	ticket ticket
-	once   sync.Once
+	gone   bool // it is counted out
 }
 
 func (c *prefixConn) Read(p []byte) (int, error) {
@@ -239,12 +250,24 @@ func (c *prefixConn) Close() error {
 
 // release ends the counting of a connection that net/http has had.
 func (c *prefixConn) release() {
-	if c.plain != nil {
-		c.once.Do(func() {
-			c.plain.count.Add(-1)
-			c.plain.srv.countOut(c.ticket)
-		})
+	if c.plain == nil {
+		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.gone {
+		c.gone = true
+		c.plain.count.Add(-1)
+		c.plain.srv.countOut(c.ticket)
+	}
+}
+
+// countFor counts the connection by another address from here on, and reports whether
+// that has not too many. An invalid one is not counted.
+func (c *prefixConn) countFor(a netip.Addr) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone || c.plain.srv.recount(&c.ticket, a)
 }
 
 // CloseWrite ends this half of the stream.

@@ -3,25 +3,54 @@ package wire
 import (
 	"bytes"
 	"net/http"
+	"net/netip"
 	"strings"
 )
 
-// plainKey is the context's key for the connection of a plain request.
-type plainKey struct{}
-
-// keep decides whether a connection serves another request, and gives an upgrade that
-// comes as one back to a loop.
+// keep decides whether a connection serves another request, finds out whose this one is,
+// and gives an upgrade that comes as one back to a loop.
 func (p *plainServer) keep(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pc, _ := r.Context().Value(plainKey{}).(*prefixConn)
-		if pc == nil || pc.proxy || p.open() > int64(p.srv.o.MaxPlain)/2 || p.srv.full() {
+		pc := plainConn(r.Context())
+		if pc == nil {
 			w.Header().Set("Connection", "close")
-		} else if upgradeLike(r) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		if p.open() > int64(p.srv.o.MaxPlain)/2 || p.srv.full() || p.srv.isClosed() {
+			w.Header().Set("Connection", "close")
+		}
+		if upgradeLike(r) {
 			p.giveBack(pc, w, r)
 			return
 		}
+		if pc.from.relays {
+			if !p.identify(pc, r) {
+				p.srv.drops[DropAddressFull].Add(1)
+				w.Header().Set("Retry-After", retryAfter.Get("Retry-After"))
+				http.Error(w, tooManyOfAddress, http.StatusTooManyRequests)
+				return
+			}
+			defer pc.countFor(netip.Addr{}) // while it waits for the next, it is nobody's
+		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// identify finds out for whom a proxy sends a request, and counts the connection by that
+// address, unless it has too many.
+func (p *plainServer) identify(pc *prefixConn, r *http.Request) bool {
+	h := head{fields: fieldLines(http.Header{forwardedFor: r.Header[forwardedFor]})}
+	client, ok := h.forwarded(p.srv.trusted)
+	if !ok {
+		client = pc.from.addr
+	}
+	pc.remote, pc.shared = client, p.srv.trusted(client.Addr())
+	r.RemoteAddr = client.String()
+	if pc.shared {
+		return pc.countFor(netip.Addr{})
+	}
+	return pc.countFor(AddressKey(client.Addr()))
 }
 
 // upgradeLike reports whether a loop would not have handed a request to net/http.
@@ -32,7 +61,11 @@ func upgradeLike(r *http.Request) bool {
 
 // giveBack has a loop take over a connection, with a request that net/http has read.
 func (p *plainServer) giveBack(pc *prefixConn, w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 || p.srv.isClosed() {
+	switch {
+	case p.srv.isClosed():
+		http.Error(w, "no more connections here", http.StatusServiceUnavailable)
+		return
+	case r.ContentLength != 0:
 		w.Header().Set("Connection", "close")
 		http.Error(w, "a request for an upgrade has no body", http.StatusBadRequest)
 		return
@@ -49,7 +82,7 @@ func (p *plainServer) giveBack(pc *prefixConn, w http.ResponseWriter, r *http.Re
 	rest, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	b.Write(rest)
 	pc.release()
-	p.srv.adoptConn(&prefixConn{Conn: pc.Conn, prefix: b.Bytes()}, nil)
+	p.srv.readopt(pc, b.Bytes())
 }
 
 // fieldLines writes a request's fields as they could have come.

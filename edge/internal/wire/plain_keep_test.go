@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"testing"
 )
 
@@ -83,8 +82,8 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
-// TestNotKeptAlive: a connection ends where its client says so, where it is a proxy's,
-// whose next request may be another client's, and where places are few.
+// TestNotKeptAlive: a connection ends where its client says so, where places are few, and
+// where the server accepts no more.
 func TestNotKeptAlive(t *testing.T) {
 	transports(t, func(t *testing.T, o Options) {
 		o.MaxPlain = 3
@@ -114,13 +113,17 @@ func TestNotKeptAlive(t *testing.T) {
 		}
 		second.wantEnd()
 
-		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-		behind := serve(t, o, newRecorder(t), numberedPages())
-		p := dialRaw(t, behind)
-		p.send([]byte("GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"))
-		if _, _, closes := p.whole(); !closes {
-			t.Error("a proxy's connection is kept")
+		for request, want := range map[string]int{string(get): 200, upgradeRequest(): 503} {
+			s := serve(t, o, newRecorder(t), numberedPages())
+			p := dialRaw(t, s)
+			p.send(get)
+			p.whole()
+			s.StopAccepting()
+			p.send([]byte(request))
+			if status, _, closes := p.whole(); status != want || !closes {
+				t.Errorf("it accepts no more: %d, the connection ends: %v", status, closes)
+			}
+			p.wantEnd()
 		}
-		p.wantEnd()
 	})
 }

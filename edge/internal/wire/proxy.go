@@ -104,6 +104,18 @@ func parseProxy(b []byte) (client netip.AddrPort, local bool, err error) {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port()), false, nil
 }
 
+// origin is where a connection comes from, before one of its requests says more.
+type origin struct {
+	addr   netip.AddrPort // the peer's, or the one in its PROXY header
+	proxy  bool           // the peer is a trusted proxy
+	relays bool           // so has addr: each request says in X-Forwarded-For whose it is
+}
+
+// origin is to be called before locate.
+func (c *Conn) origin() origin {
+	return origin{addr: c.RemoteAddr(), proxy: c.has(flagProxy), relays: c.has(flagTrusted)}
+}
+
 // locate takes the client's address from X-Forwarded-For, if the peer is a
 // trusted proxy.
 func (c *Conn) locate(h *head) {

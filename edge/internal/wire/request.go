@@ -69,8 +69,11 @@ func (r *Request) ForwardedProto() string {
 	return string(b)
 }
 
-// forwardedProto is the field in which proxies tell the scheme that clients use.
-const forwardedProto = "X-Forwarded-Proto"
+// Fields in which proxies tell the address of a client, and the scheme that it uses.
+const (
+	forwardedFor   = "X-Forwarded-For"
+	forwardedProto = "X-Forwarded-Proto"
+)
 
 // RemoteAddr returns the client's address, as Conn.RemoteAddr does.
 func (r *Request) RemoteAddr() netip.AddrPort { return r.conn.RemoteAddr() }
@@ -89,7 +92,7 @@ func (r *Request) Loop() *Loop { return r.conn.l }
 func (h *head) forwarded(trusted func(netip.Addr) bool) (client netip.AddrPort, ok bool) {
 	var hops [16]netip.AddrPort
 	list := hops[:0]
-	for v := range h.list("X-Forwarded-For") {
+	for v := range h.list(forwardedFor) {
 		a, valid := parseHop(v)
 		if !valid {
 			list = list[:0] // do not believe anything before it

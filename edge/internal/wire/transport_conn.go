@@ -60,24 +60,82 @@ type netConn struct {
 	noticed int64     // written, when progressed looked last
 }
 
-func (s *Server) acceptConn(nc net.Conn) { s.adoptConn(nc, s.o.TLS) }
-
-// adoptConn gives a connection to a loop. conf is nil where there is no TLS to begin.
-func (s *Server) adoptConn(nc net.Conn, conf *tls.Config) {
-	var addr netip.AddrPort
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		addr = a.AddrPort()
-		addr = netip.AddrPortFrom(addr.Addr().Unmap().WithZone(""), addr.Port())
-	}
-	c := s.newConn(addr)
+func (s *Server) acceptConn(nc net.Conn) {
+	c := s.newConn(peerOf(nc))
 	if c == nil {
 		_ = nc.Close()
 		return
 	}
+	c.readBy(nc, s.o.TLS)
+	s.post(c)
+}
+
+// peerOf is the address of a connection's peer.
+func peerOf(nc net.Conn) netip.AddrPort {
+	a, ok := nc.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	addr := a.AddrPort()
+	return netip.AddrPortFrom(addr.Addr().Unmap().WithZone(""), addr.Port())
+}
+
+// readBy has a goroutine read the connection from nc. conf is nil where there is no TLS to begin.
+func (c *Conn) readBy(nc net.Conn, conf *tls.Config) {
 	c.nc = &netConn{c: c, l: c.l, sock: nc, nc: nc, conf: conf, next: make(chan command, 1)}
-	if c.l.postWait(nil, c, nil) != nil {
+}
+
+// post gives a new connection to its loop.
+func (s *Server) post(c *Conn) {
+	if c.l.postWait(nil, c, nil) != nil { // the loop has stopped
 		c.shut()
 		s.countOut(c.ticket())
+	}
+}
+
+// readopt gives a connection that net/http has had back to a loop, with bytes that it has
+// sent. Its PROXY header, if it had one, is behind it.
+func (s *Server) readopt(pc *prefixConn, sent []byte) {
+	c := s.newConn(peerOf(pc.Conn))
+	if c == nil {
+		_ = pc.Conn.Close()
+		return
+	}
+	c.state = stateHandshake
+	c.setAddr(pc.from.addr)
+	c.setTrusted(pc.from.relays)
+	if s.o.Transport != TransportEpoll {
+		c.readBy(&prefixConn{Conn: pc.Conn, prefix: sent}, nil)
+		sent = nil
+	} else if err := c.takeBack(pc.Conn); err != nil {
+		s.log.Warn("wire: cannot take a socket back", "err", err)
+		s.countOut(c.ticket())
+		return
+	}
+	if c.l.postWait(nil, &comeback{c, sent}, nil) != nil {
+		c.shut()
+		s.countOut(c.ticket())
+	}
+}
+
+// comeback is a connection that net/http has had.
+type comeback struct {
+	c    *Conn
+	sent []byte // by its peer, and not to be read from it
+}
+
+func (t *comeback) run() {
+	c := t.c
+	c.l.adopt(c)
+	c.l.count.accepted-- // it was counted
+	if len(t.sent) > 0 {
+		c.stash(t.sent, true)
+	}
+	switch {
+	case c.nc != nil:
+		c.nc.start()
+	case c.state != stateClosed:
+		c.watch()
 	}
 }
 
