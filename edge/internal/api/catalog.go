@@ -16,7 +16,8 @@ import (
 // Times and bounds of the catalog.
 const (
 	catalogFresh  = 2 * time.Second // older, and its use has it read anew
-	catalogPause  = time.Second     // from one reading to the next: whoever asks for paths that are none can have no more
+	catalogPause  = time.Second     // from one reading to the next, by and large: whoever asks for paths that are none can have no more
+	catalogBurst  = 5               // readings that may follow each other without a pause: who asks for one such path need not wait
 	catalogWait   = 5 * time.Second // for a reading: the pause, the answers, and a slow machine
 	catalogKeeps  = time.Hour       // routes of a service that was there
 	catalogRoutes = 1 << 16         // in all
@@ -87,16 +88,19 @@ func (c *catalog) ask(ctx context.Context) (*registered, error) {
 // run reads the catalog whenever it is wanted, until ctx ends, and calls told after
 // that.
 func (c *catalog) run(ctx context.Context, read func(context.Context) ([]discovery.Instance, error), told func(*registered)) {
-	rest := time.NewTimer(0)
-	defer rest.Stop()
+	var paid time.Time // until then the readings so far have their pauses
 	for {
 		select {
 		case <-c.wanted:
 		case <-ctx.Done():
 			return
 		}
+		if now := time.Now(); now.After(paid) {
+			paid = now
+		}
+		paid = paid.Add(c.pause)
 		select {
-		case <-rest.C:
+		case <-time.After(time.Until(paid) - catalogBurst*c.pause):
 		case <-ctx.Done():
 			return
 		}
@@ -110,7 +114,6 @@ func (c *catalog) run(ctx context.Context, read func(context.Context) ([]discove
 			told(r.got)
 		}
 		close(r.done)
-		rest.Reset(c.pause)
 	}
 }
 
