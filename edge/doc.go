@@ -124,7 +124,8 @@
 // end of a trace that a message came with: handing it to a socket. The header
 // traceparent joins the two with what services do in between (package bus), and
 // is stored in the mailbox with the message. What came without a trace is
-// delivered without one.
+// delivered without one. Over HTTP the first span is "http request", of a request by
+// path, or "http post".
 //
 // A client's own hdr.traceparent becomes a link of the frame's span, and is
 // never its parent: every client could otherwise have everything sampled, or write

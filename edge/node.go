@@ -110,7 +110,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.ready.begin(stats.PartListener, "opened when all else is there")
 	n.pool, n.resumes = egress.NewPool(n.metrics), egress.NewPool(n.metrics)
 	n.shared = n.share(o.TracerProvider)
-	n.api = api.New(n.apiNode(o.LogLevel))
+	n.api = api.New(n.apiNode(o.LogLevel, o.TracerProvider))
 	n.shared.API = n.api.Route
 	n.metrics.Registry.MustRegister(append(o.Collectors, stats.NewCollector(n.sample))...)
 	return n, nil

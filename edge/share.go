@@ -49,9 +49,14 @@ func (n *Node) shareNATS(shards int) {
 }
 
 // apiNode is what the API knows of the node.
-func (n *Node) apiNode(level *slog.LevelVar) api.Node {
+func (n *Node) apiNode(level *slog.LevelVar, tracing trace.TracerProvider) api.Node {
+	var tracer trace.Tracer
+	if tracing != nil {
+		tracer = tracing.Tracer("hydrant/edge", trace.WithInstrumentationVersion(Version))
+	}
 	return api.Node{
-		ID: n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
+		Tracer: tracer,
+		ID:     n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
 		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Traffic: n.shared.Traffic, Signatures: n.shared.Signatures, Tokens: n.tokens, Rules: n.rules,
 		Guesses: n.shared.Guesses, Accounts: n.shared.Accounts, Mail: n.shared.Mail,
 		Readiness: n.ready.reasons, Warnings: n.ready.warnings, Connected: n.nats.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,

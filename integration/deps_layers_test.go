@@ -215,7 +215,7 @@ var layers = []layer{
 	},
 	{
 		path:  edgeAPI,
-		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgePolicy, edgeQuota, edgeStats, edgeWire, busStore, busDiscovery, busScheme, umfFormat, natsClient, prometheusLib, rateLib},
+		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgePolicy, edgeQuota, edgeStats, edgeWire, busStore, busDiscovery, busScheme, busTrace, umfFormat, natsClient, prometheusLib, otelLib, rateLib},
 		tests: append([]string{jwtLib, openAPILib}, besideEdge...),
 		names: map[string][]string{edgeWire: {"AddressKey", "SharedAddress"}},
 		why:   "HTTP and the router's API reach a shard only through what the node hands them",

@@ -17,6 +17,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"hydrant/bus"
 	"hydrant/integration/harness"
 	"hydrant/integration/harness/world"
 )
@@ -284,4 +285,26 @@ func subscribe(t *testing.T, w *world.World, subject string) *nats.Subscription 
 		t.Fatal(err)
 	}
 	return sub
+}
+
+// TestTraceOfHTTP: so is a request over HTTP, by path or posted; its own trace is a link.
+func TestTraceOfHTTP(t *testing.T) {
+	t.Parallel()
+	c, w := tracedWorld(t, nil)
+	name, node := "by-path", w.Node(t, "a")
+	kitService(t, w, name, func(s *bus.Service) error {
+		return s.HandleMethod("GET", "/v1/traced", func(ctx context.Context, r *bus.Request) error { return r.Reply(ctx, r.Header.Get("traceparent")) })
+	})
+	_, raw := byPath(t, "GET", node.HTTP("/v1/traced?secret=1"), nil, http.Header{"Traceparent": {foreignTrace}})
+	span := c.chain(t.Context(), t, "a/http request")[0]
+	if len(span.Links) != 1 || hex.EncodeToString(span.Links[0].TraceId) != foreignTrace[3:35] || span.trace() == foreignTrace[3:35] {
+		t.Errorf("the caller's own trace is no link: %v", span.Links)
+	}
+	if !strings.Contains(string(raw), span.trace()) || strings.Contains(span.String(), "secret") {
+		t.Errorf("the service got %s, in the span is %s", raw, span)
+	}
+	byPath(t, "POST", node.HTTP("/v1/router/message"), strings.NewReader(`{"to":"echo-svcs:[GET]/","frm":"test:/","bdy":"x"}`), nil)
+	c.chain(t.Context(), t, "a/http post", "echo-svcs/process echo-svcs", "echo-svcs/reply echo-svcs")
+	world.Dial(t, node).Call(object{"to": name + ":[GET]/v1/traced", "bdy": object{}})
+	c.chain(t.Context(), t, "a/frame request")
 }

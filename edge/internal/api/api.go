@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus/discovery"
 	"hydrant/bus/scheme"
@@ -34,6 +35,7 @@ type Node struct {
 	// Parts of the node, each safe for concurrent use.
 	Log        *slog.Logger
 	LogLevel   *slog.LevelVar // of Log; nil: fixed
+	Tracer     trace.Tracer   // nil: no traces
 	Metrics    *stats.Metrics
 	Traffic    *stats.Traffic
 	ClientLog  *stats.ClientLog

@@ -68,8 +68,8 @@
 //	403   a page from an origin that may not connect, or a message that the rules do not allow
 //	404   to a session that does not exist; EDGE_HTTP_API=off
 //	413   a body over EDGE_MAX_MESSAGE, or more than NATS takes
-//	503   no connection to NATS, no instance of the service, short of memory, too many signed messages, or
-//	      credentials that cannot be checked now
+//	503   no connection to NATS, no instance of the service, short of memory, too much under way, too many
+//	      signed messages, or credentials that cannot be checked now
 //	4xx, 5xx   what a service of NATS' own framework says; 502, if it says no status
 //	504   no answer in EDGE_REQUEST_TIMEOUT; send and queue: not confirmed as stored, which it may be
 //
@@ -106,7 +106,7 @@
 // What else may come:
 //
 //	400   the body is not the JSON that it says
-//	401, 403, 429   as for a POST. Where messages must be signed, 403: requests by path cannot be
+//	401, 403, 429   as for a POST. With EDGE_SIGNATURE=required 403: what is no message has no signature
 //	404   no service has that path
 //	405   none takes that method: Allow says which
 //	413   over EDGE_MAX_MESSAGE, or what NATS takes as the message that it becomes
@@ -114,8 +114,9 @@
 //	503   no instance of the service, no connection to NATS, too much under way, short of memory
 //	504   no answer in EDGE_REQUEST_TIMEOUT
 //
-// Bodies are in memory, both ways. At most 1,024 requests are under way, and of their
-// bodies, counted twice, a quarter of the memory limit, or 256 MiB without one.
+// Bodies are in memory, both ways. The connections bound how many requests are under way
+// (wire.Options.MaxPlain), and of their bodies, and those of posts, counted twice, there
+// is at most a quarter of the memory limit, or 256 MiB without one.
 //
 // # The administrators' listener
 //
@@ -173,12 +174,19 @@
 // Which routes there are is known from the answers to $SRV.INFO ([catalog]). They are two
 // seconds old at the most while they are used, and read beside their use. A path that is
 // in none of them is looked for in answers to a question that was put after the request
-// came, one a second: 404 takes a second where many ask for nothing, and none is wrong.
+// came: none is wrong, and it takes the tenth of a second that answers are waited for.
+// There is one such question a second and a few at once; where many ask for paths that
+// are none, their 404 takes a second.
 // A service that is gone keeps its routes for an hour, so that its clients get 503.
 // Rejected: to have services announce themselves, which those in other languages do not.
 //
 // An answer's cookies do not go out: they would be the edge's, of which one is a
 // credential. For the same reason services get none.
+//
+// With EDGE_SIGNATURE=required there are no requests by path: a service relies on it that
+// what comes from outside was signed, and the same handler gets both. Rejected: to sign
+// them for their senders. POST /v1/router/message takes the signed message
+// svc:[METHOD]/path instead.
 //
 // list/wsdir is cut at a bound, and the cut is counted. Rejected: pages. The
 // directory has no order to continue in.

@@ -1,22 +1,24 @@
 package api
 
 import (
+	"net/http"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/stats"
 )
 
-// Bounds of the requests by path that are under way.
+// Bounds of the requests by path, and of the posts, that are under way.
 const (
-	gateRequests = 1024
+	gateRequests = 1024      // more than there are plain connections
 	gateBytes    = 256 << 20 // without a memory limit; with one, a quarter of it
 	gateEach     = 32 << 10  // beside its body
 	gateCopies   = 2         // of a body: as it came, and in its message
 )
 
-// gate bounds the requests by path that are under way, and what their bodies take.
+// gate bounds the requests with bodies that are under way, and what these take.
 // Safe for concurrent use.
 type gate struct {
 	// Immutable.
@@ -32,6 +34,21 @@ func newGate(shown prometheus.Gauge) *gate {
 		g.most = limit / 4
 	}
 	return g
+}
+
+// enter lets a request in, before its body is read, of which it takes most bytes at the
+// most. leave is to be called once. All its errors are refusals.
+func (a *API) enter(r *http.Request, most int64) (leave func(), err error) {
+	if a.node.ShortOfMemory() {
+		a.node.Metrics.Shed.Inc(stats.ShedRefused)
+		return nil, errMemory
+	}
+	leave, ok := a.gate.enter(r.ContentLength, most)
+	if !ok {
+		a.node.Metrics.Requests.Inc(stats.RequestRefused)
+		return nil, errBusy
+	}
+	return leave, nil
 }
 
 // enter lets a request in whose body has length bytes, and most at the most; -1: it

@@ -8,15 +8,17 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus/scheme"
+	"hydrant/bus/tracectx"
 	"hydrant/edge/internal/stats"
 	"hydrant/umf"
 )
 
 var (
 	errTooLong   = &refusal{status: http.StatusRequestURITooLong, text: "Path and query are too long"}
-	errUnsigned  = &refusal{status: http.StatusForbidden, text: "Messages must be signed here, and requests by path cannot be"}
+	errUnsigned  = &refusal{status: http.StatusForbidden, text: "EDGE_SIGNATURE=required: requests by path cannot be signed; POST a signed message for svc:[METHOD]/path to /v1/router/message"}
 	errBusy      = &refusal{status: http.StatusServiceUnavailable, text: "Too many requests are under way"}
 	errBadJSON   = &refusal{status: http.StatusBadRequest, text: "The body is not the JSON that its content type says"}
 	errBadStatus = &refusal{status: http.StatusBadGateway, text: "The service answers with a status that is none"}
@@ -90,18 +92,13 @@ func (a *API) askByPath(w http.ResponseWriter, r *http.Request, from caller, to 
 	if denial, ok := from.rights.Service(to.service); !ok {
 		return nil, a.deny(denial, to.service)
 	}
-	if a.node.ShortOfMemory() {
-		a.node.Metrics.Shed.Inc(stats.ShedRefused)
-		return nil, errMemory
-	}
 	n := a.node.NATS()
 	if n == nil || !a.node.Connected() {
 		return nil, errUnavailable
 	}
-	leave, ok := a.gate.enter(r.ContentLength, int64(a.node.Config.MaxMessage))
-	if !ok {
-		a.node.Metrics.Requests.Inc(stats.RequestRefused)
-		return nil, errBusy
+	leave, err := a.enter(r, int64(a.node.Config.MaxMessage))
+	if err != nil {
+		return nil, err
 	}
 	defer leave()
 	message, err := a.message(w, r, from, to)
@@ -110,8 +107,11 @@ func (a *API) askByPath(w http.ResponseWriter, r *http.Request, from caller, to 
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
 	defer cancel()
+	var span trace.Span
+	message.Header, span = a.trace(r, "http request", to.service, message.Header)
 	asked := time.Now()
 	answer, err := n.Conn.RequestMsgWithContext(ctx, message)
+	tracectx.End(span, err)
 	a.node.Metrics.RequestTime.Observe(time.Since(asked).Seconds())
 	a.node.Metrics.Requests.Inc(ended(err))
 	switch {

@@ -264,7 +264,7 @@ func TestByPathMayBeRefused(t *testing.T) {
 		"key":         {func(n *fakeNode) { n.Config.HttpApi = config.HTTPAPIKey }, nil, 401, "Authorization needed"},
 		"jwt":         {func(n *fakeNode) { n.Config.Auth, n.Tokens = config.AuthJWT, new(access.Tokens) }, nil, 401, "Authorization needed"},
 		"origin":      {nil, http.Header{"Origin": {"https://evil.example.com"}}, 403, "Origin is not allowed"},
-		"signatures":  {func(n *fakeNode) { n.Signatures = access.NewSignatures([]string{"k"}, 0, func() {}) }, nil, 403, "Messages must be signed here, and requests by path cannot be"},
+		"signatures":  {func(n *fakeNode) { n.Signatures = access.NewSignatures([]string{"k"}, 0, func() {}) }, nil, 403, "EDGE_SIGNATURE=required: requests by path cannot be signed; POST a signed message for svc:[METHOD]/path to /v1/router/message"},
 		"memory":      {func(n *fakeNode) { n.short = true }, nil, 503, "Node is short of memory"},
 		"no NATS":     {func(n *fakeNode) { n.connected = false }, nil, 503, "Messaging is unavailable"},
 		"not serving": {func(n *fakeNode) { n.serving = false }, nil, 503, "Messaging is unavailable"},
@@ -317,11 +317,13 @@ func TestByPathAtItsBound(t *testing.T) {
 		first <- w.Code
 	}()
 	<-entered
-	if got := ask(t, h, "POST", "/v1/echo", long(1000), nil); got.status != http.StatusServiceUnavailable || got.description != "Too many requests are under way" ||
-		got.header.Get("Retry-After") != "1" {
-		t.Errorf("%d %s", got.status, got.body)
+	for _, path := range []string{"/v1/echo", prefix + "message"} {
+		if got := ask(t, h, "POST", path, long(1000), nil); got.status != http.StatusServiceUnavailable || got.description != "Too many requests are under way" ||
+			got.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
 	}
-	if under := n.counted(t, "hydrant_requests_total"); under != 1 {
+	if under := n.counted(t, "hydrant_requests_total"); under != 2 {
 		t.Errorf("%v are counted as refused", under)
 	}
 	close(answer)

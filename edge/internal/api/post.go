@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
+	"hydrant/bus/tracectx"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
@@ -65,6 +67,7 @@ type posted struct {
 	ttl     time.Duration
 	sender  []byte // its from, as it was read
 	content string // see umf.ContentID
+	header  nats.Header
 }
 
 // taken is the answer to a message that was sent or stored.
@@ -84,7 +87,7 @@ func (p *posted) outgoing() store.Outgoing {
 
 // message is what goes to a service.
 func (p *posted) message(subject string) *nats.Msg {
-	return &nats.Msg{Subject: subject, Data: p.data, Header: p.from.header()}
+	return &nats.Msg{Subject: subject, Data: p.data, Header: p.header}
 }
 
 // deliver passes a posted message on. Its result goes into the envelope; its errors are
@@ -96,13 +99,7 @@ var posts = map[string]deliver{"send": (*API).send, "queue": (*API).queue, "mess
 
 // servePost serves a posted message.
 func (a *API) servePost(w http.ResponseWriter, r *http.Request, from caller, pass deliver) {
-	var result any
-	p, err := a.receive(w, r, from)
-	if err == nil {
-		ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
-		defer cancel()
-		result, err = pass(a, ctx, p)
-	}
+	result, err := a.takePost(w, r, from, pass)
 	if err == nil {
 		writeEnvelope(w, http.StatusOK, succeeded, result)
 		return
@@ -113,13 +110,28 @@ func (a *API) servePost(w http.ResponseWriter, r *http.Request, from caller, pas
 	refuse(w, err)
 }
 
+func (a *API) takePost(w http.ResponseWriter, r *http.Request, from caller, pass deliver) (result any, err error) {
+	leave, err := a.enter(r, a.node.Config.MaxFrame())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	p, err := a.receive(w, r, from)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)
+	defer cancel()
+	var span trace.Span
+	p.header, span = a.trace(r, "http post", p.address.Service, from.header())
+	result, err = pass(a, ctx, p)
+	tracectx.End(span, err)
+	return result, err
+}
+
 // receive reads, checks and completes a posted message. All its errors are
 // refusals.
 func (a *API) receive(w http.ResponseWriter, r *http.Request, from caller) (*posted, error) {
-	if a.node.ShortOfMemory() {
-		a.node.Metrics.Shed.Inc(stats.ShedRefused)
-		return nil, errMemory
-	}
 	e, err := a.read(w, r, from)
 	if err != nil {
 		return nil, err
@@ -344,7 +356,7 @@ func (a *API) queue(ctx context.Context, p *posted) (any, error) {
 		return nil, a.deny(why, p.address.Service)
 	}
 	out := p.outgoing()
-	out.TTL, out.Header = 0, p.from.header()
+	out.TTL, out.Header = 0, p.header
 	_, err = p.nats.Store.EnqueueWork(ctx, service, out)
 	return p.taken(), storing(err)
 }
