@@ -1,8 +1,9 @@
 // Package deploy tests what is in the folder deploy/: the NATS cluster and its
 // users against real nodes, the expressions of dashboards and alerts against a
 // real node's metrics, a rolling upgrade behind the real HAProxy and under
-// Docker, nginx, the systemd unit. Its folder schema is a module that reads what
-// only libraries can judge.
+// Docker, nginx, the systemd unit, and plain HTTP through both proxies by the
+// programs that people use, which needs curl, Node.js and Chromium as well. Its
+// folder schema is a module that reads what only libraries can judge.
 //
 // # Design
 //

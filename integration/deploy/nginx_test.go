@@ -117,3 +117,16 @@ func startNginx(t *testing.T, binary string, nodes []*harness.Node) (string, *ha
 	})
 	return addr, log
 }
+
+// TestNginxHTTP: requests come through nginx as they were sent, and answers back, whoever
+// asks; its connections to the nodes are kept.
+func TestNginxHTTP(t *testing.T) {
+	binary, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Fatal("no nginx; apt-get install nginx-light: ", err)
+	}
+	testWeb(t, map[string]string{}, 8, func(nodes []*harness.Node) string {
+		addr, _ := startNginx(t, binary, nodes)
+		return addr
+	})
+}
