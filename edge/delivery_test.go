@@ -23,7 +23,7 @@ func TestDeliver(t *testing.T) {
 		t.Cleanup(nc.Close)
 		return nc
 	}
-	d, service := delivery{connect()}, connect()
+	d, service := delivery{Conn: connect()}, connect()
 	got := make(chan *nats.Msg, 4)
 	for subject, answer := range map[string]func(*nats.Msg){
 		"mute":  func(*nats.Msg) {},

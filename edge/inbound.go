@@ -20,8 +20,12 @@ import (
 // answers takes the answers to requests.
 func (n *Node) answers(batch []*nats.Msg) {
 	for _, msg := range batch {
-		if i, id, ok := scheme.ParseRequestSubject(msg.Subject); ok && i < len(n.doors) {
+		switch i, id, ok := scheme.ParseRequestSubject(msg.Subject); {
+		case !ok:
+		case i < len(n.doors):
 			n.doors[i].Do(func(s *shard.Shard) { s.Answer(id, msg) })
+		case i == questionLoop:
+			n.nats.questions.answer(id, msg)
 		}
 	}
 }

@@ -65,13 +65,21 @@ func (n *Node) apiNode(level *slog.LevelVar, tracing trace.TracerProvider) api.N
 				return nil
 			}
 			l := n.nats.link.Load()
-			return &api.NATS{Conn: delivery{l.conn}, Store: l.store, Directory: l.directory, Discovery: l.discovery}
+			return &api.NATS{Conn: delivery{l.conn, n.nats.questions}, Store: l.store, Directory: l.directory, Discovery: l.discovery}
 		},
 	}
 }
 
 // delivery is a connection that can tell whether anybody takes a message.
-type delivery struct{ *nats.Conn }
+type delivery struct {
+	*nats.Conn
+	questions *questions
+}
+
+// RequestMsgWithContext implements [api.Conn], and is not that of nats.go.
+func (d delivery) RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	return d.questions.ask(ctx, d.Conn, m)
+}
 
 // Deliver implements [api.Conn]. The server says at once that nobody listens, and what
 // it says comes before its answer to a flush. An answer of the service goes nowhere.

@@ -66,10 +66,12 @@ type NATS struct {
 	Discovery Discovery
 }
 
-// Conn is the part of [nats.Conn] that posted messages for services need.
+// Conn is what posted messages for services, and requests by path, need of NATS.
 type Conn interface {
 	// Deliver publishes; nats.ErrNoResponders: nobody listens.
 	Deliver(ctx context.Context, m *nats.Msg) error
+	// RequestMsgWithContext asks as [nats.Conn] does, and sets the reply subject: one that
+	// services can reach from accounts of their own.
 	RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
 }
 

@@ -91,7 +91,8 @@
 // what the edge knows. aut is the field Authorization, unless that is for the node itself.
 // bdy is the body if it is JSON, {} if there is none. Anything else, and JSON that no
 // message has as its body (null, false, 0, ""), is base64, with hdr.x-encoding "base64".
-// Umf-Identity is as with messages.
+// Umf-Identity is as with messages; fields of a request that are called Umf-… or Nats-…
+// go no further.
 //
 // The answer:
 //

@@ -210,6 +210,7 @@ func TestByPathHeaders(t *testing.T) {
 		"Accept": {"text/html", "application/json"}, "If-None-Match": {`"a"`}, "Range": {"bytes=0-1"}, "X-Own": {"\xff"}, "Authorization": {"Bearer of-the-user"},
 		"Connection": {"keep-alive, X-Hop", "close"}, "X-Hop": {"1"}, "Keep-Alive": {"1"}, "Te": {"trailers"}, "Transfer-Encoding": {"chunked"}, "Upgrade": {"h2c"},
 		"Proxy-Authorization": {"x"}, "Cookie": {"a=b"}, "X-Encoding": {"base64"}, "X-From": {"k"}, "X-User": {"root"}, "X-Seq": {"1"}, "X-Prev": {"0"},
+		"Umf-Identity": {"root"}, "Umf-Session": {"x"}, "Umf-Status": {"200"}, "umf-later": {"x"}, "Nats-Msg-Id": {"x"}, "NATS-Service-Error": {"x"},
 		"Forwarded": {"for=1.2.3.4"}, "X-Forwarded-For": {"1.2.3.4"}, "X-Real-Ip": {"1.2.3.4"}, "X-Forwarded-Host": {"evil"}, "X-Forwarded-Port": {"1"},
 	})
 	_, fields := n.asked(t)

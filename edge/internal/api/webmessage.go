@@ -45,6 +45,12 @@ var dropped = map[string]bool{
 	"x-forwarded-server": true, "x-real-ip": true, "host": true,
 }
 
+// ofNATS reports whether a field has the name of a header of nodes or servers on NATS.
+// Services read those of a message there, and a field of that name is nobody's word.
+func ofNATS(name string) bool {
+	return strings.HasPrefix(name, "umf-") || strings.HasPrefix(name, "nats-")
+}
+
 // nominated are the fields that belong to the connection because the field Connection
 // says so.
 func nominated(header http.Header) map[string]bool {
@@ -124,7 +130,7 @@ func (m *webMessage) appendHeaders(b []byte, encoded bool) []byte {
 	own := nominated(m.request.Header)
 	for name, values := range m.request.Header {
 		name = strings.ToLower(name)
-		if dropped[name] || own[name] || protocol.ReservedFromClients.Has(name) || m.silent && name == "authorization" {
+		if dropped[name] || ofNATS(name) || own[name] || protocol.ReservedFromClients.Has(name) || m.silent && name == "authorization" {
 			continue
 		}
 		add(name, strings.Join(values, ", "))

@@ -27,7 +27,7 @@ func keptByEdge(name string) bool {
 	return dropped[name] || name == "set-cookie" || name == "set-cookie2" ||
 		name == "status" || name == "description" || // of NATS
 		name == "traceparent" || name == "tracestate" ||
-		strings.HasPrefix(name, "access-control-") || strings.HasPrefix(name, "umf-") || strings.HasPrefix(name, "nats-")
+		strings.HasPrefix(name, "access-control-") || ofNATS(name)
 }
 
 // readReply reads the answer of a service:

@@ -1,0 +1,89 @@
+package edge
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/shard"
+)
+
+// questionLoop stands in the place of a loop's number in the subjects that answers to
+// the API's questions go to. A node has fewer loops.
+const questionLoop = math.MaxUint16
+
+// questions are what the API has asked services, over HTTP. Answers go where those to
+// the loops' requests go, since services have accounts of their own, from which a
+// connection's inbox is not reached. Safe for concurrent use; HTTP's own bounds are those
+// of how many there are.
+type questions struct {
+	node scheme.NodeID // immutable
+
+	// Guarded by mu.
+	mu    sync.Mutex
+	last  uint64
+	asked map[uint64]question
+}
+
+// question waits for its answer.
+type question struct {
+	reply  string
+	answer chan *nats.Msg // takes one
+}
+
+func newQuestions(node scheme.NodeID) *questions {
+	return &questions{node: node, asked: make(map[uint64]question)}
+}
+
+func (q *questions) begin() (uint64, question) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.last++
+	asked := question{scheme.RequestSubject(q.node, questionLoop, q.last), make(chan *nats.Msg, 1)}
+	q.asked[q.last] = asked
+	return q.last, asked
+}
+
+func (q *questions) end(id uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.asked, id)
+}
+
+// answer takes what came for a question, from who was asked: others do not know the
+// subject. The first answer counts.
+func (q *questions) answer(id uint64, msg *nats.Msg) {
+	q.mu.Lock()
+	asked, there := q.asked[id]
+	q.mu.Unlock()
+	if !there || asked.reply != msg.Subject {
+		return
+	}
+	select {
+	case asked.answer <- msg:
+	default:
+	}
+}
+
+// ask publishes a question and waits for the answer. [nats.ErrNoResponders]: nobody
+// listens.
+func (q *questions) ask(ctx context.Context, nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
+	id, asked := q.begin()
+	defer q.end(id)
+	m.Reply = asked.reply
+	if err := nc.PublishMsg(m); err != nil {
+		return nil, err
+	}
+	select {
+	case got := <-asked.answer:
+		if shard.NoResponders(got) {
+			return nil, nats.ErrNoResponders
+		}
+		return got, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
