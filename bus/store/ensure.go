@@ -112,10 +112,7 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig, m
 		if made.MaxBytes <= 0 && made.Storage == jetstream.FileStorage {
 			made.MaxBytes = s.cfg.part(want.Name, m.room)
 		}
-		if _, err = s.js.CreateStream(ctx, made); err == nil && made.MaxBytes != want.MaxBytes {
-			m.made = append(m.made, made)
-		}
-		if !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		if _, err = s.js.CreateStream(ctx, made); !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return jet.JSError(err)
 		}
 		// Another node was faster, with another configuration.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -61,11 +62,8 @@ func (s *Store) room(ctx context.Context) (int64, error) {
 	return room, nil
 }
 
-// making is what Open makes, and how much room there is for it.
-type making struct {
-	room int64
-	made []jetstream.StreamConfig // without a bound of the configuration's
-}
+// making is how much room there is for what Open makes.
+type making struct{ room int64 }
 
 // ensureBounded is ensureStream. A store that bounds itself asks for less, for all of its
 // streams, where there is not as much.
@@ -76,13 +74,37 @@ func (s *Store) ensureBounded(ctx context.Context, want jetstream.StreamConfig, 
 			return err
 		}
 		m.room /= 2
-		for _, c := range m.made {
-			c.MaxBytes = s.cfg.part(c.Name, m.room)
-			if _, err := s.js.UpdateStream(ctx, c); err != nil {
-				return jet.JSError(err)
-			}
+		if err := s.giveWay(ctx, m); err != nil {
+			return err
 		}
 	}
+}
+
+// newStream is how long after it was made a stream counts as one of a store that is
+// being made, maybe by several nodes at once.
+const newStream = 5 * time.Minute
+
+// giveWay takes back room from the streams that there are already. Those that are older,
+// or hold something, keep what they have: somebody relies on it.
+func (s *Store) giveWay(ctx context.Context, m *making) error {
+	for _, c := range s.cfg.configs() {
+		st, err := s.js.Stream(ctx, c.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err != nil {
+			return jet.JSError(err)
+		}
+		info, part := st.CachedInfo(), s.cfg.part(c.Name, m.room)
+		if info.Config.MaxBytes <= part || info.TimeStamp.Sub(info.Created) > newStream || info.State.Bytes > uint64(part)/2 {
+			continue
+		}
+		info.Config.MaxBytes = part
+		if _, err := s.js.UpdateStream(ctx, info.Config); err != nil {
+			return jet.JSError(err)
+		}
+	}
+	return nil
 }
 
 // Usage is how much a part of the store holds.

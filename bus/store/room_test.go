@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -104,6 +105,49 @@ func TestRoomThatIsNotThere(t *testing.T) {
 	if sum > 600<<20 {
 		t.Errorf("%d bytes are reserved", sum)
 	}
+}
+
+// TestRoomForSeveral: nodes that make a store at once, none of which has made all of it,
+// make do with less.
+func TestRoomForSeveral(t *testing.T) {
+	url := natstest.StartServer(t, server.Options{JetStream: true, JetStreamMaxStore: 600 << 20}).ClientURL()
+	cfg := Config{Streams: 2, Room: 4 << 30}
+	// What another node has made so far, of all that there is.
+	other := cfg
+	if err := other.defaults(); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(connect(t, url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range other.configs() {
+		if c.Name != scheme.OutStream(0) && c.Name != scheme.SessionStream {
+			continue
+		}
+		c.MaxBytes = 300 << 20
+		if _, err := js.CreateStream(natstest.Context(t), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all sync.WaitGroup
+	for range 3 {
+		nc := connect(t, url)
+		all.Go(func() {
+			s, err := Open(natstest.Context(t), nc, cfg)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			for stream, n := range limits(t, s) {
+				if n <= 0 {
+					t.Errorf("%s has no bound", stream)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // TestFullWorkRefuses: a work stream at its bytes takes nothing, and says so; what it has
