@@ -31,13 +31,14 @@ const (
 	attackAddresses = 16
 )
 
-// attackKinds are the things that an attack does, each over and over.
+// attackKinds are the things that an attack does, each over and over, and over how many
+// connections at a time: those that a node holds for a while are many.
 var attackKinds = []struct {
-	name string
 	do   func(a *attacker, addr string) error
+	many int
 }{
-	{"resume", (*attacker).resumes}, {"receiver", (*attacker).receivers}, {"post", (*attacker).posts},
-	{"handshake", (*attacker).handshakes}, {"half", (*attacker).halves}, {"unread", (*attacker).unread},
+	{(*attacker).resumes, 4}, {(*attacker).receivers, 4}, {(*attacker).posts, 4}, {(*attacker).handshakes, 4},
+	{(*attacker).halves, 150}, {(*attacker).unread, 50},
 }
 
 // attack measures a good client's resume, push and request during both.
@@ -214,7 +215,7 @@ func attackProcess(args []string) {
 	var work sync.WaitGroup
 	if args[3] == attackCommand {
 		for _, kind := range attackKinds {
-			for range 4 {
+			for range kind.many {
 				work.Go(func() { a.repeat(func() error { return kind.do(a, args[2]) }) })
 			}
 		}
