@@ -192,11 +192,17 @@ func (c *Conn) expire() {
 	l.ran = true
 	l.touch()
 	switch c.state {
-	case stateProxy:
-		c.drop(DropHandshakeTimeout)
-	case stateHandshake:
+	case stateProxy, stateHandshake:
 		if n := c.nc; n != nil && n.conf != nil && !n.begun {
-			c.drop(DropHandshakeTimeout) // there is no TLS yet to say it in
+			if n.isLate {
+				c.drop(DropHandshakeTimeout)
+			} else {
+				n.late()
+			}
+			return
+		}
+		if c.state == stateProxy {
+			c.drop(DropHandshakeTimeout) // whoever has to begin with that header expects no HTTP
 			return
 		}
 		c.refuse(nil, http.StatusRequestTimeout, "no complete request in time", nil, DropHandshakeTimeout)

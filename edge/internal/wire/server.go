@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // ErrServerClosed is returned by Serve once the server accepts no more.
@@ -31,6 +33,9 @@ type Server struct {
 	memory  budget
 	drops   [numDrops]atomic.Uint64 // those outside a loop
 
+	failures   atomic.Uint64  // TLS handshakes that the log has not told of
+	failureLog rate.Sometimes // once in complaintPause
+
 	// Guarded by mu.
 	mu        sync.Mutex
 	listeners map[listener]struct{}
@@ -50,7 +55,7 @@ func NewServer(o Options, h Handler, plain http.Handler) (*Server, error) {
 	s := &Server{
 		o: o, h: h, log: o.Logger,
 		listeners: make(map[listener]struct{}),
-		addresses: make(map[netip.Addr]int32),
+		addresses: make(map[netip.Addr]int32), failureLog: rate.Sometimes{Interval: complaintPause},
 	}
 	s.memory.limit = o.BufferMemory
 	s.plain = newPlainServer(s, plain)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -172,6 +173,56 @@ func TestTLSHandshakeFails(t *testing.T) {
 		_ = nc.Close()
 		s.wantDrop(t, DropTLS, uint64(i)+1)
 	}
+}
+
+// TestTLSHandshakeTimeout: whoever does not complete the TLS handshake in time gets an
+// alert, whether it has sent anything or not, and the log says so, now and then.
+func TestTLSHandshakeTimeout(t *testing.T) {
+	var log lockedBuffer
+	o := Options{TLS: testCertificates(t).Config(), HandshakeTimeout: time.Hour, CloseTimeout: time.Hour, StallLimit: unstalled, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	s := serve(t, o, newRecorder(t), nil)
+	for i, send := range []string{"", "\x16\x03\x01\x02\x00\x01", "\x16"} {
+		nc, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.SetDeadline(time.Now().Add(patience))
+		if _, err := nc.Write([]byte(send)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is accepted", func() bool { return s.Stats().Accepted == uint64(i)+1 })
+		s.pass(t, o.HandshakeTimeout+time.Minute)
+		answer, err := io.ReadAll(nc)
+		if err != nil || string(answer) != string(canceled) {
+			t.Errorf("%q is answered with %q, %v", send, answer, err)
+		}
+		_ = nc.Close()
+		s.wantDrop(t, DropHandshakeTimeout, uint64(i)+1)
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `msg="wire: TLS handshakes fail" count=1 address=127.0.0.1 err=`) {
+		t.Errorf("the log says\n%s", got)
+	}
+	if s.failures.Load() != 2 {
+		t.Errorf("%d are left for the next line", s.failures.Load())
+	}
+}
+
+// lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
 }
 
 // stashConn can keep the bytes written to it, for the test to write in one piece.

@@ -57,6 +57,7 @@ type netConn struct {
 	writing *outbound // with the writing goroutine
 	reading bool      // the reading goroutine reads, or its task is on its way
 	begun   bool      // the prelude is over, if there is one
+	isLate  bool      // its time was
 	noticed int64     // written, when progressed looked last
 }
 
@@ -206,6 +207,9 @@ func (t *readTask) run() {
 		return
 	}
 	if n.failed != 0 {
+		if n.failed != DropProxyHeader {
+			l.srv.complain(c.RemoteAddr(), n.err)
+		}
 		c.drop(n.failed)
 		return
 	}
