@@ -31,14 +31,13 @@ const (
 	attackAddresses = 16
 )
 
-// attackKinds are the things that an attack does, each over and over, and over how many
-// connections at a time: those that a node holds for a while are many.
+// attackKinds are the things that an attack does, each over and over.
 var attackKinds = []struct {
+	name string
 	do   func(a *attacker, addr string) error
-	many int
 }{
-	{(*attacker).resumes, 4}, {(*attacker).receivers, 4}, {(*attacker).posts, 4}, {(*attacker).handshakes, 4},
-	{(*attacker).halves, 150}, {(*attacker).unread, 50},
+	{"resume", (*attacker).resumes}, {"receiver", (*attacker).receivers}, {"post", (*attacker).posts},
+	{"handshake", (*attacker).handshakes}, {"half", (*attacker).halves}, {"unread", (*attacker).unread},
 }
 
 // attack measures a good client's resume, push and request during both.
@@ -215,7 +214,7 @@ func attackProcess(args []string) {
 	var work sync.WaitGroup
 	if args[3] == attackCommand {
 		for _, kind := range attackKinds {
-			for range kind.many {
+			for range 4 {
 				work.Go(func() { a.repeat(func() error { return kind.do(a, args[2]) }) })
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 func TestMain(m *testing.M) {
 	relayProcess(os.Args)
+	webProcess(os.Args)
 	code := m.Run()
 	if faults := harness.Shutdown(); len(faults) > 0 {
 		fmt.Fprintln(os.Stderr, strings.Join(faults, "\n"))
@@ -50,7 +51,7 @@ func TestQuick(t *testing.T) {
 		return
 	}
 	all := out[0].String() + out[1].String()
-	for _, name := range []string{"floor: NATS", "floor: relay", "ping-pong", "service, 2,000/s", "one node", "two nodes", "connect", "push", "resume", "idle"} {
+	for _, name := range []string{"floor: NATS", "floor: relay", "ping-pong", "service, 2,000/s", "one node", "two nodes", "connect", "push", "resume", "idle", "GET /path by HTTP", "[GET]/path by WebSocket", "Go reverse proxy"} {
 		if !strings.Contains(all, name) {
 			t.Errorf("the report has no %s", name)
 		}

@@ -1,7 +1,7 @@
 // Command bench measures whole Hydrant nodes, as processes of their own with
 // real sockets and a stock NATS server between them.
 //
-//	go run ./integration/bench [-only floor,relay,ping,service,client,connect,push,resume,idle]
+//	go run ./integration/bench [-only floor,relay,ping,service,client,connect,push,resume,idle,path]
 //	                           [-quick] [-rounds 3] [-time 3s] [-profile DIR]
 //
 // The goals of the design are ratios to Centrifugo. It is measured in the same
@@ -43,14 +43,12 @@
 // message.
 //
 // The group "checks" sets what a node asks about each message, measured one by one
-// by benchmarks of the packages shard and quota, beside all that it does with one, in the
-// same run. Then nodes with limits take turns with nodes without, and NATS servers with
-// users and accounts with one that lets everybody do everything. The ratios are those
-// within a turn.
+// by benchmarks of package shard, beside all that it does with one, in the same run.
 //
-// The group "attack" sets a good client's delays while another process attacks the node
-// for a minute, at the lowest priority, beside those while it sends as many bytes of what
-// is permitted.
+// The group "path" sets a request by path over HTTP beside the same by a WebSocket, and
+// beside a reverse proxy of net/http/httputil in front of an HTTP server, in the same run.
+// "bodies", which is measured if -only names it, is a minute of bodies of 512 KiB, 64 at
+// a time, there and back, and what WebSocket clients feel of them.
 //
 // Every group of measurements gets new servers, so that none is slowed by the
 // streams that another has filled.

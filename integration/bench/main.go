@@ -62,12 +62,14 @@ type group struct {
 var groups = []group{
 	{"floor", floor, false}, {"relay", relayed, false}, {"ping", ping, false}, {"service", service, false},
 	{"client", clientToClient, false}, {"connect", connect, false}, {"push", push, false}, {"resume", resume, false},
-	{"idle", idle, false}, {"centrifugo", centrifugo, true}, {"checks", checks, true}, {"attack", attack, true},
+	{"idle", idle, false}, {"path", path, false}, {"bodies", bodies, true}, {"centrifugo", centrifugo, true}, {"checks", checks, true}, {"attack", attack, true},
 }
 
 func main() {
 	relayProcess(os.Args)
 	attackProcess(os.Args)
+	webProcess(os.Args)
+	bodiesProcess(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	code := 0

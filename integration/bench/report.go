@@ -98,8 +98,7 @@ func newReport() *report {
 	return &report{rows: make(map[string][]*row), ratios: make(map[string][]float64), limits: make(map[string]float64)}
 }
 
-// ratio adds one figure of a round to the report, whose median is to be at most so much;
-// 0: whatever it is.
+// ratio adds one figure of a round to the report, whose median must not exceed most.
 func (p *report) ratio(name string, value, most float64) {
 	p.ratios[name] = append(p.ratios[name], value)
 	p.limits[name] = most
@@ -109,11 +108,7 @@ func (p *report) ratio(name string, value, most float64) {
 func (p *report) printRatios(out io.Writer) {
 	for _, name := range slices.Sorted(maps.Keys(p.ratios)) {
 		values := slices.Sorted(slices.Values(p.ratios[name]))
-		most := ""
-		if limit := p.limits[name]; limit > 0 {
-			most = fmt.Sprintf("at most %g; ", limit)
-		}
-		fmt.Fprintf(out, "%s: %.2f (%s%d rounds: %.2f)\n", name, values[len(values)/2], most, len(values), values)
+		fmt.Fprintf(out, "%s: %.2f (at most %g; %d rounds: %.2f)\n", name, values[len(values)/2], p.limits[name], len(values), values)
 	}
 }
 

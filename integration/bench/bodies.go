@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hydrant/integration/harness"
+)
+
+// Large bodies by path, many at a time, and what others feel of them. They come from a
+// process of its own at the lowest priority, as an attack does.
+const (
+	bodiesCommand = "bodies" // the first argument of such a process
+	bodiesTimes   = 20       // a measurement is so many times as long as others: a minute
+	bodiesAtOnce  = 64
+	bodyBytes     = 512 << 10
+	bodiesRate    = 500 // messages of WebSocket clients beside them, a second
+)
+
+// bodiesProcess is such a process, if args say so; it does not return then.
+func bodiesProcess(args []string) {
+	if len(args) != 4 || args[1] != bodiesCommand {
+		return
+	}
+	length, err := time.ParseDuration(args[3])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: bodiesAtOnce}}
+	end, body := time.Now().Add(length), bytes.Repeat([]byte("0123456789abcdef"), bodyBytes/16)
+	var sent, refused, failed atomic.Int64
+	fmt.Println("begun")
+	var work sync.WaitGroup
+	for range bodiesAtOnce {
+		work.Go(func() {
+			for time.Now().Before(end) {
+				switch status, err := putBody(client, args[2], body); {
+				case err != nil:
+					failed.Add(1)
+				case status == http.StatusOK:
+					sent.Add(1)
+				default:
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	work.Wait()
+	fmt.Printf("%d bodies came back, %d were refused, %d failed\n", sent.Load(), refused.Load(), failed.Load())
+	os.Exit(0)
+}
+
+func putBody(client *http.Client, addr string, body []byte) (status int, err error) {
+	request, err := http.NewRequest(http.MethodPut, "http://"+addr+"/v1/web/body", bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "image/x-own")
+	answer, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	n, err := io.Copy(io.Discard, answer.Body)
+	if err == nil && answer.StatusCode == http.StatusOK && n != int64(len(body)) {
+		err = errWeb
+	}
+	return answer.StatusCode, err
+}
+
+// bodies measures WebSocket clients alone, and beside large bodies.
+func bodies(ctx context.Context, b *bench) error {
+	node, err := b.node(ctx, "a")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(b.service(ctx), b.startWeb(ctx, node)); err != nil {
+		return err
+	}
+	long := *b
+	long.duration *= bodiesTimes
+	quiet, err := long.beside(ctx, node, "WebSockets, quiet")
+	if err != nil {
+		return err
+	}
+	empty, err := b.settle(ctx, node)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	child := exec.CommandContext(ctx, "nice", "-n", "19", self, bodiesCommand, node.Addr, (long.duration + 2*time.Second).String())
+	var said bytes.Buffer
+	child.Stdout, child.Stderr = &said, os.Stderr
+	if err := child.Start(); err != nil {
+		return err
+	}
+	most, stop := b.watchMemory(node)
+	loaded, err := long.beside(ctx, node, fmt.Sprintf("WebSockets, beside %d bodies", bodiesAtOnce))
+	err = errors.Join(err, child.Wait())
+	stop()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "bodies: %s", said.String())
+	fmt.Fprintf(os.Stderr, "memory of the node: %.0f MiB before, %.0f MiB at the most\n", empty.private/(1<<20), float64(most.Load())/(1<<20))
+	b.report.ratio("WebSockets' p99, beside bodies : quiet", float64(loaded.percentile(99))/max(1, float64(quiet.percentile(99))), 2)
+	// In each of its copies in a node, and what the runtime has not collected.
+	b.report.ratio("memory of the node beyond the quiet : all bodies at once", (float64(most.Load())-empty.private)/(bodiesAtOnce*bodyBytes), 16)
+	return nil
+}
+
+// watchMemory notes the most memory that a node has, until stop.
+func (b *bench) watchMemory(node *harness.Node) (most *atomic.Int64, stop func()) {
+	most = new(atomic.Int64)
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if now, err := privateMemory(node.PID()); err == nil && now > most.Load() {
+				most.Store(now)
+			}
+			select {
+			case <-tick.C:
+			case <-end:
+				return
+			}
+		}
+	}()
+	return most, func() { close(end); <-ended }
+}
+
+// beside is WebSocket clients that ask another service at a rate: that of the bodies has
+// enough to do.
+func (b *bench) beside(ctx context.Context, node *harness.Node, name string) (*row, error) {
+	sockets, err := b.fleet(node.Addr, b.clients, dial)
+	defer resetAll(sockets)
+	if err != nil {
+		return nil, err
+	}
+	t, tag := &traffic{unordered: true}, b.tag()
+	for _, s := range sockets {
+		t.streams = append(t.streams, exchange(s, s, echoService+":/", "bench", tag, inRmid(tag)))
+	}
+	r, err := b.observe(ctx, name, t, atRate(t, bodiesRate), node)
+	return r, b.note(r, err)
+}
