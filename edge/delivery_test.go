@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
 )
 
 // TestDeliver: who passes a message on learns that nobody takes it, and waits for no
@@ -23,7 +25,7 @@ func TestDeliver(t *testing.T) {
 		t.Cleanup(nc.Close)
 		return nc
 	}
-	d, service := delivery{Conn: connect()}, connect()
+	d, service := delivery{connect(), newQuestions(scheme.NewNodeID())}, connect()
 	got := make(chan *nats.Msg, 4)
 	for subject, answer := range map[string]func(*nats.Msg){
 		"mute":  func(*nats.Msg) {},

@@ -20,7 +20,9 @@ const questionLoop = math.MaxUint16
 // connection's inbox is not reached. Safe for concurrent use; HTTP's own bounds are those
 // of how many there are.
 type questions struct {
-	node scheme.NodeID // immutable
+	// Immutable.
+	node scheme.NodeID
+	line line
 
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -35,7 +37,30 @@ type question struct {
 }
 
 func newQuestions(node scheme.NodeID) *questions {
-	return &questions{node: node, asked: make(map[uint64]question)}
+	return &questions{node: node, line: make(line, 1), asked: make(map[uint64]question)}
+}
+
+// line has large messages wait for each other until NATS has them, each its turn. The
+// connection is also that of the loops: what they send would wait behind all of them, a
+// tenth of a second behind 64 of half a mebibyte. It holds one.
+type line chan struct{}
+
+const largeMessage = 64 << 10
+
+func (l line) publish(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
+	if len(m.Data) < largeMessage {
+		return nc.PublishMsg(m)
+	}
+	select {
+	case l <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l }()
+	if err := nc.PublishMsg(m); err != nil {
+		return err
+	}
+	return nc.FlushWithContext(ctx)
 }
 
 func (q *questions) begin() (uint64, question) {
@@ -74,7 +99,7 @@ func (q *questions) ask(ctx context.Context, nc *nats.Conn, m *nats.Msg) (*nats.
 	id, asked := q.begin()
 	defer q.end(id)
 	m.Reply = asked.reply
-	if err := nc.PublishMsg(m); err != nil {
+	if err := q.line.publish(ctx, nc, m); err != nil {
 		return nil, err
 	}
 	select {

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/scheme"
+	"hydrant/integration/harness"
 )
 
 // TestQuestions: the answer of who was asked counts, and no other; it goes to a subject
@@ -70,5 +72,60 @@ func TestQuestions(t *testing.T) {
 	}
 	if len(q.asked) != 0 {
 		t.Errorf("%d questions are remembered", len(q.asked))
+	}
+}
+
+// TestLargeQuestions: of large ones one is on its way to NATS at a time, so that others
+// have their turn between them; one that cannot leave holds up the others no longer than
+// they wait.
+func TestLargeQuestions(t *testing.T) {
+	t.Parallel()
+	ns := natsOn(t, server.Options{})
+	line, err := harness.NewProxy(strings.TrimPrefix(ns.ClientURL(), "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(line.Close)
+	nc, err := nats.Connect("nats://" + line.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	q := newQuestions(scheme.NewNodeID())
+	line.Set(harness.Weather{Blackhole: true})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	const many = 8
+	ended := make(chan error, many)
+	before := nc.Stats().OutMsgs
+	for range many {
+		go func() {
+			_, err := q.ask(ctx, nc, &nats.Msg{Subject: "asked", Data: make([]byte, largeMessage)})
+			ended <- err
+		}()
+	}
+	if err := harness.Until(ctx, func() error {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if n := len(q.asked); n < many || nc.Stats().OutMsgs == before {
+			return fmt.Errorf("%d questions have begun", n)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	small := make(chan error)
+	go func() { small <- q.line.publish(ctx, nc, &nats.Msg{Subject: "asked"}) }()
+	if err := <-small; err != nil {
+		t.Error(err)
+	}
+	if n := nc.Stats().OutMsgs - before; n != 2 {
+		t.Errorf("%d messages are on their way, want one large and one small", n)
+	}
+	cancel()
+	for range many {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	}
 }

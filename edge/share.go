@@ -90,7 +90,7 @@ func (d delivery) Deliver(ctx context.Context, m *nats.Msg) error {
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
 	m.Reply = sub.Subject
-	if err := d.PublishMsg(m); err != nil {
+	if err := d.questions.line.publish(ctx, d.Conn, m); err != nil {
 		return err
 	}
 	if err := d.FlushWithContext(ctx); err != nil {
@@ -135,7 +135,7 @@ func newSignatures(cfg *config.Config, m *stats.Metrics) *access.Signatures {
 
 // serveAdmin opens the administrators' listener.
 func (n *Node) serveAdmin() error {
-	n.admin = n.api.Server(http.NotFoundHandler())
+	n.admin = n.api.Server(n.api.Admin())
 	if n.cfg.AdminListen == "" {
 		return nil
 	}
@@ -143,7 +143,6 @@ func (n *Node) serveAdmin() error {
 	if err != nil {
 		return err
 	}
-	n.admin.Handler = n.api.Admin(listener.Addr())
 	n.log.Info("administration", "listen", listener.Addr().String())
 	n.background.Go(func() {
 		if err := n.admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -33,13 +33,12 @@ type NATSOptions struct {
 	SyncAlways bool    // sync every write to the disk
 	User       string  // whom alone they let in; empty: everyone
 	Password   string  // of the user
-	Include    string  // a file of configuration, with users for example; the servers' own include it
 	Disk       int64   // bytes of a file system for each store, in memory; 0: the disk of the system
 }
 
 // file reports whether the servers are configured by a file.
 func (o *NATSOptions) file() bool {
-	return o.Hosts != nil || o.SyncAlways || o.User != "" || o.Include != "" || o.Disk > 0
+	return o.Hosts != nil || o.SyncAlways || o.User != "" || o.Disk > 0
 }
 
 // NATS is a group of nats-server processes with JetStream in a directory of
@@ -212,9 +211,7 @@ func (n *NATS) WaitReady(ctx context.Context) error { return n.wait(ctx, "/healt
 // cluster's leader. Its replicas of streams may be behind their leaders, for minutes:
 // a server that led a stream while it was cut off has taken entries that nobody else
 // has, and gives up one of them every two seconds (as of 2.15).
-func (n *NATS) WaitServing(ctx context.Context) error {
-	return n.wait(ctx, "/healthz?js-server-only=true")
-}
+func (n *NATS) WaitServing(ctx context.Context) error { return n.wait(ctx, "/healthz?js-server-only=true") }
 
 func (n *NATS) wait(ctx context.Context, page string) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)

@@ -18,24 +18,19 @@ const (
 	guessAddresses = 1 << 14
 )
 
-// Guesses bounds what one address may try: session ids, or tokens of administrators.
-// What counts as one address is for [wire.AddressKey] to say. Safe for concurrent use.
+// Guesses bounds the session ids that one address may try. What counts as one
+// address is for [wire.AddressKey] to say. Safe for concurrent use.
 type Guesses struct {
-	// Immutable.
-	refill time.Duration
-	burst  int
-	full   func() // called when the table starts anew
+	full func() // called when the table starts anew
 
 	// Guarded by mu.
 	mu        sync.Mutex
 	addresses map[netip.Addr]*rate.Limiter
 }
 
-// NewGuesses returns an empty table for session ids. full is called when it starts anew.
-func NewGuesses(full func()) *Guesses { return newGuesses(guessRefill, guessBurst, full) }
-
-func newGuesses(refill time.Duration, burst int, full func()) *Guesses {
-	return &Guesses{refill: refill, burst: burst, full: full, addresses: make(map[netip.Addr]*rate.Limiter)}
+// NewGuesses returns an empty table. full is called when it starts anew.
+func NewGuesses(full func()) *Guesses {
+	return &Guesses{full: full, addresses: make(map[netip.Addr]*rate.Limiter)}
 }
 
 // Allow counts one failed guess and reports whether the address may go on.
@@ -66,7 +61,7 @@ func (g *Guesses) limiter(addr netip.Addr) (limiter *rate.Limiter, anew bool) {
 	if anew = len(g.addresses) >= guessAddresses; anew {
 		clear(g.addresses)
 	}
-	limiter = rate.NewLimiter(rate.Every(g.refill), g.burst)
+	limiter = rate.NewLimiter(rate.Every(guessRefill), guessBurst)
 	g.addresses[addr] = limiter
 	return limiter, anew
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ const (
 	gateBytes    = 256 << 20 // without a memory limit; with one, a quarter of it
 	gateEach     = 32 << 10  // beside its body
 	gateCopies   = 2         // of a body: as it came, and in its message
+	gateLarge    = 64 << 10  // from here on a body takes its turn
 )
 
 // gate bounds the requests with bodies that are under way, and what these take.
@@ -26,10 +28,12 @@ type gate struct {
 	shown prometheus.Gauge
 
 	requests, bytes atomic.Int64
+
+	turns chan struct{} // see turn; has room for those that may be taken at once
 }
 
 func newGate(shown prometheus.Gauge) *gate {
-	g := &gate{most: gateBytes, shown: shown}
+	g := &gate{most: gateBytes, shown: shown, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	if limit := config.MemoryLimit(); limit > 0 {
 		g.most = limit / 4
 	}
@@ -69,4 +73,15 @@ func (g *gate) enter(length, most int64) (leave func(), ok bool) {
 	}
 	g.shown.Set(float64(requests))
 	return leave, true
+}
+
+// turn waits until a text may be worked on; done is to be called then. What is made of a
+// large one keeps a processor for a millisecond, and the loops, which WebSockets wait for,
+// would queue for one behind dozens of them.
+func (g *gate) turn(size int) (done func()) {
+	if size < gateLarge {
+		return func() {}
+	}
+	g.turns <- struct{}{}
+	return func() { <-g.turns }
 }

@@ -28,7 +28,7 @@ var (
 func (a *API) serveService(w http.ResponseWriter, r *http.Request) {
 	from, err := a.admit(r)
 	if err != nil {
-		a.refuse(w, &from, err)
+		refuse(w, err)
 		return
 	}
 	if a.node.Signatures != nil {
@@ -54,7 +54,7 @@ func (a *API) serveService(w http.ResponseWriter, r *http.Request) {
 		if no := (*refusal)(nil); errors.As(err, &no) && no.status >= http.StatusInternalServerError {
 			a.node.Traffic.Add(to.service, stats.WayError, time.Now(), 1)
 		}
-		a.refuse(w, &from, err)
+		refuse(w, err)
 		return
 	}
 	got.write(w)
@@ -124,6 +124,7 @@ func (a *API) askByPath(w http.ResponseWriter, r *http.Request, from caller, to 
 	case err != nil:
 		return nil, err
 	}
+	defer a.gate.turn(len(answer.Data))()
 	return readReply(answer)
 }
 
@@ -158,7 +159,9 @@ func (a *API) message(w http.ResponseWriter, r *http.Request, from caller, to fo
 		return nil, a.overRate()
 	}
 	m := webMessage{request: r, to: address, router: a.node.Router, body: body, silent: from.shown}
+	done := a.gate.turn(len(body))
 	data, err := m.append(time.Now())
+	done()
 	if err != nil {
 		return nil, err
 	}

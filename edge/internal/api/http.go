@@ -117,7 +117,7 @@ func (a *API) readyz(details bool) (status int, body []byte) {
 func (a *API) serveRouter(w http.ResponseWriter, r *http.Request) {
 	from, err := a.admit(r)
 	if err != nil {
-		a.refuse(w, &from, err)
+		refuse(w, err)
 		return
 	}
 	name := strings.TrimPrefix(r.URL.Path, prefix)
@@ -128,19 +128,19 @@ func (a *API) serveRouter(w http.ResponseWriter, r *http.Request) {
 	case there:
 		a.servePost(w, r, from, post)
 	default:
-		a.serveRoute(w, r, &from)
+		a.serveRoute(w, r, from.admin)
 	}
 }
 
 // serveRoute answers a route of the router API, whatever the method.
-func (a *API) serveRoute(w http.ResponseWriter, r *http.Request, from *caller) {
+func (a *API) serveRoute(w http.ResponseWriter, r *http.Request, admin bool) {
 	route, there := a.find(r.URL.Path)
 	switch {
 	case !there:
 		notFound(w, r)
 		return
-	case !a.mayUse(route, from.isAdmin()):
-		a.needToken(w, from)
+	case !a.mayUse(route, admin):
+		needToken(w, r)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -34,9 +35,9 @@ func (r *refusal) Error() string { return r.text }
 // write answers with the refusal.
 func (r *refusal) write(w http.ResponseWriter) {
 	switch r {
-	case errUnauthorized, errNeedToken, errNoToken:
+	case errUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-	case errUnchecked, errRate, errShare, errBusy, errTokens:
+	case errUnchecked, errRate, errShare, errBusy:
 		w.Header().Set("Retry-After", "1")
 	}
 	writeEnvelope(w, r.status, r.text, r.result)
@@ -107,7 +108,7 @@ func (a *API) servePost(w http.ResponseWriter, r *http.Request, from caller, pas
 	if no := (*refusal)(nil); !errors.As(err, &no) && !errors.Is(err, nats.ErrMaxPayload) {
 		a.node.Log.Warn("posted message not taken", "path", r.URL.Path, "error", err)
 	}
-	a.refuse(w, &from, err)
+	refuse(w, err)
 }
 
 func (a *API) takePost(w http.ResponseWriter, r *http.Request, from caller, pass deliver) (result any, err error) {
@@ -132,9 +133,15 @@ func (a *API) takePost(w http.ResponseWriter, r *http.Request, from caller, pass
 // receive reads, checks and completes a posted message. All its errors are
 // refusals.
 func (a *API) receive(w http.ResponseWriter, r *http.Request, from caller) (*posted, error) {
-	e, err := a.read(w, r, from)
+	text, err := a.read(w, r, from)
 	if err != nil {
 		return nil, err
+	}
+	done := sync.OnceFunc(a.gate.turn(len(text)))
+	defer done()
+	e := new(umf.Envelope)
+	if umf.Scan(text, e) != nil || e.Check() != nil {
+		return nil, errInvalid
 	}
 	once, keep, err := a.checkSignature(e)
 	if err != nil {
@@ -151,9 +158,11 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request, from caller) (*pos
 	if n == nil || !a.node.Connected() { // see the package's Design
 		return nil, errUnavailable
 	}
+	done() // NATS may take its time
 	if err := noteOnce(r.Context(), n, once, keep); err != nil {
 		return nil, err
 	}
+	defer a.gate.turn(len(text))()
 	f := protocol.Complete(e, time.Now())
 	f.Set(umf.Via, a.node.Router)
 	f.Set(umf.To, to)
@@ -172,8 +181,8 @@ func (a *API) deny(why policy.Denial, service string) error {
 	return &refusal{status: http.StatusForbidden, text: why.Text()}
 }
 
-// read takes a UMF message from the body.
-func (a *API) read(w http.ResponseWriter, r *http.Request, from caller) (*umf.Envelope, error) {
+// read takes the text of a message from the body.
+func (a *API) read(w http.ResponseWriter, r *http.Request, from caller) ([]byte, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.node.Config.MaxFrame()))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
@@ -186,11 +195,7 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, from caller) (*umf.En
 	if !from.account.TakeBytes(len(text), a.uptime()) {
 		return nil, a.overRate()
 	}
-	e := new(umf.Envelope)
-	if umf.Scan(text, e) != nil || e.Check() != nil {
-		return nil, errInvalid
-	}
-	return e, nil
+	return text, nil
 }
 
 // checkSignature checks a message as it came in, before anything of it is changed, and

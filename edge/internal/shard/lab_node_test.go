@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -37,15 +36,6 @@ type testNode struct {
 	cut    bool // NATS does not reach it, nor it NATS
 	known  map[scheme.SID]store.Found
 	routes map[string]func(context.Context) ([]byte, error) // of the router API
-
-	noRoute protocol.Code // of a route that is not there
-	shown   []shown       // to the router API
-}
-
-// shown is what a route was asked for with.
-type shown struct {
-	authorization string
-	from          netip.Addr
 }
 
 // node starts a node with some loops.
@@ -56,7 +46,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		l.t.Fatal(err)
 	}
 	m := stats.New()
-	n := &testNode{l: l, known: make(map[scheme.SID]store.Found), routes: make(map[string]func(context.Context) ([]byte, error)), noRoute: protocol.CodeNotRoutable}
+	n := &testNode{l: l, known: make(map[scheme.SID]store.Found), routes: make(map[string]func(context.Context) ([]byte, error))}
 	n.pool = &fakePool{l: l, n: n}
 	id := scheme.NewNodeID()
 	n.Node = &Node{
@@ -67,9 +57,9 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		Full: new(atomic.Bool), Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
 		Accounts: quota.NewTable(quota.Limits{}, func() {}), Mail: quota.NewMail(cfg.QueueLimit, 16<<20, func() {}),
 		Calls: n.pool, Resumes: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Peers: fakePeers{n},
-		API: func(path, authorization string, from netip.Addr) (func(context.Context) ([]byte, error), protocol.Code) {
-			n.shown = append(n.shown, shown{authorization, from})
-			return n.routes[path], n.noRoute
+		API: func(path, _ string) (func(context.Context) ([]byte, error), bool) {
+			call, ok := n.routes[path]
+			return call, ok
 		},
 	}
 	n.Connected.Store(true)
