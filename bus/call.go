@@ -41,7 +41,8 @@ func (s *Service) Call(ctx context.Context, to string, body any) (*umf.Message, 
 // Enqueue stores work for a service: to is an address as for [Service.Call], and one of
 // its instances takes the message from its queue, see [Service.HandleWork]. Enqueue
 // returns when it is stored. If no answer comes it is repeated until ctx ends
-// (ReplyTimeout, if it has no end), and stored once all the same.
+// (ReplyTimeout, if it has no end), and stored once all the same. Unlike a client's, work
+// of a service is stored whether or not a queue is registered: a service sees its own.
 func (s *Service) Enqueue(ctx context.Context, to string, body any) error {
 	m, err := s.NewMessage(to, body)
 	if err != nil {

@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
 	"hydrant/bus/scheme"
 )
 
-// ErrNoQueue: no work queue is registered for the service, and this user may not do it.
+// ErrNoQueue: no work queue is registered for the service, so that nothing is stored for
+// it. That is an installer's business, and not the service's.
 var ErrNoQueue = errors.New("bus: no work queue is registered for this service")
 
 // queue is a service's work queue as it was found.
@@ -51,29 +51,30 @@ func (w *workQueue) find(ctx context.Context) (queue, error) {
 	return queue{}, nil
 }
 
-// consumer finds the service's consumer. Where the service may, it makes it, or makes
-// it as it should be; else it takes it as it is.
-func (w *workQueue) consumer(ctx context.Context) (found queue, err error) {
-	err = jet.Retry(ctx, func(ctx context.Context) (err error) {
-		if found, err = w.find(ctx); err != nil {
+// Pauses between two looks at a queue that is not there.
+const (
+	queuePause     = 50 * time.Millisecond // grows
+	queuePauseMost = 500 * time.Millisecond
+)
+
+// consumer finds the service's consumer. It waits for it for StartTimeout: a node with
+// NATS inside registers the queue when it sees the service, and streams may be made a
+// moment later than services are started.
+func (w *workQueue) consumer() (found queue, err error) {
+	ctx, cancel := context.WithTimeout(w.ctx, w.opts.StartTimeout)
+	defer cancel()
+	for wait := queuePause; ; wait = min(2*wait, queuePauseMost) {
+		err = jet.Retry(ctx, func(ctx context.Context) (err error) {
+			found, err = w.find(ctx)
 			return err
+		})
+		if err != nil || found.there {
+			return found, err
 		}
-		create := scheme.APIConsumerCreate + scheme.WorkStream + "." + w.svc.cfg.Name + "." + scheme.WorkSubject(w.svc.name)
-		switch {
-		case found.there && found.ackWait == w.opts.AckWait:
-			return nil
-		case found.api != scheme.APIPrefix || jet.Denied(ctx, w.svc.nc, create, nil):
-			if found.there {
-				return nil
-			}
-			return fmt.Errorf("%w: run `hydrant setup -queues %s`", ErrNoQueue, w.svc.name)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return found, fmt.Errorf("%w: run `hydrant setup -queues %s`, or start a node with %s in EDGE_QUEUE_SERVICES", ErrNoQueue, w.svc.name, w.svc.name)
 		}
-		_, err = w.js.CreateOrUpdateConsumer(ctx, scheme.WorkStream, jet.WorkConsumer(w.svc.name, w.opts.AckWait))
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			return fmt.Errorf("%w: no node has made the stream %s yet", ErrUnavailable, scheme.WorkStream)
-		}
-		found.there, found.ackWait = true, w.opts.AckWait
-		return jet.JSError(err)
-	})
-	return found, err
+	}
 }

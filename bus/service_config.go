@@ -103,6 +103,9 @@ func (s *Service) metadata() map[string]string {
 	if host, _, err := net.SplitHostPort(s.nc.LocalAddr()); err == nil {
 		m[scheme.MetaIP] = host
 	}
+	if s.work != nil {
+		m[scheme.MetaQueue] = "true"
+	}
 	for k, v := range s.cfg.Metadata {
 		if _, own := m[k]; !own {
 			m[k] = v

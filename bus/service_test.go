@@ -41,6 +41,13 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // newFixture starts a service that register has given its handlers.
 func newFixture(t *testing.T, cfg ServiceConfig, register func(s *Service) error) *fixture {
 	t.Helper()
+	return newFixtureWith(t, cfg, jet.WorkAckWait, register)
+}
+
+// newFixtureWith is newFixture for a service whose work queue, if it takes from one, is
+// registered with this AckWait.
+func newFixtureWith(t *testing.T, cfg ServiceConfig, ackWait time.Duration, register func(s *Service) error) *fixture {
+	t.Helper()
 	f := &fixture{store: newStore(t, store.Config{Streams: 1}), node: scheme.NewNodeID(), id: scheme.NewSID()}
 	f.sid = string(f.id)
 	cfg.Name = cmp.Or(cfg.Name, "echo-svcs")
@@ -52,6 +59,9 @@ func newFixture(t *testing.T, cfg ServiceConfig, register func(s *Service) error
 	f.svc = svc
 	if err := register(svc); err != nil {
 		t.Fatal(err)
+	}
+	if svc.work != nil {
+		f.registerQueue(t, ackWait)
 	}
 	if err := svc.Start(); err != nil {
 		t.Fatal(err)
@@ -69,6 +79,16 @@ func newFixture(t *testing.T, cfg ServiceConfig, register func(s *Service) error
 		t.Fatal(err)
 	}
 	return f
+}
+
+// registerQueue does what an installer does, with an AckWait of the test's.
+func (f *fixture) registerQueue(t *testing.T, ackWait time.Duration) {
+	t.Helper()
+	c := jet.WorkConsumer(f.svc.name)
+	c.AckWait = ackWait
+	if _, err := f.store.js.CreateOrUpdateConsumer(natstest.Context(t), scheme.WorkStream, c); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // send publishes a client's message as a node does.
@@ -788,7 +808,11 @@ func TestServiceStopTimeout(t *testing.T) {
 // TestServiceStopWhileItStarts: a service that is stopped while it starts takes
 // nothing afterwards.
 func TestServiceStopWhileItStarts(t *testing.T) {
-	nc := newStore(t, store.Config{Streams: 1}).nc
+	s := newStore(t, store.Config{Streams: 1})
+	nc := s.nc
+	if err := s.Queues().Keep(natstest.Context(t), []scheme.Service{"echo"}); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 100 {
 		svc, err := NewService(nc, ServiceConfig{Name: "echo", Logger: quiet()})
 		if err != nil {

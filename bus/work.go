@@ -13,9 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
-	"hydrant/bus/internal/jet"
 	"hydrant/bus/scheme"
 	"hydrant/bus/tracectx"
 )
@@ -25,19 +23,13 @@ import (
 type WorkOptions struct {
 	// Concurrency bounds the messages in work in this instance. Default 16.
 	Concurrency int
-	// AckWait is after how long without a sign of life of this instance
-	// another gets the message. Default 30 s. Where the service's user may not make the
-	// queue's consumer, it is what that has (30 s by `hydrant setup -queues`). A handler may take longer; while
-	// all of them do, what was taken ahead, fewer than Concurrency messages,
-	// goes to another instance as well, which counts as an attempt.
-	AckWait time.Duration
 	// MaxDeliver bounds the attempts at one message; then it is given up. Default 10.
 	MaxDeliver int
 	// Backoff is the pause before the second attempt; it doubles with each
 	// one, up to a minute. Default 1 s.
 	Backoff time.Duration
-	// StartTimeout bounds the wait for the stream, which nodes create. Default
-	// 10 s.
+	// StartTimeout bounds the wait for the queue to be registered: see HandleWork.
+	// Default 10 s.
 	StartTimeout time.Duration
 }
 
@@ -49,7 +41,6 @@ type workQueue struct {
 
 	// Written by start.
 	svc      *Service
-	js       jetstream.JetStream
 	slots    chan struct{} // a full buffer is full concurrency
 	doubt    chan struct{} // the consumer may be gone; its buffer is one
 	ctx      context.Context
@@ -72,6 +63,13 @@ const minAckWait = 10 * time.Millisecond
 // *[Failure], which goes to the sender; after any other error it is tried again, by any
 // instance. So a message can be handled more than once.
 //
+// Nothing is stored for a service whose queue is not registered: by `hydrant setup
+// -queues name`, or by a node that has the name in EDGE_QUEUE_SERVICES, or by itself
+// where NATS is inside a node. Start waits for it, and is ErrNoQueue then. The queue says
+// after how long without a sign of life of this instance another gets the message: 30 s,
+// unless it was registered otherwise. A handler may take longer; this package says for it
+// that it is at work.
+//
 // What is given up is logged, and published to umf.v1.dead.<service>
 // ([scheme.DeadSubject]) as it was, with the headers Umf-Reason, the code of the
 // failure, and Umf-Attempts. Whoever wants to keep it makes a stream on that subject.
@@ -81,38 +79,32 @@ func (s *Service) HandleWork(h Handler, o WorkOptions) (err error) {
 		return err
 	}
 	o.Concurrency = cmp.Or(o.Concurrency, 16)
-	o.AckWait = cmp.Or(o.AckWait, 30*time.Second)
 	o.MaxDeliver = cmp.Or(o.MaxDeliver, 10)
 	o.Backoff = cmp.Or(o.Backoff, time.Second)
 	o.StartTimeout = cmp.Or(o.StartTimeout, 10*time.Second)
-	if s.work != nil || o.Concurrency < 1 || o.MaxDeliver < 1 || o.AckWait < minAckWait || o.Backoff < 0 || o.StartTimeout < 0 {
+	if s.work != nil || o.Concurrency < 1 || o.MaxDeliver < 1 || o.Backoff < 0 || o.StartTimeout < 0 {
 		return fmt.Errorf("%w: work queue", ErrServiceConfig)
 	}
 	s.work = &workQueue{handler: h, opts: o}
 	return nil
 }
 
-// start makes the consumer and begins to take messages.
+// start finds the consumer and begins to take messages.
 func (w *workQueue) start(s *Service) error {
 	w.svc = s
 	w.slots, w.doubt = make(chan struct{}, w.opts.Concurrency), make(chan struct{}, 1)
 	w.ctx, w.leave = context.WithCancel(s.ctx)
 	var err error
-	if w.js, err = jetstream.New(s.nc); err != nil {
-		return jet.SendError(err)
-	}
-	ctx, cancel := context.WithTimeout(w.ctx, w.opts.StartTimeout)
-	defer cancel()
-	if w.consume, err = w.begin(ctx); err != nil {
+	if w.consume, err = w.begin(); err != nil {
 		return fmt.Errorf("bus: work queue: %w", err)
 	}
 	w.keeping.Go(w.keep)
 	return nil
 }
 
-// begin makes the consumer and consumes it.
-func (w *workQueue) begin(ctx context.Context) (*puller, error) {
-	found, err := w.consumer(ctx)
+// begin finds the consumer and consumes it.
+func (w *workQueue) begin() (*puller, error) {
+	found, err := w.consumer()
 	if err != nil {
 		return nil, err
 	}
@@ -140,23 +132,26 @@ func (w *workQueue) trouble(err error) {
 	}
 }
 
-// keep makes the consumer again when it is gone: it was deleted, or
-// the store has lost it. It ends with the service.
+// keep begins again when the connection is gone, and tells of a consumer that is: it was
+// deleted, or the store has lost it. It ends with the service.
 func (w *workQueue) keep() {
 	for {
 		select {
 		case <-w.ctx.Done():
 			return
 		case <-w.consume.Closed(): // with the connection
-			consume, err := w.begin(w.ctx)
+			consume, err := w.begin()
 			if err == nil {
 				w.consume = consume
 				continue
 			}
 			w.warn(err)
 		case <-w.doubt: // nothing comes; if there is a consumer, it is asked again
-			if _, err := w.consumer(w.ctx); err != nil {
+			found, err := w.consumer()
+			if err != nil {
 				w.warn(err)
+			} else {
+				w.ackWait.Store(int64(found.ackWait))
 			}
 		}
 		select { // what was refused is not asked for all the time

@@ -161,14 +161,14 @@ func TestWorkKeepsAlive(t *testing.T) {
 func handledSlowly(t *testing.T, wait time.Duration) int {
 	t.Helper()
 	calls := make(chan struct{}, 10)
-	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
+	f := newFixtureWith(t, ServiceConfig{}, wait, func(s *Service) error {
 		return s.HandleWork(func(ctx context.Context, r *Request) error {
 			calls <- struct{}{}
 			timer := time.NewTimer(2 * wait)
 			defer timer.Stop()
 			<-timer.C
 			return r.Reply(ctx, "done")
-		}, WorkOptions{AckWait: wait})
+		}, WorkOptions{})
 	})
 	f.enqueue(t, "", "slow")
 	f.next(t)
@@ -181,11 +181,11 @@ func handledSlowly(t *testing.T, wait time.Duration) int {
 func TestWorkWaitsAlive(t *testing.T) {
 	busy, release := context.WithCancel(context.Background())
 	defer release()
-	f := newFixture(t, ServiceConfig{}, func(s *Service) error {
+	f := newFixtureWith(t, ServiceConfig{}, 200*time.Millisecond, func(s *Service) error {
 		return s.HandleWork(func(context.Context, *Request) error {
 			<-busy.Done()
 			return nil
-		}, WorkOptions{Concurrency: 1, AckWait: 200 * time.Millisecond})
+		}, WorkOptions{Concurrency: 1})
 	})
 	signs, err := f.store.nc.SubscribeSync("$JS.ACK." + scheme.WorkStream + ".>")
 	if err != nil {
@@ -271,11 +271,11 @@ func TestWorkLimit(t *testing.T) {
 	}
 }
 
-// TestWorkWithoutStream: a service that starts before any node waits for the
-// stream, and then says what is missing.
-func TestWorkWithoutStream(t *testing.T) {
-	nc := connect(t, natstest.Start(t).URL())
-	err := patiently(func(wait time.Duration) error {
+// TestNoQueue: a service whose queue is not registered is told by whom it can be, and
+// makes none itself, whatever it may do. Its metadata say that it wants one.
+func TestNoQueue(t *testing.T) {
+	s := newStore(t, store.Config{Streams: 1})
+	start := func(nc *nats.Conn, wait time.Duration) error {
 		svc, err := NewService(nc, ServiceConfig{Name: "a", Logger: quiet()})
 		if err != nil {
 			t.Fatal(err)
@@ -283,9 +283,54 @@ func TestWorkWithoutStream(t *testing.T) {
 		if err := svc.HandleWork(echo, WorkOptions{StartTimeout: wait}); err != nil {
 			t.Fatal(err)
 		}
+		if got := svc.metadata()[scheme.MetaQueue]; got != "true" {
+			t.Errorf("metadata: %q", got)
+		}
 		return svc.Start()
-	})
-	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), scheme.WorkStream) {
+	}
+	for name, nc := range map[string]*nats.Conn{"no queue": s.nc, "no stream": connect(t, natstest.Start(t).URL())} {
+		err := patiently(func(wait time.Duration) error { return start(nc, wait) })
+		if !errors.Is(err, ErrNoQueue) || !strings.Contains(err.Error(), "hydrant setup -queues a") || !strings.Contains(err.Error(), "EDGE_QUEUE_SERVICES") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.js.Consumer(natstest.Context(t), scheme.WorkStream, "a"); !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		t.Errorf("a service has made its queue: %v", err)
+	}
+}
+
+// TestQueueComesLater: a service waits for its queue, which may be registered when it
+// has been seen.
+func TestQueueComesLater(t *testing.T) {
+	s := newStore(t, store.Config{Streams: 1})
+	svc, err := NewService(connect(t, s.nc.ConnectedUrl()), ServiceConfig{Name: "a", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := svc.HandleWork(echo, WorkOptions{StartTimeout: natstest.Patience}); err != nil {
+		t.Fatal(err)
+	}
+	asks, err := s.nc.SubscribeSync(scheme.WorkInfoSubject(scheme.APIPrefix, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() { started <- svc.Start() }()
+	for range 3 { // two a look: it has been told no at least once
+		if _, err := asks.NextMsg(natstest.Patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Queues().Keep(natstest.Context(t), []scheme.Service{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-started; err != nil {
+		t.Error(err)
+	}
+	if err := svc.Stop(natstest.Context(t)); err != nil {
 		t.Error(err)
 	}
 }
@@ -312,8 +357,8 @@ func TestWorkConsumer(t *testing.T) {
 	}
 }
 
-// TestWorkConsumerGone: the consumer is deleted, or lost with the stream. The
-// service makes it again.
+// TestWorkConsumerGone: the consumer is deleted, or lost with the stream. The service goes
+// on when it is registered again.
 func TestWorkConsumerGone(t *testing.T) {
 	t.Parallel() // it waits until the service notices
 	seen := make(chan string, 100)
@@ -338,6 +383,7 @@ func TestWorkConsumerGone(t *testing.T) {
 	if err := f.store.js.DeleteConsumer(natstest.Context(t), scheme.WorkStream, "echo-svcs"); err != nil {
 		t.Fatal(err)
 	}
+	f.registerQueue(t, jet.WorkAckWait)
 	handles("deleted")
 	st, err := f.store.js.Stream(natstest.Context(t), scheme.WorkStream)
 	if err != nil {
@@ -349,6 +395,7 @@ func TestWorkConsumerGone(t *testing.T) {
 	if _, err := f.store.js.CreateStream(natstest.Context(t), st.CachedInfo().Config); err != nil {
 		t.Fatal(err)
 	}
+	f.registerQueue(t, jet.WorkAckWait)
 	handles("lost")
 }
 
@@ -360,7 +407,7 @@ func TestWorkOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = svc.Stop(natstest.Context(t)) }()
-	for _, o := range []WorkOptions{{Concurrency: -1}, {MaxDeliver: -1}, {AckWait: -time.Second}, {AckWait: 1}, {Backoff: -1}, {StartTimeout: -1}} {
+	for _, o := range []WorkOptions{{Concurrency: -1}, {MaxDeliver: -1}, {Backoff: -1}, {StartTimeout: -1}} {
 		if err := svc.HandleWork(echo, o); !errors.Is(err, ErrServiceConfig) {
 			t.Errorf("%+v: %v", o, err)
 		}

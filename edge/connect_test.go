@@ -90,6 +90,9 @@ func TestNATSStopsReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := r.nats.link.Load().store.Queues().Keep(t.Context(), []scheme.Service{"svc"}); err != nil {
+		t.Fatal(err)
+	}
 	epoch := r.epoch()
 	r.stopsReading(c, acked)
 

@@ -28,6 +28,7 @@ func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []store.Findin
 	defer nc.Close()
 	checks = append(checks, store.CheckPermissions(ctx, connect, cfg.MailboxStreams)...) // first: it explains the rest
 	checks = append(checks, store.Diagnose(ctx, nc, storeConfig(&cfg, nc))...)
+	checks = append(checks, store.DiagnoseQueues(ctx, nc, services(cfg.QueueServices))...)
 	checks = append(checks, checkServers(nc, replicas(&cfg, nc)), checkPayload(nc, &cfg))
 	return checks
 }

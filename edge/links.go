@@ -62,6 +62,18 @@ func (m mailboxes) TTL() time.Duration { return m.now().TTL() }
 
 func (m mailboxes) PartitionOf(sid scheme.SID) int { return m.now().PartitionOf(sid) }
 
+// queues are the work queues as shards and the API see them.
+type queues struct{ n *Node }
+
+func (q queues) now() *store.Queues { return q.n.nats.link.Load().store.Queues() }
+
+// Known implements [shard.Queues], as does Ask.
+func (q queues) Known(service scheme.Service) bool { return q.now().Known(service) }
+
+func (q queues) Ask(ctx context.Context, service scheme.Service) (bool, error) {
+	return q.now().Ask(ctx, service)
+}
+
 // peers asks other nodes.
 type peers struct{ n *Node }
 

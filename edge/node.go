@@ -225,6 +225,7 @@ func (n *Node) serveClients(l *uplink) error {
 	}
 	n.ready.now(stats.PartStore)
 	n.handler.Run(n.ctx, n.background.Go)
+	n.keepQueues(l)
 	n.background.Go(n.keepLinked)
 	n.background.Go(func() { n.api.Run(n.ctx) })
 	n.background.Go(func() { n.nats.contract.run(n.ctx) })
@@ -277,6 +278,7 @@ func (n *Node) sample() stats.Sample {
 		l := n.nats.link.Load()
 		s.Unasked, s.Cut = l.store.Unasked(), l.discovery.Cut()
 		s.Probes, s.Again = l.directory.Proofs()
+		s.Queues, s.Looks = l.store.Queues().Count(), l.store.Queues().Looks()
 	}
 	return s
 }

@@ -45,6 +45,7 @@ func (n *Node) shareNATS(shards int) {
 	n.shared.Shards = shards
 	n.shared.Directory = directory{n}
 	n.shared.Mailboxes = mailboxes{n}
+	n.shared.Queues = queues{n}
 	n.shared.Peers = peers{n}
 }
 
@@ -65,7 +66,7 @@ func (n *Node) apiNode(level *slog.LevelVar, tracing trace.TracerProvider) api.N
 				return nil
 			}
 			l := n.nats.link.Load()
-			return &api.NATS{Conn: delivery{l.conn, n.nats.questions}, Store: l.store, Directory: l.directory, Discovery: l.discovery}
+			return &api.NATS{Conn: delivery{l.conn, n.nats.questions}, Store: l.store, Directory: l.directory, Queues: l.store.Queues(), Discovery: l.discovery}
 		},
 	}
 }

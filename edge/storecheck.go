@@ -40,6 +40,9 @@ func (c *storeCheck) check(ctx context.Context) error {
 	for _, w := range l.store.Warnings() {
 		warnings = append(warnings, w.What+": "+w.Detail+" ("+w.Fix+")")
 	}
+	if qerr := l.store.Queues().Keep(ctx, services(c.node.cfg.QueueServices)); qerr != nil && err == nil {
+		warnings = append(warnings, qerr.Error())
+	}
 	var broken *store.ContractError
 	if errors.As(err, &broken) && broken.Partial { // the sessions of other streams are served
 		warnings, err = append(warnings, broken.Error()), nil

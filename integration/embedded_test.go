@@ -1,11 +1,16 @@
 package integration
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/micro"
+
+	"hydrant/bus"
 	"hydrant/integration/harness"
 	"hydrant/integration/harness/world"
 )
@@ -64,5 +69,82 @@ func TestEmbeddedNode(t *testing.T) {
 	again.Send(object{"to": again.ID + "@client:/", "mid": "large", "bdy": large})
 	if m := again.Next(); m.Mid() != "large" || len(m.Body()) != len(large)+2 {
 		t.Errorf("the largest message came as %.300s", m.Raw)
+	}
+}
+
+// S88: a node with NATS in its own process registers the work queues of services that
+// say that they take from one, whatever they are written with, and any node those of
+// EDGE_QUEUE_SERVICES.
+func TestEmbeddedQueues(t *testing.T) {
+	t.Parallel()
+	listen, err := harness.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"EDGE_DATA_DIR": t.TempDir(), "EDGE_NATS_LISTEN": listen, "EDGE_MAILBOX_STREAMS": "1", "EDGE_QUEUE_SERVICES": "listed, also"}
+	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "embedded", Env: env})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { node.Kill() })
+	nc, err := bus.Connect(bus.Config{URL: "nats://" + listen}, "worker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	c := world.Dial(t, node)
+	send := func(service string) harness.Message {
+		return c.Call(object{"to": "hydra-router:/queue", "fwd": service + ":/", "bdy": 1})
+	}
+	for _, service := range []string{"listed", "also"} { // before anybody has asked
+		c.Send(object{"to": "hydra-router:/queue", "fwd": service + ":/", "bdy": 1})
+	}
+	c.Quiet()
+	for _, service := range []string{"worker", "plain", "none"} {
+		if answer := send(service); answer.At("bdy", "code") != "no_queue" {
+			t.Errorf("%s: answered with %s", service, answer.Raw)
+		}
+	}
+	done := make(chan string, 16)
+	s, err := bus.NewService(nc, bus.ServiceConfig{Name: "worker"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.HandleWork(func(_ context.Context, r *bus.Request) error { done <- r.Message.Mid; return nil }, bus.WorkOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	mid := c.Send(object{"to": "hydra-router:/queue", "fwd": "worker:/", "bdy": 1})
+	select {
+	case got := <-done:
+		if got != mid {
+			t.Errorf("%s, want %s", got, mid)
+		}
+	case <-world.Patient(t).Done():
+		t.Fatal("no work came")
+	}
+	plain, err := micro.AddService(nc, micro.Config{Name: "plain", Version: "1.0.0", Metadata: map[string]string{"umf.queue": "true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = plain.Stop() }() // ends with the connection in any case
+	if err := harness.Until(world.Patient(t), func() error {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, node.HTTP("/v1/router/queue"), strings.NewReader(`{"to":"plain:/","frm":"web:/","bdy":1}`))
+		if err != nil {
+			return err
+		}
+		if response, page, err := harness.Do(request); err != nil || response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%v %s", err, page)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }

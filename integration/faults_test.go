@@ -32,6 +32,7 @@ func TestTooMuchForNATS(t *testing.T) {
 	w := world.Shared(t)
 	node := w.Node(t, "large") // takes 4 MiB, where NATS takes 1 MiB
 	c, to, s := world.Dial(t, node), world.Dial(t, node), w.Serve(t, world.Unique(t))
+	w.RegisterQueue(t, s.Name)
 	before := connectionsOf(t, w)
 	huge := strings.Repeat("x", 2<<20)
 	for _, sent := range []object{

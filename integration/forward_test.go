@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -105,26 +106,17 @@ func TestToUnknownClient(t *testing.T) {
 }
 
 // Hydra: to hydra-router:/queue, fwd svc:/ is queued for the service, which
-// need not be running.
+// need not be running. Unlike there, it must have registered a queue.
 func TestQueueForService(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
 	name := world.Unique(t)
 	c := world.Dial(t, w.Node(t, "a"))
+	consumer := w.RegisterQueue(t, name)
 	first := c.Send(object{"to": "hydra-router:/queue", "fwd": name + ":/job", "typ": "job", "bdy": object{"n": 1}})
 	second := c.Send(object{"to": "hydra-router:/queue", "fwd": name + ":/job", "typ": "job", "bdy": object{"n": 2}})
 	c.Fence()
 
-	stream, err := w.JS.Stream(t.Context(), "UMF_WORK")
-	if err != nil {
-		t.Fatal(err)
-	}
-	consumer, err := stream.CreateOrUpdateConsumer(t.Context(), jetstream.ConsumerConfig{
-		Durable: name, FilterSubject: "umf.v1.work." + name, AckPolicy: jetstream.AckExplicitPolicy,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for i, mid := range []string{first, second} {
 		stored, err := consumer.Next(jetstream.FetchMaxWait(harness.Patience))
 		if err != nil {
@@ -142,7 +134,43 @@ func TestQueueForService(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := stream.DeleteConsumer(t.Context(), name); err != nil {
+	if err := w.JS.DeleteConsumer(t.Context(), "UMF_WORK", name); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// S88: work for services that have registered no queue is refused, and nothing of it is
+// stored, over HTTP either.
+func TestWorkForNobody(t *testing.T) {
+	t.Parallel()
+	w := world.Shared(t)
+	node := w.Node(t, "a")
+	c := world.Dial(t, node)
+	for i := range 20 {
+		name := fmt.Sprint(world.Unique(t), "-", i)
+		match := w.NATS.Watch.Match("umf.v1.work." + name)
+		answer := c.Call(object{"to": "hydra-router:/queue", "fwd": name + ":/", "bdy": i + 1})
+		if answer.Error() != "No work queue is registered for "+name || answer.At("bdy", "code") != "no_queue" {
+			t.Errorf("answered with %s", answer.Raw)
+		}
+		text := fmt.Sprintf(`{"to":"%s:/","frm":"web:/","bdy":1}`, name)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, node.HTTP("/v1/router/queue"), strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response, page, err := harness.Do(request); err != nil || response.StatusCode != http.StatusNotFound {
+			t.Errorf("posted: %v %s", err, page)
+		}
+		if i == 0 { // a moment after a no it may be registered
+			w.RegisterQueue(t, name)
+			c.Send(object{"to": "hydra-router:/queue", "fwd": name + ":/", "bdy": 1})
+			c.Quiet()
+		}
+		if err := w.NATS.Watch.Fence(world.Patient(t), w.Conn); err != nil {
+			t.Fatal(err)
+		}
+		if seen := w.NATS.Watch.Seen(match); (len(seen) > 0) != (i == 0) {
+			t.Errorf("%d: stored: %v", i, seen)
+		}
 	}
 }

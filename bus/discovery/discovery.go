@@ -29,9 +29,10 @@ type Instance struct {
 	IP, Port    string    // "": it does not say
 	ProcessID   int       // 0: it does not say
 	Heard       time.Time // when it answered
-	Kind        string    // KindService, KindNode
+	Kind        string    // KindService, KindNode; "": it takes no messages of clients
 	Routes      []string  // "[GET]/v1/users/{id}", as the instance writes them
 	Described   []string  // what it says of them: see [scheme.MetaDescribe]
+	Queue       bool      // it takes from a work queue: see [scheme.MetaQueue]
 	Metadata    map[string]string
 }
 
@@ -72,6 +73,19 @@ func (d *Discovery) Services(ctx context.Context) ([]Instance, error) {
 // to a question that was put after a time.
 func (d *Discovery) ServicesSince(ctx context.Context, after time.Time) ([]Instance, error) {
 	return d.list(ctx, scheme.KindService, after)
+}
+
+// Queues lists the services of which an instance says, after a time, that it takes from
+// a work queue: by name, each once.
+func (d *Discovery) Queues(ctx context.Context, after time.Time) ([]scheme.Service, error) {
+	all, err := d.info.get(ctx, after)
+	var services []scheme.Service
+	for i := range all { // which are in order
+		if in := &all[i]; in.Queue && (len(services) == 0 || services[len(services)-1] != in.Service) {
+			services = append(services, in.Service)
+		}
+	}
+	return services, err
 }
 
 // Nodes lists the edge nodes, by id.
@@ -125,7 +139,7 @@ func byName(a, b Instance) int {
 }
 
 // parseInstance reads one answer. Services of others, that take nothing on
-// this scheme's subjects, are not of interest.
+// this scheme's subjects and from no work queue, are not of interest.
 func parseInstance(data []byte) (Instance, bool) {
 	var info micro.Info
 	if json.Unmarshal(data, &info) != nil {
@@ -150,15 +164,15 @@ func parseInstance(data []byte) (Instance, bool) {
 		name, err := scheme.ParseServiceSubject(e.Subject)
 		return err == nil && name == service
 	})
-	switch {
-	case in.Kind == scheme.KindNode:
-		return in, true
-	case takes:
-		in.Kind = scheme.KindService
-		in.register(&info)
+	if in.Kind == scheme.KindNode {
 		return in, true
 	}
-	return Instance{}, false
+	in.Kind, in.Queue = "", info.Metadata[scheme.MetaQueue] == "true"
+	if takes {
+		in.Kind = scheme.KindService
+		in.register(&info)
+	}
+	return in, takes || in.Queue
 }
 
 // register takes the routes of a service, wherever it writes them, each once.

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -326,4 +328,44 @@ func TestOutdated(t *testing.T) {
 		}
 		return len(list) == 1
 	})
+}
+
+// TestQueues: a service that takes from a work queue says so, also one of another kit,
+// and one that takes nothing else. Those are no services for clients.
+func TestQueues(t *testing.T) {
+	ns := natstest.Start(t)
+	nc := connect(t, ns.URL())
+	for _, c := range []micro.Config{
+		{Name: "both", Metadata: map[string]string{scheme.MetaQueue: "true"}, Endpoint: &micro.EndpointConfig{Subject: "umf.v1.svc.both"}},
+		{Name: "both", Metadata: map[string]string{scheme.MetaQueue: "true"}, Endpoint: &micro.EndpointConfig{Subject: "umf.v1.svc.both"}},
+		{Name: "work", Metadata: map[string]string{scheme.MetaQueue: "true", scheme.MetaKind: scheme.KindService}},
+		{Name: "none", Endpoint: &micro.EndpointConfig{Subject: "umf.v1.svc.none"}},
+		{Name: "no", Metadata: map[string]string{scheme.MetaQueue: "false"}, Endpoint: &micro.EndpointConfig{Subject: "umf.v1.svc.no"}},
+	} {
+		c.Version = "1.0.0"
+		if c.Endpoint != nil {
+			c.Endpoint.Handler = micro.HandlerFunc(func(micro.Request) {})
+		}
+		m, err := micro.AddService(nc, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := m.Stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	d := New(connect(t, ns.URL()))
+	natstest.WaitFor(t, func() bool { // who pauses has answered, as far as anybody can tell
+		list, err := d.Queues(natstest.Context(t), time.Now())
+		return err == nil && slices.Equal(list, []scheme.Service{"both", "work"})
+	})
+	list, err := d.Services(natstest.Context(t))
+	if err != nil || len(list) != 4 {
+		t.Error(list, err)
+	}
 }

@@ -9,6 +9,7 @@ const (
 	APIStreamUpdate   = APIPrefix + "STREAM.UPDATE."
 	APIDirectGet      = APIPrefix + "DIRECT.GET."
 	APIConsumerCreate = APIPrefix + "CONSUMER.CREATE."
+	APIConsumerNames  = APIPrefix + "CONSUMER.NAMES."
 
 	// EdgeAPIPrefix is where a service in an account of its own finds the part of the
 	// API that it may use: in that account $JS.API is the account's own.
@@ -25,6 +26,11 @@ const (
 // queue.
 func WorkInfoSubject(api string, service Service) string {
 	return api + apiConsumerInfo + WorkStream + "." + string(service)
+}
+
+// CreateWorkConsumer makes that consumer.
+func CreateWorkConsumer(service Service) string {
+	return APIConsumerCreate + WorkStream + "." + string(service) + "." + WorkSubject(service)
 }
 
 // WorkNextSubject asks that consumer for messages.

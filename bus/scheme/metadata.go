@@ -23,6 +23,9 @@ const (
 	MetaRoute = "umf.route"
 	// MetaDescribe describes such routes: a JSON object of each one's [Description].
 	MetaDescribe = "umf.describe"
+	// MetaQueue is "true" where the service takes from a work queue: a node with NATS
+	// inside then registers one for it.
+	MetaQueue = "umf.queue"
 )
 
 // MetaForm is the key of a form's number: of a node, in service discovery, the

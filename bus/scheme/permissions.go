@@ -25,7 +25,7 @@ func NodePermissions(streams int) Permissions {
 			PrefixReply + "*.*.*.*", // CheckContract's probe
 			SessionKeyPrefix + "*", PrefixExpiry + "*.*",
 			"$SRV.INFO", "$SRV.STATS",
-			APIPrefix + "INFO",
+			APIPrefix + "INFO", APIConsumerNames + WorkStream, // who has registered a work queue
 		},
 		Subscribe: []string{
 			PrefixLive + "*.*.*", PrefixGone + "*.*", PrefixReply + "*.>", PrefixRequest + "*.>", PrefixNode + "*", ExistsWildcard,

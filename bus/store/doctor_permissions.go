@@ -49,6 +49,7 @@ func probes(streams int) []probe {
 	}
 	publish("send to services", nil, "", scheme.ServiceSubject(nobody), scheme.InstanceSubject(nobody, nobody))
 	publish("work queues", refused, "", scheme.WorkSubject(nobody))
+	publish("which work queues there are", nil, nothing, askQueues)
 	publish("store in mailboxes", refused, "", scheme.MailboxSubject(sid), scheme.PrefixReply+string(node)+"."+tail+".m")
 	subscribe("copies of what mailboxes store", scheme.LiveWildcard(sid))
 	subscribe("answers, and what nobody took", scheme.ReplyWildcard(node), scheme.PrefixRequest+string(node)+".>")
@@ -161,7 +162,7 @@ func tryAnswer(ctx context.Context, nc *nats.Conn) Finding {
 
 // judge groups what was denied by what it is needed for.
 func judge(list []probe, denied map[denial]bool) []Finding {
-	const fix = "deploy/nats/edge.conf has what a node's user needs"
+	const fix = "`hydrant setup nats` writes what a node's user needs"
 	var checks []Finding
 	refused := make(map[string][]string)
 	for _, p := range list {

@@ -32,7 +32,7 @@ func Setup(ctx context.Context, nc *nats.Conn, cfg Config, queues []scheme.Servi
 	}
 	for _, service := range queues {
 		if err := s.registerQueue(ctx, service); err != nil {
-			return nil, fmt.Errorf("bus: work queue of %s: %w", service, err)
+			return nil, err
 		}
 	}
 	found, err := s.raiseUnless(ctx, older)
@@ -68,8 +68,12 @@ func (s *Store) raiseUnless(ctx context.Context, older func(context.Context) ([]
 
 // registerQueue makes the consumer of a service's work queue.
 func (s *Store) registerQueue(ctx context.Context, service scheme.Service) error {
-	return jet.Retry(ctx, func(ctx context.Context) error {
-		_, err := s.js.CreateOrUpdateConsumer(ctx, scheme.WorkStream, jet.WorkConsumer(service, jet.DefaultAckWait))
+	err := jet.Retry(ctx, func(ctx context.Context) error {
+		_, err := s.js.CreateOrUpdateConsumer(ctx, scheme.WorkStream, jet.WorkConsumer(service))
 		return jet.JSError(err)
 	})
+	if err != nil {
+		return fmt.Errorf("bus: work queue of %s: %w", service, err)
+	}
+	return nil
 }

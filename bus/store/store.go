@@ -102,6 +102,7 @@ type Store struct {
 	acks      *jet.Acks
 	replies   *jet.Replies
 	directory *Directory
+	queues    Queues           // safe for concurrent use
 	status    chan nats.Status // closed by nats.go when close takes it back
 	watching  sync.WaitGroup
 	running   context.Context // ends with Close
@@ -122,7 +123,9 @@ func unopened(nc *nats.Conn, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, jet.SendError(err)
 	}
-	return &Store{nc: nc, js: js, cfg: cfg}, nil
+	s := &Store{nc: nc, js: js, cfg: cfg}
+	s.queues.store = s
+	return s, nil
 }
 
 // Open creates the streams and the bucket that are missing, updates those

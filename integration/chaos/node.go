@@ -72,6 +72,9 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	if r.binary != "" {
 		harness.WithClock(env, filepath.Join(r.dir, n.name+".clock"))
 	}
+	if r.cfg.binary == nil { // former versions do not know it
+		env["EDGE_QUEUE_SERVICES"] = serviceName // else work waits for ever where stores go back
+	}
 	binary := r.binary
 	if r.cfg.binary != nil {
 		binary = r.cfg.binary(i)

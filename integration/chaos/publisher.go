@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus"
 	"hydrant/integration/chaos/history"
@@ -71,10 +72,25 @@ func (r *run) startService() error {
 	if err := errors.Join(r.service.HandleAny(r.answer), r.service.HandleWork(r.work, bus.WorkOptions{})); err != nil {
 		return err
 	}
+	if err := r.registerQueue(); err != nil {
+		return err
+	}
 	if _, err := r.nc.QueueSubscribe("umf.v1.svc."+plainName, plainName, r.respond); err != nil {
 		return err
 	}
 	return r.service.Start()
+}
+
+// registerQueue does what an installer does: nodes of former versions do not.
+func (r *run) registerQueue() error {
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
+	defer cancel()
+	return harness.Until(ctx, func() error {
+		_, err := r.js.CreateOrUpdateConsumer(ctx, workStream, jetstream.ConsumerConfig{
+			Durable: serviceName, FilterSubject: "umf.v1.work." + serviceName, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxAckPending: 10_000,
+		})
+		return err
+	})
 }
 
 // respond answers as a service does that knows nothing but NATS. What the

@@ -8,17 +8,17 @@ import (
 	"hydrant/bus/scheme"
 )
 
-// DefaultAckWait is the time that a service has to say that it is at work.
-const DefaultAckWait = 30 * time.Second
+// WorkAckWait is the time that a service has to say that it is at work.
+const WorkAckWait = 30 * time.Second
 
 // WorkConsumer is the consumer of a service's work queue. That it exists says that the
 // queue is registered.
-func WorkConsumer(service scheme.Service, ackWait time.Duration) jetstream.ConsumerConfig {
+func WorkConsumer(service scheme.Service) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable:       string(service),
 		FilterSubject: scheme.WorkSubject(service),
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
+		AckWait:       WorkAckWait,
 		MaxDeliver:    -1, // the kit counts: the server would leave the message in the queue for ever
 		MaxAckPending: 10_000,
 	}

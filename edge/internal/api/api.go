@@ -63,6 +63,7 @@ type NATS struct {
 	Conn      Conn
 	Store     Store
 	Directory Directory
+	Queues    Queues
 	Discovery Discovery
 }
 
@@ -89,6 +90,12 @@ type Directory interface {
 	List(ctx context.Context, fn func(sid scheme.SID, e scheme.Entry) bool) error
 }
 
+// Queues is [store.Queues], as far as it is asked.
+type Queues interface {
+	Known(service scheme.Service) bool
+	Ask(ctx context.Context, service scheme.Service) (bool, error)
+}
+
 // Discovery is the part of [discovery.Discovery] that lists participants. The
 // lists belong to all callers.
 type Discovery interface {
@@ -101,6 +108,7 @@ type Discovery interface {
 var (
 	_ Store     = (*store.Store)(nil)
 	_ Directory = (*store.Directory)(nil)
+	_ Queues    = (*store.Queues)(nil)
 	_ Discovery = (*discovery.Discovery)(nil)
 )
 

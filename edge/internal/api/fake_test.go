@@ -75,7 +75,7 @@ func newNode(t *testing.T, change func(*fakeNode)) (*fakeNode, *API) {
 			if !n.serving {
 				return nil
 			}
-			return &NATS{Conn: &n.nats, Store: fakeStore{&n.nats}, Directory: &n.nats, Discovery: &n.nats}
+			return &NATS{Conn: &n.nats, Store: fakeStore{&n.nats}, Directory: &n.nats, Queues: &n.nats.queues, Discovery: &n.nats}
 		},
 	}
 	if change != nil {
@@ -128,6 +128,22 @@ type fakeNATS struct {
 	stored           []store.Outgoing
 	messages         []*nats.Msg                          // that services were asked with
 	services         func(m *nats.Msg) (*nats.Msg, error) // nil: answer
+	queues           fakeQueues
+}
+
+// fakeQueues are the work queues: every service has one, unless the test says otherwise.
+type fakeQueues struct {
+	unknown map[scheme.Service]bool // whether it has one is to be asked, and this is the answer
+	err     error                   // instead of an answer
+}
+
+func (q *fakeQueues) Known(service scheme.Service) bool {
+	_, unknown := q.unknown[service]
+	return !unknown
+}
+
+func (q *fakeQueues) Ask(_ context.Context, service scheme.Service) (bool, error) {
+	return q.unknown[service], q.err
 }
 
 // sent is what went to NATS: to a subject, whatever carries it.

@@ -348,24 +348,6 @@ func (a *API) share(ctx context.Context, p *posted, sid scheme.SID) error {
 	}
 }
 
-// queue stores work for a service. A session has its mailbox for that.
-func (a *API) queue(ctx context.Context, p *posted) (any, error) {
-	if p.address.Service == scheme.ClientService {
-		return a.sendToSession(ctx, p)
-	}
-	service, err := scheme.ParseService(p.address.Service)
-	if err != nil {
-		return nil, errAddress
-	}
-	if why, ok := p.from.rights.Queue(p.address.Service); !ok {
-		return nil, a.deny(why, p.address.Service)
-	}
-	out := p.outgoing()
-	out.TTL, out.Header = 0, p.header
-	_, err = p.nats.Store.EnqueueWork(ctx, service, out)
-	return p.taken(), storing(err)
-}
-
 // storing says in an answer's words what came of storing: what was not confirmed may
 // be stored, and whoever is told that it is not sends it again.
 func storing(err error) error {

@@ -31,6 +31,7 @@ type Config struct {
 	QueueLimit     int           `split_words:"true" default:"1000" unit:"messages" desc:"messages that wait for one session; the oldest beyond it are dropped and reported as a gap"`
 	QueueBytes     Size          `split_words:"true" default:"16MiB" unit:"bytes" desc:"bytes that wait for one session, as far as one client may fill them: a tenth, as of EDGE_QUEUE_LIMIT; above it: error overload"`
 	MailboxStreams int           `split_words:"true" default:"16" desc:"streams that share the mailboxes: 1, 2, 4, 8, 16 or 32, the same on every node"`
+	QueueServices  []Service     `split_words:"true" desc:"services whose work queues this node registers, separated by commas, where its user of NATS may; work for services that have none is refused"`
 	StreamReplicas int           `split_words:"true" default:"0" desc:"copies of every mailbox; 0: three in a NATS cluster, else one"`
 	Window         int           `default:"256" unit:"messages" desc:"unconfirmed messages on the way to a client of umf.ack.v1"`
 	WriteBuffer    Size          `split_words:"true" default:"256KiB" unit:"bytes" desc:"bytes queued for one socket before its session falls behind"`

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"hydrant/bus/scheme"
 )
 
 // Auth says who may connect.
@@ -159,6 +161,19 @@ func (s *Size) Decode(text string) error {
 		*s = Size(n * unit.factor)
 		return nil
 	}
+	return nil
+}
+
+// Service is the name of a service.
+type Service scheme.Service
+
+// Decode implements envconfig.Decoder.
+func (s *Service) Decode(text string) error {
+	service, err := scheme.ParseService(strings.TrimSpace(text))
+	if err != nil || service == scheme.ClientService {
+		return fmt.Errorf("%q is not a service name ([A-Za-z0-9_-], at most 64)", text)
+	}
+	*s = Service(service)
 	return nil
 }
 

@@ -14,6 +14,7 @@ const (
 	CodeAddress                    // to or forward is no address
 	CodeUnrecognized               // nothing that the router knows
 	CodeNoInstances                // no instance of the service runs
+	CodeNoQueue                    // the service has registered no work queue
 	CodeUnknownSession             // no session has that id
 	CodeUnavailable                // the node has no connection to NATS, or NATS said no
 	CodeOverload                   // too much is under way
@@ -39,6 +40,7 @@ var codeWords = [numCodes]string{
 	CodeAddress:        "bad_address",
 	CodeUnrecognized:   "unrecognized",
 	CodeNoInstances:    "no_instances",
+	CodeNoQueue:        "no_queue",
 	CodeUnknownSession: "unknown_session",
 	CodeUnavailable:    "unavailable",
 	CodeOverload:       "overload",

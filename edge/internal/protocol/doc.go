@@ -108,7 +108,8 @@
 //	              keeps its fwd. Without one: error unrecognized, close.
 //
 // To hydra-router:/queue with the forward svc:/, work for the service: it is
-// stored, and one instance gets it, now or when one runs.
+// stored, and one instance gets it, now or when one runs. Of a service that has
+// registered no work queue it is refused, with no_queue.
 //
 // To hydra-router:[GET]/v1/router/… (any method), the router API, with the data as
 // the body and an rmid: version, health, stats, list/nodes, list/services,
@@ -155,6 +156,7 @@
 //	bad_address        to is no address, or forward leads back to the router; forward is none (closes)
 //	not_routable       no route of the router API
 //	no_instances       no instance of the service runs
+//	no_queue           the service has registered no work queue: nothing is stored for it
 //	unknown_session    no such session; as forward, an id that none could have closes
 //	unavailable        NATS is away, or did not take the message
 //	overload           too much is under way

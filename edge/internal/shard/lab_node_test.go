@@ -36,6 +36,7 @@ type testNode struct {
 	cut    bool // NATS does not reach it, nor it NATS
 	known  map[scheme.SID]store.Found
 	routes map[string]func(context.Context) ([]byte, error) // of the router API
+	queues fakeQueues
 }
 
 // node starts a node with some loops.
@@ -56,7 +57,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		ClientLog: stats.NewClientLog(m.Dropped.Counting(stats.DropClientLog)), Traffic: stats.NewTraffic(),
 		Full: new(atomic.Bool), Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
 		Accounts: quota.NewTable(quota.Limits{}, func() {}), Mail: quota.NewMail(cfg.QueueLimit, 16<<20, func() {}),
-		Calls: n.pool, Resumes: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Peers: fakePeers{n},
+		Calls: n.pool, Resumes: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Queues: &n.queues, Peers: fakePeers{n},
 		API: func(path, _ string) (func(context.Context) ([]byte, error), bool) {
 			call, ok := n.routes[path]
 			return call, ok
@@ -203,6 +204,24 @@ func (p *fakePool) let() {
 		p.start(job)
 	}
 	p.l.run()
+}
+
+// fakeQueues are the work queues: every service has one, unless the test says otherwise.
+type fakeQueues struct {
+	unknown map[scheme.Service]bool // whether it has one is to be asked, and this is the answer
+	err     error                   // instead of an answer
+	asked   int
+}
+
+// Known implements [Queues], as does Ask.
+func (q *fakeQueues) Known(service scheme.Service) bool {
+	_, unknown := q.unknown[service]
+	return !unknown
+}
+
+func (q *fakeQueues) Ask(_ context.Context, service scheme.Service) (bool, error) {
+	q.asked++
+	return q.unknown[service], q.err
 }
 
 // fakePeers asks other nodes of the lab.

@@ -233,30 +233,6 @@ func (c *Client) admit(e *umf.Envelope, f *protocol.Completion) ([]byte, bool) {
 	return append(make([]byte, 0, len(s.buf)), s.buf...), true
 }
 
-// enqueue stores work for a service.
-func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
-	s := c.s
-	if !c.mayQueue(e, target) {
-		return
-	}
-	c.took(stats.InWork)
-	s.served.Add(target.Service, s.loop.Now())
-	f := c.completeForService(e)
-	f.Set(umf.To, e.Raw(umf.Forward))
-	data, ok := c.admit(e, &f)
-	if !ok {
-		return
-	}
-	service, err := scheme.ParseService(target.Service)
-	if err != nil {
-		c.fail(f.Mid, protocol.CodeUnavailable, "Message could not be stored")
-		return
-	}
-	header, span := s.node.Tracing.frame(stats.InWork, target.Service, c.has.sid, e, c.has.serviceHeader())
-	s.out.Push(egress.Op{Kind: stats.OpWork, Service: service, Data: data, Header: header, Span: span, At: s.uptime(),
-		Mid: string(f.Mid), From: string(c.has.sid), Content: s.contentOf(e), Done: s.reportTo(c.has.sid, append([]byte(nil), f.Mid...), c.wantsAccepted(e))})
-}
-
 // appendVia appends the address by which a receiver reaches this session, as JSON.
 func (h *held) appendVia(dst []byte) []byte {
 	n := h.s.node

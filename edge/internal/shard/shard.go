@@ -56,6 +56,7 @@ type Node struct {
 	Resumes   Calls // apart, so that resumes wait for nothing else
 	Directory Directory
 	Mailboxes Mailboxes
+	Queues    Queues
 	Peers     Peers
 	API       API
 	Refused   egress.Refused
@@ -84,6 +85,12 @@ type Mailboxes interface {
 	PartitionOf(sid scheme.SID) int
 	NewSID() (scheme.SID, error)
 	TTL() time.Duration
+}
+
+// Queues is what a shard asks of [store.Queues].
+type Queues interface {
+	Known(service scheme.Service) bool
+	Ask(ctx context.Context, service scheme.Service) (bool, error)
 }
 
 // Peers asks other nodes for sessions; see [takeover.Ask].

@@ -80,6 +80,10 @@ func (c *collector) queues() {
 		func(s *Sample) float64 { return float64(s.Again) })
 	c.counter("discovery_full_total", "Lists of services and nodes that lack some, because there were too many answers.",
 		func(s *Sample) float64 { return float64(s.Cut) })
+	c.gauge("work_queues", "Services that have registered a work queue, as far as this node knows.",
+		func(s *Sample) float64 { return float64(s.Queues) })
+	c.counter("work_queue_looks_total", "Readings of the list of work queues, for messages whose service was not known to have one.",
+		func(s *Sample) float64 { return float64(s.Looks) })
 	c.gauge("pool_queue", "Blocking NATS calls waiting for a worker.", func(s *Sample) float64 { return float64(s.Waiting) })
 	c.gauge("pool_busy", "Workers of the pool that are in a blocking NATS call.", func(s *Sample) float64 { return float64(s.Busy) })
 	c.gauge("token_keys_age_seconds", "Time since the keys of EDGE_AUTH_JWKS_URL were read; 0: they never were, or there is none.",

@@ -17,6 +17,8 @@ type Sample struct {
 	Cut     uint64 // lists of discovery that lack some
 	Probes  uint64 // writes by which answers of the directory are proved
 	Again   uint64 // answers that proved nothing
+	Queues  int    // services that have registered a work queue, as far as is known
+	Looks   uint64 // readings of that list
 	Waiting int    // calls that wait for a worker of the pool
 	Busy    int64  // workers of the pool in a call
 	KeysAge time.Duration

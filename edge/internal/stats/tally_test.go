@@ -49,7 +49,7 @@ func TestCollector(t *testing.T) {
 		tallies[i].Windowed.Store(1)
 	}
 	tallies[1].DirtyFrom.Store(time.Now().Add(-time.Hour).UnixNano())
-	sample := Sample{Unasked: 5, Cut: 6, Probes: 13, Again: 14, Waiting: 7, Busy: 8, Loops: []Loop{
+	sample := Sample{Unasked: 5, Cut: 6, Probes: 13, Again: 14, Queues: 15, Looks: 16, Waiting: 7, Busy: 8, Loops: []Loop{
 		{Tally: &tallies[0], Ops: 1, Bytes: 10, Flying: 100}, {Tally: &tallies[1], Ops: 2, Bytes: 20, Flying: 200},
 	}}
 	sample.Wire.Upgraded, sample.Wire.Waiting = 9, 11
@@ -73,6 +73,8 @@ func TestCollector(t *testing.T) {
 		`hydrant_discovery_full_total`:                    6,
 		`hydrant_proofs_total`:                            13,
 		`hydrant_proof_retries_total`:                     14,
+		`hydrant_work_queues`:                             15,
+		`hydrant_work_queue_looks_total`:                  16,
 		`hydrant_pool_queue`:                              7,
 		`hydrant_pool_busy`:                               8,
 		`hydrant_connections`:                             9,

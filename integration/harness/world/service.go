@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/integration/harness"
 )
@@ -42,6 +43,19 @@ func (w *World) Subscribe(t *testing.T, name, subject, queue string) *Service {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// RegisterQueue registers the work queue of a service, as an installer does, and returns
+// its consumer.
+func (w *World) RegisterQueue(t *testing.T, name string) jetstream.Consumer {
+	t.Helper()
+	consumer, err := w.JS.CreateOrUpdateConsumer(t.Context(), "UMF_WORK", jetstream.ConsumerConfig{
+		Durable: name, FilterSubject: "umf.v1.work." + name, AckPolicy: jetstream.AckExplicitPolicy,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return consumer
 }
 
 // Next takes the next request and its UMF message.
