@@ -41,7 +41,7 @@ func (q queue) String() string { return fmt.Sprintf("%d × %d", q.sessions, q.me
 func full() settings {
 	return settings{
 		rounds: 1, duration: 3 * time.Second, clients: 50, inFlight: 16, sessions: 1000, connects: 3000,
-		resumes: []queue{{1000, 100}, {10_000, 10}}, parallel: 128, rates: []int{2000, 20_000}, idle: []int{5000, 15_000}, rest: 5 * time.Second,
+		resumes: []queue{{1000, 100}, {10_000, 10}, {10_000, 0}}, parallel: 128, rates: []int{2000, 20_000}, idle: []int{5000, 15_000}, rest: 5 * time.Second,
 	}
 }
 

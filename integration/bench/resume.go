@@ -53,11 +53,11 @@ func resume(ctx context.Context, b *bench) error {
 // leave makes sessions, parks them, and stores messages for each. total is how
 // many sessions the node has parked by then.
 func (b *bench) leave(ctx context.Context, away *harness.Node, p *publisher, q queue, total int) ([]*comeback, error) {
-	sockets, err := b.fleet(away.Addr, q.sessions, dial)
+	sockets, err := b.fleet(away.Addr, q.sessions, dialSecond)
 	returns := make([]*comeback, len(sockets))
 	for i, s := range sockets {
 		if s != nil {
-			returns[i] = &comeback{sid: s.id}
+			returns[i] = &comeback{sid: s.id, token: s.token}
 			s.hangUp()
 		}
 	}
@@ -194,6 +194,7 @@ func (b *bench) returning(home *harness.Node, r *row, come func(i int)) error {
 // comeback is one client that returns. Its goroutine owns it until it ends.
 type comeback struct {
 	sid    string
+	token  string
 	socket *socket
 	ledger ledger
 	took   time.Duration
@@ -212,20 +213,14 @@ func (c *comeback) run(addr string, waiting, last uint64, complete chan<- struct
 	})
 	defer announce()
 	var err error
-	if c.socket, err = dial(addr); err != nil {
+	var resumed bool
+	if c.socket, resumed, err = enter(addr, "umf.v1", "umf.resume."+c.sid+"."+c.token+".1"); err != nil {
 		return fmt.Errorf("connect: %w", err)
-	}
-	fresh := c.socket.id
-	err = c.socket.send(func(dst []byte) []byte {
-		return append(dst, `{"to":"hydra-router:/","frm":"`+fresh+`@client:/","mid":"r","typ":"reconnect","bdy":{"id":"`+c.sid+`"}}`...)
-	})
-	if err != nil {
-		return err
-	}
-	if resumed, err := c.socket.welcome(); err != nil {
-		return fmt.Errorf("resume %s: %w", c.sid, err)
 	} else if !resumed {
 		return errNotResumed
+	}
+	if waiting == 0 {
+		announce()
 	}
 	if err := c.socket.tcp.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
 		return err

@@ -30,6 +30,7 @@ type socket struct {
 
 	// Owned by the goroutine that reads.
 	id      string
+	token   string
 	message []byte // scratch for messages that do not fit the reader's buffer
 
 	// Guarded by mu.
@@ -50,19 +51,30 @@ var sources atomic.Uint32
 
 // dial connects and reads the welcome.
 func dial(addr string) (*socket, error) {
-	s, err := upgrade(addr, "/")
-	if err != nil {
-		return nil, err
+	s, _, err := enter(addr)
+	return s, err
+}
+
+// dialSecond is dial for a client that knows the second edition of the protocol.
+func dialSecond(addr string) (*socket, error) {
+	s, _, err := enter(addr, "umf.v1")
+	return s, err
+}
+
+// enter connects, with subprotocols to offer, and reads the welcome.
+func enter(addr string, offers ...string) (s *socket, resumed bool, err error) {
+	if s, err = upgrade(addr, "/", offers...); err != nil {
+		return nil, false, err
 	}
-	if _, err := s.welcome(); err != nil {
+	if resumed, err = s.welcome(); err != nil {
 		s.reset()
-		return nil, err
+		return nil, false, err
 	}
-	return s, nil
+	return s, resumed, nil
 }
 
 // upgrade connects as far as the WebSocket is open.
-func upgrade(addr, path string) (*socket, error) {
+func upgrade(addr, path string, offers ...string) (*socket, error) {
 	dialer := net.Dialer{Timeout: dialTimeout, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+sources.Add(1)%64))}}
 	conn, err := dialer.Dial("tcp", addr)
 	if err != nil {
@@ -70,7 +82,11 @@ func upgrade(addr, path string) (*socket, error) {
 	}
 	s := &socket{tcp: conn.(*net.TCPConn), in: bufio.NewReaderSize(conn, readBuffer)}
 	request := "GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n\r\n"
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n"
+	if len(offers) > 0 {
+		request += "Sec-WebSocket-Protocol: " + strings.Join(offers, ", ") + "\r\n"
+	}
+	request += "\r\n"
 	if err = conn.SetDeadline(time.Now().Add(dialTimeout)); err == nil {
 		_, err = io.WriteString(conn, request)
 	}
@@ -104,6 +120,9 @@ func (s *socket) welcome() (resumed bool, err error) {
 		return false, fmt.Errorf("%w: %.300q", errWelcome, text)
 	}
 	s.id = id
+	if _, token, ok := strings.Cut(rest, `"token":"`); ok {
+		s.token, _, _ = strings.Cut(token, `"`)
+	}
 	return strings.Contains(rest, `"resumed":true`), nil
 }
 
