@@ -31,6 +31,7 @@ func (s *Session) Attach(p Position, fresh, lasting bool, fx Effects) {
 	}
 	s.fresh, s.lasting = fresh, lasting
 	s.seek(fx)
+	s.reader.tail = p.Tail && !p.Back && !fresh
 }
 
 // Disconnected reports that the connection to NATS is lost, as soon as that is
@@ -43,7 +44,7 @@ func (s *Session) Disconnected(fx Effects) {
 	if !s.active() {
 		return
 	}
-	s.offline = true
+	s.offline, s.reader.tail = true, false
 	s.log.aged = true
 	s.log.dropHeld()
 	s.reader.abandon()
@@ -105,6 +106,7 @@ func (s *Session) Timeout(fx Effects) {
 func (s *Session) seek(fx Effects) {
 	l := &s.log
 	s.since = max(s.since, l.last())
+	s.reader.tail = false // copies of another holder may be of a log that was
 	l.dropHeld()
 	s.renewed, s.offline = s.renewed || s.offline, false
 	s.reader.abandon()

@@ -43,7 +43,7 @@ func (s *Session) goLive(fx Effects) {
 	if s.state == Live {
 		return
 	}
-	s.reader.tries = 0
+	s.reader.tries, s.reader.tail = 0, false
 	s.setState(Live, fx)
 	if s.fresh {
 		fx.Mark(fx.NextMark(), true) // the first one was lost

@@ -17,6 +17,7 @@ type sink struct {
 func (f *sink) NextMark() uint64         { f.marks++; return f.marks }
 func (f *sink) Mark(uint64, bool)        {}
 func (f *sink) Read(uint64, uint64, int) {}
+func (f *sink) Tail(_, _ uint64) bool    { return false }
 func (f *sink) Timer(time.Duration)      {}
 func (f *sink) Write(m Out) bool         { f.written = m.Seq; return true }
 func (f *sink) Gap(Gap) bool             { return true }

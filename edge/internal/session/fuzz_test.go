@@ -92,6 +92,8 @@ type wary struct {
 	began   bool   // there was one
 	gap     *Gap   // the last one was this gap
 	reading bool
+	tailing bool
+	mute    bool // there is no tail
 	narrow  bool // the next write fills the queue
 	full    bool
 }
@@ -101,6 +103,32 @@ func (w *wary) Read(_, _ uint64, max int) {
 		w.t.Fatalf("read while reading %v, full %v, max %d", w.reading, w.full, max)
 	}
 	w.reading = true
+}
+
+func (w *wary) Tail(after, to uint64) bool {
+	if w.reading || w.full || to <= after {
+		w.t.Fatalf("tail after %d to %d while reading %v, full %v", after, to, w.reading, w.full)
+	}
+	w.reading, w.tailing = !w.mute, !w.mute
+	return !w.mute
+}
+
+// copies answers a question for a tail, or comes without one.
+func (w *wary) copies(s *Session, p *tape) {
+	if w.reading && !w.tailing {
+		return
+	}
+	var list []Copy
+	for range p.byte() % 5 {
+		f := p.byte()
+		c := Copy{Seq: p.seq(), Prev: p.seq(), Time: int64(p.byte()), TTL: f&1 != 0, Payload: make([]byte, f>>4)}
+		if f&2 != 0 {
+			c.Mark = 1
+		}
+		list = append(list, c)
+	}
+	w.reading, w.tailing = false, false
+	s.Copies(list, w)
 }
 
 // chain checks that a message or gap continues the one before.
@@ -137,11 +165,11 @@ func (w *wary) Write(m Out) bool {
 
 // act makes one event happen.
 func (w *wary) act(s *Session, p *tape) {
-	switch p.byte() % 13 {
+	switch p.byte() % 14 {
 	case 0:
 		at := Position{Floor: p.seq(), Seen: p.seq()}
 		f := p.byte()
-		at.Old, at.FloorTime = f&8 != 0, int64(f>>4)
+		at.Old, at.FloorTime, at.Tail = f&8 != 0, int64(f>>4), f&4 != 0
 		s.Attach(at, f%4 == 0, false, w)
 	case 1:
 		s.Reattach(false, w)
@@ -153,6 +181,9 @@ func (w *wary) act(s *Session, p *tape) {
 		}
 		s.Live(c, w)
 	case 5, 6:
+		if w.tailing {
+			return
+		}
 		w.reading = false
 		b := Batch{Anchor: AnchorState(p.byte() % 4), AnchorTime: int64(p.byte()), Next: p.seq(), Last: p.seq(), Oldest: p.seq(), Msgs: p.msgs()}
 		f := p.byte()
@@ -173,6 +204,9 @@ func (w *wary) act(s *Session, p *tape) {
 	case 11:
 		s.Refresh(w)
 		s.Swept(p.seq(), w)
+	case 13:
+		w.mute = p.byte()%4 == 0
+		w.copies(s, p)
 	case 12:
 		switch p.byte() {
 		case 98:

@@ -165,7 +165,7 @@ func (s *Session) skip(g Gap, fx Effects) {
 // lose declares everything before a held copy as missing: the store has nothing
 // that the session could go on from.
 func (s *Session) lose(from uint64, c *Copy, fx Effects) {
-	if from < c.Seq && s.log.cursor < c.Seq-1 {
+	if from < c.Seq && (s.log.cursor < c.Seq-1 || from <= s.log.cursor) {
 		s.skip(Gap{From: from, To: c.Seq - 1, Why: whyEmpty(c)}, fx)
 	}
 	if c.TTL {

@@ -54,6 +54,9 @@ func (w *world) step() {
 		if h.read != nil {
 			h.serveRead(r.IntN(4) == 0, r.IntN(15) == 0)
 		}
+		if h.asks != nil {
+			h.serveTail(r.IntN(8) == 0)
+		}
 	case n < 75:
 		h.socket()
 	case n < 79:
@@ -90,6 +93,8 @@ func (h *host) progress() {
 		h.deliverCopy()
 	case h.read != nil:
 		h.serveRead(r.IntN(4) == 0, r.IntN(30) == 0)
+	case h.asks != nil:
+		h.serveTail(r.IntN(30) == 0)
 	default:
 		h.socket()
 	}
@@ -290,6 +295,8 @@ func (h *host) settle() bool {
 		h.reattach()
 	case h.read != nil:
 		h.serveRead(false, false)
+	case h.asks != nil:
+		h.serveTail(false)
 	case len(h.sock) > 0:
 		h.handle(len(h.sock), true)
 		h.drained()

@@ -5,7 +5,7 @@ package session
 //	               read                 a void one's answer
 //	notReading ───────────▶ reading          (to notReading)
 //	 ▲  ▲   ▲                │  │  └─────────────▶ readingVoid
-//	 │  │   └── answer ──────┘  │   seek
+//	 │  │   └── answer ──────┘  │   seek (and readingTail alike)
 //	 │  │                       │ failed, stale
 //	 │  └── timer, seek ── pausing
 //	 │                          │ the log ends too early
@@ -19,8 +19,11 @@ const (
 	notReading readState = iota
 	// reading: a Read is outstanding.
 	reading
-	// readingVoid: a Read is outstanding, and its answer will be ignored: the
-	// session has begun to attach since it was sent.
+	// readingTail: a Tail is outstanding, which is asked of another holder in place of
+	// the store.
+	readingTail
+	// readingVoid: a Read or a Tail is outstanding, and its answer will be ignored:
+	// the session has begun to attach since it was sent.
 	readingVoid
 	// pausing: the timer will fire, and the read is sent again.
 	pausing
@@ -38,18 +41,22 @@ type reader struct {
 	state  readState
 	tries  uint8 // how often in a row it was sent again
 	second bool  // the message that was asked for is not there: ask for an older one
+	place  bool  // it asks for the newest position alone; see askPlace
+	tail   bool  // the holder before may have kept copies of what is missing
 }
 
 // become makes every change of the state.
 func (r *reader) become(to readState) { r.state = to }
 
-// outstanding reports whether a Batch is to come.
-func (r *reader) outstanding() bool { return r.state == reading || r.state == readingVoid }
+// outstanding reports whether a Batch, or Copies, are to come.
+func (r *reader) outstanding() bool {
+	return r.state == reading || r.state == readingTail || r.state == readingVoid
+}
 
 // abandon gives up the read, because the session attaches anew. An answer that
 // is on its way will be void.
 func (r *reader) abandon() {
-	r.tries = 0
+	r.tries, r.place = 0, false
 	if r.outstanding() {
 		r.become(readingVoid)
 		return
@@ -60,7 +67,7 @@ func (r *reader) abandon() {
 // read asks for what is missing, or for the anchor alone. It must be the last
 // step of an event: an owner may call Batch from within Effects.Read.
 func (s *Session) read(fx Effects) {
-	if s.reader.state != notReading || !s.open() {
+	if s.reader.state != notReading || !s.open() || s.inherit(fx) || s.askPlace(fx) {
 		return
 	}
 	if s.log.claimed {
@@ -111,7 +118,7 @@ func (s *Session) presenceSays() bool {
 
 // Batch takes the answer to a Read.
 func (s *Session) Batch(b Batch, fx Effects) {
-	if !s.reader.outstanding() || !s.active() {
+	if !s.reader.outstanding() || s.reader.state == readingTail || !s.active() {
 		return
 	}
 	void := s.reader.state == readingVoid
@@ -122,9 +129,12 @@ func (s *Session) Batch(b Batch, fx Effects) {
 		s.pause(pausing, FailedRead, fx)
 	case b.HasLast && b.Last < s.reader.known:
 		s.stale(fx)
+	case s.reader.place && b.Anchor != Present && !(b.Anchor == Foreign && s.trusted()):
+		s.reader.tail = false // read goes into it
 	default:
 		s.judged(s.judge(&b), &b, fx)
 	}
+	s.reader.place = false
 	s.advance(fx)
 }
 

@@ -22,6 +22,7 @@ type item struct {
 	rec  *record
 	prev uint64
 	lost bool // the connection was lost; what follows came over a new one
+	gone bool // its time to live was over when it was handed on
 }
 
 type pendingMark struct {
@@ -71,6 +72,9 @@ type host struct {
 	pipe     []item
 	marks    []pendingMark
 	read     *pendingRead
+	asks     *pendingTail
+	tail     *tail // of the holder before; nil: none
+	tails    int   // how often it is asked for
 	timer    bool
 	dirty    bool
 	markLog  int // log of the marker that came back last
@@ -97,7 +101,7 @@ func (h *host) Mark(id uint64, keep bool) {
 
 func (h *host) Read(from, anchor uint64, max int) {
 	h.w.log("  box %d: read from %d anchor %d max %d", h.box, from, anchor, max)
-	if h.read != nil {
+	if h.read != nil || h.asks != nil {
 		h.w.fail(h, "second outstanding read")
 	}
 	if from > h.s.Cursor()+1 {
@@ -253,7 +257,7 @@ func (h *host) down() {
 	n := h.w.rng.IntN(len(h.sock) + 1)
 	h.handle(n, false)
 	h.s, h.sock, h.slow, h.acks, h.pongs = nil, nil, false, nil, nil
-	h.pipe, h.interest, h.read, h.timer, h.dirty, h.crashIn = nil, false, nil, false, false, 0
+	h.pipe, h.interest, h.read, h.asks, h.timer, h.dirty, h.crashIn = nil, false, nil, nil, false, false, 0
 	h.swept, h.owed = nil, 0
 	for h.w.rng.IntN(2) == 0 && len(h.marks) > 0 {
 		h.loseMark() // others still arrive at the store
@@ -262,6 +266,7 @@ func (h *host) down() {
 
 // park is an orderly end: the entry is written.
 func (h *host) park() {
+	h.linger()
 	h.s.Stop()
 	h.store()
 	h.down()
@@ -293,6 +298,7 @@ func (h *host) up() {
 	h.entering = false
 	h.unsure = p.Seen == 0 || p.Floor == 0
 	h.guess = p.FloorTime == 0 // if it is not there, it may be another log's
+	p.Tail, h.tails = h.w.rng.IntN(4) > 0, h.w.rng.IntN(5)
 	h.event(fmt.Sprintf("attach %+v", p), func() { h.s.Attach(p, false, false, h) })
 }
 
@@ -335,6 +341,7 @@ func (w *world) cut(n int) {
 		return
 	}
 	w.nodes[n].offline = true
+	w.dropTails(n)
 	w.log("node %d: cut", n)
 	for _, h := range w.hosts {
 		if h.s != nil && h.node == n {

@@ -196,6 +196,12 @@ func (st *stream) went(box int, to uint64, ways ...fate) bool {
 	return false
 }
 
+// revived reports whether a copy of the store brought something of a box back, which
+// was gone when somebody asked.
+func (st *stream) revived(box int) bool {
+	return slices.ContainsFunc(st.all, func(r *record) bool { return r.box == box && r.revived })
+}
+
 // replica returns the state that a read sees: now and then a stale one.
 func (st *stream) replica(stale bool) view {
 	if stale && len(st.views) > 0 {

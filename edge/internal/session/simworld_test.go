@@ -99,6 +99,9 @@ func (w *world) put(r *record, prev uint64) {
 		return
 	}
 	h := w.hosts[r.box]
+	if w.draining || w.rng.IntN(100) >= w.loss/2 {
+		h.keep(item{rec: r, prev: prev})
+	}
 	if h.s == nil || !h.interest || !w.draining && w.rng.IntN(100) < w.loss && r.mark == 0 {
 		return
 	}
@@ -128,9 +131,9 @@ func (w *world) gap(h *host, g Gap) {
 	case Rollback:
 		real = h.guess || w.st.log > h.posLog || w.st.went(h.box, g.To, undone)
 	case Overflow:
-		real = real || w.st.went(h.box, g.To, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
+		real = real || w.st.revived(h.box) || w.st.went(h.box, g.To, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
 	case Expired:
-		real = real || w.st.went(h.box, math.MaxUint64, expired, shed, undone)
+		real = real || w.st.revived(h.box) || w.st.went(h.box, math.MaxUint64, expired, shed, undone)
 	}
 	if !real {
 		w.fail(h, "gap %v %d to %d, but nothing of the kind was lost", g.Why, g.From, g.To)
@@ -157,10 +160,7 @@ func (h *host) deliverCopy() {
 	if r.mark != 0 && r.mark == h.s.mark && !h.s.offline {
 		h.markLog = r.log
 	}
-	c := Copy{Seq: r.seq, Prev: it.prev, Mark: r.mark, Time: h.w.time(r), TTL: r.ttl}
-	if r.mark == 0 {
-		c.Payload = payload(r)
-	}
+	c := h.copyOf(it)
 	h.eventAt(r.log, fmt.Sprintf("copy %d (id %d) prev %d mark %d", r.seq, r.id, it.prev, r.mark), func() { h.s.Live(c, h) })
 }
 

@@ -18,6 +18,7 @@ var update = flag.Bool("update", false, "write what happens into the transcripts
 type recorder struct {
 	out   bytes.Buffer
 	marks uint64
+	tails int // questions for a tail until there is none
 	room  int // writes until the queue is at its bound; negative: unlimited
 }
 
@@ -32,6 +33,13 @@ func (r *recorder) Mark(id uint64, keep bool) {
 }
 func (r *recorder) Read(from, anchor uint64, max int) {
 	r.say("read from %d anchor %d max %d", from, anchor, max)
+}
+func (r *recorder) Tail(after, to uint64) bool {
+	if r.tails--; r.tails < 0 {
+		return false
+	}
+	r.say("tail after %d to %d", after, to)
+	return true
 }
 func (r *recorder) Timer(d time.Duration) { r.say("timer %v", d) }
 func (r *recorder) Ping(token uint64) {
@@ -64,12 +72,14 @@ func (r *recorder) take() bool {
 // script runs the events of a transcript.
 //
 //	plain|acked [window=N] [held=N] [bytes=N] [batch=N]   a new session
-//	attach FLOOR SEEN [time=T] [seentime=T] [old|back] | attach fresh
+//	attach FLOOR SEEN [time=T] [seentime=T] [old|back] [tail=N] | attach fresh
+//	                      tail: the holder before may have copies, and is asked N times
 //	disconnected | reattach | refresh | swept LAST | timeout | stop
 //	copy SEQ prev=P [mark=ID] [ttl] [time=T]
 //	batch [unchecked|present|gone|foreign] [at=T] [oldest=N] [next=N] [last=N] [MSG…]
 //	    MSG: SEQ, followed by m (marker), t (TTL), @T (time), as in 12mt@7
 //	batch error
+//	copies [SEQ:PREV…]    of the holder before, with the marks of MSG behind SEQ
 //	room N | writable     N more writes until the queue is full
 //	pong SEQ['…] | ack SEQ
 //	settle
@@ -127,6 +137,8 @@ func (sc *script) run(line string) {
 			c.Payload = []byte("live" + rest[0])
 		}
 		s.Live(c, r)
+	case "copies":
+		s.Copies(sc.copies(rest), r)
 	case "batch":
 		s.Batch(sc.batch(m, rest), r)
 	case "room":
@@ -173,6 +185,7 @@ func (sc *script) run(line string) {
 }
 
 func (sc *script) attach(m map[string]string, rest []string) {
+	sc.r.tails = int(sc.opt(m, "tail"))
 	if rest[0] == "fresh" {
 		sc.s.Attach(Position{}, true, false, sc.r)
 		return
@@ -180,8 +193,27 @@ func (sc *script) attach(m map[string]string, rest []string) {
 	sc.s.Attach(Position{
 		Floor: sc.num(rest[0]), FloorTime: int64(sc.opt(m, "time")),
 		Seen: sc.num(rest[1]), SeenTime: int64(sc.opt(m, "seentime")),
-		Old: len(rest) > 2 && rest[2] == "old", Back: len(rest) > 2 && rest[2] == "back",
+		Old: len(rest) > 2 && rest[2] == "old", Back: len(rest) > 2 && rest[2] == "back", Tail: m["tail"] != "",
 	}, false, false, sc.r)
+}
+
+func (sc *script) copies(rest []string) (list []Copy) {
+	for _, w := range rest {
+		w, prev, _ := strings.Cut(w, ":")
+		w, at, _ := strings.Cut(w, "@")
+		seq := strings.TrimRight(w, "mt")
+		c := Copy{Seq: sc.num(seq), Prev: sc.num(prev), TTL: strings.Contains(w, "t")}
+		if at != "" {
+			c.Time = int64(sc.num(at))
+		}
+		if strings.Contains(w, "m") {
+			c.Mark = 1 << 62
+		} else {
+			c.Payload = []byte("kept" + seq)
+		}
+		list = append(list, c)
+	}
+	return list
 }
 
 func (sc *script) batch(m map[string]string, rest []string) Batch {

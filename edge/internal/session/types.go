@@ -135,6 +135,8 @@ type Position struct {
 	// Old: the position is from before this node's connection to NATS, or there
 	// is none. Since then the store may have gone back.
 	Old bool
+	// Tail: another holder may have kept copies of what was stored since. See Tail.
+	Tail bool
 	// Back: it has, and an acked client does not know: Floor, which it has named, is of
 	// the old log, and it is to be told. See OldLog.
 	Back bool
@@ -251,7 +253,7 @@ func backoff(first, limit time.Duration, tries uint8) time.Duration {
 
 // Effects are a session's orders to its owner. The session calls them from
 // within its events, so on its owner's goroutine. They must not block, and must
-// not call the session back, but for Read, which may: it is always the last
+// not call the session back, but for Read and Tail, which may: each is the last
 // effect of an event.
 type Effects interface {
 	// NextMark returns an id for a marker: not 0, and never used before by any
@@ -263,6 +265,11 @@ type Effects interface {
 	// message at anchor is still there (0: do not ask). max 0: ask for the anchor
 	// only. One Read is outstanding at most, and exactly one Batch answers it.
 	Read(from, anchor uint64, max int)
+	// Tail asks for copies, which another holder has kept, of what was stored after a
+	// sequence and up to another. True: Copies answers it, exactly once, and nothing is
+	// read meanwhile. False: there are none, and the store is read. Like Read, it is the
+	// last effect of an event if it is true, and Copies may be called from within.
+	Tail(after, to uint64) bool
 	// Timer sets the session's one timer; 0 stops it.
 	Timer(d time.Duration)
 	// Write queues a message for the client, however long the queue is. False:

@@ -143,7 +143,7 @@ func (s *Session) present(b *Batch) verdict {
 	switch {
 	case l.foreign:
 		return rolledBack // the newer message never was, though the older one is there
-	case asked <= l.cursor && l.younger(b.AnchorTime):
+	case asked <= l.cursor && !s.reader.place && l.younger(b.AnchorTime):
 		return rolledBack
 	case want != 0 && b.AnchorTime != 0 && want != b.AnchorTime:
 		return rolledBack // another message has taken its sequence
@@ -153,6 +153,9 @@ func (s *Session) present(b *Batch) verdict {
 	}
 	if l.claimed && asked == c.floor && c.floorTime == 0 {
 		c.floorTime, c.writtenTime, l.youngest = b.AnchorTime, b.AnchorTime, b.AnchorTime // a client's word, so far
+	}
+	if s.reader.place && l.youngest != 0 {
+		l.youngest = max(l.youngest, b.AnchorTime)
 	}
 	l.claimed, l.lost = false, false
 	return intact
