@@ -37,7 +37,8 @@
 // A client that comes back names its session. The ownership machine (package
 // ownership) reads the directory entry, has the holder hand the session over, and
 // swaps the entry; then the session machine goes on where delivery had got to.
-// The former node takes part by package takeover.
+// The former node takes part by package takeover. What came while nobody had the
+// session it may have kept (package tail); the rest is read from the store.
 //
 // # Rooms
 //
@@ -50,6 +51,7 @@
 //	session    what is delivered next: pure
 //	ownership  who has a session: pure
 //	takeover   how a node asks another for a session
+//	tail       what is kept for parked sessions
 //	egress     from a loop to NATS, without waiting
 //	shard      what one loop owns: clients and held sessions
 //	api        the router API and HTTP

@@ -75,6 +75,10 @@ func (n *Node) handOver(reply string, data []byte) {
 		n.metrics.Dropped.Inc(stats.DropBadOrder)
 		return
 	}
+	if request.IsTail() {
+		n.giveTail(&request, reply)
+		return
+	}
 	left := new(atomic.Int32)
 	left.Store(int32(len(n.doors)))
 	n.all(func(s *shard.Shard) {
@@ -84,6 +88,12 @@ func (n *Node) handOver(reply string, data []byte) {
 			}
 		})
 	})
+}
+
+// giveTail has the loop answer that keeps what is asked for.
+func (n *Node) giveTail(r *takeover.Request, reply string) {
+	i, _ := n.shared.Tails.Place(r.SID) // if none has it, any may say so
+	n.doors[i].Do(func(s *shard.Shard) { s.GiveTail(r, reply) })
 }
 
 // onExpiry is called on one of all nodes when a session's time is over, as far

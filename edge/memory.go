@@ -11,7 +11,8 @@ import (
 )
 
 // Shedding, by share of the process's memory limit (GOMEMLIMIT, which the
-// binary derives from the container or machine). Above memoryFull the node
+// binary derives from the container or machine). Above memoryFull the node drops
+// what it keeps for parked sessions; if that does not help it
 // refuses new clients with 503 and is not ready, so that the balancer takes
 // another; that ends below memoryRoom. Above memoryCritical it closes clients
 // with 1013, those first whose buffers are large. Their sessions are parked and
@@ -21,6 +22,10 @@ const (
 	memoryRoom     = 0.80
 	memoryCritical = 0.95
 	memoryEvery    = 100 * time.Millisecond
+
+	// worthDropping is the share of the limit that tails have to take for that they
+	// are all that is dropped at first.
+	worthDropping = 0.01
 
 	// memoryBuffers is the share of the limit that partial messages and queued
 	// output of all clients may take; a client that needs more is closed 1013.
@@ -94,6 +99,7 @@ func (n *Node) judgeBuffers() {
 func (n *Node) judgeMemory(share float64, limit int64) {
 	short := n.short.Load()
 	switch {
+	case !short && share >= memoryFull && n.dropTails(limit):
 	case !short && share >= memoryFull:
 		n.log.Warn("short of memory: no new clients", "share", share, "limit", limit, "connections", n.connections())
 		n.short.Store(true) // first, so that whom this refuses is counted
@@ -103,4 +109,16 @@ func (n *Node) judgeMemory(share float64, limit int64) {
 		n.ready.now(stats.PartMemory)
 		n.short.Store(false)
 	}
+}
+
+// dropTails drops what is kept for parked sessions, which others can read, and reports
+// whether that may be enough: the next look tells.
+func (n *Node) dropTails(limit int64) bool {
+	tails, bytes := n.shared.Tails.Held()
+	if tails == 0 {
+		return false
+	}
+	n.log.Info("short of memory: what is kept for parked sessions is dropped", "sessions", tails, "bytes", bytes)
+	n.all((*shard.Shard).DropTails)
+	return float64(bytes) >= worthDropping*float64(limit)
 }

@@ -273,6 +273,7 @@ func (n *Node) all(f func(*shard.Shard)) {
 // sample is the node's part of a scrape.
 func (n *Node) sample() stats.Sample {
 	s := stats.Sample{Waiting: n.pool.Waiting() + n.resumes.Waiting(), Busy: n.pool.Busy() + n.resumes.Busy(), KeysAge: n.keysAge()}
+	s.Tails, s.TailBytes = n.shared.Tails.Held()
 	if n.serving.Load() {
 		s.Wire, s.Loops = n.server.Stats(), n.handler.Loops()
 		l := n.nats.link.Load()

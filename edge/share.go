@@ -17,6 +17,7 @@ import (
 	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/shard"
 	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/tail"
 )
 
 // What a node hands to its parts.
@@ -33,6 +34,8 @@ func (n *Node) share(tracing trace.TracerProvider) *shard.Node {
 		Accounts:  newAccounts(&n.cfg, n.metrics),
 		Mail:      quota.NewMail(n.cfg.QueueLimit, int(n.cfg.QueueBytes), n.metrics.Dropped.Counting(stats.DropMailTable)),
 		ClientLog: stats.NewClientLog(n.metrics.Dropped.Counting(stats.DropClientLog)),
+		Tails:     tail.NewBudget(int64(n.cfg.LingerBytes)),
+		Short:     &n.short,
 		Full:      &n.full,
 		Traffic:   stats.NewTraffic(),
 		Connected: &n.nats.connected, MaxPayload: &n.nats.maxPayload, Epoch: n.epoch,

@@ -24,6 +24,8 @@ type Copy struct {
 	Holder, Attempt uint64
 	// TTL: the message may vanish before the mailbox's other messages do.
 	TTL bool
+	// Life is its time to live; 0: it has none, or none that can be read.
+	Life time.Duration
 	// Time at which the stream stored it, Unix ns; 0: unknown.
 	Time int64
 	// Payload belongs to the receiver and must not be modified.
@@ -45,9 +47,22 @@ func ParseCopy(m *nats.Msg) (c Copy, ok bool) {
 	c.Seq = seq
 	c.Prev, _ = strconv.ParseUint(jet.LastHeader(m.Header, jet.HeaderLastSeq), 10, 64)
 	c.Mark, c.Holder, c.Attempt = markOf(m.Header)
-	c.TTL = m.Header.Get(jet.HeaderTTL) != ""
+	if life := m.Header.Get(jet.HeaderTTL); life != "" {
+		c.TTL, c.Life = true, lifeOf(life)
+	}
 	c.Time = storedAt(m.Header)
 	return c, true
+}
+
+// lifeOf reads a Nats-TTL: seconds, or a duration as Go writes it.
+func lifeOf(text string) time.Duration {
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		return max(d, 0)
+	}
+	return 0
 }
 
 // storedAt is when the server says that it stored a message, Unix ns; 0: unknown.

@@ -29,6 +29,7 @@ type settings struct {
 	rates    []int         // of pushes, each second
 	idle     []int         // sessions, ascending
 	rest     time.Duration // before idle sessions are measured
+	settled  time.Duration // for which nodes have run before sessions come to them
 	profile  string
 	env      []string // further variables of the nodes
 }
@@ -41,7 +42,7 @@ func (q queue) String() string { return fmt.Sprintf("%d × %d", q.sessions, q.me
 func full() settings {
 	return settings{
 		rounds: 1, duration: 3 * time.Second, clients: 50, inFlight: 16, sessions: 1000, connects: 3000,
-		resumes: []queue{{1000, 100}, {10_000, 10}, {10_000, 0}}, parallel: 128, rates: []int{2000, 20_000}, idle: []int{5000, 15_000}, rest: 5 * time.Second,
+		resumes: []queue{{1000, 100}, {10_000, 10}, {10_000, 0}}, parallel: 128, rates: []int{2000, 20_000}, idle: []int{5000, 15_000}, rest: 5 * time.Second, settled: 12 * time.Second,
 	}
 }
 

@@ -113,11 +113,18 @@ func (c *Config) checkStore(e *settingErrors) {
 	}
 }
 
+// maxLinger bounds EDGE_LINGER.
+const maxLinger = time.Hour
+
 func (c *Config) checkTimes(e *settingErrors) {
 	e.positive("HANDSHAKE_TIMEOUT", c.HandshakeTimeout)
 	e.positive("WRITE_TIMEOUT", c.WriteTimeout)
 	e.positive("REQUEST_TIMEOUT", c.RequestTimeout)
 	e.positive("PING_INTERVAL", c.PingInterval)
+	e.notNegative("LINGER", c.Linger)
+	if c.Linger > maxLinger {
+		e.bad("LINGER", "%s is above an hour: what is kept has to be younger than what mailboxes keep", c.Linger)
+	}
 	e.notNegative("DRAIN_GRACE", c.DrainGrace)
 	e.notNegative("DRAIN_TIMEOUT", c.DrainTimeout)
 	e.notNegative("SIGNATURE_WINDOW", c.SignatureWindow)

@@ -30,6 +30,8 @@ type Config struct {
 	SessionTTL     time.Duration `split_words:"true" default:"24h" desc:"how long a session outlives its socket"`
 	QueueLimit     int           `split_words:"true" default:"1000" unit:"messages" desc:"messages that wait for one session; the oldest beyond it are dropped and reported as a gap"`
 	QueueBytes     Size          `split_words:"true" default:"16MiB" unit:"bytes" desc:"bytes that wait for one session, as far as one client may fill them: a tenth, as of EDGE_QUEUE_LIMIT; above it: error overload"`
+	Linger         time.Duration `default:"2m" desc:"how long a node keeps in memory what comes for a session that it has parked, for the node that the session goes to; 0: not at all"`
+	LingerBytes    Size          `split_words:"true" default:"64MiB" unit:"bytes" desc:"memory of this node for that; what does not fit is read from the store"`
 	MailboxStreams int           `split_words:"true" default:"16" desc:"streams that share the mailboxes: 1, 2, 4, 8, 16 or 32, the same on every node"`
 	QueueServices  []Service     `split_words:"true" desc:"services whose work queues this node registers, separated by commas, where its user of NATS may; work for services that have none is refused"`
 	StreamReplicas int           `split_words:"true" default:"0" desc:"copies of every mailbox; 0: three in a NATS cluster, else one"`

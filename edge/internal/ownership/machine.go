@@ -216,6 +216,15 @@ func (m *Machine) Holder() uint64 { return m.entry.Holder }
 // is none. Its markers are no reason for [Machine.Rival].
 func (m *Machine) Former() uint64 { return m.former }
 
+// ParkedAt returns the node where the holder that a claim has taken the session from has
+// parked it; "": it has not, or there is no claim any more.
+func (m *Machine) ParkedAt() scheme.NodeID {
+	if c := m.claim; c != nil && c.found.State == scheme.StateParked {
+		return c.found.Node
+	}
+	return ""
+}
+
 // Attempt returns the number of the client's socket; 0: it gave none.
 func (m *Machine) Attempt() uint64 {
 	if m.claim != nil {

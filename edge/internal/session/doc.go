@@ -105,6 +105,17 @@
 // no room; until Writable the session writes nothing, drops copies and is
 // behind. So a slow client costs a bounded number of bytes and no messages.
 //
+// # Copies that another holder has kept
+//
+// What came while nobody had the session may be in the memory of the node that parked
+// it. So what is missing is asked for there first ([Effects.Tail]), as long as the
+// session has not been Live. Its copies ([Session.Copies]) are taken as live ones are:
+// where prev ≤ cursor and the predecessor proves that nothing was dropped. The store
+// wrote these links, so it is of no matter who has kept them. Where one is missing, or
+// nothing comes, the store is read from there on. In doubt about the log the store is
+// asked for the newest position of the directory, and for nothing else, before it
+// (askPlace). Whatever voids held copies voids these.
+//
 // # Delivered
 //
 // A message in the kernel's buffer is not delivered yet. A plain client gets a

@@ -90,6 +90,16 @@ func (s *Session) Class() Class { return s.class }
 // mailbox.
 func (s *Session) Cursor() uint64 { return s.log.cursor }
 
+// Confirmed returns the position up to which the client has confirmed everything, if
+// there are only markers behind it, up to the cursor; 0: there is more.
+func (s *Session) Confirmed() uint64 {
+	c := &s.confirm
+	if c.floor != c.written || s.log.origin != knownOrigin {
+		return 0
+	}
+	return max(c.floor, c.seen)
+}
+
 // Unconfirmed returns how many messages and gaps an acked client has not
 // confirmed yet.
 func (s *Session) Unconfirmed() int { return s.confirm.sent.len() }

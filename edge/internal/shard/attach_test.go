@@ -106,6 +106,7 @@ func TestLeavesEarly(t *testing.T) {
 			}
 		}
 	}
+	l.advance(l.nodes[0].Config.Linger)
 	for subject, list := range l.nats.listeners {
 		if len(list) > 0 {
 			t.Errorf("%s has a listener", subject)

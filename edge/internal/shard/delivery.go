@@ -68,7 +68,9 @@ func (h *held) take(batch store.Batch, err error) {
 			h.take(batch, err)
 			return
 		}
+		h.s.source = stats.FromStore
 		h.core.Batch(h.convert(batch, err), h.session())
+		h.s.source = stats.FromLive
 		h.placed()
 	})
 }
@@ -122,6 +124,9 @@ func (x *sessionEffects) Timer(d time.Duration) {
 func (x *sessionEffects) Write(m session.Out) bool {
 	s := x.s
 	x.used = true
+	if x.returning {
+		s.node.Metrics.Returned.Inc(s.source)
+	}
 	x.held().hear(m.Payload)
 	if x.class != session.Acked {
 		return x.client.sendTraced(stats.OutMailbox, m.Trace, m.Payload)
@@ -175,7 +180,15 @@ func (x *sessionEffects) Dirty() {
 }
 
 // State counts the core's transitions.
-func (x *sessionEffects) State(from, to session.State) { x.s.node.Metrics.Sessions.Move(from, to) }
+func (x *sessionEffects) State(from, to session.State) {
+	x.s.node.Metrics.Sessions.Move(from, to)
+	switch {
+	case to == session.Live:
+		x.returning, x.inherits = false, nil
+	case to == session.Attaching && from != session.Idle: // what was kept may be of a log that was
+		x.inherits = nil
+	}
+}
 
 // Count counts what is neither a state nor a gap.
 func (x *sessionEffects) Count(e session.Event) { x.s.node.Metrics.Machine.Inc(e) }

@@ -33,6 +33,15 @@
 // whose the session is. What can make the session machine write while the session
 // is in doubt waits until the doubt has ended (held.whenServed).
 //
+// # Parked sessions
+//
+// A session that is parked with everything delivered is listened for on its
+// subscription for a while (linger): what comes goes into a tail (package tail), and no
+// further. The next holder asks for it when its own marker is back and shows that
+// something is missing (inherit). The question goes to the node that the entry names; its
+// answer comes among the live copies, so that no goroutine waits for it. A node that
+// says nothing costs a tenth of a second, and then the store is read.
+//
 // # Design
 //
 // Each loop subscribes to the node's own subject with the channel that live copies

@@ -26,7 +26,7 @@ func another(a, b uint64) bool { return a>>reconnectBits != b>>reconnectBits }
 func (s *Shard) resubscribe() {
 	for _, h := range s.held {
 		if h.listening() {
-			s.out.Push(egress.Op{Kind: stats.OpSubscribe, Subject: scheme.LiveWildcard(h.sid), Subscription: &h.subscription, Channel: s.live})
+			s.out.Push(egress.Op{Kind: stats.OpSubscribe, Subject: scheme.LiveWildcard(h.sid), Subscription: h.subscription, Channel: s.live})
 		}
 	}
 }

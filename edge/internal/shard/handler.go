@@ -51,13 +51,18 @@ func (h *Handler) Build(n *Node, loops []*wire.Loop, to egress.NATS) []Door {
 	return doors
 }
 
-// Subscribe makes the shards listen to the requests of other nodes, in their
-// place among the live copies.
+// Subscribe makes the shards listen to the requests of other nodes, and to the answers
+// to their own, in their place among the live copies.
 func (h *Handler) Subscribe(nc *nats.Conn, subject string) error {
 	for _, s := range h.shards {
 		if _, err := nc.ChanSubscribe(subject, s.live); err != nil {
 			return err
 		}
+		inbox := nc.NewInbox() + "."
+		if _, err := nc.ChanSubscribe(inbox+"*", s.live); err != nil {
+			return err
+		}
+		s.post(func() { s.Answers(inbox) })
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ type held struct {
 	resumed bool // it was claimed, and is not fresh
 
 	// Owned by the loop.
+	returning  bool    // it was claimed, and is not live yet
 	used       bool    // the client has sent, or was sent, a message: others may know the session
 	dirtySince uint32  // uptime when the positions moved, in milliseconds; 0: they are written
 	client     *Client // nil once the socket is gone
@@ -36,10 +37,10 @@ type held struct {
 	renewed    time.Duration // uptime when its anchor and its entry were renewed
 	rivals     uint64        // sequence of the last marker of a rival that was noted
 	waiting    *waiting      // nil: nothing waits
+	inherits   *inheritance  // nil: nothing that another node has kept
 	talk       *talk         // nil: with nobody yet
 
-	// Owned by the outbox.
-	subscription egress.Subscription
+	subscription *egress.Subscription // what it points to is the outbox's; nil: there is none
 }
 
 // waiting is what a held session has only in rare moments.
@@ -137,28 +138,28 @@ func (h *held) attach(from session.Position, lasting bool) {
 	}
 	s.held[h.sid] = h
 	h.core.Init(h.class, sessionOptions(s.node.Config))
-	s.out.Push(egress.Op{Kind: stats.OpSubscribe, Subject: scheme.LiveWildcard(h.sid), Subscription: &h.subscription, Channel: s.live})
+	if h.subscription == nil {
+		h.subscription = new(egress.Subscription)
+	}
+	s.out.Push(egress.Op{Kind: stats.OpSubscribe, Subject: scheme.LiveWildcard(h.sid), Subscription: h.subscription, Channel: s.live})
 	h.core.Attach(from, !h.resumed, lasting, h.session())
 }
 
 // stopListening ends the delivery.
 func (h *held) stopListening() {
-	if !h.listening() {
-		return
+	if subscription := h.detach(); subscription != nil {
+		h.s.out.Push(egress.Op{Kind: stats.OpUnsubscribe, Subject: scheme.LiveWildcard(h.sid), Subscription: subscription})
 	}
-	h.s.node.Metrics.Sessions.End(h.core.State())
-	h.core.Stop()
-	stop(&h.deliver)
-	h.s.out.Push(egress.Op{Kind: stats.OpUnsubscribe, Subject: scheme.LiveWildcard(h.sid), Subscription: &h.subscription})
 }
 
 // abandon ends the service of a session whose socket is gone, or has another one.
 // Its messages wait from now on.
 func (h *held) abandon() {
 	h.client = nil
+	lingers := h.mayLinger()
 	h.owner.Closed(h.s.uptime(), h.ownership())
 	h.silent()
-	if h.owner.Phase() == ownership.Parking {
+	if h.owner.Phase() == ownership.Parking && !(lingers && h.linger(h.core.Cursor(), h.core.Confirmed())) {
 		h.stopListening()
 	}
 }

@@ -28,12 +28,15 @@ type broker struct {
 	entries   map[scheme.SID]*record
 	rev       uint64
 	listeners map[string][]*testShard // by live subject
-	services  map[string]func(*nats.Msg) *nats.Msg
-	inboxes   map[string]func([]byte)
-	seen      map[string]bool
-	kept      map[scheme.SID]time.Duration // the last entry of a session; 0: as long as all
-	questions int                          // requests to nodes
-	strangers map[scheme.NodeID]func(data []byte) (takeover.Answer, ownership.Reply)
+
+	subscribed map[*egress.Subscription]bool
+	services   map[string]func(*nats.Msg) *nats.Msg
+	inboxes    map[string]func([]byte)
+	seen       map[string]bool
+	kept       map[scheme.SID]time.Duration // the last entry of a session; 0: as long as all
+	questions  int                          // requests to nodes
+	tails      int                          // of these, by shards
+	strangers  map[scheme.NodeID]func(data []byte) (takeover.Answer, ownership.Reply)
 
 	published []*nats.Msg // core messages, but for answers between nodes
 	work      []egress.Op
@@ -52,6 +55,7 @@ type faults struct {
 	sweep   func() fault
 	store   func(sid scheme.SID) fault // into a mailbox
 	publish func(subject string) error
+	tail    func(question []byte) (answer []byte, lies bool)
 	once    fault
 }
 
@@ -70,7 +74,8 @@ func newBroker(l *lab) *broker {
 	return &broker{l: l, mids: make(map[string]uint64), entries: make(map[scheme.SID]*record),
 		listeners: make(map[string][]*testShard), services: make(map[string]func(*nats.Msg) *nats.Msg),
 		inboxes: make(map[string]func([]byte)), seen: make(map[string]bool), kept: make(map[scheme.SID]time.Duration),
-		strangers: make(map[scheme.NodeID]func([]byte) (takeover.Answer, ownership.Reply))}
+		subscribed: make(map[*egress.Subscription]bool),
+		strangers:  make(map[scheme.NodeID]func([]byte) (takeover.Answer, ownership.Reply))}
 }
 
 // of asks for a fault, if there is one.
@@ -113,8 +118,13 @@ func (b *broker) perform(s *testShard, op *egress.Op) {
 	case stats.OpEvent:
 		b.events = append(b.events, op.Event)
 	case stats.OpSubscribe:
+		if b.subscribed[op.Subscription] { // it is asked for again to be sure
+			return
+		}
+		b.subscribed[op.Subscription] = true
 		b.listeners[op.Subject] = append(b.listeners[op.Subject], s)
 	case stats.OpUnsubscribe:
+		delete(b.subscribed, op.Subscription)
 		for i, listener := range b.listeners[op.Subject] {
 			if listener == s {
 				b.listeners[op.Subject] = append(b.listeners[op.Subject][:i:i], b.listeners[op.Subject][i+1:]...)
@@ -156,6 +166,10 @@ func (b *broker) publish(s *testShard, op *egress.Op) {
 		}
 	}
 	msg := &nats.Msg{Subject: op.Subject, Reply: op.Reply, Header: op.Header, Data: op.Data}
+	if strings.HasPrefix(op.Reply, scheme.NodeInbox) {
+		b.questioned(s, op)
+		return
+	}
 	b.published = append(b.published, msg)
 	if op.Proved {
 		defer b.l.after(b.prove, func() { op.Done(0, b.unproved) })
@@ -170,6 +184,27 @@ func (b *broker) publish(s *testShard, op *egress.Op) {
 	if answer != nil {
 		b.l.after(0, func() { s.node.replied(op, answer) })
 	}
+}
+
+// questioned is a question of a shard to a node, whose answer comes among the copies.
+func (b *broker) questioned(s *testShard, op *egress.Op) {
+	b.tails++
+	answer := func(data []byte, header nats.Header) {
+		b.l.after(0, func() { s.receive(&nats.Msg{Subject: op.Reply, Header: header, Data: data}) })
+	}
+	i := slices.IndexFunc(b.l.nodes, func(n *testNode) bool { return scheme.NodeSubject(n.ID) == op.Subject && !n.gone && !n.cut })
+	if b.faults.tail != nil {
+		if data, lies := b.faults.tail(op.Data); lies {
+			answer(data, nil)
+			return
+		}
+	}
+	if i < 0 {
+		answer(nil, nats.Header{"Status": {"503"}})
+		return
+	}
+	b.inboxes[op.Reply] = func(data []byte) { answer(data, nil) }
+	b.l.nodes[i].asked(op.Reply, op.Data)
 }
 
 // replied gives an answer to the node that its reply subject names.

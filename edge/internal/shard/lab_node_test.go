@@ -22,6 +22,7 @@ import (
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/tail"
 	"hydrant/edge/internal/takeover"
 )
 
@@ -55,7 +56,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		Log: slog.New(slog.DiscardHandler), Metrics: m, Started: l.start, Shards: loops, Stopped: l.stopped,
 		Guesses:   access.NewGuesses(m.Dropped.Counting(stats.DropGuessTable)),
 		ClientLog: stats.NewClientLog(m.Dropped.Counting(stats.DropClientLog)), Traffic: stats.NewTraffic(),
-		Full: new(atomic.Bool), Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
+		Tails: tail.NewBudget(int64(cfg.LingerBytes)), Short: new(atomic.Bool), Full: new(atomic.Bool), Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
 		Accounts: quota.NewTable(quota.Limits{}, func() {}), Mail: quota.NewMail(cfg.QueueLimit, 16<<20, func() {}),
 		Calls: n.pool, Resumes: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Queues: &n.queues, Peers: fakePeers{n},
 		API: func(path, _ string) (func(context.Context) ([]byte, error), bool) {
@@ -73,6 +74,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 	}
 	for i := range loops {
 		s := newTestShard(n, i)
+		s.Answers(fmt.Sprint(scheme.NodeInbox, ".", id, ".", i, "."))
 		n.shards = append(n.shards, s)
 		s.post(s.Begin)
 	}
@@ -280,6 +282,13 @@ func (n *testNode) asked(reply string, data []byte) {
 		n.l.t.Fatal(err)
 	}
 	left := len(n.shards)
+	if request.IsTail() {
+		i, _ := n.Tails.Place(request.SID)
+		s := n.shards[i]
+		s.receive(&nats.Msg{Subject: scheme.NodeSubject(n.ID), Reply: reply, Data: data}) // which is nothing to it
+		s.post(func() { s.GiveTail(&request, reply) })
+		return
+	}
 	for _, s := range n.shards {
 		s.receive(&nats.Msg{Subject: scheme.NodeSubject(n.ID), Reply: reply, Data: data})
 		s.post(func() {

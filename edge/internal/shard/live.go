@@ -29,11 +29,15 @@ func (s *Shard) copies(batch []*nats.Msg, epoch uint64) {
 	for _, msg := range batch {
 		sid, _, err := scheme.ParseLiveSubject(msg.Subject)
 		if err != nil {
-			s.order(msg)
+			if !s.isAnswer(msg) {
+				s.order(msg)
+			}
 			continue
 		}
 		if h := s.held[sid]; h != nil && h.listening() {
 			h.copy(msg)
+		} else if l := s.lingering[sid]; l != nil {
+			s.keepCopy(l, msg)
 		}
 	}
 }
@@ -71,6 +75,9 @@ func (h *held) copy(msg *nats.Msg) {
 // what was stored after the session has gone elsewhere comes behind the request.
 // The answer is the business of the request's other way, [Shard.HandOver].
 func (s *Shard) order(msg *nats.Msg) {
+	if takeover.LooksLikeTail(msg.Data) {
+		return
+	}
 	if r, err := takeover.ParseRequest(msg.Reply, msg.Data); err == nil && !r.Bare { // that one hands nothing over by itself
 		s.HandOver(&r, func(takeover.Answer) {})
 	}

@@ -40,6 +40,7 @@ func TestAnotherConnection(t *testing.T) {
 		t.Errorf("after a reconnect: subscribed %d, marked %d", subscribed, marked)
 	}
 	l.nats.listeners = make(map[string][]*testShard) // they are gone with the connection
+	clear(l.nats.subscribed)
 	if subscribed, marked := since(Epoch(1, 0)); subscribed < 0 || marked < subscribed {
 		t.Errorf("after another connection: subscribed %d, marked %d", subscribed, marked)
 	}

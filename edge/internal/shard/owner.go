@@ -162,6 +162,7 @@ func (x *ownershipEffects) Attach(at scheme.Position, lasting bool) {
 	case h.resumed:
 		from = h.position(from)
 	}
+	from.Tail = h.inherits != nil
 	h.attach(from, lasting)
 }
 
@@ -266,6 +267,9 @@ const takenOver = "session taken over by another connection"
 func (x *ownershipEffects) Ended(end ownership.End, rev uint64) {
 	h, n := x.held(), x.s.node
 	h.forget()
+	if l := x.s.lingering[h.sid]; l != nil && end != ownership.Parked && l.key == h.key() {
+		x.s.endTail(l, stats.TailTakenOver)
+	}
 	if c := h.client; c != nil && c.want == h { // it has hung up, and its goodbye is to be read
 		c.want, h.client = nil, nil
 		c.ready()

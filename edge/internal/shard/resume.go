@@ -171,6 +171,8 @@ func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
 	}
 	delete(s.claims, h.key())
 	c.has = h
+	h.returning = true
+	h.inherit()
 	h.renewed = s.uptime() - s.renewal() // its anchor may be as old as the session was away
 	c.resumeInTime()
 	c.conn.Thaw() // it may be frozen for the session that it had, of which nothing is queued

@@ -20,6 +20,7 @@ import (
 	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/tail"
 	"hydrant/edge/internal/takeover"
 	"hydrant/edge/internal/wire"
 	"hydrant/umf"
@@ -47,6 +48,8 @@ type Node struct {
 	ClientLog  *stats.ClientLog
 	Traffic    *stats.Traffic
 
+	Tails      *tail.Budget
+	Short      *atomic.Bool  // of memory
 	Full       *atomic.Bool  // the directory, nearly: there are no fresh sessions
 	Connected  *atomic.Bool  // to NATS
 	MaxPayload *atomic.Int64 // the largest message that NATS takes, less room for headers
@@ -186,13 +189,18 @@ type Shard struct {
 	unproved map[asked]int // messages to services that NATS may have, and a sender waits to know
 	served   *stats.TrafficTally
 	given    takeover.Given
-	marks    uint64        // id of the last marker
-	epoch    uint64        // of the connection that copies come from
-	offline  bool          // there is none, as far as is known
-	since    logTime       // when that connection began, by the store's clock
-	paused   []*Client     // held back until the outbox has room
-	ticked   time.Time     // when checkpoint ran last
-	looked   time.Duration // uptime when renew ran last
+
+	lingering map[scheme.SID]*lingering // parked here
+	lingerers []*lingering              // oldest first; some have ended
+	questions questions
+	source    stats.Source  // of what the core is about to write
+	marks     uint64        // id of the last marker
+	epoch     uint64        // of the connection that copies come from
+	offline   bool          // there is none, as far as is known
+	since     logTime       // when that connection began, by the store's clock
+	paused    []*Client     // held back until the outbox has room
+	ticked    time.Time     // when checkpoint ran last
+	looked    time.Duration // uptime when renew ran last
 
 	// Owned by the loop, for the message being handled.
 	size     int          // its bytes
@@ -215,7 +223,8 @@ func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
 		held:     make(map[scheme.SID]*held),
 		claims:   make(map[takeover.Key]*held),
 		lookups:  make(map[scheme.SID][]delivery),
-		requests: newRequestTable(),
+		requests: newRequestTable(), source: stats.FromLive,
+		lingering: make(map[scheme.SID]*lingering), questions: questions{open: make(map[uint64]*openQuestion)},
 		unproved: make(map[asked]int),
 		served:   stats.NewTrafficTally(n.Traffic),
 		given:    takeover.NewGiven(func() { n.Metrics.Dropped.Inc(stats.DropGivenAway) }),
@@ -340,6 +349,7 @@ func (s *Shard) Begin() {
 	s.every(surveyEvery, s.survey)
 	s.every(surveyEvery, s.served.Flush)
 	s.every(mendEvery, s.mend)
+	s.every(lingerEvery, s.expireTails)
 	s.renewLater()
 	if age := s.node.Config.MaxConnectionAge; age > 0 {
 		s.every(sweepAge(age), s.retire)

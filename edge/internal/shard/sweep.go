@@ -115,6 +115,8 @@ func (s *Shard) mend() {
 // one: what came over it counts no more. Connected follows.
 func (s *Shard) Disconnected() {
 	s.offline = true
+	s.endTails(stats.TailDisconnected, func(*lingering) bool { return true })
+	s.unanswered()
 	s.since = logTime{marks: s.marks}
 	for _, h := range s.held {
 		if h.listening() {
@@ -189,6 +191,7 @@ func (s *Shard) doubtAll(tell func(*held)) {
 // LeaderChanged re-attaches the sessions of a mailbox stream with a new leader:
 // the old one may have stored messages that it never republished.
 func (s *Shard) LeaderChanged(partition int) {
+	s.endTails(stats.TailLeader, func(l *lingering) bool { return s.node.Mailboxes.PartitionOf(l.key.SID) == partition })
 	var list []*held
 	for _, h := range s.held {
 		if h.listening() && s.node.Mailboxes.PartitionOf(h.sid) == partition {

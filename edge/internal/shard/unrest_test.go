@@ -11,6 +11,7 @@ import (
 	"hydrant/bus/store"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/tail"
 )
 
 // TestUnrest: users connect, leave, and come back anywhere, while answers of NATS
@@ -93,11 +94,28 @@ func (w *unrest) fault() (f fault) {
 	return f
 }
 
+// lie is what a node says of a tail that it is asked for, if that is not the truth: it
+// says nothing, or what cannot be read, or has another one's.
+func (w *unrest) lie() (answer []byte, lies bool) {
+	if w.calm || w.chance(70) {
+		return nil, false
+	}
+	other := tail.New(0)
+	seq := uint64(1 + w.rng.IntN(200))
+	other.Add(&tail.Copy{Seq: seq, Prev: 0, Payload: numbered(w.users[0].id, 1<<20)}, w.clock(), func(int) bool { return true })
+	answer = other.Part(randomUint64(), 0, tail.MaxPart, w.clock())
+	if w.chance(50) {
+		answer = answer[:w.rng.IntN(len(answer))]
+	}
+	return answer, true
+}
+
 func (w *unrest) run() {
 	w.nats.faults = faults{
 		save: func(*egress.Op) fault { return w.fault() },
 		get:  func(scheme.SID) fault { return w.fault() },
 		read: func(scheme.SID) fault { return w.fault() },
+		tail: func([]byte) ([]byte, bool) { return w.lie() },
 	}
 	for range 80 {
 		w.happen()
@@ -254,8 +272,11 @@ func (w *unrest) ends() {
 	for _, u := range w.users {
 		u.sockets[len(u.sockets)-1].drop()
 	}
-	w.advance(5 * time.Second)
+	w.advance(5*time.Second + w.nodes[0].Config.Linger)
 	for _, n := range w.nodes {
+		if tails, bytes := n.Tails.Held(); tails != 0 || bytes != 0 {
+			w.t.Errorf("%d tails of %d bytes are left", tails, bytes)
+		}
 		for _, s := range n.shards {
 			if len(s.held)+len(s.claims)+len(s.sockets) != 0 {
 				w.t.Errorf("%d sessions, %d claims, %d sockets are left", len(s.held), len(s.claims), len(s.sockets))

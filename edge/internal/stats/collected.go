@@ -88,6 +88,8 @@ func (c *collector) queues() {
 	c.gauge("pool_busy", "Workers of the pool that are in a blocking NATS call.", func(s *Sample) float64 { return float64(s.Busy) })
 	c.gauge("token_keys_age_seconds", "Time since the keys of EDGE_AUTH_JWKS_URL were read; 0: they never were, or there is none.",
 		func(s *Sample) float64 { return s.KeysAge.Seconds() })
+	c.gauge("tails", "Parked sessions for which the node keeps what comes, until they are resumed.", func(s *Sample) float64 { return float64(s.Tails) })
+	c.gauge("tail_bytes", "Memory that this takes.", func(s *Sample) float64 { return float64(s.TailBytes) })
 	c.gauge("checkpoint_lag_seconds", "Age of the oldest moved floor that is not yet written.", func(s *Sample) float64 {
 		oldest := 0.0
 		for _, l := range s.Loops {

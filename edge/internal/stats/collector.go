@@ -22,6 +22,9 @@ type Sample struct {
 	Waiting int    // calls that wait for a worker of the pool
 	Busy    int64  // workers of the pool in a call
 	KeysAge time.Duration
+
+	Tails     int   // parked sessions for which copies are kept
+	TailBytes int64 // what they take
 }
 
 // Loop is what one loop has to be added up.

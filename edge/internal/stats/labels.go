@@ -247,3 +247,43 @@ var storePartWords = [numStoreParts]string{"mailboxes", "work", "sessions"}
 
 // String returns the metric label.
 func (p StorePart) String() string { return word(storePartWords[:], uint8(p)) }
+
+// TailEnd says why a node keeps nothing more for a session that it has parked.
+type TailEnd uint8
+
+const (
+	TailOver         TailEnd = iota // its time is over
+	TailTakenOver                   // another connection has the session
+	TailReplaced                    // the session was here again
+	TailFull                        // there is no room for a copy: what there is stays good
+	TailBroken                      // a copy has not come: what there is stays good
+	TailWentBack                    // the store may have gone back
+	TailDisconnected                // the connection to NATS was lost
+	TailLeader                      // its stream has a new leader
+	TailMemory                      // the node is short of memory
+	TailNoRoom                      // there were too many, so that it did not begin
+
+	numTailEnds
+)
+
+var tailEndWords = [numTailEnds]string{"over", "taken_over", "replaced", "full", "broken", "went_back", "disconnected", "leader", "memory", "no_room"}
+
+// String returns the metric label.
+func (e TailEnd) String() string { return word(tailEndWords[:], uint8(e)) }
+
+// Source says where a message came from that a session is given after a resume, until
+// it has everything.
+type Source uint8
+
+const (
+	FromLive  Source = iota // it came meanwhile
+	FromTail                // the node that has parked the session had kept it
+	FromStore               // it was read
+
+	numSources
+)
+
+var sourceWords = [numSources]string{"live", "tail", "store"}
+
+// String returns the metric label.
+func (s Source) String() string { return word(sourceWords[:], uint8(s)) }

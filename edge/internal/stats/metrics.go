@@ -33,6 +33,10 @@ type Metrics struct {
 	UnderWay     prometheus.Gauge // requests by path
 	Retired      prometheus.Counter
 	Shed         Counters[Shed]
+	Returned     Counters[Source]
+	TailsEnded   Counters[TailEnd]
+	TailParts    prometheus.Counter
+	TailMisses   prometheus.Counter
 	MemoryLimit  prometheus.Gauge
 	MemoryNeeded prometheus.Gauge
 	Ready        prometheus.Gauge
@@ -133,6 +137,10 @@ func (m *Metrics) sessions(r registry) {
 	m.Machine = counters(r, "session_machine_total", "What sessions met that is worth counting, by event.", "event", session.NumEvents)
 	m.Lifecycle = counters(r, "session_events_total", "Sessions opened, parked, resumed, released, doubted (another node's marker was seen), lost, expired.", "what", numLifecycles)
 	m.Resumes = counters(r, "resumes_total", "Resume requests, by result.", "result", protocol.Outcome(protocol.NumOutcomes))
+	m.Returned = counters(r, "resume_messages_total", "Messages that sessions were given after a resume until they had everything, by where they came from.", "source", numSources)
+	m.TailsEnded = counters(r, "tails_ended_total", "Parked sessions for which nothing more is kept, by reason.", "reason", numTailEnds)
+	m.TailParts = r.counter("tail_parts_total", "Parts of tails that were handed to nodes which resume sessions.")
+	m.TailMisses = r.counter("tail_misses_total", "Questions for a tail that brought none: the store is read.")
 	m.Gaps = counters(r, "gaps_total", "Gaps in mailboxes, by cause.", "why", session.Rollback+1)
 	m.Junk = r.counter("mailbox_junk_total", "Mailbox entries that are no UMF message or too large for a frame.")
 }

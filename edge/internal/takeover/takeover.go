@@ -16,6 +16,13 @@
 //	{…,"bare":true}              {"found":true,"asking":true}
 //	{…,"bare":true,"wait":true}  {"found":true,"live":true}, or as above
 //
+// The node that has parked a session listens for it for a while, and is asked for what has
+// come since, after a sequence and as far as another:
+//
+//	{"v":1,"do":"tail","sid":"…","fence":"…","from":"…","to":"…"}
+//
+// Its answer is a part of a tail (package tail).
+//
 // A request has the number of its form (v). To one of a higher form than it knows a node
 // says which one it knows, and does nothing else: the claimant asks again in that form.
 // So nodes of two versions serve beside each other, at the price of a second question.
@@ -34,6 +41,7 @@
 package takeover
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,7 +63,7 @@ type Key struct {
 // Request asks a node to hand a session over.
 type Request struct {
 	Form   int        `json:"v"`  // from 1 to requestForm
-	Do     string     `json:"do"` // release
+	Do     string     `json:"do"` // release, tail
 	SID    scheme.SID `json:"sid,omitempty"`
 	Holder uint64     `json:"fence,string,omitempty"`
 	// Attempt is the number of the claimant's socket; 0: its client does not say.
@@ -64,10 +72,16 @@ type Request struct {
 	// second time, and waits until it is known whether the holder's client lives.
 	Bare bool `json:"bare,omitempty"`
 	Wait bool `json:"wait,omitempty"`
+	// From and To, of a tail: what was stored after the one, as far as the other.
+	From uint64 `json:"from,string,omitempty"`
+	To   uint64 `json:"to,string,omitempty"`
 }
 
-// doHandOver is the one request that there is.
-const doHandOver = "release"
+// What requests ask for.
+const (
+	doHandOver = "release"
+	doTail     = "tail"
+)
 
 // requestForm is the number of the highest form of requests that this code knows.
 const requestForm = 1
@@ -89,6 +103,20 @@ func NewRequest(k Key, attempt uint64) Request {
 	return Request{Form: requestForm, Do: doHandOver, SID: k.SID, Holder: k.Holder, Attempt: attempt}
 }
 
+// NewTailRequest asks for the tail of a session that k has parked.
+func NewTailRequest(k Key, from, to uint64) Request {
+	return Request{Form: requestForm, Do: doTail, SID: k.SID, Holder: k.Holder, From: from, To: to}
+}
+
+// IsTail reports whether a request is for a tail, and not for the session.
+func (r *Request) IsTail() bool { return r.Do == doTail }
+
+// LooksLikeTail reports whether a request is for a tail, before it is read: its answer
+// has no place among what else comes to a loop.
+func LooksLikeTail(data []byte) bool { return bytes.HasPrefix(data, tailPrefix) }
+
+var tailPrefix = []byte(`{"v":1,"do":"tail"`)
+
 // ParseRequest reads a request that wants its answer at reply. The error is
 // [ErrRequest] or [ErrNewerRequest].
 func ParseRequest(reply string, data []byte) (Request, error) {
@@ -105,7 +133,7 @@ func ParseRequest(reply string, data []byte) (Request, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	if r.Form < 1 || r.Do != doHandOver {
+	if r.Form < 1 || r.Do != doHandOver && r.Do != doTail {
 		return r, ErrRequest
 	}
 	return r, nil

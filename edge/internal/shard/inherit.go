@@ -1,0 +1,157 @@
+package shard
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/scheme"
+	"hydrant/edge/internal/session"
+	"hydrant/edge/internal/stats"
+	"hydrant/edge/internal/tail"
+	"hydrant/edge/internal/takeover"
+)
+
+const (
+	// tailPatience is how long the answer to a question for a tail is waited for,
+	// before the store is read.
+	tailPatience = 100 * time.Millisecond
+	// maxTailAsks bounds the questions for one tail.
+	maxTailAsks = 64
+)
+
+// inheritance is what the node that has parked a session may have kept for it.
+type inheritance struct {
+	from   takeover.Key
+	node   scheme.NodeID
+	copies []session.Copy // that are here and not delivered, in order
+	end    uint64         // of all that the node has, as it said last
+	asked  int            // how often
+	over   bool           // there is no more than what is here
+}
+
+// inherit prepares to ask for the tail of a session that was parked.
+func (h *held) inherit() {
+	s := h.s
+	node := h.owner.ParkedAt()
+	own := s.lingering[h.sid]
+	if node == "" || s.node.Config.Linger <= 0 {
+		if own != nil {
+			s.endTail(own, stats.TailReplaced)
+		}
+		return
+	}
+	in := &inheritance{from: takeover.Key{SID: h.sid, Holder: h.owner.Former()}, node: node}
+	h.inherits = in
+	if own == nil {
+		return
+	}
+	if own.key == in.from {
+		in.over = true
+		part, err := tail.ParsePart(own.tail.Part(own.key.Holder, 0, tail.MaxPart, s.loop.Now()))
+		if err != nil {
+			panic("shard: its own tail cannot be read: " + err.Error())
+		}
+		h.keep(&part)
+	}
+	h.subscription, own.subscription = own.subscription, nil
+	s.node.Metrics.TailsEnded.Inc(stats.TailTakenOver)
+	s.endTail(own, stats.TailTakenOver)
+}
+
+// keep makes copies of a part. Messages that no client could take are places.
+func (h *held) keep(part *tail.Part) {
+	in := h.inherits
+	in.end = part.End
+	for _, c := range part.Copies {
+		out := session.Copy{Seq: c.Seq, Prev: c.Prev, Time: c.Time, TTL: c.TTL, Trace: c.Trace}
+		payload, ok := h.inspect(c.Seq, c.Place, c.Payload)
+		if out.Payload = payload; c.Place || !ok {
+			out.Mark = junkMark
+		}
+		in.copies = append(in.copies, out)
+	}
+}
+
+// Tail looks for copies of what is missing: here, or at the node that parked the
+// session.
+func (x *sessionEffects) Tail(after, to uint64) bool {
+	h := x.held()
+	in := h.inherits
+	if in == nil {
+		return false
+	}
+	for len(in.copies) > 0 && in.copies[0].Seq <= after {
+		in.copies = in.copies[1:]
+	}
+	switch {
+	case len(in.copies) > 0 && in.copies[0].Prev > after:
+		return false // the store has what is before
+	case len(in.copies) > 0:
+		h.deliverTail()
+		return true
+	case in.over, in.asked >= maxTailAsks:
+		h.inherits = nil
+		return false
+	}
+	if h.askTail(in, after, to) {
+		return true
+	}
+	h.inherits = nil
+	return false
+}
+
+// deliverTail gives the core what is here.
+func (h *held) deliverTail() {
+	h.s.source = stats.FromTail
+	h.core.Copies(h.inherits.copies, h.session())
+	h.s.source = stats.FromLive
+}
+
+// askTail asks the node for what follows.
+func (h *held) askTail(in *inheritance, after, to uint64) bool {
+	r := takeover.NewTailRequest(in.from, after, to)
+	data, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // of numbers and names
+	}
+	in.asked++
+	return h.s.inquireAt(scheme.NodeSubject(in.node), data, tailPatience, func(answer *nats.Msg) { h.tailCame(in, after, to, answer) })
+}
+
+// tailCame takes the answer, if there is one.
+func (h *held) tailCame(in *inheritance, after, to uint64, answer *nats.Msg) {
+	var part tail.Part
+	err := tail.ErrPart
+	if answer != nil && !NoResponders(answer) {
+		part, err = tail.ParsePart(answer.Data)
+	}
+	if err != nil || part.Holder != in.from.Holder {
+		part = tail.Part{}
+		h.s.node.Metrics.TailMisses.Inc()
+	}
+	h.takeTail(in, &part, to)
+}
+
+// takeTail gives the core what has come, as take does with what was read.
+func (h *held) takeTail(in *inheritance, part *tail.Part, to uint64) {
+	h.whenServed(answered, func() {
+		if h.inherits != in { // void by now
+			h.core.Copies(nil, h.session())
+			return
+		}
+		met := false
+		for i := range part.Copies {
+			met = h.foreign(part.Copies[i].Holder, part.Copies[i].Seq) || met
+		}
+		if met && h.rival() {
+			h.takeTail(in, part, to)
+			return
+		}
+		n := len(part.Copies)
+		in.over = n == 0 || part.Copies[n-1].Seq >= part.End
+		h.keep(part)
+		h.deliverTail()
+	})
+}
