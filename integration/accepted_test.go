@@ -24,7 +24,7 @@ func TestAccepted(t *testing.T) {
 	s := w.Serve(t, world.Unique(t))
 	c, other := world.DialWith(t, node.URL("/"), second), world.Dial(t, node)
 	queue := world.Unique(t)
-	const rounds = 80 // a tenth of a mailbox, what one sender may fill, is 100
+	const rounds = 80               // a tenth of a mailbox, what one sender may fill, is 100
 	want := make(map[string]string) // by mid: accepted, or a code
 	for i := range rounds {
 		for kind, m := range map[string]struct {

@@ -57,6 +57,7 @@ const (
 	edgeWire      = "hydrant/edge/internal/wire"
 	edgeMutate    = "hydrant/edge/internal/mutate"
 	edgeCommand   = "hydrant/edge/cmd/hydrant"
+	edgeClientJS  = "hydrant/edge/client/js"
 
 	testHarness = "hydrant/integration/harness"
 )
@@ -221,10 +222,14 @@ var layers = []layer{
 	},
 	{
 		path:  edgeAPI,
-		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgePolicy, edgeQuota, edgeStats, edgeWire, busStore, busDiscovery, busScheme, busTrace, umfFormat, natsClient, prometheusLib, otelLib, rateLib},
+		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgePolicy, edgeQuota, edgeStats, edgeWire, edgeClientJS, busStore, busDiscovery, busScheme, busTrace, umfFormat, natsClient, prometheusLib, otelLib, rateLib},
 		tests: append([]string{jwtLib, openAPILib}, besideEdge...),
 		names: map[string][]string{edgeWire: {"AddressKey", "SharedAddress"}},
 		why:   "HTTP and the router's API reach a shard only through what the node hands them",
+	},
+	{
+		path: edgeClientJS,
+		why:  "the client is a file that nodes hand out; it knows nothing of them",
 	},
 	{
 		path: edgeNode,

@@ -41,6 +41,7 @@
 //
 //	GET  /healthz              200 while the process runs
 //	GET  /readyz               {"ready":true,"reasons":[]}: 200, or 503 and the parts that are not ready
+//	GET  /hydrant.js           the client for pages, to anybody; OPTIONS of it is 204
 //	POST /v1/router/send       passes a message on to a service, or stores it for a session
 //	POST /v1/router/queue      stores work for a service, or a message for a session
 //	POST /v1/router/message    asks svc:[METHOD]/path, and answers with the body of its answer
@@ -49,7 +50,7 @@
 //
 // Pages of origins that may connect can read the answers (CORS), with credentials.
 //
-// All of it but the first two asks for what connecting asks for. With EDGE_AUTH these
+// All of it but the first three asks for what connecting asks for. With EDGE_AUTH these
 // are the credentials of a client ([access.FindToken], without a subprotocol; a cookie
 // counts only with an Origin), and services get its identity; with EDGE_HTTP_API=key
 // it is a key of EDGE_HTTP_KEYS_FILE; with EDGE_HTTP_API=off nothing of it is there.

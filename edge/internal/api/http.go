@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"hydrant/edge/client/js"
 	"hydrant/edge/internal/config"
 	"hydrant/edge/internal/stats"
 )
@@ -24,6 +25,10 @@ type public struct{ a *API }
 // ServeHTTP implements [http.Handler].
 func (p *public) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := p.a
+	if r.URL.Path == clientPath {
+		serveClient(w, r)
+		return
+	}
 	mayRead := a.allowPages(w, r)
 	if r.Method == http.MethodOptions {
 		a.serveOptions(w, r, mayRead)
@@ -37,6 +42,24 @@ func (p *public) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.serveRouter(w, r)
 	default:
 		a.serveService(w, r)
+	}
+}
+
+// clientPath is where pages find the client. No service has that path.
+const clientPath = "/hydrant.js"
+
+// serveClient hands out the client, to anybody.
+func serveClient(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		js.Serve(w, r)
+	case http.MethodOptions:
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Allow", strings.Join(probeMethods, ", "))
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		notAllowed(w, probeMethods)
 	}
 }
 

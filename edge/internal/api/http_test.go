@@ -104,6 +104,23 @@ func TestMethods(t *testing.T) {
 	}
 }
 
+// TestClientIsServed: the client is there for any page, whatever the API asks for, and
+// before any service with that path.
+func TestClientIsServed(t *testing.T) {
+	_, a := newNode(t, func(n *fakeNode) { n.Config.HttpApi, n.serving = config.HTTPAPIOff, false })
+	header := http.Header{"Origin": {"https://elsewhere.example.com"}}
+	got := ask(t, a.Public(), "GET", "/hydrant.js", "", header)
+	if got.status != http.StatusOK || !strings.Contains(got.body, "export const connect") || got.header.Get("ETag") == "" || got.header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("%d, %v, %.100s", got.status, got.header, got.body)
+	}
+	if got := ask(t, a.Public(), "OPTIONS", "/hydrant.js", "", header); got.status != http.StatusNoContent || got.header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("OPTIONS: %d, %v", got.status, got.header)
+	}
+	if got := ask(t, a.Public(), "POST", "/hydrant.js", "", header); got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != "GET, HEAD, OPTIONS" {
+		t.Errorf("POST: %d, %v", got.status, got.header)
+	}
+}
+
 // allowed is a setting of origins.
 func allowed(t *testing.T, text string) []config.Origin {
 	t.Helper()

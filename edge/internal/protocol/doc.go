@@ -54,8 +54,8 @@
 //	ttl, hb         seconds for which the session outlives its socket; of silence before a ping
 //	win             messages of a client of umf.ack.v1 that may be unconfirmed
 //	resumed, why    where the client has asked for a session, see Resuming
-//	now, exp        the node's clock, and when the client's token ends if it does (milliseconds of Unix
-//	                time); only for the second edition
+//	now, user, exp  the node's clock, the client's identity if it has one, and when its token ends if it
+//	                does (milliseconds of Unix time); only for the second edition
 //
 // What the node itself sends comes from R@hydra-router:/, where R is the node's
 // id and hydra-router is EDGE_SERVICE_NAME, and has its keys in the order to,

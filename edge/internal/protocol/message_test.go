@@ -93,7 +93,7 @@ func TestWelcome(t *testing.T) {
 	second := plain
 	second.Second, second.Now = true, noon
 	renewing := second
-	renewing.Renews, renewing.Expires = true, noon.Add(time.Minute)
+	renewing.Renews, renewing.Expires, renewing.User = true, noon.Add(time.Minute), `a"b`
 	full.Auth, full.Token, full.Heartbeat = []byte(`{"identity":"me"}`), "secret", 1500*time.Millisecond
 	const fields = `{"id":"abc","ip":"127.0.0.1","caps":["resume","ack"],"ttl":3600,"hb":25,"win":256`
 	for _, test := range []struct{ got, want string }{
@@ -106,7 +106,7 @@ func TestWelcome(t *testing.T) {
 			`"caps":["resume","ack"],"ttl":3600,"hb":1.5,"win":256}`},
 		{string(second.Append(nil)), `{"id":"abc","ip":"127.0.0.1","caps":["resume","ack","accepted"],"ttl":3600,"hb":25,"win":256,"now":1768219200000}`},
 		{string(renewing.AppendAnswer(nil, Resumed)), `{"id":"abc","ip":"127.0.0.1","caps":["resume","ack","accepted","auth"],"ttl":3600,"hb":25,"win":256,` +
-			`"now":1768219200000,"exp":1768219260000,"resumed":true,"why":null}`},
+			`"now":1768219200000,"user":"a\"b","exp":1768219260000,"resumed":true,"why":null}`},
 	} {
 		if test.got != test.want {
 			t.Errorf("got  %s\nwant %s", test.got, test.want)

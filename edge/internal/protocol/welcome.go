@@ -32,6 +32,7 @@ type Welcome struct {
 	Second  bool
 	Renews  bool      // tokens can be replaced in place
 	Now     time.Time // the node's clock
+	User    string    // the client's identity; "": it has none
 	Expires time.Time // when the client's token ends; zero: never
 }
 
@@ -82,6 +83,9 @@ func (w *Welcome) appendFields(dst []byte) []byte {
 		return dst
 	}
 	dst = strconv.AppendInt(append(dst, `,"now":`...), w.Now.UnixMilli(), 10)
+	if w.User != "" {
+		dst = umf.AppendString(append(dst, `,"user":`...), w.User)
+	}
 	if !w.Expires.IsZero() {
 		dst = appendExpiry(append(dst, ','), w.Expires)
 	}

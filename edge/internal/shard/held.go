@@ -242,7 +242,7 @@ func (c *Client) greeting(sid scheme.SID) protocol.Welcome {
 	cfg := c.s.node.Config
 	w := protocol.Welcome{ID: string(sid), IP: c.addr().String(), TTL: cfg.SessionTTL, Heartbeat: cfg.PingInterval, Window: cfg.Window}
 	if c.second {
-		w.Second, w.Renews, w.Now, w.Expires = true, c.renews(), c.s.loop.Now(), c.tokenEnds()
+		w.Second, w.Renews, w.Now, w.User, w.Expires = true, c.renews(), c.s.loop.Now(), c.rights.Identity(), c.tokenEnds()
 	}
 	return w
 }

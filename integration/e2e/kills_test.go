@@ -1,0 +1,100 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	"hydrant/integration/harness"
+)
+
+// C10: a client through six kills of its node, under pushes, requests and messages to
+// another session: each of them has one outcome, and it is true.
+func TestE2EClientKills(t *testing.T) {
+	everywhere(t, func(t *testing.T, in string) {
+		w := newClientWorld(t, in)
+		other, err := harness.Dial(w.ctx, w.nodes[0].URL("/"), harness.DialOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.Drop() // what is sent to it waits
+		w.start("{}")
+		const rounds, pushes, asks, sends = 7, 300, 15, 14 // of these a tenth of a mailbox, 100, is one sender's
+		for round := range rounds {
+			for i := range asks {
+				w.eval(fmt.Sprintf(`page.request("ask-%d-%d", "echo:/", {hello: "%d-%d"}, {timeout: 60000})`, round, i, round, i))
+			}
+			say := func(from, to int) {
+				for i := from; i < to; i++ {
+					w.eval(fmt.Sprintf(`page.send("say-%d-%d", %q, {say: "%d-%d"})`, round, i, other.ID+"@client:/", round, i))
+				}
+			}
+			say(0, sends/2)
+			if round == rounds-1 {
+				say(sends/2, sends)
+				w.push(2000 - w.pushed)
+				break
+			}
+			w.push(pushes / 2)
+			i := w.at()
+			w.nodes[i].Kill()
+			say(sends/2, sends)
+			w.push(pushes / 2)
+			w.until(`page.client.state === "open"`)
+			if err := w.nodes[i].Start(); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.nodes[i].WaitReady(w.ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.arrived(1)
+		w.until(fmt.Sprintf("Object.keys(page.outcomes).length === %d", rounds*(asks+sends)))
+		stored := w.storedFor(other)
+		for name, outcomes := range value[map[string][]any](w, "page.outcomes") {
+			if len(outcomes) != 1 {
+				t.Errorf("%s has %d outcomes: %v", name, len(outcomes), outcomes)
+				continue
+			}
+			what, is := name[4:], outcomes[0]
+			if name[:3] == "ask" {
+				if answer, _ := is.(map[string]any); answer["hello"] != what {
+					t.Errorf("%s: %v", name, is)
+				}
+				continue
+			}
+			switch n := stored[what]; {
+			case is == "accepted" && n != 1, is == "unknown" && n > 1, is != "accepted" && is != "unknown":
+				t.Errorf("%s is %v, and stored %d times", name, is, n)
+			}
+		}
+	})
+}
+
+// storedFor is what a session's mailbox holds, by what it says.
+func (w *clientWorld) storedFor(c *harness.Client) map[string]int {
+	w.t.Helper()
+	again, err := harness.Dial(w.ctx, w.nodes[0].URL("/"), harness.DialOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer again.Drop()
+	if _, err := again.Resume(w.ctx, "reconnect", harness.Object{"id": c.ID, "token": c.Token}); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := again.Send(harness.Object{"to": c.ID + "@client:/", "frm": c.ID + "@client:/", "mid": "last", "bdy": harness.Object{"say": "last"}}); err != nil {
+		w.t.Fatal(err)
+	}
+	stored := make(map[string]int)
+	for stored["last"] == 0 {
+		m, err := again.Next(w.ctx)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if say, ok := m.At("bdy", "say").(string); ok {
+			stored[say]++
+		}
+	}
+	return stored
+}
