@@ -89,6 +89,7 @@ func newNodePlace(w *clientWorld, version, socket string) *nodePlace {
 	p := &nodePlace{t: w.t, waits: make(map[int]chan nodeAnswer)}
 	p.process = exec.Command(nodeBinary(w.t, version), "node.mjs", clientModule(w.t), socket)
 	p.process.Stderr = os.Stderr
+	p.process.Env = append(os.Environ(), "FRAMES="+w.frames)
 	in, err := p.process.StdinPipe()
 	if err != nil {
 		w.t.Fatal(err)
@@ -234,10 +235,10 @@ type clientWorld struct {
 	lines  []*harness.Proxy
 	page   *httptest.Server
 	place  place
-	other  *harness.Client
 	pushed int
 
 	session string // of the client
+	frames  string // a file that gets what goes over its connections; "": none
 }
 
 // newClientWorld starts all of it but the client. Settings are those of the nodes.
@@ -245,7 +246,7 @@ func newClientWorld(t *testing.T, in string, settings ...string) *clientWorld {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
 	t.Cleanup(cancel)
-	w := &clientWorld{t: t, ctx: ctx, page: httptest.NewServer(http.HandlerFunc(clientPage))}
+	w := &clientWorld{t: t, ctx: ctx, page: httptest.NewServer(http.HandlerFunc(clientPage)), frames: filepath.Join(t.TempDir(), "frames")}
 	t.Cleanup(w.page.Close)
 	var err error
 	if w.nats, err = harness.StartNATS(ctx, harness.NATSOptions{}); err != nil {

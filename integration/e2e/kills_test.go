@@ -51,6 +51,9 @@ func TestE2EClientKills(t *testing.T) {
 		}
 		w.arrived(1)
 		w.until(fmt.Sprintf("Object.keys(page.outcomes).length === %d", rounds*(asks+sends)))
+		if in != "chromium" {
+			described(t, w.frames)
+		}
 		stored := w.storedFor(other)
 		for name, outcomes := range value[map[string][]any](w, "page.outcomes") {
 			if len(outcomes) != 1 {
