@@ -24,6 +24,7 @@ func TestAccepted(t *testing.T) {
 	s := w.Serve(t, world.Unique(t))
 	c, other := world.DialWith(t, node.URL("/"), second), world.Dial(t, node)
 	queue := world.Unique(t)
+	w.RegisterQueue(t, queue)
 	const rounds = 80               // a tenth of a mailbox, what one sender may fill, is 100
 	want := make(map[string]string) // by mid: accepted, or a code
 	for i := range rounds {
@@ -35,6 +36,7 @@ func TestAccepted(t *testing.T) {
 			"other":   {to: other.Address(), outcome: "accepted"},
 			"unknown": {to: "nosuch", outcome: "bad_address"},
 			"work":    {to: "hydra-router:/queue", forward: queue + ":/", outcome: "accepted"},
+			"no work": {to: "hydra-router:/queue", forward: "nosuch:/", outcome: "no_queue"},
 		} {
 			mid := fmt.Sprint(kind, "-", i)
 			o := object{"to": m.to, "mid": mid, "hdr": object{"x-ack": true}, "bdy": i + 1}
