@@ -84,8 +84,9 @@ import (
 )
 
 // Grace is how long a client's socket must live on for its message to count
-// as accepted: longer than a node waits for the store before it tells.
-const Grace = 20 * time.Second
+// as accepted: longer than a node waits for the store before it tells, though it be
+// frozen meanwhile, and more than once.
+const Grace = 40 * time.Second
 
 // Promptly is how long nodes and work may take to follow the servers, which they look
 // at every second: a few looks.
