@@ -211,7 +211,9 @@ func (n *NATS) WaitReady(ctx context.Context) error { return n.wait(ctx, "/healt
 // cluster's leader. Its replicas of streams may be behind their leaders, for minutes:
 // a server that led a stream while it was cut off has taken entries that nobody else
 // has, and gives up one of them every two seconds (as of 2.15).
-func (n *NATS) WaitServing(ctx context.Context) error { return n.wait(ctx, "/healthz?js-server-only=true") }
+func (n *NATS) WaitServing(ctx context.Context) error {
+	return n.wait(ctx, "/healthz?js-server-only=true")
+}
 
 func (n *NATS) wait(ctx context.Context, page string) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
