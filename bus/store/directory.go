@@ -28,6 +28,7 @@ type Directory struct {
 	prober *prober
 
 	known *lookups      // safe for concurrent use
+	met   *lookups      // the sessions that Get has found, also safe: what they are is another matter
 	again atomic.Uint64 // see Proofs
 }
 
@@ -36,7 +37,7 @@ func newDirectory(s *Store) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Directory{store: s, acks: a, prober: newProber(s.running, s.nc), known: newLookups()}, nil
+	return &Directory{store: s, acks: a, prober: newProber(s.running, s.nc), known: newLookups(), met: newLookups()}, nil
 }
 
 // header reads one of a message's raw headers.
@@ -150,7 +151,7 @@ func (d *Directory) send(ctx context.Context, m *nats.Msg) (seq uint64, err erro
 // wrote reports whether the last write to a key is the one of that name, and
 // its revision.
 func (d *Directory) wrote(ctx context.Context, key, name string) (rev uint64, own bool, err error) {
-	p, err := d.proven(ctx, key)
+	p, err := d.proven(ctx, key, false)
 	if err != nil || p.m == nil || p.m.Header.Get(scheme.HeaderWrite) != name {
 		return 0, false, err
 	}

@@ -97,7 +97,9 @@
 //     key of its own in the bucket (_probe-<id>; keys that begin with "_" are no
 //     sessions). Its acknowledgement, after the question, needs most of the
 //     servers, and gives its sequence. One probe is for all who ask until it is
-//     sent; the next one is sent a fifth of a second later at the earliest.
+//     sent; the next one is sent a fifth of a second later at the earliest, or ten
+//     milliseconds where the session was there a moment ago: whoever makes up ids
+//     has others wait for nothing.
 //   - Then a direct get asks for the last messages of both keys, the session's and
 //     the probe's (multi_last), which one server answers, from one state. If the
 //     probe in the answer has that sequence, or a later one, the server has

@@ -34,7 +34,7 @@ func (d *Directory) KeepKeys(ctx context.Context, address string, text []byte) e
 // KeptKeys returns what [Directory.KeepKeys] has kept last. It fails with
 // [ErrNoKeys], or with an error of NATS.
 func (d *Directory) KeptKeys(ctx context.Context, address string) ([]byte, error) {
-	p, err := d.proven(ctx, scheme.KeysKey(address))
+	p, err := d.proven(ctx, scheme.KeysKey(address), false)
 	switch {
 	case err != nil:
 		return nil, err

@@ -133,6 +133,12 @@ func (l *lookups) get(sid scheme.SID) (found Found, ok bool) {
 	return Found{}, ok
 }
 
+// hit reports whether a session was there a moment ago.
+func (l *lookups) hit(sid scheme.SID) bool {
+	found, ok := l.get(sid)
+	return ok && found.Exists
+}
+
 func (l *lookups) put(sid scheme.SID, found Found) {
 	now := time.Now()
 	l.mu.Lock()

@@ -17,6 +17,9 @@ const (
 	// probeEvery is the least time between two probes of a node, so there are five
 	// a second at the most, however many ask.
 	probeEvery = 200 * time.Millisecond
+	// probeSoon is the same where somebody asks for a session that is there: ids that
+	// are made up must not make it wait.
+	probeSoon = 10 * time.Millisecond
 	// probeTTL is how long a probe stays in the bucket: longer than it is used.
 	probeTTL = time.Minute
 )
@@ -27,10 +30,12 @@ const (
 // before.
 type prober struct {
 	// Immutable.
-	nc  *nats.Conn
-	key string // a key of its own
-	ctx context.Context
+	nc    *nats.Conn
+	key   string // a key of its own
+	ctx   context.Context
+	every time.Duration // probeEvery
 
+	hurry   chan struct{} // next is wanted soon; takes one
 	written atomic.Uint64
 
 	// Guarded by mu.
@@ -54,12 +59,12 @@ type probeRound struct {
 }
 
 func newProber(ctx context.Context, nc *nats.Conn) *prober {
-	return &prober{nc: nc, ctx: ctx, key: scheme.ProbeKey(scheme.NewNodeID())}
+	return &prober{nc: nc, ctx: ctx, key: scheme.ProbeKey(scheme.NewNodeID()), every: probeEvery, hurry: make(chan struct{}, 1)}
 }
 
 // probe is one that was sent after the call, and acknowledged.
-func (p *prober) probe(ctx context.Context) (*probeRound, error) {
-	r, err := p.join()
+func (p *prober) probe(ctx context.Context, soon bool) (*probeRound, error) {
+	r, err := p.join(soon)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +77,7 @@ func (p *prober) probe(ctx context.Context) (*probeRound, error) {
 }
 
 // join returns the round that is yet to be sent.
-func (p *prober) join() (*probeRound, error) {
+func (p *prober) join(soon bool) (*probeRound, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -85,21 +90,37 @@ func (p *prober) join() (*probeRound, error) {
 		p.busy = true
 		p.runs.Go(p.run)
 	}
+	if soon {
+		select {
+		case p.hurry <- struct{}{}:
+		default:
+		}
+	}
 	return p.next, nil
 }
 
 // run sends probes as long as one is waited for.
 func (p *prober) run() {
 	for {
-		t := time.NewTimer(time.Until(p.sent.Add(probeEvery)))
+		t := time.NewTimer(time.Until(p.sent.Add(p.every)))
 		select {
 		case <-t.C:
+		case <-p.hurry:
+			t.Reset(time.Until(p.sent.Add(probeSoon)))
+			select {
+			case <-t.C:
+			case <-p.ctx.Done():
+			}
 		case <-p.ctx.Done():
-			t.Stop()
 		}
+		t.Stop()
 		p.mu.Lock()
 		r := p.next
 		p.next = nil
+		select {
+		case <-p.hurry: // whoever was in a hurry has it
+		default:
+		}
 		p.busy = r != nil
 		p.mu.Unlock()
 		if r == nil {

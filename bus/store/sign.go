@@ -27,6 +27,6 @@ func (d *Directory) LastSign(ctx context.Context, node scheme.NodeID) (seq uint6
 	}
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
-	p, err := d.proven(ctx, scheme.ProbeKey(node))
+	p, err := d.proven(ctx, scheme.ProbeKey(node), false)
 	return p.seq, p.age, err
 }

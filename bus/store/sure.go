@@ -41,7 +41,7 @@ func (d *Directory) SureAge(ctx context.Context, sid scheme.SID) (e scheme.Entry
 	}
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
-	p, err := d.proven(ctx, scheme.SessionKey(sid))
+	p, err := d.proven(ctx, scheme.SessionKey(sid), d.met.hit(sid))
 	switch {
 	case err != nil:
 		return scheme.Entry{}, 0, 0, err
@@ -65,10 +65,11 @@ type proof struct {
 	age time.Duration // of m; 0: unknown
 }
 
-func (d *Directory) proven(ctx context.Context, key string) (p proof, err error) {
+// proven asks for the last message under a key, soon or at the usual pace.
+func (d *Directory) proven(ctx context.Context, key string, soon bool) (p proof, err error) {
 	var last error // why there was no proof
 	for ctx.Err() == nil {
-		probe, err := d.prober.probe(ctx)
+		probe, err := d.prober.probe(ctx, soon)
 		if err != nil {
 			if last = err; errors.Is(err, ErrClosed) {
 				return proof{}, err
@@ -179,6 +180,14 @@ func (d *Directory) look(ctx context.Context, key string) (a sight, err error) {
 // compare-and-swap on an old revision fails, so that an entry needs no other proof;
 // but ErrNoSession is a hint only, and [Directory.Sure] tells.
 func (d *Directory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
+	e, rev, err := d.get(ctx, sid)
+	if err == nil {
+		d.met.put(sid, Found{Exists: true})
+	}
+	return e, rev, err
+}
+
+func (d *Directory) get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error) {
 	if err := d.store.Usable(); err != nil {
 		return scheme.Entry{}, 0, err
 	}

@@ -246,17 +246,17 @@ func TestProbeShared(t *testing.T) {
 		}
 		return true
 	}
-	early, err := d.prober.join()
+	early, err := d.prober.join(false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-sent
-	late, err := d.prober.join()
+	late, err := d.prober.join(false)
 	if err != nil || late == early {
 		t.Fatal("a question is answered by a probe from before it was asked", err)
 	}
 	for range 50 {
-		if r, err := d.prober.join(); err != nil || r != late {
+		if r, err := d.prober.join(false); err != nil || r != late {
 			t.Fatal("two probes for those who ask at the same time", err)
 		}
 	}
@@ -289,6 +289,50 @@ func TestProbeRate(t *testing.T) {
 	if probes, _ := d.Proofs(); probes > 1+uint64(took/probeEvery) {
 		t.Errorf("%d probes in %v", probes, took)
 	}
+}
+
+// TestSureSoon: a session that was there a moment ago does not wait for its proof as long
+// as ids that nobody has: who makes up ids holds up no resume.
+func TestSureSoon(t *testing.T) {
+	d, r := scripted(t, answer{entry: 7})
+	d.prober.every = time.Hour
+	ctx := natstest.Context(t)
+	if _, _, err := d.Sure(ctx, scheme.NewSID()); err != nil { // the first one is sent at once
+		t.Fatal(err)
+	}
+	unknown := make(chan error)
+	impatient, giveUp := context.WithCancel(ctx)
+	go func() {
+		_, _, err := d.Sure(impatient, scheme.NewSID())
+		unknown <- err
+	}()
+	natstest.WaitFor(t, func() bool { // it asks
+		d.prober.mu.Lock()
+		defer d.prober.mu.Unlock()
+		return d.prober.next != nil
+	})
+	sid := scheme.NewSID()
+	d.met.put(sid, Found{Exists: true})
+	for range 3 {
+		if _, _, err := d.Sure(ctx, sid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-unknown; err != nil { // it shares what others are in a hurry for
+		t.Fatal(err)
+	}
+	go func() {
+		_, _, err := d.Sure(impatient, scheme.NewSID())
+		unknown <- err
+	}()
+	giveUp()
+	if err := <-unknown; !errors.Is(err, context.Canceled) {
+		t.Errorf("an id that nobody has: %v", err)
+	}
+	if r.mu.Lock(); r.probes > 5 {
+		t.Errorf("%d probes", r.probes)
+	}
+	r.mu.Unlock()
 }
 
 // TestSureClosed: who waits for a proof is told when the store is closed.
