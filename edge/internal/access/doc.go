@@ -1,7 +1,8 @@
 // Package access decides who may connect and who a client is: by the origin of a
 // page, by a token, by the answer of an authentication service, by the signature
-// of a message. It also bounds what a client may try: session ids
-// ([Guesses]) and messages that were sent before ([Replay]).
+// of a message; and who is an administrator ([Administrators]). It also bounds what a
+// client may try: session ids ([Guesses]), tokens of administrators, and messages that
+// were sent before ([Replay]).
 //
 // It knows neither the node nor its sockets: a request comes as a [Handshake] or
 // as the few strings of it that count, the time as an argument, and what happens

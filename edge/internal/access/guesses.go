@@ -18,19 +18,24 @@ const (
 	guessAddresses = 1 << 14
 )
 
-// Guesses bounds the session ids that one address may try. What counts as one
-// address is for [wire.AddressKey] to say. Safe for concurrent use.
+// Guesses bounds what one address may try: session ids, or tokens of administrators.
+// What counts as one address is for [wire.AddressKey] to say. Safe for concurrent use.
 type Guesses struct {
-	full func() // called when the table starts anew
+	// Immutable.
+	refill time.Duration
+	burst  int
+	full   func() // called when the table starts anew
 
 	// Guarded by mu.
 	mu        sync.Mutex
 	addresses map[netip.Addr]*rate.Limiter
 }
 
-// NewGuesses returns an empty table. full is called when it starts anew.
-func NewGuesses(full func()) *Guesses {
-	return &Guesses{full: full, addresses: make(map[netip.Addr]*rate.Limiter)}
+// NewGuesses returns an empty table for session ids. full is called when it starts anew.
+func NewGuesses(full func()) *Guesses { return newGuesses(guessRefill, guessBurst, full) }
+
+func newGuesses(refill time.Duration, burst int, full func()) *Guesses {
+	return &Guesses{refill: refill, burst: burst, full: full, addresses: make(map[netip.Addr]*rate.Limiter)}
 }
 
 // Allow counts one failed guess and reports whether the address may go on.
@@ -61,7 +66,7 @@ func (g *Guesses) limiter(addr netip.Addr) (limiter *rate.Limiter, anew bool) {
 	if anew = len(g.addresses) >= guessAddresses; anew {
 		clear(g.addresses)
 	}
-	limiter = rate.NewLimiter(rate.Every(guessRefill), guessBurst)
+	limiter = rate.NewLimiter(rate.Every(g.refill), g.burst)
 	g.addresses[addr] = limiter
 	return limiter, anew
 }

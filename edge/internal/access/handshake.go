@@ -1,7 +1,6 @@
 package access
 
 import (
-	"crypto/subtle"
 	"net/http"
 	"net/url"
 	"strings"
@@ -58,15 +57,4 @@ func cookieValue(header, name string) string {
 		return ""
 	}
 	return cookie.Value
-}
-
-// AdminToken is what administrators know. Nothing matches an empty one. Safe for
-// concurrent use.
-type AdminToken string
-
-// Matches reports whether a field Authorization carries the token. It takes as
-// long for any token of the same length.
-func (t AdminToken) Matches(authorization string) bool {
-	token, ok := bearer(authorization)
-	return ok && t != "" && subtle.ConstantTimeCompare([]byte(token), []byte(t)) == 1
 }

@@ -89,31 +89,6 @@ func FuzzCookieValue(f *testing.F) {
 	})
 }
 
-// TestAdminToken: only the token itself, as a bearer, and never an empty one.
-func TestAdminToken(t *testing.T) {
-	for _, test := range []struct {
-		token         AdminToken
-		authorization string
-		want          bool
-	}{
-		{"secret", "Bearer secret", true},
-		{"secret", "bearer secret", true},
-		{"secret", "Bearer secret ", false},
-		{"secret", "Bearer secre", false},
-		{"secret", "Bearer ", false},
-		{"secret", "Bearer", false},
-		{"secret", "Basic secret", false},
-		{"secret", "secret", false},
-		{"secret", "", false},
-		{"", "Bearer ", false},
-		{"", "", false},
-	} {
-		if got := test.token.Matches(test.authorization); got != test.want {
-			t.Errorf("token %q, %q: %v", test.token, test.authorization, got)
-		}
-	}
-}
-
 // TestCookieValue: cookies of others do not hide the one with the token.
 func TestCookieValue(t *testing.T) {
 	for header, want := range map[string]string{

@@ -63,28 +63,29 @@ type Config struct {
 	SignatureWindow   time.Duration `split_words:"true" default:"0s" desc:"refuse signed messages older or newer than this, and repeated ones: a node remembers 262144 mids for twice as long, and NATS a key of each message for all nodes; 0: off"`
 	SignatureFrom     SignatureFrom `split_words:"true" default:"any" desc:"any: old clients may sign a from that names no session, such as client:/, so that a copy is good on any connection; session: every signed message names its own session, and none can be posted"`
 
-	Auth           Auth      `default:"none" desc:"who may connect: none, jwt or service"`
-	AuthService    string    `split_words:"true" default:"auth-svcs" desc:"service that is asked with EDGE_AUTH=service"`
-	AuthAlgorithms []string  `split_words:"true" default:"EdDSA,ES256,RS256" desc:"signature algorithms that a token may use"`
-	AuthKeyFile    string    `split_words:"true" desc:"key of the tokens: PEM public key, or the HMAC secret for HS256/384/512"`
-	AuthJwksUrl    string    `split_words:"true" desc:"address of the JSON Web Key Set, instead of a key file; read again every minute"`
-	AuthIssuer     string    `split_words:"true" desc:"required iss of a token; empty: any"`
-	AuthAudience   string    `split_words:"true" desc:"required aud of a token; empty: any"`
-	AuthExpiry     Expiry    `split_words:"true" default:"required" desc:"required, or optional: a token without exp counts, and holds for ever"`
-	AuthCookie     string    `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`
-	Policy         string    `desc:"rule set of clients whose token or authentication service gives them none, as JSON; empty: all services but EDGE_AUTH_SERVICE, all queues, all sessions"`
-	Resume         Resume    `default:"open" desc:"open: an id is enough to resume an old client's session that has no connection, or a silent one; token: the secret of the welcome is needed"`
-	AllowedOrigins []Origin  `split_words:"true" desc:"further browser origins that may connect: scheme://host[:port], where host may begin with *., loopback, or *; the own host always may"`
-	RouterAPI      RouterAPI `split_words:"true" default:"open" desc:"open: every client may read version, health, nodes, services, routes, stats; admin: nobody without the token"`
-	HttpApi        HTTPAPI   `split_words:"true" default:"open" desc:"the router API and POST on the clients' port: open: to those who may connect, with EDGE_AUTH by the same credentials; key: to keys of EDGE_HTTP_KEYS_FILE; off: to nobody (404)"`
-	HttpKeysFile   string    `split_words:"true" desc:"file with a name, a key as bearer token and a rule set in each line"`
-	AdminToken     string    `split_words:"true" secret:"true" desc:"bearer token for the administrators' part of the router API"`
-	AdminTokenFile string    `split_words:"true" desc:"file with the token"`
-	LogLevel       Level     `split_words:"true" default:"info" desc:"debug, info, warn or error"`
-	LogFormat      LogFormat `split_words:"true" default:"auto" desc:"text, json, or auto: text on a terminal"`
-	DataDir        string    `split_words:"true" default:"hydrant-data" desc:"where the embedded NATS stores its streams"`
-	NatsListen     string    `split_words:"true" default:"127.0.0.1:4222" desc:"address of the embedded NATS server"`
-	StoreBytes     Size      `split_words:"true" default:"0" unit:"bytes" desc:"disk for each copy of all that is stored: mailboxes 70 %, work 15 %, sessions 15 %; 0: when the streams are made, half of what is free where NATS is inside the process, else 8GiB, or what the account allows"`
+	Auth           Auth       `default:"none" desc:"who may connect: none, jwt or service"`
+	AuthService    string     `split_words:"true" default:"auth-svcs" desc:"service that is asked with EDGE_AUTH=service"`
+	AuthAlgorithms []string   `split_words:"true" default:"EdDSA,ES256,RS256" desc:"signature algorithms that a token may use"`
+	AuthKeyFile    string     `split_words:"true" desc:"key of the tokens: PEM public key, or the HMAC secret for HS256/384/512"`
+	AuthJwksUrl    string     `split_words:"true" desc:"address of the JSON Web Key Set, instead of a key file; read again every minute"`
+	AuthIssuer     string     `split_words:"true" desc:"required iss of a token; empty: any"`
+	AuthAudience   string     `split_words:"true" desc:"required aud of a token; empty: any"`
+	AuthExpiry     Expiry     `split_words:"true" default:"required" desc:"required, or optional: a token without exp counts, and holds for ever"`
+	AuthCookie     string     `split_words:"true" default:"access_token" desc:"cookie that may carry the token"`
+	Policy         string     `desc:"rule set of clients whose token or authentication service gives them none, as JSON; empty: all services but EDGE_AUTH_SERVICE, all queues, all sessions"`
+	Resume         Resume     `default:"open" desc:"open: an id is enough to resume an old client's session that has no connection, or a silent one; token: the secret of the welcome is needed"`
+	AllowedOrigins []Origin   `split_words:"true" desc:"further browser origins that may connect: scheme://host[:port], where host may begin with *., loopback, or *; the own host always may"`
+	RouterAPI      RouterAPI  `split_words:"true" default:"open" desc:"open: every client may read version, health, nodes, services, routes, stats; admin: nobody without the token"`
+	HttpApi        HTTPAPI    `split_words:"true" default:"open" desc:"the router API and POST on the clients' port: open: to those who may connect, with EDGE_AUTH by the same credentials; key: to keys of EDGE_HTTP_KEYS_FILE; off: to nobody (404)"`
+	HttpKeysFile   string     `split_words:"true" desc:"file with a name, a key as bearer token and a rule set in each line"`
+	AdminToken     string     `split_words:"true" secret:"true" desc:"bearer token of administrators: for their part of the router API, and for all of their listener but health and metrics; without one these alone are answered there, unless nobody but this machine reaches it"`
+	AdminTokenFile string     `split_words:"true" desc:"file with the token"`
+	AdminHosts     []HostName `split_words:"true" desc:"names under which the administrators' listener is asked, beside localhost, addresses and that of EDGE_ADMIN_LISTEN; under any other it answers 421"`
+	LogLevel       Level      `split_words:"true" default:"info" desc:"debug, info, warn or error"`
+	LogFormat      LogFormat  `split_words:"true" default:"auto" desc:"text, json, or auto: text on a terminal"`
+	DataDir        string     `split_words:"true" default:"hydrant-data" desc:"where the embedded NATS stores its streams"`
+	NatsListen     string     `split_words:"true" default:"127.0.0.1:4222" desc:"address of the embedded NATS server"`
+	StoreBytes     Size       `split_words:"true" default:"0" unit:"bytes" desc:"disk for each copy of all that is stored: mailboxes 70 %, work 15 %, sessions 15 %; 0: when the streams are made, half of what is free where NATS is inside the process, else 8GiB, or what the account allows"`
 
 	HttpKeys []HTTPKey `ignored:"true"` // of HttpKeysFile; the last field, since it is in no table
 }

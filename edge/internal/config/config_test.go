@@ -77,6 +77,8 @@ func TestLoadErrors(t *testing.T) {
 		{"EDGE_ADMIN_TOKEN", "k", "EDGE_ADMIN_TOKEN: is shorter"},
 		{"EDGE_ADMIN_TOKEN", "                    ", "EDGE_ADMIN_TOKEN: begins or ends with"},
 		{"EDGE_ADMIN_TOKEN", "a-token-of-many-characters\n", "EDGE_ADMIN_TOKEN: begins or ends with"},
+		{"EDGE_ADMIN_HOSTS", "ops.example,*.example", `EDGE_ADMIN_HOSTS: "*.example" is no name`},
+		{"EDGE_ADMIN_HOSTS", "ops.example:9353", "neither scheme nor port"},
 		{"EDGE_AUTH_EXPIRY", "never", "none of required, optional"},
 		{"EDGE_AUTH_JWKS_URL", "file:///keys", "EDGE_AUTH_JWKS_URL"},
 		{"EDGE_AUTH_JWKS_URL", "provider.example/keys", "EDGE_AUTH_JWKS_URL"},

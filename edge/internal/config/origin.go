@@ -178,7 +178,7 @@ func (o *Origin) Matches(page Origin) bool {
 // isLoopback reports whether the origin is a page of this machine's (RFC 6761 §6.3).
 func (o *Origin) isLoopback() bool {
 	addr, err := netip.ParseAddr(strings.Trim(o.host, "[]"))
-	return err == nil && addr.Unmap().IsLoopback() || o.host == "localhost" || strings.HasSuffix(o.host, ".localhost")
+	return err == nil && addr.Unmap().IsLoopback() || isLocalName(o.host)
 }
 
 // At reports whether a page of the origin comes from an authority, which is what the

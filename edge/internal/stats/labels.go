@@ -43,6 +43,7 @@ const (
 	DropGivenAway                    // an answer that a loop remembers of a session it gave away
 	DropGuessTable                   // the count of guesses of all addresses
 	DropGuesses                      // a client that guessed too many ids
+	DropHost                         // a request to the administrators' listener under a name that is not its own
 	DropLateAnswer                   // an answer to a request whose client was gone
 	DropLiveQueue                    // live copies; they are read from the store
 	DropAccounts                     // the accounts of senders that are not connected
@@ -75,6 +76,7 @@ var dropWords = [numDrops]string{
 	DropGivenAway:        "given_away",
 	DropGuessTable:       "guess_table",
 	DropGuesses:          "guesses",
+	DropHost:             "host",
 	DropLateAnswer:       "late_answer",
 	DropLiveQueue:        "live_queue",
 	DropAccounts:         "accounts",
@@ -97,6 +99,22 @@ var dropWords = [numDrops]string{
 
 // String returns the metric label.
 func (d Drop) String() string { return word(dropWords[:], uint8(d)) }
+
+// TokenWay is how a token of administrators came.
+type TokenWay uint8
+
+const (
+	TokenHTTP      TokenWay = iota // to the clients' port
+	TokenWebSocket                 // in aut of a message
+	TokenAdmin                     // to the administrators' listener
+
+	numTokenWays
+)
+
+var tokenWayWords = [numTokenWays]string{"http", "websocket", "admin"}
+
+// String returns the metric label.
+func (w TokenWay) String() string { return word(tokenWayWords[:], uint8(w)) }
 
 // Request is how a [METHOD] request ended.
 type Request uint8

@@ -28,6 +28,7 @@ type Metrics struct {
 	Closes       Counters[protocol.Close]
 	Dropped      Counters[Drop]
 	Denied       Sampled[policy.Denial]
+	WrongTokens  Sampled[TokenWay]
 	Requests     Counters[Request]
 	RequestTime  prometheus.Histogram
 	UnderWay     prometheus.Gauge // requests by path
@@ -150,6 +151,7 @@ func (m *Metrics) clients(r registry) {
 	m.Closes = counters(r, "close_frames_total", "Connections that the node itself closed, by close code.", "code", protocol.Close(protocol.NumCloses))
 	m.Dropped = counters(r, "dropped_total", "What was dropped or refused, by a bound or a rule, by reason.", "reason", numDrops)
 	m.Denied = sampled(counters(r, "denied_total", "What the rules for clients did not allow, by kind.", "kind", policy.Denial(policy.NumDenials)))
+	m.WrongTokens = sampled(counters(r, "wrong_admin_tokens_total", "Wrong tokens of administrators, by the way that they came.", "way", numTokenWays))
 	m.Requests = counters(r, "requests_total", "[METHOD] requests, by result.", "result", numRequests)
 	m.RequestTime = r.histogram("request_seconds", "Time from a [METHOD] request to its answer.")
 	m.UnderWay = r.gauge("http_requests", "Requests by path that wait for a service.")
