@@ -139,7 +139,7 @@ func newSignatures(cfg *config.Config, m *stats.Metrics) *access.Signatures {
 
 // serveAdmin opens the administrators' listener.
 func (n *Node) serveAdmin() error {
-	n.admin = n.api.Server(n.api.Admin())
+	n.admin = n.api.Server(http.NotFoundHandler())
 	if n.cfg.AdminListen == "" {
 		return nil
 	}
@@ -147,6 +147,7 @@ func (n *Node) serveAdmin() error {
 	if err != nil {
 		return err
 	}
+	n.admin.Handler = n.api.Admin(listener.Addr())
 	n.log.Info("administration", "listen", listener.Addr().String())
 	n.background.Go(func() {
 		if err := n.admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
 )
 
@@ -29,8 +30,9 @@ func ListenAdmin(address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Admin serves the administrators' listener, before the node serves as well.
-func (a *API) Admin() http.Handler {
+// Admin serves the administrators' listener, which is at an address, before the node
+// serves as well. What is added here is for administrators, unless [open] has it.
+func (a *API) Admin(at net.Addr) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", a.serveProbe)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -48,46 +50,20 @@ func (a *API) Admin() http.Handler {
 	mux.HandleFunc("GET /loglevel", a.serveLogLevel)
 	mux.HandleFunc("PUT /loglevel", a.guard(a.setLogLevel))
 	mux.HandleFunc("/", notFound)
-	return mux
-}
-
-// guard lets administrators change something. With EDGE_ADMIN_TOKEN the token
-// decides. Without one, whoever reaches the listener is an administrator, but a
-// page in an administrator's browser, which reaches it as well, is not. Browsers
-// name the origin of every request that is not a GET (Fetch Standard, "append a
-// request `Origin` header"), and with those to this machine where they come from
-// (Fetch Metadata), so none of theirs passes, whatever host it names.
-func (a *API) guard(serve http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case a.admin != "":
-			if !a.isAdmin(r.Header.Get("Authorization")) {
-				needToken(w, r)
-				return
-			}
-		case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
-			writeEnvelope(w, http.StatusForbidden, "Browsers need a token: set EDGE_ADMIN_TOKEN", nil)
-			return
-		}
-		serve(w, r)
-	}
-}
-
-// needToken refuses whoever does not have the token of administrators.
-func needToken(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("WWW-Authenticate", "Bearer")
-	writeEnvelope(w, http.StatusUnauthorized, "EDGE_ADMIN_TOKEN is needed as bearer token", nil)
+	return &door{a: a, local: isLoopback(at), inside: mux}
 }
 
 // serveAdminRoute answers a route to an administrator. One that changes something
 // is guarded, although it is a GET. One that names sessions needs the token, also where
 // none is set: an id is all that it takes to get some sessions.
 func (a *API) serveAdminRoute(w http.ResponseWriter, r *http.Request) {
-	serve := func(w http.ResponseWriter, r *http.Request) { a.serveRoute(w, r, true) }
+	from := caller{standing: access.Administrator} // the door has let it in
+	serve := func(w http.ResponseWriter, r *http.Request) { a.serveRoute(w, r, &from) }
 	route, ok := a.find(r.URL.Path)
 	switch {
-	case ok && route.names && !a.isAdmin(r.Header.Get("Authorization")):
-		serve = needToken
+	case ok && route.names && !a.desk.Ask():
+		errNeedToken.write(w)
+		return
 	case ok && route.changes:
 		serve = a.guard(serve)
 	}

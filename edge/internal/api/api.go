@@ -116,7 +116,8 @@ var (
 type API struct {
 	// Immutable.
 	node    Node
-	admin   access.AdminToken
+	admins  *access.Administrators // at the clients' port
+	desk    *access.Administrators // at their listener
 	keys    access.HTTPKeys
 	catalog *catalog
 	gate    *gate
@@ -127,10 +128,17 @@ type API struct {
 // New returns the API of a node. It does no I/O.
 func New(n Node) *API {
 	return &API{
-		node: n, admin: access.AdminToken(n.Config.AdminToken), keys: access.NewHTTPKeys(n.Config.HttpKeys),
+		node: n, keys: access.NewHTTPKeys(n.Config.HttpKeys),
+		admins: newAdministrators(&n), desk: newAdministrators(&n),
 		catalog: newCatalog(n.Metrics.Dropped.Counting(stats.DropRoutes)),
 		gate:    newGate(n.Metrics.UnderWay),
 	}
+}
+
+// newAdministrators counts wrong tokens apart from the other listener: clients behind an
+// administrator's address do not keep it from its own.
+func newAdministrators(n *Node) *access.Administrators {
+	return access.NewAdministrators(n.Config.AdminToken, n.Metrics.Dropped.Counting(stats.DropGuessTable))
 }
 
 // settleEvery is how soon what came for a name counts for its service.

@@ -25,12 +25,15 @@ import (
 
 // caller is who sends a request to the clients' port, and what that is known by.
 type caller struct {
-	admin   bool           // has the token of administrators
-	shown   bool           // it, or a key: no business of services
-	rights  *policy.Rights // and whose they are
-	address netip.Addr
-	account *quota.Account // what it pays with; nil: administrators do not
+	standing access.Standing // among administrators
+	shown    bool            // their token, or a key: no business of services
+	rights   *policy.Rights  // and whose they are
+	address  netip.Addr
+	account  *quota.Account // what it pays with; nil: administrators do not
 }
+
+// isAdmin reports whether the caller has the token of administrators.
+func (c *caller) isAdmin() bool { return c.standing == access.Administrator }
 
 var (
 	errNotThere     = &refusal{status: http.StatusNotFound, text: "Resource not found"}
@@ -38,24 +41,47 @@ var (
 	errOrigin       = &refusal{status: http.StatusForbidden, text: "Origin is not allowed"}
 	errMemory       = &refusal{status: http.StatusServiceUnavailable, text: "Node is short of memory"}
 	errRate         = &refusal{status: http.StatusTooManyRequests, text: "Too much from this user or address"}
+	errTokens       = &refusal{status: http.StatusTooManyRequests, text: "Too many wrong tokens of administrators from this address"}
 	errUnchecked    = &refusal{status: http.StatusServiceUnavailable, text: "Authorization cannot be checked now"}
 )
 
 // admit finds out who sends a request and what it may do, and has it pay for that,
 // before its body is read. All its errors are refusals.
 func (a *API) admit(r *http.Request) (caller, error) {
-	c, err := a.recognize(r)
-	if err != nil || c.admin {
+	c := caller{address: peerOf(r)}
+	if err := a.recognize(r, &c); err != nil || c.isAdmin() {
 		return c, err
-	}
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		c.address = peer.Addr().Unmap()
 	}
 	c.account = a.account(r, &c)
 	if !c.account.Take(0, a.uptime()) {
 		return c, a.overRate()
 	}
 	return c, nil
+}
+
+// peerOf is the address that a request comes from.
+func peerOf(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr().Unmap()
+}
+
+// refuse answers with an error. Where the token of administrators would have opened what
+// is refused, a wrong one counts.
+func (a *API) refuse(w http.ResponseWriter, from *caller, err error) {
+	var no *refusal
+	if errors.As(err, &no) {
+		switch no.status {
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+			a.countWrong(from.standing, stats.TokenHTTP, from.address)
+			if no == errUnauthorized && from.standing == access.TooManyTokens {
+				err = errTokens
+			}
+		}
+	}
+	refuse(w, err)
 }
 
 // account is that of a sender, or of its address. It is not in use for longer than the
@@ -82,37 +108,41 @@ func (a *API) overRate() error {
 }
 
 // recognize finds out who sends a request and what it may do.
-func (a *API) recognize(r *http.Request) (caller, error) {
+func (a *API) recognize(r *http.Request, c *caller) error {
 	n := &a.node
 	authorization := field(r, "Authorization")
 	switch {
 	case n.Config.HttpApi == config.HTTPAPIOff:
-		return caller{}, errNotThere
+		return errNotThere
 	case !a.mayConnect(r):
 		n.Metrics.Dropped.Inc(stats.DropOrigin)
-		return caller{}, errOrigin
-	case a.isAdmin(authorization):
-		return caller{admin: true, shown: true, rights: n.Rules.Operator()}, nil
+		return errOrigin
+	}
+	c.standing, c.shown = a.admins.Check(authorization, c.address, time.Now()), a.admins.Shown(authorization)
+	switch {
+	case c.isAdmin():
+		c.rights = n.Rules.Operator()
+		return nil
 	case n.Config.HttpApi == config.HTTPAPIKey:
-		if key := a.keys.Find(authorization); key != nil {
-			from, err := a.caller(access.Identity{Rules: key.Rules})
-			from.shown = true
-			return from, err
+		key := a.keys.Find(authorization)
+		if key == nil {
+			return errUnauthorized
 		}
-		return caller{}, errUnauthorized
+		c.shown = true
+		return a.entitle(c, access.Identity{Rules: key.Rules})
 	case n.Config.Auth == config.AuthNone:
-		return a.caller(access.Identity{})
+		return a.entitle(c, access.Identity{})
 	}
 	identity, err := a.identify(r)
 	if errors.Is(err, access.ErrUnchecked) {
 		n.Metrics.Dropped.Inc(stats.DropUnchecked)
-		return caller{}, errUnchecked
+		return errUnchecked
 	}
 	if err != nil {
 		n.Log.Info("token refused", "address", r.RemoteAddr, "error", err)
-		return caller{}, errUnauthorized
+		return errUnauthorized
 	}
-	return a.caller(identity)
+	return a.entitle(c, identity)
 }
 
 // mayConnect reports whether the origin of a request may connect; without one it may.
@@ -121,18 +151,17 @@ func (a *API) mayConnect(r *http.Request) bool {
 	return access.Origins(a.node.Config.AllowedOrigins).Allow(field(r, "Origin"), site)
 }
 
-// caller has the rights of a client, or of who has a key. Rules that are none let
-// nobody in: they were to bind who came with them.
-func (a *API) caller(id access.Identity) (caller, error) {
+// entitle gives a caller the rights of a client, or of who has a key. Rules that are none
+// let nobody in: they were to bind who came with them.
+func (a *API) entitle(c *caller, id access.Identity) (err error) {
 	n := &a.node
-	rights, err := n.Rules.Rights(id.Rules, id.Name)
-	if err != nil {
+	if c.rights, err = n.Rules.Rights(id.Rules, id.Name); err != nil {
 		if count := n.Metrics.Denied.Inc(policy.DeniedRules, time.Now()); count > 0 {
 			n.Log.Warn("requests refused: what came as the rules of their senders is none", "count", count, "error", err)
 		}
-		return caller{}, errUnauthorized
+		return errUnauthorized
 	}
-	return caller{rights: rights}, nil
+	return nil
 }
 
 // identify checks the credentials of a client, as when it connects.

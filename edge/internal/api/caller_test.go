@@ -243,7 +243,7 @@ func TestHTTPAPIOff(t *testing.T) {
 			}
 		}
 		if method, path, _ := strings.Cut(what, " "); method == "GET" && path == "version" {
-			if got := ask(t, a.Admin(), method, prefix+path, "", nil); got.status != http.StatusOK {
+			if got := ask(t, atHome(a), method, prefix+path, "", bearer(testToken)); got.status != http.StatusOK {
 				t.Errorf("administrators get %d", got.status)
 			}
 		}

@@ -31,7 +31,8 @@
 // Every client may use an open route; with EDGE_ROUTER_API=admin, administrators
 // only. An administrator has EDGE_ADMIN_TOKEN as bearer token: in the field
 // Authorization, or in aut of a message. Others are told so: 401, or an error with the
-// code forbidden. On the administrators' listener every caller is one.
+// code forbidden; where too many tokens were wrong 429, or overload. Whoever gets in at the
+// administrators' listener is one.
 //
 // The lists come from NATS. Before the node serves they are answered with 503.
 //
@@ -66,6 +67,7 @@
 //
 //	400   no UMF message, a wrong signature, no address, or the router's own
 //	401   no credentials, or wrong ones
+//	429   above the rate of a user or an address; too many wrong tokens of administrators
 //	403   a page from an origin that may not connect, or a message that the rules do not allow
 //	404   to a session that does not exist; EDGE_HTTP_API=off
 //	413   a body over EDGE_MAX_MESSAGE, or more than NATS takes
@@ -128,12 +130,16 @@
 //	GET  /readyz               as above, why each part is not ready, and "warnings"
 //	GET  /metrics              Prometheus
 //	GET  /debug/pprof/…        package net/http/pprof
-//	POST /drain                begins a drain: 202. Guarded
+//	POST /drain                begins a drain: 202
 //	GET  /loglevel             {"level":"info"}
-//	PUT  /loglevel             sets it to the body. Guarded
+//	PUT  /loglevel             sets it to the body
 //
-// Guarded requests, and clear, need EDGE_ADMIN_TOKEN if it is set. If it is not,
-// they are refused to browsers.
+// The first three answer everybody. For all else, and for what is not there:
+//
+//	421   the field Host is neither localhost, nor an address, nor of EDGE_ADMIN_HOSTS; for the first three as well
+//	401   not the token; or none is set, and other machines reach the listener
+//	429   too many wrong tokens from that address
+//	403   no token is set, and a browser asks for a page of others, or to change something (drain, loglevel, clear)
 //
 // # Design
 //
@@ -142,16 +148,26 @@
 // path: neither the end of a path, such as .js, nor the field Host makes a caller an
 // administrator, as they did in Hydra Router.
 //
-// Whoever reaches the administrators' listener is an administrator, since it is
-// bound to the machine by default. That includes the browser of an administrator,
-// and so every page in it. A page cannot read answers of another origin, but it
-// can send, so what changes something is guarded ([API.Admin]). The guard does not
-// look at Host or at the host in Origin: a page can have any name resolve to
-// 127.0.0.1. It covers clear as well, which is a GET because Hydra Router made it
-// one: an <img> sends no Origin, but Sec-Fetch-Site.
+// Without a token whoever reaches the administrators' listener from this machine is an
+// administrator. That includes the browser of an administrator, and so every page in it.
+// A page cannot read answers of another origin, but it can send, so it gets nothing, and
+// what changes something is refused to all pages (guard). It can also have a name
+// of its own resolve to 127.0.0.1, and is then of the same origin. So a name counts only if
+// no page can have it; that is asked of health and metrics too, with and without a token.
+// The guard covers clear as well, which is a GET because Hydra Router made it one: an
+// <img> sends no Origin, but Sec-Fetch-Site.
 //
-// Only administrators learn why a part is not ready. A reason may hold addresses
-// and names of streams; a load balancer needs the status alone.
+// What needs no token is a list ([open]), so that what is added needs it.
+//
+// Wrong tokens are bounded by address, and the right one is not looked at either from where
+// they are spent: one that is found all the same is no bound. An address can so keep
+// administrators behind the same one waiting; the two listeners count apart, and a drain
+// can be had by a signal. A token counts as wrong where the right one would have opened
+// what is refused. Rejected: wherever one is shown, since those of services come along with
+// requests by path; and to answer late instead, which holds connections for whoever guesses.
+//
+// Only at the administrators' listener is told why a part is not ready. A reason may hold
+// addresses and names of streams; a load balancer needs the status alone.
 //
 // A posted message is refused without a connection to NATS. Rejected: to publish
 // all the same. nats.go would keep the message for later, and its sender would be

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -257,6 +259,9 @@ func ask(t *testing.T, h http.Handler, method, path, body string, header http.He
 	for name, values := range header {
 		r.Header[name] = values
 	}
+	if host, ok := header["Host"]; ok {
+		r.Host = host[0]
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	got := reply{status: w.Code, header: w.Header(), body: w.Body.String()}
@@ -288,3 +293,25 @@ func ask(t *testing.T, h http.Handler, method, path, body string, header http.He
 
 // bearer is the header of a caller who has a token.
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
+
+// somewhere is where a client comes from.
+var somewhere = netip.MustParseAddr("192.0.2.9")
+
+// loopback is where the administrators' listener is by default.
+var loopback = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9353}
+
+// atHome is the administrators' listener, asked on this machine.
+func atHome(a *API) http.Handler { return at(a, loopback) }
+
+// at is the administrators' listener at an address.
+func at(a *API, address net.Addr) http.Handler { return &named{a.Admin(address)} }
+
+// named has requests without a Host of their own name localhost.
+type named struct{ h http.Handler }
+
+func (n *named) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Host == "example.com" { // httptest's
+		r.Host = "localhost:9353"
+	}
+	n.h.ServeHTTP(w, r)
+}

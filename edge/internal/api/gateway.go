@@ -28,7 +28,7 @@ var (
 func (a *API) serveService(w http.ResponseWriter, r *http.Request) {
 	from, err := a.admit(r)
 	if err != nil {
-		refuse(w, err)
+		a.refuse(w, &from, err)
 		return
 	}
 	if a.node.Signatures != nil {
@@ -54,7 +54,7 @@ func (a *API) serveService(w http.ResponseWriter, r *http.Request) {
 		if no := (*refusal)(nil); errors.As(err, &no) && no.status >= http.StatusInternalServerError {
 			a.node.Traffic.Add(to.service, stats.WayError, time.Now(), 1)
 		}
-		refuse(w, err)
+		a.refuse(w, &from, err)
 		return
 	}
 	got.write(w)

@@ -140,7 +140,7 @@ func (a *API) readyz(details bool) (status int, body []byte) {
 func (a *API) serveRouter(w http.ResponseWriter, r *http.Request) {
 	from, err := a.admit(r)
 	if err != nil {
-		refuse(w, err)
+		a.refuse(w, &from, err)
 		return
 	}
 	name := strings.TrimPrefix(r.URL.Path, prefix)
@@ -151,19 +151,19 @@ func (a *API) serveRouter(w http.ResponseWriter, r *http.Request) {
 	case there:
 		a.servePost(w, r, from, post)
 	default:
-		a.serveRoute(w, r, from.admin)
+		a.serveRoute(w, r, &from)
 	}
 }
 
 // serveRoute answers a route of the router API, whatever the method.
-func (a *API) serveRoute(w http.ResponseWriter, r *http.Request, admin bool) {
+func (a *API) serveRoute(w http.ResponseWriter, r *http.Request, from *caller) {
 	route, there := a.find(r.URL.Path)
 	switch {
 	case !there:
 		notFound(w, r)
 		return
-	case !a.mayUse(route, admin):
-		needToken(w, r)
+	case !a.mayUse(route, from.isAdmin()):
+		a.needToken(w, from)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.node.Config.RequestTimeout)

@@ -27,7 +27,7 @@ func TestReadyz(t *testing.T) {
 		for _, way := range []struct {
 			h    http.Handler
 			want string
-		}{{a.Public(), test.public}, {a.Admin(), test.admin}} {
+		}{{a.Public(), test.public}, {atHome(a), test.admin}} {
 			got := ask(t, way.h, "GET", "/readyz", "", nil)
 			if got.status != test.status || got.body != way.want+"\n" || got.header.Get("Content-Type") != "application/json" {
 				t.Errorf("%d %s, want %d %s", got.status, got.body, test.status, way.want)
@@ -45,7 +45,7 @@ func TestHealthz(t *testing.T) {
 	_, a := newNode(t, func(n *fakeNode) {
 		n.serving, n.connected, n.short, n.reasons = false, false, true, map[string]string{"nats": "gone"}
 	})
-	for _, h := range []http.Handler{a.Public(), a.Admin()} {
+	for _, h := range []http.Handler{a.Public(), atHome(a)} {
 		if got := ask(t, h, "GET", "/healthz", "", nil); got.status != http.StatusOK ||
 			got.body != `{"statusCode":200,"statusMessage":"OK","statusDescription":"alive","result":{}}` {
 			t.Errorf("%d %s", got.status, got.body)
@@ -65,7 +65,7 @@ func TestUnknownPaths(t *testing.T) {
 		{a.Public(), []string{
 			"GET /v1/router", "POST /v1/router", "GET /v1/router/", "GET /v1/router/sends", "PUT /v1/router/list",
 		}},
-		{a.Admin(), []string{
+		{atHome(a), []string{
 			"GET /", "GET /nonsense", "GET /v1/router/", "POST /v1/router/send",
 			"GET /drain", "PUT /drain", "POST /loglevel", "POST /metrics",
 		}},

@@ -94,6 +94,9 @@ func TestOpenAPIIsAnswered(t *testing.T) {
 			check("GET", path, "", token, nil)
 		}
 	}
+	for range 12 { // and then too many
+		check("GET", prefix+"log", "", "wrong", nil)
+	}
 	message := `{"to":"echo:[get]/x","frm":"web:/","bdy":{}}`
 	for name := range posts {
 		path := prefix + name

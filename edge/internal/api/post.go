@@ -35,9 +35,9 @@ func (r *refusal) Error() string { return r.text }
 // write answers with the refusal.
 func (r *refusal) write(w http.ResponseWriter) {
 	switch r {
-	case errUnauthorized:
+	case errUnauthorized, errNeedToken, errNoToken:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-	case errUnchecked, errRate, errShare, errBusy:
+	case errUnchecked, errRate, errShare, errBusy, errTokens:
 		w.Header().Set("Retry-After", "1")
 	}
 	writeEnvelope(w, r.status, r.text, r.result)
@@ -108,7 +108,7 @@ func (a *API) servePost(w http.ResponseWriter, r *http.Request, from caller, pas
 	if no := (*refusal)(nil); !errors.As(err, &no) && !errors.Is(err, nats.ErrMaxPayload) {
 		a.node.Log.Warn("posted message not taken", "path", r.URL.Path, "error", err)
 	}
-	refuse(w, err)
+	a.refuse(w, &from, err)
 }
 
 func (a *API) takePost(w http.ResponseWriter, r *http.Request, from caller, pass deliver) (result any, err error) {

@@ -166,8 +166,8 @@ func TestPostTimeout(t *testing.T) {
 	n, a := newNode(t, nil)
 	n.Config.RequestTimeout = time.Hour
 	var left time.Duration
-	from, err := a.caller(access.Identity{})
-	if err != nil {
+	from := caller{}
+	if err := a.entitle(&from, access.Identity{}); err != nil {
 		t.Fatal(err)
 	}
 	r := httptest.NewRequest("POST", prefix+"send", strings.NewReader(toService))

@@ -4,10 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"strings"
+	"time"
 
 	"hydrant/bus/scheme"
+	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
+	"hydrant/edge/internal/stats"
 )
 
 // prefix begins the path of every route.
@@ -79,17 +84,21 @@ func (a *API) answer(ctx context.Context, r route) (any, error) {
 	return r.remote(a, ctx, n)
 }
 
-// isAdmin reports whether a field Authorization has the token of administrators.
-func (a *API) isAdmin(authorization string) bool { return a.admin.Matches(authorization) }
-
-// Route finds a route for a client. path has no query; authorization is as in
-// HTTP, "" if the client shows none. There is no call for a route that the client may
-// not use; known says whether there is one of that path. call waits for NATS, so an
-// event loop leaves it to another goroutine, and answers with JSON.
-func (a *API) Route(path, authorization string) (call func(context.Context) ([]byte, error), known bool) {
+// Route finds a route for a client. path has no query; authorization is as in HTTP, ""
+// if the client shows none, and from its address. Without a call the client is refused
+// with a code: not_routable, forbidden, or overload after too many wrong tokens. call
+// waits for NATS, so an event loop leaves it to another goroutine, and answers with JSON.
+func (a *API) Route(path, authorization string, from netip.Addr) (call func(context.Context) ([]byte, error), no protocol.Code) {
 	r, known := a.find(path)
-	if !known || !a.mayUse(r, a.isAdmin(authorization)) {
-		return nil, known
+	if !known {
+		return nil, protocol.CodeNotRoutable
+	}
+	standing := a.admins.Check(authorization, from, time.Now())
+	if !a.mayUse(r, standing == access.Administrator) {
+		if a.countWrong(standing, stats.TokenWebSocket, from); standing == access.TooManyTokens {
+			return nil, protocol.CodeOverload
+		}
+		return nil, protocol.CodeForbidden
 	}
 	return func(ctx context.Context) ([]byte, error) {
 		data, err := a.answer(ctx, r)
@@ -97,5 +106,21 @@ func (a *API) Route(path, authorization string) (call func(context.Context) ([]b
 			return nil, err
 		}
 		return json.Marshal(data)
-	}, true
+	}, 0
+}
+
+// countWrong counts and reports a wrong token for which something is refused.
+func (a *API) countWrong(standing access.Standing, way stats.TokenWay, from netip.Addr) {
+	admins := a.admins
+	if way == stats.TokenAdmin {
+		admins = a.desk
+	}
+	if standing != access.WrongToken {
+		return
+	}
+	now := time.Now()
+	admins.Wrong(from, now)
+	if count := a.node.Metrics.WrongTokens.Inc(way, now); count > 0 {
+		a.node.Log.Warn("wrong tokens of administrators", "way", way.String(), "count", count, "address", from)
+	}
 }

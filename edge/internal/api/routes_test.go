@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/protocol"
 )
 
 var (
@@ -38,20 +39,21 @@ func TestWhoSeesWhichRoute(t *testing.T) {
 		{"closed, right", testToken, config.RouterAPIAdmin, "Bearer " + testToken, true, true},
 		{"closed, no token is set", "", config.RouterAPIAdmin, "", false, false},
 	} {
-		_, a := newNode(t, func(n *fakeNode) { n.Config.AdminToken, n.Config.RouterAPI = test.token, test.mode })
 		header := http.Header{"Authorization": {test.authorization}}
 		for _, group := range []struct {
 			names       []string
 			mayUse, are bool
 		}{{openNames, test.open, true}, {adminNames, test.admin, true}, {otherNames, false, false}} {
 			for _, name := range group.names {
+				_, a := newNode(t, func(n *fakeNode) { n.Config.AdminToken, n.Config.RouterAPI = test.token, test.mode })
 				status := wanted(name, group.mayUse, group.are)
 				got := ask(t, a.Public(), "GET", prefix+name, "", header)
 				if got.status != status || status == 401 && (got.header.Get("WWW-Authenticate") != "Bearer" || got.description != "EDGE_ADMIN_TOKEN is needed as bearer token") {
 					t.Errorf("%s: %q is answered with %d %q, want %d", test.name, name, got.status, got.description, status)
 				}
-				if call, known := a.Route(prefix+name, test.authorization); (call != nil) != group.mayUse || known != group.are {
-					t.Errorf("%s: %q over WebSocket: %v, known %v", test.name, name, call != nil, known)
+				no := map[int]protocol.Code{http.StatusNotFound: protocol.CodeNotRoutable, http.StatusUnauthorized: protocol.CodeForbidden}[status]
+				if call, got := a.Route(prefix+name, test.authorization, somewhere); (call != nil) != group.mayUse || call == nil && got != no {
+					t.Errorf("%s: %q over WebSocket: %v, %v", test.name, name, call != nil, got)
 				}
 			}
 		}
@@ -74,7 +76,7 @@ func wanted(name string, mayUse, is bool) (status int) {
 // TestAnyMethod: the router's routes are asked with whatever method.
 func TestAnyMethod(t *testing.T) {
 	_, a := newNode(t, func(n *fakeNode) { n.Config.AdminToken = testToken })
-	for _, h := range []http.Handler{a.Public(), a.Admin()} {
+	for _, h := range []http.Handler{a.Public(), atHome(a)} {
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"} {
 			for _, name := range append(append([]string{}, openNames...), adminNames...) {
 				want := wanted(name, true, true)
@@ -99,12 +101,12 @@ func TestAdministratorsSeeAllRoutes(t *testing.T) {
 			case "list/wsdir":
 				want = http.StatusUnauthorized
 			}
-			if got := ask(t, a.Admin(), "GET", prefix+name, "", nil); got.status != want {
+			if got := ask(t, atHome(a), "GET", prefix+name, "", nil); got.status != want {
 				t.Errorf("%s: %d, want %d", name, got.status, want)
 			}
 		}
 		for _, name := range otherNames {
-			if got := ask(t, a.Admin(), "GET", prefix+name, "", nil); got.status != http.StatusNotFound {
+			if got := ask(t, atHome(a), "GET", prefix+name, "", nil); got.status != http.StatusNotFound {
 				t.Errorf("%q: %d", name, got.status)
 			}
 		}
@@ -150,7 +152,7 @@ func TestRoutesBeforeNATS(t *testing.T) {
 		case "clear":
 			want = http.StatusFound
 		}
-		got := ask(t, a.Admin(), "GET", prefix+path, "", bearer(testToken))
+		got := ask(t, atHome(a), "GET", prefix+path, "", bearer(testToken))
 		if got.status != want || want == http.StatusServiceUnavailable && got.description != "Not available yet" {
 			t.Errorf("%s: %d %q, want %d", path, got.status, got.description, want)
 		}
@@ -158,8 +160,8 @@ func TestRoutesBeforeNATS(t *testing.T) {
 	if n.logged.Len() > 0 {
 		t.Errorf("in the log: %s", &n.logged)
 	}
-	call, ok := a.Route(prefix+"list/nodes", "")
-	if !ok {
+	call, _ := a.Route(prefix+"list/nodes", "", somewhere)
+	if call == nil {
 		t.Fatal("no list/nodes")
 	}
 	if data, err := call(t.Context()); !errors.Is(err, errNotServing) || data != nil {
@@ -178,8 +180,8 @@ func TestRoutesWithoutAnswer(t *testing.T) {
 		if said := n.logged.String(); !strings.Contains(said, "internal detail") || !strings.Contains(said, prefix+name) {
 			t.Errorf("%s: in the log: %s", name, said)
 		}
-		call, ok := a.Route(prefix+name, "Bearer "+testToken)
-		if !ok {
+		call, _ := a.Route(prefix+name, "Bearer "+testToken, somewhere)
+		if call == nil {
 			t.Fatalf("no %s", name)
 		}
 		if _, err := call(t.Context()); err != n.nats.err {
@@ -197,8 +199,8 @@ func TestSameDataBothWays(t *testing.T) {
 		if got.status != http.StatusOK || got.description != "Request succeeded without error" {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
-		call, ok := a.Route(prefix+name, "Bearer "+testToken)
-		if !ok {
+		call, _ := a.Route(prefix+name, "Bearer "+testToken, somewhere)
+		if call == nil {
 			t.Fatalf("no %s", name)
 		}
 		if data, err := call(context.Background()); err != nil || string(data) != got.result {

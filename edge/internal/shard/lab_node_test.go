@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,15 @@ type testNode struct {
 	known  map[scheme.SID]store.Found
 	routes map[string]func(context.Context) ([]byte, error) // of the router API
 	queues fakeQueues
+
+	noRoute protocol.Code // of a route that is not there
+	shown   []shown       // to the router API
+}
+
+// shown is what a route was asked for with.
+type shown struct {
+	authorization string
+	from          netip.Addr
 }
 
 // node starts a node with some loops.
@@ -48,7 +58,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		l.t.Fatal(err)
 	}
 	m := stats.New()
-	n := &testNode{l: l, known: make(map[scheme.SID]store.Found), routes: make(map[string]func(context.Context) ([]byte, error))}
+	n := &testNode{l: l, known: make(map[scheme.SID]store.Found), routes: make(map[string]func(context.Context) ([]byte, error)), noRoute: protocol.CodeNotRoutable}
 	n.pool = &fakePool{l: l, n: n}
 	id := scheme.NewNodeID()
 	n.Node = &Node{
@@ -59,9 +69,9 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		Tails: tail.NewBudget(int64(cfg.LingerBytes)), Short: new(atomic.Bool), Full: new(atomic.Bool), Connected: new(atomic.Bool), MaxPayload: new(atomic.Int64), Epoch: func() uint64 { return n.epoch },
 		Accounts: quota.NewTable(quota.Limits{}, func() {}), Mail: quota.NewMail(cfg.QueueLimit, 16<<20, func() {}),
 		Calls: n.pool, Resumes: n.pool, Directory: fakeDirectory{n}, Mailboxes: fakeMailboxes{n}, Queues: &n.queues, Peers: fakePeers{n},
-		API: func(path, _ string) (func(context.Context) ([]byte, error), bool) {
-			call, ok := n.routes[path]
-			return call, ok
+		API: func(path, authorization string, from netip.Addr) (func(context.Context) ([]byte, error), protocol.Code) {
+			n.shown = append(n.shown, shown{authorization, from})
+			return n.routes[path], n.noRoute
 		},
 	}
 	n.Connected.Store(true)

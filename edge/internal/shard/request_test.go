@@ -349,6 +349,27 @@ func TestRouterAPI(t *testing.T) {
 	s.l.run()
 }
 
+// TestRouterAPIRefuses: who shows what, and from where, is for the API to judge; the client
+// is told why it gets nothing, and stays connected.
+func TestRouterAPIRefuses(t *testing.T) {
+	s := newLab(t).one()
+	c := s.dial()
+	for code, text := range map[protocol.Code]string{
+		protocol.CodeNotRoutable: "Route /v1/router/log is not routable.",
+		protocol.CodeForbidden:   "Route /v1/router/log is for administrators",
+		protocol.CodeOverload:    "Too many wrong tokens of administrators",
+	} {
+		s.node.noRoute, s.node.shown = code, nil
+		m := c.call(object{"to": "hydra-router:[GET]/v1/router/log?x=1", "bdy": 1, "aut": "Bearer wrong"})
+		if m.text("bdy", "error") != text || m.text("bdy", "code") != code.String() {
+			t.Errorf("%v: %s", code, m.raw)
+		}
+		if want := (shown{"Bearer wrong", c.conn.RemoteAddr().Addr()}); len(s.node.shown) != 1 || s.node.shown[0] != want {
+			t.Errorf("asked with %v, want %v", s.node.shown, want)
+		}
+	}
+}
+
 // TestClientLog: messages of type log are kept, without the id that others would need
 // to get the session.
 func TestClientLog(t *testing.T) {

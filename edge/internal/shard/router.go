@@ -21,13 +21,9 @@ func (c *Client) routerAPI(e *umf.Envelope, to umf.Address) {
 	authorization, _ := e.Text(umf.Authorization, buf[:0])
 	rmid := append([]byte(nil), e.Raw(umf.Mid)...)
 	path, _, _ := strings.Cut(to.Path, "?")
-	job, known := n.API(path, string(authorization))
-	switch {
-	case !known:
-		c.fail(rmid, protocol.CodeNotRoutable, "Route "+protocol.Quote([]byte(path))+" is not routable.")
-		return
-	case job == nil:
-		c.fail(rmid, protocol.CodeForbidden, "Route "+protocol.Quote([]byte(path))+" is for administrators")
+	job, no := n.API(path, string(authorization), c.addr())
+	if job == nil {
+		c.fail(rmid, no, whyNoRoute(no, path))
 		return
 	}
 	call(c, job, func(data []byte, err error) {
@@ -42,6 +38,17 @@ func (c *Client) routerAPI(e *umf.Envelope, to umf.Address) {
 			c.reply(stats.OutAPI, protocol.Message{To: protocol.ClientAddress(string(c.has.sid)), RMid: rmid, Body: data})
 		}
 	})
+}
+
+// whyNoRoute says why a client gets no answer from a route.
+func whyNoRoute(no protocol.Code, path string) string {
+	switch no {
+	case protocol.CodeForbidden:
+		return "Route " + protocol.Quote([]byte(path)) + " is for administrators"
+	case protocol.CodeOverload:
+		return "Too many wrong tokens of administrators"
+	}
+	return "Route " + protocol.Quote([]byte(path)) + " is not routable."
 }
 
 // pong answers a ping to the router.

@@ -17,6 +17,7 @@ import (
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/policy"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
@@ -101,9 +102,10 @@ type Peers interface {
 	Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, scheme.Position, error)
 }
 
-// API finds a route of the router API for a client. There is no call for one that it
-// may not use; known says whether there is one. call is made on another goroutine.
-type API func(path, authorization string) (call func(context.Context) ([]byte, error), known bool)
+// API finds a route of the router API for a client that shows an authorization and comes
+// from an address. Without a call it is refused with a code. call is made on another
+// goroutine.
+type API func(path, authorization string, from netip.Addr) (call func(context.Context) ([]byte, error), no protocol.Code)
 
 // Outbox takes what the loop asks of NATS; see [egress.Outbox].
 type Outbox interface {
