@@ -55,7 +55,7 @@ func TestDoctor(t *testing.T) {
 		"other partitions":  {[]string{url, "EDGE_MAILBOX_STREAMS=4"}, []string{"FAIL stream UMF_OUT_0: subjects", "creates at its start: UMF_OUT_2"}},
 		"too many replicas": {[]string{url, "EDGE_MAILBOX_STREAMS=2", "EDGE_STREAM_REPLICAS=3"}, []string{"FAIL replicas", "needs a NATS cluster"}},
 		"descriptors":       {[]string{url, "EDGE_MAILBOX_STREAMS=2", "EDGE_MAX_CONNECTIONS=100000000"}, []string{"FAIL descriptors"}},
-		"open to everybody": {[]string{"NATS_URL=nats://127.0.0.1:1", "EDGE_ADMIN_LISTEN=:9353"}, []string{"warn admin listener"}},
+		"no administrator":  {[]string{"NATS_URL=nats://127.0.0.1:1", "EDGE_ADMIN_LISTEN=:9353"}, []string{"warn admin listener", "set EDGE_ADMIN_TOKEN"}},
 		"nobody":            {[]string{"NATS_URL=nats://127.0.0.1:1"}, []string{"FAIL NATS: "}},
 		"bad settings":      {[]string{url, "EDGE_NONSENSE=1"}, []string{"EDGE_NONSENSE"}},
 	} {

@@ -184,7 +184,7 @@ func TestFaultsTable(t *testing.T) {
 }
 
 // rowName is a row in a comment.
-var rowName = regexp.MustCompile(`\b[RPSIW][0-9]{1,2}\b`)
+var rowName = regexp.MustCompile(`\b[RPSIW][0-9]{1,3}\b`)
 
 func TestFaultRows(t *testing.T) {
 	t.Parallel()

@@ -93,7 +93,7 @@ func startMoves(ctx context.Context, t *testing.T) *moving {
 	start := func(url string) *harness.Node {
 		// One loop, so that it is known whose queues are filled.
 		env := map[string]string{"EDGE_QUEUE_LIMIT": fmt.Sprint(queueLimit), "EDGE_WINDOW": fmt.Sprint(window), "GOMAXPROCS": "1",
-			"EDGE_REQUEST_TIMEOUT": "1h"} // what waits, waits until it is full
+			"EDGE_ADMIN_TOKEN": adminToken, "EDGE_REQUEST_TIMEOUT": "1h"} // what waits, waits until it is full
 		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: url, Env: env})
 		if err != nil {
 			t.Fatal(err)
@@ -207,13 +207,16 @@ func (w *moving) overflow(ctx context.Context, t *testing.T) {
 }
 
 // linger has a client with a delivered message stay, ask in vain for another
-// session, and one be turned away. Meanwhile there are sessions, and somebody at
+// session and for what is for administrators, and one be turned away. Meanwhile there are sessions, and somebody at
 // the administrators' listener, to be counted.
 func (w *moving) linger(ctx context.Context, t *testing.T) {
 	t.Helper()
 	c := w.dial(ctx, t, harness.DialOptions{})
 	defer c.Close()
 	if _, err := c.Resume(ctx, "reconnect", harness.Object{"id": strings.Repeat("a", 26)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Call(ctx, harness.Object{"to": "hydra-router:[GET]/v1/router/log", "aut": "Bearer wrong", "bdy": 1}); err != nil {
 		t.Fatal(err)
 	}
 	var refused *harness.Refused
@@ -228,7 +231,7 @@ func (w *moving) linger(ctx context.Context, t *testing.T) {
 	}
 	defer idle.Close()
 	w.moves(ctx, t, "hydrant_checkpoint_age_seconds_bucket", "hydrant_checkpoint_lag_seconds", "hydrant_sessions", "hydrant_connections",
-		"hydrant_dropped_total", "go_goroutines", "process_open_fds")
+		"hydrant_dropped_total", "hydrant_wrong_admin_tokens_total", "go_goroutines", "process_open_fds")
 }
 
 // slowClients has one client that does not read, and one that reads and does

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 )
 
 // NodeOptions say how an edge node is started.
@@ -15,7 +16,7 @@ type NodeOptions struct {
 	Name   string            // in logs and failures
 	Binary string            // hydrant itself; "": the one of [Build]
 	NATS   string            // NATS_URL
-	Env    map[string]string // further variables; EDGE_LISTEN and EDGE_ADMIN_LISTEN are given ones
+	Env    map[string]string // further variables; EDGE_LISTEN and, but for its host, EDGE_ADMIN_LISTEN are given ones
 	Output *os.File          // of the process, instead of its log
 	Host   *Host             // where it runs; nil: here, on loopback
 }
@@ -98,7 +99,12 @@ func (n *Node) Upgrade(binary string) { n.o.Binary = binary }
 func (n *Node) environment() []string {
 	env := []string{"EDGE_LISTEN=" + n.Addr, "EDGE_ADMIN_LISTEN=" + n.Admin, "NATS_URL=" + n.o.NATS}
 	for _, name := range slices.Sorted(maps.Keys(n.o.Env)) {
-		env = append(env, name+"="+n.o.Env[name])
+		value := n.o.Env[name]
+		if host, ok := strings.CutSuffix(value, ":"); ok && name == "EDGE_ADMIN_LISTEN" {
+			_, port, _ := strings.Cut(n.Admin, ":")
+			value = host + ":" + port
+		}
+		env = append(env, name+"="+value)
 	}
 	return env
 }
