@@ -33,12 +33,13 @@ type NATSOptions struct {
 	SyncAlways bool    // sync every write to the disk
 	User       string  // whom alone they let in; empty: everyone
 	Password   string  // of the user
+	Include    string  // a file of configuration, with users for example; the servers' own include it
 	Disk       int64   // bytes of a file system for each store, in memory; 0: the disk of the system
 }
 
 // file reports whether the servers are configured by a file.
 func (o *NATSOptions) file() bool {
-	return o.Hosts != nil || o.SyncAlways || o.User != "" || o.Disk > 0
+	return o.Hosts != nil || o.SyncAlways || o.User != "" || o.Include != "" || o.Disk > 0
 }
 
 // NATS is a group of nats-server processes with JetStream in a directory of

@@ -50,6 +50,13 @@ func (s *NATSServer) configure() error {
 	if c.o.User != "" {
 		fmt.Fprintf(&text, "authorization { user: %q, password: %q }\n", c.o.User, c.o.Password)
 	}
+	if c.o.Include != "" {
+		from, err := filepath.Rel(filepath.Dir(c.path), c.o.Include) // nats-server knows no other way
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, "include %q\n", from)
+	}
 	if err := os.WriteFile(c.path, []byte(text.String()), 0o600); err != nil {
 		return err
 	}
