@@ -139,7 +139,7 @@ func everything() map[string]any {
 		"autoscaling":    map[string]any{"enabled": true},
 		"serviceMonitor": map[string]any{"enabled": true, "labels": map[string]any{"release": "prometheus"}},
 		"networkPolicy":  map[string]any{"clientNamespaceLabels": map[string]any{"name": "ingress"}},
-		"nats":           map[string]any{"secret": "nats-edge", "setupSecret": "nats-setup", "queues": []any{"echo", "chat"}, "accounts": accounts(), "namespaceLabels": map[string]any{"name": "nats"}},
+		"nats":           map[string]any{"queues": []any{"echo", "chat"}, "accounts": accounts(), "namespaceLabels": map[string]any{"name": "nats"}},
 		"service":        map[string]any{"annotations": map[string]any{"a": "b"}},
 		"trustedProxies": []any{"10.0.0.0/8"},
 		"nodeSelector":   map[string]any{"role": "edge"},
@@ -153,8 +153,9 @@ func TestChart(t *testing.T) {
 		set  map[string]any
 		want map[string]int
 	}{
-		"defaults":   {"v1.31.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1}},
-		"old":        {"v1.27.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1}},
+		"defaults":   {"v1.31.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1, "Job": 1}},
+		"old":        {"v1.27.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1, "Job": 1}},
+		"no secrets": {"v1.31.0", noSecrets(), map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1}},
 		"everything": {"v1.31.0", everything(), map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1, "HorizontalPodAutoscaler": 1, "ServiceMonitor": 1, "ConfigMap": 1, "Job": 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,8 +173,9 @@ func TestChart(t *testing.T) {
 				t.Error("the rights are not those that were given")
 			}
 			if all.job != nil {
-				setsUp(t, all.job)
+				setsUp(t, all.job, c.set)
 			}
+			fromSecrets(t, all, name != "no secrets")
 		})
 	}
 }
@@ -187,11 +189,47 @@ func accounts() string {
 	return string(text)
 }
 
+// noSecrets is for a NATS without users, and nodes without administrators.
+func noSecrets() map[string]any {
+	return map[string]any{"nats": map[string]any{"secret": "", "setupSecret": ""}, "admin": map[string]any{"secret": ""}}
+}
+
+// fromSecrets: the edges have the user that `hydrant setup nats` has written for them, by
+// the names that stand in its file, and the token of administrators; all out of secrets,
+// and no password in the chart.
+func fromSecrets(t *testing.T, all *objects, are bool) {
+	t.Helper()
+	want := map[string]string{"EDGE_ADMIN_TOKEN": "hydrant-operators"}
+	for name := range variables(t, "../../../deploy/nats/users/edge.env") {
+		want[name] = "nats-edge"
+	}
+	if !are {
+		clear(want)
+	}
+	for _, v := range all.deployment.Spec.Template.Spec.Containers[0].Env {
+		secret := strings.Contains(v.Name, "TOKEN") || strings.Contains(v.Name, "PASSWORD") || v.Name == "NATS_USER"
+		if !secret {
+			continue
+		}
+		if v.Value != "" || v.ValueFrom == nil || v.ValueFrom.SecretKeyRef == nil || v.ValueFrom.SecretKeyRef.Name != want[v.Name] || v.ValueFrom.SecretKeyRef.Key != v.Name {
+			t.Errorf("%+v, want it from %q", v, want[v.Name])
+		}
+		delete(want, v.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("missing: %v", want)
+	}
+}
+
 // setsUp: the job runs before the nodes, with a user of its own.
-func setsUp(t *testing.T, job *batchv1.Job) {
+func setsUp(t *testing.T, job *batchv1.Job, set map[string]any) {
 	t.Helper()
 	c := job.Spec.Template.Spec.Containers[0]
-	if strings.Join(c.Args, " ") != "setup -queues echo,chat" || job.Annotations["helm.sh/hook"] != "pre-install,pre-upgrade" {
+	args := "setup -queues "
+	if set != nil {
+		args += "echo,chat"
+	}
+	if strings.Join(c.Args, " ") != args || job.Annotations["helm.sh/hook"] != "pre-install,pre-upgrade" {
 		t.Errorf("%v, %v", c.Args, job.Annotations)
 	}
 	for _, v := range c.Env {
