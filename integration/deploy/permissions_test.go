@@ -98,3 +98,25 @@ func TestAdministrators(t *testing.T) {
 		t.Errorf("the servers' administrator saw %d messages, %v", n, err)
 	}
 }
+
+// TestStrangersAtNATS: nobody gets in without the password of a user, or with another's.
+func TestStrangersAtNATS(t *testing.T) {
+	url := startAccounts(t).ClientURL()
+	for name, options := range map[string][]nats.Option{
+		"no user":                {},
+		"no password":            {nats.UserInfo("edge", "")},
+		"another's password":     {nats.UserInfo("edge", "laptop-echo")},
+		"the user in upper case": {nats.UserInfo("EDGE", "laptop-edge")},
+		"a user that is not one": {nats.UserInfo("nobody", "laptop-edge")},
+		"a token":                {nats.Token("laptop-edge")},
+		"the servers' own user":  {nats.UserInfo("route", "secret-routes")},
+	} {
+		nc, err := nats.Connect(url, options...)
+		if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			nc.Close()
+		}
+	}
+}

@@ -16,7 +16,7 @@ func TestLoadDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Listen != ":5353" || cfg.SessionTTL != 24*time.Hour || cfg.MaxMessage != 1<<20 || cfg.MailboxStreams != 16 {
+	if cfg.Listen != ":5353" || cfg.SessionTTL != 24*time.Hour || cfg.MaxMessage != 1<<20 || cfg.MailboxStreams != 16 || cfg.TLSCert != "" {
 		t.Errorf("defaults %+v", cfg)
 	}
 	fromTags, err := Default()
