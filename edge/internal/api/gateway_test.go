@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -200,6 +201,28 @@ func TestByPathTooLarge(t *testing.T) {
 	w := httptest.NewRecorder()
 	if a.Public().ServeHTTP(w, r); w.Code != http.StatusBadRequest {
 		t.Errorf("a body that ends early: %d", w.Code)
+	}
+}
+
+// TestTooLargeIsNotAskedFor: who waits for leave to send its body is told at once that it
+// is too large.
+func TestTooLargeIsNotAskedFor(t *testing.T) {
+	_, a := newGateway(t, nil)
+	server := httptest.NewServer(a.Public())
+	defer server.Close()
+	for _, target := range []string{"/v1/echo", prefix + "send"} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "POST "+target+" HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\nExpect: 100-continue\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 413 ") || !strings.Contains(string(got), "Connection: close") {
+			t.Errorf("%s: %q, %v", target, got, err)
+		}
+		_ = conn.Close()
 	}
 }
 

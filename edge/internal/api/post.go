@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -183,14 +182,9 @@ func (a *API) deny(why policy.Denial, service string) error {
 
 // read takes the text of a message from the body.
 func (a *API) read(w http.ResponseWriter, r *http.Request, from caller) ([]byte, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.node.Config.MaxFrame()))
+	text, err := readBody(w, r, a.node.Config.MaxFrame())
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			passOver(r, a.node.Config.MaxFrame())
-			return nil, errTooLarge
-		}
-		return nil, errUnread
+		return nil, err
 	}
 	if !from.account.TakeBytes(len(text), a.uptime()) {
 		return nil, a.overRate()

@@ -171,11 +171,19 @@ func passOver(r *http.Request, limit int64) {
 	_, _ = io.CopyN(io.Discard, r.Body, 2*limit) // the answer is the same
 }
 
+// awaitsLeave reports whether the client sends its body only when it is told to, which
+// the first reading of it does (RFC 9110 §10.1.1).
+func awaitsLeave(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
+}
+
 // readBody reads a body of at most limit bytes. All its errors are refusals.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // the rest of it may not be read
-		passOver(r, limit)
+		if !awaitsLeave(r) {
+			passOver(r, limit)
+		}
 		return nil, errTooLarge
 	}
 	var b bytes.Buffer
