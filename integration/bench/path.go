@@ -132,8 +132,8 @@ func path(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	b.report.ratio("node's processor time, GET /path : [GET]/path by WebSocket", byHTTP.node()/bySocket.node(), 3)
-	b.report.ratio("processor time, GET /path of a node : of a Go reverse proxy", byHTTP.node()/byProxy.node(), 3)
+	b.report.ratio("node's processor time, GET /path : [GET]/path by WebSocket", byHTTP.node()/bySocket.node(), 4)
+	b.report.ratio("processor time, GET /path of a node : of a Go reverse proxy", byHTTP.node()/byProxy.node(), 1)
 	return nil
 }
 
