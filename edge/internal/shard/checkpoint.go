@@ -27,7 +27,7 @@ func (s *Shard) checkpoint() {
 		}
 		done++
 		h.dirtySince = 0
-		if h.owner.Phase() == ownership.Served {
+		if h.owner.Phase() == ownership.Served && h.moved() {
 			s.node.Metrics.FloorAge.Observe(age.Seconds())
 			h.owner.Changed(s.uptime(), h.ownership())
 			budget--
@@ -44,6 +44,12 @@ func (s *Shard) checkpoint() {
 		oldest = s.loop.Now().Add(-age).UnixNano()
 	}
 	s.tally.DirtyFrom.Store(oldest)
+}
+
+// moved reports whether the directory has, or is about to have, other positions than
+// delivery has got to. After a resume that brought nothing it has the same.
+func (h *held) moved() bool {
+	return (*ownershipEffects)(h).Position() != h.owner.Entry().Position
 }
 
 // tick measures how late the checkpoint's timer is.

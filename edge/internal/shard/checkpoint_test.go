@@ -6,6 +6,7 @@ import (
 
 	"hydrant/bus/scheme"
 	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/stats"
 )
 
 // moved are shards' sessions of which each has been sent a message, at times that
@@ -111,5 +112,32 @@ func TestCheckpointOfTheDoubted(t *testing.T) {
 	l.advance(5 * time.Second)
 	if e := l.entry(c.id); e.Floor != l.nats.last(c.id) {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestNoCheckpointOfTheSame: a resume that brings nothing writes the directory once, and
+// one that brings something once more.
+func TestNoCheckpointOfTheSame(t *testing.T) {
+	for messages, want := range map[int]int{0: 1, 3: 2} {
+		l := newLab(t)
+		from, to := l.one(), l.one()
+		old := l.left(from, false)
+		l.store(old.id, 2, 2+messages)
+		c := to.knock(backTo(old, false, 2))
+		c.resumed(old)
+		c.gets(2, 2+messages)
+		l.advance(2 * checkpointAge)
+		saves := 0
+		for _, op := range to.out.performed(stats.OpSave) {
+			if op.SID == old.id {
+				saves++
+			}
+		}
+		if saves != want {
+			t.Errorf("%d messages: written %d times, want %d", messages, saves, want)
+		}
+		if e := l.entry(old.id); e.Floor != c.has.core.Floor() {
+			t.Errorf("%+v", e)
+		}
 	}
 }
