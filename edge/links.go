@@ -26,6 +26,8 @@ func (d directory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint6
 	return d.now().Get(ctx, sid)
 }
 
+func (d directory) Parse(m *nats.Msg) (scheme.Entry, uint64, error) { return d.now().Parse(m) }
+
 func (d directory) Sure(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, time.Duration, error) {
 	return d.now().SureAge(ctx, sid)
 }

@@ -194,17 +194,34 @@ func (d *Directory) get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
 	actx, stop := context.WithTimeout(ctx, jet.AttemptTimeout)
-	m, err := d.store.nc.RequestWithContext(actx, scheme.APIDirectGet+scheme.SessionStream+"."+scheme.SessionKey(sid), nil)
+	m, err := d.store.nc.RequestWithContext(actx, EntrySubject(sid), nil)
 	stop()
-	if err != nil {
-		return d.getFromLeader(ctx, sid)
+	if err == nil {
+		if e, rev, err := d.Parse(m); !errors.Is(err, ErrUnconfirmed) {
+			return e, rev, err
+		}
+	}
+	return d.getFromLeader(ctx, sid)
+}
+
+// EntrySubject is where any replica is asked for a session's entry, with an empty
+// request.
+func EntrySubject(sid scheme.SID) string {
+	return scheme.APIDirectGet + scheme.SessionStream + "." + scheme.SessionKey(sid)
+}
+
+// Parse reads the answer to a question at [EntrySubject], as Get does. ErrUnconfirmed: it
+// is none, and nothing is known.
+func (d *Directory) Parse(m *nats.Msg) (scheme.Entry, uint64, error) {
+	if err := d.store.Usable(); err != nil {
+		return scheme.Entry{}, 0, err
 	}
 	rev, err := strconv.ParseUint(jet.LastHeader(m.Header, jet.HeaderSeq), 10, 64)
 	switch status := jet.StatusOf(m); {
 	case err != nil && status == "404":
 		return scheme.Entry{}, 0, ErrNoSession
 	case err != nil:
-		return d.getFromLeader(ctx, sid)
+		return scheme.Entry{}, 0, fmt.Errorf("%w: no answer of the directory", ErrUnconfirmed)
 	case m.Header.Get(jet.HeaderKVOp) != "":
 		return scheme.Entry{}, 0, ErrNoSession
 	}

@@ -1,8 +1,10 @@
 package shard
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,6 +36,7 @@ type broker struct {
 	inboxes    map[string]func([]byte)
 	seen       map[string]bool
 	kept       map[scheme.SID]time.Duration // the last entry of a session; 0: as long as all
+	unread     []error                      // told in place of an entry
 	questions  int                          // requests to nodes
 	tails      int                          // of these, by shards
 	strangers  map[scheme.NodeID]func(data []byte) (takeover.Answer, ownership.Reply)
@@ -192,6 +195,10 @@ func (b *broker) questioned(s *testShard, op *egress.Op) {
 	answer := func(data []byte, header nats.Header) {
 		b.l.after(0, func() { s.receive(&nats.Msg{Subject: op.Reply, Header: header, Data: data}) })
 	}
+	if key, ok := strings.CutPrefix(op.Subject, store.EntrySubject("")); ok {
+		s.node.pool.Submit(func() { b.giveEntry(s.node, scheme.SID(key), answer) }) // in its time, and with its faults
+		return
+	}
 	i := slices.IndexFunc(b.l.nodes, func(n *testNode) bool { return scheme.NodeSubject(n.ID) == op.Subject && !n.gone && !n.cut })
 	if b.faults.tail != nil {
 		if data, lies := b.faults.tail(op.Data); lies {
@@ -205,6 +212,21 @@ func (b *broker) questioned(s *testShard, op *egress.Op) {
 	}
 	b.inboxes[op.Reply] = func(data []byte) { answer(data, nil) }
 	b.l.nodes[i].asked(op.Reply, op.Data)
+}
+
+// giveEntry answers a question for an entry; see [fakeDirectory.Parse].
+func (b *broker) giveEntry(n *testNode, sid scheme.SID, answer func([]byte, nats.Header)) {
+	_, rev, err := fakeDirectory{n}.Get(n.l.stopped, sid)
+	if err != nil && !errors.Is(err, store.ErrNoSession) && !errors.Is(err, store.ErrBadEntry) {
+		b.unread = append(b.unread, err)
+		answer(nil, nats.Header{"Unread": {strconv.Itoa(len(b.unread) - 1)}})
+		return
+	}
+	var text []byte
+	if r := b.entries[sid]; r != nil {
+		text = slices.Clone(r.text)
+	}
+	answer(text, nats.Header{"Nats-Sequence": {strconv.FormatUint(rev, 10)}})
 }
 
 // replied gives an answer to the node that its reply subject names.

@@ -242,6 +242,23 @@ func (d fakeDirectory) Get(ctx context.Context, sid scheme.SID) (scheme.Entry, u
 	return e, rev, err
 }
 
+// Parse implements [Directory].
+func (d fakeDirectory) Parse(m *nats.Msg) (e scheme.Entry, rev uint64, err error) {
+	if i, err := strconv.Atoi(m.Header.Get("Unread")); err == nil {
+		return e, 0, d.n.l.nats.unread[i]
+	}
+	if rev, err = strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64); err != nil {
+		return e, 0, store.ErrUnconfirmed
+	}
+	if len(m.Data) == 0 {
+		return e, 0, store.ErrNoSession
+	}
+	if err := json.Unmarshal(m.Data, &e); err != nil {
+		return scheme.Entry{}, rev, fmt.Errorf("%w: %w", store.ErrBadEntry, err)
+	}
+	return e, rev, nil
+}
+
 // Sure implements [Directory].
 func (d fakeDirectory) Sure(_ context.Context, sid scheme.SID) (e scheme.Entry, rev uint64, age time.Duration, err error) {
 	f := of(d.n.l.nats.faults.get, sid)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/egress"
@@ -27,17 +29,43 @@ type found struct {
 	age   time.Duration
 }
 
-// Read asks the pool to read the entry. A full pool answers from within, which
-// the owner can take.
+// entryPatience is how long the entry is waited for that any replica may give, before the
+// directory is asked in another way. The answer comes among the live copies, of which
+// there may be too many.
+const entryPatience = 500 * time.Millisecond
+
+// Read asks for the entry: any replica, without anybody's waiting, where its word is
+// enough.
 func (x *ownershipEffects) Read(number uint32, sure bool) {
 	h, s := x.held(), x.s
-	calls := s.node.Calls
-	if h.claiming() {
-		calls = s.node.Resumes
-	}
 	if sure && h.guesses() {
 		h.owner.Absent(number, h.ownership())
 		return
+	}
+	if !sure && s.inquireAt(store.EntrySubject(h.sid), nil, entryPatience, func(answer *nats.Msg) {
+		var f found
+		err := store.ErrUnconfirmed
+		if answer != nil {
+			f.entry, f.rev, err = s.node.Directory.Parse(answer)
+		}
+		if errors.Is(err, store.ErrUnconfirmed) {
+			h.readWaiting(number, false)
+			return
+		}
+		h.read(number, f, err)
+	}) {
+		return
+	}
+	h.readWaiting(number, sure)
+}
+
+// readWaiting asks the pool to read the entry. A full pool answers from within, which the
+// owner can take.
+func (h *held) readWaiting(number uint32, sure bool) {
+	s := h.s
+	calls := s.node.Calls
+	if h.claiming() {
+		calls = s.node.Resumes
 	}
 	run := calls.Submit
 	job := func(ctx context.Context) (f found, err error) {
@@ -51,19 +79,22 @@ func (x *ownershipEffects) Read(number uint32, sure bool) {
 			return f, err
 		}
 	}
-	submitTo(s, run, job, func(f found, err error) {
-		fx := h.ownership()
-		switch {
-		case err == nil:
-			h.owner.Found(number, &f.entry, f.rev, f.age, s.uptime(), fx)
-		case errors.Is(err, store.ErrNoSession):
-			h.owner.Absent(number, fx)
-		case errors.Is(err, store.ErrBadEntry), errors.Is(err, store.ErrNewerForm) && h.owner.Phase() == ownership.Reading:
-			h.owner.Garbled(number, fx)
-		default:
-			h.owner.Unread(number, fx)
-		}
-	})
+	submitTo(s, run, job, func(f found, err error) { h.read(number, f, err) })
+}
+
+// read takes the answer to a read of the entry.
+func (h *held) read(number uint32, f found, err error) {
+	fx := h.ownership()
+	switch {
+	case err == nil:
+		h.owner.Found(number, &f.entry, f.rev, f.age, h.s.uptime(), fx)
+	case errors.Is(err, store.ErrNoSession):
+		h.owner.Absent(number, fx)
+	case errors.Is(err, store.ErrBadEntry), errors.Is(err, store.ErrNewerForm) && h.owner.Phase() == ownership.Reading:
+		h.owner.Garbled(number, fx)
+	default:
+		h.owner.Unread(number, fx)
+	}
 }
 
 // Write compares and swaps the entry.

@@ -75,6 +75,7 @@ type Calls interface {
 // Directory is what a shard asks of [store.Directory].
 type Directory interface {
 	Get(ctx context.Context, sid scheme.SID) (scheme.Entry, uint64, error)
+	Parse(answer *nats.Msg) (scheme.Entry, uint64, error)                                                // to what was asked at [store.EntrySubject]
 	Sure(ctx context.Context, sid scheme.SID) (e scheme.Entry, rev uint64, age time.Duration, err error) // [store.Directory.SureAge]
 	Lookup(ctx context.Context, sid scheme.SID) (store.Found, error)
 	Known(sid scheme.SID) (found store.Found, cached bool)
