@@ -54,6 +54,7 @@ func TestPostQueue(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
 	name := world.Unique(t)
+	w.RegisterQueue(t, name)
 	status, result := postTo(t, w.Node(t, "a"), "queue", fmt.Sprintf(`{"to":"%s:/job","frm":"web:/","bdy":{"n":1}}`, name))
 	if status != http.StatusOK || result.Mid() == "" {
 		t.Errorf("status %d, result %s", status, result.Raw)
