@@ -52,7 +52,7 @@ var elsewhere = []net.Addr{
 func TestDoorWithToken(t *testing.T) {
 	two := http.Header{"Authorization": {"Bearer " + testToken, "Bearer " + testToken}}
 	late := http.Header{"Authorization": {"Bearer wrong", "Bearer " + testToken}}
-	for _, address := range append(elsewhere, loopback) {
+	for _, address := range []net.Addr{elsewhere[0], loopback} {
 		for _, what := range behind {
 			for name, header := range map[string]http.Header{
 				"nothing": nil, "another token": bearer("wrong"), "none": bearer(""), "the token twice": two, "the token behind another": late,
