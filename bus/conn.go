@@ -2,6 +2,7 @@ package bus
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/internal/jet"
+	"hydrant/bus/local"
 	"hydrant/bus/scheme"
 )
 
@@ -18,7 +20,7 @@ import (
 // a prefix: process it with envconfig.Process("", &cfg). Files are read again at
 // every connect, so that what is in them may be replaced at any time.
 type Config struct {
-	URL          string `envconfig:"NATS_URL" desc:"servers, comma separated; empty: NATS inside the process"`
+	URL          string `envconfig:"NATS_URL" desc:"servers, comma separated; empty: NATS inside the process; tools and services: that of EDGE_DATA_DIR"`
 	Creds        string `envconfig:"NATS_CREDS" desc:"file with user JWT and seed"`
 	NKey         string `envconfig:"NATS_NKEY" desc:"file with an nkey seed"`
 	User         string `envconfig:"NATS_USER"`
@@ -61,7 +63,11 @@ const (
 // that nats.go does not know, such as a message over a max_payload that was
 // lowered. nats.ClosedHandler and [Service.Run] tell of that; a new connection is
 // to be made, or the process to end.
+//
+// A program on the machine of a node with NATS inside needs no credentials: see
+// [Config.As].
 func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
+	cfg = cfg.As(scheme.UserService)
 	all := []nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
@@ -101,6 +107,9 @@ func Connect(cfg Config, name string, opts ...nats.Option) (*nats.Conn, error) {
 		}
 	}
 	nc, err := nats.Connect(addresses, all...)
+	if errors.Is(err, nats.ErrAuthorization) && cfg.user() == "" && cfg.Creds == "" && cfg.NKey == "" {
+		return nil, fmt.Errorf("bus: connect to NATS at %s: %w: where it is inside a node, set EDGE_DATA_DIR to that node's, or NATS_URL to what it has printed", jet.Redacted(addresses), err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("bus: connect to NATS at %s: %w", jet.Redacted(addresses), err)
 	}
@@ -121,6 +130,32 @@ func (c *Config) user() string {
 		}
 	}
 	return ""
+}
+
+// As returns the configuration with which a program on this machine connects to the NATS
+// server inside a node, as one of its users: where NATS_URL is that server's, or empty,
+// the password is in the directory of EDGE_DATA_DIR. Where there are credentials, or it
+// is another server, it is c. [Connect] does this for services.
+func (c Config) As(user string) Config {
+	if c.Creds != "" || c.NKey != "" || c.User != "" || c.Password != "" || c.PasswordFile != "" {
+		return c
+	}
+	dir := local.Dir()
+	own, err := local.Address(dir)
+	if err != nil {
+		return c
+	}
+	for address := range strings.SplitSeq(cmp.Or(c.URL, own), ",") {
+		if !local.Same(strings.TrimSpace(address), own) {
+			return c
+		}
+	}
+	file := local.PasswordFile(dir, user)
+	if _, err := os.Stat(file); err != nil {
+		return c
+	}
+	c.URL, c.User, c.PasswordFile = cmp.Or(c.URL, own), user, file
+	return c
 }
 
 // At returns the configuration for one more address of the same servers, such as

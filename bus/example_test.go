@@ -139,7 +139,7 @@ func demo() (nc *nats.Conn, stop func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server, err := embedded.Start(embedded.Options{DataDir: dir})
+	server, err := embedded.Start(embedded.Options{Open: true, DataDir: dir})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 // nothing.
 func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []store.Finding {
 	checks := DiagnoseMachine(cfg)
+	busCfg = busCfg.As(scheme.UserEdge)
 	busCfg.InboxPrefix = scheme.NodeInbox
 	connect := func(opts ...nats.Option) (*nats.Conn, error) { return bus.Connect(busCfg, "hydrant-doctor", opts...) }
 	ignore := func(*nats.Conn, *nats.Subscription, error) {} // CheckPermissions reports them

@@ -43,6 +43,9 @@ type natsSide struct {
 
 // prepareNATS makes what needs no connection.
 func (n *Node) prepareNATS(cfg bus.Config, start func() (string, error)) {
+	if start == nil {
+		cfg = cfg.As(scheme.UserEdge)
+	}
 	cfg.InboxPrefix = scheme.NodeInbox // by which nodes know each other
 	n.nats.cfg, n.nats.start, n.nats.inbox = cfg, start, n.inboxes()
 	n.nats.questions = newQuestions(n.id)

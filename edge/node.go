@@ -81,7 +81,7 @@ type Options struct {
 	// Collectors are served on /metrics beside the node's own.
 	Collectors []prometheus.Collector
 	// StartNATS, if there is one, starts a NATS server for this node, and returns its
-	// address. [Node.Run] calls it once the node can say what it waits for.
+	// address, with the name and password of the node's user if it has users. [Node.Run] calls it once the node can say what it waits for.
 	StartNATS func() (url string, err error)
 }
 
@@ -190,7 +190,7 @@ func (n *Node) ownNATS(ctx context.Context) error {
 	if !within(ctx, func() { url, err = n.nats.start() }) {
 		return ctx.Err()
 	}
-	n.nats.cfg.URL = url
+	n.nats.cfg = bus.Config{URL: url, InboxPrefix: scheme.NodeInbox} // credentials of the environment are for others
 	return err
 }
 

@@ -34,7 +34,7 @@ type running struct {
 // startNATS starts a NATS server of the test's own.
 func startNATS(t *testing.T) *embedded.Server {
 	t.Helper()
-	server, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
+	server, err := embedded.Start(embedded.Options{Open: true, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 func Setup(ctx context.Context, cfg Config, busCfg bus.Config, queues []scheme.Service) ([]store.Finding, error) {
 	ctx, denied := context.WithCancelCause(ctx)
 	defer denied(nil)
-	nc, err := bus.Connect(busCfg, "hydrant-setup", nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+	nc, err := bus.Connect(busCfg.As(scheme.UserEdge), "hydrant-setup", nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		if errors.Is(err, nats.ErrPermissionViolation) { // what is denied is not answered
 			denied(fmt.Errorf("%w: take the user %q of `hydrant setup nats`", err, scheme.UserSetup))
 		}

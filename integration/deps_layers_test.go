@@ -37,6 +37,7 @@ const (
 	busJet       = "hydrant/bus/internal/jet"
 	busServers   = "hydrant/bus/internal/natstest"
 	busEmbedded  = "hydrant/bus/embedded"
+	busLocal     = "hydrant/bus/local"
 	busAccounts  = "hydrant/bus/accounts"
 
 	edgeNode      = "hydrant/edge"
@@ -124,14 +125,18 @@ var layers = []layer{
 		why:   "who may do what follows from the scheme; of nats-server it has the parser of configurations",
 	},
 	{
+		path: busLocal,
+		why:  "where NATS on this machine is, and its passwords, are files: whoever connects reads them, whatever it connects with",
+	},
+	{
 		path:  busEmbedded,
-		allow: []string{natsClient, natsServer, "github.com/gofrs/flock"},
+		allow: []string{busScheme, busLocal, natsClient, natsServer, "github.com/gofrs/flock"},
 		tests: []string{busKit},
 		why:   "the server in the process is the only use of nats-server outside the tests, but for a parser",
 	},
 	{
 		path:  busKit,
-		allow: []string{umfFormat, busScheme, busJet, busTrace, natsClient, otelLib, envconfigLib},
+		allow: []string{umfFormat, busScheme, busJet, busTrace, busLocal, natsClient, otelLib, envconfigLib},
 		tests: besideBus,
 		why:   "the kit for services knows NATS and messages, and never the nodes' store, websockets or the edge",
 	},
@@ -283,7 +288,7 @@ var never = []arrow{
 	{from: busScheme, to: ours, why: "everything else stands on the scheme"},
 	{from: busScheme, to: outside, why: "a client that only writes subjects needs no NATS library"},
 	{from: busJet, to: ours, except: []string{busScheme}, why: "it is below the store and the kit"},
-	{from: busKit, to: ours, except: []string{umfFormat, busScheme, busJet, busTrace}, why: "a service author gets the kit alone"},
+	{from: busKit, to: ours, except: []string{umfFormat, busScheme, busJet, busTrace, busLocal}, why: "a service author gets the kit alone"},
 	{from: busKit, to: busStore, why: "the kit and the store are for different readers, and share no symbol"},
 	{from: busStore, to: busKit, why: "the store and the kit are for different readers, and share no symbol"},
 	{from: busStore, to: ours, except: []string{busScheme, busJet, busTrace}, why: "nodes use the store; it knows none of them"},

@@ -2,12 +2,16 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
 	"hydrant/bus"
@@ -46,7 +50,7 @@ func TestEmbeddedNode(t *testing.T) {
 	}
 	row := regexp.MustCompile(`(?m)^` + shortID(c.ID) + `\s+parked\s+[0-9a-f]{32}\s+5\s`)
 	if err := harness.Until(world.Patient(t), func() error {
-		if list := mustRun(t, "", []string{"NATS_URL=nats://" + listen}, "sessions"); !row.MatchString(list) {
+		if list := mustRun(t, "", []string{"EDGE_DATA_DIR=" + env["EDGE_DATA_DIR"]}, "sessions"); !row.MatchString(list) {
 			return fmt.Errorf("%s is not parked with 5 messages: %s", c.ID, list)
 		}
 		return nil
@@ -87,7 +91,7 @@ func TestEmbeddedQueues(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { node.Kill() })
-	nc, err := bus.Connect(bus.Config{URL: "nats://" + listen}, "worker")
+	nc, err := bus.Connect(bus.Config{URL: "nats://" + listen, User: "service", PasswordFile: filepath.Join(env["EDGE_DATA_DIR"], "nats-service.password")}, "worker")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +148,92 @@ func TestEmbeddedQueues(t *testing.T) {
 			return fmt.Errorf("%v %s", err, page)
 		}
 		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// S89: NATS inside a node asks for a password, on loopback too. The node says what it is,
+// and so does its data directory: tools, another node and a service on the machine need
+// to know nothing else.
+func TestEmbeddedSecret(t *testing.T) {
+	t.Parallel()
+	listen, err := harness.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	node, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "embedded", Env: map[string]string{"EDGE_DATA_DIR": dir, "EDGE_NATS_LISTEN": listen, "EDGE_MAILBOX_STREAMS": "1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { node.Kill() })
+	if nc, err := nats.Connect("nats://" + listen); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("without a password: %v", err)
+		nc.Close()
+	}
+	for _, user := range []string{"edge", "service"} {
+		if info, err := os.Stat(filepath.Join(dir, "nats-"+user+".password")); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", user, info, err)
+		}
+	}
+	printed := regexp.MustCompile(`(?m)^NATS_URL=(nats://service:[A-Za-z0-9_-]{43}@127\.0\.0\.1:[0-9]+)$`).FindSubmatch(node.Log.Since(0))
+	if printed == nil {
+		t.Fatalf("the node prints no address:\n%s", node.Log.Tail(4096))
+	}
+	nc, err := nats.Connect(string(printed[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+
+	own := "EDGE_DATA_DIR=" + dir
+	second, err := harness.StartNode(t.Context(), harness.NodeOptions{Name: "second", NATS: "nats://" + listen, Env: map[string]string{"EDGE_DATA_DIR": dir, "EDGE_MAILBOX_STREAMS": "1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { second.Kill() })
+	c := world.Dial(t, second)
+	for _, address := range []string{"", "nats://" + listen, "nats://localhost:" + listen[strings.LastIndexByte(listen, ':')+1:]} {
+		if list := mustRun(t, "", []string{own, "NATS_URL=" + address}, "sessions"); !strings.Contains(list, shortID(c.ID)) {
+			t.Errorf("%q: sessions: %s", address, list)
+		}
+	}
+	env := []string{own, "EDGE_NATS_LISTEN=" + listen, "EDGE_MAILBOX_STREAMS=1"}
+	if said, stderr, err := hydrant(t, "", env, "doctor"); err != nil || !strings.Contains(said, "none denied") {
+		t.Errorf("doctor: %v %s%s", err, said, stderr)
+	}
+	mustRun(t, "", append(env, "NATS_URL=nats://"+listen), "setup", "-queues", "worker")
+	if answer := c.Call(object{"to": "hydra-router:/queue", "fwd": "none:/", "bdy": 1}); answer.At("bdy", "code") != "no_queue" {
+		t.Errorf("%s", answer.Raw)
+	}
+	c.Send(object{"to": "hydra-router:/queue", "fwd": "worker:/", "bdy": 1})
+	c.Quiet()
+	_, stderr, err := hydrant(t, "", []string{"EDGE_DATA_DIR=" + t.TempDir(), "NATS_URL=nats://" + listen}, "sessions")
+	if err == nil || !strings.Contains(stderr, "EDGE_DATA_DIR") {
+		t.Errorf("without the password: %v %s", err, stderr)
+	}
+
+	// A service of the README, as it stands there.
+	code, err := harness.ReadmeCode("A service in Go", "go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, err = harness.Replaced(code, "nats://localhost:4222", "nats://"+listen); err != nil {
+		t.Fatal(err)
+	}
+	log := &harness.Log{}
+	service, err := harness.StartProcess("greeter", buildInModule(t, aroundReadme+"\n_ = os.Args\n"+code+"}\n"), nil, []string{own}, log, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(service.Kill)
+	if err := harness.Until(world.Patient(t), func() error {
+		m, err := c.Client.Call(t.Context(), object{"to": "greeter:/", "bdy": "hello"})
+		if err == nil && m.At("bdy", "hello") != c.Address() {
+			err = fmt.Errorf("%s\n%s", m.Raw, log.Tail(4096))
+		}
+		return err
 	}); err != nil {
 		t.Error(err)
 	}

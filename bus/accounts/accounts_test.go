@@ -162,7 +162,7 @@ func TestGuideListsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := serviceRights(false)
-	for _, subject := range append(r.publish, r.subscribe...) {
+	for _, subject := range slices.Concat(r.publish, r.subscribe, ownServiceRights.publish, ownServiceRights.subscribe) {
 		if !strings.Contains(string(guide), "`"+subject+"`") {
 			t.Errorf("the guide does not say %s", subject)
 		}

@@ -55,6 +55,9 @@ func spelled(r rights, service string) rights {
 				if stream != scheme.WorkStream && stream != scheme.ExpiryStream {
 					q = strings.ReplaceAll(q, "<read>", stream)
 				}
+				if strings.HasPrefix(stream, scheme.OutStreamPrefix) {
+					q = strings.ReplaceAll(q, "<mailboxes>", stream)
+				}
 				if !strings.Contains(q, "<") && !slices.Contains(all, q) {
 					all = append(all, q)
 				}
@@ -164,6 +167,14 @@ var universe = sync.OnceValue(func() []string {
 	}
 	for _, r := range listed(forms["shared"]) {
 		known = append(append(known, r.publish...), r.subscribe...)
+	}
+	for _, o := range inside {
+		r := spelled(o.list, "")
+		for _, subject := range append(r.publish, r.subscribe...) {
+			if !laterStream(subject) {
+				known = append(known, subject)
+			}
+		}
 	}
 	set := make(map[string]bool)
 	for _, pattern := range known {

@@ -47,6 +47,27 @@ func serviceRights(shared bool) rights {
 	return r
 }
 
+// On the server inside a node services are one user, and nodes do what is done there.
+
+var ownServiceRights = rights{
+	publish: []string{
+		"umf.v1.out.*.*", "umf.v1.live.*.*.p", "umf.v1.work.*", "umf.v1.call.*", "umf.v1.exists.*.*", "umf.v1.dead.*",
+		"JS.EDGE.CONSUMER.INFO.UMF_WORK.*", "$JS.API.CONSUMER.INFO.UMF_WORK.*", "$JS.API.CONSUMER.MSG.NEXT.UMF_WORK.*", "$JS.ACK.UMF_WORK.*.>",
+	},
+	subscribe: []string{
+		"umf.v1.svc.*", "umf.v1.inst.*.*", "umf.v1.call.*", "umf.v1.evt.session.*.*.*",
+		"$SRV.PING", "$SRV.INFO", "$SRV.STATS", "$SRV.*.*", "$SRV.*.*.*", "_INBOX_service.>",
+	},
+}
+
+var ownEdgeRights = rights{
+	publish: append([]string{
+		"$JS.API.STREAM.CREATE.<stream>", "$JS.API.STREAM.UPDATE.<stream>", "$JS.API.CONSUMER.CREATE.UMF_WORK.*.umf.v1.work.*",
+		"$JS.API.STREAM.NAMES", "$JS.API.CONSUMER.CREATE.<mailboxes>.*.umf.v1.out.*.*", "$JS.API.CONSUMER.DELETE.<mailboxes>.*",
+	}, edgeRights.publish...),
+	subscribe: edgeRights.subscribe,
+}
+
 // edgeExports are what the edge's account gives to a service's, as kind and subject.
 var edgeExports = []string{
 	"stream umf.v1.evt.session.>", "service umf.v1.reply.>", "service umf.v1.req.>", "service umf.v1.out.>", "service umf.v1.live.*.*.p", "service umf.v1.work.*", "service umf.v1.exists.*.*",

@@ -37,8 +37,13 @@ func start(t *testing.T, c Config) *server.Server {
 // as connects with a user. What is refused goes to the channel, as the server says it.
 func as(t *testing.T, s *server.Server, user string) (*nats.Conn, chan string) {
 	t.Helper()
+	return login(t, s.ClientURL(), user, user)
+}
+
+func login(t *testing.T, url, user, password string) (*nats.Conn, chan string) {
+	t.Helper()
 	refused := make(chan string, 1<<16)
-	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo(user, user), nats.CustomInboxPrefix(scheme.InboxPrefix(user)),
+	nc, err := nats.Connect(url, nats.UserInfo(user, password), nats.CustomInboxPrefix(scheme.InboxPrefix(user)),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err.Error() }))
 	if err != nil {
 		t.Fatal(err)
@@ -53,13 +58,15 @@ func TestServerRefuses(t *testing.T) {
 	for form, c := range forms {
 		s := start(t, c)
 		for user, want := range listed(c) {
-			t.Run(form+" "+user, func(t *testing.T) { tryAll(t, s, user, want) })
+			t.Run(form+" "+user, func(t *testing.T) {
+				nc, refused := as(t, s, user)
+				tryAll(t, nc, refused, want)
+			})
 		}
 	}
 }
 
-func tryAll(t *testing.T, s *server.Server, user string, want rights) {
-	nc, refused := as(t, s, user)
+func tryAll(t *testing.T, nc *nats.Conn, refused chan string, want rights) {
 	should := make(map[string]bool)
 	subjects := universe()
 	mayPublish, maySubscribe := covers(want.publish, subjects), covers(want.subscribe, subjects)

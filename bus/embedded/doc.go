@@ -8,9 +8,15 @@
 //
 //	s, err := embedded.Start(embedded.Options{DataDir: dir, Listen: "127.0.0.1:4222"})
 //	...
-//	nc, err := bus.Connect(bus.Config{URL: s.URL()}, "node")
+//	nc, err := bus.Connect(bus.Config{URL: s.URLFor(scheme.UserService)}, "greeter")
 //	...
 //	err = s.Shutdown(ctx)
+//
+// It has two users, nodes and services, whose passwords are in the data directory
+// (package local): who connects proves to be one of them, on loopback too, since a
+// machine may be many people's. What they may do is that of NATS in one account, but for
+// services being one user: they can take each other's messages. Who wants them apart runs
+// NATS beside Hydrant.
 //
 // # Design
 //

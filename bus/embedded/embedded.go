@@ -14,6 +14,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/local"
 )
 
 // ErrStart: the server did not come up; the text says why as far as the
@@ -46,6 +48,10 @@ type Options struct {
 	// NoListen keeps the server from opening a socket: only InProcess
 	// connections reach it. Listen is ignored.
 	NoListen bool
+	// Open lets everybody who connects do everything: for programs that share the server
+	// with nobody, such as tests. It is refused where others than this machine could
+	// connect.
+	Open bool
 	// MaxPayload bounds a message with its headers. Default DefaultMaxPayload.
 	MaxPayload int32
 	// MaxMemory and MaxStore bound JetStream, in bytes; 0 lets the server
@@ -58,7 +64,8 @@ type Options struct {
 	ReadyTimeout time.Duration
 	// Logger takes the server's log. Default: nothing is logged.
 	Logger *slog.Logger
-	// Cluster joins this server with others; nil for a server alone.
+	// Cluster joins this server with others; nil for a server alone. Such a server must
+	// be Open: each has passwords of its own.
 	Cluster *Cluster
 }
 
@@ -75,12 +82,13 @@ type Cluster struct {
 // Server is a running NATS server. All methods may be called concurrently.
 type Server struct {
 	// Immutable after Start.
-	ns     *server.Server
-	lock   *flock.Flock // of the data directory
-	log    *logger
-	failed chan error    // watch sends one, and closes it
-	stop   chan struct{} // closed by Shutdown
-	once   sync.Once
+	ns        *server.Server
+	passwords map[string]string // by user; empty: it is open
+	lock      *flock.Flock      // of the data directory
+	log       *logger
+	failed    chan error    // watch sends one, and closes it
+	stop      chan struct{} // closed by Shutdown
+	once      sync.Once
 }
 
 // Start starts a server and returns when it accepts connections and, unless it
@@ -96,11 +104,18 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	log := newLogger(o.Logger)
-	ns, err := run(so, o, log)
+	passwords, err := o.secure(so)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s := &Server{ns: ns, lock: lock, log: log, failed: make(chan error, 1), stop: make(chan struct{})}
+	ns, err := run(so, o, log)
+	if err == nil {
+		err = o.announce(ns)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	s := &Server{passwords: passwords, ns: ns, lock: lock, log: log, failed: make(chan error, 1), stop: make(chan struct{})}
 	go s.watch()
 	return s, nil
 }
@@ -234,6 +249,17 @@ func (s *Server) Failed() <-chan error { return s.failed }
 
 // URL is the address for clients: "nats://host:port".
 func (s *Server) URL() string { return s.ns.ClientURL() }
+
+// URLFor is the address by which this machine reaches the server, with the name and
+// password of a user, [scheme.UserEdge] or [scheme.UserService]. It is a secret. Of an
+// open server it is URL.
+func (s *Server) URLFor(user string) string {
+	password, ok := s.passwords[user]
+	if !ok {
+		return s.URL()
+	}
+	return "nats://" + user + ":" + password + "@" + strings.TrimPrefix(local.Reachable(s.ns.Addr()), "nats://")
+}
 
 // InProcess connects without a socket: pass it to bus.Connect or nats.Connect.
 func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.ns) }

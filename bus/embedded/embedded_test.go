@@ -58,7 +58,7 @@ func connect(t *testing.T, s *Server, opts ...nats.Option) *nats.Conn {
 
 // TestMaxPayload: a message of 1 MiB fits with what is added to it.
 func TestMaxPayload(t *testing.T) {
-	s := start(t, Options{DataDir: t.TempDir()})
+	s := start(t, Options{DataDir: t.TempDir(), Open: true})
 	nc := connect(t, s)
 	sub, err := nc.SubscribeSync("x")
 	if err != nil {
@@ -76,7 +76,7 @@ func TestMaxPayload(t *testing.T) {
 // TestLargestMaxPayload: as large as EDGE_MAX_MESSAGE may be.
 func TestLargestMaxPayload(t *testing.T) {
 	const most = 64<<20 + Room
-	nc := connect(t, start(t, Options{DataDir: t.TempDir(), MaxPayload: most}))
+	nc := connect(t, start(t, Options{DataDir: t.TempDir(), Open: true, MaxPayload: most}))
 	if got := nc.MaxPayload(); got != most {
 		t.Errorf("%d bytes, want %d", got, most)
 	}
@@ -88,7 +88,7 @@ func TestRestart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for i := range 3 {
-		s, err := Start(Options{DataDir: dir})
+		s, err := Start(Options{DataDir: dir, Open: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestInProcess(t *testing.T) {
-	s := start(t, Options{DataDir: t.TempDir(), NoListen: true})
+	s := start(t, Options{DataDir: t.TempDir(), NoListen: true, Open: true})
 	nc := connect(t, s, s.InProcess())
 	if err := nc.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestLog(t *testing.T) {
 }
 
 func TestShutdownTimeout(t *testing.T) {
-	s := start(t, Options{DataDir: t.TempDir()})
+	s := start(t, Options{DataDir: t.TempDir(), Open: true})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := s.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {

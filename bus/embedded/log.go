@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -59,6 +60,16 @@ func (l *logger) dead() bool {
 func (l *logger) Noticef(format string, v ...any) { l.log(slog.LevelDebug, format, v...) }
 func (l *logger) Warnf(format string, v ...any)   { l.log(slog.LevelWarn, format, v...) }
 func (l *logger) Fatalf(format string, v ...any)  { l.failed(true, format, v...) }
-func (l *logger) Errorf(format string, v ...any)  { l.failed(false, format, v...) }
-func (l *logger) Debugf(format string, v ...any)  { l.log(slog.LevelDebug, format, v...) }
-func (l *logger) Tracef(format string, v ...any)  { l.log(slog.LevelDebug, format, v...) }
+
+// Errorf takes errors of the server, and of clients: who has no password is none of the
+// server's failures.
+func (l *logger) Errorf(format string, v ...any) {
+	if strings.Contains(fmt.Sprintf(format, v...), "authentication error") {
+		l.log(slog.LevelWarn, format, v...)
+		return
+	}
+	l.failed(false, format, v...)
+}
+
+func (l *logger) Debugf(format string, v ...any) { l.log(slog.LevelDebug, format, v...) }
+func (l *logger) Tracef(format string, v ...any) { l.log(slog.LevelDebug, format, v...) }

@@ -15,6 +15,9 @@ const (
 	// API that it may use: in that account $JS.API is the account's own.
 	EdgeAPIPrefix = "JS.EDGE."
 
+	apiStreamNames    = APIPrefix + "STREAM.NAMES"
+	apiConsumerDelete = APIPrefix + "CONSUMER.DELETE."
+
 	apiConsumerInfo = "CONSUMER.INFO."
 	apiConsumerNext = "CONSUMER.MSG.NEXT."
 

@@ -16,6 +16,8 @@ const (
 	UserSetup  = "setup" // makes streams and bucket
 	UserAdmin  = "admin" // tools, backups: everything in the edge's account
 	UserSystem = "sys"   // of the servers themselves
+	// UserService is all services, on the server inside a node.
+	UserService = "service"
 )
 
 // InboxPrefix is the prefix of a user's inboxes, where the user's name is one of a

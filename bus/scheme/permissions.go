@@ -1,6 +1,10 @@
 package scheme
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Permissions are the subjects that a NATS user may publish and subscribe to;
 // the server denies everything else.
@@ -70,7 +74,34 @@ func SetupPermissions(streams int) Permissions {
 // services it can neither take nor send messages, but for calls. What clients asked it
 // is answered by Responses alone.
 func ServicePermissions(service Service, api string) Permissions {
-	name := string(service)
+	return servicePermissions(string(service), string(service), api)
+}
+
+// OwnServicePermissions is all that services need of the server inside a node, where they
+// are one user. They can take each other's messages; else it is as with
+// [ServicePermissions].
+func OwnServicePermissions() Permissions { return servicePermissions("*", UserService, APIPrefix) }
+
+// OwnNodePermissions is all that nodes need of the server inside one of them, what they
+// make there, and what tools ask that are run beside it.
+func OwnNodePermissions(streams int) Permissions {
+	p := NodePermissions(streams)
+	for _, subject := range SetupPermissions(streams).Publish {
+		if !slices.Contains(p.Publish, subject) {
+			p.Publish = append(p.Publish, subject)
+		}
+	}
+	p.Publish = append(p.Publish, apiStreamNames) // a list of sessions
+	for _, stream := range StreamNames(streams) {
+		if strings.HasPrefix(stream, OutStreamPrefix) {
+			p.Publish = append(p.Publish, APIConsumerCreate+stream+".*."+PrefixOut+"*.*", apiConsumerDelete+stream+".*")
+		}
+	}
+	return p
+}
+
+// servicePermissions are those of services of a name, or of all ("*"), with a user.
+func servicePermissions(name, user, api string) Permissions {
 	p := Permissions{
 		Publish: []string{
 			PrefixOut + "*.*", PushedWildcard,
@@ -80,9 +111,9 @@ func ServicePermissions(service Service, api string) Permissions {
 			AckPrefix + WorkStream + "." + name + ".>",
 		},
 		Subscribe: []string{
-			ServiceSubject(service), PrefixInstance + name + ".*", CallSubject(service), PrefixEvent + "*.*.*",
+			PrefixService + name, PrefixInstance + name + ".*", PrefixCall + name, PrefixEvent + "*.*.*",
 			"$SRV.PING", "$SRV.INFO", "$SRV.STATS", "$SRV.*." + name, "$SRV.*." + name + ".*",
-			InboxPrefix(name) + ".>",
+			InboxPrefix(user) + ".>",
 		},
 		Responses: 16, Within: time.Minute, // what comes twice counts twice
 	}

@@ -13,7 +13,7 @@ import (
 // TestStoreFull: when there is no room, the sender is told; when there is again,
 // it goes on.
 func TestStoreFull(t *testing.T) {
-	ns, err := embedded.Start(embedded.Options{DataDir: t.TempDir(), MaxMemory: 1 << 20})
+	ns, err := embedded.Start(embedded.Options{Open: true, DataDir: t.TempDir(), MaxMemory: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

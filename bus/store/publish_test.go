@@ -220,7 +220,7 @@ func TestPublishFrozen(t *testing.T) {
 // TestPublishDisconnected: acknowledgements do not come on the next
 // connection, so the loss of this one ends what waits for them.
 func TestPublishDisconnected(t *testing.T) {
-	ns, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
+	ns, err := embedded.Start(embedded.Options{Open: true, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 // TestListSessions: node, state, and how many messages wait.
 func TestListSessions(t *testing.T) {
 	ctx := natstest.Context(t)
-	server, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
+	server, err := embedded.Start(embedded.Options{Open: true, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -388,6 +388,7 @@ func attack(t *testing.T, nc *nats.Conn, shared bool, victim *harness.Client) {
 		}
 	}
 	for _, reply := range []string{"", entry, node, scheme.StoredSubject(sid), "_INBOX_edge.x"} {
+		byServer := shared && slices.Contains([]string{entry, scheme.StoredSubject(sid)}, reply) // what the server itself says there is what accounts are for
 		for _, subject := range []string{
 			"umf.v1.svc.echo", "umf.v1.inst.echo.x", scheme.StoredSubject(sid), "umf.v1.live." + victim.ID[:1] + "." + victim.ID, entry, "umf.v1.expiry.a.b",
 			"umf.v1.gone." + victim.ID[:1] + "." + victim.ID, "umf.v1.evt.session.expired." + victim.ID[:1] + "." + victim.ID, "$SRV.INFO", "$SRV.PING", "$SRV.STATS",
@@ -395,11 +396,13 @@ func attack(t *testing.T, nc *nats.Conn, shared bool, victim *harness.Client) {
 			"$JS.API.STREAM.MSG.GET.KV_UMF_SESSIONS", "$JS.API.DIRECT.GET.KV_UMF_SESSIONS." + entry, "$JS.API.CONSUMER.MSG.NEXT.UMF_WORK.echo", "JS.EDGE.CONSUMER.MSG.NEXT.UMF_WORK.echo",
 			"$JS.ACK.UMF_WORK.echo.1.1.1.1.1",
 		} {
-			send(subject, reply, text)
+			if !byServer || !strings.Contains(subject, ".UMF_WORK.") {
+				send(subject, reply, text)
+			}
 		}
 		send(node, reply, order)
-		if slices.Contains([]string{entry, scheme.StoredSubject(sid)}, reply) && shared {
-			continue // what the server itself says there is what accounts are for
+		if byServer {
+			continue
 		}
 		send("umf.v1.work.evil", reply, text)
 		send("umf.v1.out.a.nosuchsession", reply, text)

@@ -86,7 +86,13 @@ func (s *stopped) inside() {
 	s.start = func(name, binary string) *harness.Node {
 		return s.launch(name, binary, "", map[string]string{"EDGE_DATA_DIR": dir, "EDGE_NATS_LISTEN": listen})
 	}
-	s.connect = func(string) *nats.Conn { return s.dialNATS("nats://" + listen) }
+	s.connect = func(string) *nats.Conn {
+		password, err := os.ReadFile(filepath.Join(dir, "nats-edge.password"))
+		if err != nil { // the version before asked for none
+			return s.dialNATS("nats://" + listen)
+		}
+		return s.dialNATS("nats://"+listen, nats.UserInfo("edge", strings.TrimSpace(string(password))), nats.CustomInboxPrefix("_INBOX_edge"))
+	}
 	s.between = func() {}
 }
 

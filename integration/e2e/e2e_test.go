@@ -98,9 +98,6 @@ func startService(t *testing.T, ctx context.Context, nats *harness.NATS) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, err = harness.Replaced(code, `"localhost:4222"`, "process.env.NATS_URL"); err != nil {
-		t.Fatal(err)
-	}
 	// From standard input, so that node looks for its packages here.
 	service := exec.CommandContext(ctx, "node", "--input-type=module", "-")
 	service.Stdin = strings.NewReader(code)

@@ -51,7 +51,7 @@ func tryCluster(t testing.TB) (servers []*embedded.Server, err error) {
 		}
 	}
 	for i, addr := range addrs {
-		s, err := embedded.Start(embedded.Options{DataDir: t.TempDir(), Cluster: &embedded.Cluster{
+		s, err := embedded.Start(embedded.Options{Open: true, DataDir: t.TempDir(), Cluster: &embedded.Cluster{
 			Name: "C", Server: fmt.Sprintf("n%d", i), Listen: addr, Routes: routes,
 		}})
 		if err != nil {
@@ -96,7 +96,7 @@ func Run(t testing.TB, o *server.Options) *server.Server {
 // Start runs a server for one test.
 func Start(t testing.TB) *embedded.Server {
 	t.Helper()
-	s, err := embedded.Start(embedded.Options{DataDir: t.TempDir()})
+	s, err := embedded.Start(embedded.Options{Open: true, DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/bus/embedded"
+	"hydrant/bus/scheme"
 	"hydrant/edge"
 	"hydrant/edge/internal/redact"
 	"hydrant/umf"
@@ -28,6 +29,7 @@ const demoSecret = "only-for-the-demo"
 // processes of their own.
 type demo struct {
 	out   io.Writer
+	dir   string // of the embedded NATS
 	nc    *nats.Conn
 	nodes []*demoNode
 	echo  func() error
@@ -54,9 +56,9 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer stopNATS(server, log)
-	d := &demo{out: out}
+	d := &demo{out: out, dir: dir}
 	defer d.stop()
-	if err := d.start(ctx, server.URL()); err != nil {
+	if err := d.start(ctx, server); err != nil {
 		return err
 	}
 	d.tour(ctx)
@@ -70,7 +72,7 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 	if err := d.restart(ctx, server.URL()); err != nil {
 		return err
 	}
-	d.invite(server.URL())
+	d.invite(server.URLFor(scheme.UserService))
 	<-ctx.Done()
 	return nil
 }
@@ -94,8 +96,8 @@ func freePort(address string) string {
 	return address
 }
 
-func (d *demo) start(ctx context.Context, natsURL string) error {
-	nc, err := bus.Connect(bus.Config{URL: natsURL}, "hydrant-demo")
+func (d *demo) start(ctx context.Context, server *embedded.Server) error {
+	nc, err := bus.Connect(bus.Config{URL: server.URLFor(scheme.UserService)}, "hydrant-demo")
 	if err != nil {
 		return err
 	}
@@ -104,7 +106,7 @@ func (d *demo) start(ctx context.Context, natsURL string) error {
 		return err
 	}
 	for _, listen := range []string{":5353", ":5354"} {
-		n, err := startNode(ctx, freePort(listen), natsURL)
+		n, err := startNode(ctx, freePort(listen), server.URL(), d.dir)
 		if err != nil {
 			return err
 		}
@@ -117,7 +119,7 @@ func (d *demo) start(ctx context.Context, natsURL string) error {
 func (d *demo) restart(ctx context.Context, natsURL string) error {
 	killed := d.nodes[1]
 	d.nodes = d.nodes[:1]
-	n, err := startNode(ctx, freePort(strings.TrimPrefix(killed.url, "ws://localhost")), natsURL)
+	n, err := startNode(ctx, freePort(strings.TrimPrefix(killed.url, "ws://localhost")), natsURL, d.dir)
 	if err != nil {
 		return err
 	}
@@ -158,7 +160,7 @@ func (d *demo) step(title string, f func() (string, error)) {
 
 func (d *demo) tour(ctx context.Context) {
 	fmt.Fprintf(d.out, "Hydrant %s: nodes on %s and %s, service `echo`, embedded NATS on %s\n\n",
-		edge.Version, d.nodes[0].url, d.nodes[1].url, d.nc.ConnectedUrl())
+		edge.Version, d.nodes[0].url, d.nodes[1].url, bus.Redacted(d.nc.ConnectedUrl()))
 	t := &tour{d: d}
 	defer t.close()
 	for _, s := range []struct {
@@ -392,10 +394,14 @@ Both nodes stay up, on %[1]s and %[4]s. Try, in another terminal
 (where hydrant is not built: go run ./edge/cmd/hydrant):
 
   hydrant send -url %[1]s -to echo:/ -count 3
-  NATS_URL=%[2]s hydrant echo -service hello
-  NATS_URL=%[2]s hydrant sessions
+  EDGE_DATA_DIR=%[5]s hydrant echo -service hello
+  EDGE_DATA_DIR=%[5]s hydrant sessions
   curl http%[3]s/v1/router/list/nodes
 
+A service of yours finds NATS by EDGE_DATA_DIR, or by this, which is a secret:
+
+  NATS_URL=%[2]s
+
 Stop with Ctrl-C.
-`, url, natsURL, url[len("ws"):], d.nodes[1].url)
+`, url, natsURL, url[len("ws"):], d.nodes[1].url, d.dir)
 }

@@ -34,8 +34,8 @@ func runDemoNode(ctx context.Context, args []string, out io.Writer) error {
 	return runServe(ctx, args, out)
 }
 
-// startNode starts a node and waits until it is ready.
-func startNode(ctx context.Context, listen, natsURL string) (*demoNode, error) {
+// startNode starts a node and waits until it is ready. The password of NATS is in dir.
+func startNode(ctx context.Context, listen, natsURL, dir string) (*demoNode, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func startNode(ctx context.Context, listen, natsURL string) (*demoNode, error) {
 	}
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), configures),
-		"NATS_URL="+natsURL, "EDGE_LISTEN="+listen, "EDGE_ADMIN_LISTEN=", "EDGE_LOG_LEVEL=error", "EDGE_DRAIN_TIMEOUT=5s", "EDGE_ALLOWED_ORIGINS=loopback")
+		"NATS_URL="+natsURL, "EDGE_DATA_DIR="+dir, "EDGE_LISTEN="+listen, "EDGE_ADMIN_LISTEN=", "EDGE_LOG_LEVEL=error", "EDGE_DRAIN_TIMEOUT=5s", "EDGE_ALLOWED_ORIGINS=loopback")
 	keepSignals(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err

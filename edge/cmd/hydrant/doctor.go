@@ -26,8 +26,12 @@ func runDoctor(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if natsConfig.URL == "" {
-		natsConfig.URL = "nats://" + cfg.NatsListen
-		conn, err := net.DialTimeout("tcp", cfg.NatsListen, bus.BlockTimeout)
+		address, err := localAddress(cfg.NatsListen)
+		if err != nil {
+			return err
+		}
+		natsConfig.URL = "nats://" + address
+		conn, err := net.DialTimeout("tcp", address, bus.BlockTimeout)
 		if err != nil {
 			return report(out, append(edge.DiagnoseMachine(cfg), store.Finding{Verdict: store.Warn, What: "NATS",
 				Detail: "NATS_URL is empty, and no node with NATS inside runs at EDGE_NATS_LISTEN " + cfg.NatsListen + ", so there is nothing to look at",

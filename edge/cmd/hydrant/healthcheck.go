@@ -30,6 +30,9 @@ func runHealthcheck(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if cfg.AdminListen == "" {
+		return errors.New("the node has no administrators' listener to ask: EDGE_ADMIN_LISTEN is empty")
+	}
 	host, err := localAddress(cfg.AdminListen)
 	if err != nil {
 		return err
@@ -84,12 +87,9 @@ func whyNot(text []byte) string {
 
 // localAddress is where a program on this machine reaches a listener.
 func localAddress(listen string) (string, error) {
-	if listen == "" {
-		return "", errors.New("the node has no administrators' listener to ask: EDGE_ADMIN_LISTEN is empty")
-	}
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", fmt.Errorf("EDGE_ADMIN_LISTEN: %w", err)
+		return "", err // the configuration has been checked
 	}
 	switch host {
 	case "", "0.0.0.0": // not localhost: an image from scratch may have no hosts file

@@ -18,6 +18,7 @@ import (
 
 	"hydrant/bus"
 	"hydrant/bus/embedded"
+	"hydrant/bus/scheme"
 	"hydrant/edge"
 	"hydrant/edge/internal/config"
 )
@@ -25,7 +26,7 @@ import (
 // natsShutdown bounds how long the embedded NATS may take to stop.
 const natsShutdown = 10 * time.Second
 
-func runServe(ctx context.Context, args []string, _ io.Writer) error {
+func runServe(ctx context.Context, args []string, out io.Writer) error {
 	flags := newFlags("serve", environmentHelp)
 	if err := parse(flags, args); err != nil {
 		return err
@@ -54,7 +55,7 @@ func runServe(ctx context.Context, args []string, _ io.Writer) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	if natsConfig.URL == "" {
-		own := &ownNATS{cfg: &cfg, log: log, fail: fail}
+		own := &ownNATS{cfg: &cfg, log: log, out: out, fail: fail}
 		defer own.stop()
 		options.StartNATS = own.start
 	}
@@ -77,6 +78,7 @@ type ownNATS struct {
 	// Immutable.
 	cfg  *config.Config
 	log  *slog.Logger
+	out  io.Writer               // is told how services reach it
 	fail context.CancelCauseFunc // ends the node
 
 	// Guarded by mu.
@@ -114,7 +116,8 @@ func (o *ownNATS) start() (string, error) {
 		}
 	}()
 	o.log.Info("embedded NATS", "url", server.URL(), "data", o.cfg.DataDir)
-	return server.URL(), nil
+	fmt.Fprintf(o.out, "# for services: a secret, as in %s\nNATS_URL=%s\n", o.cfg.DataDir, server.URLFor(scheme.UserService))
+	return server.URLFor(scheme.UserEdge), nil
 }
 
 // stop stops the server, if there is one.
@@ -175,7 +178,7 @@ func connectNATS(name string, opts ...nats.Option) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc, err := bus.Connect(cfg, name, opts...)
+	nc, err := bus.Connect(cfg.As(scheme.UserEdge), name, opts...)
 	if errors.Is(err, nats.ErrNoServers) {
 		return nil, fmt.Errorf("%w; start a node (`hydrant serve`), or set NATS_URL", err)
 	}

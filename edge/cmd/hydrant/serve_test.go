@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"testing"
 
@@ -18,7 +19,7 @@ func TestOwnNATSFails(t *testing.T) {
 	}
 	cfg.DataDir, cfg.NatsListen = t.TempDir(), "127.0.0.1:0"
 	ctx, fail := context.WithCancelCause(t.Context())
-	own := &ownNATS{cfg: &cfg, log: slog.New(slog.DiscardHandler), fail: fail}
+	own := &ownNATS{cfg: &cfg, log: slog.New(slog.DiscardHandler), out: io.Discard, fail: fail}
 	if _, err := own.start(); err != nil {
 		t.Fatal(err)
 	}

@@ -83,8 +83,8 @@ type Config struct {
 	AdminHosts     []HostName `split_words:"true" desc:"names under which the administrators' listener is asked, beside localhost, addresses and that of EDGE_ADMIN_LISTEN; under any other it answers 421"`
 	LogLevel       Level      `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat      LogFormat  `split_words:"true" default:"auto" desc:"text, json, or auto: text on a terminal"`
-	DataDir        string     `split_words:"true" default:"hydrant-data" desc:"where the embedded NATS stores its streams"`
-	NatsListen     string     `split_words:"true" default:"127.0.0.1:4222" desc:"address of the embedded NATS server"`
+	DataDir        string     `split_words:"true" default:"hydrant-data" desc:"where the embedded NATS stores its streams, its passwords and its address"`
+	NatsListen     string     `split_words:"true" default:"127.0.0.1:4222" desc:"address of the embedded NATS server, which asks for a password"`
 	StoreBytes     Size       `split_words:"true" default:"0" unit:"bytes" desc:"disk for each copy of all that is stored: mailboxes 70 %, work 15 %, sessions 15 %; 0: when the streams are made, half of what is free where NATS is inside the process, else 8GiB, or what the account allows"`
 
 	HttpKeys []HTTPKey `ignored:"true"` // of HttpKeysFile; the last field, since it is in no table
