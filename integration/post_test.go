@@ -53,9 +53,9 @@ func TestPostSend(t *testing.T) {
 func TestPostQueue(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
-	name := world.Unique(t)
+	name, node := world.Unique(t), w.Node(t, "a") // which makes the stream
 	w.RegisterQueue(t, name)
-	status, result := postTo(t, w.Node(t, "a"), "queue", fmt.Sprintf(`{"to":"%s:/job","frm":"web:/","bdy":{"n":1}}`, name))
+	status, result := postTo(t, node, "queue", fmt.Sprintf(`{"to":"%s:/job","frm":"web:/","bdy":{"n":1}}`, name))
 	if status != http.StatusOK || result.Mid() == "" {
 		t.Errorf("status %d, result %s", status, result.Raw)
 	}
