@@ -31,13 +31,14 @@ const (
 	attackAddresses = 16
 )
 
-// attackKinds are the things that an attack does, each over and over.
+// attackKinds are the things that an attack does, each over and over, and over how many
+// connections at a time: those that a node holds for a while are many.
 var attackKinds = []struct {
-	name string
 	do   func(a *attacker, addr string) error
+	many int
 }{
-	{"resume", (*attacker).resumes}, {"receiver", (*attacker).receivers}, {"post", (*attacker).posts},
-	{"handshake", (*attacker).handshakes}, {"half", (*attacker).halves}, {"unread", (*attacker).unread},
+	{(*attacker).resumes, 4}, {(*attacker).receivers, 4}, {(*attacker).posts, 4}, {(*attacker).handshakes, 4},
+	{(*attacker).halves, 150}, {(*attacker).unread, 50},
 }
 
 // attack measures a good client's resume, push and request during both.
@@ -214,7 +215,7 @@ func attackProcess(args []string) {
 	var work sync.WaitGroup
 	if args[3] == attackCommand {
 		for _, kind := range attackKinds {
-			for range 4 {
+			for range kind.many {
 				work.Go(func() { a.repeat(func() error { return kind.do(a, args[2]) }) })
 			}
 		}
@@ -236,9 +237,16 @@ func (a *attacker) repeat(do func() error) {
 	}
 }
 
-// connect opens a connection whose bytes are counted.
-func (a *attacker) connect(addr string) (*counted, error) {
-	from := net.IPv4(127, 0, 2, byte(1+rand.IntN(attackAddresses)))
+// Connections that last come from other addresses than those that come and go, after which
+// a node has no sessions for an address.
+const (
+	briefly byte = 2
+	lasting byte = 3
+)
+
+// connect opens a connection from one of a block of addresses, whose bytes are counted.
+func (a *attacker) connect(addr string, block byte) (*counted, error) {
+	from := net.IPv4(127, 0, block, byte(1+rand.IntN(attackAddresses)))
 	d := net.Dialer{Timeout: time.Second, LocalAddr: &net.TCPAddr{IP: from}}
 	conn, err := d.Dial("tcp", addr)
 	if err != nil {
@@ -263,8 +271,8 @@ func (c *counted) Write(p []byte) (int, error) {
 }
 
 // open upgrades a connection, and reads on in the background unless it is not to.
-func (a *attacker) open(addr string, reads bool) (*counted, error) {
-	c, err := a.connect(addr)
+func (a *attacker) open(addr string, block byte, reads bool) (*counted, error) {
+	c, err := a.connect(addr, block)
 	if err != nil {
 		return nil, err
 	}
@@ -292,8 +300,8 @@ func frameOf(length int, payload string) []byte {
 }
 
 // over opens a connection and sends one text after the other until it is closed.
-func (a *attacker) over(addr string, reads bool, text func() string) error {
-	c, err := a.open(addr, reads)
+func (a *attacker) over(addr string, block byte, reads bool, text func() string) error {
+	c, err := a.open(addr, block, reads)
 	if err != nil {
 		return err
 	}
@@ -308,19 +316,19 @@ func (a *attacker) over(addr string, reads bool, text func() string) error {
 }
 
 func (a *attacker) resumes(addr string) error {
-	return a.over(addr, true, func() string {
+	return a.over(addr, briefly, true, func() string {
 		return fmt.Sprintf(`{"to":"hydra-router:/","frm":"client:/","typ":"reconnect","bdy":{"id":"%s"}}`, scheme.NewSID())
 	})
 }
 
 func (a *attacker) receivers(addr string) error {
-	return a.over(addr, true, func() string {
+	return a.over(addr, briefly, true, func() string {
 		return fmt.Sprintf(`{"to":"%s@client:/","frm":"client:/","mid":"m","bdy":1}`, scheme.NewSID())
 	})
 }
 
 func (a *attacker) posts(addr string) error {
-	c, err := a.connect(addr)
+	c, err := a.connect(addr, briefly)
 	if err != nil {
 		return err
 	}
@@ -334,7 +342,7 @@ func (a *attacker) posts(addr string) error {
 }
 
 func (a *attacker) handshakes(addr string) error {
-	c, err := a.open(addr, false)
+	c, err := a.open(addr, briefly, false)
 	if err != nil {
 		return err
 	}
@@ -345,7 +353,7 @@ func (a *attacker) handshakes(addr string) error {
 
 // halves begins messages of a MiB that never end.
 func (a *attacker) halves(addr string) error {
-	c, err := a.open(addr, true)
+	c, err := a.open(addr, lasting, true)
 	if err != nil {
 		return err
 	}
@@ -364,7 +372,7 @@ func (a *attacker) halves(addr string) error {
 // unread asks for answers and reads none.
 func (a *attacker) unread(addr string) error {
 	pad := strings.Repeat("x", 8000)
-	return a.over(addr, false, func() string {
+	return a.over(addr, lasting, false, func() string {
 		return `{"to":"hydra-router:/","frm":"client:/","mid":"` + pad[:200] + `","typ":"ping","bdy":"` + pad + `"}`
 	})
 }
@@ -373,7 +381,7 @@ func (a *attacker) unread(addr string) error {
 func (a *attacker) permitted(addr string, length time.Duration, bytes int64) error {
 	const size = 8 << 10
 	text := `{"to":"hydra-router:/","frm":"client:/","mid":"m","typ":"ping","bdy":"` + strings.Repeat("x", size) + `"}`
-	c, err := a.open(addr, true)
+	c, err := a.open(addr, lasting, true)
 	if err != nil {
 		return err
 	}

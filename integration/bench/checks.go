@@ -15,8 +15,9 @@ import (
 )
 
 // checksBenchmarks measure, one by one, what a node asks about a message before it
-// goes on: whether its sender is who it says, and whether its rules allow it.
-const checksBenchmarks = "^(BenchmarkRules|BenchmarkSender)$"
+// goes on: whether its sender is who it says, whether its rules allow it, and whether it
+// is within what its sender may send, at all and to one receiver.
+const checksBenchmarks = "^(BenchmarkRules|BenchmarkSender|BenchmarkTake|BenchmarkMail)$"
 
 // check is one of those benchmarks.
 type check struct {
@@ -34,7 +35,7 @@ func checks(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", checksBenchmarks, "-benchtime", b.duration.String(), "./edge/internal/shard")
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", checksBenchmarks, "-benchtime", b.duration.String(), "./edge/internal/shard", "./edge/internal/quota")
 	cmd.Dir = root
 	text, err := cmd.CombinedOutput()
 	if err != nil {
@@ -45,7 +46,10 @@ func checks(ctx context.Context, b *bench) error {
 		return fmt.Errorf("no benchmark %s: %s", checksBenchmarks, text)
 	}
 	b.report.checks = append(b.report.checks, list...)
-	return nil
+	if err := b.quotas(ctx); err != nil {
+		return err
+	}
+	return rights(ctx, b)
 }
 
 // readChecks takes the figures out of what go test prints.

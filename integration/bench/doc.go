@@ -43,7 +43,14 @@
 // message.
 //
 // The group "checks" sets what a node asks about each message, measured one by one
-// by benchmarks of package shard, beside all that it does with one, in the same run.
+// by benchmarks of the packages shard and quota, beside all that it does with one, in the
+// same run. Then nodes with limits take turns with nodes without, and NATS servers with
+// users and accounts with one that lets everybody do everything. The ratios are those
+// within a turn.
+//
+// The group "attack" sets a good client's delays while another process attacks the node
+// for a minute, at the lowest priority, beside those while it sends as many bytes of what
+// is permitted.
 //
 // The group "path" sets a request by path over HTTP beside the same by a WebSocket, and
 // beside a reverse proxy of net/http/httputil in front of an HTTP server, in the same run.

@@ -165,20 +165,27 @@ func service(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	streams := func() (list []*stream) {
-		tag := b.tag()
-		for _, s := range sockets {
-			list = append(list, exchange(s, s, echoService+":/", "bench", tag, inRmid(tag)))
-		}
-		return list
-	}
 	// Which instance of a service answers first is nobody's promise.
-	t := &traffic{streams: streams(), unordered: true}
+	t := &traffic{streams: b.questions(sockets), unordered: true}
 	if err := b.note(b.observe(ctx, "service, 2,000/s", t, atRate(t, 2000), node)); err != nil {
 		return err
 	}
-	t = &traffic{streams: streams(), unordered: true, atFull: true}
-	return b.note(b.observe(ctx, "service, full speed", t, b.fill(t), node))
+	return b.note(b.asked(ctx, "service, full speed", node, sockets))
+}
+
+// questions are streams of clients that ask the echo service.
+func (b *bench) questions(sockets []*socket) (list []*stream) {
+	tag := b.tag()
+	for _, s := range sockets {
+		list = append(list, exchange(s, s, echoService+":/", "bench", tag, inRmid(tag)))
+	}
+	return list
+}
+
+// asked measures them at full speed.
+func (b *bench) asked(ctx context.Context, name string, node *harness.Node, sockets []*socket) (*row, error) {
+	t := &traffic{streams: b.questions(sockets), unordered: true, atFull: true}
+	return b.observe(ctx, name, t, b.fill(t), node)
 }
 
 // clientToClient: pairs of clients, on one node and across two.

@@ -98,7 +98,8 @@ func newReport() *report {
 	return &report{rows: make(map[string][]*row), ratios: make(map[string][]float64), limits: make(map[string]float64)}
 }
 
-// ratio adds one figure of a round to the report, whose median must not exceed most.
+// ratio adds one figure of a round to the report, whose median is to be at most so much;
+// 0: whatever it is.
 func (p *report) ratio(name string, value, most float64) {
 	p.ratios[name] = append(p.ratios[name], value)
 	p.limits[name] = most
@@ -108,7 +109,11 @@ func (p *report) ratio(name string, value, most float64) {
 func (p *report) printRatios(out io.Writer) {
 	for _, name := range slices.Sorted(maps.Keys(p.ratios)) {
 		values := slices.Sorted(slices.Values(p.ratios[name]))
-		fmt.Fprintf(out, "%s: %.2f (at most %g; %d rounds: %.2f)\n", name, values[len(values)/2], p.limits[name], len(values), values)
+		most := ""
+		if limit := p.limits[name]; limit > 0 {
+			most = fmt.Sprintf("at most %g; ", limit)
+		}
+		fmt.Fprintf(out, "%s: %.2f (%s%d rounds: %.2f)\n", name, values[len(values)/2], most, len(values), values)
 	}
 }
 

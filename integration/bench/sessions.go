@@ -182,22 +182,28 @@ func (b *bench) pushes(ctx context.Context, name string, node *harness.Node, dia
 		return err
 	}
 	for _, rate := range b.rates {
-		t := &traffic{}
-		tag := b.tag()
-		for _, s := range sockets {
-			t.streams = append(t.streams, &stream{to: s, mark: inMid(tag)})
-		}
-		feed := func(stop <-chan struct{}) error {
-			err := t.feed(rate, stop, func(s *stream) error {
-				return send(ctx, s.to.id, tag+strconv.FormatUint(s.number(), 10))
-			})
-			return errors.Join(err, done())
-		}
-		if err := b.note(b.observe(ctx, name+", "+thousands(rate)+"/s", t, feed, node)); err != nil {
+		if err := b.note(b.pushed(ctx, name+", "+thousands(rate)+"/s", node, sockets, rate, send, done)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pushed measures messages at a rate to these clients.
+func (b *bench) pushed(ctx context.Context, name string, node *harness.Node, sockets []*socket, rate int,
+	send func(ctx context.Context, id, mid string) error, done func() error) (*row, error) {
+	t := &traffic{}
+	tag := b.tag()
+	for _, s := range sockets {
+		t.streams = append(t.streams, &stream{to: s, mark: inMid(tag)})
+	}
+	feed := func(stop <-chan struct{}) error {
+		err := t.feed(rate, stop, func(s *stream) error {
+			return send(ctx, s.to.id, tag+strconv.FormatUint(s.number(), 10))
+		})
+		return errors.Join(err, done())
+	}
+	return b.observe(ctx, name, t, feed, node)
 }
 
 func thousands(n int) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,8 @@ const echoService = "echo"
 type bench struct {
 	settings
 	report  *report
-	limited bool // nodes have their limits
+	limited bool   // nodes have their limits
+	users   string // folder of the NATS users; empty: everybody may do everything
 
 	nats   *harness.NATS
 	broker *harness.Process         // what the meter counts as NATS
@@ -35,12 +37,33 @@ type bench struct {
 }
 
 func newBench(ctx context.Context, s settings, r *report) (*bench, error) {
+	return newBenchOn(ctx, s, r, harness.NATSOptions{})
+}
+
+func newBenchOn(ctx context.Context, s settings, r *report, o harness.NATSOptions) (*bench, error) {
 	b := &bench{settings: s, report: r, nodes: make(map[string]*harness.Node)}
 	var err error
-	if b.nats, err = harness.StartNATS(ctx, harness.NATSOptions{}); err == nil {
+	if b.nats, err = harness.StartNATS(ctx, o); err == nil {
 		b.broker = b.nats.Servers[0].Process
 	}
 	return b, err
+}
+
+// login is the environment of a NATS user.
+func (b *bench) login(user string) (map[string]string, error) {
+	env := make(map[string]string)
+	if b.users == "" {
+		return env, nil
+	}
+	text, err := os.ReadFile(filepath.Join(b.users, "users", user+".env"))
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		env[name] = value
+	}
+	return env, nil
 }
 
 // node returns the node of that name.
@@ -54,6 +77,11 @@ func (b *bench) node(ctx context.Context, name string) (*harness.Node, error) {
 	if b.limited {
 		clear(env)
 	}
+	user, err := b.login("edge")
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(env, user)
 	for _, pair := range b.env {
 		key, value, _ := strings.Cut(pair, "=")
 		env[key] = value
@@ -68,11 +96,18 @@ func (b *bench) node(ctx context.Context, name string) (*harness.Node, error) {
 
 // service starts the echo service, and returns when it answers.
 func (b *bench) service(ctx context.Context) error {
-	var err error
-	if b.echo, err = harness.StartEcho(b.nats.URL(), echoService); err != nil {
+	user, err := b.login(echoService)
+	if err != nil {
 		return err
 	}
-	nc, err := b.connect("bench-probe")
+	var env []string
+	for name, value := range user {
+		env = append(env, name+"="+value)
+	}
+	if b.echo, err = harness.StartEcho(b.nats.URL(), echoService, env...); err != nil {
+		return err
+	}
+	nc, err := b.connectAs("admin", "bench-probe")
 	if err != nil {
 		return err
 	}
@@ -82,8 +117,15 @@ func (b *bench) service(ctx context.Context) error {
 	})
 }
 
-func (b *bench) connect(name string) (*nats.Conn, error) {
-	nc, err := bus.Connect(bus.Config{URL: b.nats.URL()}, name)
+func (b *bench) connect(name string) (*nats.Conn, error) { return b.connectAs("bench", name) }
+
+// connectAs connects as one of the users, if there are any.
+func (b *bench) connectAs(user, name string) (*nats.Conn, error) {
+	env, err := b.login(user)
+	if err != nil {
+		return nil, err
+	}
+	nc, err := bus.Connect(bus.Config{URL: b.nats.URL(), User: env["NATS_USER"], Password: env["NATS_PASSWORD"]}, name)
 	if err == nil {
 		b.conns = append(b.conns, nc)
 	}
