@@ -323,8 +323,8 @@ export class Client {
 		if (typeof token !== "function") return token;
 		return Promise.race([
 			token(why),
-			new Promise((_, reject) => this.#after("ask", this.#o.timeout, () => reject(new HydrantError("token", "no token in time")))),
-		]).finally(() => this.#after("ask"));
+			new Promise((_, reject) => this.#after(why, this.#o.timeout, () => reject(new HydrantError("token", "no token in time")))),
+		]).finally(() => this.#after(why));
 	}
 
 	get #acks() {
@@ -334,7 +334,7 @@ export class Client {
 	/** Leaves a socket without waiting for its end. */
 	#leave() {
 		const ws = this.#ws;
-		for (const name of ["heart", "renew", "ask", "ack"]) this.#after(name);
+		for (const name of ["heart", "renew", "ack"]) this.#after(name);
 		this.#ws = undefined;
 		this.#pings.clear();
 		this.#owed = undefined;
@@ -360,9 +360,6 @@ export class Client {
 		const cap = this.#pause();
 		if (this.#opened > 0 && Date.now() - this.#opened > cap) this.#fails = 0;
 		this.#opened = Math.min(this.#opened, 0);
-		// It sends again what is not handled; the rest was confirmed by its pong.
-		this.#inbox = this.#inbox.filter((item) => !item.seq);
-		this.#last = Number(this.#doing?.seq ?? this.#done);
 		for (const [mid, entry] of this.#entries) {
 			if (!entry.at || entry.request) continue;
 			clearTimeout(entry.timer);
@@ -441,7 +438,11 @@ export class Client {
 			return this.#write({ to: this.#router, from: `${b.id}@client:/`, mid: this.#mid(), type: "reconnect" }, JSON.stringify(body));
 		}
 		this.#caps = Array.isArray(b.caps) ? b.caps.map(String) : [];
-		if (!resumed) {
+		if (resumed) {
+			// What was not handled comes again, but for what has no sequence, or another session.
+			this.#inbox = this.#inbox.filter((item) => !item.seq || item.session !== this.#id);
+			this.#last = Number((this.#doing?.session === this.#id && this.#doing.seq) || this.#done);
+		} else {
 			this.#id = b.id;
 			this.#secret = String(b.token ?? this.#fresh?.bdy.token ?? "");
 			this.#done = "0";
@@ -472,11 +473,10 @@ export class Client {
 	async #renew() {
 		const ws = this.#ws;
 		try {
-			const token = await this.#ask("expiring");
+			this.#token = await this.#ask("expiring");
 			if (ws !== this.#ws) return;
-			this.#token = token;
 			this.#renewal = this.#mid();
-			this.#own("auth", { token }, this.#renewal);
+			this.#own("auth", { token: this.#token }, this.#renewal);
 		} catch (error) {
 			this.#tell("error", error);
 			if (ws === this.#ws) this.#after("renew", this.#o.backoff.max / 6, () => this.#renew());
@@ -546,7 +546,10 @@ export class Client {
 	 */
 	#remember(key) {
 		if (this.#seen.has(key)) return false;
-		for (const first of this.#seen) if (this.#seen.size >= SEEN) this.#seen.delete(first);
+		for (const first of this.#seen) {
+			if (this.#seen.size < SEEN) break;
+			this.#seen.delete(first);
+		}
 		this.#seen.add(key);
 		return true;
 	}

@@ -190,6 +190,25 @@ describe("what arrives", () => {
 		equal(told.message.length, 3);
 	});
 
+	test("what has come of a session that ends is shown all the same, and keeps nothing of the next one back", async () => {
+		const { c, told } = await start();
+		let end;
+		c.handle("slow", () => new Promise((resolve) => (end = resolve)));
+		Socket.last.say(message(50, { typ: "slow" }));
+		Socket.last.say(message(51));
+		Socket.last.end();
+		await again({ id: "S3", token: "T3", resumed: false, why: "expired" });
+		Socket.last.say(message(1, { mid: "next" }));
+		Socket.last.end();
+		await again({ id: "S3", resumed: true });
+		Socket.last.say(message(1, { mid: "next" }));
+		Socket.last.say(message(2));
+		end();
+		await pass(50);
+		equal(told.message.map((m) => m.bdy.n), [51, 1, 2]);
+		equal(Socket.last.of("ack").map((m) => m.body.seq), ["2"]);
+	});
+
 	test("gaps stand in their place; after a rollback sequences begin again", async () => {
 		const { told } = await start();
 		Socket.last.say(message(7));
@@ -484,6 +503,18 @@ describe("tokens", () => {
 		fail = false;
 		await pass(5000);
 		equal(Socket.last.of("auth").length, 1);
+	});
+
+	test("one that is asked for while another is still awaited has its own time", async () => {
+		let slow;
+		const token = (why) => (why === "first" ? "t" : why === "expiring" ? new Promise((resolve) => (slow = resolve)) : new Promise(() => {}));
+		const { c, told } = await start({ token }, { exp: Date.now() + 10_000 });
+		await pass(8000);
+		Socket.last.end(4401, "token expired");
+		await pass(700);
+		slow("t2");
+		await pass(10_000);
+		equal([told.error.map((e) => e.code), c.state === "open"], [["token"], false]);
 	});
 
 	test("none is none; one that no socket takes ends it", async () => {
