@@ -29,6 +29,9 @@ var (
 // shortcuts are rules whose work others of the model would do, later or with another
 // word to the client; the transcripts notice them.
 var shortcuts = map[string]string{
+	"tail: an answer from before an attach is void":      "its links hold all the same, or are in doubt",
+	"tail: in doubt the store is asked first":            "nothing is proven in doubt, so that it is read",
+	"tail: a position that is another's is a rollback":   "the read that follows finds it",
 	"a lost connection voids a read":                     "the next attach voids it, and what it brings is compared like any other",
 	"a trusted position that is another's is a rollback": "the oldest message tells as much",
 	"what is passed over is not younger":                 "a replica would have to lag for longer than those of the model",
@@ -43,6 +46,18 @@ var mutations = []struct{ rule, file, text, instead string }{
 		"if c == nil || c.Prev > s.log.cursor {\n\t\t\tbreak", "if c == nil {\n\t\t\tbreak"},
 	{"a predecessor below the anchor continues nothing", "live.go",
 		"case prev >= l.anchor:", "case true:"},
+	{"tail: a copy continues the cursor", "tail.go",
+		"case c.Prev > l.cursor || !s.open():", "case !s.open():"},
+	{"tail: a predecessor below the anchor continues nothing", "tail.go",
+		"case !s.proven(c.Seq, c.Prev):", "case false:"},
+	{"tail: in doubt the store is asked first", "tail.go",
+		"to == 0 || l.doubt || l.origin", "to == 0 || l.origin"},
+	{"tail: an answer from before an attach is void", "tail.go",
+		"\tif !void {\n\t\ts.takeCopies", "\tif !void || true {\n\t\ts.takeCopies"},
+	{"tail: a full window takes no more", "tail.go",
+		"case c.Prev > l.cursor || !s.open():", "case c.Prev > l.cursor:"},
+	{"tail: a position that is another's is a rollback", "reader.go",
+		"case s.reader.place && b.Anchor != Present && !(b.Anchor == Foreign && s.trusted()):", "case s.reader.place && b.Anchor != Present:"},
 	{"an answer that ends below what was seen is asked again", "reader.go",
 		"case b.HasLast && b.Last < s.reader.known:", "case false:"},
 	{"an empty answer below what the leader has is asked again", "catchup.go",

@@ -129,7 +129,7 @@ func (w *world) gap(h *host, g Gap) {
 	real := h.unsure || w.st.lossy[h.box] && h.lostFirst
 	switch g.Why {
 	case Rollback:
-		real = h.guess || w.st.log > h.posLog || w.st.went(h.box, g.To, undone)
+		real = h.guess || w.st.log > h.posLog || w.st.went(h.box, max(g.To, g.Prev), undone) // also if it is what the client was given last
 	case Overflow:
 		real = real || w.st.revived(h.box) || w.st.went(h.box, g.To, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
 	case Expired:
