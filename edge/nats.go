@@ -147,7 +147,7 @@ func (n *Node) subscribe(l *uplink) error {
 	}
 	info := discovery.NodeInfo{
 		ID: n.id, Service: scheme.Service(n.cfg.ServiceName), Version: config.SemanticVersion(Version),
-		Data: func() any { return scheme.VitalsOf(n.started, time.Now()) },
+		Data: n.vitals,
 	}
 	if host, _, err := net.SplitHostPort(l.conn.LocalAddr()); err == nil {
 		info.IP = host
@@ -161,6 +161,13 @@ func (n *Node) subscribe(l *uplink) error {
 	}
 	n.nats.registry.Store(registry)
 	return nil
+}
+
+// vitals is what others are told of the node's health.
+func (n *Node) vitals() any {
+	v := scheme.NodeVitals{Vitals: scheme.VitalsOf(n.started, time.Now())}
+	v.Tails, v.TailBytes = n.shared.Tails.Held()
+	return v
 }
 
 func (n *Node) onDisconnect(nc *nats.Conn, err error) {

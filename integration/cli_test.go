@@ -345,6 +345,9 @@ func TestCommandLineResume(t *testing.T) {
 	if !regexp.MustCompile(`(?m)^` + shortID(c.ID) + `\s+parked\s+[0-9a-f]{32}\s+5\s`).MatchString(listed) {
 		t.Errorf("session %s, 5 behind, is not in %s", shortID(c.ID), listed)
 	}
+	if !regexp.MustCompile(`(?m)^node ` + c.Router + ` keeps what comes for [1-9][0-9]* parked sessions, [1-9][0-9]* bytes$`).MatchString(listed) {
+		t.Errorf("what node %s keeps is not in %s", c.Router, listed)
+	}
 	if strings.Contains(listed, c.ID) {
 		t.Errorf("the list has the id of %s", c.ID)
 	}

@@ -31,6 +31,13 @@ type Memory struct {
 	ArrayBuffers uint64 `json:"arrayBuffers"` // of JavaScript: 0
 }
 
+// NodeVitals is the health of a node, and what it keeps.
+type NodeVitals struct {
+	Vitals
+	Tails     int   `json:"tails"`     // parked sessions for which it keeps what comes
+	TailBytes int64 `json:"tailBytes"` // what that takes
+}
+
 // TimeFormat is how times are written in health and lists.
 const TimeFormat = "2006-01-02T15:04:05.000Z"
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"hydrant/bus/discovery"
+	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 )
 
@@ -58,5 +61,23 @@ func runSessions(ctx context.Context, args []string, out io.Writer) error {
 	if len(rows) == *limit {
 		fmt.Fprintf(out, "%d sessions; there may be more (-limit)\n", len(rows))
 	}
+	listTails(ctx, nc, out)
 	return nil
+}
+
+// listTails says which nodes keep what comes for sessions that they have parked. Whom the
+// servers do not let ask nodes is told nothing of it.
+func listTails(ctx context.Context, nc *nats.Conn, out io.Writer) {
+	d := discovery.New(nc)
+	nodes, err := d.Nodes(ctx)
+	told, denied := d.Vitals(ctx)
+	if err != nil || denied != nil {
+		return
+	}
+	for _, node := range nodes {
+		var v scheme.NodeVitals
+		if json.Unmarshal(told[node.NATS], &v) == nil && v.Tails > 0 {
+			fmt.Fprintf(out, "node %s keeps what comes for %d parked sessions, %d bytes\n", node.ID, v.Tails, v.TailBytes)
+		}
+	}
 }
