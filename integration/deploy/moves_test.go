@@ -28,6 +28,7 @@ func TestDashboardAndAlerts(t *testing.T) {
 	exercise(ctx, t, w.node, w.other)
 	exercise(ctx, t, w.other, w.node)
 	w.junk(ctx, t)
+	w.spoil(ctx, t)
 	w.overflow(ctx, t)
 	w.linger(ctx, t)
 	w.slowClients(ctx, t)
@@ -186,6 +187,37 @@ func (w *moving) junk(ctx context.Context, t *testing.T) {
 		t.Fatal(err)
 	}
 	w.moves(ctx, t, "hydrant_mailbox_junk_total")
+}
+
+// spoil writes over the entry of a session that its client then asks for.
+func (w *moving) spoil(ctx context.Context, t *testing.T) {
+	t.Helper()
+	nc, err := w.servers.Connect("spoils")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	c := w.dial(ctx, t, harness.DialOptions{})
+	c.Drop()
+	again := w.dial(ctx, t, harness.DialOptions{})
+	defer again.Close()
+	var answer harness.Message
+	err = harness.Until(ctx, func() error { // the node may park the session behind that
+		if _, err := nc.Request(scheme.SessionKey(scheme.SID(c.ID)), []byte("no entry"), harness.Patience); err != nil {
+			return err
+		}
+		var err error
+		if answer, err = again.Resume(ctx, "reconnect", harness.Object{"id": c.ID, "token": c.Token}); err == nil && answer.At("bdy", "resumed") == true {
+			again.Drop()
+			again = w.dial(ctx, t, harness.DialOptions{})
+			return errors.New("it was parked since")
+		}
+		return err
+	})
+	if err != nil || answer.At("bdy", "why") != "expired" {
+		t.Fatalf("%s %v", answer.Raw, err)
+	}
+	w.moves(ctx, t, "hydrant_spoiled_entries_total")
 }
 
 // overflow has a client come back to more than a mailbox takes.

@@ -14,7 +14,7 @@ import (
 // TestSharedAccountHarms: what accounts are for. The server's answers go wherever a
 // question names, with its own rights, as far as the account reaches: in one account with
 // the edges a service has it overwrite a session's entry, and nobody gets that session
-// back. From an account of its own it does not reach that.
+// back: its client is told that it has expired. From an account of its own it does not reach that.
 func TestSharedAccountHarms(t *testing.T) {
 	forms(t, func(t *testing.T, shared bool) {
 		r := startRights(t, shared, "evil")
@@ -37,7 +37,12 @@ func TestSharedAccountHarms(t *testing.T) {
 			c := dial(t, node)
 			defer c.Drop()
 			answer, err := c.Resume(ctx, "reconnect", harness.Object{"id": victim.ID, "token": victim.Token})
-			return err == nil && answer.At("bdy", "resumed") == true // else it is told no, or closed
+			if err != nil {
+				t.Error(err)
+			} else if answer.At("bdy", "resumed") != true && answer.At("bdy", "why") != "expired" {
+				t.Errorf("got %s", answer.Raw)
+			}
+			return err == nil && answer.At("bdy", "resumed") == true
 		}
 		if err := overwrite(); err != nil {
 			t.Fatal(err)

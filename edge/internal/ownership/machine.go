@@ -93,8 +93,10 @@ const (
 	Overtaken
 	// Contested: another socket was faster, and nothing says which is newer.
 	Contested
-	// Unreadable: the entry is of no known form.
+	// Unreadable: what stands there is no entry; no node can have written it.
 	Unreadable
+	// Newer: the entry is of a form that this version does not know.
+	Newer
 	// Alive: the session's client lives, and the claimant has only the id.
 	Alive
 	// Unanswered: whether it lives could not be asked.
@@ -103,7 +105,7 @@ const (
 
 // String returns the name used in logs and transcripts.
 func (r Refusal) String() string {
-	return [...]string{"allowed", "missing", "wrong token", "wrong identity", "overtaken", "contested", "unreadable", "alive", "unanswered"}[r]
+	return [...]string{"allowed", "missing", "wrong token", "wrong identity", "overtaken", "contested", "unreadable", "newer", "alive", "unanswered"}[r]
 }
 
 // End says how a session left this holder.
@@ -138,7 +140,7 @@ func (e End) String() string {
 // machine's events; they must neither block nor call the machine back, unless
 // said otherwise. Requests carry a number from 1, with which their answer comes back.
 type Effects interface {
-	// Read asks the directory for the session's entry: Found, Absent, Garbled or
+	// Read asks the directory for the session's entry: Found, Absent, Garbled, TooNew or
 	// Unread follows. With sure, an answer of absence or of another holder is of
 	// a quorum.
 	Read(number uint32, sure bool)

@@ -93,7 +93,7 @@ func word(b bool, s string) string {
 //	X …, A …, B …       an event of one of three, holders 1, 2 and 3 on nodes x, a and b
 //	new                 a new schedule of those
 //	found REV STATE holder=N [node=N] [floor=N] [time=N] [seen=N] [seentime=N] [start=N] [attempt=N] [doubt] [age=DURATION]
-//	absent | garbled | unread
+//	absent | garbled | toonew | unread
 //	stored REV | refused | unsettled
 //	answered given [floor=N] [time=N] [seen=N] [seentime=N] | answered stranger|declined|nobody|silence|live|unasked
 //	timeout
@@ -310,6 +310,8 @@ func (sc *script) answer(what string, l line) bool {
 		m.Found(l.number(r.read), l.entry(), l.arg(0), l.duration("age"), sc.now, r)
 	case "absent":
 		m.Absent(l.number(r.read), r)
+	case "toonew":
+		m.TooNew(l.number(r.read), r)
 	case "garbled":
 		m.Garbled(l.number(r.read), r)
 	case "unread":

@@ -158,7 +158,7 @@ func (m *Machine) Absent(number uint32, fx Effects) {
 	}
 }
 
-// Garbled is the answer to a read: there is an entry of no known form.
+// Garbled is the answer to a read: what is there is no entry.
 func (m *Machine) Garbled(number uint32, fx Effects) {
 	if !m.expects(number) {
 		return
@@ -168,6 +168,18 @@ func (m *Machine) Garbled(number uint32, fx Effects) {
 		m.refuse(Unreadable, fx)
 	default:
 		m.end(TakenOver, fx)
+	}
+}
+
+// TooNew is the answer to a read: the entry is of a later form. A claim ends; whoever
+// has the session asks again, until this node is replaced.
+func (m *Machine) TooNew(number uint32, fx Effects) {
+	if m.phase != Reading {
+		m.Unread(number, fx)
+		return
+	}
+	if m.expects(number) {
+		m.refuse(Newer, fx)
 	}
 }
 

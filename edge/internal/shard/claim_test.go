@@ -141,11 +141,22 @@ func TestClaimCannotRead(t *testing.T) {
 	}
 }
 
-// TestUnreadableClaim: what is in the directory is of another version.
+// TestUnreadableClaim (S99): somebody has written over what is in the directory, so the session
+// is lost, and its client is told; what is of a later version is not.
 func TestUnreadableClaim(t *testing.T) {
 	l := newLab(t)
+	for _, text := range []string{"an acknowledgement", "", `{"stream":"UMF_WORK","seq":1}`, `{"f":2}`, "[]", "null"} {
+		s, c, sid := l.crowdWithout()
+		l.nats.write(sid, []byte(text))
+		s.node.counts(`hydrant_spoiled_entries_total`, func() {
+			s.node.counts(`hydrant_resumes_total{result="expired"}`, func() { c.asks(object{"id": string(sid)}) })
+		})
+		if m := c.next(); m.at("bdy", "resumed") != false || m.text("bdy", "why") != "expired" {
+			t.Errorf("%q: %s", text, m.raw)
+		}
+	}
 	s, c, sid := l.crowdWithout()
-	l.nats.write(sid, []byte("of a later version"))
+	l.nats.write(sid, []byte(`{"v":99}`))
 	s.node.counts(`hydrant_resumes_total{result="error"}`, func() { c.asks(object{"id": string(sid)}) })
 	c.closed(protocol.CloseOverload)
 }

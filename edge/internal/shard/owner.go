@@ -90,7 +90,10 @@ func (h *held) read(number uint32, f found, err error) {
 		h.owner.Found(number, &f.entry, f.rev, f.age, h.s.uptime(), fx)
 	case errors.Is(err, store.ErrNoSession):
 		h.owner.Absent(number, fx)
-	case errors.Is(err, store.ErrBadEntry), errors.Is(err, store.ErrNewerForm) && h.owner.Phase() == ownership.Reading:
+	case errors.Is(err, store.ErrNewerForm):
+		h.owner.TooNew(number, fx)
+	case errors.Is(err, store.ErrBadEntry):
+		h.s.node.Metrics.Spoiled.Inc()
 		h.owner.Garbled(number, fx)
 	default:
 		h.owner.Unread(number, fx)

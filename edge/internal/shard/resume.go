@@ -230,6 +230,9 @@ func (x *ownershipEffects) Refuse(r ownership.Refusal) {
 	first := c.asksFirst()
 	c.busy = first
 	switch r {
+	case ownership.Unreadable: // it is gone, whoever has written over it
+		c.s.node.Log.Warn("a session's entry cannot be read: it is lost", "sid", x.sid)
+		c.notResumed(protocol.ResumeExpired)
 	case ownership.Missing:
 		c.notResumed(protocol.ResumeExpired)
 	case ownership.WrongToken:

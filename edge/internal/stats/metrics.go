@@ -22,6 +22,7 @@ type Metrics struct {
 	Resumes   Counters[protocol.Outcome]
 	Gaps      Counters[session.Why]
 	Junk      prometheus.Counter
+	Spoiled   prometheus.Counter // entries
 
 	// Clients.
 	Errors       Counters[protocol.Code]
@@ -143,6 +144,7 @@ func (m *Metrics) sessions(r registry) {
 	m.TailParts = r.counter("tail_parts_total", "Parts of tails that were handed to nodes which resume sessions.")
 	m.TailMisses = r.counter("tail_misses_total", "Questions for a tail that brought none: the store is read.")
 	m.Gaps = counters(r, "gaps_total", "Gaps in mailboxes, by cause.", "why", session.Rollback+1)
+	m.Spoiled = r.counter("spoiled_entries_total", "Entries of sessions that no node can have written: their sessions are lost.")
 	m.Junk = r.counter("mailbox_junk_total", "Mailbox entries that are no UMF message or too large for a frame.")
 }
 
