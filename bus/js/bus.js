@@ -7,7 +7,7 @@ import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, errors, headers as newHeaders } from "@nats-io/transport-node";
+import { connect, errors, headers as newHeaders, usernamePasswordAuthenticator } from "@nats-io/transport-node";
 import { jetstream } from "@nats-io/jetstream";
 
 /**
@@ -1392,6 +1392,29 @@ function acknowledged(m) {
 }
 
 /**
+ * A password, as it is asked for at every connect: a file may be replaced at any time. One
+ * that cannot be read, or is empty, is being replaced, and what it held last counts.
+ * @param {string|undefined} text
+ * @param {string|undefined} file
+ * @returns {() => string}
+ */
+function password(text, file) {
+	if (!file) {
+		return () => text ?? "";
+	}
+	const read = () => readFileSync(file, "utf8").replace(/[\r\n]+$/, "");
+	let last = read();
+	return () => {
+		try {
+			last = read() || last;
+		} catch {
+			// see above
+		}
+		return last;
+	};
+}
+
+/**
  * Completes the options of a connection: it is kept for ever, also to a server that refuses
  * it for now, and a silent server is noticed in 15 s.
  * @param {NodeConnectionOptions} given
@@ -1400,7 +1423,6 @@ function acknowledged(m) {
  */
 function natsOptions(given, name) {
 	const env = process.env;
-	const password = env.NATS_PASSWORD ?? (env.NATS_PASSWORD_FILE ? readFileSync(env.NATS_PASSWORD_FILE, "utf8").replace(/[\r\n]+$/, "") : undefined);
 	/** @type {NodeConnectionOptions} */
 	const o = {
 		name: `service-${name}`, reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 250, reconnectJitter: 500, reconnectJitterTLS: 500,
@@ -1422,16 +1444,16 @@ function natsOptions(given, name) {
 		}
 		return url.host;
 	});
-	if (env.NATS_USER && o.user === undefined && o.token === undefined && o.authenticator === undefined) {
-		o.user = env.NATS_USER;
-		if (password !== undefined) {
-			o.pass = password;
-		}
+	const user = env.NATS_USER;
+	let mine = o.user;
+	if (user && o.user === undefined && o.token === undefined && o.authenticator === undefined) {
+		mine = user;
+		o.authenticator = usernamePasswordAuthenticator(user, password(env.NATS_PASSWORD, env.NATS_PASSWORD_FILE));
 	}
 	if (o.tls === undefined && (env.NATS_CA || env.NATS_CERT)) {
 		o.tls = { ...(env.NATS_CA ? { caFile: env.NATS_CA } : {}), ...(env.NATS_CERT && env.NATS_KEY ? { certFile: env.NATS_CERT, keyFile: env.NATS_KEY } : {}) };
 	}
-	o.inboxPrefix ??= env.NATS_INBOX_PREFIX || (o.user && nameForm.test(o.user) ? "_INBOX_" + o.user : "_INBOX");
+	o.inboxPrefix ??= env.NATS_INBOX_PREFIX || (mine && nameForm.test(mine) ? "_INBOX_" + mine : "_INBOX");
 	return o;
 }
 

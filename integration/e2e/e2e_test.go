@@ -5,12 +5,12 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"hydrant/integration/harness"
@@ -39,7 +39,7 @@ func installed(t *testing.T) {
 	}
 }
 
-// TestE2ENode: the README's service with a bare subscription and respond(), and a client
+// TestE2ENode: a service with a bare subscription and respond(), and a client
 // that is the npm ws package, across two nodes.
 func TestE2ENode(t *testing.T) {
 	installed(t)
@@ -90,17 +90,17 @@ func TestE2ENode(t *testing.T) {
 	}
 }
 
-// startService runs the README's service in Node until the test ends, and
+// startService runs a service in Node without the kit until the test ends, and
 // waits until it listens.
 func startService(t *testing.T, ctx context.Context, nats *harness.NATS) {
 	t.Helper()
-	code, err := harness.ReadmeCode("A service in Node", "js")
+	code, err := os.ReadFile("plain.mjs")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// From standard input, so that node looks for its packages here.
 	service := exec.CommandContext(ctx, "node", "--input-type=module", "-")
-	service.Stdin = strings.NewReader(code)
+	service.Stdin = bytes.NewReader(code)
 	service.Env = append(os.Environ(), "NATS_URL="+nats.URL())
 	service.Stdout, service.Stderr = os.Stderr, os.Stderr
 	if err := service.Start(); err != nil {

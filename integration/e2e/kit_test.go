@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -189,5 +188,3 @@ func TestAnswersNode(t *testing.T) {
 	await(t, w, "answers", "others")
 	world.CheckAnswers(t, node, impatient, "answers", "others")
 }
-
-var _ = context.Background
