@@ -47,8 +47,8 @@ func installKit() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "hydrant-kit-"); err != nil {
 		return "", err
 	}
-	// The source is copied, so that nothing is built beside it.
-	copied := filepath.Join(dir, "source")
+	// A copy, so that nothing is built beside the source.
+	copied := filepath.Join(dir, "hydrant", "bus", "js")
 	for _, name := range []string{"bus.js", "package.json", "package-lock.json", "tsconfig.json"} {
 		text, err := os.ReadFile(filepath.Join(source, name))
 		if err == nil {
@@ -58,32 +58,34 @@ func installKit() (dir string, err error) {
 			return dir, err
 		}
 	}
-	project := filepath.Join(dir, "project")
-	if err := write(filepath.Join(project, "package.json"), `{"private": true, "type": "module"}`); err != nil {
+	// As a reader of README.md would do it, in an empty folder.
+	commands, err := harness.ReadmeCode("A service in Node", "sh")
+	if err == nil {
+		commands, err = harness.Replaced(commands, "node greeter.mjs\n", "")
+	}
+	if err != nil {
 		return dir, err
 	}
-	if err := npm(copied, "ci"); err != nil {
+	project := filepath.Join(dir, "project")
+	if err := os.Mkdir(project, 0o755); err != nil {
 		return dir, err
+	}
+	shell := exec.Command("sh", "-euc", commands)
+	shell.Dir, shell.Env = project, append(os.Environ(), "HYDRANT="+filepath.Join(dir, "hydrant"))
+	if text, err := shell.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("%s: %w\n%s", commands, err, text)
 	}
 	if err := npm(copied, "run", "check"); err != nil {
 		return dir, err
-	}
-	if err := npm(copied, "pack", "--pack-destination", dir); err != nil {
-		return dir, err
-	}
-	packed, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
-	if err != nil || len(packed) != 1 {
-		return dir, fmt.Errorf("packed %v, %v", packed, err)
 	}
 	versions, err := peers(copied)
 	if err != nil {
 		return dir, err
 	}
-	return dir, npm(project, append([]string{"install", packed[0]}, versions...)...)
+	return dir, npm(project, append([]string{"install", "--save-dev"}, versions...)...)
 }
 
-// peers are the versions that the lock file has of what the kit needs, and of what
-// TypeScript needs to use it.
+// peers are the versions that the lock file has of what TypeScript needs to use the kit.
 func peers(source string) ([]string, error) {
 	text, err := os.ReadFile(filepath.Join(source, "package-lock.json"))
 	if err != nil {
@@ -96,7 +98,7 @@ func peers(source string) ([]string, error) {
 		return nil, err
 	}
 	var all []string
-	for _, name := range []string{"@nats-io/transport-node", "@nats-io/jetstream", "typescript", "@types/node"} {
+	for _, name := range []string{"typescript", "@types/node"} {
 		all = append(all, name+"@"+lock.Packages["node_modules/"+name].Version)
 	}
 	return all, nil
