@@ -12,6 +12,9 @@
 //	tracectx    a trace in NATS headers
 //	embedded    a NATS server inside the process
 //
+// A service in Node uses bus/js, which does the same. What clients and HTTP get of what a
+// handler does is in testdata/answers.json; tests hold both kits to it.
+//
 // # Handlers
 //
 // A message that arrives waits in a bounded queue and then runs on one of a fixed
