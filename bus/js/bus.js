@@ -1318,11 +1318,8 @@ export class Service {
 		await Promise.resolve(); // close() has to be seen from here on
 		const late = sleep(this.#o.drainTimeout, "late", { ref: false });
 		const done = (async () => {
-			this.#subs.forEach((s) => s.unsubscribe());
 			this.#taking?.stop();
-			if (this.#nc && !this.#nc.isClosed()) {
-				await this.#nc.flush().catch(() => {}); // what the server has sent is here then
-			}
+			await Promise.all(this.#subs.map((s) => s.drain().catch(() => {}))); // what the server has sent is here then
 			await this.#working;
 			await Promise.all(this.#inWork);
 			await this.#lanes.idle();
