@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,12 +69,18 @@ func TestKitTypes(t *testing.T) {
 	if text, err := check(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	for _, line := range wrongUse {
-		if err := write(filepath.Join(dir, "use.ts"), strictUse+line+"\n"); err != nil {
+	for i, line := range wrongUse {
+		if err := write(filepath.Join(dir, fmt.Sprintf("wrong%d.ts", i)), strictUse+line+"\n"); err != nil {
 			t.Fatal(err)
 		}
-		if text, err := check(); err == nil || !strings.Contains(text, "use.ts") {
-			t.Errorf("%s is taken: %s", line, text)
+	}
+	text, err := check()
+	if err == nil {
+		t.Fatal("what is wrong is taken")
+	}
+	for i, line := range wrongUse {
+		if !strings.Contains(text, fmt.Sprintf("wrong%d.ts", i)) {
+			t.Errorf("%s is taken:\n%s", line, text)
 		}
 	}
 }
