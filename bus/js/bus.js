@@ -4,8 +4,9 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash, randomBytes, randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { accessSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, errors, headers as newHeaders, usernamePasswordAuthenticator } from "@nats-io/transport-node";
 import { jetstream } from "@nats-io/jetstream";
@@ -52,7 +53,8 @@ import { jetstream } from "@nats-io/jetstream";
  * What a service is called, and how it reaches NATS; all other options are those of
  * connect in @nats-io/transport-node. servers, user, pass, inboxPrefix and tls are, where
  * they are missing, what NATS_URL, NATS_USER, NATS_PASSWORD or NATS_PASSWORD_FILE,
- * NATS_INBOX_PREFIX, NATS_CA, NATS_CERT and NATS_KEY say.
+ * NATS_INBOX_PREFIX, NATS_CA, NATS_CERT and NATS_KEY say. NATS inside a node on this machine
+ * is found, with its password, in the data directory, EDGE_DATA_DIR.
  * @typedef {object} ServiceOptions
  * @property {string} name that clients send to: letters, digits, "_" and "-"
  * @property {string} [version] as semantic versioning has it; 0.0.0
@@ -1412,6 +1414,31 @@ function password(text, file) {
 }
 
 /**
+ * The NATS server inside a node on this machine, which says in its data directory where it
+ * listens, and to whom: package bus/local.
+ * @returns {{address: string, password: string}|undefined} password is a file
+ */
+function ownServer() {
+	const dir = process.env.EDGE_DATA_DIR || "hydrant-data";
+	const found = join(dir, "nats-service.password");
+	try {
+		accessSync(found);
+		return { address: readFileSync(join(dir, "nats.url"), "utf8").trim(), password: found };
+	} catch {
+		return undefined;
+	}
+}
+
+// A password is given to no other server than the one that the directory names.
+/** @param {string} address @param {string} own */
+function sameServer(address, own) {
+	const [a, b] = [address, own].map((text) => new URL(text.includes("://") ? text : "nats://" + text));
+	const loopback = (/** @type {string} */ host) => host === "localhost" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
+	return a !== undefined && b !== undefined && a.protocol === "nats:" && a.username === "" && (a.port || "4222") === (b.port || "4222") &&
+		(a.hostname === b.hostname || (loopback(a.hostname) && loopback(b.hostname)));
+}
+
+/**
  * Completes the options of a connection: it is kept for ever, also to a server that refuses
  * it for now, and a silent server is noticed in 15 s.
  * @param {NodeConnectionOptions} given
@@ -1425,7 +1452,8 @@ function natsOptions(given, name) {
 		name: `service-${name}`, reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 250, reconnectJitter: 500, reconnectJitterTLS: 500,
 		timeout: 2000, pingInterval: 5000, maxPingOut: 2, ignoreAuthErrorAbort: true, ...given,
 	};
-	const addresses = [o.servers ?? env.NATS_URL ?? "nats://localhost:4222"].flat().flatMap((s) => s.split(",")).map((s) => s.trim());
+	const own = ownServer();
+	const addresses = [o.servers ?? env.NATS_URL ?? (own?.address || "nats://localhost:4222")].flat().flatMap((s) => s.split(",")).map((s) => s.trim());
 	o.servers = addresses.map((address) => {
 		const url = new URL(address.includes("://") ? address : "nats://" + address);
 		if (url.username !== "" && o.user === undefined && o.token === undefined && o.authenticator === undefined) {
@@ -1446,6 +1474,10 @@ function natsOptions(given, name) {
 	if (user && o.user === undefined && o.token === undefined && o.authenticator === undefined) {
 		mine = user;
 		o.authenticator = usernamePasswordAuthenticator(user, password(env.NATS_PASSWORD, env.NATS_PASSWORD_FILE));
+	}
+	if (own && mine === undefined && o.token === undefined && o.authenticator === undefined && addresses.every((a) => sameServer(a, own.address))) {
+		mine = "service";
+		o.authenticator = usernamePasswordAuthenticator(mine, password(undefined, own.password));
 	}
 	if (o.tls === undefined && (env.NATS_CA || env.NATS_CERT)) {
 		o.tls = { ...(env.NATS_CA ? { caFile: env.NATS_CA } : {}), ...(env.NATS_CERT && env.NATS_KEY ? { certFile: env.NATS_CERT, keyFile: env.NATS_KEY } : {}) };

@@ -172,3 +172,37 @@ func startNode(t *testing.T, env []string) *harness.Node {
 	t.Cleanup(node.Kill)
 	return node
 }
+
+// TestKitInside: on the machine of a node with NATS inside, a service in Node needs its
+// data directory and nothing else, and its work queue is registered by itself.
+func TestKitInside(t *testing.T) {
+	addr, err := harness.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := t.TempDir()
+	node, err := harness.StartNode(world.Patient(t), harness.NodeOptions{Name: "inside", Env: map[string]string{
+		"EDGE_DATA_DIR": data, "EDGE_NATS_LISTEN": addr, "EDGE_MAILBOX_STREAMS": "1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(node.Kill)
+	startKit(t, "shop.mjs", "EDGE_DATA_DIR="+data, "WORK=1")                                                    // finds the address, too
+	startKit(t, "shop.mjs", "EDGE_DATA_DIR="+data, "NATS_URL=nats://"+addr, "NAME=ledger")                      // is told it
+	stranger := startKit(t, "shop.mjs", "EDGE_DATA_DIR="+t.TempDir(), "NATS_URL=nats://"+addr, "NAME=stranger") // has no password
+	c := world.Dial(t, node)
+	if err := harness.Until(world.Patient(t), func() error {
+		if m := c.Call(object{"to": "shop:/", "typ": "call", "bdy": object{"to": "ledger", "body": 1}}); !strings.Contains(m.Body(), "unknown") {
+			return errors.New(string(m.Raw))
+		}
+		if m := c.Call(object{"to": "hydra-router:/queue", "fwd": "shop:/job", "bdy": object{"kind": "plain"}}); m.At("bdy", "kind") != "plain" {
+			return errors.New(string(m.Raw))
+		}
+		if !strings.Contains(string(stranger.log.Tail(1<<16)), "waiting for NATS") {
+			return errors.New("who has no password does not say that it waits")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
