@@ -186,9 +186,9 @@ func TestResumeAfterACrash(t *testing.T) {
 	back.Fence()
 }
 
-// sessionsAtOnce is for how many sessions a node asks NATS at a time: the workers of
-// its pool.
-const sessionsAtOnce = 64
+// sessionsAtOnce is for how many sessions a node of one loop asks NATS at a time: the
+// questions of the loop, and the workers of its pool.
+const sessionsAtOnce = 128 + 64
 
 // What a node reads for a session that comes to it: its entry in the directory, and
 // then its mailbox.
@@ -234,6 +234,7 @@ func TestCrowdComesBack(t *testing.T) {
 		"NATS_URL":             "nats://" + way.Addr(),
 		"EDGE_REQUEST_TIMEOUT": "1h", // no call ends for want of an answer
 		"EDGE_RATE_MESSAGES":   "0",  // the bystander asks as fast as it is answered
+		"GOMAXPROCS":           "1",  // one loop, with its own questions
 	})
 	stays := bystander(t, other)
 	const each = 2

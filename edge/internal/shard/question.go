@@ -11,6 +11,10 @@ import (
 	"hydrant/edge/internal/stats"
 )
 
+// questionsAtOnce is how many questions of a loop NATS may have at a time; for the rest
+// there is the pool.
+const questionsAtOnce = 128
+
 // questions are requests of this loop whose answers come back to it, in their place
 // among the live copies: nobody waits for them, and no goroutine.
 type questions struct {
@@ -22,7 +26,7 @@ type questions struct {
 // openQuestion is one that is not answered yet.
 type openQuestion struct {
 	timer Timer
-	done  func(answer *nats.Msg)
+	done  func(answer *nats.Msg) // nil: the answer is too late, and NATS may still be at it
 }
 
 // Answers notes where answers come to, on the connection of now.
@@ -33,13 +37,16 @@ func (s *Shard) Answers(inbox string) { s.questions.inbox = inbox }
 // nothing can be asked now.
 func (s *Shard) inquireAt(subject string, data []byte, patience time.Duration, done func(answer *nats.Msg)) bool {
 	q := &s.questions
-	if q.inbox == "" || s.offline {
+	if q.inbox == "" || s.offline || len(q.open) >= questionsAtOnce {
 		return false
 	}
 	q.last++
 	id := q.last
 	asked := &openQuestion{done: done}
-	asked.timer = s.loop.AfterFunc(patience, func() { s.resolve(id, nil) })
+	asked.timer = s.loop.AfterFunc(patience, func() {
+		asked.timer = s.loop.AfterFunc(s.node.Config.RequestTimeout, func() { delete(q.open, id) })
+		asked.end(nil)
+	})
 	q.open[id] = asked
 	s.out.Push(egress.Op{Kind: stats.OpPublish, Subject: subject, Reply: q.inbox + strconv.FormatUint(id, 36), Data: data})
 	return true
@@ -68,7 +75,15 @@ func (s *Shard) resolve(id uint64, answer *nats.Msg) {
 	}
 	delete(s.questions.open, id)
 	asked.timer.Stop()
-	asked.done(answer)
+	asked.end(answer)
+}
+
+// end tells whoever asked, once.
+func (o *openQuestion) end(answer *nats.Msg) {
+	if done := o.done; done != nil {
+		o.done = nil
+		done(answer)
+	}
 }
 
 // unanswered ends all questions: answers to what was asked over a connection that is

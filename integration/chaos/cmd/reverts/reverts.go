@@ -25,11 +25,11 @@ var reverts = []revert{
 	{
 		name: "absence", without: "what the server says that leads the directory, or thinks that it does, is believed",
 		run: scenario("deposed-directory"), kinds: []string{"expired"},
-		edits: []edit{{"bus/store/sure.go", "	p, err := d.proven(ctx, scheme.SessionKey(sid))\n", `	if true {
+		edits: []edit{{"bus/store/sure.go", "	p, err := d.proven(ctx, scheme.SessionKey(sid), d.met.hit(sid))\n", `	if true {
 		e, rev, err = d.getFromLeader(ctx, sid)
 		return e, rev, 0, err
 	}
-	p, err := d.proven(ctx, scheme.SessionKey(sid))
+	p, err := d.proven(ctx, scheme.SessionKey(sid), d.met.hit(sid))
 `}},
 	},
 	{
