@@ -14,10 +14,13 @@ import (
 )
 
 // Diagnose checks whether a node of this configuration would run well here:
-// NATS, its permissions and streams, and this machine. It creates and changes
-// nothing.
+// NATS, its permissions and streams, and this machine; without a URL of NATS this
+// machine alone. It creates and changes nothing.
 func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []store.Finding {
-	checks := DiagnoseMachine(cfg)
+	checks := append(checkDescriptors(cfg.MaxConnections), checkAdmin(&cfg)...)
+	if busCfg.URL == "" {
+		return checks
+	}
 	busCfg = busCfg.As(scheme.UserEdge)
 	busCfg.InboxPrefix = scheme.NodeInbox
 	connect := func(opts ...nats.Option) (*nats.Conn, error) { return bus.Connect(busCfg, "hydrant-doctor", opts...) }
@@ -32,11 +35,6 @@ func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []store.Findin
 	checks = append(checks, store.DiagnoseQueues(ctx, nc, services(cfg.QueueServices))...)
 	checks = append(checks, checkServers(nc, replicas(&cfg, nc)), checkPayload(nc, &cfg))
 	return checks
-}
-
-// DiagnoseMachine is the part of Diagnose that needs no NATS.
-func DiagnoseMachine(cfg Config) []store.Finding {
-	return append(checkDescriptors(cfg.MaxConnections), checkAdmin(&cfg)...)
 }
 
 // checkServers compares the servers that the connected one tells of with the

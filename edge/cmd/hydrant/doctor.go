@@ -30,14 +30,14 @@ func runDoctor(ctx context.Context, args []string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		natsConfig.URL = "nats://" + address
 		conn, err := net.DialTimeout("tcp", address, bus.BlockTimeout)
 		if err != nil {
-			return report(out, append(edge.DiagnoseMachine(cfg), store.Finding{Verdict: store.Warn, What: "NATS",
+			return report(out, append(edge.Diagnose(ctx, cfg, natsConfig), store.Finding{Verdict: store.Warn, What: "NATS",
 				Detail: "NATS_URL is empty, and no node with NATS inside runs at EDGE_NATS_LISTEN " + cfg.NatsListen + ", so there is nothing to look at",
 				Fix:    "start a node, or set NATS_URL"}))
 		}
 		_ = conn.Close() // somebody listens
+		natsConfig.URL = "nats://" + address
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
