@@ -104,9 +104,11 @@ func (s *schedule) inFlight() error {
 	return nil
 }
 
-// serversReturn has all servers go, and then some that work is asked of.
+// serversReturn has all servers go, and then the one that work is asked of. One more
+// behind that would find the copies of the first so far behind that nothing can be stored
+// without it.
 func (s *schedule) serversReturn() error {
-	for _, o := range []outage{serversAway, workLeaderGone, workLeaderGone} {
+	for _, o := range []outage{serversAway, workLeaderGone} {
 		if err := s.alone(o); err != nil {
 			return err
 		}
