@@ -107,11 +107,15 @@ func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 
 // openInTime closes the connection if its session is not there in time.
 func (c *Client) openInTime() {
+	c.inTime("session could not be opened in time", func() { c.s.node.Metrics.Dropped.Inc(stats.DropOpenTimeout) })
+}
+
+// inTime closes the connection if it has no session in the time for one, from now on.
+func (c *Client) inTime(reason string, late func()) {
 	c.stopDeadline()
-	n := c.s.node
-	c.arriving().deadline = c.s.loop.AfterFunc(n.Config.HandshakeTimeout, func() {
-		n.Metrics.Dropped.Inc(stats.DropOpenTimeout)
-		c.close(protocol.CloseOverload, "session could not be opened in time")
+	c.arriving().deadline = c.s.loop.AfterFunc(c.s.node.Config.HandshakeTimeout, func() {
+		late()
+		c.close(protocol.CloseOverload, reason)
 	})
 }
 

@@ -35,11 +35,10 @@ func (c *Client) renew(e *umf.Envelope) {
 // renewed goes on with a client when it is known whose the new token is. It has to be
 // the same one's: the session is, and so is all that was said in it.
 func (c *Client) renewed(rmid []byte, id access.Identity, err error) {
+	c.busy = false
 	if c.closing || c.has == nil {
-		c.busy = false
 		return
 	}
-	c.busy = false
 	switch {
 	case errors.Is(err, errBusy):
 		c.fail(rmid, protocol.CodeOverload, "Messaging is overloaded")

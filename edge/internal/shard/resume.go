@@ -112,12 +112,7 @@ func (c *Client) claim(sid scheme.SID) {
 // the claim, whose writes are repeated as long as the directory does not answer,
 // and once for what follows.
 func (c *Client) resumeInTime() {
-	c.stopDeadline()
-	n := c.s.node
-	c.arriving().deadline = c.s.loop.AfterFunc(n.Config.HandshakeTimeout, func() {
-		n.Metrics.Resumes.Inc(protocol.ResumeFailed)
-		c.close(protocol.CloseOverload, "session could not be resumed in time")
-	})
+	c.inTime("session could not be resumed in time", func() { c.s.node.Metrics.Resumes.Inc(protocol.ResumeFailed) })
 }
 
 // bare reports whether a claim shows nothing but the session's id.

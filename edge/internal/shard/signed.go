@@ -58,54 +58,35 @@ func (c *Client) refuseSigned(rmid []byte, err error) {
 }
 
 // noteOnce asks the directory whether another node has seen a message before, and goes
-// on with it when that has not. The client is not read from until then, so that its
-// messages stay in their order: with a window each costs its sender a round trip to
-// NATS, and NATS a write. Rejected: to let messages go and to look behind their backs,
+// on with it when that has not: with a window each message costs its sender a round trip
+// to NATS, and NATS a write. Rejected: to let messages go and to look behind their backs,
 // since what a service has done cannot be taken back.
 func (c *Client) noteOnce(e *umf.Envelope, name string, op egress.Op) {
-	s := c.s
-	rmid := append([]byte(nil), e.Raw(umf.Mid)...)
-	text := e.AppendShort(nil) // as it was verified, and has to be read from now on
-	switch {
-	case !s.node.Connected.Load():
-		c.fail(rmid, protocol.CodeUnavailable, "Messaging is unavailable")
-		return
-	case !s.out.Room(len(text)):
-		s.node.Metrics.OutboxFull.Inc()
-		c.fail(rmid, protocol.CodeOverload, "Messaging is overloaded")
+	a, ok := c.setAside(e)
+	if !ok {
 		return
 	}
-	size := s.size
+	s := c.s
 	op.At = s.uptime()
 	op.Done = func(_ uint64, err error) {
-		s.post(func() { c.noted(text, rmid, size, err) })
+		s.post(func() { c.noted(&a, err) })
 	}
-	c.busy = true
-	c.conn.Pause()
-	s.out.Keep(len(text))
 	s.out.Push(op)
 }
 
 // noted follows the directory's answer.
-func (c *Client) noted(text, rmid []byte, size int, err error) {
-	s := c.s
-	s.out.Drop(len(text))
-	if !c.takes() || c.has == nil {
+func (c *Client) noted(a *aside, err error) {
+	if !c.takeUp(a) {
 		return
 	}
-	c.busy = false
-	s.size = size
 	switch {
 	case err == nil:
-		if err := umf.Scan(text, &s.envelope); err != nil {
-			panic("shard: a message that was verified does not scan: " + err.Error())
-		}
-		c.routeChecked(&s.envelope)
+		c.routeChecked(c.s.scan(a))
 	case errors.Is(err, store.ErrSeen):
-		c.refuseSigned(rmid, access.ErrReplay)
+		c.refuseSigned(a.rmid, access.ErrReplay)
 	default:
-		s.node.Metrics.NATSErrors.Inc(stats.OpOnce)
-		c.failStore(rmid, err)
+		c.s.node.Metrics.NATSErrors.Inc(stats.OpOnce)
+		c.failStore(a.rmid, err)
 	}
 	c.readOn()
 }

@@ -30,44 +30,25 @@ func (c *Client) enqueue(e *umf.Envelope, target umf.Address) {
 }
 
 // askQueue asks whether a service has registered a work queue, and goes on when that is
-// known. The client is not read from until then: its messages stay in their order, and
-// who makes names up waits for each.
+// known: who makes names up waits for each.
 func (c *Client) askQueue(e *umf.Envelope, service scheme.Service) {
-	s := c.s
-	n := s.node
-	rmid := append([]byte(nil), e.Raw(umf.Mid)...)
-	text := e.AppendShort(nil) // the connection layer's is borrowed
-	switch {
-	case !n.Connected.Load():
-		c.fail(rmid, protocol.CodeUnavailable, "Messaging is unavailable")
-		return
-	case !s.out.Room(len(text)):
-		n.Metrics.OutboxFull.Inc()
-		c.fail(rmid, protocol.CodeOverload, "Messaging is overloaded")
+	a, ok := c.setAside(e)
+	if !ok {
 		return
 	}
-	size := s.size
-	c.busy = true
-	c.conn.Pause()
-	s.out.Keep(len(text))
-	submitIdle(s, func(ctx context.Context) (bool, error) { return n.Queues.Ask(ctx, service) }, func(there bool, err error) {
-		s.out.Drop(len(text))
-		if !c.takes() || c.has == nil {
+	n := c.s.node
+	submitIdle(c.s, func(ctx context.Context) (bool, error) { return n.Queues.Ask(ctx, service) }, func(there bool, err error) {
+		if !c.takeUp(&a) {
 			return
 		}
-		c.busy = false
-		s.size = size
 		switch {
 		case err != nil:
 			n.Log.Warn("not known whether a service has a work queue", "service", service, "error", err)
-			c.failCall(rmid, err)
+			c.failCall(a.rmid, err)
 		case !there:
-			c.fail(rmid, protocol.CodeNoQueue, "No work queue is registered for "+string(service))
+			c.fail(a.rmid, protocol.CodeNoQueue, "No work queue is registered for "+string(service))
 		default:
-			if err := umf.Scan(text, &s.envelope); err != nil {
-				panic("shard: a message that was checked does not scan: " + err.Error())
-			}
-			c.storeWork(&s.envelope, service)
+			c.storeWork(c.s.scan(&a), service)
 		}
 		c.readOn()
 	})
