@@ -23,10 +23,8 @@ func (s *Service) Run(ctx context.Context) error {
 	if s == nil {
 		return errNoService
 	}
-	if !s.connected(ctx) { // ctx has ended, or the connection is given up: Stop and Start say so
-		if ctx.Err() != nil {
-			return s.Stop(context.WithoutCancel(ctx))
-		}
+	if !s.connected(ctx) && ctx.Err() != nil { // else the connection is given up: Start says so
+		return s.Stop(context.WithoutCancel(ctx))
 	}
 	if err := s.Start(); err != nil {
 		return err

@@ -164,13 +164,7 @@ func (s *schedule) flapOne(c *client) {
 
 // heal waits until everything runs again. The faults have undone themselves.
 func (r *run) heal(ctx context.Context) error {
-	var err error
-	for range 3 { // a server that catches up while others publish takes its time
-		if err = r.servers.WaitServing(ctx); err == nil {
-			break
-		}
-	}
-	if err != nil {
+	if err := r.servers.WaitServing(ctx); err != nil {
 		return err
 	}
 	return r.returns(ctx, r.nodes)

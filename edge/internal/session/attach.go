@@ -112,7 +112,7 @@ func (s *Session) seek(fx Effects) {
 	s.reader.abandon()
 	s.markTries = 0
 	if l.claimed {
-		l.doubt = l.doubt || l.aged && l.cursor > 0 // also a client's word, which has no time
+		l.doubt = l.doubt || l.aged // also a client's word, which has no time
 	} else {
 		l.doubt = l.doubt || l.youngest != 0
 	}
