@@ -3,8 +3,6 @@ package integration
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -71,13 +69,8 @@ func TestAccepted(t *testing.T) {
 // C2: a token is replaced on the connection, which outlives the first one.
 func TestTokenInPlace(t *testing.T) {
 	t.Parallel()
-	const secret = "a-secret-for-tokens-of-the-tests-0123456789"
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	w := world.Shared(t)
-	node := w.Start(t, "renews", map[string]string{"EDGE_AUTH": "jwt", "EDGE_AUTH_ALGORITHMS": "HS256", "EDGE_AUTH_KEY_FILE": file})
+	node, secret := asksForTokens(t, w, "renews")
 	token := func(sub string, life time.Duration, rules object) string {
 		return jwt(t, secret, object{"alg": "HS256"}, object{"sub": sub, "exp": time.Now().Add(life).Unix(), "umf": rules})
 	}

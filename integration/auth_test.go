@@ -189,17 +189,23 @@ func jwt(t *testing.T, secret string, header, claims object) string {
 	return strings.Join(append(parts, base64.RawURLEncoding.EncodeToString(mac.Sum(nil))), ".")
 }
 
-// A token may come in a header, a subprotocol, a cookie or the query. S28: 4401 at
-// its expiry.
-func TestTokens(t *testing.T) {
-	t.Parallel()
-	const secret = "a-secret-for-tokens-of-the-tests-0123456789"
+// asksForTokens is a node that does, and the secret that signs them.
+func asksForTokens(t *testing.T, w *world.World, name string) (node *harness.Node, secret string) {
+	t.Helper()
+	secret = "a-secret-for-tokens-of-the-tests-0123456789"
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return w.Start(t, name, map[string]string{"EDGE_AUTH": "jwt", "EDGE_AUTH_ALGORITHMS": "HS256", "EDGE_AUTH_KEY_FILE": file}), secret
+}
+
+// A token may come in a header, a subprotocol, a cookie or the query. S28: 4401 at
+// its expiry.
+func TestTokens(t *testing.T) {
+	t.Parallel()
 	w := world.Shared(t)
-	node := w.Start(t, "tokens", map[string]string{"EDGE_AUTH": "jwt", "EDGE_AUTH_ALGORITHMS": "HS256", "EDGE_AUTH_KEY_FILE": file})
+	node, secret := asksForTokens(t, w, "tokens")
 	header := object{"alg": "HS256", "typ": "JWT"}
 	later := time.Now().Add(time.Hour).Unix()
 	good := jwt(t, secret, header, object{"sub": "alice", "exp": later})

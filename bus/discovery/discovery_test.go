@@ -299,17 +299,9 @@ func TestOutdated(t *testing.T) {
 		}
 	})
 	for kind, id := range map[string]string{scheme.KindNode: string(old), scheme.KindService: "s1"} {
-		m, err := micro.AddService(nc, micro.Config{Name: "hydra-router", Version: "0.1.0", // as it was before there were forms
+		addService(t, nc, micro.Config{Name: "hydra-router", Version: "0.1.0", // as it was before there were forms
 			Metadata: map[string]string{scheme.MetaKind: kind, scheme.MetaInstance: id},
-			Endpoint: &micro.EndpointConfig{Subject: scheme.NodeSubject(scheme.NodeID(id)), Handler: micro.HandlerFunc(func(micro.Request) {})},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := m.Stop(); err != nil {
-				t.Error(err)
-			}
+			Endpoint: &micro.EndpointConfig{Subject: scheme.NodeSubject(scheme.NodeID(id))},
 		})
 	}
 	if err := nc.Flush(); err != nil {
@@ -330,6 +322,23 @@ func TestOutdated(t *testing.T) {
 	})
 }
 
+// addService runs a service that does nothing.
+func addService(t *testing.T, nc *nats.Conn, c micro.Config) {
+	t.Helper()
+	if c.Endpoint != nil {
+		c.Endpoint.Handler = micro.HandlerFunc(func(micro.Request) {})
+	}
+	m, err := micro.AddService(nc, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestQueues: a service that takes from a work queue says so, also one of another kit,
 // and one that takes nothing else. Those are no services for clients.
 func TestQueues(t *testing.T) {
@@ -343,18 +352,7 @@ func TestQueues(t *testing.T) {
 		{Name: "no", Metadata: map[string]string{scheme.MetaQueue: "false"}, Endpoint: &micro.EndpointConfig{Subject: "umf.v1.svc.no"}},
 	} {
 		c.Version = "1.0.0"
-		if c.Endpoint != nil {
-			c.Endpoint.Handler = micro.HandlerFunc(func(micro.Request) {})
-		}
-		m, err := micro.AddService(nc, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := m.Stop(); err != nil {
-				t.Error(err)
-			}
-		})
+		addService(t, nc, c)
 	}
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)

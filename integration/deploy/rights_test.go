@@ -301,46 +301,58 @@ func TestEvilService(t *testing.T) {
 		node := r.node(t, "a")
 		startService(t, r.config(t, "echo"))
 		nc := r.evil(t, "evil")
-		seen := spyOnAll(t, nc)
-		victim := dial(t, node)
-		ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
-		defer cancel()
-		works := func() error {
-			answer, err := victim.Call(ctx, harness.Object{"to": "echo:[GET]/x", "bdy": "secret"})
-			if err == nil && answer.Error() != "" {
-				err = errors.New(answer.Error())
-			}
-			return err
-		}
-		if err := harness.Until(ctx, works); err != nil {
-			t.Fatal(err)
-		}
-		attack(t, nc, shared, victim)
-		if err := works(); err != nil {
-			t.Error(err)
-		}
-		// The session is as it was: it can be resumed, and nothing that was forged has come.
-		again := dial(t, node)
-		answer, err := again.Resume(ctx, "reconnect", harness.Object{"id": victim.ID, "token": victim.Token})
-		if err != nil || answer.At("bdy", "resumed") != true {
-			t.Fatalf("resume: %s %v", answer.Raw, err)
-		}
-		for _, c := range []*harness.Client{victim, again} {
-			for _, m := range c.Inbox() {
-				if strings.Contains(string(m.Raw), "forged") {
-					t.Errorf("came: %s", m.Raw)
-				}
-			}
-		}
-		if err := nc.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range seen() {
-			if strings.Contains(string(m.Data), "secret") || !mayEvilSee(m.Subject) {
-				t.Errorf("seen on %s: %s", m.Subject, m.Data)
-			}
-		}
+		survivesAttack(t, nc, node, shared, "secret", nil, mayEvilSee)
 	})
+}
+
+// survivesAttack has a client of the node, which has asked echo with a body, be attacked.
+// Its session is then as it was, and the attacker has seen no secret, and only what it
+// may. before is called when all works; nil: nothing is.
+func survivesAttack(t *testing.T, nc *nats.Conn, node *harness.Node, shared bool, body string,
+	before func(ctx context.Context, victim *harness.Client), maySee func(subject string) bool) {
+	t.Helper()
+	seen := spyOnAll(t, nc)
+	victim := dial(t, node)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	works := func() error {
+		answer, err := victim.Call(ctx, harness.Object{"to": "echo:[GET]/x", "bdy": body})
+		if err == nil && answer.Error() != "" {
+			err = errors.New(answer.Error())
+		}
+		return err
+	}
+	if err := harness.Until(ctx, works); err != nil {
+		t.Fatal(err)
+	}
+	if before != nil {
+		before(ctx, victim)
+	}
+	attack(t, nc, shared, victim)
+	if err := works(); err != nil {
+		t.Error(err)
+	}
+	// The session can be resumed, and nothing that was forged has come.
+	again := dial(t, node)
+	answer, err := again.Resume(ctx, "reconnect", harness.Object{"id": victim.ID, "token": victim.Token})
+	if err != nil || answer.At("bdy", "resumed") != true {
+		t.Fatalf("resume: %s %v", answer.Raw, err)
+	}
+	for _, c := range []*harness.Client{victim, again} {
+		for _, m := range c.Inbox() {
+			if strings.Contains(string(m.Raw), "forged") {
+				t.Errorf("came: %s", m.Raw)
+			}
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range seen() {
+		if strings.Contains(string(m.Data), "secret") || !maySee(m.Subject) {
+			t.Errorf("seen on %s: %s", m.Subject, m.Data)
+		}
+	}
 }
 
 // mayEvilSee: its own subjects, and what happened to sessions.

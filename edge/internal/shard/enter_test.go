@@ -3,7 +3,6 @@ package shard
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -279,11 +278,7 @@ func TestSocketGoesDuringAHandshakeResume(t *testing.T) {
 					again.resumed(old)
 					l.store(old.id, 2, 3)
 					again.find(func(m message) bool { return m.text("mid") == "stored-2" })
-					came := make(map[string]bool)
-					for _, m := range slices.Concat(old.got, c.got, again.got) {
-						came[m.text("mid")] = true
-					}
-					if !came["stored-0"] || !came["stored-1"] {
+					if came := cameTo(old, c, again); !came["stored-0"] || !came["stored-1"] {
 						t.Fatalf("after %d steps: %v came", steps, came)
 					}
 				}

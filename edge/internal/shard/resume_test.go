@@ -2,7 +2,6 @@ package shard
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -266,13 +265,20 @@ func goesDuringAResume(t *testing.T, live, refused bool, steps int) {
 	again.resumes(object{"id": string(old.id)})
 	l.store(old.id, 2, 3)
 	again.find(func(m message) bool { return m.text("mid") == "stored-2" })
-	came := make(map[string]bool)
-	for _, m := range slices.Concat(old.got, c.got, again.got) {
-		came[m.text("mid")] = true
-	}
-	if !came["stored-0"] || !came["stored-1"] {
+	if came := cameTo(old, c, again); !came["stored-0"] || !came["stored-1"] {
 		t.Errorf("after %d steps: %v came", steps, came)
 	}
+}
+
+// cameTo names what any of some clients has got.
+func cameTo(clients ...*testClient) map[string]bool {
+	came := make(map[string]bool)
+	for _, c := range clients {
+		for _, m := range c.got {
+			came[m.text("mid")] = true
+		}
+	}
+	return came
 }
 
 // TestResumeOfADeadNode: NATS says that the node does not listen. The session is
