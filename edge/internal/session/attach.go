@@ -117,6 +117,9 @@ func (s *Session) seek(fx Effects) {
 		l.doubt = l.doubt || l.youngest != 0
 	}
 	l.recheck, l.lost = 0, false
+	if l.missing == gone {
+		l.missing = notMissing
+	}
 	s.mark = fx.NextMark()
 	s.setState(Attaching, fx)
 	fx.Mark(s.mark, s.fresh || s.lasting)

@@ -9,6 +9,15 @@ const (
 	otherOrigin                 // a rollback
 )
 
+// missing is how a claimed position was not found.
+type missing uint8
+
+const (
+	notMissing missing = iota
+	foreign            // floor or seen belonged to another mailbox
+	gone               // aged: the floor, of which no time is known, is not there
+)
+
 // knownLog is what a session knows of its mailbox's log: how far it has come,
 // which message proves that nothing was dropped, and which copies are waiting
 // for their turn. Positions are stream sequences; times are the store's, in
@@ -29,13 +38,13 @@ type knownLog struct {
 	missedTTL bool // the message at missedMessage has a time to live
 
 	// How far the positions can be trusted.
-	weak    bool   // the message at anchor may have a time to live
-	claimed bool   // floor and seen are a directory's or a client's word; the store has not confirmed them
-	foreign bool   // claimed: one of the two belonged to another mailbox
+	weak    bool // the message at anchor may have a time to live
+	claimed bool // floor and seen are a directory's or a client's word; the store has not confirmed them
+	missing missing
 	aged    bool   // the log may have gone back since the positions were known to be of it
 	lost    bool   // aged: nothing that was asked for is there: read from the mailbox's oldest message on
 	doubt   bool   // ask the store before writing anything more
-	recheck uint64 // doubt: messages from here on were taken, and are still to be compared
+	recheck uint64 // doubt: messages from here on were taken, and are still to be compared; gone: … are still to be looked at
 }
 
 // younger reports whether a message at or below the cursor that was stored at t

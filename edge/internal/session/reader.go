@@ -83,10 +83,12 @@ func (s *Session) read(fx Effects) {
 	s.reader.second = false
 	if s.log.lost {
 		from = max(1, s.log.recheck)
+	} else if s.log.missing == gone {
+		from = max(s.log.recheck, s.reader.asked+1) // what lies before the floor tells whose it is
 	} else if s.log.doubt && s.log.youngest != 0 && s.reader.asked != 0 {
 		from = min(from, max(s.log.recheck, s.reader.asked+1)) // also what was taken since, to compare
 	}
-	if t == 0 && s.presenceSays() {
+	if t == 0 && s.log.missing != gone && s.presenceSays() {
 		from, n = s.log.cursor+1, 0
 	}
 	if s.class == Acked {
@@ -129,6 +131,8 @@ func (s *Session) Batch(b Batch, fx Effects) {
 		s.pause(pausing, FailedRead, fx)
 	case b.HasLast && b.Last < s.reader.known:
 		s.stale(fx)
+	case s.log.missing == gone && len(b.Msgs) == 0 && b.Next != 0 && b.Next <= s.confirm.floor:
+		s.pause(pausing, StaleRead, fx)
 	case s.reader.place && b.Anchor != Present && !(b.Anchor == Foreign && s.trusted()):
 		s.reader.tail = false // read goes into it
 	default:

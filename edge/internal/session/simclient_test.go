@@ -131,7 +131,7 @@ func (h *host) covered(r *record) bool {
 func (h *host) excused(r *record) bool {
 	return slices.ContainsFunc(h.blinds, func(b blindSpot) bool {
 		return r.seq <= b.pos && r.log > b.log && slices.ContainsFunc(h.w.st.all, func(x *record) bool {
-			return x.seq == b.pos && x.log > b.log && (x.box == h.box || x.fate != kept)
+			return x.seq == b.pos && x.log > b.log && x.box == h.box
 		})
 	})
 }

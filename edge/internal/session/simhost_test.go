@@ -329,7 +329,7 @@ func (h *host) position() (Position, int) {
 // blind excuses a loss that cannot be noticed: the client names a sequence that it
 // handled after the last checkpoint, so that no time is known of it; or it has told
 // one such, and no message came since. The store went back meanwhile, and has
-// another message of the mailbox there, or had any that is gone.
+// another message of the mailbox there, or had one.
 func (h *host) blind(pos uint64, log int) {
 	h.blinds = append(h.blinds, blindSpot{pos, log})
 }

@@ -24,6 +24,8 @@ func (s *Session) witness(second bool) uint64 {
 			return s.confirm.seen
 		}
 		return s.confirm.floor
+	case l.claimed && l.missing == gone:
+		return s.confirm.seen
 	case l.claimed:
 		switch {
 		case !second && s.confirm.floor != 0:
@@ -80,16 +82,27 @@ func (s *Session) judge(b *Batch) verdict {
 	l := &s.log
 	switch b.Anchor {
 	case Present:
+		if v := s.between(b); v != intact {
+			return v
+		}
 		return s.present(b)
 	case Foreign:
 		if s.trusted() {
 			return rolledBack
 		}
-		l.foreign = l.claimed && s.confirm.seen < s.confirm.floor
+		if l.claimed && s.confirm.seen < s.confirm.floor {
+			l.missing = foreign
+		}
 	case Gone:
 		// An older message outlived one that has no time to live of its own.
 		if c := l.held.first(); s.strong() && c != nil && c.Prev > 0 && c.Prev < s.reader.asked {
 			return rolledBack
+		}
+		switch c := &s.confirm; {
+		case l.missing == gone: // neither is there
+			l.missing = notMissing
+		case l.aged && l.claimed && l.missing == notMissing && s.reader.asked == c.floor && c.floorTime == 0 && 0 < c.seen && c.seen < c.floor:
+			l.missing = gone
 		}
 	}
 	if l.lost {
@@ -106,6 +119,28 @@ func (s *Session) judge(b *Batch) verdict {
 	return dropped
 }
 
+// between looks at what lies before a position that a client has named, of which nobody
+// knows the time, and where nothing is any more. In the log that was read so far the
+// client has had all of it. In another one, where something with a time to live was
+// stored under that sequence, it has had none. Nothing tells these two apart, so what is
+// there is delivered again, as that of another log.
+func (s *Session) between(b *Batch) verdict {
+	if s.log.missing != gone || s.reader.asked != s.confirm.seen || len(b.Msgs) == 0 {
+		return intact
+	}
+	for i := range b.Msgs {
+		m := &b.Msgs[i]
+		if m.Seq > s.confirm.floor {
+			return intact
+		}
+		if !m.Mark {
+			return rolledBack
+		}
+		s.log.recheck = m.Seq + 1
+	}
+	return askOther // for what follows
+}
+
 // place weighs the oldest message that the mailbox has, since no position is there.
 func (s *Session) place(b *Batch) verdict {
 	l := &s.log
@@ -116,7 +151,7 @@ func (s *Session) place(b *Batch) verdict {
 	switch {
 	case oldest == 0 || oldest > l.cursor:
 		return dropped
-	case l.foreign, l.claimed && l.youngest == 0, s.reader.asked != 0 && s.strong() && oldest < s.reader.asked:
+	case l.missing == foreign, l.claimed && l.youngest == 0, s.reader.asked != 0 && s.strong() && oldest < s.reader.asked:
 		return rolledBack
 	case l.youngest == 0: // the log went back, or had this message all the time: nothing tells
 		return dropped
@@ -124,7 +159,7 @@ func (s *Session) place(b *Batch) verdict {
 	// What had a time to live is gone, and this older message proves that nothing
 	// was dropped; unless it is of another log, which its time will tell.
 	l.anchor, l.anchorTime, l.weak = oldest, 0, true
-	l.lost, l.claimed = false, false
+	l.lost, l.claimed, l.missing = false, false, notMissing
 	return intact
 }
 
@@ -141,7 +176,7 @@ func (s *Session) present(b *Batch) verdict {
 		want = c.seenTime
 	}
 	switch {
-	case l.foreign:
+	case l.missing == foreign:
 		return rolledBack // the newer message never was, though the older one is there
 	case asked <= l.cursor && !s.reader.place && l.younger(b.AnchorTime):
 		return rolledBack
@@ -157,7 +192,7 @@ func (s *Session) present(b *Batch) verdict {
 	if s.reader.place && l.youngest != 0 {
 		l.youngest = max(l.youngest, b.AnchorTime)
 	}
-	l.claimed, l.lost = false, false
+	l.claimed, l.missing, l.lost = false, notMissing, false
 	return intact
 }
 
@@ -173,14 +208,14 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 		s.seek(fx)
 		return
 	case dropped:
-		if l.foreign {
+		if l.missing == foreign {
 			from = min(s.confirm.floor, s.confirm.seen) + 1 // everything since then is in doubt
 		}
 		if l.aged && l.cursor > 0 {
 			from = 1 // the log may have gone back as well, and what came then is gone too
 		}
 		l.anchor, l.anchorTime, l.weak = 0, 0, true
-		l.claimed, l.foreign = false, false
+		l.claimed, l.missing = false, notMissing
 		if l.cursor == 0 && l.origin == knownOrigin {
 			l.origin = unknownOrigin // there was a position, but no floor
 		}
