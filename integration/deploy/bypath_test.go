@@ -16,6 +16,7 @@ import (
 // kit and one of NATS' own framework with the rights that are written for them, each in
 // its account or all in one: W60.
 func TestByPathThroughAccounts(t *testing.T) {
+	t.Parallel()
 	forms(t, func(t *testing.T, shared bool) {
 		r := startRights(t, shared, "echo,plain")
 		node := r.node(t, "a")

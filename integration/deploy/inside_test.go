@@ -16,6 +16,7 @@ import (
 // (S80–S84): it takes what services are sent, and nothing of nodes, mailboxes or the
 // directory, and what it forges does nothing.
 func TestEvilServiceInside(t *testing.T) {
+	t.Parallel()
 	listen, err := harness.FreeAddr()
 	if err != nil {
 		t.Fatal(err)

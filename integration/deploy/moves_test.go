@@ -22,6 +22,7 @@ import (
 // the dashboard is one that a real node has, and every metric of the dashboard
 // changes when there is reason to, faults included.
 func TestDashboardAndAlerts(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	w := startMoves(ctx, t)
 	w.moves(ctx, t, "hydrant_loop_lag_seconds_bucket", "process_cpu_seconds_total")

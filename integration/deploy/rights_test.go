@@ -139,6 +139,7 @@ func forms(t *testing.T, f func(t *testing.T, shared bool)) {
 // TestRightsSuffice: with what is written nodes and services can do all that they have
 // to, and are refused nothing.
 func TestRightsSuffice(t *testing.T) {
+	t.Parallel()
 	forms(t, func(t *testing.T, shared bool) {
 		r := startRights(t, shared, "echo,caller")
 		a, b := r.node(t, "a"), r.node(t, "b")
@@ -202,6 +203,7 @@ func plainService(t *testing.T, r *rights, node *harness.Node) {
 // TestReload: a service is added and one is removed by a reload, and what others push
 // meanwhile comes, all of it.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	forms(t, func(t *testing.T, shared bool) {
 		r := startRights(t, shared, "echo,old")
 		node := r.node(t, "a")
@@ -296,6 +298,7 @@ func dial(t *testing.T, node *harness.Node) *harness.Client {
 
 // TestEvilService: what a service can try to take or give that is not its own.
 func TestEvilService(t *testing.T) {
+	t.Parallel()
 	forms(t, func(t *testing.T, shared bool) {
 		r := startRights(t, shared, "echo,evil")
 		node := r.node(t, "a")

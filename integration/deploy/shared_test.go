@@ -16,6 +16,7 @@ import (
 // the edges a service has it overwrite a session's entry, and nobody gets that session
 // back: its client is told that it has expired. From an account of its own it does not reach that.
 func TestSharedAccountHarms(t *testing.T) {
+	t.Parallel()
 	forms(t, func(t *testing.T, shared bool) {
 		r := startRights(t, shared, "evil")
 		node := r.node(t, "a")
