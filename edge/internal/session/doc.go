@@ -163,11 +163,13 @@
 //   - the sequence of the anchor belongs to another mailbox, or lies beyond the
 //     end of the stream, or was stored at another time than before;
 //   - the anchor has no time to live and is gone, though something older is there;
-//   - a message at or below the cursor is younger than all that was taken;
-//   - an acked client names a sequence of which nobody knows the time, nothing is there,
-//     and messages lie between it and the newest position that the directory knows. It
-//     may have had them, and what it named had a time to live; or that was so in another
-//     log, in which they are new.
+//   - a message at or below the cursor is younger than all that was taken.
+//
+// An acked client may name a sequence that it handled after the last checkpoint, of which
+// nobody has the time. If that is gone, a position before it is there, and something lies
+// between them, the client may have had it, and what it named had a time to live. Or that
+// was so in another log, in which it is new. So the client is told of a rollback, and
+// delivery goes on behind the position that is there.
 //
 // Where no position is there, the mailbox is read from its oldest message on (lost).
 // If that one is above the cursor, nothing can be skipped or repeated, and a gap is
@@ -181,10 +183,8 @@
 // the marker, the answer to a read. Copies that come before the marker of the next one
 // are not used either, because they may still be from before.
 //
-// One thing cannot be known: an acked client may name a sequence that it handled after
-// the last checkpoint, of which nobody has the time. If the store went back below it,
-// and another message of the same mailbox has that very sequence, new messages below it
-// are skipped.
+// One thing cannot be known: whether another message of the mailbox has taken the sequence
+// of which nobody has the time. If it has, new messages up to there are skipped.
 //
 // In another log the positions are void. The session tells the client, and begins to
 // read at the start of the log that there is. Confirmations that were on their way

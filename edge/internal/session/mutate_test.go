@@ -96,8 +96,6 @@ var mutations = []struct{ rule, file, text, instead string }{
 		"case l.missing == foreign, l.claimed && l.youngest == 0, s.reader.asked != 0 && s.strong() && oldest < s.reader.asked:", "case false:"},
 	{"what lies before a client's position that is gone tells", "verdict.go",
 		"\t\tif !m.Mark {\n", "\t\tif false {\n"},
-	{"it is read up to there", "verdict.go",
-		"return askOther // for what follows", "return intact"},
 	{"where no position is there, the oldest message tells", "verdict.go",
 		"if l.aged && l.cursor > 0 {\n\t\tl.lost, l.doubt = true, true", "if false {\n\t\tl.lost, l.doubt = true, true"},
 	{"an overflow may hide a rollback", "verdict.go",

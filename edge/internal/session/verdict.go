@@ -9,6 +9,7 @@ const (
 	intact     verdict = iota // nothing after the cursor was dropped
 	dropped                   // messages after the cursor may have been dropped
 	rolledBack                // the log is not the one that was read
+	parted                    // … after the message that was asked for, which is there as it was
 	askOther                  // the leader has to be asked for an older message
 )
 
@@ -82,9 +83,6 @@ func (s *Session) judge(b *Batch) verdict {
 	l := &s.log
 	switch b.Anchor {
 	case Present:
-		if v := s.between(b); v != intact {
-			return v
-		}
 		return s.present(b)
 	case Foreign:
 		if s.trusted() {
@@ -122,8 +120,9 @@ func (s *Session) judge(b *Batch) verdict {
 // between looks at what lies before a position that a client has named, of which nobody
 // knows the time, and where nothing is any more. In the log that was read so far the
 // client has had all of it. In another one, where something with a time to live was
-// stored under that sequence, it has had none. Nothing tells these two apart, so what is
-// there is delivered again, as that of another log.
+// stored under that sequence, it has had none. Nothing tells these two apart, so where
+// something is there, the session goes on behind the position that is known, as in
+// another log.
 func (s *Session) between(b *Batch) verdict {
 	if s.log.missing != gone || s.reader.asked != s.confirm.seen || len(b.Msgs) == 0 {
 		return intact
@@ -134,7 +133,7 @@ func (s *Session) between(b *Batch) verdict {
 			return intact
 		}
 		if !m.Mark {
-			return rolledBack
+			return parted
 		}
 		s.log.recheck = m.Seq + 1
 	}
@@ -183,6 +182,9 @@ func (s *Session) present(b *Batch) verdict {
 	case want != 0 && b.AnchorTime != 0 && want != b.AnchorTime:
 		return rolledBack // another message has taken its sequence
 	}
+	if v := s.between(b); v != intact {
+		return v
+	}
 	if asked < l.anchor || l.claimed || asked == l.anchor && b.AnchorTime != 0 {
 		l.anchor, l.anchorTime = asked, b.AnchorTime // else it may have a time to live
 	}
@@ -205,6 +207,12 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 		return // advance asks again
 	case rolledBack:
 		s.rollback(fx)
+		s.seek(fx)
+		return
+	case parted:
+		seen, at := s.confirm.seen, s.confirm.seenTime
+		s.rollback(fx)
+		l.cursor, l.anchor, l.anchorTime, l.youngest, l.weak = seen, seen, at, at, at == 0
 		s.seek(fx)
 		return
 	case dropped:
