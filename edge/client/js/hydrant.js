@@ -437,23 +437,23 @@ export class Client {
 			const body = { id: this.#id, token: this.#secret || undefined, attempt: this.#attempt, seq: this.#acks ? this.#done : undefined };
 			return this.#write({ to: this.#router, from: `${b.id}@client:/`, mid: this.#mid(), type: "reconnect" }, JSON.stringify(body));
 		}
-		this.#caps = Array.isArray(b.caps) ? b.caps.map(String) : [];
+		this.#caps = Array.isArray(b.caps) ? b.caps.map(text) : [];
 		if (resumed) {
 			// What was not handled comes again, but for what has no sequence, or another session.
 			this.#inbox = this.#inbox.filter((item) => !item.seq || item.session !== this.#id);
 			this.#last = Number((this.#doing?.session === this.#id && this.#doing.seq) || this.#done);
 		} else {
 			this.#id = b.id;
-			this.#secret = String(b.token ?? this.#fresh?.bdy.token ?? "");
+			this.#secret = text(b.token ?? this.#fresh?.bdy.token);
 			this.#done = "0";
 			this.#last = 0;
 			// No answer comes to a new session, and from one nothing counts as a repetition.
 			for (const [mid, entry] of this.#entries) if (entry.at && !(entry.request && this.#again(entry))) this.#unknown(mid);
 			this.#hold();
 		}
-		if (b.hb > 0) this.#hb = b.hb * 1000;
-		if (b.user ?? b.authResponse?.identity) this.#user = String(b.user ?? b.authResponse.identity);
-		this.#clock = b.now > 0 ? b.now - Date.now() : 0;
+		this.#hb = number(b.hb) * 1000 || this.#hb;
+		this.#user = text(b.user ?? b.authResponse?.identity) || this.#user;
+		this.#clock = number(b.now) && b.now - Date.now();
 		this.#opened = Date.now();
 		this.#save();
 		this.#listen();
@@ -466,7 +466,7 @@ export class Client {
 
 	/** @param {any} exp */
 	#expires(exp) {
-		if (exp > 0 && typeof this.#o.token === "function" && this.#caps.includes("auth"))
+		if (number(exp) && typeof this.#o.token === "function" && this.#caps.includes("auth"))
 			this.#after("renew", (exp - this.#clock - Date.now()) * 0.8, () => this.#renew());
 	}
 
@@ -525,7 +525,7 @@ export class Client {
 		const seq = (this.#acks && m.hdr?.["x-seq"]) || undefined;
 		/** @type {Item} */
 		const item = { message: m, seq, session: this.#id, on: this.#ws };
-		if (seq && !/^\d+$/.test(seq)) return this.#bad("a malformed sequence", m);
+		if (seq && !/^\d+$/.test(text(seq))) return this.#bad("a malformed sequence", m);
 		if (seq && m.typ === "gap" && m.bdy?.why === "rollback") this.#last = 0;
 		if (seq && Number(seq) <= this.#last) item.message = undefined;
 		else if (m.typ === "gap" ? typeof m.bdy?.why !== "string" : typeof m.mid !== "string" || typeof m.frm !== "string" || m.bdy === undefined) {
@@ -560,7 +560,7 @@ export class Client {
 			const { message: m, seq, session, on } = this.#doing;
 			try {
 				if (m?.typ === "gap") this.#tell("gap", m.bdy);
-				else if (m && !this.#seen.has("= " + m.rmid) && this.#remember(`${m.mid} ${m.frm}`)) {
+				else if (m && !this.#seen.has("= " + text(m.rmid)) && this.#remember(`${m.mid} ${m.frm}`)) {
 					const handler = this.#handlers.get(m.typ ?? "");
 					if (handler) await handler(m);
 					else this.#tell("message", m);
@@ -738,8 +738,15 @@ const parse = (text) => {
 	}
 };
 
+/** What JSON has in the place of a text may be an object that String() throws at.
+ * @param {any} value */
+const text = (value) => (typeof value === "object" ? "" : String(value ?? ""));
+
+/** @param {any} value */
+const number = (value) => (typeof value === "number" && value > 0 ? value : 0);
+
 /** @param {any} m */
-const failure = ({ bdy }) => new HydrantError(String(bdy?.code ?? "error"), String(bdy?.error ?? bdy?.code ?? ""), bdy?.retry > 0 ? bdy.retry : undefined);
+const failure = ({ bdy }) => new HydrantError(text(bdy?.code) || "error", text(bdy?.error ?? bdy?.code), number(bdy?.retry) || undefined);
 
 // crypto.randomUUID is for secure contexts only.
 const random = () =>

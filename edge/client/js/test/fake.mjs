@@ -102,3 +102,13 @@ export const outcome = (promise) => {
 	);
 	return told;
 };
+
+/** Random numbers from a seed (mulberry32). */
+export function randoms(seed) {
+	return () => {
+		seed = (seed + 0x6d2b79f5) | 0;
+		let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+		t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+		return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+	};
+}

@@ -3,19 +3,9 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { connect } from "../hydrant.js";
-import { CAPS, ROUTER } from "./fake.mjs";
+import { CAPS, ROUTER, randoms } from "./fake.mjs";
 
 const seeds = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: Number(process.env.SEEDS ?? 100) }, (_, i) => i + 1);
-
-/** Random numbers from a seed (mulberry32). */
-function randoms(seed) {
-	return () => {
-		seed = (seed + 0x6d2b79f5) | 0;
-		let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-		t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-		return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-	};
-}
 
 class World {
 	sockets = [];
