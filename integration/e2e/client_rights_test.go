@@ -73,6 +73,12 @@ func TestE2EClientTokens(t *testing.T) {
 // C17: where everything has to be signed.
 func TestE2EClientSigned(t *testing.T) {
 	w := newClientWorld(t, "node22", "EDGE_SIGNATURE", "required", "EDGE_SIGNATURE_KEYS", "the key of the tests", "EDGE_SIGNATURE_WINDOW", "1m", "EDGE_SIGNATURE_FROM", "session")
+	w.signed()
+}
+
+// signed signs all that the client says, to itself and to a service, over two connections.
+func (w *clientWorld) signed() {
+	w.t.Helper()
 	w.start(`{sign: hmac("the key of the tests")}`)
 	for round := range 2 {
 		for i := range 10 {
@@ -88,11 +94,11 @@ func TestE2EClientSigned(t *testing.T) {
 	w.arrived(1)
 	for name, outcomes := range value[map[string][]any](w, "page.outcomes") {
 		if len(outcomes) != 1 || strings.HasPrefix(name, "say") != (outcomes[0] == "accepted") {
-			t.Errorf("%s: %v", name, outcomes)
+			w.t.Errorf("%s: %v", name, outcomes)
 		}
 	}
 	if errors := w.eval("page.seen.errors"); string(errors) != "[]" {
-		t.Errorf("errors: %s", errors)
+		w.t.Errorf("errors: %s", errors)
 	}
 }
 

@@ -244,6 +244,12 @@ type clientWorld struct {
 // newClientWorld starts all of it but the client. Settings are those of the nodes.
 func newClientWorld(t *testing.T, in string, settings ...string) *clientWorld {
 	t.Helper()
+	return newClientWorldOf(t, "", in, settings...)
+}
+
+// newClientWorldOf has nodes of another program; "": this version's.
+func newClientWorldOf(t *testing.T, hydrant, in string, settings ...string) *clientWorld {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
 	t.Cleanup(cancel)
 	w := &clientWorld{t: t, ctx: ctx, page: httptest.NewServer(http.HandlerFunc(clientPage)), frames: filepath.Join(t.TempDir(), "frames")}
@@ -262,7 +268,7 @@ func newClientWorld(t *testing.T, in string, settings ...string) *clientWorld {
 		env[settings[i]] = settings[i+1]
 	}
 	for i := range 2 {
-		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: fmt.Sprint("node ", i), NATS: w.nats.URL(), Env: env})
+		node, err := harness.StartNode(ctx, harness.NodeOptions{Name: fmt.Sprint("node ", i), Binary: hydrant, NATS: w.nats.URL(), Env: env})
 		if err != nil {
 			t.Fatal(err)
 		}
