@@ -86,8 +86,13 @@ func clientModule(t *testing.T) string {
 
 func newNodePlace(w *clientWorld, version, socket string) *nodePlace {
 	w.t.Helper()
+	return newNodePlaceOf(w, clientModule(w.t), version, socket)
+}
+
+func newNodePlaceOf(w *clientWorld, module, version, socket string) *nodePlace {
+	w.t.Helper()
 	p := &nodePlace{t: w.t, waits: make(map[int]chan nodeAnswer)}
-	p.process = exec.Command(nodeBinary(w.t, version), "node.mjs", clientModule(w.t), socket)
+	p.process = exec.Command(nodeBinary(w.t, version), "node.mjs", module, socket)
 	p.process.Stderr = os.Stderr
 	p.process.Env = append(os.Environ(), "FRAMES="+w.frames)
 	in, err := p.process.StdinPipe()

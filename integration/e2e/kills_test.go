@@ -14,20 +14,26 @@ import (
 func TestE2EClientKills(t *testing.T) {
 	everywhere(t, func(t *testing.T, in string) {
 		w := newClientWorld(t, in)
-		other, err := harness.Dial(w.ctx, w.nodes[0].URL("/"), harness.DialOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		other.Drop() // what is sent to it waits
-		w.start("{}")
-		w.kills(other)
-		w.arrived(1)
-		if in != "chromium" {
-			described(t, w.frames)
-		}
-		w.told(other, func(outcome any, stored int) bool {
-			return outcome == "accepted" && stored == 1 || outcome == "unknown" && stored <= 1
-		})
+		w.killsTold(in != "chromium")
+	})
+}
+
+// killsTold is all of that, and whether the frames were written down.
+func (w *clientWorld) killsTold(frames bool) {
+	w.t.Helper()
+	other, err := harness.Dial(w.ctx, w.nodes[0].URL("/"), harness.DialOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	other.Drop() // what is sent to it waits
+	w.start("{}")
+	w.kills(other)
+	w.arrived(1)
+	if frames {
+		described(w.t, w.frames)
+	}
+	w.told(other, func(outcome any, stored int) bool {
+		return outcome == "accepted" && stored == 1 || outcome == "unknown" && stored <= 1
 	})
 }
 

@@ -1,6 +1,7 @@
 // A node that the test plays, and a clock of its own.
 import { mock } from "node:test";
-import { connect } from "../hydrant.js";
+
+const { connect } = await import(process.env.CLIENT ?? "../hydrant.js"); // another one can play the same transcripts
 
 export const ROUTER = "R1@hydra-router:/";
 export const CAPS = ["resume", "ack", "accepted", "auth"];
