@@ -58,6 +58,7 @@ type socket struct {
 	gate    atomic.Pointer[chan struct{}] // closed to let a stopped reader go on
 	handled atomic.Uint64                 // the last x-seq that came over it
 	given   atomic.Bool                   // it has been given the session
+	dialed  time.Duration                 // when it was begun
 }
 
 func newClient(r *run, i int) *client {
@@ -174,11 +175,12 @@ func (c *client) dial(ctx context.Context, n *node) (*socket, error) {
 	if c.calm {
 		url = n.process.URL("/") // nothing in between
 	}
+	dialed := c.run.h.Now()
 	ws, err := harness.Dial(ctx, url, harness.DialOptions{Acked: c.class == history.Acked, Manual: true})
 	if err != nil {
 		return nil, err
 	}
-	return &socket{number: int(c.run.conns.Add(1)), node: n, ws: ws, ended: make(chan struct{})}, nil
+	return &socket{number: int(c.run.conns.Add(1)), node: n, ws: ws, ended: make(chan struct{}), dialed: dialed}, nil
 }
 
 // adopt takes the fresh session of a socket.
@@ -186,7 +188,7 @@ func (c *client) adopt(s *socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sid, c.token, c.handled, c.current, c.rival, c.ended = s.ws.ID, s.ws.Token, 0, s, nil, history.EndLost
-	c.run.h.Add(history.Event{Kind: history.Open, Conn: s.number, SID: c.sid, Class: c.class, Node: s.node.name, Calm: c.calm})
+	c.run.h.Add(history.Event{Kind: history.Open, Conn: s.number, SID: c.sid, Class: c.class, Node: s.node.name, Calm: c.calm, Dialed: s.dialed})
 }
 
 // ask writes down that a socket is about to ask for the session, and returns
@@ -196,7 +198,7 @@ func (c *client) ask(s *socket, twin int) harness.Object {
 	c.run.asked.Add(1)
 	c.run.askedAt.Store(time.Now().UnixNano())
 	c.run.h.Add(history.Event{Kind: history.Resuming, Conn: s.number, SID: c.sid, Node: s.node.name, Seq: c.handled, Calm: c.calm,
-		Why: c.ended, Twin: twin, Attempt: c.number()})
+		Why: c.ended, Twin: twin, Attempt: c.number(), Dialed: s.dialed})
 	return body
 }
 

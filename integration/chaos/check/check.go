@@ -203,12 +203,14 @@ type checker struct {
 type restore struct {
 	from int // line of the copy
 	line int
+	at   time.Duration
 }
 
 // conn is one socket.
 type conn struct {
 	sid    string
 	node   string
+	dialed time.Duration // when it was begun; 0: that is not known
 	calm   bool
 	after  string // how the session's last socket ended
 	closed bool
@@ -236,11 +238,12 @@ type session struct {
 	first   map[string]int // mid to the line of its first delivery
 	firsts  []delivery     // in order
 	gaps    []span
-	opened  int    // line
-	known   bool   // it was opened
-	gone    bool   // it was not in the copy
-	rolled  int    // line of its last gap for rollback
-	attempt uint64 // the highest that asked for it
+	opened  int           // line
+	dialed  time.Duration // when the socket was begun over which it was opened
+	known   bool          // it was opened
+	gone    bool          // it was not in the copy
+	rolled  int           // line of its last gap for rollback
+	attempt uint64        // the highest that asked for it
 }
 
 type delivery struct {

@@ -27,7 +27,7 @@ func (c *checker) event(line int, e history.Event) error {
 	case history.Copied:
 		c.copied = line
 	case history.Restored:
-		c.restore(line)
+		c.restore(line, e.At)
 	case history.Open:
 		c.open(line, e)
 	case history.Resuming:
@@ -75,15 +75,15 @@ func (c *checker) event(line int, e history.Event) error {
 
 func (c *checker) open(line int, e history.Event) {
 	c.report.Sessions++
-	c.conns[e.Conn] = &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), taken: line, answered: true}
+	c.conns[e.Conn] = &conn{sid: e.SID, node: e.Node, dialed: e.Dialed, calm: e.Calm, seen: make(map[string]bool), taken: line, answered: true}
 	s := c.session(e.SID)
-	s.class, s.owner, s.opened, s.known = e.Class, e.Conn, line, true
+	s.class, s.owner, s.opened, s.dialed, s.known = e.Class, e.Conn, line, e.Dialed, true
 }
 
 // restore: the stores have gone back to the last copy. A socket that lives may get
 // everything once more.
-func (c *checker) restore(line int) {
-	c.restored = append(c.restored, restore{from: c.copied, line: line})
+func (c *checker) restore(line int, at time.Duration) {
+	c.restored = append(c.restored, restore{from: c.copied, line: line, at: at})
 	for _, k := range c.conns {
 		clear(k.seen)
 	}
@@ -222,6 +222,9 @@ func (c *checker) gap(line int, e history.Event) error {
 		return fmt.Errorf("check: line %d: socket %d was never opened", line, e.Conn)
 	}
 	if e.SID != k.sid {
+		if e.Why == rollback && c.wentBack(k.dialed, line) {
+			return nil // there was something to tell
+		}
 		c.violate("I3", line, "socket %d: gap from %d to %d (%s) of session %s, which has just begun", e.Conn, e.From, e.To, e.Why, e.SID)
 		return nil
 	}

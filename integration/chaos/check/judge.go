@@ -3,6 +3,7 @@ package check
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"hydrant/integration/chaos/history"
 )
@@ -74,6 +75,12 @@ func (c *checker) lostByRestore(m *message) bool {
 		}
 	}
 	return false
+}
+
+// wentBack reports whether the stores went back between a time and a line. What a node
+// begins for a socket may be gone before the client hears of it.
+func (c *checker) wentBack(since time.Duration, line int) bool {
+	return since != 0 && slices.ContainsFunc(c.restored, func(r restore) bool { return since < r.at && r.line < line })
 }
 
 // lastRestore is the line at which the stores went back last, 0 if they never did.

@@ -11,7 +11,7 @@ import (
 func (c *checker) denied(line int, e history.Event) {
 	s := c.session(e.SID)
 	switch {
-	case c.undone(s.opened):
+	case c.undone(s.opened), c.wentBack(s.dialed, s.opened):
 		s.gone = true
 	case strings.Contains(e.Why, "expired"):
 		c.violate(Expired, line, "session %s was told expired though it lives: %s", e.SID, e.Why)
@@ -24,7 +24,7 @@ func (c *checker) denied(line int, e history.Event) {
 func (c *checker) resuming(e history.Event) {
 	s := c.session(e.SID)
 	// What it has is where the chain goes on, if it has anything.
-	k := &conn{sid: e.SID, node: e.Node, calm: e.Calm, seen: make(map[string]bool), given: e.Seq, last: e.Seq, chain: e.Seq != 0, after: e.Why, attempt: e.Attempt, late: e.Late}
+	k := &conn{sid: e.SID, node: e.Node, dialed: e.Dialed, calm: e.Calm, seen: make(map[string]bool), given: e.Seq, last: e.Seq, chain: e.Seq != 0, after: e.Why, attempt: e.Attempt, late: e.Late}
 	if last := c.conns[s.owner]; e.Why == history.EndLost && last != nil && c.killed[last.node] > last.taken {
 		k.after = history.KillNode
 	}

@@ -112,9 +112,10 @@ type Event struct {
 	From   uint64 `json:"from,omitempty"`
 	To     uint64 `json:"to,omitempty"`
 
-	Attempt uint64 `json:"attempt,omitempty"`
-	Late    bool   `json:"late,omitempty"` // of Resuming: it is held back until the client is elsewhere, and arrives with the end of its socket
-	Told    string `json:"told,omitempty"`
+	Dialed  time.Duration `json:"dialed,omitempty"` // of Open and Resuming: when the socket was begun, since the start of the run
+	Attempt uint64        `json:"attempt,omitempty"`
+	Late    bool          `json:"late,omitempty"` // of Resuming: it is held back until the client is elsewhere, and arrives with the end of its socket
+	Told    string        `json:"told,omitempty"`
 
 	Code int    `json:"code,omitempty"`
 	Why  string `json:"why,omitempty"`
@@ -151,11 +152,14 @@ func NewWriter(w io.Writer) *Writer {
 func (w *Writer) Add(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e.At = time.Since(w.start)
+	e.At = w.Now()
 	if err := w.encoder.Encode(e); err != nil && w.err == nil {
 		w.err = err
 	}
 }
+
+// Now is the time since the start of the run.
+func (w *Writer) Now() time.Duration { return time.Since(w.start) }
 
 // Flush writes what is buffered and returns the first error of any Add.
 func (w *Writer) Flush() error {
