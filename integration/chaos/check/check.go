@@ -208,19 +208,20 @@ type restore struct {
 
 // conn is one socket.
 type conn struct {
-	sid    string
-	node   string
-	dialed time.Duration // when it was begun; 0: that is not known
-	calm   bool
-	after  string // how the session's last socket ended
-	closed bool
-	at     time.Duration // of its end
-	seen   map[string]bool
-	chain  bool   // last is known
-	last   uint64 // x-seq that the next x-prev must be
-	given  uint64 // what the client said it had, when it resumed
-	taken  int    // line at which it was given the session
-	twin   bool   // it asked for the session together with another
+	sid      string
+	node     string
+	dialed   time.Duration // when it was begun; 0: that is not known
+	calm     bool
+	after    string // how the session's last socket ended
+	closed   bool
+	at       time.Duration  // of its end
+	seen     map[string]int // how often it got a message
+	restores int            // that it has lived through
+	chain    bool           // last is known
+	last     uint64         // x-seq that the next x-prev must be
+	given    uint64         // what the client said it had, when it resumed
+	taken    int            // line at which it was given the session
+	twin     bool           // it asked for the session together with another
 
 	attempt  uint64 // its number among those of the client; 0: it says none
 	answered bool   // it was given a session

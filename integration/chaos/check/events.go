@@ -75,17 +75,17 @@ func (c *checker) event(line int, e history.Event) error {
 
 func (c *checker) open(line int, e history.Event) {
 	c.report.Sessions++
-	c.conns[e.Conn] = &conn{sid: e.SID, node: e.Node, dialed: e.Dialed, calm: e.Calm, seen: make(map[string]bool), taken: line, answered: true}
+	c.conns[e.Conn] = &conn{sid: e.SID, node: e.Node, dialed: e.Dialed, calm: e.Calm, seen: make(map[string]int), taken: line, answered: true}
 	s := c.session(e.SID)
 	s.class, s.owner, s.opened, s.dialed, s.known = e.Class, e.Conn, line, e.Dialed, true
 }
 
 // restore: the stores have gone back to the last copy. A socket that lives may get
-// everything once more.
+// everything once more. What is on its way just then may come after this.
 func (c *checker) restore(line int, at time.Duration) {
 	c.restored = append(c.restored, restore{from: c.copied, line: line, at: at})
 	for _, k := range c.conns {
-		clear(k.seen)
+		k.restores++
 	}
 }
 
@@ -183,7 +183,7 @@ func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.E
 	switch {
 	case c.storedAgain(s, k, m, e):
 		return
-	case k.seen[e.Mid]:
+	case k.seen[e.Mid] > k.restores:
 		c.violate("I4", line, "message %s came twice over socket %d", e.Mid, e.Conn)
 	case again && s.class == history.Acked && k.twin && e.Seq > k.given:
 		c.report.Twice++
@@ -199,7 +199,7 @@ func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.E
 		s.firsts = append(s.firsts, delivery{e.Mid, line, e.Conn, late})
 		c.report.Delivered++
 	}
-	k.seen[e.Mid] = true
+	k.seen[e.Mid]++
 	if len(m.seqs) > 1 && m.sent > c.lastRestore() {
 		c.violate("I4", line, "message %s stands in the mailbox at %v", e.Mid, m.seqs)
 	}
@@ -209,7 +209,7 @@ func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.E
 // have, since the first was dropped (see Small mailboxes). What an old client
 // gets has no sequence, so that a second one over the same socket has to do.
 func (c *checker) storedAgain(s *session, k *conn, m *message, e history.Event) bool {
-	return c.repeatable(m) && (len(m.seqs) > 1 || s.class == history.Plain && k.seen[e.Mid])
+	return c.repeatable(m) && (len(m.seqs) > 1 || s.class == history.Plain && k.seen[e.Mid] > 0)
 }
 
 func (c *checker) repeatable(m *message) bool {

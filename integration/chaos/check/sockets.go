@@ -24,7 +24,7 @@ func (c *checker) denied(line int, e history.Event) {
 func (c *checker) resuming(e history.Event) {
 	s := c.session(e.SID)
 	// What it has is where the chain goes on, if it has anything.
-	k := &conn{sid: e.SID, node: e.Node, dialed: e.Dialed, calm: e.Calm, seen: make(map[string]bool), given: e.Seq, last: e.Seq, chain: e.Seq != 0, after: e.Why, attempt: e.Attempt, late: e.Late}
+	k := &conn{sid: e.SID, node: e.Node, dialed: e.Dialed, calm: e.Calm, seen: make(map[string]int), given: e.Seq, last: e.Seq, chain: e.Seq != 0, after: e.Why, attempt: e.Attempt, late: e.Late}
 	if last := c.conns[s.owner]; e.Why == history.EndLost && last != nil && c.killed[last.node] > last.taken {
 		k.after = history.KillNode
 	}
