@@ -83,6 +83,9 @@ type Options struct {
 	// StartNATS, if there is one, starts a NATS server for this node, and returns its
 	// address, with the name and password of the node's user if it has users. [Node.Run] calls it once the node can say what it waits for.
 	StartNATS func() (url string, err error)
+	// Pages are served on the clients' port by path, before any route of a service: to
+	// anybody, without CORS. nil: a node has no pages.
+	Pages map[string]http.Handler
 }
 
 // New prepares a node. It connects nothing yet. Errors wrap [ErrConfig].
@@ -110,7 +113,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.ready.begin(stats.PartListener, "opened when all else is there")
 	n.pool, n.resumes = egress.NewPool(n.metrics), egress.NewPool(n.metrics)
 	n.shared = n.share(o.TracerProvider)
-	n.api = api.New(n.apiNode(o.LogLevel, o.TracerProvider))
+	n.api = api.New(n.apiNode(&o))
 	n.shared.API = n.api.Route
 	n.metrics.Registry.MustRegister(append(o.Collectors, stats.NewCollector(n.sample))...)
 	return n, nil

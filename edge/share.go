@@ -3,7 +3,6 @@ package edge
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -53,15 +52,15 @@ func (n *Node) shareNATS(shards int) {
 }
 
 // apiNode is what the API knows of the node.
-func (n *Node) apiNode(level *slog.LevelVar, tracing trace.TracerProvider) api.Node {
+func (n *Node) apiNode(o *Options) api.Node {
 	var tracer trace.Tracer
-	if tracing != nil {
-		tracer = tracing.Tracer("hydrant/edge", trace.WithInstrumentationVersion(Version))
+	if o.TracerProvider != nil {
+		tracer = o.TracerProvider.Tracer("hydrant/edge", trace.WithInstrumentationVersion(Version))
 	}
 	return api.Node{
-		Tracer: tracer,
-		ID:     n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
-		Log: n.log, LogLevel: level, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Traffic: n.shared.Traffic, Signatures: n.shared.Signatures, Tokens: n.tokens, Rules: n.rules,
+		Tracer: tracer, Pages: o.Pages,
+		ID: n.id, Router: n.shared.Router, Version: Version, Started: n.started, Config: &n.cfg,
+		Log: n.log, LogLevel: o.LogLevel, Metrics: n.metrics, ClientLog: n.shared.ClientLog, Traffic: n.shared.Traffic, Signatures: n.shared.Signatures, Tokens: n.tokens, Rules: n.rules,
 		Guesses: n.shared.Guesses, Accounts: n.shared.Accounts, Mail: n.shared.Mail,
 		Readiness: n.ready.reasons, Warnings: n.ready.warnings, Connected: n.nats.connected.Load, ShortOfMemory: n.short.Load, Connections: n.connections, Drain: n.Drain,
 		NATS: func() *api.NATS {

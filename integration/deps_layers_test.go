@@ -58,6 +58,7 @@ const (
 	edgeWire      = "hydrant/edge/internal/wire"
 	edgeMutate    = "hydrant/edge/internal/mutate"
 	edgeCommand   = "hydrant/edge/cmd/hydrant"
+	edgeDemoPage  = "hydrant/edge/cmd/hydrant/internal/page"
 	edgeClientJS  = "hydrant/edge/client/js"
 
 	testHarness = "hydrant/integration/harness"
@@ -244,8 +245,12 @@ var layers = []layer{
 		why:   "a node joins its parts; gobwas is wire's, the tokens are access's, the embedded server is the binary's",
 	},
 	{
+		path: edgeDemoPage,
+		why:  "the demo's page is files, and asks whoever serves it to do the rest",
+	},
+	{
 		path:  edgeCommand,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, busAccounts, edgeNode, edgeConfig, edgePolicy, edgeRedact, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, busAccounts, edgeNode, edgeConfig, edgePolicy, edgeRedact, edgeDemoPage, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
 		why:   "the binary is subcommands and wiring only",
 	},
 	{
@@ -261,7 +266,7 @@ var layers = []layer{
 	{
 		path:  "hydrant/integration/...",
 		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, "hydrant/integration/...", coderLib, natsClient, rateLib},
-		tests: []string{natsServer, "go.opentelemetry.io/proto/otlp/...", "google.golang.org/protobuf/...", "github.com/chromedp/chromedp"},
+		tests: []string{natsServer, "go.opentelemetry.io/proto/otlp/...", "google.golang.org/protobuf/...", "github.com/chromedp/chromedp/...", "github.com/chromedp/cdproto/..."},
 		why:   "black-box tests import public packages only",
 	},
 }

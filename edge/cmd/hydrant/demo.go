@@ -6,9 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/nats-io/nats.go"
@@ -26,13 +29,21 @@ const demoSecret = "only-for-the-demo"
 // demo is a service and the embedded NATS in this process, and two nodes in
 // processes of their own.
 type demo struct {
+	// Immutable after start.
 	out   io.Writer
 	dir   string // of the embedded NATS
 	nc    *nats.Conn
-	nodes []*demoNode
+	ports []string
 	echo  func() error
+
+	// Of the tour.
 	steps int
 	wrong int
+
+	// Guarded by mu, once the nodes are played with.
+	mu      sync.Mutex
+	nodes   []*demoNode
+	playing bool
 }
 
 func runDemo(ctx context.Context, args []string, out io.Writer) error {
@@ -43,6 +54,7 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGPIPE)
 	defer stop()
+	passOver(os.Environ())
 	dir, err := os.MkdirTemp("", "hydrant-demo-")
 	if err != nil {
 		return err
@@ -70,9 +82,25 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 	if err := d.restart(ctx, server.URL()); err != nil {
 		return err
 	}
-	d.invite(server.URLFor(scheme.UserService))
-	<-ctx.Done()
+	if err := d.invite(server.URLFor(scheme.UserService)); err != nil {
+		return err
+	}
+	d.play(ctx, server.URL())
 	return nil
+}
+
+// passOver says which settings of the environment count for nothing here.
+func passOver(environ []string) {
+	var names []string
+	for _, variable := range environ {
+		if name, _, _ := strings.Cut(variable, "="); configures(variable) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		fmt.Fprintf(os.Stderr, "passed over, since the demo has settings of its own: %s\n", strings.Join(names, " "))
+	}
 }
 
 // freePort returns the address if it can be listened on, else one of the same
@@ -104,7 +132,14 @@ func (d *demo) start(ctx context.Context, server *embedded.Server) error {
 		return err
 	}
 	for _, listen := range []string{":5353", ":5354"} {
-		n, err := startNode(ctx, freePort(listen), server.URL(), d.dir)
+		_, port, err := net.SplitHostPort(freePort(listen))
+		if err != nil {
+			return err
+		}
+		d.ports = append(d.ports, port)
+	}
+	for _, port := range d.ports {
+		n, err := d.startNode(ctx, port, server.URL())
 		if err != nil {
 			return err
 		}
@@ -115,21 +150,22 @@ func (d *demo) start(ctx context.Context, server *embedded.Server) error {
 
 // restart brings the node back that the tour has killed.
 func (d *demo) restart(ctx context.Context, natsURL string) error {
-	killed := d.nodes[1]
-	d.nodes = d.nodes[:1]
-	n, err := startNode(ctx, freePort(strings.TrimPrefix(killed.url, "ws://localhost")), natsURL, d.dir)
-	if err != nil {
-		return err
+	n, err := d.startNode(ctx, d.ports[1], natsURL)
+	if err == nil {
+		d.nodes[1] = n
 	}
-	d.nodes = append(d.nodes, n)
-	return nil
+	return err
 }
 
 func (d *demo) stop() {
+	var running []*demoNode
 	for _, n := range d.nodes {
-		n.stop()
+		if n.runs() {
+			running = append(running, n)
+			n.stop()
+		}
 	}
-	for _, n := range d.nodes {
+	for _, n := range running {
 		if err := n.wait(); err != nil {
 			fmt.Fprintln(os.Stderr, "node:", err)
 		}
@@ -157,8 +193,8 @@ func (d *demo) step(title string, f func() (string, error)) {
 }
 
 func (d *demo) tour(ctx context.Context) {
-	fmt.Fprintf(d.out, "Hydrant %s: nodes on %s and %s, service `echo`, embedded NATS on %s\n\n",
-		edge.Version, d.nodes[0].url, d.nodes[1].url, bus.Redacted(d.nc.ConnectedUrl()))
+	fmt.Fprintf(d.out, "Hydrant %s: nodes on :%s and :%s, service `echo`,\nembedded NATS on %s\n\n",
+		edge.Version, d.ports[0], d.ports[1], bus.Redacted(d.nc.ConnectedUrl()))
 	t := &tour{d: d}
 	defer t.close()
 	for _, s := range []struct {
@@ -185,22 +221,32 @@ func (d *demo) tour(ctx context.Context) {
 	}
 }
 
-// invite says what to try while the demo stays up.
-func (d *demo) invite(natsURL string) {
-	url := d.nodes[0].url
-	fmt.Fprintf(d.out, `
-Both nodes stay up, on %[1]s and %[4]s. Try, in another terminal
-(where hydrant is not built: go run ./edge/cmd/hydrant):
+// invite says what to try while the demo stays up. natsURL has the name and the password
+// of a service.
+func (d *demo) invite(natsURL string) error {
+	at, err := url.Parse(natsURL)
+	if err != nil {
+		return err
+	}
+	password, _ := at.User.Password()
+	_, err = fmt.Fprintf(d.out, `
+Open this page, and kill a node:
 
-  hydrant send -url %[1]s -to echo:/ -count 3
-  EDGE_DATA_DIR=%[5]s hydrant echo -service hello
-  EDGE_DATA_DIR=%[5]s hydrant sessions
-  curl http%[3]s/v1/router/list/nodes
+  http://localhost:%[1]s/
 
-A service of yours finds NATS by EDGE_DATA_DIR, or by this, which is a secret:
+Or try, in another terminal (where hydrant is not built,
+go run ./edge/cmd/hydrant):
 
-  NATS_URL=%[2]s
+  hydrant send -url ws://localhost:%[1]s -to echo:/ -count 3
+  EDGE_DATA_DIR=%[3]s hydrant sessions
+  curl http://localhost:%[2]s/v1/router/list/nodes
+
+A service of yours finds NATS by that EDGE_DATA_DIR, or by this:
+
+  export NATS_URL=nats://%[4]s NATS_USER=%[5]s
+  export NATS_PASSWORD=%[6]s
 
 Stop with Ctrl-C.
-`, url, natsURL, url[len("ws"):], d.nodes[1].url, d.dir)
+`, d.ports[0], d.ports[1], d.dir, at.Host, at.User.Username(), password)
+	return err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -16,50 +15,48 @@ import (
 // demoNode is one edge node of the demo: this program again, as a process of
 // its own, so that it can be killed.
 type demoNode struct {
-	url    string // of clients
-	cmd    *exec.Cmd
-	exited chan error // one value: how it ended
+	// Immutable.
+	url   string // of clients
+	port  string
+	cmd   *exec.Cmd
+	ended chan struct{} // closed by wait's goroutine
+
+	err error // how it ended; set before ended is closed
 }
 
-// demoNodeCommand is the subcommand of the demo's nodes, which nobody else needs.
-const demoNodeCommand = "demo-node"
-
-// runDemoNode is serve for as long as the demo runs. That holds the other end of
-// standard input, which closes with it however it ends, SIGKILL included.
-func runDemoNode(ctx context.Context, args []string, out io.Writer) error {
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(1) // NATS has gone with the demo: there is nothing to leave in order
-	}()
-	return runServe(ctx, args, out)
-}
-
-// startNode starts a node and waits until it is ready. The password of NATS is in dir.
-func startNode(ctx context.Context, listen, natsURL, dir string) (*demoNode, error) {
+// startNode starts a node on one of the demo's ports, and waits until it is ready. The
+// password of NATS is in dir. What the node asks for its page goes to page, until it ends.
+func (d *demo) startNode(ctx context.Context, port, natsURL string) (*demoNode, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	_, port, err := net.SplitHostPort(listen)
+	cmd := exec.Command(program, append([]string{demoNodeCommand}, d.ports...)...)
+	answers, err := cmd.StdinPipe() // open until this process or that one has ended
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, demoNodeCommand)
-	if _, err := cmd.StdinPipe(); err != nil { // open until this process or that one has ended
+	questions, err := cmd.StdoutPipe()
+	if err != nil {
 		return nil, err
 	}
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), configures),
-		"NATS_URL="+natsURL, "EDGE_DATA_DIR="+dir, "EDGE_LISTEN="+listen, "EDGE_ADMIN_LISTEN=", "EDGE_LOG_LEVEL=error", "EDGE_DRAIN_TIMEOUT=5s", "EDGE_ALLOWED_ORIGINS=loopback")
+		"NATS_URL="+natsURL, "EDGE_DATA_DIR="+d.dir, "EDGE_LISTEN="+net.JoinHostPort("", port), "EDGE_ADMIN_LISTEN=", "EDGE_LOG_LEVEL=error",
+		"EDGE_DRAIN_TIMEOUT=5s", "EDGE_ALLOWED_ORIGINS=loopback", "EDGE_QUEUE_LIMIT=10000") // of which one client may fill a tenth
 	keepSignals(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	n := &demoNode{url: "ws://localhost:" + port, cmd: cmd, exited: make(chan error, 1)}
-	go func() { n.exited <- cmd.Wait() }()
+	n := &demoNode{url: "ws://localhost:" + port, port: port, cmd: cmd, ended: make(chan struct{})}
+	go func() {
+		d.answer(questions, answers) // before the wait, which closes the pipe
+		n.err = cmd.Wait()
+		close(n.ended)
+	}()
 	if err := n.ready(ctx); err != nil {
 		n.kill()
-		return nil, fmt.Errorf("node on %s: %w", listen, err)
+		return nil, fmt.Errorf("node on :%s: %w", port, err)
 	}
 	return n, nil
 }
@@ -82,9 +79,8 @@ func (n *demoNode) ready(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case err := <-n.exited:
-			n.exited <- err
-			return fmt.Errorf("ended at its start: %w", err)
+		case <-n.ended:
+			return fmt.Errorf("ended at its start: %w", n.err)
 		case <-ctx.Done():
 			return err
 		case <-again.C:
@@ -95,11 +91,24 @@ func (n *demoNode) ready(ctx context.Context) error {
 // kill ends the node as a crash does, and waits for its end.
 func (n *demoNode) kill() {
 	_ = n.cmd.Process.Kill() // fails only if it has ended
-	<-n.exited
-	n.exited <- nil // as was to be expected
+	<-n.ended
 }
 
 // stop lets the node leave in order. Its end is waited for with wait.
 func (n *demoNode) stop() { _ = n.cmd.Process.Signal(syscall.SIGTERM) } // fails only if it has ended
 
-func (n *demoNode) wait() error { return <-n.exited }
+// wait returns how the node ended.
+func (n *demoNode) wait() error {
+	<-n.ended
+	return n.err
+}
+
+// runs reports whether the node has not ended.
+func (n *demoNode) runs() bool {
+	select {
+	case <-n.ended:
+		return false
+	default:
+		return true
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -31,6 +32,11 @@ func runServe(ctx context.Context, args []string, out io.Writer) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
+	return serve(ctx, out, nil)
+}
+
+// serve runs a node with pages, if there are some, until ctx ends.
+func serve(ctx context.Context, out io.Writer, pages map[string]http.Handler) error {
 	cfg, natsConfig, err := loadNode()
 	if err != nil {
 		return err
@@ -51,7 +57,7 @@ func runServe(ctx context.Context, args []string, out io.Writer) error {
 	if links := config.ServiceLinks(os.Environ()); len(links) > 0 {
 		log.Info("passed over: variables that Kubernetes sets for Services; enableServiceLinks: false keeps them away", "variables", links)
 	}
-	options := edge.Options{Logger: log, LogLevel: level, TracerProvider: spans.provider(), Collectors: append(spans.collectors(), lines.lost)}
+	options := edge.Options{Logger: log, LogLevel: level, TracerProvider: spans.provider(), Collectors: append(spans.collectors(), lines.lost), Pages: pages}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	if natsConfig.URL == "" {

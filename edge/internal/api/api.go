@@ -31,6 +31,7 @@ type Node struct {
 	Version string // of the build
 	Started time.Time
 	Config  *config.Config
+	Pages   map[string]http.Handler // by path, before services' routes; nil: none
 
 	// Parts of the node, each safe for concurrent use.
 	Log        *slog.Logger

@@ -43,6 +43,7 @@
 //	GET  /healthz              200 while the process runs
 //	GET  /readyz               {"ready":true,"reasons":[]}: 200, or 503 and the parts that are not ready
 //	GET  /hydrant.js           the client for pages, to anybody; OPTIONS of it is 204
+//	…    a page of the program ([Node.Pages]), which a node that is served has not
 //	POST /v1/router/send       passes a message on to a service, or stores it for a session
 //	POST /v1/router/queue      stores work for a service, or a message for a session
 //	POST /v1/router/message    asks svc:[METHOD]/path, and answers with the body of its answer

@@ -29,6 +29,10 @@ func (p *public) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serveClient(w, r)
 		return
 	}
+	if page := a.node.Pages[r.URL.Path]; page != nil {
+		page.ServeHTTP(w, r)
+		return
+	}
 	mayRead := a.allowPages(w, r)
 	if r.Method == http.MethodOptions {
 		a.serveOptions(w, r, mayRead)

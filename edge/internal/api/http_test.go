@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -118,6 +119,26 @@ func TestClientIsServed(t *testing.T) {
 	}
 	if got := ask(t, a.Public(), "POST", "/hydrant.js", "", header); got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != "GET, HEAD, OPTIONS" {
 		t.Errorf("POST: %d, %v", got.status, got.header)
+	}
+}
+
+// TestOwnPages: what a program has pages for is not asked of services, and read by no
+// page of another origin, whatever may connect.
+func TestOwnPages(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method+" of a page") })
+	_, a := newNode(t, func(n *fakeNode) {
+		n.Pages, n.Config.AllowedOrigins = map[string]http.Handler{"/": page, "/a/b": page}, allowed(t, "*")
+	})
+	for _, path := range []string{"/", "/a/b"} {
+		got := ask(t, a.Public(), "POST", path, "", http.Header{"Origin": {"https://elsewhere.example.com"}})
+		if got.status != http.StatusOK || got.body != "POST of a page" || got.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %d, %v, %s", path, got.status, got.header, got.body)
+		}
+	}
+	for _, path := range []string{"/a", "/a/b/", "//", "/a/b/c"} {
+		if got := ask(t, a.Public(), "GET", path, "", nil); got.status != http.StatusNotFound {
+			t.Errorf("%s: %d, %s", path, got.status, got.body)
+		}
 	}
 }
 
