@@ -250,7 +250,7 @@ func (c *Client) expires(exp float64) {
 	if exp <= 0 || c.o.Token == nil || !slices.Contains(c.session.caps, "auth") {
 		return
 	}
-	left := time.UnixMilli(int64(exp)).Sub(time.Now()) - c.tokens.clock
+	left := time.Until(time.UnixMilli(int64(exp))) - c.tokens.clock
 	c.renewIn(left / 5 * 4)
 }
 

@@ -68,7 +68,7 @@ func newPlayer(t *testing.T, v vector) *player {
 		}
 	}
 	// The transcripts' clock is not the bubble's.
-	time.Sleep(time.UnixMilli(1768248989157).Sub(time.Now()))
+	time.Sleep(time.Until(time.UnixMilli(1768248989157)))
 	p.d = p.n.dial(o)
 	return p
 }
