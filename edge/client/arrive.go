@@ -18,6 +18,7 @@ func (c *Client) receive(l *line, text []byte) {
 	}
 	l.heard = time.Now().Round(0)
 	l.frames++
+	l.unheard = 0
 	if err != nil {
 		c.warn(fmt.Sprintf("no message: %.200q", text), "protocol")
 		return

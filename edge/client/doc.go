@@ -54,9 +54,11 @@
 //
 // All state is under one lock; no lock is held while a socket is written to or a function
 // of the program runs. One goroutine per client connects, reads, and waits until it
-// connects again. A second lives while there is something to write, so that contexts end
-// the wait of their calls and never a frame: a frame that is given up half-way costs the
-// connection. Times are timers, which cost no goroutine.
+// connects again. Callers write by themselves while that cannot take long, since a
+// goroutine that writes for them costs an eighth of a round trip; else there is one for as
+// long as there is something to write, so that contexts end the wait of their calls and
+// never a frame: a frame that is given up half-way costs the connection. Times are timers,
+// which cost no goroutine.
 //
 // What arrives and has no sequence, which is an answer that was not stored, is dropped
 // when [maxWaiting] deliveries wait: a program that only sends must not be held up by

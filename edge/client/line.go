@@ -22,6 +22,7 @@ type line struct {
 	// Guarded by the client's mu.
 	frm     string              // of the router at its other end; "": it has not greeted
 	fresh   *greeting           // of a session that is not the one we asked for
+	unheard int                 // bytes that callers wrote since the node was heard
 	frames  uint64              // that came
 	heard   time.Time           // when the last one did, by the clock on the wall
 	heart   timer               // silence
@@ -117,19 +118,56 @@ func (l *line) push(m *umf.Message) {
 
 // write writes until there is nothing more to.
 func (l *line) write() {
+	for batch := l.next(); batch != nil; batch = l.next() {
+		l.writeBatch(batch)
+	}
+}
+
+// writeOwn is write on the goroutine of a caller, who leaves what comes meanwhile to
+// another one.
+func (l *line) writeOwn() {
+	l.writeBatch(l.next())
+	l.c.mu.Lock()
+	more := len(l.queue) > 0 || len(l.owed) > 0
+	if more && l.c.state != closed {
+		l.c.tasks.Go(l.write)
+		more = false
+	} else if !more {
+		l.idle()
+	}
+	l.c.mu.Unlock()
+	if more {
+		l.write()
+	}
+}
+
+// mayWriteOwn reports whether a caller may write a message by itself, because it will
+// not have to wait: nobody else writes, and so little is under way that a socket takes it
+// although the node should not read. c.mu is held.
+func (l *line) mayWriteOwn(size int) bool {
+	return !l.writing && l.unheard+size <= ownBytes && l.c.out.bytes <= ownBytes
+}
+
+// ownBytes is less than any socket's buffer.
+const ownBytes = 8 << 10
+
+// idle says that nothing is left to write. c.mu is held.
+func (l *line) idle() {
+	l.writing = false
+	if l.quiet != nil {
+		close(l.quiet)
+		l.quiet = nil
+	}
+}
+
+// writeBatch writes messages, as long as the connection takes them.
+func (l *line) writeBatch(batch []*umf.Message) {
 	b := buffers.Get().(*bytes.Buffer)
 	defer keep(b)
-	broken := false
-	for {
-		batch := l.next()
-		if batch == nil {
+	for _, m := range batch {
+		b.Reset()
+		if !l.writeOne(b, m) {
 			return
-		}
-		for _, m := range batch {
-			b.Reset()
-			if !broken {
-				broken = !l.writeOne(b, m)
-			}
 		}
 	}
 }
@@ -147,10 +185,7 @@ func (l *line) next() []*umf.Message {
 	batch := l.queue
 	l.queue, l.ack = nil, nil
 	if len(batch) == 0 {
-		l.writing = false
-		if l.quiet != nil {
-			close(l.quiet)
-		}
+		l.idle()
 		return nil
 	}
 	return batch

@@ -79,8 +79,12 @@ func (c *Client) hand(ctx context.Context, m Message, request bool) (*umf.Messag
 	if err != nil {
 		return nil, err
 	}
-	if err := c.enter(e); err != nil {
+	l, err := c.enter(e)
+	if err != nil {
 		return nil, err
+	}
+	if l != nil {
+		l.writeOwn()
 	}
 	select {
 	case <-e.end:
@@ -149,17 +153,18 @@ func falsy(raw json.RawMessage) bool {
 	return err == nil && n == 0
 }
 
-// enter puts an entry among those without an outcome.
-func (c *Client) enter(e *entry) error {
+// enter puts an entry among those without an outcome, and returns the line if it is for
+// the caller to write.
+func (c *Client) enter(e *entry) (*line, error) {
 	c.mu.Lock()
 	defer c.unlock()
 	switch {
 	case c.state == closed:
-		return c.why
+		return nil, c.why
 	case c.out.entries[e.head.Mid] != nil:
-		return ErrDuplicate
+		return nil, ErrDuplicate
 	case len(c.out.entries) >= c.o.MaxMessages, c.out.bytes+e.size > c.o.MaxBytes:
-		return ErrFull
+		return nil, ErrFull
 	}
 	if e.head.Mid == "" {
 		e.head.Mid = c.mid()
@@ -171,10 +176,20 @@ func (c *Client) enter(e *entry) error {
 	e.number = c.out.count
 	c.out.entries[e.head.Mid] = e
 	c.out.bytes += e.size
-	if c.state == open {
-		c.put(e)
+	if c.state != open {
+		return nil, nil
 	}
-	return nil
+	l := c.line
+	own := l.mayWriteOwn(e.size)
+	if own {
+		l.writing = true
+		l.unheard += e.size
+	}
+	c.put(e)
+	if !own {
+		return nil, nil
+	}
+	return l, nil
 }
 
 // giveUp ends the wait for an outcome, unless it is there.
