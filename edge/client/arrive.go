@@ -93,11 +93,14 @@ func (c *Client) malformed(what string, m *umf.Message) {
 
 // take puts what is for the program behind what came before.
 func (c *Client) take(l *line, m *umf.Message) {
-	it := &item{message: m, session: c.session.number, on: l}
 	text, has := "", false
 	if c.session.acks() {
 		text, has = umf.MemberText(m.Headers, "x-seq")
 	}
+	if !has && m.Mid != "" && c.answered(m) {
+		return
+	}
+	it := &item{message: m, session: c.session.number, on: l}
 	if has {
 		seq, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
@@ -116,7 +119,7 @@ func (c *Client) take(l *line, m *umf.Message) {
 	case m.Type == "gap" && it.gap == nil, m.Type != "gap" && (m.Mid == "" || m.From == "" || len(m.Body) == 0):
 		c.malformed("a malformed message", m)
 		it.state = done // or it would come again and again
-	case m.Rmid != "" && c.answered(m):
+	case has && c.answered(m):
 		it.state = done
 	case !has && c.session.acks() && len(c.in.waiting) >= maxWaiting:
 		c.warn("dropped: too many deliveries wait", "full")
@@ -138,7 +141,7 @@ func (c *Client) take(l *line, m *umf.Message) {
 
 // answered gives a message to the request that it answers.
 func (c *Client) answered(m *umf.Message) bool {
-	e := c.out.entries[m.Rmid]
+	e := c.out.entries[m.Rmid] // no message of ours has the mid ""
 	if e == nil || !e.request {
 		return false
 	}

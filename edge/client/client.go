@@ -217,7 +217,8 @@ func (c *Client) unlock() {
 // mid returns a new one. c.mu is held.
 func (c *Client) mid() string {
 	c.mids++
-	return c.prefix + strconv.FormatUint(c.mids, 36)
+	var room [40]byte
+	return string(strconv.AppendUint(append(room[:0], c.prefix...), c.mids, 36))
 }
 
 // warn tells the log what nobody else is told. c.mu is held.

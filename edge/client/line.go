@@ -123,10 +123,12 @@ func (l *line) write() {
 	}
 }
 
-// writeOwn is write on the goroutine of a caller, who leaves what comes meanwhile to
-// another one.
-func (l *line) writeOwn() {
-	l.writeBatch(l.next())
+// writeOwn writes a caller's message on its own goroutine, and leaves what comes
+// meanwhile to another one.
+func (l *line) writeOwn(m *umf.Message) {
+	b := buffers.Get().(*bytes.Buffer)
+	l.writeOne(b, m)
+	keep(b)
 	l.c.mu.Lock()
 	more := len(l.queue) > 0 || len(l.owed) > 0
 	if more && l.c.state != closed {

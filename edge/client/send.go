@@ -41,9 +41,10 @@ type outbox struct {
 
 // entry is a message that was handed over.
 type entry struct {
-	head    umf.Message // but for From, and To of work
+	head    umf.Message // as it is first written; later on, of a connection that is lost
 	request bool
 	once    bool
+	told    bool // head asks to be told that it is accepted
 	size    int
 	number  uint64 // in the order in which they were handed over
 
@@ -84,7 +85,7 @@ func (c *Client) hand(ctx context.Context, m Message, request bool) (*umf.Messag
 		return nil, err
 	}
 	if l != nil {
-		l.writeOwn()
+		l.writeOwn(&e.head)
 	}
 	select {
 	case <-e.end:
@@ -179,16 +180,13 @@ func (c *Client) enter(e *entry) (*line, error) {
 	if c.state != open {
 		return nil, nil
 	}
-	l := c.line
-	own := l.mayWriteOwn(e.size)
-	if own {
-		l.writing = true
-		l.unheard += e.size
-	}
-	c.put(e)
-	if !own {
+	l, m := c.line, c.put(e)
+	if !l.mayWriteOwn(e.size) {
+		l.push(m)
 		return nil, nil
 	}
+	l.writing = true
+	l.unheard += e.size
 	return l, nil
 }
 
@@ -245,33 +243,37 @@ func (c *Client) flush() {
 		switch {
 		case e.on == c.line:
 		case e.at.IsZero(), c.again(e) && (e.request || time.Since(e.at) < resend):
-			c.put(e)
+			c.line.push(c.put(e))
 		case !e.request:
 			c.settle(e.head.Mid, nil, ErrUnknown)
 		}
 	}
 }
 
-// put writes a message to the connection. c.mu is held.
-func (c *Client) put(e *entry) {
-	e.time.stop()
+// put makes of an entry what is to be written to the connection. c.mu is held.
+func (c *Client) put(e *entry) *umf.Message {
+	m := &e.head
 	if e.at.IsZero() {
 		e.at = time.Now()
+	} else {
+		again := e.head // may still be on its way to the former connection
+		m = &again
 	}
+	e.time.stop()
 	e.on = c.line
-	m := e.head
 	m.From = c.session.address()
-	if m.To == "" {
+	if m.Forward != "" {
 		m.To = c.session.router + "queue"
 	}
 	told := !e.request && c.session.can("accepted")
-	if told {
+	if told && !e.told {
+		e.told = true
 		m.Headers = asked(m.Headers)
 	}
-	c.line.push(&m)
 	if !told && !e.request { // an older node takes what lies before a ping that it answers
 		c.line.owed = append(c.line.owed, m.Mid)
 	}
+	return m
 }
 
 // asked adds the wish to be told that a message is accepted to its headers.
