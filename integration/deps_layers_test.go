@@ -59,6 +59,7 @@ const (
 	edgeMutate    = "hydrant/edge/internal/mutate"
 	edgeCommand   = "hydrant/edge/cmd/hydrant"
 	edgeDemoPage  = "hydrant/edge/cmd/hydrant/internal/page"
+	edgeClient    = "hydrant/edge/client"
 	edgeClientJS  = "hydrant/edge/client/js"
 
 	testHarness = "hydrant/integration/harness"
@@ -238,6 +239,12 @@ var layers = []layer{
 		why:  "the client is a file that nodes hand out; it knows nothing of them",
 	},
 	{
+		path:  edgeClient,
+		allow: []string{umfFormat, coderLib},
+		tests: []string{edgeNode, busKit, busEmbedded},
+		why:   "the client is for every program: the format and a WebSocket, and nothing of nodes",
+	},
+	{
 		path: edgeNode,
 		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeRedact, edgeAccess, edgePolicy, edgeQuota, edgeOwnership, edgeTakeover, edgeTail, edgeEgress, edgeShard, edgeAPI,
 			edgeSession, edgeWire, natsClient, prometheusLib, otelLib, rateLib},
@@ -265,7 +272,7 @@ var layers = []layer{
 	},
 	{
 		path:  "hydrant/integration/...",
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, "hydrant/integration/...", coderLib, natsClient, rateLib},
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, edgeClient, "hydrant/integration/...", coderLib, natsClient, rateLib},
 		tests: []string{natsServer, "go.opentelemetry.io/proto/otlp/...", "google.golang.org/protobuf/...", "github.com/chromedp/chromedp/...", "github.com/chromedp/cdproto/..."},
 		why:   "black-box tests import public packages only",
 	},
@@ -307,6 +314,7 @@ var never = []arrow{
 	{from: edgeOwnership, to: ours, except: []string{busScheme}, why: "its model is tested without NATS"},
 	{from: edgeOwnership, to: outside, why: "its model is tested without NATS"},
 	{from: edgeTakeover, to: ours, except: []string{busScheme, edgeOwnership}, why: "words between nodes, whoever has the session"},
+	{from: edgeClient, to: ours, except: []string{umfFormat}, why: "a program that is a client needs no part of a node"},
 	{from: edgeShard, to: edgeNode, why: "the node makes its shards; a shard has only what it was handed"},
 	{from: edgeShard, to: edgeAPI, why: "who asks over HTTP comes through the node"},
 	{from: edgeAPI, to: edgeShard, why: "a handler's goroutine must not touch what a loop owns"},

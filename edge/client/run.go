@@ -250,8 +250,13 @@ func (c *Client) expires(exp float64) {
 	if exp <= 0 || c.o.Token == nil || !slices.Contains(c.session.caps, "auth") {
 		return
 	}
-	left := time.Until(time.UnixMilli(int64(exp))) - c.tokens.clock
+	left := until(exp) - c.tokens.clock
 	c.renewIn(left / 5 * 4)
+}
+
+// until is the time until a time of the node's clock, in ms.
+func until(ms float64) time.Duration {
+	return time.Until(time.UnixMilli(int64(min(ms, 1<<53))))
 }
 
 // renewIn gets a token after some time and sends it. c.mu is held.

@@ -142,7 +142,7 @@ func (c *Client) welcome(l *line, m *umf.Message) {
 	}
 	c.tokens.clock, c.tokens.refused = 0, false
 	if g.Now > 0 {
-		c.tokens.clock = time.Until(time.UnixMilli(int64(g.Now)))
+		c.tokens.clock = until(g.Now)
 	}
 	c.state, c.coming.lasts = open, time.Now()
 	l.heard = time.Now().Round(0)
