@@ -54,8 +54,24 @@ func byPath(t *testing.T, method, url string, body io.Reader, header http.Header
 	return response, raw
 }
 
+// there waits until a node knows a path that a service has registered. It waits for what
+// services tell only for as long as that comes without a pause, so that it may take more
+// than one question to find a busy one.
+func there(t *testing.T, url string) string {
+	t.Helper()
+	if err := harness.Until(world.Patient(t), func() error {
+		if response, raw := byPath(t, "OPTIONS", url, nil, nil); response.StatusCode == http.StatusNotFound {
+			return fmt.Errorf("%s: %d %s", url, response.StatusCode, raw)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
 // TestByPathOneHandler: one handler answers a WebSocket's [GET]/path and GET /path of
-// HTTP. It is found by HTTP as soon as it runs, and its path with and without the name.
+// HTTP. It is found by HTTP when it runs, and its path with and without the name.
 func TestByPathOneHandler(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
@@ -91,7 +107,7 @@ func TestByPathOneHandler(t *testing.T) {
 		t.Errorf("over WebSocket: %s", m.Raw)
 	}
 	for _, prefix := range []string{"", "/" + name} {
-		response, raw := byPath(t, "GET", node.HTTP(prefix+"/v1/"+name+"/7?q=a%20b"), nil, http.Header{"Accept": {"text/x"}, "Authorization": {"Bearer x"}})
+		response, raw := byPath(t, "GET", there(t, node.HTTP(prefix+"/v1/"+name+"/7?q=a%20b")), nil, http.Header{"Accept": {"text/x"}, "Authorization": {"Bearer x"}})
 		var e envelope
 		if err := json.Unmarshal(raw, &e); err != nil || response.StatusCode != http.StatusOK || string(e.Result) != want || e.StatusDescription != "Request succeeded without error" {
 			t.Errorf("over HTTP: %d %s", response.StatusCode, raw)
@@ -124,6 +140,7 @@ func TestByPathBodies(t *testing.T) {
 			return r.Respond(ctx, bus.Response{ContentType: kind, Body: body})
 		})
 	})
+	url := there(t, node.HTTP("/"+name))
 	binary := make([]byte, 512<<10)
 	for i := range binary {
 		binary[i] = byte(i * 7)
@@ -137,7 +154,7 @@ func TestByPathBodies(t *testing.T) {
 			if chunked {
 				reader = io.MultiReader(reader) // of a kind whose length Go does not know
 			}
-			response, raw := byPath(t, "PUT", node.HTTP("/"+name), reader, http.Header{"Content-Type": {kind}})
+			response, raw := byPath(t, "PUT", url, reader, http.Header{"Content-Type": {kind}})
 			if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != kind || !bytes.Equal(raw, body) {
 				t.Errorf("%s of %d bytes, chunked %v: %d, %s of %d bytes", kind, len(body), chunked, response.StatusCode, response.Header.Get("Content-Type"), len(raw))
 			}
@@ -148,7 +165,7 @@ func TestByPathBodies(t *testing.T) {
 		if chunked {
 			reader = io.MultiReader(reader)
 		}
-		if response, raw := byPath(t, "PUT", node.HTTP("/"+name), reader, nil); response.StatusCode != http.StatusRequestEntityTooLarge {
+		if response, raw := byPath(t, "PUT", url, reader, nil); response.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("more than EDGE_MAX_MESSAGE, chunked %v: %d %s", chunked, response.StatusCode, raw)
 		}
 	}
@@ -195,7 +212,7 @@ func TestByPathPlainService(t *testing.T) {
 	if err := w.Conn.Flush(); err != nil { // or a question may come before the service listens
 		t.Fatal(err)
 	}
-	url := node.HTTP("/" + name + "/file")
+	url := there(t, node.HTTP("/"+name+"/file"))
 	for _, test := range []struct {
 		method string
 		header http.Header
@@ -210,7 +227,7 @@ func TestByPathPlainService(t *testing.T) {
 		}
 		<-heard
 	}
-	if response, raw := byPath(t, "GET", w.Node(t, "tuned").HTTP("/"+name+"/silent"), nil, nil); response.StatusCode != http.StatusGatewayTimeout {
+	if response, raw := byPath(t, "GET", there(t, w.Node(t, "tuned").HTTP("/"+name+"/silent")), nil, nil); response.StatusCode != http.StatusGatewayTimeout {
 		t.Fatalf("no answer: %d %s", response.StatusCode, raw)
 	}
 	<-silent

@@ -37,7 +37,7 @@ func TestHeadersOfNodes(t *testing.T) {
 	}
 	for how, send := range map[string]func(){
 		"HTTP by path": func() {
-			if response, raw := byPath(t, "GET", node.HTTP("/"+name), nil, fields); response.StatusCode != http.StatusOK {
+			if response, raw := byPath(t, "GET", there(t, node.HTTP("/"+name)), nil, fields); response.StatusCode != http.StatusOK {
 				t.Errorf("%d %s", response.StatusCode, raw)
 			}
 		},

@@ -295,7 +295,7 @@ func TestTraceOfHTTP(t *testing.T) {
 	kitService(t, w, name, func(s *bus.Service) error {
 		return s.HandleMethod("GET", "/v1/traced", func(ctx context.Context, r *bus.Request) error { return r.Reply(ctx, r.Header.Get("traceparent")) })
 	})
-	_, raw := byPath(t, "GET", node.HTTP("/v1/traced?secret=1"), nil, http.Header{"Traceparent": {foreignTrace}})
+	_, raw := byPath(t, "GET", there(t, node.HTTP("/v1/traced?secret=1")), nil, http.Header{"Traceparent": {foreignTrace}})
 	span := c.chain(t.Context(), t, "a/http request")[0]
 	if len(span.Links) != 1 || hex.EncodeToString(span.Links[0].TraceId) != foreignTrace[3:35] || span.trace() == foreignTrace[3:35] {
 		t.Errorf("the caller's own trace is no link: %v", span.Links)
