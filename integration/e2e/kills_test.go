@@ -48,23 +48,30 @@ const (
 func (w *clientWorld) kills(other *harness.Client) {
 	w.t.Helper()
 	for round := range rounds {
-		for i := range asks {
-			w.eval(fmt.Sprintf(`page.request("ask-%d-%d", "echo:/", {hello: "%d-%d"}, {timeout: 60000})`, round, i, round, i))
+		ask := func(third int) {
+			for i := asks / 3 * third; i < asks/3*(third+1); i++ {
+				w.eval(fmt.Sprintf(`page.request("ask-%d-%d", "echo:/", {hello: "%d-%d"}, {timeout: 60000})`, round, i, round, i))
+			}
 		}
 		say := func(from, to int) {
 			for i := from; i < to; i++ {
 				w.eval(fmt.Sprintf(`page.send("say-%d-%d", %q, {say: "%d-%d"})`, round, i, other.ID+"@client:/", round, i))
 			}
 		}
+		ask(0)
 		say(0, sends/2)
 		if round == rounds-1 {
+			ask(1)
+			ask(2)
 			say(sends/2, sends)
 			w.push(2000 - w.pushed)
 			break
 		}
 		w.push(pushes / 2)
 		i := w.at()
+		ask(1)
 		w.nodes[i].Kill()
+		ask(2)
 		say(sends/2, sends)
 		w.push(pushes / 2)
 		w.until(`page.client.state === "open"`)
