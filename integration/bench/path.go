@@ -87,14 +87,14 @@ func runProxy(addr, to string) error {
 	return http.ListenAndServe(addr, proxy)
 }
 
-// startWeb runs the service, and returns when the node knows it.
-func (b *bench) startWeb(ctx context.Context, node *harness.Node) error {
+// startWeb runs the service at that niceness, and returns when the node knows it.
+func (b *bench) startWeb(ctx context.Context, node *harness.Node, nice int) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	log := &harness.Log{}
-	web, err := harness.StartProcess(webCommand, self, []string{webCommand, b.nats.URL()}, nil, log, log)
+	web, err := harness.StartProcess(webCommand, "nice", []string{"-n", strconv.Itoa(nice), self, webCommand, b.nats.URL()}, nil, log, log)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func path(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if err := b.startWeb(ctx, node); err != nil {
+	if err := b.startWeb(ctx, node, 0); err != nil {
 		return err
 	}
 	byHTTP, err := b.flood(ctx, "GET /path by HTTP", node, func() (asking, error) { return dialWeb(node.Addr) })
