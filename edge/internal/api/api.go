@@ -132,7 +132,7 @@ func New(n Node) *API {
 		node: n, keys: access.NewHTTPKeys(n.Config.HttpKeys),
 		admins: newAdministrators(&n), desk: newAdministrators(&n),
 		catalog: newCatalog(n.Metrics.Dropped.Counting(stats.DropRoutes)),
-		gate:    newGate(n.Metrics.UnderWay),
+		gate:    newGate(n.Metrics.UnderWay, n.Metrics.Bodies),
 	}
 }
 

@@ -18,22 +18,24 @@ const (
 	gateEach     = 32 << 10  // beside its body
 	gateCopies   = 2         // of a body: as it came, and in its message
 	gateLarge    = 64 << 10  // from here on a body takes its turn
+	gateRate     = 32 << 20  // bytes a second: a turn is over by the time that its body takes at this rate
 )
 
 // gate bounds the requests with bodies that are under way, and what these take.
 // Safe for concurrent use.
 type gate struct {
 	// Immutable.
-	most  int64 // bytes
-	shown prometheus.Gauge
+	most    int64 // bytes
+	shown   prometheus.Gauge
+	waiting prometheus.Gauge // for a turn
 
 	requests, bytes atomic.Int64
 
-	turns chan struct{} // see turn; has room for those that may be taken at once
+	turns chan struct{} // holds one for each that is taken
 }
 
-func newGate(shown prometheus.Gauge) *gate {
-	g := &gate{most: gateBytes, shown: shown, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+func newGate(shown, waiting prometheus.Gauge) *gate {
+	g := &gate{most: gateBytes, shown: shown, waiting: waiting, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	if limit := config.MemoryLimit(); limit > 0 {
 		g.most = limit / 4
 	}
@@ -73,15 +75,4 @@ func (g *gate) enter(length, most int64) (leave func(), ok bool) {
 	}
 	g.shown.Set(float64(requests))
 	return leave, true
-}
-
-// turn waits until a text may be worked on; done is to be called then. What is made of a
-// large one keeps a processor for a millisecond, and the loops, which WebSockets wait for,
-// would queue for one behind dozens of them.
-func (g *gate) turn(size int) (done func()) {
-	if size < gateLarge {
-		return func() {}
-	}
-	g.turns <- struct{}{}
-	return func() { <-g.turns }
 }

@@ -44,7 +44,9 @@ func (a *API) serveService(w http.ResponseWriter, r *http.Request) {
 		notAllowed(w, listed(to.allowed))
 		return
 	}
-	got, err := a.askByPath(w, r, from, to)
+	turn := &turn{gate: a.gate}
+	defer turn.end()
+	got, err := a.askByPath(w, r, turn, from, to)
 	a.node.Traffic.Add(to.service, stats.WayHTTP, time.Now(), 1)
 	if err != nil {
 		if no := (*refusal)(nil); !errors.As(err, &no) {
@@ -88,7 +90,7 @@ func (a *API) place(r *http.Request) (found, error) {
 }
 
 // askByPath asks a service. Its errors are refusals, or of NATS.
-func (a *API) askByPath(w http.ResponseWriter, r *http.Request, from caller, to found) (*webReply, error) {
+func (a *API) askByPath(w http.ResponseWriter, r *http.Request, turn *turn, from caller, to found) (*webReply, error) {
 	if denial, ok := from.rights.Service(to.service); !ok {
 		return nil, a.deny(denial, to.service)
 	}
@@ -101,7 +103,7 @@ func (a *API) askByPath(w http.ResponseWriter, r *http.Request, from caller, to 
 		return nil, err
 	}
 	defer leave()
-	message, err := a.message(w, r, from, to)
+	message, err := a.message(w, r, turn, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +126,7 @@ func (a *API) askByPath(w http.ResponseWriter, r *http.Request, from caller, to 
 	case err != nil:
 		return nil, err
 	}
-	defer a.gate.turn(len(answer.Data))()
+	a.resume(r.Context(), turn, len(answer.Data))
 	return readReply(answer)
 }
 
@@ -140,7 +142,7 @@ func ended(err error) stats.Request {
 }
 
 // message is what goes to the service for a request. All its errors are refusals.
-func (a *API) message(w http.ResponseWriter, r *http.Request, from caller, to found) (*nats.Msg, error) {
+func (a *API) message(w http.ResponseWriter, r *http.Request, turn *turn, from caller, to found) (*nats.Msg, error) {
 	address := to.service + ":[" + to.method + "]" + to.path
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
 		address += "?" + r.URL.RawQuery
@@ -158,10 +160,11 @@ func (a *API) message(w http.ResponseWriter, r *http.Request, from caller, to fo
 	if !from.account.TakeBytes(len(body), a.uptime()) {
 		return nil, a.overRate()
 	}
+	if err := a.begin(r.Context(), turn, len(body)); err != nil {
+		return nil, err
+	}
 	m := webMessage{request: r, to: address, router: a.node.Router, body: body, silent: from.shown}
-	done := a.gate.turn(len(body))
 	data, err := m.append(time.Now())
-	done()
 	if err != nil {
 		return nil, err
 	}

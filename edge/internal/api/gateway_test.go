@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -361,47 +360,6 @@ func TestByPathAtItsBound(t *testing.T) {
 	}
 	if a.gate.requests.Load() != 0 || a.gate.bytes.Load() != 0 {
 		t.Errorf("%d requests, %d bytes are left", a.gate.requests.Load(), a.gate.bytes.Load())
-	}
-}
-
-// TestLargeBodiesTakeTurns: a large body waits while another is worked on, a small one
-// does not.
-func TestLargeBodiesTakeTurns(t *testing.T) {
-	for _, target := range []string{"/v1/echo", prefix + "message"} {
-		asked := make(chan int, 2)
-		_, a := newGateway(t, func(n *fakeNode) {
-			n.nats.services = func(m *nats.Msg) (*nats.Msg, error) {
-				asked <- len(m.Data)
-				return &nats.Msg{Data: n.nats.answer}, nil
-			}
-		})
-		for range cap(a.gate.turns) {
-			defer a.gate.turn(gateLarge)()
-		}
-		body := func(size int) io.Reader {
-			return strings.NewReader(`{"to":"echo:[POST]/v1/echo","frm":"x:/","bdy":"` + long(size) + `"}`)
-		}
-		ended := make(chan int)
-		go func() {
-			w := httptest.NewRecorder()
-			a.Public().ServeHTTP(w, httptest.NewRequest("POST", target, body(gateLarge)))
-			ended <- w.Code
-		}()
-		for a.gate.requests.Load() == 0 {
-			runtime.Gosched()
-		}
-		w := httptest.NewRecorder()
-		if a.Public().ServeHTTP(w, httptest.NewRequest("POST", target, body(1))); w.Code != http.StatusOK {
-			t.Errorf("%s: a small body: %d", target, w.Code)
-		}
-		if size := <-asked; size > gateLarge {
-			t.Errorf("%s: %d bytes did not wait", target, size)
-		}
-		<-a.gate.turns
-		if got, size := <-ended, <-asked; got != http.StatusOK || size < gateLarge {
-			t.Errorf("%s: a large body: %d, %d bytes", target, got, size)
-		}
-		a.gate.turns <- struct{}{} // for those that end with the test
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -68,6 +67,7 @@ type posted struct {
 	sender  []byte // its from, as it was read
 	content string // see umf.ContentID
 	header  nats.Header
+	turn    *turn
 }
 
 // taken is the answer to a message that was sent or stored.
@@ -99,7 +99,9 @@ var posts = map[string]deliver{"send": (*API).send, "queue": (*API).queue, "mess
 
 // servePost serves a posted message.
 func (a *API) servePost(w http.ResponseWriter, r *http.Request, from caller, pass deliver) {
-	result, err := a.takePost(w, r, from, pass)
+	turn := &turn{gate: a.gate}
+	defer turn.end()
+	result, err := a.takePost(w, r, turn, from, pass)
 	if err == nil {
 		writeEnvelope(w, http.StatusOK, succeeded, result)
 		return
@@ -110,13 +112,13 @@ func (a *API) servePost(w http.ResponseWriter, r *http.Request, from caller, pas
 	a.refuse(w, &from, err)
 }
 
-func (a *API) takePost(w http.ResponseWriter, r *http.Request, from caller, pass deliver) (result any, err error) {
+func (a *API) takePost(w http.ResponseWriter, r *http.Request, turn *turn, from caller, pass deliver) (result any, err error) {
 	leave, err := a.enter(r, a.node.Config.MaxFrame())
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	p, err := a.receive(w, r, from)
+	p, err := a.receive(w, r, turn, from)
 	if err != nil {
 		return nil, err
 	}
@@ -131,13 +133,14 @@ func (a *API) takePost(w http.ResponseWriter, r *http.Request, from caller, pass
 
 // receive reads, checks and completes a posted message. All its errors are
 // refusals.
-func (a *API) receive(w http.ResponseWriter, r *http.Request, from caller) (*posted, error) {
+func (a *API) receive(w http.ResponseWriter, r *http.Request, turn *turn, from caller) (*posted, error) {
 	text, err := a.read(w, r, from)
 	if err != nil {
 		return nil, err
 	}
-	done := sync.OnceFunc(a.gate.turn(len(text)))
-	defer done()
+	if err := a.begin(r.Context(), turn, len(text)); err != nil {
+		return nil, err
+	}
 	e := new(umf.Envelope)
 	if umf.Scan(text, e) != nil || e.Check() != nil {
 		return nil, errInvalid
@@ -157,11 +160,9 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request, from caller) (*pos
 	if n == nil || !a.node.Connected() { // see the package's Design
 		return nil, errUnavailable
 	}
-	done() // NATS may take its time
 	if err := noteOnce(r.Context(), n, once, keep); err != nil {
 		return nil, err
 	}
-	defer a.gate.turn(len(text))()
 	f := protocol.Complete(e, time.Now())
 	f.Set(umf.Via, a.node.Router)
 	f.Set(umf.To, to)
@@ -169,7 +170,7 @@ func (a *API) receive(w http.ResponseWriter, r *http.Request, from caller) (*pos
 		f.Set(umf.Headers, protocol.ReservedFromClients.AppendHeaders(nil, headers, nil))
 	}
 	return &posted{nats: n, from: from, address: address, data: e.AppendShort(nil, f.Sets()...), mid: append(json.RawMessage(nil), f.Mid...),
-		ttl: protocol.TTL(e), sender: e.AppendCanonicalField(nil, umf.From), content: umf.ContentID(e.AppendContent(nil))}, nil
+		ttl: protocol.TTL(e), sender: e.AppendCanonicalField(nil, umf.From), content: umf.ContentID(e.AppendContent(nil)), turn: turn}, nil
 }
 
 // deny is the answer to a message that the rules do not allow.
@@ -379,6 +380,7 @@ func (a *API) request(ctx context.Context, p *posted) (any, error) {
 	case err != nil:
 		return nil, err
 	}
+	a.resume(ctx, p.turn, len(answer.Data))
 	if no, refused := protocol.ReadRefusal(answer.Header); refused {
 		return nil, &refusal{no.HTTP(), no.Text, json.RawMessage(no.AppendReason(nil))}
 	}

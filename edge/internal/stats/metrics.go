@@ -33,6 +33,7 @@ type Metrics struct {
 	Requests     Counters[Request]
 	RequestTime  prometheus.Histogram
 	UnderWay     prometheus.Gauge // requests by path
+	Bodies       prometheus.Gauge // that wait for their turn
 	Retired      prometheus.Counter
 	Shed         Counters[Shed]
 	Returned     Counters[Source]
@@ -157,6 +158,7 @@ func (m *Metrics) clients(r registry) {
 	m.Requests = counters(r, "requests_total", "[METHOD] requests, by result.", "result", numRequests)
 	m.RequestTime = r.histogram("request_seconds", "Time from a [METHOD] request to its answer.")
 	m.UnderWay = r.gauge("http_requests", "Requests by path that wait for a service.")
+	m.Bodies = r.gauge("http_bodies_waiting", "Large bodies over HTTP that wait for their turn.")
 	m.Retired = r.counter("retired_total", "Connections closed because of their age.")
 	m.Shed = counters(r, "shed_total", "Clients refused or closed for lack of memory.", "what", numSheds)
 	m.MemoryLimit = r.gauge("memory_limit_bytes", "Memory limit of the process; 0: none.")
