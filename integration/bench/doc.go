@@ -55,7 +55,10 @@
 // The group "path" sets a request by path over HTTP beside the same by a WebSocket, and
 // beside a reverse proxy of net/http/httputil in front of an HTTP server, in the same run.
 // "bodies", which is measured if -only names it, is a minute of bodies of 512 KiB, 64 at
-// a time, there and back, and what WebSocket clients feel of them.
+// a time, there and back, and what WebSocket clients feel of them: they are measured with
+// and without bodies in turns, of which the report has the ratios. The sender of the bodies
+// and the service that answers them have the lowest priority, as if they were elsewhere;
+// NATS, and what NATS does for the bodies, has that of all others.
 //
 // Every group of measurements gets new servers, so that none is slowed by the
 // streams that another has filled.

@@ -123,6 +123,13 @@
 // (wire.Options.MaxPlain), and of their bodies, and those of posts, counted twice, there
 // is at most a quarter of the memory limit, or 256 MiB without one.
 //
+// Large bodies, from 64 KiB on, have turns: half as many are worked on at a time as there
+// are processors. A turn begins when the body has come, and ends when its answer is
+// written, or after the time that the body takes at 32 MiB a second: of a service, or of a
+// client, that takes longer, others are not kept waiting. An answer that comes later waits
+// for another turn, as does a large one to a small question. A body whose turn does not come
+// in EDGE_REQUEST_TIMEOUT is refused with 503.
+//
 // # The administrators' listener
 //
 // Beside the router API, with every route:
@@ -206,6 +213,15 @@
 // what comes from outside was signed, and the same handler gets both. Rejected: to sign
 // them for their senders. POST /v1/router/message takes the signed message
 // svc:[METHOD]/path instead.
+//
+// A turn of a large body ends with its answer. Rejected: with the message that is made of
+// it. What follows is NATS' work, the service's and then the node's again, and where they
+// share processors dozens of bodies at a time use these up. Beside 64 bodies of 512 KiB
+// the p99 of WebSockets was 40 ms, against 9 ms with turns to the end and 10 ms without
+// bodies, with all of it on two processors that other programs used as well. Bodies come
+// back at two thirds of the speed. Rejected, too: turns without a bound, with which a slow
+// service keeps all other bodies from theirs; and to read bodies in turn, which a client
+// that sends slowly could spend.
 //
 // list/wsdir is cut at a bound, and the cut is counted. Rejected: pages. The
 // directory has no order to continue in.
