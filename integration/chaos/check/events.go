@@ -149,7 +149,7 @@ func (c *checker) receive(line int, e history.Event) error {
 		}
 	}
 	if !s.has(e.Conn) {
-		if s.resumed != 0 && m.sent > s.resumed {
+		if s.resumed != 0 && m.sent > s.resumed && !c.undone(s.resumed) {
 			c.violate("I5", line, "socket %d got message %s of session %s, sent (line %d) after socket %d was given the session (line %d)",
 				e.Conn, e.Mid, e.SID, m.sent, s.owner, s.resumed)
 		}

@@ -79,14 +79,16 @@ func (c *checker) close(line int, e history.Event) {
 // taken: a socket was told that another one has the session. There is one if the
 // client has asked for it over another since, and where its sockets have numbers,
 // over one of a higher number. An old client whose earlier request went
-// unanswered may have made the rival itself.
+// unanswered may have made the rival itself. Where it was given the session between a copy
+// of the stores and their return to that, the directory names the socket before again, and
+// nobody can know better while the new one's node stands still.
 func (c *checker) taken(line, number int, k *conn) {
 	s := c.session(k.sid)
 	switch {
 	case k.attempt != 0 && k.attempt < s.attempt, k.attempt == 0 && s.attempt != 0:
 	case k.attempt != 0:
 		c.violate(Taken, line, "socket %d, the %d. of session %s, was closed with %d without a rival", number, k.attempt, k.sid, closedTaken)
-	case s.owner == number && s.rival == 0 && !c.unanswered(k, number):
+	case s.owner == number && s.rival == 0 && !c.unanswered(k, number) && !c.undone(k.taken):
 		c.violate(Taken, line, "socket %d, the only one of session %s, was closed with %d", number, k.sid, closedTaken)
 	}
 }
