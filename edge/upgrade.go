@@ -33,7 +33,7 @@ func (n *Node) upgrade(r *wire.Request) (wire.Accept, error) {
 	case !n.ready.fit():
 		return later("node is not ready")
 	case !access.Origins(n.cfg.AllowedOrigins).Allow(r.Header("Origin"), access.Site{Host: r.Host(), Scheme: access.ForwardedScheme(r.ForwardedProto())}):
-		n.metrics.Dropped.Inc(stats.DropOrigin)
+		n.api.RefuseOrigin(r.Header("Origin"))
 		return refuse(http.StatusForbidden, "origin is not allowed")
 	}
 	protocols := r.Protocols()

@@ -215,15 +215,8 @@ func TestEmbeddedSecret(t *testing.T) {
 	}
 
 	// A service of the README, as it stands there.
-	code, err := harness.ReadmeCode("A service in Go", "go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if code, err = harness.Replaced(code, "nats://localhost:4222", "nats://"+listen); err != nil {
-		t.Fatal(err)
-	}
 	log := &harness.Log{}
-	service, err := harness.StartProcess("greeter", buildInModule(t, aroundReadme+"\n_ = os.Args\n"+code+"}\n"), nil, []string{own}, log, log)
+	service, err := harness.StartProcess("greeter", buildInModule(t, aroundReadme+readmeCode(t, "In Go", "go")+"}\n"), nil, []string{own}, log, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,6 +183,34 @@ func TestFaultsTable(t *testing.T) {
 	}
 }
 
+// TestDocumentsNameTests: each test that the README or the guide names exists.
+func TestDocumentsNameTests(t *testing.T) {
+	t.Parallel()
+	root, err := harness.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := testSources(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"README.md", "deploy/README.md"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := testForm.FindAllStringSubmatch(string(text), -1)
+		if len(named) == 0 {
+			t.Errorf("%s names no test", name)
+		}
+		for _, test := range named {
+			if missing := missingTest(test[1], sources); missing != "" {
+				t.Errorf("%s: %s", name, missing)
+			}
+		}
+	}
+}
+
 // rowName is a row in a comment.
 var rowName = regexp.MustCompile(`\b[RPSIW][0-9]{1,3}\b`)
 

@@ -18,17 +18,7 @@ func TestReadmeImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, err := harness.ReadmeCode("A service in Go", "go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if code, err = harness.Replaced(code, `"nats://localhost:4222"`, `os.Getenv("NATS_URL")`); err != nil {
-		t.Fatal(err)
-	}
-	commands, err := harness.ReadmeCode("A service in Go", "sh")
-	if err != nil {
-		t.Fatal(err)
-	}
+	code, commands := readmeCode(t, "In Go", "go"), readmeCode(t, "In Go", "sh")
 	module := func() (dir string, run func(commands string)) {
 		dir = filepath.Join(t.TempDir(), "greeter")
 		if err := os.Mkdir(dir, 0o755); err != nil {

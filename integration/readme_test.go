@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -39,13 +40,35 @@ func TestReadmeServiceInGo(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
 	node := w.Start(t, "a", nil)
-	code, err := harness.ReadmeCode("A service in Go", "go")
+	service := startGreeter(t, w, readmeCode(t, "In Go", "go"))
+	c := world.Dial(t, node)
+	if m := c.Call(object{"to": "greeter:/", "bdy": "hello"}); m.At("bdy", "hello") != c.Address() {
+		t.Errorf("answer %s", m.Raw)
+	}
+	m := c.Call(object{"to": "greeter:[GET]/v1/time", "bdy": object{}})
+	now, _ := m.At("bdy", "now").(string)
+	if _, err := time.Parse(time.RFC3339, now); err != nil {
+		t.Errorf("answer %s", m.Raw)
+	}
+	if err := service.Terminate(world.Patient(t)); err != nil {
+		t.Errorf("told to stop: %v\n%s", err, service.Log.Tail(4096))
+	}
+}
+
+// readmeCode is [harness.ReadmeCode].
+func readmeCode(t *testing.T, section, language string) string {
+	t.Helper()
+	code, err := harness.ReadmeCode(section, language)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code, err = harness.Replaced(code, `"nats://localhost:4222"`, `os.Getenv("NATS_URL")`); err != nil {
-		t.Fatal(err)
-	}
+	return code
+}
+
+// startGreeter runs a service of the README until the test ends, and waits until it takes
+// messages.
+func startGreeter(t *testing.T, w *world.World, code string) *harness.Process {
+	t.Helper()
 	log := &harness.Log{}
 	service, err := harness.StartProcess("greeter", buildInModule(t, aroundReadme+code+"}\n"), nil, []string{"NATS_URL=" + w.NATS.URL()}, log, log)
 	if err != nil {
@@ -58,18 +81,21 @@ func TestReadmeServiceInGo(t *testing.T) {
 	}); err != nil {
 		t.Fatalf("%v\n%s", err, log.Tail(4096))
 	}
-	c := world.Dial(t, node)
-	if m := c.Call(object{"to": "greeter:/", "bdy": "hello"}); m.At("bdy", "hello") != c.Address() {
-		t.Errorf("answer %s", m.Raw)
+	return service
+}
+
+// The README's pushes go on, each once and in order, when the client's node is killed.
+func TestReadmePushInGo(t *testing.T) {
+	t.Parallel()
+	w := world.Own(t, harness.NATSOptions{})
+	a, b := w.Start(t, "a", nil), w.Start(t, "b", nil)
+	handler := regexp.MustCompile(`(?ms)^service\.HandleAny\(.*?^\}\)\n`)
+	code := readmeCode(t, "In Go", "go")
+	if n := len(handler.FindAllString(code, -1)); n != 1 {
+		t.Fatalf("%d handlers to put another one in the place of:\n%s", n, code)
 	}
-	m := c.Call(object{"to": "greeter:[GET]/v1/time", "bdy": object{}})
-	now, _ := m.At("bdy", "now").(string)
-	if _, err := time.Parse(time.RFC3339, now); err != nil {
-		t.Errorf("answer %s", m.Raw)
-	}
-	if err := service.Terminate(world.Patient(t)); err != nil {
-		t.Errorf("told to stop: %v\n%s", err, log.Tail(4096))
-	}
+	startGreeter(t, w, handler.ReplaceAllLiteralString(code, readmeCode(t, "A push that survives a killed node", "go")))
+	world.PushesSurvive(t, a, b)
 }
 
 // buildInModule builds a program as if its source lay in this module.

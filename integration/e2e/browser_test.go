@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,29 +66,50 @@ func startBrowser(t *testing.T, ctx context.Context, hostRules string) context.C
 	return tab
 }
 
-// readmePage is a page with the README's client, as it stands there. It keeps what that
-// prints.
-func readmePage(out http.ResponseWriter) {
-	code, err := harness.ReadmeCode("A client in the browser", "js")
-	if err != nil {
-		http.Error(out, err.Error(), http.StatusInternalServerError)
-		return
+// TestE2EReadmePage: the README's page in Chromium, from the server of files that the
+// README has, both as they stand there.
+func TestE2EReadmePage(t *testing.T) {
+	w := newClientWorld(t, "chromium", "EDGE_ALLOWED_ORIGINS", "loopback")
+	dir := t.TempDir()
+	html, err := harness.ReadmeCode("A page of your own", "html")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "own.html"), []byte(html), 0o600)
 	}
-	out.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprint(out, `<!doctype html><title>README</title><script>
-const seen = [];
-console.log = (body) => seen.push(body);
-onunhandledrejection = (event) => seen.push(String(event.reason));
-</script><script type="module">`+code+`</script>`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands, err := harness.ReadmeCode("A page of your own", "sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve := exec.CommandContext(w.ctx, "sh", "-euc", commands)
+	serve.Dir, serve.Stdout, serve.Stderr = dir, os.Stderr, os.Stderr
+	serve.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run, and what it runs
+	if err := serve.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-serve.Process.Pid, syscall.SIGKILL) // fails only if all have ended
+		_ = serve.Wait()
+	})
+	const own = "http://localhost:8000/own.html"
+	if err := harness.Until(w.ctx, func() error {
+		response, err := http.Get(own)
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	navigate(t, w.place.(*browserPlace).tab, own)
+	w.until(`document.body.textContent.trim() === '{"hello":"world"}'`)
 }
 
-// TestE2EBrowser is the README's client in Chromium, and a page that may not connect.
+// TestE2EBrowser: a page that may not connect is refused.
 func TestE2EBrowser(t *testing.T) {
 	w := newClientWorld(t, "chromium")
 	tab := w.place.(*browserPlace).tab
-	navigate(t, tab, w.page.URL+"/readme")
-	w.until(`seen.some((body) => body.got?.hello === "world")`)
-
 	stranger := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
 		out.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(out, "<!doctype html><title>stranger</title>")

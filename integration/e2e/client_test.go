@@ -216,10 +216,6 @@ func clientPage(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(text) // to a browser that may have gone
 		return
 	}
-	if r.URL.Path == "/readme" {
-		readmePage(w)
-		return
-	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	fmt.Fprint(w, `<!doctype html><title>client</title><script type="module">
 import { page } from "/page.mjs";

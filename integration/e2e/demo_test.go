@@ -221,11 +221,25 @@ func TestE2EDemoPage(t *testing.T) {
 	p.nodesRun()
 	p.look("1600-light-after")
 	p.tally()
+	p.example()
 	p.judge(console)
 	for line := range strings.Lines(string(p.log.Since(0))) {
 		if len(line) > 81 {
 			t.Errorf("wider than a terminal: %s", line)
 		}
+	}
+}
+
+// example: what the page shows to copy is what the README has.
+func (p *demoPage) example() {
+	p.t.Helper()
+	code, err := harness.ReadmeCode("A page of your own", "html")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	code = regexp.MustCompile(`(?m) // .*$`).ReplaceAllString(code, "")
+	if shown := eval[string](p.t, p.tab, `document.querySelector(".own pre").textContent + "\n"`); shown != code {
+		p.t.Errorf("the page has\n%s\nthe README\n%s", shown, code)
 	}
 }
 

@@ -59,7 +59,7 @@ func installKit() (dir string, err error) {
 		}
 	}
 	// As a reader of README.md would do it, in an empty folder.
-	commands, err := harness.ReadmeCode("A service in Node", "sh")
+	commands, err := harness.ReadmeCode("In Node", "sh")
 	if err == nil {
 		commands, err = harness.Replaced(commands, "node greeter.mjs\n", "")
 	}

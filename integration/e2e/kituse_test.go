@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -106,13 +107,7 @@ func TestKitFiles(t *testing.T) {
 // TestKitReadme: the README's service in Node, as it stands there, survives a node that is
 // killed and NATS that is killed, and ends when it is told to.
 func TestKitReadme(t *testing.T) {
-	code, err := harness.ReadmeCode("A service in Node", "js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if code, err = harness.Replaced(code, `"nats://localhost:4222"`, "process.env.NATS_URL"); err != nil {
-		t.Fatal(err)
-	}
+	code := readmeCode(t, "In Node")
 	w := world.Own(t, harness.NATSOptions{})
 	a, b := w.Start(t, "a", nil), w.Start(t, "b", nil)
 	p := startKit(t, code+"\n", "NATS_URL="+w.NATS.URL())
@@ -145,4 +140,29 @@ func TestKitReadme(t *testing.T) {
 	if err := p.Terminate(world.Patient(t)); err != nil {
 		t.Errorf("told to stop: %v\n%s", err, p.log.Tail(4096))
 	}
+}
+
+// readmeCode is [harness.ReadmeCode] of JavaScript.
+func readmeCode(t *testing.T, section string) string {
+	t.Helper()
+	code, err := harness.ReadmeCode(section, "js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// TestKitReadmePush: the README's pushes go on, each once and in order, when the client's
+// node is killed.
+func TestKitReadmePush(t *testing.T) {
+	handler := regexp.MustCompile(`(?ms)^service\.handle\(.*?^\}\);\n`)
+	code := readmeCode(t, "In Node")
+	if n := len(handler.FindAllString(code, -1)); n != 1 {
+		t.Fatalf("%d handlers to put another one in the place of:\n%s", n, code)
+	}
+	w := world.Own(t, harness.NATSOptions{})
+	a, b := w.Start(t, "a", nil), w.Start(t, "b", nil)
+	startKit(t, handler.ReplaceAllLiteralString(code, readmeCode(t, "A push that survives a killed node")), "NATS_URL="+w.NATS.URL())
+	await(t, w, "greeter")
+	world.PushesSurvive(t, a, b)
 }

@@ -4,11 +4,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
-// ReadmeCode returns the code of a section of README.md, as it stands there:
-// the first block of a language. What a reader would copy is what is tested.
+// heading begins a section, or a part of one.
+var heading = regexp.MustCompile(`(?m)^###? `)
+
+// ReadmeCode returns the code of a section of README.md, or of a part of one, as it
+// stands there: the first block of a language. What a reader would copy is what is
+// tested.
 func ReadmeCode(section, language string) (string, error) {
 	root, err := ModuleRoot()
 	if err != nil {
@@ -18,8 +23,10 @@ func ReadmeCode(section, language string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, rest, _ := strings.Cut(string(text), "\n## "+section+"\n")
-	rest, _, _ = strings.Cut(rest, "\n## ")
+	_, rest, _ := strings.Cut(string(text), "# "+section+"\n")
+	if end := heading.FindStringIndex(rest); end != nil {
+		rest = rest[:end[0]]
+	}
 	_, code, found := strings.Cut(rest, "\n```"+language+"\n")
 	code, _, closed := strings.Cut(code, "\n```\n")
 	if !found || !closed {

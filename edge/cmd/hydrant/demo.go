@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -82,9 +81,7 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 	if err := d.restart(ctx, server.URL()); err != nil {
 		return err
 	}
-	if err := d.invite(server.URLFor(scheme.UserService)); err != nil {
-		return err
-	}
+	d.invite()
 	d.play(ctx, server.URL())
 	return nil
 }
@@ -221,15 +218,9 @@ func (d *demo) tour(ctx context.Context) {
 	}
 }
 
-// invite says what to try while the demo stays up. natsURL has the name and the password
-// of a service.
-func (d *demo) invite(natsURL string) error {
-	at, err := url.Parse(natsURL)
-	if err != nil {
-		return err
-	}
-	password, _ := at.User.Password()
-	_, err = fmt.Fprintf(d.out, `
+// invite says what to try while the demo stays up.
+func (d *demo) invite() {
+	fmt.Fprintf(d.out, `
 Open this page, and kill a node:
 
   http://localhost:%[1]s/
@@ -238,15 +229,12 @@ Or try, in another terminal (where hydrant is not built,
 go run ./edge/cmd/hydrant):
 
   hydrant send -url ws://localhost:%[1]s -to echo:/ -count 3
-  EDGE_DATA_DIR=%[3]s hydrant sessions
   curl http://localhost:%[2]s/v1/router/list/nodes
 
-A service of yours finds NATS by that EDGE_DATA_DIR, or by this:
+A service or a tool of yours finds NATS, and its password, by
 
-  export NATS_URL=nats://%[4]s NATS_USER=%[5]s
-  export NATS_PASSWORD=%[6]s
+  export EDGE_DATA_DIR=%[3]s
 
 Stop with Ctrl-C.
-`, d.ports[0], d.ports[1], d.dir, at.Host, at.User.Username(), password)
-	return err
+`, d.ports[0], d.ports[1], d.dir)
 }

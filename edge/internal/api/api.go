@@ -123,7 +123,17 @@ type API struct {
 	catalog *catalog
 	gate    *gate
 
-	kept atomic.Pointer[keptStats]
+	kept      atomic.Pointer[keptStats]
+	strangers access.Strangers
+}
+
+// RefuseOrigin counts a page that may not connect, and says what would let it in, once
+// for each origin. Event loops call it too.
+func (a *API) RefuseOrigin(origin string) {
+	a.node.Metrics.Dropped.Inc(stats.DropOrigin)
+	if advice, first := a.strangers.First(origin); first {
+		a.node.Log.Warn("page refused: its origin may not connect", "origin", origin, "set", advice)
+	}
 }
 
 // New returns the API of a node. It does no I/O.

@@ -115,7 +115,7 @@ func (a *API) recognize(r *http.Request, c *caller) error {
 	case n.Config.HttpApi == config.HTTPAPIOff:
 		return errNotThere
 	case !a.mayConnect(r):
-		n.Metrics.Dropped.Inc(stats.DropOrigin)
+		a.RefuseOrigin(field(r, "Origin"))
 		return errOrigin
 	}
 	c.standing, c.shown = a.admins.Check(authorization, c.address, time.Now()), a.admins.Shown(authorization)

@@ -17,6 +17,7 @@ import (
 )
 
 var (
+	errNoPage    = &refusal{status: http.StatusNotFound, text: "There is no page here: this is a node of Hydrant, which takes WebSockets. Pages load its client from /hydrant.js; /v1/router/openapi.json has what else it answers"}
 	errTooLong   = &refusal{status: http.StatusRequestURITooLong, text: "Path and query are too long"}
 	errUnsigned  = &refusal{status: http.StatusForbidden, text: "EDGE_SIGNATURE=required: requests by path cannot be signed; POST a signed message for svc:[METHOD]/path to /v1/router/message"}
 	errBusy      = &refusal{status: http.StatusServiceUnavailable, text: "Too many requests are under way"}
@@ -83,10 +84,13 @@ func (a *API) place(r *http.Request) (found, error) {
 		}
 		to = latest.find(r.Method, path)
 	}
-	if len(to.allowed) == 0 {
-		return found{}, errNotThere
+	switch {
+	case len(to.allowed) > 0:
+		return to, nil
+	case path == "/":
+		return found{}, errNoPage
 	}
-	return to, nil
+	return found{}, errNotThere
 }
 
 // askByPath asks a service. Its errors are refusals, or of NATS.

@@ -226,7 +226,7 @@ func (a *API) serveOptions(w http.ResponseWriter, r *http.Request, mayRead bool)
 		notFound(w, r)
 		return
 	case !mayRead:
-		a.node.Metrics.Dropped.Inc(stats.DropOrigin)
+		a.RefuseOrigin(field(r, "Origin"))
 		errOrigin.write(w)
 		return
 	}

@@ -122,6 +122,30 @@ func TestClientIsServed(t *testing.T) {
 	}
 }
 
+// TestNoPage: who opens a node in a browser learns what it is.
+func TestNoPage(t *testing.T) {
+	_, a := newNode(t, nil)
+	if got := ask(t, a.Public(), "GET", "/", "", nil); got.status != http.StatusNotFound || !strings.Contains(got.body, "this is a node of Hydrant") {
+		t.Errorf("%d, %s", got.status, got.body)
+	}
+}
+
+// TestRefusedOriginsAreLogged: once each, whichever way they come.
+func TestRefusedOriginsAreLogged(t *testing.T) {
+	n, a := newNode(t, nil)
+	for _, origin := range []string{"https://app.example.com", "http://localhost:8000"} {
+		for _, line := range []string{"OPTIONS /v1/router/send", "POST /v1/router/send", "GET /v1/router/version"} {
+			method, path, _ := strings.Cut(line, " ")
+			if got := ask(t, a.Public(), method, path, "{}", http.Header{"Origin": {origin}}); got.status != http.StatusForbidden {
+				t.Errorf("%s: %d", line, got.status)
+			}
+		}
+		if said := n.logged.String(); strings.Count(said, "EDGE_ALLOWED_ORIGINS="+origin) != 1 {
+			t.Errorf("%s: the log has\n%s", origin, said)
+		}
+	}
+}
+
 // TestOwnPages: what a program has pages for is not asked of services, and read by no
 // page of another origin, whatever may connect.
 func TestOwnPages(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 var ErrConfig = errors.New("edge: configuration")
 
 // Config holds every EDGE_ setting of a node. The tags are the single source
-// of the configuration table: `hydrant help config` and the README print them.
+// of the configuration table: `hydrant help config` and deploy/README.md print them.
 // NATS' own settings are [hydrant/bus.Config].
 //
 // It is one flat struct, however many fields it has: envconfig takes the name of

@@ -186,7 +186,7 @@ func TestSizeDecode(t *testing.T) {
 
 // TestVariablesAreDocumented keeps every setting in the tables.
 func TestVariablesAreDocumented(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
+	guide, err := os.ReadFile("../../../deploy/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,8 +194,8 @@ func TestVariablesAreDocumented(t *testing.T) {
 		if v.Text == "" {
 			t.Errorf("%s has no description", v.Name)
 		}
-		if !strings.Contains(string(readme), "`"+v.Name+"`") {
-			t.Errorf("%s is missing in the README", v.Name)
+		if !strings.Contains(string(guide), "`"+v.Name+"`") {
+			t.Errorf("%s is missing in deploy/README.md", v.Name)
 		}
 	}
 }

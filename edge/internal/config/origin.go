@@ -166,7 +166,7 @@ func (o *Origin) Matches(page Origin) bool {
 	case o.all:
 		return true
 	case o.loopback:
-		return page.isLoopback()
+		return page.Loopback()
 	case o.scheme != page.scheme, o.port != page.port:
 		return false
 	case o.below:
@@ -175,8 +175,8 @@ func (o *Origin) Matches(page Origin) bool {
 	return o.host == page.host
 }
 
-// isLoopback reports whether the origin is a page of this machine's (RFC 6761 §6.3).
-func (o *Origin) isLoopback() bool {
+// Loopback reports whether the origin is a page of this machine's (RFC 6761 §6.3).
+func (o *Origin) Loopback() bool {
 	addr, err := netip.ParseAddr(strings.Trim(o.host, "[]"))
 	return err == nil && addr.Unmap().IsLoopback() || isLocalName(o.host)
 }

@@ -86,6 +86,32 @@ func WantChain(t *testing.T, prev uint64, messages []harness.Message) uint64 {
 	return prev
 }
 
+// PushesSurvive asks the README's greeter for its ten pushes, kills the client's node
+// under them, and checks that all come on the next one, in their order. What the client
+// has not confirmed may come again.
+func PushesSurvive(t *testing.T, a, b *harness.Node) {
+	t.Helper()
+	c := Dial(t, a)
+	c.Send(harness.Object{"to": "greeter:/", "bdy": "count"})
+	seen := 0
+	take := func() {
+		t.Helper()
+		m := c.Next()
+		if n := m.At("bdy", "n"); n == float64(seen+1) {
+			seen++
+		} else if n, ok := n.(float64); !ok || n > float64(seen) {
+			t.Fatalf("after push %d comes %.300s", seen, m.Raw)
+		}
+	}
+	for seen < 2 {
+		take()
+	}
+	a.Kill()
+	for c = c.Resume(b); seen < 10; {
+		take()
+	}
+}
+
 // PushNumbers stores messages whose bodies are these numbers.
 func (w *World) PushNumbers(t *testing.T, sid string, from, to int) {
 	t.Helper()
