@@ -5,9 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/internal/natstest"
+	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 )
 
 // TestAnyAnswer: every JSON value is an answer, to a message and to a request, and can
@@ -116,4 +122,77 @@ func TestEnqueue(t *testing.T) {
 		t.Error(err)
 	}
 	natstest.WaitFor(t, func() bool { return queued(t, f.store) == 0 })
+}
+
+// TestEnqueueForNobody: work for a service without a queue is not stored. A node tells why,
+// so that who sends it waits for nothing; without one it may be that NATS cannot store now.
+func TestEnqueueForNobody(t *testing.T) {
+	s := newStore(t, store.Config{Streams: 1})
+	svc, err := NewService(connect(t, s.nc.ConnectedUrl()), ServiceConfig{Name: "sender", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = svc.Stop(natstest.Context(t)) }()
+	ways := func(err error) {
+		t.Helper()
+		for _, way := range []string{"hydrant setup -queues nobody", "nobody in EDGE_QUEUE_SERVICES"} {
+			if !strings.Contains(err.Error(), way) {
+				t.Errorf("%v does not name %s", err, way)
+			}
+		}
+	}
+	in := func(d time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		defer cancel()
+		return svc.Enqueue(ctx, "nobody:/", 1)
+	}
+	unknown := func(what string) {
+		t.Helper()
+		if err := in(100 * time.Millisecond); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNoQueue) {
+			t.Errorf("%s: %v", what, err)
+		} else {
+			ways(err)
+		}
+	}
+	unknown("no node runs")
+	var says atomic.Value // of nil: nothing
+	says.Store("")
+	if _, err := s.nc.Subscribe(scheme.ExistsWildcard, func(m *nats.Msg) {
+		switch text := says.Load(); text {
+		case "":
+		case "list":
+			service, err := scheme.ParseQueueExistsSubject(m.Subject)
+			if there, ask := s.Queues().Ask(natstest.Context(t), service); err != nil || ask != nil || there {
+				t.Error(there, err, ask)
+			}
+			_ = m.Respond([]byte(scheme.ExistsNo))
+		default:
+			_ = m.Respond([]byte(text.(string)))
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	unknown("a node does not answer")
+	for _, text := range []string{scheme.ExistsYes, "?"} {
+		says.Store(text)
+		unknown("a node says " + text)
+	}
+	says.Store("list")
+	if err := in(natstest.Patience); !errors.Is(err, ErrNoQueue) || errors.Is(err, ErrUnavailable) {
+		t.Error(err)
+	} else {
+		ways(err)
+	}
+	if n := queued(t, s); n != 0 {
+		t.Errorf("%d messages are stored", n)
+	}
+	if err := s.Queues().Keep(natstest.Context(t), []scheme.Service{"nobody"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := in(natstest.Patience); err != nil || queued(t, s) != 1 {
+		t.Error(err, queued(t, s))
+	}
 }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -41,8 +42,9 @@ func (s *Service) Call(ctx context.Context, to string, body any) (*umf.Message, 
 // Enqueue stores work for a service: to is an address as for [Service.Call], and one of
 // its instances takes the message from its queue, see [Service.HandleWork]. Enqueue
 // returns when it is stored. If no answer comes it is repeated until ctx ends
-// (ReplyTimeout, if it has no end), and stored once all the same. Unlike a client's, work
-// of a service is stored whether or not a queue is registered: a service sees its own.
+// (ReplyTimeout, if it has no end), and stored once all the same. [ErrNoQueue]: that
+// service has registered no queue, as a node says, and nothing is stored.
+// [ErrUnavailable]: nobody takes it, and no node says why.
 func (s *Service) Enqueue(ctx context.Context, to string, body any) error {
 	m, err := s.NewMessage(to, body)
 	if err != nil {
@@ -57,7 +59,10 @@ func (s *Service) Enqueue(ctx context.Context, to string, body any) error {
 		return err
 	}
 	ctx, span := s.sending(ctx, "enqueue", &out)
-	_, err = s.publish(ctx, out.Work(service))
+	_, err = s.publish(ctx, out.Work(service), func(ctx context.Context) error { return s.noQueue(ctx, service) })
+	if errors.Is(err, nats.ErrNoResponders) {
+		err = fmt.Errorf("%w: NATS cannot store now, or there is no queue: %s", err, howToRegister(service))
+	}
 	tracectx.End(span, err)
 	return err
 }

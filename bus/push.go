@@ -200,11 +200,12 @@ func (s *Service) outgoing(m *umf.Message) (jet.Outgoing, error) {
 
 // store publishes to a mailbox until it is acknowledged or ctx ends.
 func (s *Service) store(ctx context.Context, sid scheme.SID, out jet.Outgoing) (seq uint64, err error) {
-	return s.publish(ctx, out.For(sid))
+	return s.publish(ctx, out.For(sid), func(context.Context) error { return nil })
 }
 
-// publish publishes to a stream until it is acknowledged or ctx ends.
-func (s *Service) publish(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+// publish publishes to a stream until it is acknowledged, ctx ends, or why has an error:
+// that is asked when nobody listens.
+func (s *Service) publish(ctx context.Context, m *nats.Msg, why func(context.Context) error) (seq uint64, err error) {
 	ctx, cancel := jet.WithDefaultTimeout(ctx, s.cfg.ReplyTimeout)
 	defer cancel()
 	first := true
@@ -214,6 +215,9 @@ func (s *Service) publish(ctx context.Context, m *nats.Msg) (seq uint64, err err
 		}
 		first = false
 		seq, err = jet.PublishAcked(ctx, s.nc, m)
+		if errors.Is(err, nats.ErrNoResponders) {
+			err = cmp.Or(why(ctx), err)
+		}
 		return err
 	})
 	return seq, err

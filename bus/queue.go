@@ -16,6 +16,23 @@ import (
 // it. That is an installer's business, and not the service's.
 var ErrNoQueue = errors.New("bus: no work queue is registered for this service")
 
+// howToRegister says what an installer does.
+func howToRegister(service scheme.Service) string {
+	return fmt.Sprintf("run `hydrant setup -queues %s`, or start a node with %s in EDGE_QUEUE_SERVICES", service, service)
+}
+
+// noQueue asks a node whether a service has no queue: nobody listens either while the
+// store has no leader, or the server is cut off from it. nil: it has one, or nobody knows.
+func (s *Service) noQueue(ctx context.Context, service scheme.Service) error {
+	ctx, cancel := context.WithTimeout(ctx, nodeQuestion)
+	defer cancel()
+	m, err := s.nc.RequestWithContext(ctx, scheme.QueueExistsSubject(service), nil)
+	if err != nil || string(m.Data) != scheme.ExistsNo {
+		return nil
+	}
+	return fmt.Errorf("%w, %s: %s", ErrNoQueue, service, howToRegister(service))
+}
+
 // queue is a service's work queue as it was found.
 type queue struct {
 	api     string // prefix of the API that knows it; empty: none answers
@@ -74,7 +91,7 @@ func (w *workQueue) consumer() (found queue, err error) {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return found, fmt.Errorf("%w: run `hydrant setup -queues %s`, or start a node with %s in EDGE_QUEUE_SERVICES", ErrNoQueue, w.svc.name, w.svc.name)
+			return found, fmt.Errorf("%w: %s", ErrNoQueue, howToRegister(w.svc.name))
 		}
 	}
 }

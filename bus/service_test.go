@@ -86,7 +86,10 @@ func (f *fixture) registerQueue(t *testing.T, ackWait time.Duration) {
 	t.Helper()
 	c := jet.WorkConsumer(f.svc.name)
 	c.AckWait = ackWait
-	if _, err := f.store.js.CreateOrUpdateConsumer(natstest.Context(t), scheme.WorkStream, c); err != nil {
+	if err := store.RegisterQueues(natstest.Context(t), f.store.nc, f.svc.name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.store.js.UpdateConsumer(natstest.Context(t), scheme.WorkStream, c); err != nil {
 		t.Fatal(err)
 	}
 }

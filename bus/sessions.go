@@ -14,9 +14,9 @@ import (
 
 // Bounds of what a service remembers of sessions.
 const (
-	sessionsKnown   = 30 * time.Second // at most twice as long
-	maxSessions     = 1 << 15          // each half of them
-	sessionQuestion = 2 * time.Second  // for a node's answer; without one nothing is concluded
+	sessionsKnown = 30 * time.Second // at most twice as long
+	maxSessions   = 1 << 15          // each half of them
+	nodeQuestion  = 2 * time.Second  // for a node's answer; without one nothing is concluded
 )
 
 // sessions remembers which sessions there are, and asks nodes about others. That is
@@ -101,7 +101,7 @@ func (s *sessions) close() {
 }
 
 func (s *sessions) ask(sid scheme.SID, q *sessionQuest) {
-	ctx, cancel := context.WithTimeout(s.ctx, sessionQuestion)
+	ctx, cancel := context.WithTimeout(s.ctx, nodeQuestion)
 	defer cancel()
 	said := ""
 	if m, err := s.nc.RequestWithContext(ctx, scheme.ExistsSubject(sid), nil); err == nil {

@@ -250,6 +250,9 @@ func TestWorkStop(t *testing.T) {
 func TestWorkLimit(t *testing.T) {
 	s := newStore(t, store.Config{Streams: 1, WorkLimit: 2})
 	ctx := natstest.Context(t)
+	if err := store.RegisterQueues(ctx, s.nc, "a", "b"); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 2 {
 		if _, err := s.EnqueueWork(ctx, "a", jet.Outgoing{Payload: []byte("x"), Mid: fmt.Sprint(i)}); err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"hydrant/bus/scheme"
@@ -33,6 +34,9 @@ func (n *Node) keepQueues(l *uplink) {
 	if err := l.store.Queues().Keep(ctx, services(n.cfg.QueueServices)); err != nil {
 		n.log.Warn("work queues", "error", err)
 	}
+	if l.store.Queues().TakesAny() {
+		n.nats.contract.look() // which ends that
+	}
 	if n.nats.start != nil {
 		n.background.Go(n.findQueues)
 	}
@@ -44,8 +48,8 @@ func (n *Node) findQueues() {
 		ctx, cancel := context.WithTimeout(n.ctx, queuesTime)
 		l := n.nats.link.Load()
 		found, err := l.discovery.Queues(ctx, time.Now())
-		if err == nil {
-			err = l.store.Queues().Keep(ctx, found)
+		if err == nil { // those that are known are there, or will be missed in some seconds
+			err = l.store.Queues().Keep(ctx, slices.DeleteFunc(found, l.store.Queues().Known))
 		}
 		cancel()
 		if err != nil {

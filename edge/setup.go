@@ -28,15 +28,24 @@ func Setup(ctx context.Context, cfg Config, busCfg bus.Config, queues []scheme.S
 		return nil, err
 	}
 	defer nc.Close()
-	found, err := store.Setup(ctx, nc, storeConfig(&cfg, nc), queues, func(ctx context.Context) (ids []string, err error) {
-		nodes, err := discovery.New(nc).Outdated(ctx)
-		for _, in := range nodes {
-			ids = append(ids, in.ID)
+	running := discovery.New(nc)
+	found, err := store.Setup(ctx, nc, storeConfig(&cfg, nc), queues, func(ctx context.Context) (store.Older, error) {
+		form, err := running.Outdated(ctx)
+		if err != nil {
+			return store.Older{}, err
 		}
-		return ids, err
+		work, err := running.ExpectAnyWork(ctx)
+		return store.Older{Form: ids(form), Work: ids(work)}, err
 	})
 	if cause := context.Cause(ctx); errors.Is(cause, nats.ErrPermissionViolation) {
 		return nil, cause
 	}
 	return found, err
+}
+
+func ids(nodes []discovery.Instance) (all []string) {
+	for _, in := range nodes {
+		all = append(all, in.ID)
+	}
+	return all
 }

@@ -40,8 +40,8 @@ func (c *storeCheck) check(ctx context.Context) error {
 	for _, w := range l.store.Warnings() {
 		warnings = append(warnings, w.What+": "+w.Detail+" ("+w.Fix+")")
 	}
-	if qerr := l.store.Queues().Keep(ctx, services(c.node.cfg.QueueServices)); qerr != nil && err == nil {
-		warnings = append(warnings, qerr.Error())
+	if err == nil {
+		warnings = append(warnings, c.queues(ctx, l)...)
 	}
 	var broken *store.ContractError
 	if errors.As(err, &broken) && broken.Partial { // the sessions of other streams are served
@@ -64,6 +64,22 @@ func (c *storeCheck) check(ctx context.Context) error {
 	}
 	c.node.ready.warn(warnings)
 	return err
+}
+
+// queues registers work queues, and has the stream take no other work, unless nodes of an
+// older version need it to. It returns what is not as it should be.
+func (c *storeCheck) queues(ctx context.Context, l *uplink) (warnings []string) {
+	if err := l.store.Queues().Keep(ctx, services(c.node.cfg.QueueServices)); err != nil {
+		warnings = append(warnings, err.Error())
+	}
+	older, err := l.discovery.ExpectAnyWork(ctx)
+	if err == nil {
+		err = l.store.Queues().Fit(ctx, len(older) == 0)
+	}
+	if err != nil {
+		warnings = append(warnings, err.Error())
+	}
+	return warnings
 }
 
 // onlyNew reports whether no node of an older version has been seen for long enough.

@@ -22,7 +22,7 @@ var edgeRights = rights{
 var setupRights = rights{
 	publish: []string{
 		"$JS.API.INFO", "$JS.API.STREAM.INFO.<stream>", "$JS.API.STREAM.CREATE.<stream>", "$JS.API.STREAM.UPDATE.<stream>",
-		"$JS.API.CONSUMER.CREATE.UMF_WORK.*.umf.v1.work.*", "$SRV.INFO",
+		"$JS.API.CONSUMER.CREATE.UMF_WORK.*.umf.v1.work.*", "$JS.API.CONSUMER.NAMES.UMF_WORK", "$SRV.INFO",
 	},
 	subscribe: []string{"_INBOX_setup.>"},
 }

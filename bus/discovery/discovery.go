@@ -115,6 +115,13 @@ func (d *Discovery) Outdated(ctx context.Context) ([]Instance, error) {
 	return slices.DeleteFunc(nodes, func(in Instance) bool { return scheme.FormOf(in.Metadata) >= scheme.Form }), err
 }
 
+// ExpectAnyWork lists the edge nodes that serve only while the stream of work takes work
+// for any name (see [scheme.MetaWork]), by id.
+func (d *Discovery) ExpectAnyWork(ctx context.Context) ([]Instance, error) {
+	nodes, err := d.Nodes(ctx)
+	return slices.DeleteFunc(nodes, func(in Instance) bool { return in.Metadata[scheme.MetaWork] == scheme.NamedWork }), err
+}
+
 // Cut is how many results lack a participant: there were more answers than one
 // result holds, or they still came when its time was over.
 func (d *Discovery) Cut() uint64 { return d.cut.Load() }

@@ -118,7 +118,7 @@ export class Failure extends Error {
  *   too_large     over what NATS takes; nothing was sent
  *   no_session    there is no such session, as a node says
  *   no_reply      the sender gave no way to answer
- *   no_queue      no work queue is registered for this service
+ *   no_queue      no work queue is registered for the service
  *   invalid       a name, an address or a message is none
  *   closed        the service is closed
  */
@@ -136,7 +136,7 @@ const workStream = "UMF_WORK";
 const nameForm = /^[A-Za-z0-9_-]{1,64}$/;
 const sidForm = /^[a-z2-7]{26}$/;
 const attemptTimeout = 3000;
-const sessionQuestion = 2000;
+const nodeQuestion = 2000;
 const sessionsKnown = 30_000;
 const maxSessions = 1 << 15;
 
@@ -333,6 +333,13 @@ const answerable = (reply) => isRequestReply(reply) || reply.startsWith(root + "
 /** @param {string} sid */
 const mailboxOf = (sid) => `${root}out.${sid[0]}.${sid}`;
 
+/** @param {unknown} e */
+const nobodyListens = (e) => e instanceof errors.NoRespondersError || (e instanceof errors.RequestError && e.isNoResponders());
+
+/** @param {string} name of the service */
+const noQueue = (name) => new BusError("no_queue",
+	`no work queue is registered for the service ${name}: run \`hydrant setup -queues ${name}\`, or start a node with ${name} in EDGE_QUEUE_SERVICES`);
+
 /**
  * What NATS reported, in the words of BusError.
  * @param {unknown} err
@@ -343,7 +350,7 @@ function busError(err) {
 		return err;
 	}
 	const e = /** @type {Error} */ (err);
-	if (e instanceof errors.NoRespondersError || (e instanceof errors.RequestError && e.isNoResponders())) {
+	if (nobodyListens(e)) {
 		return new BusError("unavailable", "nobody listens there", e);
 	}
 	if (e instanceof errors.ClosedConnectionError || e instanceof errors.DrainingConnectionError) {
@@ -1108,8 +1115,9 @@ export class Service {
 		return this.#publish(mailboxOf(sid), sid, m, fields);
 	}
 
-	/** @param {string} subject @param {string} receiver @param {Message} m @param {Record<string, string>} more */
-	#publish(subject, receiver, m, more) {
+	// why is asked when nobody listens, and rejects if that is for good.
+	/** @param {string} subject @param {string} receiver @param {Message} m @param {Record<string, string>} more @param {() => Promise<void>} [why] */
+	#publish(subject, receiver, m, more, why) {
 		const data = writeMessage(m);
 		/** @type {Record<string, string>} */
 		const h = { ...more };
@@ -1124,7 +1132,14 @@ export class Service {
 		let attempts = 0;
 		return retry(this.#o.replyTimeout, async (timeout) => {
 			this.#stats.retried += attempts++ > 0 ? 1 : 0;
-			acknowledged(await this.#connection().request(subject, data, { timeout, headers: headersOf(h) }));
+			try {
+				acknowledged(await this.#connection().request(subject, data, { timeout, headers: headersOf(h) }));
+			} catch (err) {
+				if (nobodyListens(err)) {
+					await why?.();
+				}
+				throw err;
+			}
 		});
 	}
 
@@ -1147,7 +1162,7 @@ export class Service {
 			}
 		}
 		const subject = `${root}exists.${sid[0]}.${sid}`;
-		const gone = this.#sessions.gone(sid, () => this.#connection().request(subject, "", { timeout: sessionQuestion }));
+		const gone = this.#sessions.gone(sid, () => this.#connection().request(subject, "", { timeout: nodeQuestion }));
 		await this.#store(sid, m, traceNow());
 		if (await gone) {
 			throw new BusError("no_session", "there is no such session");
@@ -1176,14 +1191,21 @@ export class Service {
 	}
 
 	/**
-	 * Stores work for a service, and resolves when it is stored.
+	 * Stores work for a service, and resolves when it is stored. Rejects with no_queue where
+	 * a node says that the service has registered no queue, and with unavailable where nobody
+	 * takes it and no node says why.
 	 * @param {string} to its name, or an address
 	 * @param {any} [body] any JSON value; {}
 	 * @returns {Promise<void>}
 	 */
 	async enqueue(to, body) {
 		const { address, service } = addressOf(to);
-		await this.#publish(root + "work." + service, service, this.#message(address, body), traceNow());
+		await this.#publish(root + "work." + service, service, this.#message(address, body), traceNow(), async () => {
+			const answer = await this.#connection().request(`${root}exists.queue.${service}`, "", { timeout: nodeQuestion }).catch(() => undefined);
+			if (answer?.string() === "no") {
+				throw noQueue(service);
+			}
+		});
 	}
 
 	// Takes work until the service is closed. What is wrong is logged once until it is
@@ -1233,8 +1255,7 @@ export class Service {
 				}
 			}
 		}
-		const { name } = this.#o;
-		throw new BusError("no_queue", `no work queue is registered for this service: run \`hydrant setup -queues ${name}\`, or start a node with ${name} in EDGE_QUEUE_SERVICES`);
+		throw noQueue(this.#o.name);
 	}
 
 	/** @param {{fn: Handler, o: Required<WorkOptions>}} work @param {() => void} well */

@@ -24,9 +24,10 @@
 //	umf.v1.reply.<node>.<c>.<sid>.<m>       NATS reply subject of a client's message
 //	umf.v1.req.<node>.<id>                  NATS reply subject of a request that a node waits for
 //	umf.v1.node.<node>                      node → node
-//	umf.v1.work.<service>                   work queue of a service
+//	umf.v1.work.<service>                   work queue of a service, if it has registered one; else nothing listens there
 //	umf.v1.dead.<service>                   what was given up of that queue
 //	umf.v1.exists.<c>.<sid>                 is there such a session? One node answers: yes or no
+//	umf.v1.exists.queue.<service>           has the service registered a work queue? The same
 //	umf.v1.evt.session.<what>.<c>.<sid>     what happened to a session
 //	umf.v1.expiry.<c>.<sid>                 message that grows as old as the session may
 //	umf.v1.gone.<c>.<sid>                   copy of the server's word that it has

@@ -33,6 +33,14 @@ const (
 // use.
 const MetaForm = "umf.form"
 
+// MetaWork is the key under which a node says in service discovery that it knows a stream
+// of work which takes that of registered queues alone ([NamedWork]). One that does not say
+// so serves only while that stream takes work for any name.
+const (
+	MetaWork  = "umf.work"
+	NamedWork = "named"
+)
+
 // FormOf reads the number of a form from metadata; 1: there is none, as before
 // there were numbers.
 func FormOf(metadata map[string]string) int {
@@ -57,7 +65,7 @@ func Metadata(kind, instance string) map[string]string {
 	}
 	m := map[string]string{MetaKind: kind, MetaInstance: instance, MetaHost: host, MetaProcess: strconv.Itoa(os.Getpid())}
 	if kind == KindNode {
-		m[MetaForm] = strconv.Itoa(Form)
+		m[MetaForm], m[MetaWork] = strconv.Itoa(Form), NamedWork
 	}
 	return m
 }

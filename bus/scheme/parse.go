@@ -52,6 +52,15 @@ func ParseGoneSubject(subject string) (SID, error) { return parseSIDSubject(Pref
 // ParseExistsSubject is the inverse of [ExistsSubject].
 func ParseExistsSubject(subject string) (SID, error) { return parseSIDSubject(PrefixExists, subject) }
 
+// ParseQueueExistsSubject is the inverse of [QueueExistsSubject].
+func ParseQueueExistsSubject(subject string) (Service, error) {
+	rest, ok := strings.CutPrefix(subject, queueExists)
+	if !ok {
+		return "", badName(ErrBadSubject, subject)
+	}
+	return ParseService(rest)
+}
+
 func parseSIDSubject(prefix, subject string) (SID, error) {
 	rest, ok := strings.CutPrefix(subject, prefix)
 	if !ok || !validSIDTail(rest) {

@@ -59,7 +59,7 @@ func SetupPermissions(streams int) Permissions {
 		Publish: []string{
 			APIPrefix + "INFO",
 			"$SRV.INFO", // which nodes run: see [RollingForm]
-			APIConsumerCreate + WorkStream + ".*." + PrefixWork + "*",
+			APIConsumerCreate + WorkStream + ".*." + PrefixWork + "*", APIConsumerNames + WorkStream,
 		},
 		Subscribe: []string{InboxPrefix(UserSetup) + ".>"},
 	}

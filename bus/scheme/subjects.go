@@ -172,8 +172,14 @@ func DeadSubject(service Service) string { return PrefixDead + string(service) }
 // ExistsSubject is where a node is asked whether there is a session.
 func ExistsSubject(sid SID) string { return sidSubject(PrefixExists, sid) }
 
-// ExistsWildcard matches every [ExistsSubject]. Nodes share the questions, in the queue
-// group [ExistsGroup].
+// QueueExistsSubject is where a node is asked whether a service has registered a work
+// queue.
+func QueueExistsSubject(service Service) string { return queueExists + string(service) }
+
+const queueExists = PrefixExists + "queue."
+
+// ExistsWildcard matches every [ExistsSubject] and [QueueExistsSubject]. Nodes share the
+// questions, in the queue group [ExistsGroup].
 const (
 	ExistsWildcard = PrefixExists + "*.*"
 	ExistsGroup    = "nodes"

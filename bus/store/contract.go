@@ -95,6 +95,9 @@ func (s *Store) askContract(ctx context.Context, want jetstream.StreamConfig) []
 		s.noteForm(have)
 		s.age.Store(int64(have.MaxAge))
 	}
+	if want.Name == scheme.WorkStream {
+		s.queues.any.Store(takesAny(&have))
+	}
 	return checkStream(have, want)
 }
 
@@ -110,8 +113,12 @@ func checkStream(have, want jetstream.StreamConfig) (found []Finding) {
 			found = append(found, broken("stream "+want.Name+": "+what, fmt.Sprint(w), fmt.Sprint(h), fix))
 		}
 	}
-	check(sameSubjects(have.Subjects, want.Subjects), "subjects", want.Subjects, have.Subjects,
-		"every node needs the same number of mailbox streams")
+	if want.Name == scheme.WorkStream {
+		check(ofWork(have.Subjects), "subjects", "those of work queues", have.Subjects, update)
+	} else {
+		check(sameSubjects(have.Subjects, want.Subjects), "subjects", want.Subjects, have.Subjects,
+			"every node needs the same number of mailbox streams")
+	}
 	check(have.Retention == want.Retention, "retention", want.Retention, have.Retention, rebuild)
 	check(have.Storage == want.Storage, "storage", want.Storage, have.Storage, rebuild)
 	check(have.Replicas >= want.Replicas, "replicas", want.Replicas, have.Replicas, update)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +44,7 @@ type Queues struct {
 	// Shared.
 	latest atomic.Pointer[queueList] // nil: none yet
 	looks  atomic.Uint64             // how often the list was read
+	any    atomic.Bool               // the stream takes work for any name, as it was seen last
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -51,7 +53,8 @@ type Queues struct {
 	began   time.Time     // when the last reading did
 
 	// Owned by the goroutine that reads.
-	may bool // this user may read the list
+	may    bool                        // this user may read the list
+	fitted map[scheme.Service]struct{} // the stream takes work of these, or this user may not change that
 }
 
 // queueList is the list at one moment. Immutable.
@@ -133,13 +136,22 @@ func (q *Queues) Keep(ctx context.Context, services []scheme.Service) error {
 	if q.store.mayNot(ctx, scheme.CreateWorkConsumer(services[0])) {
 		return fmt.Errorf("%w to register work queues: run `hydrant setup -queues %s`", jet.ErrDenied, joined(services))
 	}
-	var errs []error
-	for _, service := range services {
-		errs = append(errs, q.store.registerQueue(ctx, service))
-	}
-	_, err = q.ask(ctx) // so that they are known
-	return errors.Join(append(errs, err)...)
+	err = q.store.registerQueues(ctx, services, false)
+	_, unknown := q.ask(ctx) // so that they are known
+	return errors.Join(err, unknown)
 }
+
+// Fit has the stream of work take what is for a registered queue, and nothing else.
+// Where it takes work for any name, as those of former versions do, it is left so unless
+// it is to be narrowed. The error says what is to be done if this user may not.
+func (q *Queues) Fit(ctx context.Context, narrow bool) error {
+	ctx, cancel := q.store.bounded(ctx)
+	defer cancel()
+	return q.store.fitWork(ctx, narrow)
+}
+
+// TakesAny reports whether the stream of work was seen to take work for any name.
+func (q *Queues) TakesAny() bool { return q.any.Load() }
 
 // joined are names as a flag takes them.
 func joined(services []scheme.Service) string {
@@ -198,9 +210,23 @@ func (q *Queues) read() {
 		q.mu.Unlock()
 		q.looks.Add(1)
 		if r.list, r.err = q.list(); r.err == nil {
+			q.follow(r.list)
 			q.latest.Store(r.list)
 		}
 		close(r.done)
+	}
+}
+
+// follow fits the stream to a list that has changed: who makes a queue's consumer, or
+// removes it, need not know of subjects. What fails is tried again by [Queues.Fit].
+func (q *Queues) follow(l *queueList) {
+	if maps.Equal(l.names, q.fitted) {
+		return
+	}
+	ctx, cancel := q.store.bounded(q.store.running)
+	defer cancel()
+	if err := q.store.fitWork(ctx, false); err == nil || errors.Is(err, jet.ErrDenied) {
+		q.fitted = l.names
 	}
 }
 
@@ -261,10 +287,7 @@ func (s *Store) listQueues(ctx context.Context) (*queueList, error) {
 
 // DiagnoseQueues looks whether the work queues of these services are registered, as
 // [Queues.Keep] would, but registers none. nc is a connection of the node's user.
-func DiagnoseQueues(ctx context.Context, nc *nats.Conn, services []scheme.Service) []Finding {
-	if len(services) == 0 {
-		return nil
-	}
+func DiagnoseQueues(ctx context.Context, nc *nats.Conn, services []scheme.Service) (found []Finding) {
 	const what = "work queues"
 	s, err := unopened(nc, Config{})
 	if err != nil {
@@ -272,18 +295,25 @@ func DiagnoseQueues(ctx context.Context, nc *nats.Conn, services []scheme.Servic
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	if st, err := s.js.Stream(ctx, scheme.WorkStream); err == nil && takesAny(&st.CachedInfo().Config) {
+		found = append(found, Finding{Warn, what, "work is stored for any name, as former versions had it, whether or not there is a queue",
+			"when no node of a former version runs: `hydrant setup`; nodes that may update streams do it by themselves"})
+	}
+	if len(services) == 0 {
+		return found
+	}
 	l, err := s.listQueues(ctx)
 	switch {
 	case jet.NotFound(err): // without a stream there is none
 	case err != nil:
-		return []Finding{{Fail, what, err.Error(), "look at the permissions above, and at NATS' log"}}
+		return append(found, Finding{Fail, what, err.Error(), "look at the permissions above, and at NATS' log"})
 	}
 	missing := slices.DeleteFunc(slices.Clone(services), l.has)
 	switch {
 	case len(missing) == 0:
-		return []Finding{{OK, what, "registered: " + joined(services), ""}}
+		return append(found, Finding{OK, what, "registered: " + joined(services), ""})
 	case s.mayNot(ctx, scheme.CreateWorkConsumer(missing[0])):
-		return []Finding{{Warn, what, "not registered, and a node's user may not: " + joined(missing), "run `hydrant setup -queues " + joined(missing) + "`"}}
+		return append(found, Finding{Warn, what, "not registered, and a node's user may not: " + joined(missing), "run `hydrant setup -queues " + joined(missing) + "`"})
 	}
-	return []Finding{{OK, what, "a node registers at its start: " + joined(missing), ""}}
+	return append(found, Finding{OK, what, "a node registers at its start: " + joined(missing), ""})
 }

@@ -68,6 +68,9 @@ func TestEveryStreamIsBounded(t *testing.T) {
 	if _, err := js.UpdateStream(natstest.Context(t), cfg); err != nil {
 		t.Fatal(err)
 	}
+	if err := RegisterQueues(natstest.Context(t), nc, "a"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := js.Publish(natstest.Context(t), scheme.PrefixWork+"a", make([]byte, 100_000)); err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +157,9 @@ func TestRoomForSeveral(t *testing.T) {
 // taken stays.
 func TestFullWorkRefuses(t *testing.T) {
 	s := newStore(t, Config{Streams: 1, Bytes: 2 << 20})
+	if err := RegisterQueues(natstest.Context(t), s.nc, "a"); err != nil {
+		t.Fatal(err)
+	}
 	stored, noise := 0, make([]byte, 4<<10)
 	_, err := rand.Read(noise) // which does not compress
 	for err == nil && stored < 1000 {

@@ -70,11 +70,12 @@ func (c *Config) sessionConfig() jetstream.StreamConfig {
 }
 
 // workConfig is the stream of the services' work queues. A queue that is full
-// refuses new work: unlike a client, a sender of work can be told.
+// refuses new work: unlike a client, a sender of work can be told. It is made without
+// queues: see fitWork.
 func (c *Config) workConfig() jetstream.StreamConfig {
 	cfg := c.common(scheme.WorkStream, c.WorkTTL)
 	cfg.Description = "Hydrant: work queues of services"
-	cfg.Subjects = []string{scheme.PrefixWork + "*"}
+	cfg.Subjects = []string{noWork}
 	cfg.Retention = jetstream.WorkQueuePolicy
 	cfg.Discard = jetstream.DiscardNew
 	cfg.DiscardNewPerSubject = true
@@ -124,10 +125,13 @@ func (c *Config) configs() []jetstream.StreamConfig {
 // limit) as the operator has it.
 func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	next := have
-	// Another partition would leave what is stored behind, unread: that is for
-	// an operator to decide.
-	if sameSubjects(mailboxes(have.Subjects), mailboxes(want.Subjects)) {
+	switch {
+	case want.Name == scheme.WorkStream && ofWork(have.Subjects): // those of its queues
+	case sameSubjects(mailboxes(have.Subjects), mailboxes(want.Subjects)):
 		next.Subjects = want.Subjects
+	default:
+		// Another partition would leave what is stored behind, unread: that is for
+		// an operator to decide.
 	}
 	next.Discard = want.Discard
 	next.DiscardNewPerSubject = want.DiscardNewPerSubject
