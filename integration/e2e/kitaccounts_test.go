@@ -96,6 +96,9 @@ func tryAccounts(t *testing.T, shared bool) {
 	if got := say("enqueue", object{"to": "shop:/own", "body": object{"kind": "refuse"}}); got != `"done"` {
 		t.Errorf("enqueue: %s", got)
 	}
+	if got := say("enqueue", object{"to": "ledger", "body": 1}); got != `{"is":"no_queue"}` { // S88
+		t.Errorf("work for who has no queue: %s", got)
+	}
 	if err := harness.Until(world.Patient(t), func() error {
 		text, err := harness.Get(node.HTTP("/v1/router/list/services"))
 		if err == nil && !(strings.Contains(string(text), `"shop"`) && strings.Contains(string(text), `"ledger"`)) {
@@ -204,5 +207,10 @@ func TestKitInside(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Fatal(err)
+	}
+	for to, want := range map[string]string{"ledger": `{"is":"no_queue"}`, "shop": `"done"`} { // S88
+		if m := c.Call(object{"to": "shop:/", "typ": "enqueue", "bdy": object{"to": to, "body": object{"kind": "refuse"}}}); m.Body() != want {
+			t.Errorf("work for %s: %s", to, m.Raw)
+		}
 	}
 }

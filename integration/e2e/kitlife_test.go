@@ -317,6 +317,9 @@ func TestKitWork(t *testing.T) {
 	if m := c.Call(object{"to": "shop:/", "typ": "enqueue", "bdy": object{"to": "shop:/own", "body": object{"kind": "own"}}}); m.Body() != `"done"` {
 		t.Errorf("enqueue: %s", m.Raw)
 	}
+	if m := c.Call(object{"to": "shop:/", "typ": "enqueue", "bdy": object{"to": "nobody", "body": 1}}); m.Body() != `{"is":"no_queue"}` {
+		t.Errorf("work for who has no queue: %s", m.Raw)
+	}
 	if got := <-done; got != `{"kind":"own","n":1,"user":"","path":"/own"}` {
 		t.Errorf("work of its own: %s", got)
 	}

@@ -99,7 +99,7 @@ export class Failure extends Error {
  *   too_large     over what NATS takes; nothing was sent
  *   no_session    there is no such session, as a node says
  *   no_reply      the sender gave no way to answer
- *   no_queue      no work queue is registered for this service
+ *   no_queue      no work queue is registered for the service
  *   invalid       a name, an address or a message is none
  *   closed        the service is closed
  */
@@ -203,7 +203,9 @@ export class Service {
         timeout?: number;
     }): Promise<Message>;
     /**
-     * Stores work for a service, and resolves when it is stored.
+     * Stores work for a service, and resolves when it is stored. Rejects with no_queue where
+     * a node says that the service has registered no queue, and with unavailable where nobody
+     * takes it and no node says why.
      * @param {string} to its name, or an address
      * @param {any} [body] any JSON value; {}
      * @returns {Promise<void>}
