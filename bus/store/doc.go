@@ -206,6 +206,23 @@
 // the most, is handled by one instance at a time and at least once, and is
 // removed when it has been. A queue that is full (100,000 messages) refuses.
 //
+// A queue is registered by its consumer. The stream's subjects are those of the queues, so
+// that the server itself refuses all other work, by "no responders", whoever sends it.
+// They are made of the list of consumers and of nothing else, after a consumer was made:
+// NATS changes a stream unconditionally, and by this the last of several registrars puts
+// right what they have undone of each other's. Whoever removes or makes a consumer by
+// other means has it seen by the next node that reads the list, if that may update
+// streams ([Queues]), or by [Setup].
+//
+// Former versions took work for any name. Their nodes find other subjects than that broken,
+// put them back where they may, and are not ready where they may not: so the stream is
+// narrowed when none of them answers any more ([Queues.Fit]).
+//
+// Rejected: that nodes and kits look, which others need not do; permissions for each
+// queue, which would have the servers' configuration written for each registration; and a
+// subject that always listens, by which a service could tell "no leader" from "no queue":
+// what is sent there would be stored.
+//
 // # Blocking, windows, exactly one completion
 //
 // Calls that wait for an answer take a context and are bounded without one as

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,8 @@ func (r *run) startService() error {
 	return r.service.Start()
 }
 
-// registerQueue does what an installer does: nodes of former versions do not.
+// registerQueue does what an installer does: nodes of former versions do not, and have
+// the stream take work for any name.
 func (r *run) registerQueue() error {
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
@@ -89,6 +91,19 @@ func (r *run) registerQueue() error {
 		_, err := r.js.CreateOrUpdateConsumer(ctx, workStream, jetstream.ConsumerConfig{
 			Durable: serviceName, FilterSubject: "umf.v1.work." + serviceName, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxAckPending: 10_000,
 		})
+		if err != nil {
+			return err
+		}
+		st, err := r.js.Stream(ctx, workStream)
+		if err != nil {
+			return err
+		}
+		cfg := st.CachedInfo().Config
+		if slices.Contains(cfg.Subjects, "umf.v1.work.*") || slices.Contains(cfg.Subjects, "umf.v1.work."+serviceName) {
+			return nil
+		}
+		cfg.Subjects = []string{"umf.v1.work." + serviceName}
+		_, err = r.js.UpdateStream(ctx, cfg)
 		return err
 	})
 }
