@@ -118,7 +118,7 @@ func TestCommandLineMistakesAreShort(t *testing.T) {
 // Help for a command is the same under both names.
 func TestHelpOfCommand(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"demo", "serve", "echo", "send", "sign", "healthcheck", "doctor", "policy", "sessions"} {
+	for _, name := range []string{"demo", "serve", "echo", "send", "listen", "sign", "healthcheck", "doctor", "policy", "sessions"} {
 		text := mustRun(t, "", nil, "help", name)
 		if text != mustRun(t, "", nil, name, "-h") || !strings.HasPrefix(text, "hydrant "+name+": ") {
 			t.Errorf("hydrant help %s prints:\n%s", name, text)

@@ -257,7 +257,7 @@ var layers = []layer{
 	},
 	{
 		path:  edgeCommand,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, busAccounts, edgeNode, edgeConfig, edgePolicy, edgeRedact, edgeDemoPage, coderLib, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, busAccounts, edgeNode, edgeClient, edgeConfig, edgePolicy, edgeRedact, edgeDemoPage, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
 		why:   "the binary is subcommands and wiring only",
 	},
 	{

@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"hydrant/umf"
@@ -17,6 +18,9 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
+	if _, err := strconv.Atoi(e.Code); err == nil {
+		return fmt.Sprintf("the node closed the connection: %s %s", e.Code, e.Text)
+	}
 	if e.Text == "" {
 		return e.Code
 	}

@@ -110,7 +110,7 @@ func TestDialFails(t *testing.T) {
 		d = n.dial(n.options())
 		n.last().end(1013, "draining")
 		<-d.done
-		expect(t, "closed", fmt.Sprint(d.err), "the node closed the connection: draining (1013)")
+		expect(t, "closed", fmt.Sprint(d.err), "the node closed the connection: 1013 draining")
 		if _, err := Dial(t.Context(), Options{}); err == nil {
 			t.Error("without a URL")
 		}

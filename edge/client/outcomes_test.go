@@ -93,6 +93,7 @@ func TestRefusedAtOnce(t *testing.T) {
 		for _, body := range []any{0, "", false, json.RawMessage("-0.0"), json.RawMessage("{"), func() {}} {
 			expect(t, "a falsy body", send(c, Message{To: "svc:/", Body: body}).is(), "invalid")
 		}
+		expect(t, "a request", send(c, Message{To: "svc:[GET]/x"}).is(), "invalid")
 		expect(t, "no address", send(c, Message{Body: 1}).is(), "invalid")
 		expect(t, "large", send(c, Message{To: "svc:/", Body: strings.Repeat("x", 1000)}).is(), "full")
 		send(c, Message{To: "svc:/", Body: 1, Mid: "m"})

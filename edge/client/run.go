@@ -181,7 +181,7 @@ func hinted(reason string, err error) time.Duration {
 // told is why the first connection came to nothing.
 func told(code int, reason string, err error) error {
 	if code != 0 {
-		return &Error{Code: strconv.Itoa(code), Text: "the node closed the connection: " + reason}
+		return &Error{Code: strconv.Itoa(code), Text: reason}
 	}
 	return err
 }

@@ -59,8 +59,14 @@ type entry struct {
 	end    chan struct{}
 }
 
-// Send returns when the message is accepted. See Outcomes.
+// Send returns when the message is accepted. See Outcomes. An address with a [METHOD] is for
+// Request: nothing tells that such a message was accepted but its answer.
 func (c *Client) Send(ctx context.Context, m Message) error {
+	if strings.IndexByte(m.To, '[') >= 0 && !m.Queue {
+		if a, err := umf.ParseAddress(m.To); err == nil && a.Method != "" {
+			return fmt.Errorf("%w: %s has a method: use Request", ErrInvalid, m.To)
+		}
+	}
 	_, err := c.hand(ctx, m, false)
 	return err
 }

@@ -52,6 +52,11 @@
 // for a minute, at the lowest priority, beside those while it sends as many bytes of what
 // is permitted.
 //
+// The group "library", which is measured if -only names it, sets what a round trip through
+// package client costs its process beside a WebSocket of the same library: one that a
+// goroutine reads, and one that the caller reads; and what 10,000 clients hold that have
+// nothing to do.
+//
 // The group "path" sets a request by path over HTTP beside the same by a WebSocket, and
 // beside a reverse proxy of net/http/httputil in front of an HTTP server, in the same run.
 // "bodies", which is measured if -only names it, is a minute of bodies of 512 KiB, 64 at

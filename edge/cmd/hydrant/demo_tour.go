@@ -2,103 +2,137 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
 
+	"hydrant/edge/client"
 	"hydrant/umf"
 )
 
 // tour is the two clients that walk through the demo.
 type tour struct {
-	d      *demo
-	first  *client
-	second *client
-	lost   *client // how the first client was known before its connection dropped
+	d       *demo
+	first   *client.Client
+	second  *client.Client
+	cable   cable               // of the first
+	resumed chan client.Session // of the first
+}
+
+// cable is a network that can be pulled out, and put in elsewhere.
+type cable struct {
+	mu    sync.Mutex
+	ports []string // that it leads to
+	conn  net.Conn
+}
+
+var errNoNetwork = errors.New("the network is gone")
+
+func (c *cable) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, port, _ := net.SplitHostPort(address); !slices.Contains(c.ports, port) {
+		return nil, errNoNetwork
+	}
+	var err error
+	c.conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+	return c.conn, err
+}
+
+func (c *cable) plug(nodes ...*demoNode) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ports = nil
+	for _, n := range nodes {
+		c.ports = append(c.ports, n.port)
+	}
+}
+
+func (c *cable) pull() {
+	c.plug()
+	_ = c.conn.Close() // gone already is gone, too
 }
 
 func (t *tour) close() {
-	for _, c := range []*client{t.first, t.second} {
+	for _, c := range []*client.Client{t.first, t.second} {
 		if c != nil {
-			c.close()
+			c.Close()
 		}
 	}
 }
 
-func (t *tour) connect(ctx context.Context) (string, error) {
-	c, err := dial(ctx, t.d.nodes[0].url, "")
+func (t *tour) connect(ctx context.Context) (_ string, err error) {
+	t.resumed = make(chan client.Session, 16)
+	t.cable.plug(t.d.nodes[0])
+	t.first, err = client.Dial(ctx, client.Options{
+		URLs:       []string{t.d.nodes[0].url, t.d.nodes[1].url}, // in turn
+		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: t.cable.dial, DisableKeepAlives: true}},
+		OnSession: func(s client.Session) {
+			if s.Resumed {
+				t.resumed <- s
+			}
+		},
+	})
 	if err != nil {
 		return "", err
 	}
-	t.first = c
-	return "session " + c.id, nil
+	return "session " + t.first.Session().ID, nil
 }
 
-// exchange sends a message and waits for its answer.
-func exchange(ctx context.Context, c *client, to string, body any) (*umf.Message, error) {
-	msg, err := c.post(ctx, to, body)
+func address(c *client.Client) string { return c.Session().ID + "@client:/" }
+
+// exchange asks for something, and wants it back.
+func exchange(ctx context.Context, c *client.Client, to string, body any, want string) (string, error) {
+	answer, err := c.Request(ctx, client.Message{To: to, Body: body})
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return c.await(ctx, func(m *umf.Message) bool { return m.Rmid == msg.Mid })
+	if string(answer.Body) != want {
+		return "", fmt.Errorf("answer %s", answer.Body)
+	}
+	return "answer from " + answer.From + ": " + want, nil
 }
 
 func (t *tour) ask(ctx context.Context) (string, error) {
-	answer, err := exchange(ctx, t.first, "echo:/", map[string]string{"hello": "service"})
-	if err != nil {
-		return "", err
-	}
-	if string(answer.Body) != `{"hello":"service"}` {
-		return "", fmt.Errorf("answer %s", answer.Body)
-	}
-	return "answer from " + answer.From + ": " + string(answer.Body), nil
+	return exchange(ctx, t.first, "echo:/", map[string]string{"hello": "service"}, `{"hello":"service"}`)
 }
 
 func (t *tour) call(ctx context.Context) (string, error) {
-	answer, err := exchange(ctx, t.first, "echo:[GET]/v1/echo", map[string]int{"n": 1})
-	if err != nil {
-		return "", err
-	}
-	if string(answer.Body) != `{"n":1}` {
-		return "", fmt.Errorf("answer %s", answer.Body)
-	}
-	return "answer from " + answer.From + ": " + string(answer.Body), nil
+	return exchange(ctx, t.first, "echo:[GET]/v1/echo", map[string]int{"n": 1}, `{"n":1}`)
 }
 
-func (t *tour) across(ctx context.Context) (string, error) {
-	c, err := dial(ctx, t.d.nodes[1].url, "")
-	if err != nil {
+func (t *tour) across(ctx context.Context) (_ string, err error) {
+	if t.second, err = client.Dial(ctx, client.Options{URLs: []string{t.d.nodes[1].url, t.d.nodes[0].url}}); err != nil {
 		return "", err
 	}
-	t.second = c
-	return t.pass(ctx, t.first, t.second, `"hello, other node"`)
+	return pass(ctx, t.first, t.second, "hello, other node")
 }
 
 func (t *tour) back(ctx context.Context) (string, error) {
-	return t.pass(ctx, t.second, t.first, `"hello to you"`)
+	return pass(ctx, t.second, t.first, "hello to you")
 }
 
-// pass sends a message from one client to another.
-func (t *tour) pass(ctx context.Context, from, to *client, body string) (string, error) {
-	msg, err := from.compose("hydra-router:/", json.RawMessage(body))
+// pass sends a text from one client to another.
+func pass(ctx context.Context, from, to *client.Client, text string) (string, error) {
+	if err := from.Send(ctx, client.Message{To: address(to), Body: text}); err != nil {
+		return "", err
+	}
+	got, err := to.Receive(ctx)
 	if err != nil {
 		return "", err
 	}
-	msg.Forward = to.address()
-	if err := from.send(ctx, msg); err != nil {
-		return "", err
-	}
-	got, err := to.next(ctx)
-	if err != nil {
-		return "", err
-	}
-	if got.Mid != msg.Mid || string(got.Body) != body {
-		return "", fmt.Errorf("got mid %s with %s", got.Mid, got.Body)
+	got.Done()
+	if string(got.Body) != `"`+text+`"` {
+		return "", fmt.Errorf("got %s", got.Body)
 	}
 	return "received " + string(got.Body), nil
 }
 
 func (t *tour) signed(context.Context) (string, error) {
-	msg, err := t.first.compose("echo:/", map[string]int{"amount": 10})
+	msg, err := umf.New("echo:/", address(t.first), map[string]int{"amount": 10})
 	if err != nil {
 		return "", err
 	}
@@ -109,100 +143,70 @@ func (t *tour) signed(context.Context) (string, error) {
 		return "", fmt.Errorf("own signature: %w", err)
 	}
 	signature := msg.Signature
-	msg.Body = json.RawMessage(`{"amount":1000}`)
+	msg.Body = []byte(`{"amount":1000}`)
 	if msg.Verify(demoSecret) == nil {
-		return "", fmt.Errorf("a changed body was not noticed")
+		return "", errors.New("a changed body was not noticed")
 	}
 	return "sig " + signature[:16] + "… (nodes demand it with EDGE_SIGNATURE=required)", nil
 }
 
 func (t *tour) missing(ctx context.Context) (string, error) {
-	answer, err := exchange(ctx, t.first, "nobody:/", map[string]int{"n": 1})
-	if err != nil {
-		return "", err
+	err := t.first.Send(ctx, client.Message{To: "nobody:/", Body: map[string]int{"n": 1}})
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Text != "No nobody instances available" {
+		return "", fmt.Errorf("answer %w", err)
 	}
-	var body struct{ Error string }
-	if err := json.Unmarshal(answer.Body, &body); err != nil {
-		return "", err
-	}
-	if body.Error != "No nobody instances available" {
-		return "", fmt.Errorf("answer %s", answer.Body)
-	}
-	return body.Error, nil
+	return refused.Text, nil
 }
 
 func (t *tour) away(ctx context.Context) (string, error) {
-	t.lost, t.first = t.first, nil
-	t.lost.drop()
+	t.cable.pull()
 	for n := 1; n <= 100; n++ {
-		msg, err := t.second.compose("hydra-router:/", n)
-		if err != nil {
-			return "", err
-		}
-		msg.Forward = t.lost.address()
-		if err := t.second.send(ctx, msg); err != nil {
+		if err := t.second.Send(ctx, client.Message{To: address(t.first), Body: n}); err != nil {
 			return "", err
 		}
 	}
-	// The node answers in order: when this comes back it has taken all of them.
-	if _, err := exchange(ctx, t.second, "echo:/", map[string]int{"n": 100}); err != nil {
-		return "", err
-	}
-	return "sent to " + t.lost.id, nil
+	return "sent to " + t.first.Session().ID, nil
 }
 
 func (t *tour) resume(ctx context.Context) (string, error) {
-	c, err := t.reconnect(ctx, t.d.nodes[1])
-	if err != nil {
+	t.cable.plug(t.d.nodes[1])
+	if err := t.again(ctx); err != nil {
 		return "", err
 	}
 	for n := 1; n <= 100; n++ {
-		msg, err := c.next(ctx)
+		got, err := t.first.Receive(ctx)
 		if err != nil {
 			return "", fmt.Errorf("instead of message %d: %w", n, err)
 		}
-		if string(msg.Body) != fmt.Sprint(n) {
-			return "", fmt.Errorf("message %d has body %s", n, msg.Body)
+		got.Done()
+		if string(got.Body) != fmt.Sprint(n) {
+			return "", fmt.Errorf("message %d has body %s", n, got.Body)
 		}
 	}
 	return "100 messages", nil
 }
 
-// reconnect brings the lost client back on a node.
-func (t *tour) reconnect(ctx context.Context, n *demoNode) (*client, error) {
-	c, err := dial(ctx, n.url, "")
-	if err != nil {
-		return nil, err
+// again waits until the first client has its session again, which needs nobody's help.
+func (t *tour) again(ctx context.Context) error {
+	select {
+	case <-t.resumed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	t.first = c
-	w, err := c.resume(ctx, t.lost.id, t.lost.token)
-	if err != nil {
-		return nil, err
-	}
-	if w.Resumed == nil || !*w.Resumed || w.ID != t.lost.id {
-		return nil, fmt.Errorf("not resumed: %+v", w)
-	}
-	c.token = t.lost.token
-	return c, nil
 }
 
 // failover kills the node that both clients are on.
 func (t *tour) failover(ctx context.Context) (string, error) {
+	t.cable.plug(t.d.nodes...)
 	t.d.nodes[1].kill()
-	var err error
-	for err == nil {
-		_, err = t.first.next(ctx)
-	}
-	if code := closedBy(err); code != 0 {
-		return "", fmt.Errorf("connection ended with close %d, as if the node had been alive", code)
-	}
-	t.lost = t.first
-	if _, err := t.reconnect(ctx, t.d.nodes[0]); err != nil {
+	if err := t.again(ctx); err != nil {
 		return "", err
 	}
-	answer, err := exchange(ctx, t.first, "echo:/", map[string]string{"still": "here"})
+	answer, err := exchange(ctx, t.first, "echo:/", map[string]string{"still": "here"}, `{"still":"here"}`)
 	if err != nil {
 		return "", err
 	}
-	return "resumed " + t.first.id + ", answer: " + string(answer.Body), nil
+	return "resumed " + t.first.Session().ID + ", " + answer, nil
 }

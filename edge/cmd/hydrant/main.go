@@ -27,7 +27,8 @@ func commands() []command {
 		{"demo", "two nodes, a service and clients on the embedded NATS, with a short tour", runDemo},
 		{"serve", "run one edge node, configured by the environment", runServe},
 		{"echo", "run the example service, which replies to every message", runEcho},
-		{"send", "run the example client", runSend},
+		{"send", "send messages, print what comes; the exit status says what became of them", runSend},
+		{"listen", "print what comes for a session, and confirm it", runListen},
 		{"sign", "sign a UMF message read from standard input", runSign},
 		{"healthcheck", "ask the node of this configuration whether it is alive, or ready: exit status 0 or 1", runHealthcheck},
 		{"doctor", "check NATS, permissions, streams and this machine for a node of this configuration", runDoctor},
@@ -48,11 +49,15 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	ctx = onHangup(ctx)
 	err := run(ctx, os.Args[1:], os.Stdout)
+	var other *status
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, "hydrant:", err)
 		os.Exit(2)
+	case errors.As(err, &other):
+		fmt.Fprintln(os.Stderr, "hydrant:", err)
+		os.Exit(other.code)
 	default:
 		fmt.Fprintln(os.Stderr, "hydrant:", err)
 		os.Exit(1)

@@ -7,35 +7,43 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
+	"hydrant/edge/client"
 	"hydrant/umf"
 )
 
 // sendOptions are the flags of `hydrant send`.
 type sendOptions struct {
-	url, to, body, secret, resume, token string
-	count                                int
-	interval, wait                       time.Duration
+	clientOptions
+	to, body       string
+	count          int
+	interval, wait time.Duration
 }
+
+const sendHelp = `
+Exit status: 0, each message was accepted (stored for a session; taken by NATS for a
+service that is there; answered, where the address has a [METHOD]); 1, no connection, or
+it ended for good; 2, wrong flags; 3, a message was refused; 4, it is not known what became
+of one, and none was refused. With -json the standard output has a line
+{"mid":…,"outcome":…} for each message that was sent, where outcome is accepted or a code,
+and each message that came as it is.
+`
 
 func runSend(ctx context.Context, args []string, out io.Writer) error {
 	var o sendOptions
-	flags := newFlags("send", "")
-	flags.StringVar(&o.url, "url", "ws://localhost:5353", "address of a node")
+	flags := newFlags("send", sendHelp)
+	o.register(flags)
 	flags.StringVar(&o.to, "to", "echo:/", "UMF address to send to")
 	flags.StringVar(&o.body, "body", "", "JSON body; else a running number")
-	secretFile := flags.String("secret-file", "", "sign with the shared secret in this file; else with the variable UMF_SECRET, if it is set")
-	flags.StringVar(&o.resume, "resume", "", "take over this session id first and print what waited")
-	flags.StringVar(&o.token, "token", "", "resume secret of that session, which other users of this machine see; else the variable UMF_TOKEN")
+	flags.BoolVar(&o.json, "json", false, "print JSON, a line each; who is connected goes to the standard error")
 	flags.IntVar(&o.count, "count", 1, "messages to send; 0: only listen")
 	flags.DurationVar(&o.interval, "interval", time.Second, "time between two messages")
 	flags.DurationVar(&o.wait, "wait", 2*time.Second, "time to listen after the last message; 0: until Ctrl-C")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	if err := o.readSecrets(*secretFile); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	switch {
@@ -45,56 +53,92 @@ func runSend(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("%w: -count is below 0", errUsage)
 	case o.count > 0 && !o.sendable():
 		return fmt.Errorf("%w: -to and -body must not be empty, null, false or 0", errUsage)
-	case !strings.HasPrefix(o.url, "ws://") && !strings.HasPrefix(o.url, "wss://"):
-		return fmt.Errorf("%w: -url: %q does not begin with ws:// or wss://", errUsage, o.url)
 	}
 	return o.run(ctx, out)
 }
 
-// readSecrets takes what is in a file or in the environment. It is no flag's default,
-// which -h prints.
-func (o *sendOptions) readSecrets(file string) (err error) {
-	if o.token == "" {
-		o.token = os.Getenv("UMF_TOKEN")
+func (o *sendOptions) run(ctx context.Context, out io.Writer) error {
+	p := &printer{json: o.json, out: out}
+	c, err := o.dial(ctx, nil)
+	if err != nil {
+		return err
 	}
-	o.secret = os.Getenv("UMF_SECRET")
-	if file != "" {
-		o.secret, err = readSecret(file)
+	defer c.Close()
+	if err := o.connected(p, c.Session()); err != nil {
+		return err
+	}
+	receiving, stop := context.WithCancel(ctx)
+	received := make(chan error, 1)
+	go func() { received <- p.receive(receiving, c) }()
+	err = o.sendAll(ctx, c, p, received)
+	stop()
+	if end := <-received; end != nil { // for good, which each message of then tells, too
+		return end
 	}
 	return err
 }
 
-func (o *sendOptions) run(ctx context.Context, out io.Writer) error {
-	c, err := dial(ctx, o.url, o.secret)
-	if err != nil {
+// connected says which session it is.
+func (o *sendOptions) connected(p *printer, s client.Session) error {
+	if o.json {
+		p = &printer{out: os.Stderr}
+	}
+	err := p.line("connected as %s", s.ID)
+	switch {
+	case err != nil:
 		return err
+	case o.resume == "":
+		return p.line("resume secret %s", s.Token)
+	case s.Resumed:
+		return p.line("resumed %s", s.ID)
 	}
-	defer c.close()
-	fmt.Fprintf(out, "connected as %s\n", c.id)
-	if o.resume == "" {
-		fmt.Fprintf(out, "resume secret %s\n", c.token)
-	} else {
-		w, err := c.resume(ctx, o.resume, o.token)
-		if err != nil {
-			return err
-		}
-		if w.Resumed == nil || !*w.Resumed {
-			fmt.Fprintf(out, "not resumed (%s); still %s\n", w.Why, c.id)
-		} else {
-			fmt.Fprintf(out, "resumed %s\n", c.id)
-		}
-	}
+	return p.line("not resumed (%s); still %s", s.Why, s.ID)
+}
+
+// sendAll sends the messages and then waits. received has an error when nothing more can
+// come, and is then to have it again.
+func (o *sendOptions) sendAll(ctx context.Context, c *client.Client, p *printer, received chan error) error {
+	refused, unknown := 0, 0
 	for n := 1; n <= o.count; n++ {
-		if err := o.sendOne(ctx, c, n, out); err != nil {
-			return err
+		err := o.sendOne(ctx, c, p, n)
+		if ctx.Err() != nil { // interrupted
+			break
 		}
-		if n < o.count {
-			if err := c.print(ctx, o.interval, out); err != nil {
-				return err
-			}
+		switch {
+		case errors.Is(err, client.ErrUnknown):
+			unknown++
+		case err != nil:
+			refused++
+		}
+		if n < o.count && !rest(ctx, o.interval, received) {
+			break
 		}
 	}
-	return c.print(ctx, o.wait, out)
+	rest(ctx, o.wait, received)
+	text := fmt.Sprintf("of %d messages %d were refused, and what became of %d is not known", o.count, refused, unknown)
+	switch {
+	case refused > 0:
+		return &status{statusRefused, text}
+	case unknown > 0:
+		return &status{statusUnknown, text}
+	}
+	return nil
+}
+
+// rest waits, 0: until ctx ends, and reports whether that is what has ended.
+func rest(ctx context.Context, d time.Duration, received chan error) bool {
+	var over <-chan time.Time
+	if d > 0 {
+		over = time.After(d)
+	}
+	select {
+	case <-over:
+		return true
+	case err := <-received:
+		received <- err
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // payload is the body of the nth message.
@@ -116,41 +160,23 @@ func (o *sendOptions) sendable() bool {
 	return err == nil && umf.Scan(text, &e) == nil && e.Check() == nil
 }
 
-func (o *sendOptions) sendOne(ctx context.Context, c *client, n int, out io.Writer) error {
-	msg, err := c.post(ctx, o.to, o.payload(n))
+// sendOne sends the nth message and returns what became of it, once that is written.
+func (o *sendOptions) sendOne(ctx context.Context, c *client.Client, p *printer, n int) error {
+	m, err := umf.New(o.to, c.Session().ID+"@client:/", o.payload(n))
 	if err != nil {
 		return err
 	}
-	return show(out, ">", msg)
-}
-
-// print shows what arrives for the given time; 0: until ctx ends.
-func (c *client) print(ctx context.Context, d time.Duration, out io.Writer) error {
-	until := ctx
-	if d > 0 {
-		var cancel context.CancelFunc
-		until, cancel = context.WithTimeout(ctx, d)
-		defer cancel()
-	}
-	for {
-		msg, err := c.next(until)
-		switch {
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-			return nil
-		case err != nil:
-			return whyClosed(err)
-		}
-		if err := show(out, "<", msg); err != nil {
-			return err
-		}
-	}
-}
-
-func show(out io.Writer, direction string, msg *umf.Message) error {
-	text, err := json.Marshal(msg)
-	if err != nil {
+	if err := p.message(">", m); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s %s\n", direction, text)
-	return err
+	ctx, cancel := context.WithTimeout(ctx, 3*patience) // a node may be replaced meanwhile
+	defer cancel()
+	message := client.Message{To: o.to, Body: m.Body, Mid: m.Mid}
+	var answer *umf.Message
+	if a, _ := umf.ParseAddress(o.to); a.Method == "" {
+		err = c.Send(ctx, message)
+	} else if answer, err = c.Request(ctx, message); err == nil {
+		err = p.message("<", answer)
+	}
+	return errors.Join(err, p.outcome(m.Mid, err))
 }
