@@ -29,7 +29,9 @@ type Options struct {
 	URLs []string
 	// Token shows who the user is.
 	Token func(ctx context.Context, why Why) (string, error)
-	// Resume is the session to go on with; the zero value begins a fresh one.
+	// Resume is the session to go on with; the zero value begins a fresh one. Without its
+	// Token the client comes as one of the first edition, to whom nodes may give a session
+	// of such a client by its ID alone; nothing is confirmed then.
 	Resume Session
 	// OnSession is told of each connection that is there, from one goroutine. It must
 	// not wait for the client.

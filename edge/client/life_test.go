@@ -144,7 +144,7 @@ func TestResumeOption(t *testing.T) {
 	for given, offer := range map[Session]string{
 		{ID: "S1", Token: "T1", Attempt: 4, Handled: 9}: "umf.resume.S1.T1.5.9",
 		{ID: "S1", Token: "T1", Attempt: 4}:             "umf.resume.S1.T1.5",
-		{ID: "S1", Attempt: 4}:                          protocolAck,
+		{ID: "S1", Attempt: 4}:                          "",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNode(t)
@@ -154,9 +154,14 @@ func TestResumeOption(t *testing.T) {
 			defer d.close()
 			p := n.last()
 			expect(t, "offer", p.offer[len(p.offer)-1], offer)
-			if offer == protocolAck {
-				p.welcome(t, object{"id": "S2", "token": "T2"})
+			if offer == "" {
+				p.welcome(t, object{"id": "S2", "token": "T2", "caps": nil})
 				expect(t, "asks", string(p.sent[0].Body), `{"id":"S1","attempt":5}`)
+				p.welcome(t, object{"resumed": true, "token": nil, "caps": nil})
+				d.client(true)
+				p.end(1006, "")
+				expect(t, "comes back alike", strings.Join(n.again(nil).offer, " "), "")
+				return
 			}
 			p.welcome(t, object{"resumed": true, "token": nil})
 			c := d.client(true)

@@ -59,7 +59,11 @@ func (c *Client) connect() (*line, error) {
 		return nil, ErrClosed // lost knows better
 	}
 	c.state = connecting
-	offer := append([]string{protocolAck}, c.tokens.offer()...)
+	var offer []string
+	if !c.session.bare {
+		offer = append(offer, protocolAck)
+	}
+	offer = append(offer, c.tokens.offer()...)
 	offer = append(offer, c.session.offer()...)
 	c.unlock()
 	conn, answer, err := websocket.Dial(ctx, url, &websocket.DialOptions{

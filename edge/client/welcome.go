@@ -16,6 +16,7 @@ type session struct {
 	attempt    uint64
 	caps       []string // of the node; nil: of the first edition
 	given      bool     // it was an option, and no node was asked yet
+	bare       bool     // it was an option without its secret
 	user       string
 	resumed    bool
 	why        string
@@ -50,7 +51,7 @@ func (c *Client) restore(from Session) {
 	}
 	c.session.id, c.session.secret, c.session.attempt = from.ID, from.Token, from.Attempt
 	c.session.handled, c.session.last = from.Handled, from.Handled
-	c.session.given = true
+	c.session.given, c.session.bare = true, from.Token == ""
 }
 
 // offer counts a connection and returns what asks for the session with its handshake.
@@ -178,6 +179,7 @@ func (c *Client) begin(l *line, g *greeting) {
 	}
 	s.id, s.secret, s.handled, s.last, s.user = g.ID, token, 0, 0, ""
 	s.number++
+	s.bare = false
 	c.in.track = nil
 	for mid, e := range c.out.entries {
 		if !e.at.IsZero() && !(e.request && c.again(e)) {
