@@ -114,6 +114,11 @@ func TestClientIsServed(t *testing.T) {
 	if got.status != http.StatusOK || !strings.Contains(got.body, "export const connect") || got.header.Get("ETag") == "" || got.header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("%d, %v, %.100s", got.status, got.header, got.body)
 	}
+	header.Set("Accept-Encoding", "gzip, deflate, br")
+	zipped := ask(t, a.Public(), "GET", "/hydrant.js", "", header)
+	if zipped.header.Get("Content-Encoding") != "gzip" || !strings.Contains(zipped.header.Get("Vary"), "Accept-Encoding") || zipped.header.Get("ETag") == got.header.Get("ETag") || len(zipped.body) > 14_000 {
+		t.Errorf("compressed: %d bytes, %v", len(zipped.body), zipped.header)
+	}
 	if got := ask(t, a.Public(), "OPTIONS", "/hydrant.js", "", header); got.status != http.StatusNoContent || got.header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("OPTIONS: %d, %v", got.status, got.header)
 	}
