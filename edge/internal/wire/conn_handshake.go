@@ -33,6 +33,10 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 		c.refuse(nil, http.StatusBadRequest, "no HTTP request", nil, DropHandshakeInvalid)
 		return nil
 	}
+	if fault := h.check(); fault != "" {
+		c.refuse(&h, http.StatusBadRequest, fault, nil, DropHandshakeInvalid)
+		return nil
+	}
 	if c.probe(&h) {
 		return nil
 	}
@@ -40,10 +44,6 @@ func (c *Conn) readHandshake(b []byte) (rest []byte) {
 	c.locate(&h)
 	if !c.l.srv.countAddress(c) {
 		c.refuse(&h, http.StatusTooManyRequests, tooManyOfAddress, retryAfter, DropAddressFull)
-		return nil
-	}
-	if fault := h.check(); fault != "" {
-		c.refuse(&h, http.StatusBadRequest, fault, nil, DropHandshakeInvalid)
 		return nil
 	}
 	if !h.upgrade() {
@@ -76,9 +76,13 @@ func (c *Conn) refuse(h *head, status int, text string, fields http.Header, caus
 }
 
 // probe answers a health check here: what net/http has to do must not keep it waiting.
+// What may be wrong with a body or a version, net/http finds out.
 func (c *Conn) probe(h *head) (answered bool) {
-	method := string(h.method)
-	if c.l.o.Probe == nil || method != http.MethodHead && method != http.MethodGet || h.upgrade() {
+	method, proto := string(h.method), string(h.proto)
+	switch {
+	case c.l.o.Probe == nil, method != http.MethodHead && method != http.MethodGet:
+		return false
+	case proto != "HTTP/1.1" && proto != "HTTP/1.0", h.upgrade(), h.hasBody():
 		return false
 	}
 	path, _, _ := bytes.Cut(h.uri, []byte("?"))

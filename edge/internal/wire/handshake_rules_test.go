@@ -91,7 +91,7 @@ func TestTargets(t *testing.T) {
 		}
 		s := serve(t, o, h, nil)
 		for target, want := range map[string]string{
-			"/": "example.org /", "/a//b?c=%20": "example.org /a//b?c=%20", "/://x": "example.org /://x",
+			"/": "example.org /", "/a//b?c=%20": "example.org /a//b?c=%20", "/://x": "example.org /://x", "/%41%c3%b6?100%": "example.org /%41%c3%b6?100%",
 			"http://other.org/a?b": "other.org /a?b", "https://other.org:1": "other.org:1 /", "wss://[::1]?b": "[::1] /?b",
 		} {
 			p := dialRaw(t, s)
@@ -144,6 +144,9 @@ var malformed = []struct {
 	{"target of another scheme", instead("/chat?x=1", "ftp://example.org/"), 400},
 	{"target without a host", instead("/chat?x=1", "http:///chat"), 400},
 	{"target with a user", instead("/chat?x=1", "http://u@example.org/chat"), 400},
+	{"target with a bad escape", instead("/chat?x=1", "/chat/%zz?x=1"), 400},
+	{"target that ends in an escape", instead("/chat?x=1", "/chat%4"), 400},
+	{"target of a URL with a bad escape", instead("/chat?x=1", "ws://example.org/%"), 400},
 	{"target ?", instead("/chat?x=1", "?x"), 400},
 	{"subprotocol with a slash", upgradeRequest("Sec-WebSocket-Protocol: a/b"), 400},
 	{"subprotocol with a space", upgradeRequest("Sec-WebSocket-Protocol: a b"), 400},

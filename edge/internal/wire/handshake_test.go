@@ -356,6 +356,40 @@ func TestProbe(t *testing.T) {
 	})
 }
 
+// TestProbeIsARequest: what is wrong with a request is wrong with a health check.
+func TestProbeIsARequest(t *testing.T) {
+	transports(t, func(t *testing.T, o Options) {
+		o.Probe = func(path string) (int, []byte, bool) { return http.StatusOK, []byte("{}"), path == "/healthz" }
+		s := serve(t, o, newRecorder(t), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadAll(r.Body)
+			w.WriteHeader(http.StatusTeapot)
+		}))
+		for request, status := range map[string]int{
+			"GET /healthz HTTP/1.1\r\nHost: x":                                        200,
+			"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0":                   200,
+			"GET http://x/healthz HTTP/1.1\r\nHost: y":                                200,
+			"GET /healthz HTTP/1.0":                                                   200,
+			"GET /healthz HTTP/1.1":                                                   400,
+			"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x":                             400,
+			"GET /healthz HTTP/1.1\r\nHost: a b":                                      400,
+			"HEAD /healthz HTTP/1.1\r\nHost: u@h":                                     400,
+			"GET /healthz#x HTTP/1.1\r\nHost: x":                                      400,
+			"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: abc":                 400,
+			"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: -1":                  400,
+			"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 2":                400,
+			"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip":             501,
+			"GET /healthz HTTP/2.0\r\nHost: x":                                        505,
+			"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0": 418,
+		} {
+			p := dialRaw(t, s)
+			p.send([]byte(request + "\r\n\r\n"))
+			if r := p.response(); r.StatusCode != status {
+				t.Errorf("%q: %v, want %d", request, r.Status, status)
+			}
+		}
+	})
+}
+
 // TestPlainNeverReads: a client that does not read the answer to its request does not
 // keep its place for ever.
 func TestPlainNeverReads(t *testing.T) {

@@ -29,6 +29,9 @@ func (h *head) check() string {
 	if bytes.IndexByte(h.uri, '#') >= 0 {
 		return "the target has a fragment"
 	}
+	if path, _, _ := bytes.Cut(h.uri, []byte("?")); !areEscapes(path) {
+		return "a % in the target is no escape" // in a query browsers leave it
+	}
 	host, n := h.get("Host")
 	switch {
 	case n > 1:
@@ -70,8 +73,6 @@ func (h *head) absolute() bool {
 // nothing is wrong.
 func (h *head) checkUpgrade() (status int, fault string, fields http.Header) {
 	host, hosts := h.get("Host")
-	length, lengths := h.get("Content-Length")
-	_, codings := h.get("Transfer-Encoding")
 	version, versions := h.get("Sec-WebSocket-Version")
 	key, keys := h.get("Sec-WebSocket-Key")
 	status = http.StatusBadRequest
@@ -82,7 +83,7 @@ func (h *head) checkUpgrade() (status int, fault string, fields http.Header) {
 		status, fault, fields = http.StatusMethodNotAllowed, "an upgrade needs GET", allowGet
 	case hosts != 1 || len(host) == 0 && h.host == nil:
 		fault = "no Host"
-	case codings > 0 || lengths > 1 || lengths == 1 && strings.Trim(string(length), "0") != "" || lengths == 1 && len(length) == 0:
+	case h.hasBody():
 		// What a second parser takes for the body, we would take for frames.
 		fault = "a request for an upgrade has no body"
 	case !h.names("Connection", "upgrade"):
@@ -103,6 +104,13 @@ func (h *head) checkUpgrade() (status int, fault string, fields http.Header) {
 		}
 	}
 	return status, fault, fields
+}
+
+// hasBody reports whether a body follows, or may for other parsers.
+func (h *head) hasBody() bool {
+	length, lengths := h.get("Content-Length")
+	_, codings := h.get("Transfer-Encoding")
+	return codings > 0 || lengths > 1 || lengths == 1 && (len(length) == 0 || strings.Trim(string(length), "0") != "")
 }
 
 // isKey reports whether b is the base64 of 16 bytes.
@@ -136,18 +144,26 @@ func isHost(b []byte) bool {
 		a, err := netip.ParseAddr(string(host[1 : len(host)-1]))
 		return host[len(host)-1] == ']' && err == nil && a.Is6()
 	}
-	for i, c := range host {
+	for _, c := range host {
 		switch {
-		case c == '%':
-			if i+2 >= len(host) || !isHex(host[i+1]) || !isHex(host[i+2]) {
-				return false
-			}
+		case c == '%': // areEscapes
 		case isToken(c) && c != '#' && c != '^' && c != '`' && c != '|', bytes.IndexByte([]byte("(),;="), c) >= 0:
 		default:
 			return false
 		}
 	}
-	return len(host) > 0
+	return len(host) > 0 && areEscapes(host)
+}
+
+// areEscapes reports whether each % in b begins an escape (RFC 3986 §2.1).
+func areEscapes(b []byte) bool {
+	for i := bytes.IndexByte(b, '%'); i >= 0; i = bytes.IndexByte(b, '%') {
+		if i+2 >= len(b) || !isHex(b[i+1]) || !isHex(b[i+2]) {
+			return false
+		}
+		b = b[i+3:]
+	}
+	return true
 }
 
 func isHex(c byte) bool {
