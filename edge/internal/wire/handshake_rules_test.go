@@ -233,21 +233,22 @@ func TestPlainRefused(t *testing.T) {
 		served := serve(t, o, newRecorder(t), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }))
 		bare := serve(t, o, newRecorder(t), nil)
 		for request, status := range map[string]int{
-			"GET / HTTP/1.1\r\nHost: x\r\n\r\n":                                        204,
-			"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n":                                204,
-			"GET / HTTP/1.0\r\n\r\n":                                                   204,
-			"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n":                                    200, // net/http's own
-			"GET http://x/ HTTP/1.1\r\nHost: y\r\n\r\n":                                204,
-			"GET / HTTP/1.1\r\nHost: a b\r\n\r\n":                                      400,
-			"GET / HTTP/1.1\r\nHost: u@h\r\n\r\n":                                      400,
-			"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n":                             400,
-			"GET / HTTP/1.1\r\n\r\n":                                                   400,
-			"GET * HTTP/1.1\r\nHost: x\r\n\r\n":                                        400,
-			"GET x HTTP/1.1\r\nHost: x\r\n\r\n":                                        400,
-			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n":                400,
-			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n":                 400,
-			"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n":            501,
-			"HEAD / HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Key: " + testKey + "\r\n\r\n": 204, // asks for no page that could fail
+			"GET / HTTP/1.1\r\nHost: x\r\n\r\n":                         204,
+			"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n":                 204,
+			"GET / HTTP/1.0\r\n\r\n":                                    204,
+			"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n":                     200, // net/http's own
+			"GET http://x/ HTTP/1.1\r\nHost: y\r\n\r\n":                 204,
+			"GET / HTTP/1.1\r\nHost: a b\r\n\r\n":                       400,
+			"GET / HTTP/1.1\r\nHost: u@h\r\n\r\n":                       400,
+			"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n":              400,
+			"GET / HTTP/1.1\r\n\r\n":                                    400,
+			"GET * HTTP/1.1\r\nHost: x\r\n\r\n":                         400,
+			"GET x HTTP/1.1\r\nHost: x\r\n\r\n":                         400,
+			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n": 400,
+			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n":  400,
+			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": 400,
+			"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n":                                  501,
+			"HEAD / HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Key: " + testKey + "\r\n\r\n":                       204, // asks for no page that could fail
 		} {
 			p := dialRaw(t, served)
 			p.send([]byte(request))

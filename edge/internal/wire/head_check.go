@@ -11,7 +11,8 @@ import (
 
 // check looks at what every request must have right, whoever serves it: its target
 // and its Host (RFC 9112 §3.2). It returns what is wrong, or "". What frames a body is
-// net/http's to check, and checkUpgrade's.
+// net/http's to check, and checkUpgrade's, but for two ways at once, of which net/http
+// overlooks one (§6.1).
 func (h *head) check() string {
 	switch {
 	case h.uri[0] == '/':
@@ -41,7 +42,18 @@ func (h *head) check() string {
 	case n == 0 && string(h.proto) == "HTTP/1.1":
 		return "no Host"
 	}
+	if _, lengths := h.get("Content-Length"); lengths > 0 {
+		if _, codings := h.get("Transfer-Encoding"); codings > 0 {
+			return "both Content-Length and Transfer-Encoding"
+		}
+	}
 	return ""
+}
+
+// faultOf is check for a request that net/http has read, of which it tells less.
+func faultOf(r *http.Request) string {
+	h := head{method: []byte(r.Method), uri: []byte(r.RequestURI), proto: []byte(r.Proto), fields: fieldLines(http.Header{"Host": {r.Host}})}
+	return h.check()
 }
 
 // absolute reports whether the target is a URL with a host (RFC 9112 §3.2.2), and

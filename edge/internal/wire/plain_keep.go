@@ -20,6 +20,11 @@ func (p *plainServer) keep(h http.Handler) http.Handler {
 		if p.open() > int64(p.srv.o.MaxPlain)/2 || p.srv.full() || p.srv.isClosed() {
 			w.Header().Set("Connection", "close")
 		}
+		if fault := faultOf(r); fault != "" { // no loop looks at what follows on a connection
+			w.Header().Set("Connection", "close")
+			http.Error(w, fault, http.StatusBadRequest)
+			return
+		}
 		if upgradeLike(r) {
 			p.giveBack(pc, w, r)
 			return

@@ -64,6 +64,8 @@ func TestKeepAlive(t *testing.T) {
 		for request, status := range map[string]int{
 			upgradeRequest("Content-Length: 5"): 400, upgradeRequest("Transfer-Encoding: chunked"): 400,
 			upgradeRequest("Sec-WebSocket-Protocol: a/b"): 400, instead("GET ", "POST "): 405,
+			"GET * HTTP/1.1\r\nHost: x\r\n\r\n": 400, "GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n": 400, "GET /a HTTP/1.1\r\nHost: [h]\r\n\r\n": 400, "GET /a HTTP/1.1\r\nHost: h:8o\r\n\r\n": 400,
+			"GET http://h/a?100% HTTP/1.1\r\nHost: x\r\n\r\n": 200, "GET /a HTTP/1.0\r\n\r\n": 200,
 			without("Upgrade: websocket"): 426, without("Connection: Upgrade", "Connection: keep-alive", "Connection: Upgrade"): 101,
 		} {
 			p := dialRaw(t, s)
