@@ -103,11 +103,12 @@ func (r *rights) config(t *testing.T, user string) bus.Config {
 	return c
 }
 
-// node starts a node with its user, which may make no streams.
-func (r *rights) node(t *testing.T, name string) *harness.Node {
+// node starts a node with its user, which may make no streams, and with these settings
+// besides.
+func (r *rights) node(t *testing.T, name string, settings ...string) *harness.Node {
 	t.Helper()
 	env := map[string]string{"EDGE_QUEUE_LIMIT": "1000", "EDGE_ADMIN_TOKEN": adminToken}
-	for _, variable := range r.env(t, scheme.UserEdge) {
+	for _, variable := range append(r.env(t, scheme.UserEdge), settings...) {
 		name, value, _ := strings.Cut(variable, "=")
 		env[name] = value
 	}
