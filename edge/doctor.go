@@ -40,7 +40,7 @@ func Diagnose(ctx context.Context, cfg Config, busCfg bus.Config) []store.Findin
 // checkServers compares the servers that the connected one tells of with the
 // copies that there are to be.
 func checkServers(nc *nats.Conn, replicas int) store.Finding {
-	c := store.Finding{What: "replicas", Detail: fmt.Sprintf("%d of every stream; NATS told of %d servers", replicas, len(nc.Servers()))}
+	c := store.Finding{What: "replicas", Detail: fmt.Sprintf("%d of every stream; %d addresses of servers are known", replicas, len(nc.Servers()))}
 	switch {
 	case replicas > 1 && nc.ConnectedClusterName() == "":
 		c.Verdict, c.Fix = store.Fail, "EDGE_STREAM_REPLICAS needs a NATS cluster"

@@ -230,7 +230,7 @@ var layers = []layer{
 	{
 		path:  edgeAPI,
 		allow: []string{edgeConfig, edgeProtocol, edgeAccess, edgePolicy, edgeQuota, edgeStats, edgeWire, edgeClientJS, busStore, busDiscovery, busScheme, busTrace, umfFormat, natsClient, prometheusLib, otelLib, rateLib},
-		tests: append([]string{jwtLib, openAPILib}, besideEdge...),
+		tests: append([]string{jwtLib, openAPILib, "github.com/prometheus/client_model/go"}, besideEdge...),
 		names: map[string][]string{edgeWire: {"AddressKey", "SharedAddress"}},
 		why:   "HTTP and the router's API reach a shard only through what the node hands them",
 	},

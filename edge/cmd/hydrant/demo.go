@@ -54,6 +54,8 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGPIPE)
 	defer stop()
 	passOver(os.Environ())
+	started := atWork(ctx, "starting NATS and two nodes")
+	defer started()
 	dir, err := os.MkdirTemp("", "hydrant-demo-")
 	if err != nil {
 		return err
@@ -70,6 +72,7 @@ func runDemo(ctx context.Context, args []string, out io.Writer) error {
 	if err := d.start(ctx, server); err != nil {
 		return err
 	}
+	started()
 	d.tour(ctx)
 	if d.wrong > 0 {
 		return fmt.Errorf("%d of %d steps of the tour went wrong", d.wrong, d.steps)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"hydrant/bus"
 	"hydrant/edge"
@@ -16,19 +15,19 @@ func runHelp(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 1 && args[0] == "config" {
 		return helpConfig(out)
 	}
-	if len(args) > 0 {
+	if len(args) > 0 && args[0] != "-h" && args[0] != "-help" && args[0] != "--help" {
 		return helpCommand(ctx, args, out)
 	}
 	fmt.Fprint(out, "Hydrant connects WebSocket clients with services on NATS.\n\nUsage: hydrant <command> [flags]\n\n")
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, c := range commands() {
-		fmt.Fprintf(table, "  %s\t%s\n", c.name, c.summary)
-	}
-	if err := table.Flush(); err != nil {
-		return err
+		fmt.Fprint(out, wrapped(fmt.Sprintf("  %-13s", c.name), strings.Repeat(" ", 15), c.summary))
 	}
 	_, err := fmt.Fprint(out, `
 Each command prints its flags with -h. Start with `+"`hydrant demo`"+`.
+
+The exit status is 0, or 1 where something failed, a check too, or 2 where the
+command was called in a wrong way. Results go to standard output; what went
+wrong, and what takes longer than a second, to standard error.
 
 A node leaves in order on SIGTERM, SIGINT (Ctrl-C), SIGHUP (the terminal is
 closed), SIGUSR1, or POST /drain on its admin listener: /readyz fails at once,
@@ -42,22 +41,24 @@ EDGE_TLS_CERT, EDGE_TLS_KEY and NATS_… are read again by themselves.
 // helpCommand prints the flags of a command.
 func helpCommand(ctx context.Context, args []string, out io.Writer) error {
 	for _, c := range commands() {
-		if len(args) == 1 && c.name == args[0] && c.name != "help" && c.name != "version" {
+		if len(args) == 1 && c.name == args[0] && c.name != "help" {
 			return c.run(ctx, []string{"-h"}, out)
 		}
 	}
 	return fmt.Errorf("%w: no help for %q; see `hydrant help`", errUsage, strings.Join(args, " "))
 }
 
-// helpConfig prints every setting: the same table as in the README.
+// helpConfig prints every setting with its default: the table of deploy/README.md.
 func helpConfig(out io.Writer) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "VARIABLE\tDEFAULT\tUNIT\tMEANING")
 	for _, v := range append(config.Variables(), config.Describe("", &bus.Config{})...) {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", v.Name, v.Default, v.Unit, v.Text)
-	}
-	if err := table.Flush(); err != nil {
-		return err
+		head := v.Name
+		if v.Default != "" {
+			head += "=" + v.Default
+		}
+		if v.Unit != "" {
+			head += " (" + v.Unit + ")"
+		}
+		fmt.Fprintf(out, "%s\n%s", head, wrapped("    ", "    ", v.Text))
 	}
 	_, err := fmt.Fprint(out, tracingHelp+`
 Durations are written 500ms, 25s, 24h; sizes 64KiB, 1MiB, 1GiB. Unknown EDGE_
@@ -68,8 +69,8 @@ with JetStream in its own process.
 }
 
 func runVersion(_ context.Context, args []string, out io.Writer) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%w: version takes no arguments", errUsage)
+	if err := parse(newFlags("version", ""), args); err != nil {
+		return err
 	}
 	_, err := fmt.Fprintln(out, "hydrant", edge.Version)
 	return err

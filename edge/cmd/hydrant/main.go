@@ -35,6 +35,7 @@ func commands() []command {
 		{"setup", "make streams, bucket and work queues, so that nodes need no right to; with `nats` write the servers' configuration", runSetup},
 		{"policy", "check: what a rule set allows to a client", runPolicy},
 		{"sessions", "list the sessions: node, state, behind by how many", runSessions},
+		{"completion", "print what completes commands and flags in bash, and in zsh", runCompletion},
 		{"version", "print the version", runVersion},
 		{"help", "print this; with `config` the settings, with a command its flags", runHelp},
 	}
@@ -110,11 +111,11 @@ func newFlags(name, more string) *flag.FlagSet {
 		out := flags.Output()
 		for _, c := range commands() {
 			if c.name == name {
-				fmt.Fprintf(out, "hydrant %s: %s\n\n", name, c.summary)
+				fmt.Fprint(out, wrapped("hydrant "+name+": ", "  ", c.summary), "\n")
 			}
 		}
-		flags.PrintDefaults()
-		fmt.Fprint(out, more)
+		printFlags(out, flags)
+		fmt.Fprint(out, fitted(more))
 	}
 	return flags
 }

@@ -20,8 +20,9 @@ const policyHelp = `
 hydrant policy check [flags] [address ...]
 
 prints what a client may do, or for each address whether it may write there:
-svc:/path, ID@svc:/, svc:[GET]/path; with -queue whether it may store work for the
-service. The exit status is 1 if the rule set is none, or an address is denied.
+svc:/path, ID@svc:/, svc:[GET]/path; with -queue whether it may store work for
+the service. The exit status is 1 if the rule set is none, or an address is
+denied.
 ` + environmentHelp
 
 // errDenied: the rules do not allow one of the addresses.

@@ -37,7 +37,9 @@ func runSetup(ctx context.Context, args []string, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
+	done := atWork(ctx, "making streams")
 	found, err := edge.Setup(ctx, cfg, natsConfig, queues)
+	done()
 	if err != nil {
 		return err
 	}

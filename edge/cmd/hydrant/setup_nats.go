@@ -14,8 +14,8 @@ func runSetupNATS(args []string, out io.Writer) error {
 Writes accounts.conf, passwords.conf and users/<user>.env into the folder. Users
 that were there keep their passwords, the account of nodes keeps its name, and
 services that are not named any more go.
-nats-server includes the first, which includes the second. A change is a reload of
-each server (SIGHUP), and a second one for services that are new.
+nats-server includes the first, which includes the second. A change is a reload
+of each server (SIGHUP), and a second one for services that are new.
 `)
 	dir := flags.String("dir", ".", "folder to write to")
 	list := flags.String("services", "", "all services, comma separated")

@@ -25,6 +25,13 @@ func runSign(_ context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var e umf.Envelope
+	if err := umf.Scan(text, &e); err != nil {
+		return fmt.Errorf("not a UMF message: %w", err)
+	}
+	if err := e.Check(); err != nil { // no node takes it, signed or not
+		return fmt.Errorf("not a UMF message: %w", err)
+	}
 	var msg umf.Message
 	if err := json.Unmarshal(text, &msg); err != nil {
 		return fmt.Errorf("not a UMF message: %w", err)

@@ -32,8 +32,8 @@ Traces are configured by OpenTelemetry's own variables, and are off unless
 OTEL_TRACES_EXPORTER=otlp, or OTEL_EXPORTER_OTLP_ENDPOINT, is set. Of use are
 also OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER (with
 OTEL_TRACES_SAMPLER_ARG; try parentbased_traceidratio and 0.01),
-OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_CERTIFICATE and OTEL_SDK_DISABLED.
-Spans leave by OTLP over HTTP.
+OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_CERTIFICATE and
+OTEL_SDK_DISABLED. Spans leave by OTLP over HTTP.
 `
 
 // tracingWanted reads the variables that say whether there are to be traces.
