@@ -1,8 +1,10 @@
 package schema
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +23,8 @@ import (
 const (
 	chartPath = "../../../deploy/helm/hydrant"
 	plainPath = "../../../deploy/kubernetes/hydrant.yaml"
+	kube      = "v1.31.0" // knows the sleep action
+	oldKube   = "v1.27.0" // does not
 )
 
 // serviceMonitor is the part of Prometheus Operator's type that the chart uses.
@@ -40,37 +44,45 @@ type serviceMonitor struct {
 	} `json:"spec"`
 }
 
-// render returns the chart's objects, one document each, in a fixed order.
-func render(t *testing.T, kube string, set map[string]any) []string {
-	t.Helper()
+// renderFiles returns what the chart's templates make of values, as `helm install` does
+// it: with the schema of the values first.
+func renderFiles(kube string, set map[string]any) (map[string]string, error) {
 	chart, err := loader.Load(chartPath)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	capabilities := *chartutil.DefaultCapabilities
 	version, err := chartutil.ParseKubeVersion(kube)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	capabilities.KubeVersion = *version
 	values, err := chartutil.ToRenderValues(chart, set,
 		chartutil.ReleaseOptions{Name: "hydrant", Namespace: "edge", IsInstall: true}, &capabilities)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	files, err := engine.Engine{Strict: true}.Render(chart, values)
+	return engine.Engine{Strict: true}.Render(chart, values)
+}
+
+// render returns the chart's objects, one document each, in a fixed order.
+func render(t *testing.T, kube string, set map[string]any) []string {
+	t.Helper()
+	files, err := renderFiles(kube, set)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var documents []string
-	for _, name := range []string{"deployment", "service", "availability", "access", "nats"} {
-		documents = append(documents, split(files["hydrant/templates/"+name+".yaml"])...)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if filepath.Ext(name) == ".yaml" {
+			documents = append(documents, split(files[name])...)
+		}
 	}
 	return documents
 }
 
 func split(text string) (documents []string) {
-	for _, d := range strings.Split(text, "\n---\n") {
+	for d := range strings.SplitSeq("\n"+text+"\n", "\n---\n") {
 		if d = strings.TrimSpace(d); d != "" {
 			documents = append(documents, d+"\n")
 		}
@@ -81,103 +93,108 @@ func split(text string) (documents []string) {
 // objects are what the tests look at.
 type objects struct {
 	deployment *appsv1.Deployment
-	services   []*corev1.Service
-	kinds      map[string]int
-	monitor    *serviceMonitor
-	policy     *networkingv1.NetworkPolicy
+	services   map[string]*corev1.Service
+	secrets    map[string]*corev1.Secret
+	account    *corev1.ServiceAccount
 	config     *corev1.ConfigMap
 	job        *batchv1.Job
+	disruption *policyv1.PodDisruptionBudget
+	scaler     *autoscalingv2.HorizontalPodAutoscaler
+	policy     *networkingv1.NetworkPolicy
+	ingress    *networkingv1.Ingress
+	monitor    *serviceMonitor
 }
 
+// parse reads each object into Kubernetes' own type, strictly, and checks it against
+// Kubernetes' schema.
 func parse(t *testing.T, documents []string) *objects {
 	t.Helper()
-	all := &objects{kinds: make(map[string]int)}
+	all := &objects{services: make(map[string]*corev1.Service), secrets: make(map[string]*corev1.Secret)}
 	for _, text := range documents {
 		var head struct{ Kind string }
 		if err := yaml.Unmarshal([]byte(text), &head); err != nil {
 			t.Fatalf("%v in\n%s", err, text)
 		}
-		all.kinds[head.Kind]++
-		var into any
+		var err error
 		switch head.Kind {
 		case "Deployment":
-			all.deployment = &appsv1.Deployment{}
-			into = all.deployment
+			err = one(text, &all.deployment)
 		case "Service":
-			service := &corev1.Service{}
-			all.services = append(all.services, service)
-			into = service
-		case "PodDisruptionBudget":
-			into = &policyv1.PodDisruptionBudget{}
-		case "HorizontalPodAutoscaler":
-			into = &autoscalingv2.HorizontalPodAutoscaler{}
-		case "NetworkPolicy":
-			all.policy = &networkingv1.NetworkPolicy{}
-			into = all.policy
+			err = named(text, all.services)
+		case "Secret":
+			err = named(text, all.secrets)
+		case "ServiceAccount":
+			err = one(text, &all.account)
 		case "ConfigMap":
-			all.config = &corev1.ConfigMap{}
-			into = all.config
+			err = one(text, &all.config)
 		case "Job":
-			all.job = &batchv1.Job{}
-			into = all.job
+			err = one(text, &all.job)
+		case "PodDisruptionBudget":
+			err = one(text, &all.disruption)
+		case "HorizontalPodAutoscaler":
+			err = one(text, &all.scaler)
+		case "NetworkPolicy":
+			err = one(text, &all.policy)
+		case "Ingress":
+			err = one(text, &all.ingress)
 		case "ServiceMonitor":
-			all.monitor = &serviceMonitor{}
-			into = all.monitor
+			err = one(text, &all.monitor)
 		default:
 			t.Fatalf("nobody knows the kind %q", head.Kind)
 		}
-		if err := yaml.UnmarshalStrict([]byte(text), into); err != nil {
+		if err != nil {
+			t.Errorf("%s: %v in\n%s", head.Kind, err, text)
+		}
+		if err := againstSchema(text); err != nil {
 			t.Errorf("%s: %v in\n%s", head.Kind, err, text)
 		}
 	}
 	return all
 }
 
-// everything switches every part of the chart on.
-func everything() map[string]any {
-	return map[string]any{
-		"autoscaling":    map[string]any{"enabled": true},
-		"serviceMonitor": map[string]any{"enabled": true, "labels": map[string]any{"release": "prometheus"}},
-		"networkPolicy":  map[string]any{"clientNamespaceLabels": map[string]any{"name": "ingress"}},
-		"nats":           map[string]any{"queues": []any{"echo", "chat"}, "accounts": accounts(), "namespaceLabels": map[string]any{"name": "nats"}},
-		"service":        map[string]any{"annotations": map[string]any{"a": "b"}},
-		"trustedProxies": []any{"10.0.0.0/8"},
-		"nodeSelector":   map[string]any{"role": "edge"},
-		"tolerations":    []any{map[string]any{"key": "edge", "operator": "Exists"}},
-	}
+func one[T any](text string, into **T) error {
+	*into = new(T)
+	return yaml.UnmarshalStrict([]byte(text), *into)
 }
 
-func TestChart(t *testing.T) {
-	for name, c := range map[string]struct {
-		kube string
-		set  map[string]any
-		want map[string]int
-	}{
-		"defaults":   {"v1.31.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1, "Job": 1}},
-		"old":        {"v1.27.0", nil, map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1, "Job": 1}},
-		"no secrets": {"v1.31.0", noSecrets(), map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1}},
-		"everything": {"v1.31.0", everything(), map[string]int{"Deployment": 1, "Service": 2, "PodDisruptionBudget": 1, "NetworkPolicy": 1, "HorizontalPodAutoscaler": 1, "ServiceMonitor": 1, "ConfigMap": 1, "Job": 1}},
+func named[T any, P interface {
+	*T
+	GetName() string
+}](text string, into map[string]P) error {
+	object := P(new(T))
+	err := yaml.UnmarshalStrict([]byte(text), object)
+	into[object.GetName()] = object
+	return err
+}
+
+// kinds are those of the objects that there may be, or not.
+func (o *objects) kinds() (kinds []string) {
+	for kind, is := range map[string]bool{
+		"Secret": len(o.secrets) > 0, "ServiceAccount": o.account != nil, "ConfigMap": o.config != nil,
+		"Job": o.job != nil, "PodDisruptionBudget": o.disruption != nil, "HorizontalPodAutoscaler": o.scaler != nil,
+		"NetworkPolicy": o.policy != nil, "Ingress": o.ingress != nil, "ServiceMonitor": o.monitor != nil,
 	} {
-		t.Run(name, func(t *testing.T) {
-			all := parse(t, render(t, c.kube, c.set))
-			for kind, n := range c.want {
-				if all.kinds[kind] != n {
-					t.Errorf("%d of %s, want %d", all.kinds[kind], kind, n)
-				}
-			}
-			if len(all.kinds) != len(c.want) {
-				t.Errorf("kinds %v, want %v", all.kinds, c.want)
-			}
-			coherent(t, all, c.kube)
-			if all.config != nil && all.config.Data["accounts.conf"] != accounts() {
-				t.Error("the rights are not those that were given")
-			}
-			if all.job != nil {
-				setsUp(t, all.job, c.set)
-			}
-			fromSecrets(t, all, name != "no secrets")
-		})
+		if is {
+			kinds = append(kinds, kind)
+		}
 	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// valuesFile reads one of the chart's files for tests; numbers are what they are for
+// every program but Helm, so that a large one is a float.
+func valuesFile(t *testing.T, name string) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(chartPath, "ci", name+"-values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values map[string]any
+	if err := yaml.UnmarshalStrict(text, &values); err != nil {
+		t.Fatal(err)
+	}
+	return values
 }
 
 // accounts is what `hydrant setup nats` wrote.
@@ -189,107 +206,67 @@ func accounts() string {
 	return string(text)
 }
 
-// noSecrets is for a NATS without users, and nodes without administrators.
-func noSecrets() map[string]any {
-	return map[string]any{"nats": map[string]any{"secret": "", "setupSecret": ""}, "admin": map[string]any{"secret": ""}}
+// variant is the chart with one set of values.
+type variant struct {
+	name string
+	kube string
+	set  map[string]any
 }
 
-// fromSecrets: the edges have the user that `hydrant setup nats` has written for them, by
-// the names that stand in its file, and the token of administrators; all out of secrets,
-// and no password in the chart.
-func fromSecrets(t *testing.T, all *objects, are bool) {
-	t.Helper()
-	want := map[string]string{"EDGE_ADMIN_TOKEN": "hydrant-operators"}
-	for name := range variables(t, "../../../deploy/nats/users/edge.env") {
-		want[name] = "nats-edge"
+// variants are the defaults, the files of the chart, and a NATS without users.
+func variants(t *testing.T) []variant {
+	all := []variant{{"defaults", kube, nil}, {"old", oldKube, nil}, {"nothing", kube, nothing()}}
+	files, err := filepath.Glob(filepath.Join(chartPath, "ci", "*-values.yaml"))
+	if err != nil || len(files) != 6 {
+		t.Fatalf("%v, %v", files, err)
 	}
-	if !are {
-		clear(want)
-	}
-	for _, v := range all.deployment.Spec.Template.Spec.Containers[0].Env {
-		secret := strings.Contains(v.Name, "TOKEN") || strings.Contains(v.Name, "PASSWORD") || v.Name == "NATS_USER"
-		if !secret {
-			continue
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), "-values.yaml")
+		set := valuesFile(t, name)
+		if name == "accounts" {
+			set["nats"].(map[string]any)["accounts"] = accounts()
 		}
-		if v.Value != "" || v.ValueFrom == nil || v.ValueFrom.SecretKeyRef == nil || v.ValueFrom.SecretKeyRef.Name != want[v.Name] || v.ValueFrom.SecretKeyRef.Key != v.Name {
-			t.Errorf("%+v, want it from %q", v, want[v.Name])
-		}
-		delete(want, v.Name)
+		all = append(all, variant{name, kube, set})
 	}
-	if len(want) > 0 {
-		t.Errorf("missing: %v", want)
-	}
+	return all
 }
 
-// setsUp: the job runs before the nodes, with a user of its own.
-func setsUp(t *testing.T, job *batchv1.Job, set map[string]any) {
-	t.Helper()
-	c := job.Spec.Template.Spec.Containers[0]
-	args := "setup -queues "
-	if set != nil {
-		args += "echo,chat"
-	}
-	if strings.Join(c.Args, " ") != args || job.Annotations["helm.sh/hook"] != "pre-install,pre-upgrade" {
-		t.Errorf("%v, %v", c.Args, job.Annotations)
-	}
-	for _, v := range c.Env {
-		if ref := v.ValueFrom; ref != nil && (ref.SecretKeyRef.Name != "nats-setup" || ref.SecretKeyRef.Key != v.Name) {
-			t.Errorf("%s from %v", v.Name, ref.SecretKeyRef)
-		}
+// nothing is for a NATS without users, and nodes without administrators.
+func nothing() map[string]any {
+	return map[string]any{
+		"nats":                map[string]any{"auth": "none"},
+		"setup":               map[string]any{"enabled": false},
+		"admin":               map[string]any{"existingSecret": ""},
+		"networkPolicy":       map[string]any{"enabled": false},
+		"podDisruptionBudget": map[string]any{"enabled": false},
+		"serviceAccount":      map[string]any{"create": false},
+		"resources":           map[string]any{"limits": nil},
+		"env":                 map[string]any{"EDGE_QUEUE_SERVICES": "echo"},
 	}
 }
 
-// coherent checks what types cannot: names that refer to each other, and
-// times that must fit.
-func coherent(t *testing.T, all *objects, kube string) {
-	t.Helper()
-	pod := all.deployment.Spec.Template
-	container := pod.Spec.Containers[0]
-	ports := make(map[string]bool)
-	for _, p := range container.Ports {
-		ports[p.Name] = true
+func TestChart(t *testing.T) {
+	usual := []string{"Job", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount"}
+	want := map[string][]string{
+		"defaults":         usual,
+		"old":              usual,
+		"nothing":          nil,
+		"accounts":         append([]string{"ConfigMap", "ServiceMonitor"}, usual...),
+		"shared":           {"Job", "PodDisruptionBudget"},
+		"tls-ingress":      append([]string{"Ingress"}, usual...),
+		"scaling":          append([]string{"HorizontalPodAutoscaler"}, usual...),
+		"existing-secrets": usual,
+		"made-secrets":     append([]string{"Secret"}, usual...),
 	}
-	matches := func(what string, selector map[string]string, labels map[string]string) {
-		t.Helper()
-		for k, v := range selector {
-			if labels[k] != v {
-				t.Errorf("%s selects %s=%s, which is %q", what, k, v, labels[k])
+	for _, v := range variants(t) {
+		t.Run(v.name, func(t *testing.T) {
+			all := parse(t, render(t, v.kube, v.set))
+			slices.Sort(want[v.name])
+			if !slices.Equal(all.kinds(), want[v.name]) {
+				t.Errorf("kinds %v, want %v", all.kinds(), want[v.name])
 			}
-		}
-	}
-	matches("deployment", all.deployment.Spec.Selector.MatchLabels, pod.Labels)
-	for _, s := range all.services {
-		matches("service "+s.Name, s.Spec.Selector, pod.Labels)
-		for _, p := range s.Spec.Ports {
-			if !ports[p.TargetPort.StrVal] {
-				t.Errorf("service %s: no port %q", s.Name, p.TargetPort.StrVal)
-			}
-		}
-	}
-	if all.policy != nil {
-		matches("network policy", all.policy.Spec.PodSelector.MatchLabels, pod.Labels)
-	}
-	if all.monitor != nil {
-		matches("service monitor", all.monitor.Spec.Selector.MatchLabels, all.services[1].Labels)
-	}
-	env := make(map[string]string)
-	for _, v := range container.Env {
-		env[v.Name] = v.Value
-	}
-	grace, sleeps := env["EDGE_DRAIN_GRACE"], container.Lifecycle != nil
-	switch {
-	case kube == "v1.27.0" && (sleeps || grace != "5s"):
-		t.Errorf("grace %s, preStop %v: this Kubernetes knows no sleep", grace, sleeps)
-	case kube != "v1.27.0" && (!sleeps || container.Lifecycle.PreStop.Sleep.Seconds != 5 || grace != "0s"):
-		t.Errorf("grace %s, preStop %v: want a sleep of 5 s alone", grace, container.Lifecycle)
-	}
-	// Kubernetes' word of a Service called edge is no setting.
-	if links := pod.Spec.EnableServiceLinks; links == nil || *links {
-		t.Error("variables of the namespace's Services would be among the node's settings")
-	}
-	// Grace, drain, close handshakes.
-	if limit := *pod.Spec.TerminationGracePeriodSeconds; limit < 5+30+8 {
-		t.Errorf("termination grace %d s, but a stop can take %d s", limit, 5+30+8)
+			coherent(t, all, v.kube)
+		})
 	}
 }
 
@@ -297,7 +274,7 @@ func coherent(t *testing.T, all *objects, kube string) {
 // defaults. HYDRANT_WRITE=1 writes it.
 func TestPlainYAML(t *testing.T) {
 	const head = "# Written from deploy/helm/hydrant with its defaults (HYDRANT_WRITE=1 go test\n# -run TestPlainYAML in integration/deploy/schema). Kubernetes 1.30 and later.\n"
-	text := head + strings.Join(render(t, "v1.31.0", nil), "---\n")
+	text := head + strings.Join(render(t, kube, nil), "---\n")
 	text = strings.ReplaceAll(text, "app.kubernetes.io/managed-by: Helm", "app.kubernetes.io/managed-by: kubectl")
 	path := filepath.FromSlash(plainPath)
 	if os.Getenv("HYDRANT_WRITE") != "" {
@@ -312,5 +289,5 @@ func TestPlainYAML(t *testing.T) {
 	if string(have) != text {
 		t.Errorf("%s is not what the chart renders: run this test with HYDRANT_WRITE=1", plainPath)
 	}
-	coherent(t, parse(t, split(strings.TrimPrefix(text, head))), "v1.31.0")
+	coherent(t, parse(t, split(strings.TrimPrefix(text, head))), kube)
 }
