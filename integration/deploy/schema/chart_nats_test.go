@@ -48,10 +48,9 @@ func TestChartOnNATS(t *testing.T) {
 				t.Fatalf("%v: %s", err, job)
 			}
 			listen := "EDGE_ADMIN_LISTEN=" + freeAddress(t)
-			node := container(all.deployment.Spec.Template.Spec, "EDGE_LISTEN=127.0.0.1:0", listen, "EDGE_DRAIN_TIMEOUT=0s")
-			start(t, node)
+			node := start(t, container(all.deployment.Spec.Template.Spec, "EDGE_LISTEN=127.0.0.1:0", listen, "EDGE_DRAIN_TIMEOUT=0s"))
 			// A node that is never ready ends the test by its time limit, with this last.
-			waitUntil(t, func() bool {
+			node.until(t, func() bool {
 				says := hydrant(t, node.Env, "healthcheck", "-ready")
 				t.Log(strings.TrimSpace(says))
 				return says == "ok\n"
@@ -59,8 +58,8 @@ func TestChartOnNATS(t *testing.T) {
 			if err := node.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
-			if err := node.Wait(); err != nil {
-				t.Error(err)
+			if <-node.ended; node.err != nil {
+				t.Error(node.err)
 			}
 		})
 	}
@@ -93,29 +92,41 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// start runs a command until the test ends, or somebody else waits for it. What it says
-// is in the test's own output.
-func start(t *testing.T, command *exec.Cmd) {
+// process is a command that runs until the test ends, at the latest.
+type process struct {
+	*exec.Cmd
+	ended chan struct{}
+	err   error // after ended
+}
+
+// start runs a command; what it says is in the test's own output.
+func start(t *testing.T, command *exec.Cmd) *process {
 	t.Helper()
 	command.Stdout, command.Stderr = t.Output(), t.Output()
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	p := &process{Cmd: command, ended: make(chan struct{})}
+	go func() {
+		p.err = command.Wait()
+		close(p.ended)
+	}()
 	t.Cleanup(func() {
 		command.Process.Kill()
-		command.Wait()
+		<-p.ended
 	})
+	return p
 }
 
-// waitUntil asks again and again.
-func waitUntil(t *testing.T, is func() bool) {
+// until asks again and again, as long as the process runs.
+func (p *process) until(t *testing.T, is func() bool) {
 	t.Helper()
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for !is() {
 		select {
-		case <-t.Context().Done():
-			return
+		case <-p.ended:
+			t.Fatalf("%s has ended: %v", p.Path, p.err)
 		case <-poll.C:
 		}
 	}
@@ -143,9 +154,8 @@ func startNATS(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	server := exec.Command(filepath.Join(filepath.Dir(hydrantPath(t)), "nats-server"), "-c", file)
-	start(t, server)
 	var ports struct{ NATS []string }
-	waitUntil(t, func() bool {
+	start(t, server).until(t, func() bool {
 		files, _ := filepath.Glob(filepath.Join(dir, "*.ports"))
 		if len(files) != 1 {
 			return false
