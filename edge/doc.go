@@ -38,7 +38,8 @@
 // ownership) reads the directory entry, has the holder hand the session over, and
 // swaps the entry; then the session machine goes on where delivery had got to.
 // The former node takes part by package takeover. What came while nobody had the
-// session it may have kept (package tail); the rest is read from the store.
+// session it may have kept (package tail); the rest is read from the store, once for all
+// where many come back at a time (package crowd).
 //
 // # Rooms
 //
@@ -52,6 +53,7 @@
 //	ownership  who has a session: pure
 //	takeover   how a node asks another for a session
 //	tail       what is kept for parked sessions
+//	crowd      what is read for many sessions together
 //	egress     from a loop to NATS, without waiting
 //	shard      what one loop owns: clients and held sessions
 //	api        the router API and HTTP

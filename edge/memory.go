@@ -115,10 +115,12 @@ func (n *Node) judgeMemory(share float64, limit int64) {
 // whether that may be enough: the next look tells.
 func (n *Node) dropTails(limit int64) bool {
 	tails, bytes := n.shared.Tails.Held()
-	if tails == 0 {
+	passes := n.shared.Crowd.Drop()
+	bytes += int64(passes)
+	if tails == 0 && passes == 0 {
 		return false
 	}
-	n.log.Info("short of memory: what is kept for parked sessions is dropped", "sessions", tails, "bytes", bytes)
+	n.log.Info("short of memory: what is kept for parked sessions, and for those that return, is dropped", "sessions", tails, "bytes", bytes)
 	n.all((*shard.Shard).DropTails)
 	return float64(bytes) >= worthDropping*float64(limit)
 }

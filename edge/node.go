@@ -277,6 +277,7 @@ func (n *Node) all(f func(*shard.Shard)) {
 func (n *Node) sample() stats.Sample {
 	s := stats.Sample{Waiting: n.pool.Waiting() + n.resumes.Waiting(), Busy: n.pool.Busy() + n.resumes.Busy(), KeysAge: n.keysAge()}
 	s.Tails, s.TailBytes = n.shared.Tails.Held()
+	s.PassBytes, _ = n.shared.Crowd.Held()
 	if n.serving.Load() {
 		s.Wire, s.Loops = n.server.Stats(), n.handler.Loops()
 		l := n.nats.link.Load()

@@ -9,9 +9,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
+	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/api"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/crowd"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/quota"
 	"hydrant/edge/internal/shard"
@@ -34,12 +36,23 @@ func (n *Node) share(tracing trace.TracerProvider) *shard.Node {
 		Mail:      quota.NewMail(n.cfg.QueueLimit, int(n.cfg.QueueBytes), n.metrics.Dropped.Counting(stats.DropMailTable)),
 		ClientLog: stats.NewClientLog(n.metrics.Dropped.Counting(stats.DropClientLog)),
 		Tails:     tail.NewBudget(int64(n.cfg.LingerBytes)),
+		Crowd:     n.newCrowd(),
 		Short:     &n.short,
 		Full:      &n.full,
 		Traffic:   stats.NewTraffic(),
 		Connected: &n.nats.connected, MaxPayload: &n.nats.maxPayload, Epoch: n.epoch,
 		Calls: n.pool, Resumes: n.resumes, Refused: &n.nats.refused,
 	}
+}
+
+// newCrowd returns what reads mailboxes for many sessions together.
+func (n *Node) newCrowd() *crowd.Crowd {
+	return crowd.New(crowd.Bytes, crowd.Source{
+		Read: func(ctx context.Context, partition int, from uint64, limit, maxBytes int) (store.Piece, error) {
+			return n.nats.link.Load().store.ReadPiece(ctx, partition, from, limit, maxBytes)
+		},
+		Stopped: n.ctx, Run: n.pool.SubmitIdle, Epoch: n.epoch, Ended: n.metrics.Passes.Inc, Short: n.short.Load,
+	})
 }
 
 // shareNATS adds what there is once the node has its store.

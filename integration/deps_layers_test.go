@@ -51,6 +51,7 @@ const (
 	edgeOwnership = "hydrant/edge/internal/ownership"
 	edgeTakeover  = "hydrant/edge/internal/takeover"
 	edgeTail      = "hydrant/edge/internal/tail"
+	edgeCrowd     = "hydrant/edge/internal/crowd"
 	edgeEgress    = "hydrant/edge/internal/egress"
 	edgeShard     = "hydrant/edge/internal/shard"
 	edgeAPI       = "hydrant/edge/internal/api"
@@ -170,6 +171,11 @@ var layers = []layer{
 		why:   "what is kept is bytes and links, and knows neither NATS nor sessions",
 	},
 	{
+		path:  edgeCrowd,
+		allow: []string{busScheme, busStore, edgeStats},
+		why:   "what is read for many sessions is messages as the store gives them, whoever gets them",
+	},
+	{
 		path:  edgeTakeover,
 		allow: []string{busScheme, edgeOwnership, natsClient},
 		why:   "takeover is what nodes say to each other of a session; ownership decides, and the shard acts",
@@ -222,7 +228,7 @@ var layers = []layer{
 	},
 	{
 		path: edgeShard,
-		allow: []string{edgeSession, edgeOwnership, edgeTakeover, edgeTail, edgeProtocol, edgeStats, edgeAccess, edgePolicy, edgeQuota, edgeConfig, edgeEgress, edgeWire, busScheme, busStore, busTrace, umfFormat,
+		allow: []string{edgeSession, edgeOwnership, edgeTakeover, edgeTail, edgeCrowd, edgeProtocol, edgeStats, edgeAccess, edgePolicy, edgeQuota, edgeConfig, edgeEgress, edgeWire, busScheme, busStore, busTrace, umfFormat,
 			natsClient, otelLib, rateLib},
 		tests: append([]string{prometheusLib}, besideEdge...),
 		why:   "a shard owns its clients and sessions; its node hands over all else, and the store only as types and what egress carries out",
@@ -246,7 +252,7 @@ var layers = []layer{
 	},
 	{
 		path: edgeNode,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeRedact, edgeAccess, edgePolicy, edgeQuota, edgeOwnership, edgeTakeover, edgeTail, edgeEgress, edgeShard, edgeAPI,
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busTrace, edgeConfig, edgeProtocol, edgeStats, edgeRedact, edgeAccess, edgePolicy, edgeQuota, edgeOwnership, edgeTakeover, edgeTail, edgeCrowd, edgeEgress, edgeShard, edgeAPI,
 			edgeSession, edgeWire, natsClient, prometheusLib, otelLib, rateLib},
 		tests: []string{busEmbedded, natsServer, "hydrant/integration/harness/...", "github.com/prometheus/client_model/go", jwtLib, envconfigLib},
 		why:   "a node joins its parts; gobwas is wire's, the tokens are access's, the embedded server is the binary's",

@@ -204,6 +204,51 @@ func benchCatchUp(b *testing.B, s *Store, sid scheme.SID, first uint64, queue in
 	b.ReportMetric(float64((processTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
 }
 
+// BenchmarkPiece is 600 sessions with 9 messages each in one stream, read together and
+// one by one. CPU is that of this process, the server included.
+func BenchmarkPiece(b *testing.B) {
+	ctx, s := context.Background(), benchStore(b)
+	first := scheme.NewSID()
+	boxes := make([]scheme.SID, 600)
+	for i := range boxes {
+		boxes[i] = other(first)
+	}
+	var from uint64 // the first message
+	for range 10 {
+		for _, sid := range boxes {
+			seq, err := s.Publish(ctx, sid, Outgoing{Payload: make([]byte, 300)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if from == 0 {
+				from = seq
+			}
+		}
+	}
+	b.Run("together", func(b *testing.B) {
+		before := processTime(b)
+		for b.Loop() {
+			p, err := s.ReadPiece(ctx, s.PartitionOf(first), from, 8192, 8<<20)
+			if err != nil || len(p.Msgs) != 10*len(boxes) {
+				b.Fatal(err, len(p.Msgs))
+			}
+		}
+		b.ReportMetric(float64((processTime(b)-before).Microseconds())/float64(b.N*len(boxes)), "cpu-µs/session")
+	})
+	b.Run("each", func(b *testing.B) {
+		before := processTime(b)
+		for b.Loop() {
+			for i, sid := range boxes {
+				at := from + uint64(i)
+				if batch, err := s.Read(ctx, sid, at+1, at, 100, 0); err != nil || len(batch.Msgs) != 9 {
+					b.Fatal(err, len(batch.Msgs))
+				}
+			}
+		}
+		b.ReportMetric(float64((processTime(b)-before).Microseconds())/float64(b.N*len(boxes)), "cpu-µs/session")
+	})
+}
+
 func processTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

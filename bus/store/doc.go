@@ -252,10 +252,13 @@
 // 1,000 in a stream with 20,000 others' messages 10 to 30 % more: the server counts
 // what is left for each answer (go test -run xxx -bench CatchUp ./bus/store).
 //
-// Rejected: to read a piece of a stream once for all sessions that come
-// back at the same time. It took a third of the servers' work for 10,000 queues
-// of 10 messages off them, and put it on the node, which read what it did not
-// need.
+// Where many sessions come back at a time a piece of a stream is read once for all of
+// them ([Store.ReadPiece]): it costs 4.4 µs a message, of all mailboxes, and 600 queues of
+// 9 messages 44 µs each where one by one takes 640 (go test -run '^$' -bench Piece
+// ./bus/store). The filter has to be ">": with a wildcard for the mailboxes the server
+// compares each message with all subjects of a block, which takes three times as long.
+// Rejected: a consumer for the range. It tells of no moment at which a server had all
+// that it gives, from which follows that nothing was dropped in between.
 //
 // Why nats.go's key-value package does not write the directory: it has no
 // asynchronous compare-and-swap, and takes a lagging replica's word for an absent

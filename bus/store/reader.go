@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -48,8 +49,9 @@ type Stored struct {
 	Mark bool
 	// Holder and Attempt: see [Copy].
 	Holder, Attempt uint64
-	// TTL: see [Copy].
-	TTL bool
+	// TTL and Life: see [Copy].
+	TTL  bool
+	Life time.Duration
 	// Time at which the stream stored it, Unix ns; 0: unknown.
 	Time int64
 	// Trace is the traceparent that the message was stored with.
@@ -60,12 +62,14 @@ type Stored struct {
 
 func storedOf(m *nats.Msg, seq uint64, at int64) Stored {
 	mark, holder, attempt := markOf(m.Header)
+	life := m.Header.Get(jet.HeaderTTL)
 	return Stored{
 		Seq:     seq,
 		Mark:    mark != 0,
 		Holder:  holder,
 		Attempt: attempt,
-		TTL:     m.Header.Get(jet.HeaderTTL) != "",
+		TTL:     life != "",
+		Life:    lifeOf(life),
 		Time:    at,
 		Trace:   tracectx.Parent(m.Header),
 		Payload: m.Data,

@@ -1,7 +1,7 @@
 // Command bench measures whole Hydrant nodes, as processes of their own with
 // real sockets and a stock NATS server between them.
 //
-//	go run ./integration/bench [-only floor,relay,ping,service,client,connect,push,resume,idle,path]
+//	go run ./integration/bench [-only floor,relay,ping,service,client,connect,push,resume,killed,idle,path]
 //	                           [-quick] [-rounds 3] [-time 3s] [-profile DIR]
 //
 // The goals of the design are ratios to Centrifugo. It is measured in the same
@@ -34,6 +34,10 @@
 // in the same run: a NATS request without any gateway, and a relay as one would
 // write it with libraries. Beside a resume stands what reading the queues takes
 // without any gateway, with NATS' own library and a durable consumer for each.
+//
+// "killed" is "resume" after the sessions' node has died. Beside both stands where the
+// messages came from: the memory of the node that had parked the session, a reading for
+// many sessions together, or one for each.
 //
 // Centrifugo does not do the same work. It keeps no session: a client names the
 // channels and the places in them that it wants. Its pushes over NATS are not

@@ -62,7 +62,7 @@ type group struct {
 
 var groups = []group{
 	{"floor", floor, false}, {"relay", relayed, false}, {"ping", ping, false}, {"service", service, false},
-	{"client", clientToClient, false}, {"connect", connect, false}, {"push", push, false}, {"resume", resume, false},
+	{"client", clientToClient, false}, {"connect", connect, false}, {"push", push, false}, {"resume", resume, false}, {"killed", killed, false},
 	{"idle", idle, false}, {"path", path, false}, {"library", library, true}, {"bodies", bodies, true}, {"centrifugo", centrifugo, true}, {"checks", checks, true}, {"attack", attack, true},
 }
 

@@ -19,6 +19,7 @@ type row struct {
 	usage
 	delays []time.Duration // ascending
 
+	sources                    string // where messages came from
 	lost, repeated, disordered int
 	unordered                  bool // disorder is no fault
 
@@ -190,7 +191,7 @@ func (p *report) print(out io.Writer) {
 			median(rows, (*row).rate), percentileText(rows, 50), percentileText(rows, 99),
 			median(rows, func(r *row) time.Duration { return r.elapsed }).Round(time.Millisecond),
 			total(rows, func(r *row) int { return r.lost }), total(rows, func(r *row) int { return r.repeated }),
-			total(rows, func(r *row) int { return r.disordered }), p.verdict(name))
+			total(rows, func(r *row) int { return r.disordered }), rows[len(rows)-1].sources+p.verdict(name))
 	}
 	_ = w.Flush() // as with any report on standard output
 }

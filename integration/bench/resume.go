@@ -20,11 +20,12 @@ import (
 const queued = "b"
 
 // resume: sessions that are away get messages and come back on another node.
-func resume(ctx context.Context, b *bench) error {
-	away, err := b.node(ctx, "a")
-	if err != nil {
-		return err
-	}
+func resume(ctx context.Context, b *bench) error { return b.resumed(ctx, false) }
+
+// killed: as resume, but their node has died, with all that it had kept for them.
+func killed(ctx context.Context, b *bench) error { return b.resumed(ctx, true) }
+
+func (b *bench) resumed(ctx context.Context, kill bool) error {
 	home, err := b.node(ctx, "b")
 	if err != nil {
 		return err
@@ -43,17 +44,28 @@ func resume(ctx context.Context, b *bench) error {
 	if err := pause(ctx, b.settled, nil); err != nil {
 		return err
 	}
-	before := 0
-	for _, q := range b.resumes {
+	before, name := 0, "resume "
+	for i, q := range b.resumes {
+		where := "a"
+		if kill {
+			where, before, name = "a"+strconv.Itoa(i), 0, "killed, resume "
+		}
+		away, err := b.node(ctx, where)
+		if err != nil {
+			return err
+		}
 		before += q.sessions
 		returns, err := b.leave(ctx, away, p, q, before)
 		if err != nil {
 			return err
 		}
-		if err := b.readBare(ctx, q, returns); err != nil {
+		if kill {
+			away.Kill()
+			delete(b.nodes, where)
+		} else if err := b.readBare(ctx, q, returns); err != nil {
 			return err
 		}
-		if err := b.comeBack(ctx, home, p, q, returns); err != nil {
+		if err := b.comeBack(ctx, home, p, q, returns, name+q.String()); err != nil {
 			return err
 		}
 	}
@@ -151,16 +163,23 @@ func readQueue(ctx context.Context, js jetstream.JetStream, stream, subject stri
 
 // comeBack resumes the sessions. What is repeated shows until one more message
 // for each has arrived, which is pushed when the measurement is over.
-func (b *bench) comeBack(ctx context.Context, home *harness.Node, p *publisher, q queue, returns []*comeback) error {
-	r := &row{name: "resume " + q.String(), count: q.sessions}
+func (b *bench) comeBack(ctx context.Context, home *harness.Node, p *publisher, q queue, returns []*comeback, name string) error {
+	r := &row{name: name, count: q.sessions}
 	last := uint64(q.messages + 1)
 	var readers sync.WaitGroup
-	err := b.returning(home, r, func(i int) {
+	from, err := came(home)
+	if err != nil {
+		return err
+	}
+	err = b.returning(home, r, func(i int) {
 		c := returns[i]
 		complete := make(chan struct{})
 		readers.Go(func() { c.err = c.run(home.Addr, uint64(q.messages), last, complete) })
 		<-complete
 	})
+	if err == nil {
+		r.sources, err = from.since(home)
+	}
 	for _, c := range returns {
 		err = errors.Join(err, p.push(ctx, c.sid, queued+strconv.FormatUint(last, 10)))
 	}
@@ -180,6 +199,43 @@ func (b *bench) comeBack(ctx context.Context, home *harness.Node, p *publisher, 
 	}
 	slices.Sort(r.delays)
 	return b.note(r, err)
+}
+
+// sourceNames say where messages can have come from after a resume.
+var sourceNames = []string{"live", "tail", "pass", "store"}
+
+// cameFrom is how many messages came from each.
+type cameFrom []float64
+
+// came reads it from a node.
+func came(node *harness.Node) (cameFrom, error) {
+	var c cameFrom
+	for _, name := range sourceNames {
+		n, err := metric(node, `hydrant_resume_messages_total{source="`+name+`"}`)
+		if err != nil {
+			return nil, err
+		}
+		c = append(c, n)
+	}
+	return c, nil
+}
+
+// since says what share came from where since then.
+func (c cameFrom) since(node *harness.Node) (string, error) {
+	now, err := came(node)
+	if err != nil {
+		return "", err
+	}
+	all, text := 0.0, ""
+	for i := range now {
+		all += now[i] - c[i]
+	}
+	for i, name := range sourceNames {
+		if n := now[i] - c[i]; n > 0 {
+			text += fmt.Sprintf("%.1f %% %s ", 100*n/all, name)
+		}
+	}
+	return text, nil
 }
 
 // returning measures clients that return, each with come.

@@ -87,7 +87,8 @@
 //   - An answer in a store read, or a copy, is looked through for others' markers
 //     before anything of it is written, and one message of a mailbox is not
 //     written before its own marker is back. The marker is its newest one; markers
-//     of the holder before ([Machine.Former]) are no rivals.
+//     of the holder before ([Machine.Former]) are no rivals. What was read before that,
+//     for others as well, is written only with all that is in the mailbox up to it.
 //   - A copy is written within the pause of rule 8 after it was stored, or not at
 //     all; and a read of the store within that after its answer was up to date,
 //     wherein the lag of a replica counts.

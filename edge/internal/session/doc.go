@@ -116,6 +116,10 @@
 // asked for the newest position of the directory, and for nothing else, before it
 // (askPlace). Whatever voids held copies voids these.
 //
+// In the same way come messages that were read for many sessions at a time: what one
+// server had of a mailbox at one moment has links as well. None but what has expired can
+// be missing between two messages that were there together.
+//
 // # Delivered
 //
 // A message in the kernel's buffer is not delivered yet. A plain client gets a

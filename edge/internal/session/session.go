@@ -90,6 +90,9 @@ func (s *Session) Class() Class { return s.class }
 // mailbox.
 func (s *Session) Cursor() uint64 { return s.log.cursor }
 
+// Target returns the sequence up to which messages are known to be missing; 0: none is.
+func (s *Session) Target() uint64 { return s.log.target() }
+
 // Confirmed returns the position up to which the client has confirmed everything, if
 // there are only markers behind it, up to the cursor; 0: there is more.
 func (s *Session) Confirmed() uint64 {

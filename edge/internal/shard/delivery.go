@@ -43,6 +43,7 @@ func (x *sessionEffects) NextMark() uint64 { return x.s.nextMark() }
 // event.
 func (x *sessionEffects) Read(from, anchor uint64, most int) {
 	h, s := x.held(), x.s
+	h.readsAlone(from, most)
 	room := max(int(s.node.Config.WriteBuffer)/2, 16<<10)
 	var epoch uint64 // not older than the answer
 	job := func(ctx context.Context) (store.Batch, error) {
@@ -67,6 +68,9 @@ func (h *held) take(batch store.Batch, err error) {
 		if met && h.rival() {
 			h.take(batch, err)
 			return
+		}
+		if h.returns != settled && err == nil {
+			h.s.node.Crowd.Took(len(batch.Msgs))
 		}
 		h.s.source = stats.FromStore
 		h.core.Batch(h.convert(batch, err), h.session())
@@ -124,7 +128,7 @@ func (x *sessionEffects) Timer(d time.Duration) {
 func (x *sessionEffects) Write(m session.Out) bool {
 	s := x.s
 	x.used = true
-	if x.returning {
+	if x.returns != settled {
 		s.node.Metrics.Returned.Inc(s.source)
 	}
 	x.held().hear(m.Payload)
@@ -184,7 +188,7 @@ func (x *sessionEffects) State(from, to session.State) {
 	x.s.node.Metrics.Sessions.Move(from, to)
 	switch {
 	case to == session.Live:
-		x.returning, x.inherits = false, nil
+		x.returns, x.inherits = settled, nil
 	case to == session.Attaching && from != session.Idle: // what was kept may be of a log that was
 		x.inherits = nil
 	}

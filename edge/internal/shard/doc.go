@@ -42,6 +42,14 @@
 // answer comes among the live copies, so that no goroutine waits for it. A node that
 // says nothing costs a tenth of a second, and then the store is read.
 //
+// # A crowd
+//
+// Before a session that has returned reads its mailbox it asks the node's crowd (join),
+// which may have it, or be about to read it for many sessions (package crowd). It is
+// given all up to its own marker at once, or nothing; what does not fit into the socket
+// then it reads by itself. A message of which the clock of the store does not say whether
+// its time is over has the session read.
+//
 // # Design
 //
 // Each loop subscribes to the node's own subject with the channel that live copies

@@ -26,7 +26,7 @@ type held struct {
 	resumed bool // it was claimed, and is not fresh
 
 	// Owned by the loop.
-	returning  bool    // it was claimed, and is not live yet
+	returns    returns
 	used       bool    // the client has sent, or was sent, a message: others may know the session
 	dirtySince uint32  // uptime when the positions moved, in milliseconds; 0: they are written
 	client     *Client // nil once the socket is gone
@@ -42,6 +42,16 @@ type held struct {
 
 	subscription *egress.Subscription // what it points to is the outbox's; nil: there is none
 }
+
+// returns says how far a session that was claimed has got.
+type returns uint8
+
+const (
+	settled   returns = iota // it is live, or was never away
+	returning                // it is not live yet
+	orphaned                 // as returning; the node that had it has died
+	joined                   // as returning; the crowd has been asked, or told that it reads by itself
+)
 
 // waiting is what a held session has only in rare moments.
 type waiting struct {

@@ -74,10 +74,15 @@ func (h *held) keep(part *tail.Part) {
 	}
 }
 
-// Tail looks for copies of what is missing: here, or at the node that parked the
-// session.
+// Tail looks for copies of what is missing: here, at the node that parked the session,
+// or in what was read for many sessions.
 func (x *sessionEffects) Tail(after, to uint64) bool {
 	h := x.held()
+	return h.tail(after, to) || h.join(after, to)
+}
+
+// tail looks for copies here, or at the node that parked the session.
+func (h *held) tail(after, to uint64) bool {
 	in := h.inherits
 	if in == nil {
 		return false
@@ -124,6 +129,9 @@ func (h *held) askTail(in *inheritance, after, to uint64) bool {
 func (h *held) tailCame(in *inheritance, after, to uint64, answer *nats.Msg) {
 	var part tail.Part
 	err := tail.ErrPart
+	if answer != nil && NoResponders(answer) && h.returns == returning {
+		h.returns = orphaned
+	}
 	if answer != nil && !NoResponders(answer) {
 		part, err = tail.ParsePart(answer.Data)
 	}

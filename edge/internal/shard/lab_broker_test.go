@@ -37,6 +37,8 @@ type broker struct {
 	seen       map[string]bool
 	kept       map[scheme.SID]time.Duration // the last entry of a session; 0: as long as all
 	unread     []error                      // told in place of an entry
+	pieces     int                          // that were read
+	pieceLimit int                          // messages of one; 0: as many as are asked for
 	questions  int                          // requests to nodes
 	tails      int                          // of these, by shards
 	strangers  map[scheme.NodeID]func(data []byte) (takeover.Answer, ownership.Reply)
@@ -56,6 +58,7 @@ type faults struct {
 	look    func(sid scheme.SID) fault
 	read    func(sid scheme.SID) fault // of a mailbox; only err counts
 	sweep   func() fault
+	piece   func(from uint64) fault    // of many mailboxes
 	store   func(sid scheme.SID) fault // into a mailbox
 	publish func(subject string) error
 	tail    func(question []byte) (answer []byte, lies bool)

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/crowd"
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/policy"
 	"hydrant/edge/internal/protocol"
@@ -74,6 +76,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 			return n.routes[path], n.noRoute
 		},
 	}
+	n.Crowd = crowd.New(cmp.Or(l.passBytes, crowd.Bytes), crowd.Source{Read: n.piece, Stopped: l.stopped, Run: n.pool.SubmitIdle, Epoch: n.Epoch, Ended: m.Passes.Inc, Short: n.Short.Load})
 	n.Connected.Store(true)
 	n.MaxPayload.Store(1 << 20)
 	for _, change := range changes {

@@ -49,6 +49,46 @@ func (m fakeMailboxes) Read(_ context.Context, sid scheme.SID, from, anchor uint
 	return m.n.l.nats.batch(sid, max(from, 1), anchor, limit, maxBytes), nil
 }
 
+// piece reads the mailboxes of a partition together, as [store.Store.ReadPiece] does.
+func (n *testNode) piece(_ context.Context, partition int, from uint64, limit, maxBytes int) (p store.Piece, err error) {
+	b := n.l.nats
+	b.pieces++
+	f := fault{}
+	if b.faults.piece != nil {
+		f = b.faults.piece(from)
+	}
+	if err := n.suffer(f); err != nil {
+		return p, err
+	}
+	if b.pieceLimit > 0 {
+		limit = b.pieceLimit
+	}
+	size := 0
+	for _, m := range b.alive() {
+		if m.seq < from || n.Mailboxes.PartitionOf(m.sid) != partition {
+			continue
+		}
+		if len(p.Msgs) == limit || size >= maxBytes {
+			p.More = true
+			break
+		}
+		size += len(m.data)
+		p.Last = m.seq
+		p.Msgs = append(p.Msgs, store.Boxed{SID: m.sid, Stored: m.read()})
+	}
+	n.l.sleep(f.after)
+	return p, nil
+}
+
+// read is what a read of the store says of an entry.
+func (m *stored) read() store.Stored {
+	s := store.Stored{Seq: m.seq, Mark: m.mark != 0, Holder: m.holder, TTL: m.ttl, Time: m.at, Payload: m.data}
+	if m.ttl {
+		s.Life = m.life
+	}
+	return s
+}
+
 // batch is what one server has.
 func (b *broker) batch(sid scheme.SID, from, anchor uint64, limit, maxBytes int) store.Batch {
 	var out store.Batch
@@ -64,7 +104,7 @@ func (b *broker) batch(sid scheme.SID, from, anchor uint64, limit, maxBytes int)
 			break
 		}
 		size += len(m.data)
-		out.Msgs = append(out.Msgs, store.Stored{Seq: m.seq, Mark: m.mark != 0, Holder: m.holder, TTL: m.ttl, Time: m.at, Payload: m.data})
+		out.Msgs = append(out.Msgs, m.read())
 		out.Next = m.seq + 1
 	}
 	if len(out.Msgs) == 0 {

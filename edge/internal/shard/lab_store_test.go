@@ -27,6 +27,7 @@ type stored struct {
 	header  nats.Header
 	ttl     bool
 	expires time.Duration // on the lab's clock, where it has a time to live
+	life    time.Duration // that
 }
 
 // alive drops what is too old.
@@ -51,6 +52,7 @@ func (b *broker) append(m *stored) uint64 {
 	b.seq++
 	b.ticks++
 	m.seq, m.at = b.seq, b.l.clock().UnixNano()+b.ticks
+	m.life = m.expires - b.l.now
 	b.log = append(b.log, m)
 	b.bound(m.sid)
 	for _, s := range b.listeners[scheme.LiveWildcard(m.sid)] {

@@ -29,8 +29,10 @@ type lab struct {
 	stopped context.Context
 	stop    context.CancelFunc
 
-	nats  *broker
-	nodes []*testNode
+	nats *broker
+
+	passBytes int // that a node keeps for crowds; 0: the default
+	nodes     []*testNode
 }
 
 // begun is how long everything has run when a test begins: moments that no uptime

@@ -52,6 +52,7 @@ func (h *held) copy(msg *nats.Msg) {
 	}
 	if live.Mark != 0 && live.Holder == h.owner.Holder() {
 		s.since.marked(live.Mark, live.Time)
+		s.clock = storeClock{live.Time, s.loop.Now()}
 	}
 	if h.foreign(live.Holder, live.Seq) && h.rival() {
 		return

@@ -156,7 +156,12 @@ func (x *ownershipEffects) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 		return reply{kind, at}, nil
 	}
 	asked := s.uptime()
-	answer := func(r reply) { h.owner.HandedOver(number, r.kind, r.at, s.uptime(), h.ownership()) }
+	answer := func(r reply) {
+		if r.kind == ownership.Nobody {
+			h.returns = orphaned
+		}
+		h.owner.HandedOver(number, r.kind, r.at, s.uptime(), h.ownership())
+	}
 	submitTo(s, s.node.Resumes.Submit, job, func(r reply, err error) {
 		switch {
 		case err == nil:
@@ -196,7 +201,7 @@ func (x *ownershipEffects) Attach(at scheme.Position, lasting bool) {
 	case h.resumed:
 		from = h.position(from)
 	}
-	from.Tail = h.inherits != nil
+	from.Tail = h.inherits != nil || h.mayJoin(from.Old)
 	h.attach(from, lasting)
 }
 

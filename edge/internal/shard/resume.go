@@ -166,7 +166,7 @@ func (x *ownershipEffects) Claimed(e *scheme.Entry) bool {
 	}
 	delete(s.claims, h.key())
 	c.has = h
-	h.returning = true
+	h.returns = max(h.returns, returning)
 	h.inherit()
 	h.renewed = s.uptime() - s.renewal() // its anchor may be as old as the session was away
 	c.resumeInTime()

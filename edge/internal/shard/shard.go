@@ -14,6 +14,7 @@ import (
 	"hydrant/bus/store"
 	"hydrant/edge/internal/access"
 	"hydrant/edge/internal/config"
+	"hydrant/edge/internal/crowd"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/policy"
@@ -50,6 +51,7 @@ type Node struct {
 	Traffic    *stats.Traffic
 
 	Tails      *tail.Budget
+	Crowd      *crowd.Crowd
 	Short      *atomic.Bool  // of memory
 	Full       *atomic.Bool  // the directory, nearly: there are no fresh sessions
 	Connected  *atomic.Bool  // to NATS
@@ -196,11 +198,12 @@ type Shard struct {
 	lingering map[scheme.SID]*lingering // parked here
 	lingerers []*lingering              // oldest first; some have ended
 	questions questions
-	source    stats.Source  // of what the core is about to write
-	marks     uint64        // id of the last marker
-	epoch     uint64        // of the connection that copies come from
-	offline   bool          // there is none, as far as is known
-	since     logTime       // when that connection began, by the store's clock
+	source    stats.Source // of what the core is about to write
+	marks     uint64       // id of the last marker
+	epoch     uint64       // of the connection that copies come from
+	offline   bool         // there is none, as far as is known
+	since     logTime      // when that connection began, by the store's clock
+	clock     storeClock
 	paused    []*Client     // held back until the outbox has room
 	ticked    time.Time     // when checkpoint ran last
 	looked    time.Duration // uptime when renew ran last
@@ -353,6 +356,7 @@ func (s *Shard) Begin() {
 	s.every(surveyEvery, s.served.Flush)
 	s.every(mendEvery, s.mend)
 	s.every(lingerEvery, s.expireTails)
+	s.every(lingerEvery, func() { s.node.Crowd.Tidy(s.uptime()) })
 	s.renewLater()
 	if age := s.node.Config.MaxConnectionAge; age > 0 {
 		s.every(sweepAge(age), s.retire)

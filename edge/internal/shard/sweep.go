@@ -116,6 +116,7 @@ func (s *Shard) mend() {
 func (s *Shard) Disconnected() {
 	s.offline = true
 	s.endTails(stats.TailDisconnected, func(*lingering) bool { return true })
+	s.node.Crowd.Void()
 	s.unanswered()
 	s.since = logTime{marks: s.marks}
 	for _, h := range s.held {
@@ -192,6 +193,7 @@ func (s *Shard) doubtAll(tell func(*held)) {
 // the old one may have stored messages that it never republished.
 func (s *Shard) LeaderChanged(partition int) {
 	s.endTails(stats.TailLeader, func(l *lingering) bool { return s.node.Mailboxes.PartitionOf(l.key.SID) == partition })
+	s.node.Crowd.VoidPartition(partition)
 	var list []*held
 	for _, h := range s.held {
 		if h.listening() && s.node.Mailboxes.PartitionOf(h.sid) == partition {

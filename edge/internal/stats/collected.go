@@ -90,6 +90,7 @@ func (c *collector) queues() {
 		func(s *Sample) float64 { return s.KeysAge.Seconds() })
 	c.gauge("tails", "Parked sessions for which the node keeps what comes, until they are resumed.", func(s *Sample) float64 { return float64(s.Tails) })
 	c.gauge("tail_bytes", "Memory that this takes.", func(s *Sample) float64 { return float64(s.TailBytes) })
+	c.gauge("pass_bytes", "Memory that takes what was read for many sessions together.", func(s *Sample) float64 { return float64(s.PassBytes) })
 	c.gauge("checkpoint_lag_seconds", "Age of the oldest moved floor that is not yet written.", func(s *Sample) float64 {
 		oldest := 0.0
 		for _, l := range s.Loops {

@@ -23,6 +23,7 @@ type Sample struct {
 	Busy    int64  // workers of the pool in a call
 	KeysAge time.Duration
 
+	PassBytes int   // of what was read for many sessions together
 	Tails     int   // parked sessions for which copies are kept
 	TailBytes int64 // what they take
 }

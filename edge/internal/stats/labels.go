@@ -289,6 +289,23 @@ var tailEndWords = [numTailEnds]string{"over", "taken_over", "replaced", "full",
 // String returns the metric label.
 func (e TailEnd) String() string { return word(tailEndWords[:], uint8(e)) }
 
+// PassEnd says how far mailboxes were read for many sessions together.
+type PassEnd uint8
+
+const (
+	PassRead   PassEnd = iota // as far as it was needed
+	PassFull                  // as far as there was room
+	PassFailed                // NATS did not answer
+	PassVoid                  // the connection was lost meanwhile, or the stream has a new leader
+
+	numPassEnds
+)
+
+var passEndWords = [numPassEnds]string{"read", "full", "failed", "void"}
+
+// String returns the metric label.
+func (e PassEnd) String() string { return word(passEndWords[:], uint8(e)) }
+
 // Source says where a message came from that a session is given after a resume, until
 // it has everything.
 type Source uint8
@@ -296,12 +313,13 @@ type Source uint8
 const (
 	FromLive  Source = iota // it came meanwhile
 	FromTail                // the node that has parked the session had kept it
-	FromStore               // it was read
+	FromPass                // its mailbox was read together with others
+	FromStore               // it was read by itself
 
 	numSources
 )
 
-var sourceWords = [numSources]string{"live", "tail", "store"}
+var sourceWords = [numSources]string{"live", "tail", "pass", "store"}
 
 // String returns the metric label.
 func (s Source) String() string { return word(sourceWords[:], uint8(s)) }
