@@ -45,7 +45,6 @@ func (p *pass) add(piece *store.Piece) (grown int) {
 	for i := range piece.Msgs {
 		m := &piece.Msgs[i]
 		one := kept{m.Stored, !here[m.SID]}
-		one.Payload = append([]byte(nil), m.Payload...) // alone: it came with its headers
 		p.boxes[m.SID] = append(p.boxes[m.SID], one)
 		p.bytes += sizeOf(&one.Stored)
 		here[m.SID] = true

@@ -41,6 +41,9 @@ func (c *Crowd) readOn(i int, p *partition, voids int) stats.PassEnd {
 		if err != nil {
 			return stats.PassFailed
 		}
+		for i := range piece.Msgs { // before the lock is taken: they came with their headers
+			piece.Msgs[i].Payload = append([]byte(nil), piece.Msgs[i].Payload...)
+		}
 		if end, done := c.take(p, voids, &piece); done {
 			return end
 		}

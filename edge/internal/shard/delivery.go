@@ -69,7 +69,7 @@ func (h *held) take(batch store.Batch, err error) {
 			h.take(batch, err)
 			return
 		}
-		if h.returns != settled && err == nil {
+		if h.returns != settled && len(batch.Msgs) > 0 {
 			h.s.node.Crowd.Took(len(batch.Msgs))
 		}
 		h.s.source = stats.FromStore

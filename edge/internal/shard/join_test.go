@@ -384,6 +384,25 @@ func TestPassOfAnotherLog(t *testing.T) {
 	}
 }
 
+// TestWitnessTooLate: what has waited too long for its witness is not used.
+func TestWitnessTooLate(t *testing.T) {
+	l := newLab(t)
+	from, to := l.one(), l.one()
+	l.nats.pieceLimit = 60
+	list := l.orphans(from, 30, false)
+	l.fill(list, 2, 12)
+	to.back(list[:15], false, 2, 12)
+	before := to.node.from(stats.FromPass)
+	if before == 0 {
+		t.Fatal("there is no pass")
+	}
+	to.node.pool.slow = witnessPatience + time.Millisecond
+	to.back(list[15:], false, 2, 12)
+	if n := to.node.from(stats.FromPass) - before; n != 0 {
+		t.Errorf("%v came out of the pass", n)
+	}
+}
+
 // TestPassOfParkedSessions: the node that has parked sessions dies with what it had kept.
 func TestPassOfParkedSessions(t *testing.T) {
 	l := newLab(t)
