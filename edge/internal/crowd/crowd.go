@@ -100,7 +100,6 @@ type partition struct {
 	begin   uint64        // the lowest position that the pass serves
 	goal    uint64        // how far it is to be read at least
 	rest    time.Duration // when a pass may be begun again
-	voids   int           // how often a pass was void
 }
 
 // New returns one that keeps at most so many bytes.
@@ -217,7 +216,6 @@ func (c *Crowd) void(of func(int) bool) {
 	defer c.mu.Unlock()
 	for i, p := range c.partitions {
 		if of(i) {
-			p.voids++
 			p.list, p.last = nil, 0
 			c.forget(p)
 		}

@@ -291,28 +291,30 @@ func TestVoid(t *testing.T) {
 		"it is dropped":       {func(w *world) { w.Drop() }, stats.PassVoid, false},
 		"NATS fails":          {func(w *world) { w.fails = errors.New("gone") }, stats.PassFailed, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(Bytes)
-			w.store(100, 10)
-			w.limit = 400
-			w.during = func() {
-				if len(w.pieces) == 2 {
-					c.happens(w)
+		for _, piece := range []int{2, 3} {
+			t.Run(fmt.Sprint(name, "/at piece ", piece), func(t *testing.T) {
+				w := newWorld(Bytes)
+				w.store(100, 10)
+				w.limit = 400
+				w.during = func() {
+					if len(w.pieces) == piece {
+						c.happens(w)
+					}
 				}
-			}
-			a, i := w.begin(t, true)
-			b := w.ask(i + 1)
-			w.run()
-			if a.answers != 1 || b.answers != 1 || (len(a.Msgs) == 10) != c.whole || (len(b.Msgs) == 10) != c.whole {
-				t.Errorf("%d and %d answers with %v and %v", a.answers, b.answers, a.seqs(), b.seqs())
-			}
-			if len(w.ended) != 1 || w.ended[0] != c.end {
-				t.Errorf("ended %v", w.ended)
-			}
-			if bytes, waiting := w.Held(); !c.whole && c.end != stats.PassFull && bytes != 0 || waiting != 0 {
-				t.Errorf("%d bytes, %d wait", bytes, waiting)
-			}
-		})
+				a, i := w.begin(t, true)
+				b := w.ask(i+1, func(q *Question) { q.Now++ })
+				w.run()
+				if a.answers != 1 || b.answers != 1 || (len(a.Msgs) == 10) != c.whole || (len(b.Msgs) == 10) != c.whole {
+					t.Errorf("%d and %d answers with %v and %v", a.answers, b.answers, a.seqs(), b.seqs())
+				}
+				if len(w.ended) != 1 || w.ended[0] != c.end {
+					t.Errorf("ended %v", w.ended)
+				}
+				if bytes, waiting := w.Held(); !c.whole && c.end != stats.PassFull && bytes != 0 || waiting != 0 {
+					t.Errorf("%d bytes, %d wait", bytes, waiting)
+				}
+			})
+		}
 	}
 }
 

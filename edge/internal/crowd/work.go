@@ -19,19 +19,18 @@ func (c *Crowd) work() {
 		i := c.queue[0]
 		c.queue = c.queue[1:]
 		p := c.of(i)
-		voids := p.voids
 		c.mu.Unlock()
-		end := c.readOn(i, p, voids)
+		end := c.readOn(i, p)
 		c.source.Ended(end)
 		c.finish(p, end)
 	}
 }
 
-// readOn reads pieces until nobody who waits needs more. voids is how often the
-// partition's passes were void when it was to be read.
-func (c *Crowd) readOn(i int, p *partition, voids int) stats.PassEnd {
+// readOn reads pieces until nobody who waits needs more. Until it is over there is no
+// other pass of the partition.
+func (c *Crowd) readOn(i int, p *partition) stats.PassEnd {
 	for {
-		from, ok := c.next(p, voids)
+		from, ok := c.next(p)
 		if !ok {
 			return stats.PassVoid
 		}
@@ -44,27 +43,27 @@ func (c *Crowd) readOn(i int, p *partition, voids int) stats.PassEnd {
 		for i := range piece.Msgs { // before the lock is taken: they came with their headers
 			piece.Msgs[i].Payload = append([]byte(nil), piece.Msgs[i].Payload...)
 		}
-		if end, done := c.take(p, voids, &piece); done {
+		if end, done := c.take(p, &piece); done {
 			return end
 		}
 	}
 }
 
 // next is where the next piece begins; false: the pass is void.
-func (c *Crowd) next(p *partition, voids int) (from uint64, ok bool) {
+func (c *Crowd) next(p *partition) (from uint64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.voids != voids || p.pass == nil || p.pass.epoch != c.source.Epoch() {
+	if p.pass == nil || p.pass.epoch != c.source.Epoch() {
 		return 0, false
 	}
 	return p.pass.next(), true
 }
 
 // take takes a piece, and reports whether the pass is over.
-func (c *Crowd) take(p *partition, voids int, piece *store.Piece) (end stats.PassEnd, done bool) {
+func (c *Crowd) take(p *partition, piece *store.Piece) (end stats.PassEnd, done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.voids != voids || p.pass == nil || p.pass.epoch != c.source.Epoch() {
+	if p.pass == nil || p.pass.epoch != c.source.Epoch() {
 		return stats.PassVoid, true
 	}
 	before := p.pass.last

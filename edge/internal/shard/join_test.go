@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"hydrant/bus/scheme"
 	"hydrant/bus/store"
+	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 )
@@ -228,6 +230,35 @@ func TestSessionMovesDuringAPass(t *testing.T) {
 	}
 }
 
+// TestPassWhileInDoubt: a session that waits for a pass is put in doubt, and is another
+// node's by then. Nothing of the pass is written before that is known, nor after.
+func TestPassWhileInDoubt(t *testing.T) {
+	l := newLab(t)
+	from, to := l.one(), l.one()
+	list := l.orphans(from, 20, false)
+	l.fill(list, 2, 12)
+	l.nats.faults.piece = func(uint64) fault { return fault{late: time.Second} }
+	var clients []*testClient
+	for _, old := range list {
+		c := to.knock(backTo(old, false, 2))
+		c.resumed(old)
+		clients = append(clients, c)
+	}
+	l.until("sessions that wait", func() bool { _, n := to.node.Crowd.Held(); return n > 10 })
+	l.steal(list[19].id, scheme.StateLive)
+	l.nats.faults.save = func(*egress.Op) fault { return fault{late: 3 * time.Second} }
+	to.do(func() { to.Stalled(time.Second) })
+	l.until("the end of the pass", func() bool { _, n := to.node.Crowd.Held(); return n == 0 })
+	l.run()
+	clients[19].quiet()
+	l.nats.faults.save = nil
+	for _, c := range clients[:19] {
+		c.gets(2, 12)
+	}
+	l.until("another holder", func() bool { return clients[19].code != 0 })
+	clients[19].quiet()
+}
+
 // TestPassWithoutRoom: what a pass has no room for is read by each session.
 func TestPassWithoutRoom(t *testing.T) {
 	l := newLab(t)
@@ -362,6 +393,9 @@ func TestPassOfAnotherLog(t *testing.T) {
 	msgs := []store.Stored{{Seq: at, Time: h.core.FloorTime()}, {Seq: at + 1, Payload: numbered(c.id, 1)}}
 	if len(h.copiesOf(msgs, at+1, now)) != 1 {
 		t.Fatal("the right one is not taken")
+	}
+	if beyond := append(slices.Clone(msgs), store.Stored{Seq: at + 2}); len(h.copiesOf(beyond, at+1, now)) != 1 {
+		t.Error("what is behind the marker is taken")
 	}
 	for name, change := range map[string]func([]store.Stored){
 		"another time":       func(m []store.Stored) { m[0].Time++ },
