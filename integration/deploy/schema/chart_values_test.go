@@ -53,6 +53,7 @@ func TestWrongValues(t *testing.T) {
 		"env: {EDGE_ADMIN_TOKEN: a-token}":             "env.EDGE_ADMIN_TOKEN: the chart has admin",
 		"env: {EDGE_QUEUE_SERVICES: echo}":             "env.EDGE_QUEUE_SERVICES: the chart has setup.queues",
 		"extraEnv: [{name: EDGE_LISTEN, value: ':1'}]": "extraEnv: EDGE_LISTEN: the chart has no value",
+		"extraEnv: [{name: NATS_URL, value: a}]":       "extraEnv: NATS_URL: the chart has nats.url",
 		// half of it
 		"ingress: {enabled: true}":                        "ingress.hosts",
 		"nats: {existingSecret: ''}":                      "nats.existingSecret",

@@ -150,7 +150,8 @@ NATS_NKEY: nats.nk
   "EDGE_SIGNATURE_KEYS" "signatures"
   "EDGE_SIGNATURE_KEYS_FILE" "signatures"
   "EDGE_HTTP_KEYS_FILE" "httpKeys"
-  "EDGE_QUEUE_SERVICES" "setup.queues" -}}
+  "EDGE_QUEUE_SERVICES" "setup.queues"
+  "NATS_URL" "nats.url" -}}
 {{- if not .Values.setup.enabled -}}
 {{- $_ := unset $own "EDGE_QUEUE_SERVICES" -}}
 {{- end -}}
