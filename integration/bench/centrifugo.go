@@ -55,7 +55,7 @@ func (b *bench) startRedis(ctx context.Context) (addr string, err error) {
 	if err != nil {
 		return "", err
 	}
-	b.broker = redis.Process
+	b.broker = []*harness.Process{redis.Process}
 	return redis.Addr, nil
 }
 

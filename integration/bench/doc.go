@@ -69,6 +69,10 @@
 // and the service that answers them have the lowest priority, as if they were elsewhere;
 // NATS, and what NATS does for the bodies, has that of all others.
 //
+// "prices" measures what `hydrant size` computes with and prints it, to be put into
+// edge/internal/sizing/prices.json. "sizes" sets what that command says of three loads
+// beside what they take. Both are measured if -only names them.
+//
 // Every group of measurements gets new servers, so that none is slowed by the
 // streams that another has filled.
 //

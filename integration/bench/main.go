@@ -30,6 +30,7 @@ type settings struct {
 	idle     []int         // sessions, ascending
 	rest     time.Duration // before idle sessions are measured
 	settled  time.Duration // for which nodes have run before sessions come to them
+	sizes    []size        // that hydrant size is checked against
 	profile  string
 	env      []string // further variables of the nodes
 }
@@ -43,6 +44,7 @@ func full() settings {
 	return settings{
 		rounds: 1, duration: 3 * time.Second, clients: 50, inFlight: 16, sessions: 1000, connects: 3000,
 		resumes: []queue{{1000, 100}, {10_000, 10}, {10_000, 0}}, parallel: 128, rates: []int{2000, 20_000}, idle: []int{5000, 15_000}, rest: 5 * time.Second, settled: 12 * time.Second,
+		sizes: []size{{2000, 200, 500}, {6000, 1000, 2000}, {15_000, 1500, 5000}},
 	}
 }
 
@@ -50,6 +52,7 @@ func quick() settings {
 	return settings{
 		rounds: 1, duration: 200 * time.Millisecond, clients: 8, inFlight: 4, sessions: 50, connects: 100,
 		resumes: []queue{{40, 25}}, parallel: 16, rates: []int{1000}, idle: []int{200}, rest: 100 * time.Millisecond,
+		sizes: []size{{40, 100, 200}},
 	}
 }
 
@@ -64,6 +67,7 @@ var groups = []group{
 	{"floor", floor, false}, {"relay", relayed, false}, {"ping", ping, false}, {"service", service, false},
 	{"client", clientToClient, false}, {"connect", connect, false}, {"push", push, false}, {"resume", resume, false}, {"killed", killed, false},
 	{"idle", idle, false}, {"path", path, false}, {"library", library, true}, {"bodies", bodies, true}, {"centrifugo", centrifugo, true}, {"checks", checks, true}, {"attack", attack, true},
+	{"prices", prices, true}, {"sizes", sizes, true},
 }
 
 func main() {
@@ -108,6 +112,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	r.print(out)
 	r.printChecks(out)
 	r.printRatios(out)
+	if r.prices != nil {
+		fmt.Fprintf(out, "%s\n", r.prices)
+	}
 	return errors.Join(append(errs, r.faults()...)...)
 }
 

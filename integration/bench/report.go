@@ -93,6 +93,8 @@ type report struct {
 
 	ratios map[string][]float64 // of the rounds
 	limits map[string]float64   // of the ratios
+
+	prices []byte // prices.json of package sizing; nil: not measured
 }
 
 func newReport() *report {

@@ -107,6 +107,7 @@ func (b *bench) dials(name string, node *harness.Node, dial dialer) error {
 // publisher is a service that pushes to sessions.
 type publisher struct {
 	service *bus.Service
+	sent    atomic.Int64
 	failed  atomic.Int64
 	lastErr atomic.Pointer[error]
 	waiting sync.WaitGroup
@@ -137,6 +138,7 @@ func (p *publisher) push(ctx context.Context, sid, mid string) error {
 	}
 	m.Mid = mid
 	p.waiting.Add(1)
+	p.sent.Add(1)
 	err = p.service.PushAsync(ctx, sid, m, func(err error) {
 		if err != nil {
 			p.failed.Add(1)

@@ -28,7 +28,7 @@ type bench struct {
 	users   string // folder of the NATS users; empty: everybody may do everything
 
 	nats   *harness.NATS
-	broker *harness.Process         // what the meter counts as NATS
+	broker []*harness.Process       // what the meter counts as NATS
 	nodes  map[string]*harness.Node // and what stands in their place
 	echo   *harness.Process
 	conns  []*nats.Conn
@@ -44,7 +44,9 @@ func newBenchOn(ctx context.Context, s settings, r *report, o harness.NATSOption
 	b := &bench{settings: s, report: r, nodes: make(map[string]*harness.Node)}
 	var err error
 	if b.nats, err = harness.StartNATS(ctx, o); err == nil {
-		b.broker = b.nats.Servers[0].Process
+		for _, server := range b.nats.Servers {
+			b.broker = append(b.broker, server.Process)
+		}
 	}
 	return b, err
 }
@@ -165,7 +167,8 @@ func (b *bench) close() error {
 
 // meter is the processor time of the servers since it was started.
 type meter struct {
-	pids  []int
+	pids  []int // of the nodes, this process, the broker, the service
+	rest  int   // how many of them are the broker's
 	start []time.Duration
 	begun time.Time
 }
@@ -182,11 +185,14 @@ type usage struct {
 // meter starts to count, for these nodes, NATS, the clients, and the service if
 // it runs.
 func (b *bench) meter(nodes ...*harness.Node) (*meter, error) {
-	m := &meter{}
+	m := &meter{rest: len(b.broker)}
 	for _, n := range nodes {
 		m.pids = append(m.pids, n.PID())
 	}
-	m.pids = append(m.pids, b.broker.PID(), os.Getpid())
+	m.pids = append(m.pids, os.Getpid())
+	for _, p := range b.broker {
+		m.pids = append(m.pids, p.PID())
+	}
 	if b.echo != nil {
 		m.pids = append(m.pids, b.echo.PID())
 	}
@@ -220,9 +226,9 @@ func (m *meter) stop(nodes int) (usage, error) {
 		case i < nodes:
 			u.nodes = append(u.nodes, used)
 		case i == nodes:
-			u.nats = used
-		case i == nodes+1:
 			u.clients = used
+		case i <= nodes+m.rest:
+			u.nats += used
 		default:
 			u.service = used
 		}

@@ -35,6 +35,7 @@ func commands() []command {
 		{"setup", "make streams, bucket and work queues, so that nodes need no right to; with `nats` write the servers' configuration", runSetup},
 		{"policy", "check: what a rule set allows to a client", runPolicy},
 		{"sessions", "list the sessions: node, state, behind by how many", runSessions},
+		{"size", "say what a load needs: nodes, NATS servers, memory, disk", runSize},
 		{"completion", "print what completes commands and flags in bash, and in zsh", runCompletion},
 		{"version", "print the version", runVersion},
 		{"help", "print this; with `config` the settings, with a command its flags", runHelp},

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"hydrant/integration/harness"
+)
+
+// size is a load that hydrant size is checked against.
+type size struct{ sessions, requests, pushes int }
+
+// plan is what hydrant size -json says, as far as it can be measured.
+type plan struct {
+	Edge need  `json:"edge"`
+	NATS need  `json:"nats"`
+	Mail int64 `json:"mail"`
+}
+
+type need struct {
+	Cores  float64 `json:"cores"`
+	Memory int64   `json:"memory"`
+}
+
+// sizes sets what hydrant size says beside what three loads take.
+func sizes(ctx context.Context, b *bench) error {
+	for _, z := range b.sizes {
+		name := fmt.Sprintf("%s sessions, %s requests and %s pushes a second", thousands(z.sessions), thousands(z.requests), thousands(z.pushes))
+		run := func(ctx context.Context, b *bench) error { return b.size(ctx, name, z) }
+		if err := measure(ctx, group{name: name, run: run}, b.settings, b.report); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// size makes one load, and asks what it should take.
+func (b *bench) size(ctx context.Context, name string, z size) error {
+	node, err := b.node(ctx, "a")
+	if err != nil {
+		return err
+	}
+	if err := b.service(ctx); err != nil {
+		return err
+	}
+	p, err := b.publisher()
+	if err != nil {
+		return err
+	}
+	nc, err := b.connect("bench-store")
+	if err != nil {
+		return err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	sockets, err := b.fleet(node.Addr, z.sessions, dial)
+	defer resetAll(sockets)
+	if err != nil {
+		return err
+	}
+	before, _, err := storeBytes(ctx, js)
+	if err != nil {
+		return err
+	}
+	m, err := b.meter(node)
+	if err != nil {
+		return err
+	}
+	asking, pushed, err := b.mixed(ctx, name, node, p, sockets, z)
+	if err != nil {
+		return err
+	}
+	used, err := m.stop(1)
+	if err != nil {
+		return err
+	}
+	after, _, err := storeBytes(ctx, js)
+	if err != nil {
+		return err
+	}
+	own, err := p.size(sockets[0].id)
+	if err != nil {
+		return err
+	}
+	seconds := used.elapsed.Seconds()
+	said, err := sizeOf(ctx, z.sessions, float64(asking)/seconds, float64(pushed)/seconds, own, used.elapsed)
+	if err != nil {
+		return err
+	}
+	edge, err := privateMemory(node.PID())
+	if err != nil {
+		return err
+	}
+	nats, err := privateMemory(b.broker[0].PID())
+	if err != nil {
+		return err
+	}
+	for what, of := range map[string][2]float64{
+		"edge, processor": {said.Edge.Cores, used.nodes[0].Seconds() / seconds}, "NATS, processor": {said.NATS.Cores, used.nats.Seconds() / seconds},
+		"edge, memory": {float64(said.Edge.Memory), float64(edge)}, "NATS, memory": {float64(said.NATS.Memory), float64(nats)},
+		"mailboxes": {float64(said.Mail), float64(after - before)},
+	} {
+		b.report.ratio(name+": "+what+", hydrant size to measured", of[0]/of[1], 0)
+	}
+	return nil
+}
+
+// mixed has some clients ask and the others be pushed to, at the same time, and returns
+// how many messages each were.
+func (b *bench) mixed(ctx context.Context, name string, node *harness.Node, p *publisher, sockets []*socket, z size) (asked, pushed int, err error) {
+	clients := min(b.clients, len(sockets)/2)
+	questions := &traffic{streams: b.questions(sockets[:clients]), unordered: true}
+	var both sync.WaitGroup
+	var errs [2]error
+	var rows [2]*row
+	both.Go(func() {
+		rows[0], errs[0] = b.observe(ctx, name+": requests", questions, atRate(questions, z.requests), node)
+	})
+	both.Go(func() {
+		rows[1], errs[1] = b.pushed(ctx, name+": pushes", node, sockets[clients:], z.pushes, p.push, p.wait)
+	})
+	both.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return 0, 0, err
+	}
+	for _, s := range questions.streams {
+		asked += int(s.sent.Load())
+	}
+	return asked, int(p.sent.Load()), nil
+}
+
+// sizeOf asks hydrant size. What was stored in a time is what lies there for one and a half
+// times the time to live.
+func sizeOf(ctx context.Context, sessions int, requests, pushes float64, bytes int, elapsed time.Duration) (plan, error) {
+	var said plan
+	binaries, err := harness.Build()
+	if err != nil {
+		return said, err
+	}
+	number := func(f float64) string { return strconv.FormatFloat(f, 'f', 3, 64) }
+	text, err := exec.CommandContext(ctx, binaries.Hydrant, "size", "-json", "-sessions", strconv.Itoa(sessions), "-away", "0", "-resumes", "0", "-requests", number(requests),
+		"-pushes", number(pushes), "-bytes", strconv.Itoa(bytes), "-ttl", (elapsed * 2 / 3).String(), "-queue", "1000000", "-cores", "64", "-memory", "64").Output()
+	if err != nil {
+		return said, err
+	}
+	return said, json.Unmarshal(text, &said)
+}
