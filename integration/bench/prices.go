@@ -14,7 +14,7 @@ import (
 )
 
 // lowRate is that at which most of what a message costs is waking up.
-const lowRate = 2000
+const lowRate = 500
 
 // prices measures what hydrant size computes with, and prints it as prices.json of
 // package sizing.
@@ -29,11 +29,7 @@ func prices(ctx context.Context, b *bench) error {
 	}
 	most.messages = max(1, most.messages)
 	s.resumes = []queue{{most.sessions, 0}, most}
-	var base [2]int64
-	for _, g := range []group{
-		{name: "service", run: service}, {name: "push", run: push}, {name: "resume", run: resume}, {name: "idle", run: idle},
-		{name: "base", run: func(ctx context.Context, b *bench) (err error) { base, err = b.base(ctx); return err }},
-	} {
+	for _, g := range []group{{name: "questions", run: askedSlowly}, {name: "service", run: service}, {name: "push", run: push}, {name: "resume", run: resume}, {name: "idle", run: idle}} {
 		if err := measure(ctx, g, s, b.report); err != nil {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
@@ -41,32 +37,31 @@ func prices(ctx context.Context, b *bench) error {
 	if err := threeCopies(ctx, s, b.report); err != nil {
 		return err
 	}
-	message, session, err := b.stored(ctx)
+	kept, err := b.keep(ctx)
 	if err != nil {
 		return err
 	}
-	return b.report.setPrices(s, most, base, message, session)
+	return b.report.setPrices(s, most, kept)
 }
 
-// base is the memory of a node and of NATS without sessions.
-func (b *bench) base(ctx context.Context) (memory [2]int64, err error) {
+const slowly = "service, slowly"
+
+// askedSlowly measures questions to a service at the low rate.
+func askedSlowly(ctx context.Context, b *bench) error {
 	node, err := b.node(ctx, "a")
 	if err != nil {
-		return memory, err
+		return err
 	}
-	warm, err := b.fleet(node.Addr, min(200, b.connects), dial)
-	resetAll(warm)
+	if err := b.service(ctx); err != nil {
+		return err
+	}
+	sockets, err := b.fleet(node.Addr, b.clients, dial)
+	defer resetAll(sockets)
 	if err != nil {
-		return memory, err
+		return err
 	}
-	if err := parked(ctx, node, len(warm)); err != nil {
-		return memory, err
-	}
-	if memory[0], err = privateMemory(node.PID()); err != nil {
-		return memory, err
-	}
-	memory[1], err = privateMemory(b.broker[0].PID())
-	return memory, err
+	t := &traffic{streams: b.questions(sockets), unordered: true}
+	return b.note(b.observe(ctx, slowly, t, atRate(t, lowRate), node))
 }
 
 const copiesPrefix = "three copies, "
@@ -89,49 +84,83 @@ func threeCopies(ctx context.Context, s settings, r *report) error {
 	return three.pushes(ctx, copiesPrefix+"push", node, dial, p.push, p.wait)
 }
 
-// stored is what a message takes in the store beyond its own bytes, and a session.
-func (b *bench) stored(ctx context.Context) (message, session float64, err error) {
+// kept is what messages and sessions take.
+type kept struct {
+	message, session float64    // bytes in the store; a message's beyond its own
+	recent           float64    // memory of NATS for a message of the last minute, of which it knows the mid
+	sockets          int        // while the memory was measured
+	before, after    [2]float64 // memory of a node and of NATS, the messages
+}
+
+// keep measures them.
+func (b *bench) keep(ctx context.Context) (k kept, err error) {
 	node, err := b.node(ctx, "a")
 	if err != nil {
-		return 0, 0, err
+		return k, err
 	}
 	p, err := b.publisher()
 	if err != nil {
-		return 0, 0, err
+		return k, err
 	}
 	nc, err := b.connect("bench-store")
 	if err != nil {
-		return 0, 0, err
+		return k, err
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return 0, 0, err
+		return k, err
 	}
-	const each = 10
+	memory := func() (m [2]float64, err error) {
+		for i, pid := range []int{node.PID(), b.broker[0].PID()} {
+			bytes, err := privateMemory(pid)
+			if err != nil {
+				return m, err
+			}
+			m[i] = float64(bytes)
+		}
+		return m, nil
+	}
+	const each = 40
 	sockets, err := b.fleet(node.Addr, b.sessions, dial)
 	defer resetAll(sockets)
 	if err != nil {
-		return 0, 0, err
+		return k, err
+	}
+	for _, s := range sockets {
+		go func() { // ends with the socket
+			for err := error(nil); err == nil; {
+				_, err = s.next()
+			}
+		}()
+	}
+	k.sockets = len(sockets)
+	if k.before, err = memory(); err != nil {
+		return k, err
 	}
 	before, entries, err := storeBytes(ctx, js)
 	if err != nil {
-		return 0, 0, err
+		return k, err
 	}
-	tag := b.tag()
-	for n := range each * len(sockets) {
+	tag, messages := b.tag(), each*len(sockets)
+	for n := range messages {
 		if err := p.push(ctx, sockets[n%len(sockets)].id, fmt.Sprint(tag, n)); err != nil {
-			return 0, 0, err
+			return k, err
 		}
 	}
 	if err := p.wait(); err != nil {
-		return 0, 0, err
+		return k, err
+	}
+	if k.after, err = memory(); err != nil {
+		return k, err
 	}
 	after, _, err := storeBytes(ctx, js)
 	if err != nil {
-		return 0, 0, err
+		return k, err
 	}
 	own, err := p.size(sockets[0].id)
-	return float64(after-before)/float64(each*len(sockets)) - float64(own), float64(entries) / float64(len(sockets)), err
+	k.message, k.session = float64(after-before)/float64(messages)-float64(own), float64(entries)/float64(len(sockets))
+	k.recent = max(1, (k.after[1]-k.before[1])/float64(messages))
+	return k, err
 }
 
 // size is the bytes of a message as they are pushed.
@@ -159,7 +188,7 @@ func storeBytes(ctx context.Context, js jetstream.JetStream) (mail, entries uint
 }
 
 // setPrices makes the prices of what was measured.
-func (p *report) setPrices(s settings, most queue, base [2]int64, message, session float64) error {
+func (p *report) setPrices(s settings, most queue, k kept) error {
 	type object = map[string]any
 	node := func(name string) float64 { return median(p.rows[name], (*row).node) }
 	nats := func(name string) float64 { return median(p.rows[name], func(r *row) float64 { return r.each(r.nats) }) }
@@ -168,10 +197,12 @@ func (p *report) setPrices(s settings, most queue, base [2]int64, message, sessi
 	high := thousands(slices.Max(s.rates)) + "/s"
 	low := thousands(lowRate) + "/s"
 	none, waits := "resume "+queue{most.sessions, 0}.String(), "resume "+most.String()
-	rested := fmt.Sprintf("idle, %d", slices.Max(s.idle))
+	rested := p.rows[fmt.Sprintf("idle, %d", slices.Max(s.idle))]
+	socket := [2]float64{median(rested, func(r *row) float64 { return r.memory }), max(1, median(rested, func(r *row) float64 { return r.natsMemory }))}
+	alone := func(memory float64, i int) int64 { return int64(max(1<<20, memory-float64(k.sockets)*socket[i])) }
 	var err error
 	p.prices, err = json.MarshalIndent(object{
-		"request": object{"rate": lowRate, "low": cost("service, " + low), "high": cost("service, full speed")},
+		"request": object{"rate": lowRate, "low": cost(slowly), "high": cost("service, full speed")},
 		"push":    object{"rate": lowRate, "low": cost("push, " + low), "high": cost("push, " + high)},
 		"resume":  cost(none),
 		"waiting": object{
@@ -179,12 +210,9 @@ func (p *report) setPrices(s settings, most queue, base [2]int64, message, sessi
 			"nats": round(max(0.1, (nats(waits)-nats(none))/float64(most.messages))),
 		},
 		"three_copies": round(nats(copiesPrefix+"push, "+high) / max(0.1, nats("push, "+high))),
-		"socket": object{
-			"node": int64(median(p.rows[rested], func(r *row) float64 { return r.memory })),
-			"nats": int64(max(1, median(p.rows[rested], func(r *row) float64 { return r.natsMemory }))),
-		},
-		"base":    object{"node": base[0], "nats": base[1]},
-		"session": int64(session), "message": int64(message),
+		"socket":       object{"node": int64(socket[0]), "nats": int64(socket[1])},
+		"base":         object{"node": alone(k.after[0], 0), "nats": alone(k.before[1], 1)},
+		"session":      int64(k.session), "message": int64(k.message), "recent": int64(k.recent),
 	}, "", "  ")
 	return err
 }

@@ -71,9 +71,10 @@ type Prices struct {
 	Three   float64 `json:"three_copies"` // what three servers take for a push, in that of one
 
 	Socket  Bytes `json:"socket"`  // memory of a session with a socket
-	Base    Bytes `json:"base"`    // memory of a process without sessions
+	Base    Bytes `json:"base"`    // memory of a process: of a node under traffic, of NATS before it
 	Session int64 `json:"session"` // bytes of a session in the store
 	Message int64 `json:"message"` // bytes of a message in the store, beyond its own
+	Recent  int64 `json:"recent"`  // memory of NATS for a message of the last minute, of which it knows the mid
 }
 
 // Work is the price of one message at two rates.
@@ -174,12 +175,13 @@ func Size(l Load, m Machine, p Prices) (Plan, error) {
 	plan.Edge = edge(plan.Nodes)
 
 	work := p.Request.at(l.Requests).plus(p.Push.at(l.Pushes)).plus(rest)
-	one := Need{Cores: work.NATS / 1e6, Memory: p.Base.NATS + int64(connected)*p.Socket.NATS}
+	held := int64(connected)*p.Socket.NATS + int64((l.Requests+l.Pushes)*60)*p.Recent
+	one := Need{Cores: work.NATS / 1e6, Memory: p.Base.NATS + held}
 	plan.Servers, plan.Copies, plan.NATS = 1, 1, one
 	if !one.fits(m, 1) {
 		plan.Copies = 3
 		three := func(servers int) Need {
-			return Need{Cores: one.Cores * p.Three, Memory: int64(servers)*p.Base.NATS + 3*int64(connected)*p.Socket.NATS}
+			return Need{Cores: one.Cores * p.Three, Memory: int64(servers)*p.Base.NATS + 3*held}
 		}
 		for plan.Servers = 3; plan.Servers < 1<<10 && !three(plan.Servers).fits(m, plan.Servers); plan.Servers += 2 {
 		}
