@@ -115,7 +115,7 @@ func New(cfg Config, busCfg bus.Config, o Options) (*Node, error) {
 	n.shared = n.share(o.TracerProvider)
 	n.api = api.New(n.apiNode(&o))
 	n.shared.API = n.api.Route
-	n.metrics.Registry.MustRegister(append(o.Collectors, stats.NewCollector(n.sample))...)
+	n.metrics.Registry.MustRegister(append(o.Collectors, stats.NewCollector(n.sample), stats.NewBuild(Version))...)
 	return n, nil
 }
 

@@ -151,7 +151,7 @@ func (x *ownershipEffects) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 		ctx := s.node.Stopped // it has limits of its own, which EDGE_REQUEST_TIMEOUT must not cut short
 		kind, at, err := s.node.Peers.Ask(ctx, node, request)
 		if err != nil {
-			s.node.Log.Info("the holder of a session does not answer; taking over", "sid", h.sid, "node", node, "error", err)
+			s.node.Log.Info("the holder of a session does not answer; taking over", "sid", h.sid, "holder", node, "error", err)
 		}
 		return reply{kind, at}, nil
 	}
