@@ -208,5 +208,5 @@ func (t *tour) failover(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "resumed " + t.first.Session().ID + ", " + answer, nil
+	return "resumed " + t.first.Session().ID + "\n    " + answer, nil
 }

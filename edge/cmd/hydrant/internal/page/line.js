@@ -7,7 +7,7 @@
 export class Line {
 	#down = false;
 	/** @type {Socket | undefined} */ #socket;
-	/** @param {{frame: (way: "in" | "out", text: string) => void, open: (port: string) => void, gone: (why: string) => void}} told */
+	/** @param {{frame: (way: "in" | "out", text: string) => void, open: (port: string) => void, gone: (why: string) => void, dead: (port: string) => boolean}} told */
 	constructor(told) {
 		this.told = told;
 		const line = this;
@@ -47,12 +47,14 @@ class Socket {
 	/** @param {Line} line @param {string} url @param {string[]} protocols */
 	constructor(line, url, protocols) {
 		this.#line = line;
-		if (line.down) {
+		const { port } = new URL(url);
+		// A node that was killed would refuse, and the browser write that into its console.
+		if (line.down || line.told.dead(port)) {
 			setTimeout(() => this.#end());
 			return;
 		}
 		const real = (this.#real = new WebSocket(url, protocols));
-		real.onopen = () => line.told.open(new URL(url).port);
+		real.onopen = () => line.told.open(port);
 		real.onmessage = (event) => {
 			line.told.frame("in", event.data);
 			this.onmessage?.(event);

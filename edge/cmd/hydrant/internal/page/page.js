@@ -59,6 +59,7 @@ class Person {
 			frame: (way, text) => this.frame(way, text),
 			open: (port) => this.open(port),
 			gone: (why) => this.note(why, "bad"),
+			dead: (port) => !known[port].up,
 		});
 		const urls = order.map((port) => `ws://${location.hostname}:${port}`);
 		this.client = connect(urls, { WebSocket: this.line.Socket });
