@@ -18,6 +18,8 @@ type line struct {
 	// Immutable.
 	c    *Client
 	conn *websocket.Conn
+	gone chan struct{} // closed by drop
+	end  sync.Once
 
 	// Guarded by the client's mu.
 	frm     string              // of the router at its other end; "": it has not greeted
@@ -81,7 +83,10 @@ func (l *line) ended(err error) error {
 }
 
 // drop closes the connection at once.
-func (l *line) drop() { _ = l.conn.CloseNow() } // it is to be gone either way
+func (l *line) drop() {
+	l.end.Do(func() { close(l.gone) })
+	_ = l.conn.CloseNow() // it is to be gone either way
+}
 
 // goodbye writes what is left and closes the connection as RFC 6455 has it.
 func (l *line) goodbye() {

@@ -137,6 +137,7 @@ func (l *line) pause() {
 	}
 	select {
 	case <-room:
+	case <-l.gone:
 	case <-l.c.ctx.Done():
 	}
 }

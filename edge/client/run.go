@@ -73,7 +73,7 @@ func (c *Client) connect() (*line, error) {
 		return nil, refusal(url, answer, err)
 	}
 	conn.SetReadLimit(maxMessage)
-	l := &line{c: c, conn: conn}
+	l := &line{c: c, conn: conn, gone: make(chan struct{})}
 	c.mu.Lock()
 	defer c.unlock()
 	if c.state == closed {
