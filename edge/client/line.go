@@ -260,8 +260,6 @@ func (l *line) listen(d time.Duration) {
 	l.heart.after(c, d, func() {
 		silent := time.Now().Round(0).Sub(l.heard)
 		switch {
-		case l.room != nil: // it is we who do not read
-			l.listen(c.session.beat)
 		case silent >= 0 && silent < c.session.beat-5*time.Millisecond:
 			l.listen(c.session.beat - silent)
 		case silent > 2*c.session.beat: // this machine slept
@@ -279,7 +277,7 @@ func (l *line) check(patience time.Duration) {
 	c.ping(l, nil)
 	l.heart.after(c, patience, func() {
 		switch {
-		case l.frames != frames || l.room != nil:
+		case l.frames != frames || l.room != nil: // or it is we who do not read
 			l.listen(c.session.beat)
 		case time.Now().Round(0).Sub(at) > 2*patience: // we did not run
 			l.check(patience)

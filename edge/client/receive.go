@@ -147,9 +147,7 @@ func (d *Delivery) Done() {
 	d.c.mu.Lock()
 	defer d.c.unlock()
 	d.it.state = done
-	if d.it.session == d.c.session.number {
-		d.c.advance()
-	}
+	d.c.advance()
 }
 
 // advance goes on to the first delivery that is not done. c.mu is held.
@@ -159,18 +157,17 @@ func (c *Client) advance() {
 		c.in.track[0] = nil
 		c.in.track = c.in.track[1:]
 		c.session.handled = it.seq
-		if it.on == c.line { // else it comes once more
-			c.confirmLater(it.on, it.seq)
-		}
+		c.confirmLater(it.on, it.seq)
 	}
 	if len(c.in.track) == 0 {
 		c.in.track = nil
 	}
 }
 
-// confirmLater confirms all up to a sequence, soon. c.mu is held.
+// confirmLater confirms all up to a sequence, soon. What came over a former connection
+// comes once more. c.mu is held.
 func (c *Client) confirmLater(l *line, seq uint64) {
-	if l == nil || c.state != open {
+	if l != c.line || c.state != open {
 		return
 	}
 	l.handled = seq
