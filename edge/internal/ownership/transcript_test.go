@@ -266,7 +266,8 @@ func (sc *script) run(text string) {
 		r.settle = true
 		return
 	case "about":
-		r.say("%v: holder %d after %d, attempt %d, held %v", m.Phase(), m.Holder(), m.Former(), m.Attempt(), m.Held())
+		at := m.ParkedAt()
+		r.say("%v: holder %d after %d, attempt %d, held %v%s", m.Phase(), m.Holder(), m.Former(), m.Attempt(), m.Held(), word(at != "", " parked at "+string(at)))
 		return
 	}
 	before := m.phase
