@@ -9,7 +9,8 @@ import (
 )
 
 // receive takes one message that came over a connection.
-func (c *Client) receive(l *line, text []byte) {
+func (l *line) receive(text []byte) {
+	c := l.c
 	m, err := umf.Parse(text)
 	c.mu.Lock()
 	defer c.unlock()
@@ -25,7 +26,7 @@ func (c *Client) receive(l *line, text []byte) {
 	}
 	routers := l.frm != "" && m.From == l.frm
 	if c.state != open && (l.frm == "" || routers) && m.Type == "connection" {
-		c.welcome(l, m)
+		l.welcome(m)
 		return
 	}
 	if l.frm == "" {
@@ -33,12 +34,13 @@ func (c *Client) receive(l *line, text []byte) {
 		c.leave("no welcome")
 		return
 	}
-	c.sort(l, m, routers)
+	l.sort(m, routers)
 }
 
 // sort gives a message to whom it is for. What only a router says is believed only of
 // the router.
-func (c *Client) sort(l *line, m *umf.Message, routers bool) {
+func (l *line) sort(m *umf.Message, routers bool) {
+	c := l.c
 	switch {
 	case m.Type == "pong" && m.From == "":
 		for _, mid := range l.pings[m.Rmid] {
@@ -48,13 +50,13 @@ func (c *Client) sort(l *line, m *umf.Message, routers bool) {
 	case m.Type == "error" && routers:
 		c.refuse(m)
 	case m.Type == "error":
-		c.take(l, m)
+		l.take(m)
 	case m.Type != "connection" && m.Type != "accepted" && m.Type != "gap":
-		c.take(l, m)
+		l.take(m)
 	case !routers:
 		c.malformed("only the router says this", m)
 	case m.Type == "gap":
-		c.take(l, m)
+		l.take(m)
 	case m.Type == "connection":
 		c.malformed("a second welcome", m)
 	case m.Rmid != "" && m.Rmid == c.tokens.renewal:
@@ -92,7 +94,8 @@ func (c *Client) malformed(what string, m *umf.Message) {
 }
 
 // take puts what is for the program behind what came before.
-func (c *Client) take(l *line, m *umf.Message) {
+func (l *line) take(m *umf.Message) {
+	c := l.c
 	text, has := "", false
 	if c.session.acks() {
 		text, has = umf.MemberText(m.Headers, "x-seq")
@@ -112,7 +115,7 @@ func (c *Client) take(l *line, m *umf.Message) {
 	if m.Type == "gap" {
 		it.gap = readGap(m)
 	}
-	if has && c.repeated(l, it) {
+	if has && l.repeated(it) {
 		return
 	}
 	switch {
@@ -154,7 +157,8 @@ func (c *Client) answered(m *umf.Message) bool {
 
 // repeated reports whether a sequence came before. Then it is confirmed, once the program
 // has handled it.
-func (c *Client) repeated(l *line, it *item) bool {
+func (l *line) repeated(it *item) bool {
+	c := l.c
 	if it.seq > c.session.last {
 		return false
 	}
@@ -167,6 +171,6 @@ func (c *Client) repeated(l *line, it *item) bool {
 	if it.gap != nil && it.gap.Why == "rollback" { // sequences begin again at smaller ones
 		return false
 	}
-	c.confirmLater(l, it.seq)
+	l.confirmLater(it.seq)
 	return true
 }

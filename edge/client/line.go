@@ -62,7 +62,7 @@ func (l *line) read() error {
 		b := buffers.Get().(*bytes.Buffer)
 		_, err = b.ReadFrom(r)
 		if err == nil {
-			l.c.receive(l, b.Bytes())
+			l.receive(b.Bytes())
 		}
 		keep(b)
 		if err != nil {
@@ -187,7 +187,7 @@ func (l *line) next() []*umf.Message {
 	if len(l.owed) > 0 {
 		mids := l.owed
 		l.owed = nil
-		c.ping(l, mids)
+		l.ping(mids)
 	}
 	batch := l.queue
 	l.queue, l.ack = nil, nil
@@ -243,7 +243,8 @@ func (c *Client) own(mid, typ string, body any) *umf.Message {
 }
 
 // ping asks for a pong. The messages with these mids lie before it. c.mu is held.
-func (c *Client) ping(l *line, mids []string) {
+func (l *line) ping(mids []string) {
+	c := l.c
 	mid := c.mid()
 	if len(mids) > 0 {
 		if l.pings == nil {
@@ -274,7 +275,7 @@ func (l *line) listen(d time.Duration) {
 func (l *line) check(patience time.Duration) {
 	c := l.c
 	frames, at := l.frames, time.Now().Round(0)
-	c.ping(l, nil)
+	l.ping(nil)
 	l.heart.after(c, patience, func() {
 		switch {
 		case l.frames != frames || l.room != nil: // or it is we who do not read

@@ -157,7 +157,7 @@ func (c *Client) advance() {
 		c.in.track[0] = nil
 		c.in.track = c.in.track[1:]
 		c.session.handled = it.seq
-		c.confirmLater(it.on, it.seq)
+		it.on.confirmLater(it.seq)
 	}
 	if len(c.in.track) == 0 {
 		c.in.track = nil
@@ -166,7 +166,8 @@ func (c *Client) advance() {
 
 // confirmLater confirms all up to a sequence, soon. What came over a former connection
 // comes once more. c.mu is held.
-func (c *Client) confirmLater(l *line, seq uint64) {
+func (l *line) confirmLater(seq uint64) {
+	c := l.c
 	if l != c.line || c.state != open {
 		return
 	}

@@ -104,7 +104,8 @@ type greeting struct {
 }
 
 // welcome takes a connection message. c.mu is held.
-func (c *Client) welcome(l *line, m *umf.Message) {
+func (l *line) welcome(m *umf.Message) {
+	c := l.c
 	var g greeting
 	// What has another type than it should is not there; but for the id.
 	_ = json.Unmarshal(m.Body, &g)
