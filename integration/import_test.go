@@ -24,7 +24,7 @@ func TestReadmeImport(t *testing.T) {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(aroundReadme+code+"}\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(code), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		run = func(commands string) {
@@ -36,7 +36,6 @@ func TestReadmeImport(t *testing.T) {
 				t.Fatalf("%s: %v\n%s", commands, err, text)
 			}
 		}
-		run("go mod init example.com/greeter")
 		return dir, run
 	}
 	dir, run := module()
@@ -48,5 +47,6 @@ func TestReadmeImport(t *testing.T) {
 		t.Error(err)
 	}
 	_, run = module()
+	run("go mod init example.com/greeter")
 	run(`go work init . "$HYDRANT" && go vet .`)
 }

@@ -13,28 +13,6 @@ import (
 	"hydrant/integration/harness/world"
 )
 
-// aroundReadme makes a program of the README's service in Go.
-const aroundReadme = `package main
-
-import (
-	"context"
-	"errors"
-	"log"
-	"os"
-	"os/signal"
-	"syscall"
-	"time"
-
-	"github.com/nats-io/nats.go"
-
-	"hydrant/bus"
-)
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-`
-
 // The README's service in Go compiles, answers, and ends when it is told to.
 func TestReadmeServiceInGo(t *testing.T) {
 	t.Parallel()
@@ -70,7 +48,7 @@ func readmeCode(t *testing.T, section, language string) string {
 func startGreeter(t *testing.T, w *world.World, code string) *harness.Process {
 	t.Helper()
 	log := &harness.Log{}
-	service, err := harness.StartProcess("greeter", buildInModule(t, aroundReadme+code+"}\n"), nil, []string{"NATS_URL=" + w.NATS.URL()}, log, log)
+	service, err := harness.StartProcess("greeter", buildInModule(t, code), nil, []string{"NATS_URL=" + w.NATS.URL()}, log, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +67,7 @@ func TestReadmePushInGo(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
 	a, b := w.Start(t, "a", nil), w.Start(t, "b", nil)
-	handler := regexp.MustCompile(`(?ms)^service\.HandleAny\(.*?^\}\)\n`)
+	handler := regexp.MustCompile(`(?ms)^\tservice\.HandleAny\(.*?^\t\}\)\n`)
 	code := readmeCode(t, "In Go", "go")
 	if n := len(handler.FindAllString(code, -1)); n != 1 {
 		t.Fatalf("%d handlers to put another one in the place of:\n%s", n, code)
