@@ -58,6 +58,7 @@ const (
 	edgeSession   = "hydrant/edge/internal/session"
 	edgeWire      = "hydrant/edge/internal/wire"
 	edgeMutate    = "hydrant/edge/internal/mutate"
+	edgeSizing    = "hydrant/edge/internal/sizing"
 	edgeCommand   = "hydrant/edge/cmd/hydrant"
 	edgeDemoPage  = "hydrant/edge/cmd/hydrant/internal/page"
 	edgeClient    = "hydrant/edge/client"
@@ -209,6 +210,10 @@ var layers = []layer{
 		why:   "stats counts what the others report, in their terms, and asks none of them",
 	},
 	{
+		path: edgeSizing,
+		why:  "what a load needs is arithmetic with measured prices",
+	},
+	{
 		path:  edgeRedact,
 		allow: []string{busScheme},
 		why:   "what gets into a log is looked through for session ids, whoever logs it",
@@ -263,7 +268,7 @@ var layers = []layer{
 	},
 	{
 		path:  edgeCommand,
-		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, busAccounts, edgeNode, edgeClient, edgeConfig, edgePolicy, edgeRedact, edgeDemoPage, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
+		allow: []string{umfFormat, busKit, busScheme, busStore, busDiscovery, busEmbedded, busAccounts, edgeNode, edgeClient, edgeConfig, edgePolicy, edgeRedact, edgeSizing, edgeDemoPage, natsClient, envconfigLib, prometheusLib, otelLib, "github.com/KimMachineGun/automemlimit/memlimit"},
 		why:   "the binary is subcommands and wiring only",
 	},
 	{
