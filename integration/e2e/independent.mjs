@@ -1,122 +1,169 @@
-// A client that is written from edge/client/PROTOCOL.md, whose sections the numbers are,
-// to see whether that says enough. It has no bounds, no storage and no signatures.
-export function connect(urls, { WebSocket: Socket = WebSocket, token, timeout = 10_000 } = {}) {
-  const listeners = {}, pending = new Map(), pings = new Map(), seen = new Set(), timers = {}, prefix = Math.random().toString(36).slice(2);
-  let ws, router, greeting, secret, shown, why, need = token && "first", renewal, caps = [], hb = 25_000, clock = 0;
-  let attempt = 0, last = "0", mids = 0, fails = 0, opened = Infinity, refused = false;
-  const newMid = () => `${prefix}-${++mids}`;
-  const tell = (event, ...args) => listeners[event]?.forEach((fn) => fn(...args));
-  const become = (state) => ((client.state = state), tell("state", state));
-  const after = (name, ms, fn) => (clearTimeout(timers[name]), (timers[name] = fn && setTimeout(fn, ms)));
-  const write = (m, from = client.session) => ws.readyState === 1 && ws.send(JSON.stringify({ ...m, from: `${from}@client:/` })); // 2
-  const own = (type, body, mid = newMid(), from) => (write({ to: "hydra-router:/", mid, type, body }, from), mid);
-  const settle = (mid, code, value) => {
-    const entry = pending.get(mid);
-    pending.delete(mid);
-    clearTimeout(entry?.timer);
-    if (code) entry?.reject({ code });
-    else entry?.resolve(value);
-    return entry;
-  };
-  const storable = ({ m, at }) => caps.length > 0 && (m.forward || m.to.endsWith("@client:/")) && Date.now() - at < 50_000; // 5
-  function put(mid, entry) {
-    entry.at ||= Date.now();
-    entry.on = ws;
-    const told = !entry.asks && caps.includes("accepted");
-    write(told ? { ...entry.m, headers: { ...entry.m.headers, "x-ack": true } } : entry.m); // 5
-    if (!told && !entry.asks) pings.set(own("ping", {}), mid); // 12
-  }
-  function hand(to, body, { queue, timeout: ms = timeout, mid = newMid(), type, headers, ttl }, asks) {
-    const m = queue ? { to: "hydra-router:/queue", forward: to, mid, type, headers, ttl, body } : { to, mid, type, headers, ttl, body }; // 4
-    return new Promise((resolve, reject) => {
-      if (client.state === "closed") return reject({ code: why });
-      pending.set(mid, { m, asks, at: 0, resolve, reject, timer: asks && setTimeout(() => settle(mid, "timeout"), ms) });
-      if (client.state === "open") put(mid, pending.get(mid));
-    });
+// A client that was written from edge/client/PROTOCOL.md alone, to see whether that says
+// enough. It has no signatures and no storage.
+const KEEP = 50_000, fail = (code, more) => Object.assign(new Error(more?.error ?? code), more, { code })
+const remember = (set, x) => { if (set.add(x).size > 10_000) set.delete(set.values().next().value) }
+
+export function connect(urls, { WebSocket = globalThis.WebSocket, token, timeout = 10_000 } = {}) {
+  const heard = {}, pending = new Map(), seen = new Set(), asked = new Set(), pings = new Map(), timers = {}
+  let over, ws, id, secret, router, greeting, asking, caps = [], gen = 0, attempt = 0, last = 0n, bound = 500, since
+  let written = 0, unacked = 0, auth, want = token && 'first', refused = false, expires, authMid
+  const on = (event, fn) => { (heard[event] ??= []).push(fn) }
+  const emit = (event, x) => heard[event]?.forEach(fn => {
+    try { fn(x) } catch (e) { if (event !== 'error') emit('error', fail('handler', { error: e.message })) }
+  })
+  const setState = state => { if (me.state !== state) { me.state = state; emit('state', state) } }
+  const after = (name, ms, fn) => { clearTimeout(timers[name]); timers[name] = setTimeout(fn, Math.min(ms, 2e9)) }
+  const write = m => { if (ws?.readyState === 1) ws.send(JSON.stringify(m)) }
+  const tell = (type, body, from = id, mid = crypto.randomUUID()) => { // tells the router
+    write({ to: router.split('@').pop(), from: from + '@client:/', mid, type, body })
+    return mid
   }
   async function open() {
-    if (need) shown = await token(need); // 8
-    need = router = greeting = undefined;
-    const offers = ["umf.ack.v1", ...(shown ? [`umf.auth.${shown}`] : [])]; // 3
-    attempt++;
-    if (caps.includes("resume")) offers.push(`umf.resume.${client.session}.${secret}.${attempt}.${last}`); // 7
-    const list = [urls].flat();
-    ws = new Socket(list[attempt % list.length], offers);
-    ws.onmessage = ({ data }) => receive(JSON.parse(data));
-    ws.onclose = ({ code, reason }) => lost(code, reason);
-    ws.onerror = () => {};
-    after("heart", timeout, () => lost());
-    become("connecting");
+    const g = ++gen, current = fn => e => { if (g === gen) fn(e) }
+    setState('connecting')
+    after('begin', timeout, () => lost(1006))
+    try {
+      if (expires && Date.now() >= expires) want ??= 'expiring'
+      const t = want ? await token(want) : auth
+      if (g !== gen) return
+      if (want === 'refused' && !t) return end(4401)
+      auth = t, want = null
+      const resume = secret && `umf.resume.${id}.${secret}.${++attempt}.${last}`
+      if (!secret) attempt++
+      ws = new WebSocket([urls].flat()[(attempt - 1) % [urls].flat().length],
+        ['umf.ack.v1', auth && `umf.auth.${auth}`, resume].filter(Boolean))
+      ws.onmessage = current(e => receive(JSON.parse(e.data)))
+      ws.onclose = current(e => lost(e.code, e.reason))
+      ws.onerror = () => setTimeout(current(() => ws.readyState === 3 && lost(1006)), 50) // some tell no close
+    } catch (e) { if (g === gen) { emit('error', fail('connect', { error: e.message })); lost(1006) } }
   }
-  function lost(code, reason = "") { // 11
-    for (const name of ["heart", "ack", "renew"]) after(name);
-    ws.onmessage = ws.onclose = null;
-    ws.close();
-    if (code === 4401 && token && !refused) [refused, need] = [true, "refused"];
-    else if (code === 4401 || (code >= 4500 && code < 4600)) return end(String(code));
-    for (const [mid, entry] of pending) if (entry.at && !entry.asks && !storable(entry)) settle(mid, "unknown");
-    let bound = Math.min(30_000, 500 * 2 ** fails++);
-    if (Date.now() - opened > bound) [fails, bound] = [1, 500];
-    opened = Infinity;
-    after("back", Math.max(/ retry=(\d+)$/.exec(reason)?.[1] ?? 0, Math.random() * bound), open);
-    become("waiting");
+  function leave() {
+    gen++, unacked = 0, router = asking = authMid = undefined, pings.clear()
+    Object.values(timers).forEach(clearTimeout)
+    if (ws) { ws.onmessage = ws.onclose = null, ws.onerror = () => {}; try { ws.close() } catch {} ws = null }
   }
-  function end(code) {
-    why = code;
-    Object.keys(timers).forEach((name) => after(name));
-    for (const [mid, { at }] of pending) settle(mid, at ? "unknown" : code);
-    become("closed");
-  }
-  function welcome({ frm, bdy }) { // 3
-    router = frm;
-    if (client.session && bdy.resumed === undefined && !greeting) { // 7
-      greeting = bdy;
-      return own("reconnect", { id: client.session, token: secret, attempt, seq: last }, newMid(), bdy.id);
+  function lost(code, reason) {
+    leave()
+    for (const p of pending.values()) if (p.first) { // 1002…: one of the frames is at fault, it is not told which
+      const left = p.ask ? Infinity : p.first + KEEP - Date.now()
+      if ([1002, 1007, 1009].includes(code) || !p.again || left <= 0) settle(p, fail('unknown'))
+      else if (!p.ask) setTimeout(() => me.state !== 'open' && settle(p, fail('unknown')), left)
     }
-    if (!(bdy.resumed ?? bdy.id === client.session)) {
-      [client.session, secret, last] = [bdy.id, bdy.token ?? greeting?.token, "0"];
-      for (const [mid, { at, asks }] of pending) if (at && !asks) settle(mid, "unknown");
-    }
-    [caps, hb, clock, opened, refused] = [bdy.caps ?? [], bdy.hb ? 1000 * bdy.hb : hb, (bdy.now ?? Date.now()) - Date.now(), Date.now(), false];
-    expires(bdy.exp);
-    listen();
-    become("open");
-    for (const [mid, entry] of pending) if (entry.on !== ws) entry.at && !entry.asks && !storable(entry) ? settle(mid, "unknown") : put(mid, entry);
-    tell("session", { id: bdy.id, resumed: !!bdy.resumed, why: bdy.why });
+    if (code >= 4500 && code < 4600 || code === 4401 && (!token || refused)) return end(code, reason)
+    if (code === 4401) refused = true, want = 'refused'
+    if (since && Date.now() - since > bound) bound = 500
+    after('wait', Number(/(?:^| )retry=(\d+)$/.exec(reason)?.[1] ?? Math.random() * bound), open)
+    bound = Math.min(bound * 2, 30_000), since = undefined
+    setState('waiting')
   }
-  const expires = (exp) => exp && token && caps.includes("auth") && after("renew", 0.8 * (exp - clock - Date.now()), renew); // 8
-  const renew = async () => (renewal = own("auth", { token: (shown = await token("expiring")) }));
-  const listen = () => after("heart", hb, () => (own("ping", {}), after("heart", hb, () => lost()))); // 11
+  function end(code, reason) {
+    if (over) return
+    over = fail(String(code), { error: reason || 'closed' })
+    if (unacked) confirm()
+    leave()
+    for (const p of pending.values()) settle(p, p.first ? fail('unknown') : over)
+    setState('closed')
+  }
   function receive(m) {
-    if (client.state === "open") listen();
-    const routers = m.frm === router;
-    if (client.state !== "open" && (!router || routers) && m.typ === "connection") return welcome(m);
-    if (m.typ === "pong" && m.frm === undefined) return settle(pings.get(m.rmid));
-    if (routers ? m.typ === "connection" : ["connection", "accepted", "gap"].includes(m.typ)) return tell("error", { code: "protocol" }); // 3
-    if (routers && m.typ === "accepted") return m.rmid === renewal ? expires(m.bdy.exp) : settle(m.rmid);
-    if (routers && m.typ === "error") { // 9
-      if (settle(m.rmid, m.bdy.code)) return;
-      if (m.rmid === renewal) after("renew", m.bdy.retry ?? 5000, renew);
-      return tell("error", m.bdy);
+    const { typ, rmid, bdy: b = {} } = m, ours = m.frm === router, seq = m.hdr?.['x-seq'], key = m.mid + ' ' + m.frm
+    if (!router) {
+      if (typ !== 'connection') return
+      router = m.frm, greeting = b, caps = b.caps ?? []
+      if (!id || b.resumed !== undefined) return ready(b.resumed === true, b.why)
+      return asking = tell('reconnect', { id, token: secret, attempt, seq: `${last}` }, b.id)
     }
-    const seq = m.hdr?.["x-seq"]; // 6
-    const old = seq && BigInt(seq) <= BigInt(last) && m.bdy?.why !== "rollback";
-    if (seq && !old) last = seq;
-    if (seq) timers.ack || after("ack", 20, () => (after("ack"), own("ack", { seq: last })));
-    if (m.typ === "gap") return old || tell("gap", m.bdy);
-    if (old || seen.has(`${m.mid} ${m.frm}`)) return;
-    seen.add(`${m.mid} ${m.frm}`);
-    if (pending.get(m.rmid)?.asks) settle(m.rmid, m.typ === "error" && m.bdy.code, m);
-    else tell("message", m);
+    if (asking) {
+      if (ours && typ === 'connection') ready(b.resumed ?? b.id === id, b.why)
+      else if (ours && typ === 'error' && rmid === asking) ready(false, b.code)
+      return
+    }
+    beatAfter()
+    if (typ === 'pong' && !m.frm) return pong(rmid)
+    let fresh = !m.mid || ours && !seq || !seen.has(key), p = pending.get(rmid)
+    if (m.mid && !(ours && !seq)) remember(seen, key)
+    if (seq && (BigInt(seq) > last || fresh && ours && typ === 'gap' && b.why === 'rollback')) last = BigInt(seq)
+    else if (seq) fresh = false
+    if (fresh) {
+      if (p?.ask && !(ours && typ === 'accepted')) settle(p, typ === 'error' && fail(b.code ?? 'service', b), m)
+      else if (asked.has(rmid)) { /* another answer to a question */ }
+      else if (!ours && ['connection', 'accepted', 'gap', 'error'].includes(typ)) emit('error', fail('protocol', b))
+      else if (ours && rmid && rmid === authMid) renewed(typ, b)
+      else if (ours && p && (typ === 'accepted' || typ === 'error')) settle(p, typ === 'error' && fail(b.code, b))
+      else if (ours && typ === 'error') emit('error', fail(b.code, b))
+      else if (ours && typ === 'gap') emit('gap', b)
+      else if (!ours || typ !== 'connection' && typ !== 'accepted') emit('message', m)
+    }
+    if (!seq || !caps.includes('ack') || !ws) return
+    if (++unacked >= Math.min(32, (greeting.win ?? 64) / 2)) confirm()
+    else if (unacked === 1) after('ack', 10, confirm)
   }
-  const client = {
-    state: "connecting",
-    session: undefined,
-    send: (to, body, options = {}) => hand(to, body, options, false).then(() => {}),
-    request: (to, body, options = {}) => hand(to, body, options, true),
-    on: (event, fn) => (listeners[event] ??= []).push(fn),
-    close: () => (end("closed"), ws?.close()),
-  };
-  open();
-  return client;
+  const confirm = () => { clearTimeout(timers.ack); unacked = 0; tell('ack', { seq: `${last}` }) }
+  function ready(resumed, why = null) {
+    clearTimeout(timers.begin)
+    asking = undefined, refused = false, since = Date.now()
+    if (!resumed) id = greeting.id, secret = greeting.token, last = 0n
+    for (const p of pending.values()) {
+      const known = resumed && caps.includes('accepted') && Date.now() - p.first < KEEP
+      if (p.first && !p.ask && !known) settle(p, fail('unknown')); else transmit(p)
+    }
+    renewAt(greeting.exp), beatAfter(), setState('open'), emit('session', { id, resumed, why })
+  }
+  const ping = () => pings.set(tell('ping', {}), written)
+  const beat = () => { ping(); after('beat', timeout, () => lost(1006)) }
+  const beatAfter = () => after('beat', (greeting.hb ?? 25) * 1000, beat)
+  function pong(mid) { // without "accepted", what lies before an answered ping has been taken
+    if (!caps.includes('accepted')) for (const p of pending.values()) if (!p.ask && p.order <= pings.get(mid)) settle(p)
+    pings.delete(mid)
+  }
+  function renewAt(exp) {
+    clearTimeout(timers.renew)
+    const left = exp - greeting.now - (Date.now() - since)
+    expires = exp && token && Date.now() + left
+    if (expires) after('renew', Math.max(0, left - Math.min(60_000, left / 2)), renew)
+  }
+  async function renew() {
+    const g = gen, t = await (async () => token('expiring'))().catch(e => emit('error', fail('token', e)))
+    if (g !== gen || t === null) return
+    if (!t) return after('renew', timeout, renew)
+    auth = t
+    if (caps.includes('auth')) authMid = tell('auth', { token: t }); else lost(1006) // a new connection with it
+  }
+  function renewed(typ, b) {
+    if (typ === 'accepted') return renewAt(b.exp)
+    emit('error', fail(b.code, b))
+    if (!/^(unavailable|overload)$/.test(b.code)) return
+    after('renew', b.retry ?? 1000, () => { authMid = tell('auth', { token: auth }) })
+  }
+  function put(p) {
+    p.mid ??= crypto.randomUUID()
+    if (pending.has(p.mid)) return pending.get(p.mid).promise
+    if (over || !p.body) return Promise.reject(over ?? fail('invalid_message'))
+    p.promise = new Promise((resolve, reject) => Object.assign(p, { resolve, reject }))
+    pending.set(p.mid, p), asked.delete(p.mid)
+    if (p.ask) p.timer = setTimeout(() => settle(p, fail('timeout')), p.ask)
+    if (me.state === 'open') transmit(p)
+    return p.promise
+  }
+  function transmit(p) {
+    if (ws?.readyState !== 1) return // its close is about to be told
+    const { mid, type, ttl, body, queue } = p, name = router.split('@').pop(), ack = caps.includes('accepted') && !p.ask
+    const to = queue ? name + 'queue' : p.to, headers = ack ? { ...p.headers, 'x-ack': true } : p.headers
+    p.first ??= Date.now(), p.order = ++written, p.again = p.ask || ack && (queue || /^[^@]+@client:\//.test(to))
+    write({ to, from: id + '@client:/', headers, mid, type, ttl, forward: queue ? p.to : undefined, body })
+    if (!ack && !p.ask) queueMicrotask(() => { if (written === p.order && router) ping() })
+  }
+  function settle(p, error, value) {
+    if (pending.get(p.mid) !== p) return
+    pending.delete(p.mid)
+    clearTimeout(p.timer)
+    if (p.ask) remember(asked, p.mid)
+    error ? p.reject(error) : p.resolve(value)
+  }
+  const me = {
+    state: 'connecting', get session() { return id }, on, close: () => end('closed'),
+    send: (to, body, options) => put({ ...options, to, body }),
+    request: (to, body, { timeout: ask = timeout, mid } = {}) => put({ to, body, mid, ask }),
+  }
+  open()
+  return me
 }
