@@ -27,6 +27,7 @@ type settings struct {
 	resumes  []queue
 	parallel int           // connects and resumes that are under way at a time
 	rates    []int         // of pushes, each second
+	asks     int           // requests, each second
 	idle     []int         // sessions, ascending
 	rest     time.Duration // before idle sessions are measured
 	settled  time.Duration // for which nodes have run before sessions come to them
@@ -43,7 +44,7 @@ func (q queue) String() string { return fmt.Sprintf("%d × %d", q.sessions, q.me
 func full() settings {
 	return settings{
 		rounds: 1, duration: 3 * time.Second, clients: 50, inFlight: 16, sessions: 1000, connects: 3000,
-		resumes: []queue{{1000, 100}, {10_000, 10}, {10_000, 0}}, parallel: 128, rates: []int{2000, 20_000}, idle: []int{5000, 15_000}, rest: 5 * time.Second, settled: 12 * time.Second,
+		resumes: []queue{{1000, 100}, {10_000, 10}, {10_000, 0}}, parallel: 128, rates: []int{2000, 20_000}, asks: 2000, idle: []int{5000, 15_000}, rest: 5 * time.Second, settled: 12 * time.Second,
 		sizes: []size{{2000, 200, 500}, {6000, 1000, 2000}, {15_000, 1500, 5000}},
 	}
 }
@@ -51,7 +52,7 @@ func full() settings {
 func quick() settings {
 	return settings{
 		rounds: 1, duration: 200 * time.Millisecond, clients: 8, inFlight: 4, sessions: 50, connects: 100,
-		resumes: []queue{{40, 25}}, parallel: 16, rates: []int{1000}, idle: []int{200}, rest: 100 * time.Millisecond,
+		resumes: []queue{{40, 25}}, parallel: 16, rates: []int{1000}, asks: 2000, idle: []int{200}, rest: 100 * time.Millisecond,
 		sizes: []size{{40, 100, 200}},
 	}
 }

@@ -167,7 +167,7 @@ func service(ctx context.Context, b *bench) error {
 	}
 	// Which instance of a service answers first is nobody's promise.
 	t := &traffic{streams: b.questions(sockets), unordered: true}
-	if err := b.note(b.observe(ctx, "service, 2,000/s", t, atRate(t, 2000), node)); err != nil {
+	if err := b.note(b.observe(ctx, "service, "+thousands(b.asks)+"/s", t, atRate(t, b.asks), node)); err != nil {
 		return err
 	}
 	return b.note(b.asked(ctx, "service, full speed", node, sockets))

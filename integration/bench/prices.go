@@ -20,6 +20,7 @@ const lowRate = 500
 // package sizing.
 func prices(ctx context.Context, b *bench) error {
 	s := b.settings
+	s.asks = lowRate
 	s.rates = []int{lowRate, max(lowRate, slices.Max(s.rates))}
 	most := s.resumes[0] // with most messages
 	for _, q := range s.resumes {
@@ -29,7 +30,7 @@ func prices(ctx context.Context, b *bench) error {
 	}
 	most.messages = max(1, most.messages)
 	s.resumes = []queue{{most.sessions, 0}, most}
-	for _, g := range []group{{name: "questions", run: askedSlowly}, {name: "service", run: service}, {name: "push", run: push}, {name: "resume", run: resume}, {name: "idle", run: idle}} {
+	for _, g := range []group{{name: "service", run: service}, {name: "push", run: push}, {name: "resume", run: resume}, {name: "idle", run: idle}} {
 		if err := measure(ctx, g, s, b.report); err != nil {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
@@ -42,26 +43,6 @@ func prices(ctx context.Context, b *bench) error {
 		return err
 	}
 	return b.report.setPrices(s, most, kept)
-}
-
-const slowly = "service, slowly"
-
-// askedSlowly measures questions to a service at the low rate.
-func askedSlowly(ctx context.Context, b *bench) error {
-	node, err := b.node(ctx, "a")
-	if err != nil {
-		return err
-	}
-	if err := b.service(ctx); err != nil {
-		return err
-	}
-	sockets, err := b.fleet(node.Addr, b.clients, dial)
-	defer resetAll(sockets)
-	if err != nil {
-		return err
-	}
-	t := &traffic{streams: b.questions(sockets), unordered: true}
-	return b.note(b.observe(ctx, slowly, t, atRate(t, lowRate), node))
 }
 
 const copiesPrefix = "three copies, "
@@ -202,7 +183,7 @@ func (p *report) setPrices(s settings, most queue, k kept) error {
 	alone := func(memory float64, i int) int64 { return int64(max(1<<20, memory-float64(k.sockets)*socket[i])) }
 	var err error
 	p.prices, err = json.MarshalIndent(object{
-		"request": object{"rate": lowRate, "low": cost(slowly), "high": cost("service, full speed")},
+		"request": object{"rate": lowRate, "low": cost("service, " + low), "high": cost("service, full speed")},
 		"push":    object{"rate": lowRate, "low": cost("push, " + low), "high": cost("push, " + high)},
 		"resume":  cost(none),
 		"waiting": object{
