@@ -88,16 +88,17 @@ func (c *checker) taken(line, number int, k *conn) {
 	case k.attempt != 0 && k.attempt < s.attempt, k.attempt == 0 && s.attempt != 0:
 	case k.attempt != 0:
 		c.violate(Taken, line, "socket %d, the %d. of session %s, was closed with %d without a rival", number, k.attempt, k.sid, closedTaken)
-	case s.owner == number && s.rival == 0 && !c.unanswered(k, number) && !c.undone(k.taken):
+	case s.owner == number && s.rival == 0 && !c.rivalled(k, number) && !c.undone(k.taken):
 		c.violate(Taken, line, "socket %d, the only one of session %s, was closed with %d", number, k.sid, closedTaken)
 	}
 }
 
-// unanswered reports whether another socket of the session ended before it was
-// answered, unless its end was in the same segment as its request.
-func (c *checker) unanswered(k *conn, number int) bool {
+// rivalled reports whether another socket of the session ended before it was
+// answered, unless its end was in the same segment as its request; or was given the session
+// later than this one, which hears of that when it reads, also when the other one has ended.
+func (c *checker) rivalled(k *conn, number int) bool {
 	for other, o := range c.conns {
-		if other != number && o.sid == k.sid && !o.answered && !o.late {
+		if other != number && o.sid == k.sid && (!o.answered && !o.late || o.answered && o.taken > k.taken) {
 			return true
 		}
 	}
