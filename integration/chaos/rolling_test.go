@@ -23,7 +23,7 @@ var laterVersion = []harness.Change{
 	{File: "bus/scheme/entry.go", Old: "const Form = 3\n", New: "const Form = 4\n"},
 	{File: "bus/scheme/entry.go", Old: "type entryJSON struct {\n", New: "type entryJSON struct {\n\tLater map[string]any `json:\"later,omitempty\"`\n"},
 	{File: "bus/scheme/entry.go", Old: "j := entryJSON{\n", New: "j := entryJSON{\n\t\tLater: map[string]any{\"n\": []int{1}},\n"},
-	{File: "bus/scheme/metadata.go", Old: "m[MetaForm] = ", New: "m[\"umf.later\"] = \"x\"\n\t\tm[MetaForm] = "},
+	{File: "bus/scheme/metadata.go", Old: "m[MetaForm], m[MetaWork] = ", New: "m[\"umf.later\"] = \"x\"\n\t\tm[MetaForm], m[MetaWork] = "},
 	{File: "bus/store/publish.go", Old: "\t\tscheme.HeaderMark:   ", New: "\t\t\"Umf-Later\":         []string{\"x\"},\n\t\tscheme.HeaderMark:   "},
 	{File: "edge/internal/takeover/takeover.go", Old: "const requestForm = 1\n", New: "const requestForm = 2\n"},
 	{File: "edge/internal/takeover/takeover.go", Old: "type Request struct {\n", New: "type Request struct {\n\tLater string `json:\"later\"`\n"},
