@@ -209,11 +209,13 @@ func TestE2EDemoPage(t *testing.T) {
 	}
 	p.open(320, "light")
 	p.playing()
+	p.nodesRun() // a page that is opened anew knows nothing of a killed one
 	p.look("320-light-after")
 	p.open(1600, "dark")
 	p.press("#show")
 	p.until(`document.querySelector("#said").textContent.startsWith("200 of 200 arrived: none lost")`)
 	p.counted("ann", 200)
+	p.nodesRun()
 	p.look("1600-dark-after")
 	p.open(1600, "light")
 	p.press("#show")

@@ -229,22 +229,29 @@ async function kill({ port, name, line }) {
 	if (line.down) return say(`${name} is on no node: the line is dropped.`);
 	if (!Object.values(known).every(({ up }) => up)) return say("One at a time: the other node starts again.");
 	const { [port]: id } = await running();
-	const response = await fetch(`/demo/kill?node=${port}`, { method: "POST" });
-	if (!response.ok) return say(`Not killed: ${(await response.text()).trim()}.`);
-	const { killed, why } = await response.json();
-	if (!killed) return say(`Not killed: ${why}.`);
-	known[port] = { up: false, id };
+	known[port] = { up: false, id }; // before it is, or its client might come back to it
+	const { killed, why } = await killing(port).catch(() => ({ killed: true, why: "" })); // it was gone before it had answered
+	if (!killed) {
+		known[port] = { up: true };
+		return say(`Not killed: ${why}.`);
+	}
 	say(`Node :${port} is killed, as by a crash. Its clients go on with the other one.`);
 	nodes();
 	back(port);
 }
 
+/** @param {string} port */
+async function killing(port) {
+	const response = await fetch(`/demo/kill?node=${port}`, { method: "POST" });
+	return response.ok ? response.json() : { killed: false, why: (await response.text()).trim() };
+}
+
 /** Waits for a node that was killed. @param {string} port */
 async function back(port) {
-	for (;;) {
+	for (let seen = 0; seen < 2; ) { // it is listed a moment before it listens
 		await pause(500);
 		const now = await running().catch(() => ({}));
-		if (now[port] && now[port] !== known[port].id) break;
+		if (now[port] && now[port] !== known[port].id) seen++;
 	}
 	known[port] = { up: true };
 	nodes();
