@@ -174,11 +174,10 @@ func (m *Machine) Garbled(number uint32, fx Effects) {
 // TooNew is the answer to a read: the entry is of a later form. A claim ends; whoever
 // has the session asks again, until this node is replaced.
 func (m *Machine) TooNew(number uint32, fx Effects) {
-	if m.phase != Reading {
+	switch {
+	case m.phase != Reading:
 		m.Unread(number, fx)
-		return
-	}
-	if m.expects(number) {
+	case m.expects(number):
 		m.refuse(Newer, fx)
 	}
 }
