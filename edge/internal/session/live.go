@@ -76,7 +76,7 @@ func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 		l.youngest = max(l.youngest, m.Time)
 	}
 	if l.claimed {
-		l.claimed = false
+		l.accept()
 		if l.anchorTime = c.floorTime; l.anchor != c.floor {
 			l.anchorTime = c.seenTime
 		}

@@ -51,6 +51,10 @@ type knownLog struct {
 // is later than all that the session has taken: then it is of another log.
 func (l *knownLog) younger(t int64) bool { return l.youngest != 0 && t > l.youngest }
 
+// accept ends the doubt about a claimed position: the store has confirmed it, or it is
+// given up.
+func (l *knownLog) accept() { l.claimed, l.missing = false, notMissing }
+
 // believe ends a doubt: the log is the one that was read so far.
 func (l *knownLog) believe() { l.doubt, l.recheck, l.aged, l.lost = false, 0, false, false }
 

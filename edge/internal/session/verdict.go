@@ -158,7 +158,8 @@ func (s *Session) place(b *Batch) verdict {
 	// What had a time to live is gone, and this older message proves that nothing
 	// was dropped; unless it is of another log, which its time will tell.
 	l.anchor, l.anchorTime, l.weak = oldest, 0, true
-	l.lost, l.claimed, l.missing = false, false, notMissing
+	l.lost = false
+	l.accept()
 	return intact
 }
 
@@ -194,7 +195,8 @@ func (s *Session) present(b *Batch) verdict {
 	if s.reader.place && l.youngest != 0 {
 		l.youngest = max(l.youngest, b.AnchorTime)
 	}
-	l.claimed, l.missing, l.lost = false, notMissing, false
+	l.lost = false
+	l.accept()
 	return intact
 }
 
@@ -223,7 +225,7 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 			from = 1 // the log may have gone back as well, and what came then is gone too
 		}
 		l.anchor, l.anchorTime, l.weak = 0, 0, true
-		l.claimed, l.missing = false, notMissing
+		l.accept()
 		if l.cursor == 0 && l.origin == knownOrigin {
 			l.origin = unknownOrigin // there was a position, but no floor
 		}
