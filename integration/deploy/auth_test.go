@@ -2,9 +2,7 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -86,13 +84,5 @@ func (r *rights) serve(t *testing.T, name string, register func(*bus.Service) er
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(nc.Close)
-	s, err := bus.NewService(nc, bus.ServiceConfig{Name: name, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(register(s), s.Start()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Stop(context.Background()) }) // before its connection is closed
+	kitService(t, nc, name, register)
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -119,22 +118,13 @@ func startWeb(t *testing.T, servers *harness.NATS, nodes []*harness.Node) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(nc.Close)
-		s, err := bus.NewService(nc, bus.ServiceConfig{Name: name, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(register(s), s.Start()); err != nil {
-			t.Fatal(err)
-		}
-		return s
+		return kitService(t, nc, name, register)
 	}
 	ignore := func(context.Context, *bus.Request) error { return nil }
-	web := start("web", func(s *bus.Service) error {
+	start("web", func(s *bus.Service) error {
 		return errors.Join(s.HandleMethod("GET", "/v1/web/file", webFile), s.HandleMethod("GET", "/v1/web/page", webPage), s.HandleMethod("GET", "/v1/web/silent", ignore),
 			s.HandleMethod("GET", "/v1/web/{id}", webID), s.HandleMethod("PUT", "/v1/web/body", webEcho))
 	})
-	t.Cleanup(func() { _ = web.Stop(context.Background()) }) // the connection may be closed already
 	gone := start("gone", func(s *bus.Service) error { return s.HandleMethod("GET", "/v1/gone", ignore) })
 	for _, node := range nodes { // each has to hear of it while it is there
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+node.Admin+"/v1/router/refresh", nil)
