@@ -75,24 +75,13 @@ type kept struct {
 
 // keep measures them.
 func (b *bench) keep(ctx context.Context) (k kept, err error) {
-	node, err := b.node(ctx, "a")
-	if err != nil {
-		return k, err
-	}
-	p, err := b.publisher()
-	if err != nil {
-		return k, err
-	}
-	nc, err := b.connect("bench-store")
-	if err != nil {
-		return k, err
-	}
-	js, err := jetstream.New(nc)
+	g, err := b.stage(ctx, b.sessions)
+	defer resetAll(g.sockets)
 	if err != nil {
 		return k, err
 	}
 	memory := func() (m [2]float64, err error) {
-		for i, pid := range []int{node.PID(), b.broker[0].PID()} {
+		for i, pid := range []int{g.node.PID(), b.broker[0].PID()} {
 			bytes, err := privateMemory(pid)
 			if err != nil {
 				return m, err
@@ -102,46 +91,68 @@ func (b *bench) keep(ctx context.Context) (k kept, err error) {
 		return m, nil
 	}
 	const each = 40
-	sockets, err := b.fleet(node.Addr, b.sessions, dial)
-	defer resetAll(sockets)
-	if err != nil {
-		return k, err
-	}
-	for _, s := range sockets {
+	for _, s := range g.sockets {
 		go func() { // ends with the socket
 			for err := error(nil); err == nil; {
 				_, err = s.next()
 			}
 		}()
 	}
-	k.sockets = len(sockets)
+	k.sockets = len(g.sockets)
 	if k.before, err = memory(); err != nil {
 		return k, err
 	}
-	before, entries, err := storeBytes(ctx, js)
+	before, entries, err := storeBytes(ctx, g.js)
 	if err != nil {
 		return k, err
 	}
-	tag, messages := b.tag(), each*len(sockets)
+	tag, messages := b.tag(), each*len(g.sockets)
 	for n := range messages {
-		if err := p.push(ctx, sockets[n%len(sockets)].id, fmt.Sprint(tag, n)); err != nil {
+		if err := g.pushes.push(ctx, g.sockets[n%len(g.sockets)].id, fmt.Sprint(tag, n)); err != nil {
 			return k, err
 		}
 	}
-	if err := p.wait(); err != nil {
+	if err := g.pushes.wait(); err != nil {
 		return k, err
 	}
 	if k.after, err = memory(); err != nil {
 		return k, err
 	}
-	after, _, err := storeBytes(ctx, js)
+	after, _, err := storeBytes(ctx, g.js)
 	if err != nil {
 		return k, err
 	}
-	own, err := p.size(sockets[0].id)
-	k.message, k.session = float64(after-before)/float64(messages)-float64(own), float64(entries)/float64(len(sockets))
+	own, err := g.pushes.size(g.sockets[0].id)
+	k.message, k.session = float64(after-before)/float64(messages)-float64(own), float64(entries)/float64(len(g.sockets))
 	k.recent = max(1, (k.after[1]-k.before[1])/float64(messages))
 	return k, err
+}
+
+// stage is what pushes are measured on: sessions of a node, and the store behind it.
+type stage struct {
+	node    *harness.Node
+	pushes  *publisher
+	js      jetstream.JetStream
+	sockets []*socket // also after an error, to be reset
+}
+
+// stage starts what there is not yet, and connects so many clients.
+func (b *bench) stage(ctx context.Context, sessions int) (g stage, err error) {
+	if g.node, err = b.node(ctx, "a"); err != nil {
+		return g, err
+	}
+	if g.pushes, err = b.publisher(); err != nil {
+		return g, err
+	}
+	nc, err := b.connect("bench-store")
+	if err != nil {
+		return g, err
+	}
+	if g.js, err = jetstream.New(nc); err != nil {
+		return g, err
+	}
+	g.sockets, err = b.fleet(g.node.Addr, sessions, dial)
+	return g, err
 }
 
 // size is the bytes of a message as they are pushed.

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"hydrant/integration/harness"
 )
 
@@ -44,39 +42,23 @@ func sizes(ctx context.Context, b *bench) error {
 
 // size makes one load, and asks what it should take.
 func (b *bench) size(ctx context.Context, name string, z size) error {
-	node, err := b.node(ctx, "a")
-	if err != nil {
-		return err
-	}
 	if err := b.service(ctx); err != nil {
 		return err
 	}
-	p, err := b.publisher()
+	g, err := b.stage(ctx, z.sessions)
+	defer resetAll(g.sockets)
 	if err != nil {
 		return err
 	}
-	nc, err := b.connect("bench-store")
+	before, _, err := storeBytes(ctx, g.js)
 	if err != nil {
 		return err
 	}
-	js, err := jetstream.New(nc)
+	m, err := b.meter(g.node)
 	if err != nil {
 		return err
 	}
-	sockets, err := b.fleet(node.Addr, z.sessions, dial)
-	defer resetAll(sockets)
-	if err != nil {
-		return err
-	}
-	before, _, err := storeBytes(ctx, js)
-	if err != nil {
-		return err
-	}
-	m, err := b.meter(node)
-	if err != nil {
-		return err
-	}
-	asking, pushed, err := b.mixed(ctx, name, node, p, sockets, z)
+	asking, pushed, err := b.mixed(ctx, name, &g, z)
 	if err != nil {
 		return err
 	}
@@ -84,11 +66,11 @@ func (b *bench) size(ctx context.Context, name string, z size) error {
 	if err != nil {
 		return err
 	}
-	after, _, err := storeBytes(ctx, js)
+	after, _, err := storeBytes(ctx, g.js)
 	if err != nil {
 		return err
 	}
-	own, err := p.size(sockets[0].id)
+	own, err := g.pushes.size(g.sockets[0].id)
 	if err != nil {
 		return err
 	}
@@ -97,7 +79,7 @@ func (b *bench) size(ctx context.Context, name string, z size) error {
 	if err != nil {
 		return err
 	}
-	edge, err := privateMemory(node.PID())
+	edge, err := privateMemory(g.node.PID())
 	if err != nil {
 		return err
 	}
@@ -117,17 +99,17 @@ func (b *bench) size(ctx context.Context, name string, z size) error {
 
 // mixed has some clients ask and the others be pushed to, at the same time, and returns
 // how many messages each were.
-func (b *bench) mixed(ctx context.Context, name string, node *harness.Node, p *publisher, sockets []*socket, z size) (asked, pushed int, err error) {
-	clients := min(b.clients, len(sockets)/2)
-	questions := &traffic{streams: b.questions(sockets[:clients]), unordered: true}
+func (b *bench) mixed(ctx context.Context, name string, g *stage, z size) (asked, pushed int, err error) {
+	clients := min(b.clients, len(g.sockets)/2)
+	questions := &traffic{streams: b.questions(g.sockets[:clients]), unordered: true}
 	var both sync.WaitGroup
 	var errs [2]error
 	var rows [2]*row
 	both.Go(func() {
-		rows[0], errs[0] = b.observe(ctx, name+": requests", questions, atRate(questions, z.requests), node)
+		rows[0], errs[0] = b.observe(ctx, name+": requests", questions, atRate(questions, z.requests), g.node)
 	})
 	both.Go(func() {
-		rows[1], errs[1] = b.pushed(ctx, name+": pushes", node, sockets[clients:], z.pushes, p.push, p.wait)
+		rows[1], errs[1] = b.pushed(ctx, name+": pushes", g.node, g.sockets[clients:], z.pushes, g.pushes.push, g.pushes.wait)
 	})
 	both.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
@@ -136,7 +118,7 @@ func (b *bench) mixed(ctx context.Context, name string, node *harness.Node, p *p
 	for _, s := range questions.streams {
 		asked += int(s.sent.Load())
 	}
-	return asked, int(p.sent.Load()), nil
+	return asked, int(g.pushes.sent.Load()), nil
 }
 
 // sizeOf asks hydrant size. What was stored in a time is what lies there for one and a half

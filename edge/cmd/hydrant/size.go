@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -52,9 +51,7 @@ func runSize(_ context.Context, args []string, out io.Writer) error {
 	case err != nil:
 		return err
 	case *asJSON:
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(plan)
+		return printJSON(out, plan)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\tMACHINES\tCORES USED\tMEMORY USED\tBESIDE")
