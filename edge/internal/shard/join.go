@@ -57,21 +57,26 @@ func (h *held) join(after, to uint64) bool {
 	q := h.question(after, to)
 	q.Answer = func(found crowd.Found) {
 		s.post(func() {
-			copies := h.copiesOf(found.Msgs, to, clock.now(s.loop.Now()))
-			if len(copies) == 0 || !h.witnessed(&found, copies) {
-				h.deliverPass(copies)
+			if !h.takePass(&found, to, clock.now(s.loop.Now())) {
+				h.deliverPass(nil)
 			}
 		})
 	}
 	reply, found := s.node.Crowd.Ask(q)
-	if reply != crowd.Here {
-		return reply == crowd.Later
+	if reply == crowd.Here {
+		return h.takePass(&found, to, clock.now(s.loop.Now()))
 	}
-	copies := h.copiesOf(found.Msgs, to, clock.now(s.loop.Now()))
+	return reply == crowd.Later
+}
+
+// takePass delivers what was read for many sessions, now or after a look for a witness,
+// and reports whether there is anything that can be. now is as copiesOf has it.
+func (h *held) takePass(found *crowd.Found, to uint64, now int64) bool {
+	copies := h.copiesOf(found.Msgs, to, now)
 	if len(copies) == 0 {
 		return false
 	}
-	if !h.witnessed(&found, copies) {
+	if !h.witnessed(found, copies) {
 		h.deliverPass(copies)
 	}
 	return true
