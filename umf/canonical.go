@@ -17,7 +17,7 @@ func (e *Envelope) AppendCanonical(dst []byte) []byte {
 	open := len(dst)
 	for _, f := range signed {
 		raw := e.Raw(f)
-		if falsy(raw) {
+		if Falsy(raw) {
 			if f == Version {
 				dst = append(dst, defaultVersion...)
 			}

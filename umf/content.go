@@ -19,7 +19,7 @@ func (e *Envelope) AppendContent(dst []byte) []byte {
 	dst = append(dst, '{')
 	for _, f := range content {
 		raw := e.Raw(f)
-		if falsy(raw) {
+		if Falsy(raw) {
 			continue
 		}
 		if len(dst) > open+1 {

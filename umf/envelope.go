@@ -73,10 +73,11 @@ func (e *Envelope) Text(f Field, buf []byte) (s []byte, ok bool) {
 // takes for false: null, false, "", or a number that is zero as an IEEE
 // double. Such a field counts as absent wherever a rule asks for it.
 func (e *Envelope) Falsy(f Field) bool {
-	return falsy(e.Raw(f))
+	return Falsy(e.Raw(f))
 }
 
-func falsy(raw []byte) bool {
+// Falsy reports the same of a JSON value without white space around it.
+func Falsy(raw []byte) bool {
 	if len(raw) == 0 {
 		return true
 	}
@@ -120,7 +121,7 @@ func (e *Envelope) CheckAnswer() error {
 		return &FieldError{Body, "is missing"}
 	}
 	for _, f := range [...]Field{To, From, Forward} {
-		if raw := e.Raw(f); !falsy(raw) && raw[0] != '"' {
+		if raw := e.Raw(f); !Falsy(raw) && raw[0] != '"' {
 			return &FieldError{f, "is not a string"}
 		}
 	}

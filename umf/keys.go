@@ -128,7 +128,7 @@ func (s *signer) prepare(e *Envelope) {
 	for _, f := range signed {
 		raw := e.Raw(f)
 		switch {
-		case falsy(raw):
+		case Falsy(raw):
 			s.parts[f] = part{kind: absent}
 		case isCanonical(raw):
 			s.parts[f] = part{kind: received}

@@ -46,7 +46,7 @@ type Message struct {
 // The body is anything that [json.Marshal] takes, or JSON as a
 // [json.RawMessage]; nil stands for {}, because a message must have a body.
 func New(to, from string, body any) (*Message, error) {
-	raw, err := marshalBody(body)
+	raw, err := MarshalBody(body)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,8 @@ func (m *Message) complete() {
 	}
 }
 
-func marshalBody(body any) (json.RawMessage, error) {
+// MarshalBody is JSON as JavaScript writes it: what [New] makes of a body. nil is {}.
+func MarshalBody(body any) (json.RawMessage, error) {
 	switch b := body.(type) {
 	case nil:
 		return json.RawMessage("{}"), nil
@@ -93,7 +94,7 @@ func marshalBody(body any) (json.RawMessage, error) {
 // hydra's sendReplyMessage; the signature does not, since it is of another
 // message. The body is as for [New].
 func (m *Message) Reply(body any) (*Message, error) {
-	raw, err := marshalBody(body)
+	raw, err := MarshalBody(body)
 	if err != nil {
 		return nil, err
 	}

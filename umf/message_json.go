@@ -39,7 +39,7 @@ func (m *Message) UnmarshalJSON(text []byte) error {
 		}
 		s, ok := e.Text(f, nil)
 		*m.text(f) = string(s)
-		if (!ok && !falsy(raw)) || bytes.Contains(s, []byte(string(utf8.RuneError))) {
+		if (!ok && !Falsy(raw)) || bytes.Contains(s, []byte(string(utf8.RuneError))) {
 			m.keep(f, raw)
 		}
 	}

@@ -173,7 +173,7 @@ func lookupEscaped(key []byte) (f Field, long, ok bool) {
 func (e *Envelope) resolve() {
 	for longs := e.seen >> fieldCount; longs != 0; longs &= longs - 1 {
 		f := Field(bits.TrailingZeros64(longs))
-		if e.Has(f) && falsy(e.bytes(e.values[fieldCount+f])) && !e.Falsy(f) {
+		if e.Has(f) && Falsy(e.bytes(e.values[fieldCount+f])) && !e.Falsy(f) {
 			continue
 		}
 		e.values[f] = e.values[fieldCount+f]

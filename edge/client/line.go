@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"sync"
 	"time"
 
@@ -225,9 +224,9 @@ func (l *line) writeOne(b *bytes.Buffer, m *umf.Message) bool {
 func (c *Client) unwritable(mid string, err error) {
 	c.mu.Lock()
 	defer c.unlock()
-	err = errors.Join(&Error{Code: "invalid", Text: err.Error()})
-	if !c.settle(mid, nil, err) {
-		c.warn("cannot be written: "+err.Error(), "invalid")
+	no := &Error{Code: "invalid", Text: err.Error()}
+	if !c.settle(mid, nil, no) {
+		c.warn("cannot be written: "+no.Error(), no.Code)
 	}
 }
 

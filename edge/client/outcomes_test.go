@@ -90,7 +90,7 @@ func TestOutcomes(t *testing.T) {
 func TestRefusedAtOnce(t *testing.T) {
 	small := func(o *Options) { o.MaxMessages, o.MaxBytes = 3, 1000 }
 	play(t, nil, small, func(n *fakeNode, c *Client) {
-		for _, body := range []any{0, "", false, json.RawMessage("-0.0"), json.RawMessage("{"), func() {}} {
+		for _, body := range []any{0, "", false, json.RawMessage("-0.0"), json.RawMessage(" 1e-400 "), json.RawMessage("{"), func() {}} {
 			expect(t, "a falsy body", send(c, Message{To: "svc:/", Body: body}).is(), "invalid")
 		}
 		expect(t, "a request", send(c, Message{To: "svc:[GET]/x"}).is(), "invalid")

@@ -107,7 +107,7 @@ func compose(m Message, request bool) (*entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if m.To == "" || falsy(body) {
+	if m.To == "" || umf.Falsy(bytes.TrimSpace(body)) {
 		return nil, fmt.Errorf("%w: address and body may not be falsy", ErrInvalid)
 	}
 	e := &entry{request: request, once: m.Once, end: make(chan struct{})}
@@ -127,37 +127,12 @@ func compose(m Message, request bool) (*entry, error) {
 	return e, nil
 }
 
-// encode is JSON as JavaScript writes it.
+// encode is JSON as messages have it.
 func encode(v any) (json.RawMessage, error) {
-	switch v := v.(type) {
-	case nil:
-		return json.RawMessage("{}"), nil
-	case json.RawMessage:
-		if !json.Valid(v) {
-			return nil, fmt.Errorf("%.50q is not JSON", v)
-		}
-		return v, nil
+	if raw, ok := v.(json.RawMessage); ok && !json.Valid(raw) {
+		return nil, fmt.Errorf("%.50q is not JSON", raw)
 	}
-	var b bytes.Buffer
-	to := json.NewEncoder(&b)
-	to.SetEscapeHTML(false)
-	if err := to.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// falsy reports whether JavaScript would call a JSON value so.
-func falsy(raw json.RawMessage) bool {
-	text := bytes.TrimSpace(raw)
-	switch {
-	case len(text) == 0, string(text) == "null", string(text) == "false", string(text) == `""`:
-		return true
-	case text[0] != '-' && text[0] != '0':
-		return false
-	}
-	n, err := strconv.ParseFloat(string(text), 64)
-	return err == nil && n == 0
+	return umf.MarshalBody(v)
 }
 
 // enter puts an entry among those without an outcome, and returns the line if it is for
