@@ -123,8 +123,7 @@ func newLogger(cfg *config.Config, level slog.Leveler, to *os.File) (*slog.Logge
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	text := cfg.LogFormat == config.LogText
 	if cfg.LogFormat == config.LogAuto {
-		info, err := to.Stat()
-		text = err == nil && info.Mode()&os.ModeCharDevice != 0
+		text = isTerminal(to)
 	}
 	w := newLogWriter(to)
 	var handler slog.Handler = slog.NewJSONHandler(w, options)
