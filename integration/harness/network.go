@@ -39,6 +39,9 @@ type Host struct {
 // subnet is a network of nobody (RFC 2544 §C.2.2), so that a mistake leads nowhere.
 const subnet = "198.18.0."
 
+// bridgeAddress is one that is administered locally (IEEE 802 §8.4).
+const bridgeAddress = "02:00:00:00:00:01"
+
 // rules has the pairs, source and destination, that are cut off, with how many
 // packets were dropped, and those whose connections are reset: the resets of both
 // ways must not meet each other.
@@ -53,11 +56,13 @@ const rules = `table inet hydrant {
 }
 `
 
-// NewNetwork makes the bridge.
+// NewNetwork makes the bridge. It has an address of its own on the link: else it takes
+// the lowest of its ports', another one may come with each host, and the hosts before
+// send to the former one for half a minute, which nobody takes.
 func NewNetwork() (*Network, error) {
 	n := &Network{Clients: &Host{Name: "clients", IP: subnet + "2"}, hosts: 9}
 	for _, args := range [][]string{
-		{"link", "add", "hydrant", "type", "bridge", "forward_delay", "0"},
+		{"link", "add", "hydrant", "address", bridgeAddress, "type", "bridge", "forward_delay", "0"},
 		{"addr", "add", subnet + "1/24", "dev", "hydrant"},
 		{"addr", "add", n.Clients.IP + "/24", "dev", "hydrant"},
 		{"link", "set", "hydrant", "up"},
