@@ -133,7 +133,8 @@ func errOf(w *sync.WaitGroup, err *error) error {
 	return *err
 }
 
-// oneOfEach finds a session for each stream of mailboxes.
+// oneOfEach stores a message in each stream of mailboxes that has a session, and returns
+// one session of each.
 func (r *run) oneOfEach(ctx context.Context) (sids []string, err error) {
 	found := make(map[string]bool)
 	for _, c := range r.clients[:calmClients+r.cfg.Clients] {
@@ -146,10 +147,10 @@ func (r *run) oneOfEach(ctx context.Context) (sids []string, err error) {
 			sids = append(sids, c.session())
 		}
 		if len(found) == len(streams)-1 {
-			return sids, nil
+			break
 		}
 	}
-	return nil, errors.New("chaos: not every stream has a session")
+	return sids, nil
 }
 
 // storeBy stores a message and writes down what came of it.

@@ -14,19 +14,23 @@ import (
 const pollInterval = 10 * time.Millisecond
 
 // Until calls condition until it returns nil. When ctx ends first, the error
-// holds the last one that condition gave.
+// holds the last one that condition gave before.
 func Until(ctx context.Context, condition func() error) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
+	var why error
 	for {
 		err := condition()
 		if err == nil {
 			return nil
 		}
+		if why == nil || ctx.Err() == nil { // else the end of the wait is all it says
+			why = err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			return fmt.Errorf("%w: %w", context.Cause(ctx), why)
 		}
 	}
 }
