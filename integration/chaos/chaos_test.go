@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("duration", 20*time.Second, "how long faults are made")
+	duration = flag.Duration("duration", 12*time.Second, "how long faults are made")
 	seed     = flag.Uint64("seed", 0, "of the schedule; 0: HYDRANT_SEED, or a new one")
 	servers  = flag.Int("nats", 1, "NATS servers, 1 or 3")
 	clients  = flag.Int("clients", 60, "clients that are harmed")
