@@ -36,6 +36,9 @@ func TestAccepted(t *testing.T) {
 			"work":    {to: "hydra-router:/queue", forward: queue + ":/", outcome: "accepted"},
 			"no work": {to: "hydra-router:/queue", forward: "nosuch:/", outcome: "no_queue"},
 		} {
+			if kind == "no work" && i%10 != 0 {
+				continue // the node asks around for a tenth of a second first
+			}
 			mid := fmt.Sprint(kind, "-", i)
 			o := object{"to": m.to, "mid": mid, "hdr": object{"x-ack": true}, "bdy": i + 1}
 			if m.forward != "" {

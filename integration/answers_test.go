@@ -25,6 +25,9 @@ func TestAnswersGo(t *testing.T) {
 		cases[c.Name] = c
 	}
 	perform := func(ctx context.Context, r *bus.Request) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer context.AfterFunc(t.Context(), cancel)() // a case may wait for ever
+		defer cancel()
 		name := r.PathValue("name")
 		if name == "" {
 			var body struct{ Case string }

@@ -216,7 +216,7 @@ func TestEmbeddedSecret(t *testing.T) {
 
 	// A service of the README, as it stands there.
 	log := &harness.Log{}
-	service, err := harness.StartProcess("greeter", buildInModule(t, readmeCode(t, "In Go", "go")), nil, []string{own}, log, log)
+	service, err := harness.StartProcess("greeter", buildInModule(t, world.ReadmeCode(t, "In Go", "go")), nil, []string{own}, log, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -182,11 +182,9 @@ func TestReadmeClientInGo(t *testing.T) {
 	t.Parallel()
 	w := world.Shared(t)
 	node, service := w.Node(t, "a"), w.EchoService(t)
-	code, err := harness.ReadmeCode("A client in Go", "go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if code, err = harness.Replaced(code, `"ws://localhost:5353", "ws://localhost:5354"`, `os.Args[1]`); err == nil {
+	code := world.ReadmeCode(t, "A client in Go", "go")
+	code, err := harness.Replaced(code, `"ws://localhost:5353", "ws://localhost:5354"`, `os.Args[1]`)
+	if err == nil {
 		code, err = harness.Replaced(code, `"echo:/"`, `"`+service+`:/"`)
 	}
 	if err != nil {

@@ -18,7 +18,7 @@ func TestReadmeServiceInGo(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
 	node := w.Start(t, "a", nil)
-	service := startGreeter(t, w, readmeCode(t, "In Go", "go"))
+	service := startGreeter(t, w, world.ReadmeCode(t, "In Go", "go"))
 	c := world.Dial(t, node)
 	if m := c.Call(object{"to": "greeter:/", "bdy": "hello"}); m.At("bdy", "hello") != c.Address() {
 		t.Errorf("answer %s", m.Raw)
@@ -31,16 +31,6 @@ func TestReadmeServiceInGo(t *testing.T) {
 	if err := service.Terminate(world.Patient(t)); err != nil {
 		t.Errorf("told to stop: %v\n%s", err, service.Log.Tail(4096))
 	}
-}
-
-// readmeCode is [harness.ReadmeCode].
-func readmeCode(t *testing.T, section, language string) string {
-	t.Helper()
-	code, err := harness.ReadmeCode(section, language)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
 }
 
 // startGreeter runs a service of the README until the test ends, and waits until it takes
@@ -68,11 +58,11 @@ func TestReadmePushInGo(t *testing.T) {
 	w := world.Own(t, harness.NATSOptions{})
 	a, b := w.Start(t, "a", nil), w.Start(t, "b", nil)
 	handler := regexp.MustCompile(`(?ms)^\tservice\.HandleAny\(.*?^\t\}\)\n`)
-	code := readmeCode(t, "In Go", "go")
+	code := world.ReadmeCode(t, "In Go", "go")
 	if n := len(handler.FindAllString(code, -1)); n != 1 {
 		t.Fatalf("%d handlers to put another one in the place of:\n%s", n, code)
 	}
-	startGreeter(t, w, handler.ReplaceAllLiteralString(code, readmeCode(t, "A push that survives a killed node", "go")))
+	startGreeter(t, w, handler.ReplaceAllLiteralString(code, world.ReadmeCode(t, "A push that survives a killed node", "go")))
 	world.PushesSurvive(t, a, b)
 }
 

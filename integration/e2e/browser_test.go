@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
 // The browser is driven by chromedp, since the nodes, the network between and
@@ -78,10 +79,7 @@ func TestE2EReadmePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commands, err := harness.ReadmeCode("A page of your own", "sh")
-	if err != nil {
-		t.Fatal(err)
-	}
+	commands := world.ReadmeCode(t, "A page of your own", "sh")
 	serve := exec.CommandContext(w.ctx, "sh", "-euc", commands)
 	serve.Dir, serve.Stdout, serve.Stderr = dir, os.Stderr, os.Stderr
 	serve.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run, and what it runs

@@ -107,7 +107,7 @@ func TestKitFiles(t *testing.T) {
 // TestKitReadme: the README's service in Node, as it stands there, survives a node that is
 // killed and NATS that is killed, and ends when it is told to.
 func TestKitReadme(t *testing.T) {
-	code := readmeCode(t, "In Node")
+	code := world.ReadmeCode(t, "In Node", "js")
 	w := world.Own(t, harness.NATSOptions{})
 	a, b := w.Start(t, "a", nil), w.Start(t, "b", nil)
 	p := startKit(t, code+"\n", "NATS_URL="+w.NATS.URL())
@@ -142,27 +142,17 @@ func TestKitReadme(t *testing.T) {
 	}
 }
 
-// readmeCode is [harness.ReadmeCode] of JavaScript.
-func readmeCode(t *testing.T, section string) string {
-	t.Helper()
-	code, err := harness.ReadmeCode(section, "js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
-}
-
 // TestKitReadmePush: the README's pushes go on, each once and in order, when the client's
 // node is killed.
 func TestKitReadmePush(t *testing.T) {
 	handler := regexp.MustCompile(`(?ms)^service\.handle\(.*?^\}\);\n`)
-	code := readmeCode(t, "In Node")
+	code := world.ReadmeCode(t, "In Node", "js")
 	if n := len(handler.FindAllString(code, -1)); n != 1 {
 		t.Fatalf("%d handlers to put another one in the place of:\n%s", n, code)
 	}
 	w := world.Own(t, harness.NATSOptions{})
 	a, b := w.Start(t, "a", nil), w.Start(t, "b", nil)
-	startKit(t, handler.ReplaceAllLiteralString(code, readmeCode(t, "A push that survives a killed node")), "NATS_URL="+w.NATS.URL())
+	startKit(t, handler.ReplaceAllLiteralString(code, world.ReadmeCode(t, "A push that survives a killed node", "js")), "NATS_URL="+w.NATS.URL())
 	await(t, w, "greeter")
 	world.PushesSurvive(t, a, b)
 }

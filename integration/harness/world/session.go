@@ -86,6 +86,16 @@ func WantChain(t *testing.T, prev uint64, messages []harness.Message) uint64 {
 	return prev
 }
 
+// ReadmeCode is [harness.ReadmeCode].
+func ReadmeCode(t *testing.T, section, language string) string {
+	t.Helper()
+	code, err := harness.ReadmeCode(section, language)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
 // PushesSurvive asks the README's greeter for its ten pushes, kills the client's node
 // under them, and checks that all come on the next one, in their order. What the client
 // has not confirmed may come again.

@@ -1,4 +1,6 @@
-package integration
+//go:build e2e
+
+package e2e
 
 import (
 	"os"
@@ -7,18 +9,19 @@ import (
 	"testing"
 
 	"hydrant/integration/harness"
+	"hydrant/integration/harness/world"
 )
 
-// TestReadmeImport: a module of its own uses the kit as the README says: by go.mod, from a
+// TestE2EReadmeImport: a module of its own uses the kit as the README says: by go.mod, from a
 // vendored copy, and in a workspace. Everything that it needs is what this module needs, so
 // nothing is downloaded.
-func TestReadmeImport(t *testing.T) {
+func TestE2EReadmeImport(t *testing.T) {
 	t.Parallel()
 	root, err := harness.ModuleRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, commands := readmeCode(t, "In Go", "go"), readmeCode(t, "In Go", "sh")
+	code, commands := world.ReadmeCode(t, "In Go", "go"), world.ReadmeCode(t, "In Go", "sh")
 	module := func() (dir string, run func(commands string)) {
 		dir = filepath.Join(t.TempDir(), "greeter")
 		if err := os.Mkdir(dir, 0o755); err != nil {
