@@ -135,7 +135,7 @@ func (w *moving) until(ctx context.Context, t *testing.T, condition func() error
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
 	defer cancel()
-	if err := harness.Until(ctx, func() error {
+	if err := harness.UntilEvery(ctx, 50*time.Millisecond, func() error { // a page of metrics costs both sides
 		if err := w.take(); err != nil {
 			return err
 		}

@@ -43,10 +43,14 @@ func build() (Binaries, error) {
 		return Binaries{}, err
 	}
 	buildDir = dir
-	if err := goBuild(root, "-o", dir+string(filepath.Separator), "./edge/cmd/hydrant", "./integration/harness/natsd"); err != nil {
-		return Binaries{}, err
+	bin := binariesIn(dir)
+	for path, of := range map[string]string{bin.Hydrant: "./edge/cmd/hydrant", bin.Natsd: "./integration/harness/natsd"} {
+		// What go run has linked it keeps for the next package of tests; go build does not.
+		if err := goDo("run", root, "-exec", "cp", of, path); err != nil {
+			return Binaries{}, err
+		}
 	}
-	return binariesIn(dir), nil
+	return bin, nil
 }
 
 // BuildVersion builds hydrant once more, stamped with a version, into dir. The
@@ -136,8 +140,10 @@ func BuildCommit(dir, commit string) (path string, err error) {
 	return path, goBuild(tree, "-o", path, "./edge/cmd/hydrant")
 }
 
-func goBuild(root string, args ...string) error {
-	all := []string{"build", "-buildvcs=false"} // git does not tell of a repository of another user
+func goBuild(root string, args ...string) error { return goDo("build", root, args...) }
+
+func goDo(what, root string, args ...string) error {
+	all := []string{what, "-buildvcs=false"} // git does not tell of a repository of another user
 	if RaceEnabled {
 		all = append(all, "-race")
 	}

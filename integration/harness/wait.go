@@ -16,7 +16,12 @@ const pollInterval = 10 * time.Millisecond
 // Until calls condition until it returns nil. When ctx ends first, the error
 // holds the last one that condition gave before.
 func Until(ctx context.Context, condition func() error) error {
-	tick := time.NewTicker(pollInterval)
+	return UntilEvery(ctx, pollInterval, condition)
+}
+
+// UntilEvery is [Until] for a condition that costs much: it is tried once an interval.
+func UntilEvery(ctx context.Context, interval time.Duration, condition func() error) error {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	var why error
 	for {
