@@ -25,7 +25,7 @@ func TestDeliver(t *testing.T) {
 		t.Cleanup(nc.Close)
 		return nc
 	}
-	d, service := delivery{connect(), newQuestions(scheme.NewNodeID())}, connect()
+	d, service := delivery{connect(), newQuestions(scheme.NewNodeID()), newBulk(nil, nil, nil, nil)}, connect()
 	got := make(chan *nats.Msg, 4)
 	for subject, answer := range map[string]func(*nats.Msg){
 		"mute":  func(*nats.Msg) {},
@@ -56,7 +56,7 @@ func TestDeliver(t *testing.T) {
 			}
 		}
 	}
-	if n := d.NumSubscriptions(); n != 0 {
+	if n := d.conn.NumSubscriptions(); n != 0 {
 		t.Errorf("%d subscriptions are left", n)
 	}
 }

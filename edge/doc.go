@@ -86,6 +86,30 @@
 // lowered would end a node, with all its clients, and then the next one that they come
 // back to.
 //
+// # Bulk
+//
+// Bodies over HTTP are hundreds of times as large as messages, and what is on one
+// connection comes in order: in nats.go's buffer, on the way, in the server's queue for a
+// client, and where it reads what a client sends. So there is a second connection for what
+// HTTP asks services (bulk), both for questions and for their answers. It is made in the
+// background when the first large question or answer has gone over the uplink, and kept: a
+// node without large bodies has none. From then on all questions of HTTP go over it, since
+// nobody knows how large an answer will be, and what posts send when it is large. Answers
+// come to the subject of an id of its own, as those of another node would, because the
+// uplink's subscription takes all that come to the node's; the permissions of nodes allow
+// it.
+//
+// nats.go reconnects it by itself. Where it is not up, all goes over the uplink, and it
+// keeps the node from nothing. The same holds for a question that nobody takes there: it
+// is another connection, perhaps to a server that is cut off from its peers. A question that
+// is on its way when the connection ends fails at once; one that has gone waits for its
+// answer, which may come after a reconnect, until EDGE_REQUEST_TIMEOUT. A server that is
+// silent is noticed within two pings.
+//
+// Rejected: to open it at the start, since most nodes see no large bodies, and each
+// connection costs the server as much as a client; and a subject below the node's own, which
+// services of older versions do not answer.
+//
 // # Acknowledgements
 //
 // A NATS server that is cut from its peers keeps its clients and answers their pings.

@@ -36,6 +36,7 @@ type natsSide struct {
 	moves      moves
 	signs      *takeover.Signs // immutable
 	questions  *questions      // immutable
+	bulk       *bulk           // immutable
 	refused    refused
 	connected  atomic.Bool
 	maxPayload atomic.Int64 // the largest message that NATS takes, less room for headers
@@ -49,6 +50,9 @@ func (n *Node) prepareNATS(cfg bus.Config, start func() (string, error)) {
 	cfg.InboxPrefix = scheme.NodeInbox // by which nodes know each other
 	n.nats.cfg, n.nats.start, n.nats.inbox = cfg, start, n.inboxes()
 	n.nats.questions = newQuestions(n.id)
+	n.nats.bulk = newBulk(func(options ...nats.Option) (*nats.Conn, error) { // once there is an address
+		return bus.Connect(n.nats.cfg, "hydrant-edge-"+n.ID()+"-bulk", options...)
+	}, n.onAsyncError, n.log, n.metrics.BulkConnected)
 	n.nats.contract = &contractWatch{ready: n.ready, connected: n.nats.connected.Load, now: make(chan struct{}, 1),
 		check: (&storeCheck{node: n}).check}
 	n.nats.signs = takeover.NewSigns(func(ctx context.Context, node scheme.NodeID) (uint64, time.Duration, error) {

@@ -230,6 +230,7 @@ func (n *Node) serveClients(l *uplink) error {
 	n.handler.Run(n.ctx, n.background.Go)
 	n.keepQueues(l)
 	n.background.Go(n.keepLinked)
+	n.background.Go(func() { n.nats.bulk.keep(n.ctx) })
 	n.background.Go(func() { n.api.Run(n.ctx) })
 	n.background.Go(func() { n.nats.contract.run(n.ctx) })
 	n.background.Go(n.watchAcks)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 
@@ -40,9 +41,9 @@ func newQuestions(node scheme.NodeID) *questions {
 	return &questions{node: node, line: make(line, 1), asked: make(map[uint64]question)}
 }
 
-// line has large messages wait for each other until NATS has them, each its turn. The
-// connection is also that of the loops: what they send would wait behind all of them, a
-// tenth of a second behind 64 of half a mebibyte. It holds one.
+// line has large messages wait for each other until NATS has them, each its turn. Small
+// ones on the same connection, which is that of the loops where there is no other, would
+// wait behind all of them, a tenth of a second behind 64 of half a mebibyte. It holds one.
 type line chan struct{}
 
 const largeMessage = 64 << 10
@@ -111,4 +112,29 @@ func (q *questions) ask(ctx context.Context, nc *nats.Conn, m *nats.Msg) (*nats.
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// deliver publishes a message, and tells whether anybody takes it. The server says at once
+// that nobody listens, and what it says comes before its answer to a flush. An answer of
+// the service goes nowhere.
+func (q *questions) deliver(ctx context.Context, nc *nats.Conn, m *nats.Msg) error {
+	sub, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
+	m.Reply = sub.Subject
+	if err := q.line.publish(ctx, nc, m); err != nil {
+		return err
+	}
+	if err := nc.FlushWithContext(ctx); err != nil {
+		return err
+	}
+	if n, _, err := sub.Pending(); err != nil || n == 0 {
+		return nil
+	}
+	if _, err := sub.NextMsgWithContext(ctx); errors.Is(err, nats.ErrNoResponders) {
+		return err
+	}
+	return nil
 }

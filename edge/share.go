@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
 	"hydrant/bus/store"
@@ -81,44 +80,9 @@ func (n *Node) apiNode(o *Options) api.Node {
 				return nil
 			}
 			l := n.nats.link.Load()
-			return &api.NATS{Conn: delivery{l.conn, n.nats.questions}, Store: l.store, Directory: l.directory, Queues: l.store.Queues(), Discovery: l.discovery}
+			return &api.NATS{Conn: delivery{l.conn, n.nats.questions, n.nats.bulk}, Store: l.store, Directory: l.directory, Queues: l.store.Queues(), Discovery: l.discovery}
 		},
 	}
-}
-
-// delivery is a connection that can tell whether anybody takes a message.
-type delivery struct {
-	*nats.Conn
-	questions *questions
-}
-
-// RequestMsgWithContext implements [api.Conn], and is not that of nats.go.
-func (d delivery) RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
-	return d.questions.ask(ctx, d.Conn, m)
-}
-
-// Deliver implements [api.Conn]. The server says at once that nobody listens, and what
-// it says comes before its answer to a flush. An answer of the service goes nowhere.
-func (d delivery) Deliver(ctx context.Context, m *nats.Msg) error {
-	sub, err := d.SubscribeSync(d.NewInbox())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = sub.Unsubscribe() }() // fails only with the connection
-	m.Reply = sub.Subject
-	if err := d.questions.line.publish(ctx, d.Conn, m); err != nil {
-		return err
-	}
-	if err := d.FlushWithContext(ctx); err != nil {
-		return err
-	}
-	if n, _, err := sub.Pending(); err != nil || n == 0 {
-		return nil
-	}
-	if _, err := sub.NextMsgWithContext(ctx); errors.Is(err, nats.ErrNoResponders) {
-		return err
-	}
-	return nil
 }
 
 // rateBurst is for how long a sender may be ahead of its rate.

@@ -32,12 +32,17 @@ func TestByPathThroughAccounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		large := strings.Repeat("x", 64<<10)
 		for _, test := range []struct {
 			path, post, text string
 			status           int
 		}{
 			{"/x", "", `"result":{}`, http.StatusOK}, {"/echo/x", "", `"result":{}`, http.StatusOK}, {"/plain/file", "", "hello", http.StatusPartialContent},
 			{"/v1/router/message", `{"to":"echo:[get]/x","frm":"web:/","bdy":{"n":1}}`, `"result":{"n":1}`, http.StatusOK},
+			{"/v1/router/message", `{"to":"echo:[get]/x","frm":"web:/","bdy":"` + large + `"}`, large, http.StatusOK},
+			{"/metrics", "", "hydrant_nats_bulk_connected 1\n", http.StatusOK}, // over which the rest goes
+			{"/v1/router/message", `{"to":"echo:[get]/x","frm":"web:/","bdy":"` + large + `"}`, large, http.StatusOK},
+			{"/plain/file", "", "hello", http.StatusPartialContent},
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 			defer cancel()
@@ -46,13 +51,17 @@ func TestByPathThroughAccounts(t *testing.T) {
 				if test.post != "" {
 					method = http.MethodPost
 				}
-				request, err := http.NewRequestWithContext(ctx, method, node.HTTP(test.path), strings.NewReader(test.post))
+				url := node.HTTP(test.path)
+				if test.path == "/metrics" {
+					url = node.AdminHTTP(test.path)
+				}
+				request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(test.post))
 				if err != nil {
 					return err
 				}
 				answer, body, err := harness.Do(request)
 				if err == nil && (answer.StatusCode != test.status || !strings.Contains(string(body), test.text)) {
-					err = fmt.Errorf("%d %s", answer.StatusCode, body)
+					err = fmt.Errorf("%d %.200s", answer.StatusCode, body)
 				}
 				return err
 			}); err != nil {

@@ -48,18 +48,19 @@ type Metrics struct {
 	Warnings     prometheus.Gauge
 
 	// NATS.
-	OutboxFull prometheus.Counter
-	PoolFull   prometheus.Counter
-	Writes     Counters[Write] // to the directory
-	FloorAge   prometheus.Histogram
-	Reads      Counters[Read] // of mailboxes
-	NATSErrors Counters[Op]
-	NATSEvents Counters[NATSEvent]
-	Connected  prometheus.Gauge
-	StoreBytes Gauges[StorePart]
-	StoreLimit Gauges[StorePart]
-	StoreReach Gauges[StorePart]
-	StoreAge   Gauges[StorePart]
+	OutboxFull    prometheus.Counter
+	PoolFull      prometheus.Counter
+	Writes        Counters[Write] // to the directory
+	FloorAge      prometheus.Histogram
+	Reads         Counters[Read] // of mailboxes
+	NATSErrors    Counters[Op]
+	NATSEvents    Counters[NATSEvent]
+	Connected     prometheus.Gauge
+	BulkConnected prometheus.Gauge
+	StoreBytes    Gauges[StorePart]
+	StoreLimit    Gauges[StorePart]
+	StoreReach    Gauges[StorePart]
+	StoreAge      Gauges[StorePart]
 }
 
 // registry makes instruments and registers them.
@@ -179,6 +180,7 @@ func (m *Metrics) nats(r registry) {
 	m.NATSErrors = counters(r, "nats_errors_total", "Operations on NATS and JetStream that failed, by operation.", "op", numOps)
 	m.NATSEvents = counters(r, "nats_events_total", "Connection and stream events of NATS.", "event", numNATSEvents)
 	m.Connected = r.gauge("nats_connected", "1 while the connection to NATS is up.")
+	m.BulkConnected = r.gauge("nats_bulk_connected", "1 while the connection to NATS for large bodies over HTTP is up; it is made with the first of them.")
 	m.StoreBytes = gauges(r, "store_bytes", "Bytes of what is stored, of one copy, by part.", "part", numStoreParts)
 	m.StoreLimit = gauges(r, "store_limit_bytes", "Bound of hydrant_store_bytes; 0: none.", "part", numStoreParts)
 	m.StoreReach = gauges(r, "store_reach_seconds", "How far back a part has all that was stored; less than hydrant_store_age_seconds: it is full.", "part", numStoreParts)
