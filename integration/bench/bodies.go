@@ -106,12 +106,20 @@ func bodies(ctx context.Context, b *bench) error {
 				return err
 			}
 		}
-		loaded, memory, err := turn.besideBodies(ctx, node)
+		load, err := turn.besideBodies(ctx, node)
 		if err != nil {
 			return err
 		}
-		most = max(most, memory)
-		b.report.ratio("WebSockets' p99, beside bodies : quiet", float64(loaded.percentile(99))/max(1, float64(quiet.percentile(99))), 2)
+		most = max(most, load.memory)
+		burnt, err := turn.besideBurning(ctx, func() (*row, error) {
+			return turn.beside(ctx, node, "WebSockets, beside as much use of processors")
+		}, load.burning(quiet)...)
+		if err != nil {
+			return err
+		}
+		b.p99("beside bodies : quiet", load.row, quiet, 2)
+		b.p99("beside as much use of processors : quiet", burnt, quiet, 0)
+		b.p99("beside bodies : beside as much use of processors", load.row, burnt, 0)
 	}
 	fmt.Fprintf(os.Stderr, "memory of the node: %.0f MiB before, %.0f MiB at the most\n", empty.private/(1<<20), float64(most)/(1<<20))
 	// In each of its copies in a node, and what the runtime has not collected.
@@ -119,33 +127,75 @@ func bodies(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// besideBodies measures WebSocket clients while the other process sends bodies, and the
-// most memory that the node has.
-func (b *bench) besideBodies(ctx context.Context, node *harness.Node) (loaded *row, memory int64, err error) {
+// p99 reports WebSockets' p99 in one turn as a share of what it is in another.
+func (b *bench) p99(name string, r, of *row, most float64) {
+	b.report.ratio("WebSockets' p99, "+name, float64(r.percentile(99))/max(1, float64(of.percentile(99))), most)
+}
+
+// load is a turn beside bodies.
+type load struct {
+	*row
+	memory int64   // the most that the node has had
+	others float64 // processors that the bodies' sender and their service have used
+	rate   float64 // bodies that came back, a second
+}
+
+// burning is as much use of the processors as the bodies make of them, by programs of the
+// same priorities, and as often: the sender and the service, and what the node and NATS
+// use more than in the quiet.
+func (l *load) burning(quiet *row) []burning {
+	share := func(r *row) float64 { return (r.nodes[0] + r.nats).Seconds() / r.elapsed.Seconds() }
+	every := time.Duration(float64(time.Second) / max(1, l.rate))
+	return []burning{{19, l.others, every}, {0, max(0, share(l.row)-share(quiet)), every}}
+}
+
+// besideBodies measures WebSocket clients while the other process sends bodies.
+func (b *bench) besideBodies(ctx context.Context, node *harness.Node) (*load, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	child := exec.CommandContext(ctx, "nice", "-n", "19", self, bodiesCommand, node.Addr, (b.duration + 2*time.Second).String())
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if err := child.Start(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	in := bufio.NewReader(out)
 	if _, err := in.ReadString('\n'); err != nil { // it has begun
-		return nil, 0, err
+		return nil, err
+	}
+	begun := time.Now()
+	before, err := processorTimes(child.Process.Pid, b.web.PID())
+	if err != nil {
+		return nil, err
 	}
 	most, stop := b.watchMemory(node)
-	loaded, err = b.beside(ctx, node, fmt.Sprintf("WebSockets, beside %d bodies", bodiesAtOnce))
+	loaded, err := b.beside(ctx, node, fmt.Sprintf("WebSockets, beside %d bodies", bodiesAtOnce))
+	after, terr := processorTimes(child.Process.Pid, b.web.PID())
+	l := &load{row: loaded, others: (after - before).Seconds() / time.Since(begun).Seconds()}
 	said, rerr := io.ReadAll(in)
-	err = errors.Join(err, rerr, child.Wait())
+	err = errors.Join(err, terr, rerr, child.Wait())
 	stop()
 	fmt.Fprintf(os.Stderr, "bodies: %s", said)
-	return loaded, most.Load(), err
+	l.memory = most.Load()
+	if _, serr := fmt.Sscan(string(said), &l.rate); err == nil {
+		err = serr
+	}
+	l.rate /= time.Since(begun).Seconds()
+	return l, err
+}
+
+// processorTimes is the sum of what processes have used so far.
+func processorTimes(pids ...int) (sum time.Duration, err error) {
+	for _, pid := range pids {
+		used, one := processorTime(pid)
+		sum, err = sum+used, errors.Join(err, one)
+	}
+	return sum, err
 }
 
 // watchMemory notes the most memory that a node has, until stop.

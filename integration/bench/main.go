@@ -76,6 +76,7 @@ func main() {
 	attackProcess(os.Args)
 	webProcess(os.Args)
 	bodiesProcess(os.Args)
+	burnProcess(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	code := 0

@@ -98,6 +98,7 @@ func (b *bench) startWeb(ctx context.Context, node *harness.Node, nice int) erro
 	if err != nil {
 		return err
 	}
+	b.web = web
 	b.ends = append(b.ends, func() error { web.Kill(); return nil })
 	if b.echo == nil {
 		b.echo = web

@@ -31,6 +31,7 @@ type bench struct {
 	broker []*harness.Process       // what the meter counts as NATS
 	nodes  map[string]*harness.Node // and what stands in their place
 	echo   *harness.Process
+	web    *harness.Process // the service of requests by path; nil: none runs
 	conns  []*nats.Conn
 	ends   []func() error // of what runs on the connections
 	tags   int            // that were used for mids
