@@ -68,6 +68,9 @@
 // and without bodies in turns, of which the report has the ratios. The sender of the bodies
 // and the service that answers them have the lowest priority, as if they were elsewhere;
 // NATS, and what NATS does for the bodies, has that of all others.
+// A third turn is beside programs that do nothing but use the processors: as much as the
+// bodies made all others use, as often, and at the same priorities. What p99 is beside
+// these is what this machine makes of any work, and no node can be better.
 //
 // "prices" measures what `hydrant size` computes with and prints it, to be put into
 // edge/internal/sizing/prices.json. "sizes" sets what that command says of three loads
