@@ -78,7 +78,7 @@ var ownHTTP = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvir
 type Session struct {
 	ID      string `json:"id"`      // its address is ID + "@client:/"
 	Token   string `json:"token"`   // its secret
-	Attempt uint64 `json:"attempt"` // connections that it had; 0: the time stands for it
+	Attempt uint64 `json:"attempt"` // the number of its last connection; the next client counts from the time on, if that is more
 	Handled uint64 `json:"handled"` // the last sequence that was handled; 0: the node knows
 
 	User    string `json:"user,omitempty"` // the client's identity, if it has one

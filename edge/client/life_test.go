@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -139,13 +140,50 @@ func TestDialIsRefused(t *testing.T) {
 	}
 }
 
+// Each Dial with a session that was kept has a higher number than all connections before
+// it, also those of which the program was not told.
+func TestDialAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		o := n.options()
+		o.Resume, o.Timeout = Session{ID: "S1", Token: "T1", Attempt: 4, Handled: 9}, time.Second
+		o.URLs = []string{"ws://one", "ws://two", "ws://three"}
+		var last uint64
+		for range 3 {
+			d := n.dial(o) // nobody greets
+			for range o.URLs {
+				synctest.Wait()
+				offer := n.last().offer
+				number := strings.Split(offer[len(offer)-1], ".")[4]
+				attempt, err := strconv.ParseUint(number, 10, 64)
+				if err != nil || attempt <= last {
+					t.Errorf("connection %d after %d: %v", attempt, last, err)
+				}
+				last = attempt
+				time.Sleep(time.Second)
+			}
+			<-d.done
+			d.close()
+		}
+	})
+}
+
 // A session of another process is gone on with.
 func TestResumeOption(t *testing.T) {
-	for given, offer := range map[Session]string{
-		{ID: "S1", Token: "T1", Attempt: 4, Handled: 9}: "umf.resume.S1.T1.5.9",
-		{ID: "S1", Token: "T1", Attempt: 4}:             "umf.resume.S1.T1.5",
-		{ID: "S1", Attempt: 4}:                          "",
+	const now, later = 946_684_800_000, 1 << 50 // the clock of these tests, and what is after it
+	for given, attempt := range map[Session]uint64{
+		{ID: "S1", Token: "T1", Attempt: 4, Handled: 9}: now + 1,
+		{ID: "S1", Token: "T1", Attempt: later}:         later + 1,
+		{ID: "S1", Token: "T1"}:                         now + 1,
+		{ID: "S1", Attempt: 4}:                          now + 1,
 	} {
+		offer := ""
+		if given.Token != "" {
+			offer = fmt.Sprint("umf.resume.S1.T1.", attempt)
+		}
+		if given.Handled != 0 {
+			offer += ".9"
+		}
 		synctest.Test(t, func(t *testing.T) {
 			n := newNode(t)
 			o := n.options()
@@ -156,7 +194,7 @@ func TestResumeOption(t *testing.T) {
 			expect(t, "offer", p.offer[len(p.offer)-1], offer)
 			if offer == "" {
 				p.welcome(t, object{"id": "S2", "token": "T2", "caps": nil})
-				expect(t, "asks", string(p.sent[0].Body), `{"id":"S1","attempt":5}`)
+				expect(t, "asks", string(p.sent[0].Body), fmt.Sprintf(`{"id":"S1","attempt":%d}`, attempt))
 				p.welcome(t, object{"resumed": true, "token": nil, "caps": nil})
 				d.client(true)
 				p.end(1006, "")
@@ -167,7 +205,7 @@ func TestResumeOption(t *testing.T) {
 			c := d.client(true)
 			p.say(t, message(9, nil))
 			p.say(t, message(10, nil))
-			if is := c.Session(); !is.Resumed || is.ID != "S1" || is.Token != given.Token || is.Attempt != 5 {
+			if is := c.Session(); !is.Resumed || is.ID != "S1" || is.Token != given.Token || is.Attempt != attempt {
 				t.Errorf("%+v", is)
 			}
 			if given.Handled == 9 {

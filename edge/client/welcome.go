@@ -46,10 +46,10 @@ func (c *Client) restore(from Session) {
 	if from.ID == "" {
 		return
 	}
-	if from.Attempt == 0 {
-		from.Attempt = uint64(time.Now().UnixMilli())
-	}
-	c.session.id, c.session.secret, c.session.attempt = from.ID, from.Token, from.Attempt
+	c.session.id, c.session.secret = from.ID, from.Token
+	// What was kept may be behind: a program that was killed kept nothing of its last
+	// connections, and one whose Dial failed was told of none. The time is ahead of both.
+	c.session.attempt = max(from.Attempt, uint64(time.Now().UnixMilli()))
 	c.session.handled, c.session.last = from.Handled, from.Handled
 	c.session.given, c.session.bare = true, from.Token == ""
 }
