@@ -73,7 +73,11 @@ func (c *Client) refuse(m *umf.Message) {
 	if !whole && c.session.can("accepted") {
 		c.malformed("a malformed error", m)
 	}
-	if c.settle(m.Rmid, nil, e) {
+	var outcome error = e
+	if sent := c.out.entries[m.Rmid]; sent != nil && sent.twice && !sent.request {
+		outcome = fmt.Errorf("%w: %w", ErrUnknown, e) // it says nothing of what was written before
+	}
+	if c.settle(m.Rmid, nil, outcome) {
 		return
 	}
 	c.warn("the node refuses: "+e.Text, e.Code)

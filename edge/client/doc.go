@@ -28,7 +28,8 @@
 // ErrUnknown: the connection was lost, or the context ended, after the message was
 // written and before it was accepted. It may have arrived. Messages for sessions and
 // queues are first written again, with the same mid, for 50 seconds, since a node knows
-// them by it. Requests are asked again, unless they say otherwise.
+// them by it; where that is refused, what was written before may still have been stored.
+// Requests are asked again, unless they say otherwise.
 //
 // While there is no connection messages wait, as many as [Options] allow. A context
 // without an end then waits without one.
@@ -39,7 +40,9 @@
 // handled. What was not comes again to the next client of the session. A node sends some
 // hundred messages ahead of Done, so a program that never calls it soon gets no more.
 // Done may be called from anywhere and in any order; all up to the first delivery that is
-// not done is confirmed.
+// not done is confirmed, and so is a repeat behind it, which the program does not see: who
+// waits until a number of deliveries is there, and is done with none before, may wait for
+// ever.
 //
 // Where messages are lost (too many waited, or for longer than they were worth) a delivery
 // has a [Gap] in their place.

@@ -45,6 +45,7 @@ type entry struct {
 	request bool
 	once    bool
 	told    bool // head asks to be told that it is accepted
+	twice   bool // it was written to more than one connection
 	size    int
 	number  uint64 // in the order in which they were handed over
 
@@ -238,7 +239,7 @@ func (c *Client) put(e *entry) *umf.Message {
 		e.at = time.Now()
 	} else {
 		again := e.head // may still be on its way to the former connection
-		m = &again
+		m, e.twice = &again, true
 	}
 	e.time.stop()
 	e.on = c.line

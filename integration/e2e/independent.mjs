@@ -88,7 +88,7 @@ export function connect(urls, { WebSocket = globalThis.WebSocket, token, timeout
       else if (asked.has(rmid)) { /* another answer to a question */ }
       else if (!ours && ['connection', 'accepted', 'gap', 'error'].includes(typ)) emit('error', fail('protocol', b))
       else if (ours && rmid && rmid === authMid) renewed(typ, b)
-      else if (ours && p && (typ === 'accepted' || typ === 'error')) settle(p, typ === 'error' && fail(b.code, b))
+      else if (ours && p && (typ === 'accepted' || typ === 'error')) settle(p, typ === 'error' && fail(p.twice ? 'unknown' : b.code, b))
       else if (ours && typ === 'error') emit('error', fail(b.code, b))
       else if (ours && typ === 'gap') emit('gap', b)
       else if (!ours || typ !== 'connection' && typ !== 'accepted') emit('message', m)
@@ -148,6 +148,7 @@ export function connect(urls, { WebSocket = globalThis.WebSocket, token, timeout
     if (ws?.readyState !== 1) return // its close is about to be told
     const { mid, type, ttl, body, queue } = p, name = router.split('@').pop(), ack = caps.includes('accepted') && !p.ask
     const to = queue ? name + 'queue' : p.to, headers = ack ? { ...p.headers, 'x-ack': true } : p.headers
+    p.twice = !p.ask && p.first !== undefined
     p.first ??= Date.now(), p.order = ++written, p.again = p.ask || ack && (queue || /^[^@]+@client:\//.test(to))
     write({ to, from: id + '@client:/', headers, mid, type, ttl, forward: queue ? p.to : undefined, body })
     if (!ack && !p.ask) queueMicrotask(() => { if (written === p.order && router) ping() })

@@ -97,7 +97,7 @@ export class Client {
 			backoff: { min: 500, max: 30_000, ...options.backoff },
 			queue: { messages: 1000, bytes: 1 << 20, ...options.queue },
 		};
-		if (!this.#o.WebSocket) throw new TypeError("options.WebSocket is needed here");
+		if (!this.#o.WebSocket) throw new TypeError("options.WebSocket is needed");
 		const { document } = globalThis;
 		const look = () => document?.visibilityState !== "hidden" && this.#look();
 		for (const kind of ["online", "pageshow"]) globalThis.addEventListener?.(kind, look, this.#over);
@@ -323,7 +323,7 @@ export class Client {
 		if (typeof token !== "function") return token;
 		return Promise.race([
 			token(why),
-			new Promise((_, reject) => this.#after(why, this.#o.timeout, () => reject(new HydrantError("token", "no token in time")))),
+			new Promise((_, reject) => this.#after(why, this.#o.timeout, () => reject(new HydrantError("token", "no token")))),
 		]).finally(() => this.#after(why));
 	}
 
@@ -508,13 +508,14 @@ export class Client {
 		}
 		if (m.typ === "pong" && m.frm === undefined) return this.#pong(m.rmid);
 		if (!["connection", "accepted", "error", "gap"].includes(m.typ) || (m.typ === "error" && !routers)) return this.#take(m);
-		if (!routers) return this.#bad("only the router says this", m);
+		if (!routers) return this.#bad("not by a router", m);
 		if (m.typ === "connection") return this.#bad("a second welcome", m);
 		if (m.typ === "gap") return this.#take(m);
 		if (m.typ === "accepted") return m.rmid === this.#renewal ? this.#expires(m.bdy?.exp) : void this.#settle(m.rmid);
 		if (typeof m.bdy?.code !== "string") this.#bad("a malformed error", m);
 		const error = failure(m);
-		if (this.#settle(m.rmid, error)) return;
+		// That a repetition is refused says nothing of what was written before.
+		if (this.#entries.get(m.rmid)?.before ? this.#unknown(m.rmid) : this.#settle(m.rmid, error)) return;
 		this.#tell("error", error);
 		if (!open) this.#lost(); // our request for the session
 		else if (m.rmid === this.#renewal) this.#after("renew", error.retry ?? this.#o.backoff.max / 6, () => this.#renew());
@@ -608,13 +609,13 @@ export class Client {
 			if (this.#state === "closed") return reject(this.#why);
 			if (o.signal?.aborted) return reject(o.signal.reason);
 			if (!body || !text || !to) return no("invalid", "to and body may not be falsy");
-			if (this.#entries.has(mid)) return no("duplicate", "a message with this mid is under way");
-			if (this.#entries.size >= messages || this.#bytes + size > bytes) return no("full", "too much has no outcome yet");
+			if (this.#entries.has(mid)) return no("duplicate", "this mid is under way");
+			if (this.#entries.size >= messages || this.#bytes + size > bytes) return no("full", "too much has no outcome");
 			/** @type {Entry} */
 			const entry = { head, body: text, size, request, repeat: o.repeat, at: 0, on: 0, resolve, reject };
 			if (o.queue) [head.to, entry.forward] = ["", to];
 			const abort = () => this.#settle(mid, o.signal?.reason);
-			if (request) entry.timer = setTimeout(() => this.#settle(mid, new HydrantError("timeout", "no answer in time")), o.timeout ?? this.#o.timeout);
+			if (request) entry.timer = setTimeout(() => this.#settle(mid, new HydrantError("timeout", "no answer")), o.timeout ?? this.#o.timeout);
 			o.signal?.addEventListener("abort", abort);
 			entry.off = () => o.signal?.removeEventListener("abort", abort);
 			this.#entries.set(mid, entry);
@@ -648,7 +649,10 @@ export class Client {
 	 * @param {Entry} entry
 	 */
 	#put(mid, entry) {
-		if (!entry.request) clearTimeout(entry.timer);
+		if (!entry.request) {
+			clearTimeout(entry.timer);
+			entry.before = entry.at;
+		}
 		entry.at ||= Date.now();
 		entry.on = this.#ws;
 		const { to, headers, ...rest } = entry.head;
@@ -705,7 +709,7 @@ export class Client {
 
 	/** @param {string} mid */
 	#unknown(mid) {
-		this.#settle(mid, new HydrantError("unknown", "the connection was lost before it was accepted"));
+		return this.#settle(mid, new HydrantError("unknown", "lost before it was accepted"));
 	}
 
 	/**

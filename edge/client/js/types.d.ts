@@ -96,6 +96,8 @@ export interface Entry {
 	repeat?: boolean;
 	/** when it was first written; 0: never */
 	at: number;
+	/** when it had been written before; a request has none */
+	before?: number;
 	/** the socket that it was written to */
 	on: any;
 	resolve: (value?: any) => void;
