@@ -16,7 +16,8 @@ import (
 	"hydrant/integration/harness"
 )
 
-// client is one user: an identity over many sockets.
+// client is one user: an identity over many sockets. One of class managed has a program
+// that uses edge/client; the others do it all themselves.
 type client struct {
 	// Immutable after newClient.
 	run    *run
@@ -29,10 +30,11 @@ type client struct {
 
 	quiet atomic.Bool // the faults are over: send nothing more, obey nothing more
 
-	// Owned by live.
+	// Owned by live. For one that begins late, the schedule sets next, tries and spare before
+	// its birth.
 	random *rand.Rand
 	twins  bool   // come back over two sockets
-	spare  *spare // nil: none. For one that begins late, the schedule sets it before birth
+	spare  *spare // nil: none
 	next   *node  // where to come back; nil: anywhere
 	tries  int    // how often to try that
 	late   *late  // a request that is to arrive when this client has its session again
@@ -62,10 +64,11 @@ type socket struct {
 }
 
 func newClient(r *run, i int) *client {
-	c := &client{run: r, name: fmt.Sprintf("client-%d", i), class: history.Plain, calm: i < calmClients, orders: make(chan order, 4), born: make(chan struct{})}
-	if i%2 == 1 {
-		c.class = history.Acked
+	classes := []string{history.Plain, history.Acked, history.Managed}
+	if r.cfg.raw {
+		classes = classes[:2]
 	}
+	c := &client{run: r, name: fmt.Sprintf("client-%d", i), class: classes[i%len(classes)], calm: i < calmClients, orders: make(chan order, 4), born: make(chan struct{})}
 	c.random = r.random(c.name)
 	return c
 }
@@ -88,8 +91,17 @@ func (c *client) session() string {
 	return c.sid
 }
 
-// live connects, again and again, until ctx ends.
+// live is the client's, until ctx ends.
 func (c *client) live(ctx context.Context) {
+	if c.class == history.Managed {
+		c.manage(ctx)
+		return
+	}
+	c.connectAgain(ctx)
+}
+
+// connectAgain connects, again and again, until ctx ends.
+func (c *client) connectAgain(ctx context.Context) {
 	var readers sync.WaitGroup
 	var all []*socket
 	defer func() {

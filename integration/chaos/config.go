@@ -14,7 +14,7 @@ type Config struct {
 	Seed     uint64
 	Servers  int // NATS servers, 1 or 3
 	Nodes    int // default 4; node 0 is the calm one
-	Clients  int // default 300, half of each class, beside the calm ones
+	Clients  int // default 300, a third of each class, beside the calm ones
 	Queue    int // bound of a mailbox; default: one that is never reached
 	Rate     int // messages a second of all publishers together; default 1000
 
@@ -24,14 +24,15 @@ type Config struct {
 	Scenario string // play this one of Scenarios instead of faults at random
 
 	measure func(*schedule) error // instead of faults at random
+	raw     bool                  // no managed clients: their pauses are not what is measured
 	binary  func(node int) string // of the nodes; nil: that of the harness
 
 	History io.Writer                        // one JSON object a line
 	Log     func(format string, args ...any) // what is being done; nil: nobody is told
 }
 
-// calmClients is how many clients stay on the node that nobody harms.
-const calmClients = 4
+// calmClients is how many clients stay on the node that nobody harms: some of each class.
+const calmClients = 6
 
 // lateComers are clients that begin while a fault lasts, in a run with a network.
 const lateComers = 60

@@ -1,5 +1,5 @@
 // Package chaos runs a whole Hydrant under faults: some nodes, one NATS server
-// or three, clients of both classes, and publishers of every kind, while a
+// or three, clients of three classes, and publishers of every kind, while a
 // seeded schedule kills, freezes and cuts what it can reach. What happened goes
 // to a history (package history); package check judges it. The run itself
 // judges nothing: a message that does not come is only written down.
@@ -16,7 +16,7 @@
 // # The parts
 //
 //	        client ── proxy ──┐
-//	client (both classes)     ├─ node 1 ── proxy ──┐
+//	client (each class)       ├─ node 1 ── proxy ──┐
 //	        client ── proxy ──┘  (2, 3 …)          ├─ NATS (1 or 3)
 //	publishers, answering service ─────────────────┘
 //
@@ -53,6 +53,26 @@
 //
 // Clients that confirm number their sockets when they ask for their session; old ones
 // do not.
+//
+// # Managed clients
+//
+// A third of the clients are plain, a third confirm (acked), and a third are managed:
+// programs that use edge/client. The first two are sockets, so that they can do what only
+// a socket can: ask on two nodes at the same moment, ask late, open one socket to use it
+// later, and take over a session without knowing what the old socket had.
+//
+// A managed client is given the addresses of all nodes and finds its way by itself. It
+// is reset, stopped and paused below edge/client, by the connections that it makes (tap), or
+// does not receive for a while, and is done with what it got late and the last first. Where
+// it is to go to one node, the network leads it to no other until it has found that one.
+// Its program also ends, with a goodbye, or killed, or while its connection lives, and
+// another one goes on with the session that this one kept.
+//
+// The checker judges what the program is given and told: each message once, in order, none
+// lost, gaps only where messages were dropped or the store went back, and one true outcome
+// of each message that it sent and of each request. Beside that the tap reads the frames
+// that come, so that what nodes promise is judged for a resume in the handshake, too: the
+// chain, and that nothing comes again that the client has said it has.
 //
 // # Faults that bite
 //

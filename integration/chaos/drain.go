@@ -62,7 +62,7 @@ func (r *run) settle(ctx context.Context, held []string) {
 	})
 }
 
-// dump writes down what the mailboxes hold, and returns its mids. A cluster
+// dump writes down what the mailboxes hold, and returns the mids that are to come. A cluster
 // that has just been healed may need several attempts; what is written twice
 // says the same.
 func (r *run) dump(ctx context.Context) (mids []string, err error) {
@@ -94,6 +94,10 @@ func (r *run) dumpStream(ctx context.Context, name string, mids *[]string) error
 	if left == 0 {
 		return nil
 	}
+	sessions := make(map[string]bool)
+	for _, c := range r.clients {
+		sessions[c.session()] = true
+	}
 	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"umf.v1.out.*.*"}})
 	if err != nil {
 		return err
@@ -120,7 +124,9 @@ func (r *run) dumpStream(ctx context.Context, name string, mids *[]string) error
 				return err
 			}
 			sid := m.Subject()[bytes.LastIndexByte([]byte(m.Subject()), '.')+1:]
-			*mids = append(*mids, parsed.Mid())
+			if sessions[sid] { // nobody gets what is for one that is gone
+				*mids = append(*mids, parsed.Mid())
+			}
 			r.h.Add(history.Event{Kind: history.Mailbox, SID: sid, Mid: parsed.Mid(), Seq: meta.Sequence.Stream})
 		}
 		if err := batch.Error(); err != nil && !errors.Is(err, jetstream.ErrNoMessages) {

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"hydrant/integration/chaos/history"
 )
 
 // schedule is the state of the faults of a run. Each kind of fault is a method.
@@ -126,7 +128,11 @@ func (s *schedule) order() {
 // late makes some clients' requests arrive when they have their session elsewhere.
 func (s *schedule) late() {
 	for range s.crowd() {
-		s.orderOne(s.wild(), orderLate)
+		c := s.wild()
+		for c.class == history.Managed { // which gives up no request that the network still has
+			c = s.wild()
+		}
+		s.orderOne(c, orderLate)
 	}
 }
 

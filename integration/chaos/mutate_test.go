@@ -10,14 +10,16 @@ import (
 	"hydrant/integration/chaos/history"
 )
 
-// mutations break a history of a run in one place each; the checker has to say
-// that the invariant is broken. They return nil where there is no such place.
-// Where the order on a socket counts, it is a calm client's: over another one a
-// message may be late, or come again, and then prove less.
-var mutations = []struct {
+// A mutation breaks a history of a run in one place; the checker has to say that the
+// invariant is broken. It returns nil where there is no such place.
+type mutation struct {
 	invariant, what string
 	mutate          func([]history.Event) []history.Event
-}{
+}
+
+// Where the order on a socket counts, it is a calm client's: over another one a
+// message may be late, or come again, and then prove less.
+var mutations = []mutation{
 	{"I1", "what the store acknowledged never came", func(all []history.Event) []history.Event {
 		mid := all[find(all, func(e history.Event) bool { return e.Kind == history.Stored && e.Seq != 0 })].Mid
 		return slices.DeleteFunc(all, func(e history.Event) bool { return e.Kind == history.Receive && e.Mid == mid })
@@ -144,7 +146,7 @@ func find(all []history.Event, f func(history.Event) bool) int { return slices.I
 // expectMutationsFound breaks the history of a good run in every way.
 func expectMutationsFound(t *testing.T, text []byte) {
 	t.Helper()
-	for _, m := range mutations {
+	for _, m := range slices.Concat(mutations, managedMutations) {
 		var all []history.Event
 		if err := history.Read(bytes.NewReader(text), func(_ int, e history.Event) error { all = append(all, e); return nil }); err != nil {
 			t.Fatal(err)

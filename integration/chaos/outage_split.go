@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"hydrant/integration/chaos/history"
 	"hydrant/integration/harness"
 )
 
@@ -47,7 +48,9 @@ func (s *schedule) splitLeader(f *fault, stream string) error {
 	peer := s.run.peers(leader)[0]
 	newcomers := s.bear(s.batch(), s.run.nodesOn(peer), nodes)
 	for _, c := range newcomers {
-		<-c.spare.ready
+		if c.spare != nil {
+			<-c.spare.ready
+		}
 	}
 	links := s.run.around(leader)
 	if err := cutAll(links); err != nil {
@@ -62,7 +65,9 @@ func (s *schedule) splitLeader(f *fault, stream string) error {
 		return errors.New("chaos: its peers elect nobody")
 	})
 	for _, c := range newcomers {
-		close(c.spare.start)
+		if c.spare != nil {
+			close(c.spare.start)
+		}
 	}
 	if err == nil {
 		s.soon(func() bool { return haveSessions(newcomers) })
@@ -98,14 +103,15 @@ func (s *schedule) soon(condition func() bool) bool {
 var errNotYet = errors.New("chaos: not yet")
 
 // bear lets clients begin that have not, as far as there are any, on some nodes, or
-// anywhere, and returns them. Those that get a spare socket wait for its start.
+// anywhere, and returns them. Those that get a spare socket wait for its start; a managed
+// client opens one at a time.
 func (s *schedule) bear(n int, nodes, spares []*node) (newcomers []*client) {
 	for _, c := range s.run.clients {
 		if len(newcomers) < n && !c.hasBegun() {
 			if len(nodes) > 0 {
 				c.goTo(nodes[s.chance.IntN(len(nodes))])
 			}
-			if len(spares) > 0 {
+			if len(spares) > 0 && c.class != history.Managed {
 				c.spare = newSpare(spares[s.chance.IntN(len(spares))])
 			}
 			c.begin()

@@ -129,11 +129,11 @@ func (r *run) answer(ctx context.Context, q *bus.Request) error {
 		return err
 	}
 	reply.Mid = r.newMid(history.ByService)
-	r.attempt(reply.Mid, q.Session, history.ByService, func() (uint64, error) {
-		ctx, cancel := context.WithTimeout(ctx, publishPatience)
-		defer cancel()
-		return 0, q.ReplyMessage(ctx, reply)
-	})
+	r.seen.answer(reply.Mid, reply.Rmid)
+	r.h.Add(history.Event{Kind: history.Send, Mid: reply.Mid, SID: q.Session, Source: history.ByService, Rmid: reply.Rmid})
+	ctx, cancel := context.WithTimeout(ctx, publishPatience)
+	defer cancel()
+	r.told(reply.Mid, q.Session, 0, q.ReplyMessage(ctx, reply))
 	return nil
 }
 

@@ -98,7 +98,7 @@ func Recover(ctx context.Context, cfg Config, fault string) (Recovery, error) {
 		return result, fmt.Errorf("%w: %s", harness.ErrNoNamespaces, fault)
 	}
 	var text bytes.Buffer
-	cfg.History, cfg.Servers = &text, chosen.servers
+	cfg.History, cfg.Servers, cfg.raw = &text, chosen.servers, true
 	cfg.defaults()
 	cfg.measure = func(s *schedule) error { return s.measure(chosen, &result) }
 	if err := Run(ctx, cfg); err != nil {

@@ -38,6 +38,7 @@ type run struct {
 
 	batches sync.WaitGroup // messages that were sent without waiting
 	waiting sync.WaitGroup // late requests
+	calls   calls          // of managed clients
 
 	asked   atomic.Int64 // for sessions
 	askedAt atomic.Int64 // when one was last, Unix ns
@@ -50,8 +51,9 @@ type run struct {
 
 // seen is what has been delivered to anybody, for the wait at the end.
 type seen struct {
-	mu   sync.Mutex
-	mids map[string]time.Time // when it came first
+	mu      sync.Mutex
+	mids    map[string]time.Time // when it came first
+	answers map[string]string    // to the question, which has its outcome if it is among mids
 }
 
 func (s *seen) add(mid string) {
@@ -62,9 +64,20 @@ func (s *seen) add(mid string) {
 	}
 }
 
+// answer notes that a message answers another one. Where that was asked twice, nobody sees
+// the second answer.
+func (s *seen) answer(mid, question string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers[mid] = question
+}
+
 func (s *seen) has(mid string) bool {
-	_, ok := s.at(mid)
-	return ok
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, came := s.mids[mid]
+	_, settled := s.mids[s.answers[mid]]
+	return came || settled
 }
 
 // at is when it came; false: it has not.
@@ -82,12 +95,22 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	cfg.defaults()
-	r := &run{cfg: cfg, h: history.NewWriter(cfg.History), seen: seen{mids: make(map[string]time.Time)}}
+	r := &run{cfg: cfg, h: history.NewWriter(cfg.History), seen: seen{mids: make(map[string]time.Time), answers: make(map[string]string)}}
 	err := r.start(ctx)
 	if err == nil {
 		err = r.play(ctx)
 	}
 	return errors.Join(err, r.stop(), r.h.Flush())
+}
+
+// frontOf is the node that clients reach at an address.
+func (r *run) frontOf(address string) *node {
+	for _, n := range r.nodes {
+		if address == n.front.Addr() || address == n.process.Addr {
+			return n
+		}
+	}
+	return nil
 }
 
 // random is a source of its own for each actor, so that one actor's choices
@@ -189,6 +212,7 @@ func (r *run) play(ctx context.Context) error {
 	for _, c := range r.clients {
 		c.quiet.Store(true)
 	}
+	r.calls.wait()
 	// An answer that has to be sent again may be stored seconds from now.
 	if err := r.stopService(); err != nil {
 		return err

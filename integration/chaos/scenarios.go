@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"hydrant/integration/chaos/history"
 )
 
 // A scenario is one chain of events that has to happen, instead of faults at
@@ -116,9 +118,12 @@ func (s *schedule) serversReturn() error {
 	return nil
 }
 
-// lateRequests has every client be late once, a few of them at a time.
+// lateRequests has every client be late once that can be, a few of them at a time.
 func (s *schedule) lateRequests() error {
 	for i, c := range s.run.clients[calmClients:] {
+		if c.class == history.Managed {
+			continue
+		}
 		s.orderOne(c, orderLate)
 		if i%8 == 7 {
 			nap(context.Background(), 250*time.Millisecond)

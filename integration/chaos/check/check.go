@@ -19,6 +19,19 @@
 //	          where the client numbers its sockets, one of a higher number
 //	failed    a sender that was told a failure, but for timeout, finds nothing stored
 //
+// and by what a program is promised that uses edge/client:
+//
+//	I1, I2, I8  hold for what it is given, on whatever connections that came; so do gaps
+//	            and what is told of stores that go back
+//	I3–I5       hold for what comes over its connections; over none of them comes again what
+//	            the client had said that it has (repeated)
+//	repeated    it is given nothing twice, nor is the next program, which goes on with the
+//	            session that this one kept
+//	told        each message that it hands over and each request has one outcome; failed
+//	            holds for it, unless the outcome is that nobody knows
+//	4501        as above, by the numbers that the client gives its connections; and it is
+//	            over for a program only if another one has gone on with its session
+//
 // and by what must not need anybody's patience:
 //
 //	slow      when the servers store again, nodes are ready and work is done within
@@ -97,6 +110,7 @@ const (
 	Expired  = "expired"  // told expired though it lives
 	Repeated = "repeated" // repeated to a client that confirms
 	Taken    = "4501"     // 4501 without a rival
+	Told     = "told"     // a program was told no outcome, or two
 	Failed   = "failed"   // told as failed but stored
 	Slow     = "slow"     // back long after the servers
 	Bite     = "bite"     // a fault without effect
@@ -131,6 +145,10 @@ type Report struct {
 	Repeated   map[string]int // to old clients, after a resume, by what came before it
 	Twice      int            // to clients that confirm, over two sockets that asked at the same moment
 	Gaps       int
+	Given      int // to programs, of Delivered
+	Dropped    int // repeats that came to the client of a program, which had not confirmed them, and not to the program
+	Calls      int // of programs
+	Unknown    int // of Calls, those of which it is not known what became of them
 	Resumes    int
 	Contests   int // two sockets asked for a session at the same moment
 	Faults     map[string]int
@@ -163,10 +181,10 @@ func (r *Report) String() string {
 		causes += fmt.Sprintf(" %s %d", cause, r.Repeated[cause])
 	}
 	return fmt.Sprintf("seed %d: %d sessions, %d resumes, %d contests, sent %d, accepted %d, delivered %d, repeated to old clients %d (after%s), to two sockets of one client %d, gaps %d, "+
-		"largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d, told expired %d, repeated %d, 4501 without a rival %d, told failed but stored %d, slowly back %d; faults that bit:%s",
-		r.Seed, r.Sessions, r.Resumes, r.Contests, r.Sent, r.Accepted, r.Delivered, repeated, causes, r.Twice, r.Gaps, r.MaxRSS>>20,
+		"given to programs %d, repeats dropped for them %d, their calls %d of which unknown %d, largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d, told expired %d, repeated %d, 4501 without a rival %d, told failed but stored %d, told nothing or twice %d, slowly back %d; faults that bit:%s",
+		r.Seed, r.Sessions, r.Resumes, r.Contests, r.Sent, r.Accepted, r.Delivered, repeated, causes, r.Twice, r.Gaps, r.Given, r.Dropped, r.Calls, r.Unknown, r.MaxRSS>>20,
 		r.Count("I1"), r.Count("I2"), r.Count("I3"), r.Count("I4"), r.Count("I5"), r.Count("I6"), r.Count("I7"), r.Count("I8"), r.Count("L"),
-		r.Count(Expired), r.Count(Repeated), r.Count(Taken), r.Count(Failed), r.Count(Slow), strings.TrimSuffix(faults, ","))
+		r.Count(Expired), r.Count(Repeated), r.Count(Taken), r.Count(Failed), r.Count(Told), r.Count(Slow), strings.TrimSuffix(faults, ","))
 }
 
 // keptViolations bounds a report: one fault can break thousands.
@@ -190,6 +208,7 @@ type checker struct {
 	conns    map[int]*conn
 	sessions map[string]*session
 	messages map[string]*message // by mid
+	asks     map[string]*ask     // of programs, by mid
 	killed   map[string]int      // line at which a node was killed last
 	copied   int                 // line of the last copy of the stores
 	restored []restore
@@ -245,6 +264,9 @@ type session struct {
 	gone    bool          // it was not in the copy
 	rolled  int           // line of its last gap for rollback
 	attempt uint64        // the highest that asked for it
+
+	programs int            // managed: that went on with it
+	answers  map[string]int // managed: of each answer, how many programs there had been
 }
 
 type delivery struct {
@@ -260,9 +282,11 @@ type span struct{ from, to uint64 }
 type message struct {
 	sid       string
 	source    string
-	conn      int // the client's
-	sent      int // line
+	rmid      string // the question that it answers
+	conn      int    // the client's
+	sent      int    // line
 	at        time.Duration
+	outcomes  int // of a program's
 	failed    bool
 	told      string // the code of the failure
 	toldAt    int    // line
@@ -280,6 +304,7 @@ func newChecker() *checker {
 		conns:    make(map[int]*conn),
 		sessions: make(map[string]*session),
 		messages: make(map[string]*message),
+		asks:     make(map[string]*ask),
 	}
 }
 
@@ -294,7 +319,7 @@ func (c *checker) violate(invariant string, line int, format string, args ...any
 func (c *checker) session(sid string) *session {
 	s := c.sessions[sid]
 	if s == nil {
-		s = &session{first: make(map[string]int)}
+		s = &session{first: make(map[string]int), answers: make(map[string]int)}
 		c.sessions[sid] = s
 	}
 	return s

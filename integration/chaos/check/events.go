@@ -36,18 +36,29 @@ func (c *checker) event(line int, e history.Event) error {
 		c.resumed(line, e)
 	case history.Denied:
 		c.denied(line, e)
+	case history.Began:
+		c.session(e.SID).programs++
+	case history.Ended:
+		c.violate(Taken, line, "socket %d: the program of session %s was told that it is over (%d %s), and no other one had it", e.Conn, e.SID, e.Code, e.Why)
+	case history.Ask:
+		c.report.Calls++
+		c.asks[e.Mid] = &ask{line: line}
+	case history.Answered:
+		return c.answered(line, e)
 	case history.Send:
 		return c.send(line, e)
 	case history.Stored:
 		return c.known(line, e, func(m *message) { m.confirm(line, e.Seq) })
 	case history.Failed:
-		return c.known(line, e, func(m *message) { m.failed, m.told, m.toldAt = true, e.Told, line })
+		return c.failed(line, e)
 	case history.Mailbox:
 		c.mailbox(e)
 	case history.Receive:
 		return c.receive(line, e)
 	case history.Gap:
 		return c.gap(line, e)
+	case history.Frame:
+		c.frame(line, e)
 	case history.Close:
 		c.close(line, e)
 	case history.Sample:
@@ -92,6 +103,7 @@ func (c *checker) restore(line int, at time.Duration) {
 // confirm notes that the store has acknowledged a message.
 func (m *message) confirm(line int, seq uint64) {
 	m.stored = true
+	m.outcomes++
 	if m.confirmed == 0 {
 		m.confirmed = line
 	}
@@ -103,7 +115,10 @@ func (c *checker) send(line int, e history.Event) error {
 		return fmt.Errorf("check: line %d: mid %s was sent before", line, e.Mid)
 	}
 	c.report.Sent++
-	c.messages[e.Mid] = &message{sid: e.SID, source: e.Source, conn: e.Conn, sent: line, at: e.At}
+	c.messages[e.Mid] = &message{sid: e.SID, source: e.Source, conn: e.Conn, sent: line, at: e.At, rmid: e.Rmid}
+	if e.Source == history.ByManaged {
+		c.report.Calls++
+	}
 	return nil
 }
 
@@ -125,17 +140,16 @@ func (c *checker) mailbox(e history.Event) {
 }
 
 func (c *checker) receive(line int, e history.Event) error {
+	if c.session(e.SID).class == history.Managed {
+		c.given(line, e)
+		return nil
+	}
 	k := c.conns[e.Conn]
 	if k == nil {
 		return fmt.Errorf("check: line %d: socket %d was never opened", line, e.Conn)
 	}
-	if e.For != e.SID {
-		c.violate("I8", line, "message %s for %s came to session %s", e.Mid, e.For, e.SID)
-		return nil
-	}
-	m := c.messages[e.Mid]
+	m := c.theirs(line, e)
 	if m == nil {
-		c.violate("I8", line, "message %s to %s was sent by nobody", e.Mid, e.SID)
 		return nil
 	}
 	s := c.session(e.SID)
@@ -163,6 +177,19 @@ func (c *checker) receive(line int, e history.Event) error {
 	}
 	c.deliver(line, s, k, m, e)
 	return nil
+}
+
+// theirs is the message that came, if it is one of the session's (I8).
+func (c *checker) theirs(line int, e history.Event) *message {
+	m := c.messages[e.Mid]
+	switch {
+	case e.For != e.SID:
+		c.violate("I8", line, "message %s for %s came to session %s", e.Mid, e.For, e.SID)
+		return nil
+	case m == nil:
+		c.violate("I8", line, "message %s to %s was sent by nobody", e.Mid, e.SID)
+	}
+	return m
 }
 
 // follow checks the chain of one socket (I3).
@@ -217,6 +244,10 @@ func (c *checker) repeatable(m *message) bool {
 }
 
 func (c *checker) gap(line int, e history.Event) error {
+	if c.session(e.SID).class == history.Managed {
+		c.givenGap(line, e)
+		return nil
+	}
 	k := c.conns[e.Conn]
 	if k == nil {
 		return fmt.Errorf("check: line %d: socket %d was never opened", line, e.Conn)

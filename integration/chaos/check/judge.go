@@ -35,6 +35,7 @@ func (c *checker) finish() {
 	for sid, s := range c.sessions {
 		c.order(sid, s)
 	}
+	c.untold()
 	for mid, m := range c.messages {
 		c.told(mid, m)
 		if !c.accepted(m) || c.lostByRestore(m) {
@@ -45,7 +46,7 @@ func (c *checker) finish() {
 		if c.limit > 0 && !m.kept && (s.class == history.Plain || len(m.seqs) == 0) {
 			continue // dropped, perhaps
 		}
-		if _, delivered := s.first[mid]; !delivered && !s.covered(m.seqs) {
+		if _, delivered := s.first[mid]; !delivered && !s.covered(m.seqs) && !c.settled(s, m) {
 			c.violate("I1", m.sent, "message %s (%s) to %s session %s, at %v, was accepted and never came", mid, m.source, s.class, m.sid, m.seqs)
 		}
 	}
@@ -54,7 +55,7 @@ func (c *checker) finish() {
 // told judges what a sender was told of a message.
 func (c *checker) told(mid string, m *message) {
 	switch s := c.session(m.sid); {
-	case m.told == "" || m.told == history.ToldTimeout:
+	case m.told == "" || m.told == history.ToldTimeout || m.told == history.ToldUnknown:
 	case m.stored || s.first[mid] != 0:
 		c.violate(Failed, m.toldAt, "the sender of message %s was told %s, though it is stored", mid, m.told)
 	case m.told == unknownSession && s.known && !s.gone && !c.undone(s.opened):

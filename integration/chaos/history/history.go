@@ -40,10 +40,15 @@ const (
 	Resuming Kind = "resuming" // Conn is about to ask for SID, having handled Seq; Why: how its last socket ended; Twin: another that asks at the same moment; Attempt: its number, if it says one
 	Resumed  Kind = "resumed"  // Conn was given SID: Class, Node
 	Denied   Kind = "denied"   // Conn was not given SID: Why
-	Receive  Kind = "recv"     // a mailbox message: Conn, SID, Mid, For, Seq and Prev (acked)
-	Gap      Kind = "gap"      // a gap message: Conn, SID, Seq, Prev, From, To, Why
+	Receive  Kind = "recv"     // a mailbox message: Conn, SID, Mid, For, Seq and Prev (acked); to a managed client's program: SID, Mid, For, Seq
+	Gap      Kind = "gap"      // a gap message: Conn, SID, Seq, Prev, From, To, Why; to a managed client's program: without Conn and Prev
+	Frame    Kind = "frame"    // a managed client's connection brought a mailbox message: Conn, Mid, Seq, Prev; without Mid: a gap: Why
 	Close    Kind = "close"    // the socket ended: Conn, Code
-	Send     Kind = "send"     // somebody is about to send: Mid, SID (to whom), Source, Conn (client's)
+	Send     Kind = "send"     // somebody is about to send: Mid, SID (to whom), Source, Conn (client's); Rmid: the question that it answers
+	Began    Kind = "began"    // a managed client's program has begun anew, with SID, which the one before kept
+	Ended    Kind = "ended"    // a node has ended a managed client for good, whose program no other has followed: Conn, SID, Code, Why
+	Ask      Kind = "ask"      // a managed client's program is about to say something to a service: Mid, SID (its own)
+	Answered Kind = "answered" // it has the answer: Rmid (the question), Mid, SID, For; without Mid: it was told that somebody got it
 	Stored   Kind = "stored"   // the store has acknowledged it: Mid, SID, Seq
 	Failed   Kind = "failed"   // the sender was told of an error: Mid, Why; Told: the code
 	Mailbox  Kind = "mailbox"  // what the store holds at the end: SID, Seq, Mid
@@ -58,18 +63,23 @@ const (
 // confirmed to it comes again.
 const KillNode = "kill node"
 
-// ToldTimeout is the code that leaves open whether a message was stored.
-const ToldTimeout = "timeout"
+// Codes that leave open whether a message was stored.
+const (
+	ToldTimeout = "timeout" // by a node
+	ToldUnknown = "unknown" // by a managed client
+)
 
 // Class of a session.
 const (
-	Plain = "plain"
-	Acked = "acked"
+	Plain   = "plain"   // an old client's, which sees the socket
+	Acked   = "acked"   // of one that confirms, which sees the socket
+	Managed = "managed" // of a program that uses edge/client, and sees what that gives it
 )
 
 // Source of a message.
 const (
 	ByClient  = "client"  // to another client, over its socket: no acknowledgement
+	ByManaged = "managed" // to another client, by edge/client, which tells its outcome
 	ByService = "service" // an answer, stored by the SDK
 	ByPush    = "push"    // stored by the SDK
 	ByBatch   = "batch"   // stored by the SDK, many at a time
@@ -105,6 +115,7 @@ type Event struct {
 	Twin  int    `json:"twin,omitempty"` // a socket
 
 	Mid    string `json:"mid,omitempty"`
+	Rmid   string `json:"rmid,omitempty"`
 	For    string `json:"for,omitempty"` // the session that the sender meant
 	Source string `json:"src,omitempty"`
 	Seq    uint64 `json:"seq,omitempty"`

@@ -1,0 +1,117 @@
+package check
+
+import (
+	"fmt"
+
+	"hydrant/integration/chaos/history"
+)
+
+// ask is what a program said to a service.
+type ask struct {
+	line     int
+	outcomes int
+}
+
+// failed notes what a sender was told.
+func (c *checker) failed(line int, e history.Event) error {
+	if e.Told == history.ToldUnknown {
+		c.report.Unknown++
+	}
+	if a := c.asks[e.Mid]; a != nil {
+		a.outcomes++
+		return nil
+	}
+	return c.known(line, e, func(m *message) { m.failed, m.told, m.toldAt, m.outcomes = true, e.Told, line, m.outcomes+1 })
+}
+
+// answered notes the outcome of an ask, and what it brought.
+func (c *checker) answered(line int, e history.Event) error {
+	a := c.asks[e.Rmid]
+	if a == nil {
+		return fmt.Errorf("check: line %d: %s was never asked", line, e.Rmid)
+	}
+	a.outcomes++
+	if e.Mid == "" {
+		return nil
+	}
+	m := c.theirs(line, e)
+	if m == nil {
+		return nil
+	}
+	s := c.session(e.SID)
+	if before, again := s.first[e.Mid]; again {
+		c.violate(Repeated, line, "the answer %s came to a program again (first line %d)", e.Mid, before)
+		return nil
+	}
+	m.came++
+	s.first[e.Mid], s.answers[e.Mid] = line, s.programs
+	c.report.Delivered++
+	c.report.Given++
+	return nil
+}
+
+// given judges what a program is given.
+func (c *checker) given(line int, e history.Event) {
+	m := c.theirs(line, e)
+	if m == nil {
+		return
+	}
+	s := c.session(e.SID)
+	m.learn(e.Seq)
+	m.came++
+	before, again := s.first[e.Mid]
+	asker, answer := s.answers[e.Mid]
+	switch {
+	case !again:
+		s.first[e.Mid] = line
+		s.firsts = append(s.firsts, delivery{mid: e.Mid, line: line})
+		c.report.Delivered++
+		c.report.Given++
+	case c.repeatable(m) && len(m.seqs) > 1: // stored again, see Small mailboxes
+	case s.rolled > c.lastRestore():
+		c.report.Repeated["rollback"]++
+	case answer && asker < s.programs: // behind what the program before was not done with
+		c.report.Repeated["program"]++
+	default:
+		c.violate(Repeated, line, "message %s was given to a program again (first line %d)", e.Mid, before)
+	}
+}
+
+// givenGap notes that a program was told of a gap.
+func (c *checker) givenGap(line int, e history.Event) {
+	s := c.session(e.SID)
+	c.report.Gaps++
+	switch {
+	case e.Why == rollback && len(c.restored) == 0:
+		c.violate("I3", line, "session %s: the store did not go back, but a gap says rollback", e.SID)
+	case e.Why == rollback:
+		s.rolled = line
+	case e.From > e.To:
+		c.violate("I3", line, "session %s: gap from %d to %d", e.SID, e.From, e.To)
+	case e.Why == overflow && c.limit == 0:
+		c.violate("I3", line, "session %s: gap from %d to %d for a bound that the mailbox does not reach", e.SID, e.From, e.To)
+		return
+	}
+	s.gaps = append(s.gaps, span{e.From, e.To})
+}
+
+// untold: each call has one outcome.
+func (c *checker) untold() {
+	for mid, a := range c.asks {
+		if a.outcomes != 1 {
+			c.violate(Told, a.line, "what became of %s, which a program asked, was told %d times", mid, a.outcomes)
+		}
+	}
+	for mid, m := range c.messages {
+		if m.source == history.ByManaged && m.outcomes != 1 {
+			c.violate(Told, m.sent, "what became of message %s of a program was told %d times", mid, m.outcomes)
+		}
+	}
+}
+
+// settled reports whether a message is an answer that a program need not be given, since
+// what it asked has its outcome: a question that is asked again may be answered twice.
+func (c *checker) settled(s *session, m *message) bool {
+	a := c.asks[m.rmid]
+	return s.class == history.Managed && a != nil && a.outcomes > 0
+}
