@@ -180,7 +180,7 @@ func (b *bench) besideBodies(ctx context.Context, node *harness.Node) (*load, er
 	said, rerr := io.ReadAll(in)
 	err = errors.Join(err, terr, rerr, child.Wait())
 	stop()
-	fmt.Fprintf(os.Stderr, "bodies: %s", said)
+	fmt.Fprintf(os.Stderr, "bodies: %.2f processors for their sender and service; %s", l.others, said)
 	l.memory = most.Load()
 	if _, serr := fmt.Sscan(string(said), &l.rate); err == nil {
 		err = serr

@@ -73,7 +73,7 @@ type Conn interface {
 	// Deliver publishes; nats.ErrNoResponders: nobody listens.
 	Deliver(ctx context.Context, m *nats.Msg) error
 	// RequestMsgWithContext asks as [nats.Conn] does, and sets the reply subject: one that
-	// services can reach from accounts of their own.
+	// services can reach from accounts of their own. Data is the caller's again afterwards.
 	RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
 }
 
@@ -123,6 +123,7 @@ type API struct {
 	catalog *catalog
 	gate    *gate
 
+	buffers   buffers
 	kept      atomic.Pointer[keptStats]
 	strangers access.Strangers
 }

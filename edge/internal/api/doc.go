@@ -223,6 +223,12 @@
 // service keeps all other bodies from theirs; and to read bodies in turn, which a client
 // that sends slowly could spend.
 //
+// Buffers of large bodies, and of the messages that are made of them, are used again. A
+// body of 512 KiB made 2 MB of garbage, with which collections began with every fourteenth
+// of them, and now makes 0.8. Each collection stops the event loops twice, for as long as
+// the system keeps one of the node's threads from a processor: on two busy ones 4 ms, 2 %
+// of the time.
+//
 // list/wsdir is cut at a bound, and the cut is counted. Rejected: pages. The
 // directory has no order to continue in.
 package api

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -131,6 +132,7 @@ type fakeNATS struct {
 	messages         []*nats.Msg                          // that services were asked with
 	services         func(m *nats.Msg) (*nats.Msg, error) // nil: answer
 	queues           fakeQueues
+	mu               sync.Mutex // of messages
 }
 
 // fakeQueues are the work queues: every service has one, unless the test says otherwise.
@@ -176,7 +178,9 @@ func (f *fakeNATS) RequestMsgWithContext(_ context.Context, m *nats.Msg) (*nats.
 		f.asked = append(f.asked, string(m.Data))
 		return f.auth()
 	}
-	f.messages = append(f.messages, m)
+	f.mu.Lock()
+	f.messages = append(f.messages, &nats.Msg{Subject: m.Subject, Header: m.Header, Data: bytes.Clone(m.Data[:min(len(m.Data), gateLarge)])}) // that is reused
+	f.mu.Unlock()
 	if f.services != nil {
 		return f.services(m)
 	}

@@ -117,6 +117,7 @@ func (a *API) askByPath(w http.ResponseWriter, r *http.Request, turn *turn, from
 	message.Header, span = a.trace(r, "http request", to.service, message.Header)
 	asked := time.Now()
 	answer, err := n.Conn.RequestMsgWithContext(ctx, message)
+	a.buffers.put(message.Data)
 	tracectx.End(span, err)
 	a.node.Metrics.RequestTime.Observe(time.Since(asked).Seconds())
 	a.node.Metrics.Requests.Inc(ended(err))
@@ -145,7 +146,8 @@ func ended(err error) stats.Request {
 	return stats.RequestFailed
 }
 
-// message is what goes to the service for a request. All its errors are refusals.
+// message is what goes to the service for a request, with data of the buffers. All its
+// errors are refusals.
 func (a *API) message(w http.ResponseWriter, r *http.Request, turn *turn, from caller, to found) (*nats.Msg, error) {
 	address := to.service + ":[" + to.method + "]" + to.path
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
@@ -157,10 +159,11 @@ func (a *API) message(w http.ResponseWriter, r *http.Request, turn *turn, from c
 		}
 		return nil, errAddress
 	}
-	body, err := readBody(w, r, int64(a.node.Config.MaxMessage))
+	body, err := readBody(w, r, int64(a.node.Config.MaxMessage), &a.buffers)
 	if err != nil {
 		return nil, err
 	}
+	defer a.buffers.put(body)
 	if !from.account.TakeBytes(len(body), a.uptime()) {
 		return nil, a.overRate()
 	}
@@ -168,7 +171,7 @@ func (a *API) message(w http.ResponseWriter, r *http.Request, turn *turn, from c
 		return nil, err
 	}
 	m := webMessage{request: r, to: address, router: a.node.Router, body: body, silent: from.shown}
-	data, err := m.append(time.Now())
+	data, err := m.append(a.buffers.get(m.size()), time.Now())
 	if err != nil {
 		return nil, err
 	}

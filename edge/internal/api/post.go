@@ -183,7 +183,7 @@ func (a *API) deny(why policy.Denial, service string) error {
 
 // read takes the text of a message from the body.
 func (a *API) read(w http.ResponseWriter, r *http.Request, from caller) ([]byte, error) {
-	text, err := readBody(w, r, a.node.Config.MaxFrame())
+	text, err := readBody(w, r, a.node.Config.MaxFrame(), nil)
 	if err != nil {
 		return nil, err
 	}

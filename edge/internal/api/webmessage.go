@@ -66,9 +66,11 @@ func nominated(header http.Header) map[string]bool {
 	return list
 }
 
-// append makes the message. All its errors are refusals.
-func (m *webMessage) append(now time.Time) ([]byte, error) {
-	b := make([]byte, 0, len(m.body)+len(m.body)/2+1024)
+// size is about that of the message.
+func (m *webMessage) size() int { return len(m.body) + len(m.body)/2 + 1024 }
+
+// append appends the message. All its errors are refusals.
+func (m *webMessage) append(b []byte, now time.Time) ([]byte, error) {
 	b = umf.AppendString(append(b, `{"to":`...), m.to)
 	b = append(append(b, `,"frm":`...), m.router...)
 	body, encoded, err := m.jsonBody()
@@ -177,8 +179,9 @@ func awaitsLeave(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
-// readBody reads a body of at most limit bytes. All its errors are refusals.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// readBody reads a body of at most limit bytes; nil: what it returns is not put back. All
+// its errors are refusals.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, from *buffers) ([]byte, error) {
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // the rest of it may not be read
 		if !awaitsLeave(r) {
@@ -188,7 +191,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	}
 	var b bytes.Buffer
 	if r.ContentLength > 0 {
-		b.Grow(int(r.ContentLength) + bytes.MinRead)
+		b = *bytes.NewBuffer(from.get(int(r.ContentLength) + bytes.MinRead))
 	}
 	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
