@@ -47,7 +47,7 @@ func (c *client) took(s *socket, m harness.Message) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := history.Event{Conn: s.number, SID: c.sid, Mid: m.Mid(), Seq: m.Seq(), Prev: m.Prev()}
+	e := history.Event{Conn: s.number, SID: s.ws.ID, Mid: m.Mid(), Seq: m.Seq(), Prev: m.Prev()}
 	switch {
 	case m.Type() == "gap":
 		e.Kind, e.From, e.To = history.Gap, number(m, "from"), number(m, "to")
