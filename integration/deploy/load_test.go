@@ -21,7 +21,7 @@ import (
 	"hydrant/integration/harness"
 )
 
-// load is clients of both classes that get messages and come back whenever
+// load is clients of each class that get messages and come back whenever
 // their socket ends, and the publishers of these messages.
 type load struct {
 	// Immutable after startLoad.
@@ -43,7 +43,7 @@ type load struct {
 // loadClient is one session.
 type loadClient struct {
 	load  *load
-	acked bool
+	class string
 
 	// Immutable after the first connection.
 	sid, token string
@@ -68,16 +68,12 @@ func startLoad(ctx context.Context, t *testing.T, url string, n int, publish fun
 	reading, quit := context.WithCancel(ctx)
 	l.stop, l.quit = stop, quit
 	for i := range n {
-		c := &loadClient{load: l, acked: i%2 == 0, stored: make(map[string]bool), got: make(map[string]bool)}
-		socket, err := harness.Dial(ctx, url, harness.DialOptions{Acked: c.acked})
-		if err != nil {
+		class := []string{history.Plain, history.Acked, history.Managed}[i%3]
+		c := &loadClient{load: l, class: class, stored: make(map[string]bool), got: make(map[string]bool)}
+		if err := c.begin(ctx, reading); err != nil {
 			t.Fatalf("client %d: %v", i, err)
 		}
-		c.sid, c.token = socket.ID, socket.Token
-		conn := l.conn()
-		l.history.Add(history.Event{Kind: history.Open, Conn: conn, SID: c.sid, Class: c.class()})
 		l.clients = append(l.clients, c)
-		l.readers.Go(func() { c.run(reading, conn, socket) })
 	}
 	for i, c := range l.clients {
 		l.senders.Go(func() { c.send(sending, i) })
@@ -112,11 +108,20 @@ func (l *load) conn() int {
 	return l.conns
 }
 
-func (c *loadClient) class() string {
-	if c.acked {
-		return history.Acked
+// begin connects, and reads until reading ends.
+func (c *loadClient) begin(ctx, reading context.Context) error {
+	if c.class == history.Managed {
+		return c.beginProgram(ctx, reading)
 	}
-	return history.Plain
+	socket, err := harness.Dial(ctx, c.load.url, harness.DialOptions{Acked: c.class == history.Acked})
+	if err != nil {
+		return err
+	}
+	c.sid, c.token = socket.ID, socket.Token
+	conn := c.load.conn()
+	c.load.history.Add(history.Event{Kind: history.Open, Conn: conn, SID: c.sid, Class: c.class})
+	c.load.readers.Go(func() { c.run(reading, conn, socket) })
+	return nil
 }
 
 // send publishes at its pace until ctx ends; what has begun is finished.
@@ -188,7 +193,7 @@ func (c *loadClient) read(ctx context.Context, conn int, socket *harness.Client)
 		c.got[m.Mid()] = true
 		c.last = max(c.last, m.Seq())
 		c.mu.Unlock()
-		if c.acked && socket.Ack(m.Seq()) != nil {
+		if c.class == history.Acked && socket.Ack(m.Seq()) != nil {
 			return
 		}
 	}
@@ -215,7 +220,7 @@ func (c *loadClient) back(ctx context.Context) (socket *harness.Client, conn int
 
 // resume tries once.
 func (c *loadClient) resume(ctx context.Context) (*harness.Client, int, error) {
-	socket, err := harness.Dial(ctx, c.load.url, harness.DialOptions{Acked: c.acked})
+	socket, err := harness.Dial(ctx, c.load.url, harness.DialOptions{Acked: c.class == history.Acked})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -224,14 +229,14 @@ func (c *loadClient) resume(ctx context.Context) (*harness.Client, int, error) {
 	last := c.last
 	c.mu.Unlock()
 	body := harness.Object{"id": c.sid, "token": c.token}
-	if c.acked {
+	if c.class == history.Acked {
 		body["seq"] = strconv.FormatUint(last, 10)
 	}
-	c.load.history.Add(history.Event{Kind: history.Resuming, Conn: conn, SID: c.sid, Class: c.class(), Seq: last})
+	c.load.history.Add(history.Event{Kind: history.Resuming, Conn: conn, SID: c.sid, Class: c.class, Seq: last})
 	answer, err := socket.Resume(ctx, "reconnect", body)
 	if err == nil {
 		if resumed, _ := answer.At("bdy", "resumed").(bool); resumed {
-			c.load.history.Add(history.Event{Kind: history.Resumed, Conn: conn, SID: c.sid, Class: c.class()})
+			c.load.history.Add(history.Event{Kind: history.Resumed, Conn: conn, SID: c.sid, Class: c.class})
 			return socket, conn, nil
 		}
 		why, _ := answer.At("bdy", "why").(string)
