@@ -92,6 +92,16 @@ var reverts = []revert{
 		},
 	},
 	{
+		name: "numbers", without: "a program goes on with the number of the last connection that it kept",
+		run: []string{"-duration", "60s"}, kinds: []string{"4501"},
+		edits: []edit{{"edge/client/welcome.go", "max(from.Attempt, uint64(time.Now().UnixMilli()))", "max(from.Attempt, 1)"}},
+	},
+	{
+		name: "repetition", without: "a program is told of a repetition that is refused as if it were all that was written",
+		run: []string{"-duration", "60s"}, kinds: []string{"failed"},
+		edits: []edit{{"edge/client/arrive.go", "sent != nil && sent.twice && !sent.request", "sent != nil && sent.twice && false"}},
+	},
+	{
 		name: "looks", without: "what fails is looked at again after a quarter of a minute, by nodes and by work queues",
 		run: scenario("servers-return"), kinds: []string{"slow"},
 		edits: []edit{
