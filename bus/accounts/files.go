@@ -99,14 +99,15 @@ func readPasswords(path string) (map[string]string, error) {
 }
 
 // writeAll writes all files. Those with passwords are for their owner alone, unless
-// they were there and are another's to read.
+// they were there and are another's to read. The owner is that of what was there, or of
+// the folder: servers that run as a user of their own go on reading what root writes.
 func writeAll(dir, text string, users []string, passwords map[string]string) error {
 	var b strings.Builder
 	b.WriteString("# The passwords of the users of accounts.conf. Keep it secret.\n")
 	for _, user := range users {
 		fmt.Fprintf(&b, "%s: %q\n", Variable(user), passwords[user])
 	}
-	if err := os.MkdirAll(filepath.Join(dir, usersDir), 0o700); err != nil {
+	if err := makeUsersDir(dir); err != nil {
 		return err
 	}
 	// A server that reads in between has a password too many, and refuses: it keeps what it had.
@@ -128,10 +129,31 @@ func writeAll(dir, text string, users []string, passwords map[string]string) err
 	return errors.Join(errs...)
 }
 
+// makeUsersDir makes the folder of the users' files, where it is missing, for the owner of dir.
+func makeUsersDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	users := filepath.Join(dir, usersDir)
+	if err := os.Mkdir(users, 0o700); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	outer, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	return giveTo(users, outer)
+}
+
 // replaceFile writes a file whole, or not at all.
 func replaceFile(path, text string, mode fs.FileMode) error {
-	if before, err := os.Stat(path); err == nil {
+	before, err := os.Stat(path)
+	if err == nil {
 		mode = before.Mode().Perm()
+	} else if before, err = os.Stat(filepath.Dir(path)); err != nil {
+		return err
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path))
 	if err != nil {
@@ -139,7 +161,7 @@ func replaceFile(path, text string, mode fs.FileMode) error {
 	}
 	defer os.Remove(file.Name()) // fails where all went well
 	_, err = file.WriteString(text)
-	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
+	err = errors.Join(err, file.Chmod(mode), giveTo(file.Name(), before), file.Sync(), file.Close())
 	if err != nil {
 		return err
 	}
