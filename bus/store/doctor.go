@@ -65,7 +65,7 @@ func (s *Store) checkAccount(ctx context.Context) (checks []Finding, ok bool) {
 	case errors.As(err, &contract):
 		return contract.Findings, false
 	case err != nil:
-		return []Finding{{Fail, "JetStream", err.Error(), "look at NATS' log: JetStream may be off, without a leader, or closed to this user"}}, false
+		return []Finding{{Fail, "JetStream", err.Error(), "look at NATS' log: JetStream may be off (after a full disk until the server is started again), without a leader, or closed to this user"}}, false
 	}
 	info, err := s.js.AccountInfo(ctx)
 	if err != nil {

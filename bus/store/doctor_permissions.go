@@ -136,6 +136,9 @@ func try(ctx context.Context, nc *nats.Conn, list []probe) error {
 			continue
 		}
 		m := &nats.Msg{Subject: p.subject, Reply: nowhere, Header: p.header, Data: []byte(p.body)}
+		if strings.HasPrefix(p.subject, "$SRV.") {
+			m.Reply = "" // all nodes and services would answer, to whom nobody listens
+		}
 		if err := nc.PublishMsg(m); err != nil {
 			return fmt.Errorf("bus: %s: %w", p.subject, err)
 		}
