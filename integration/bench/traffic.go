@@ -94,23 +94,32 @@ func (t *traffic) receive(s *stream) error {
 		case err != nil:
 			return err
 		}
-		n, ok := number(text, s.mark)
-		if !ok {
-			return fmt.Errorf("%w: %.300q", errAnswer, text)
-		}
-		if !s.ledger.enter(n) {
-			continue
-		}
-		if t.recording.Load() {
-			s.ledger.delays = append(s.ledger.delays, time.Duration(time.Now().UnixNano()-s.sentAt[n%times].Load()))
-		}
-		t.received.Add(1)
-		if t.atFull && !t.stopped.Load() {
-			if err := s.send(); err != nil {
+		// Centrifugo packs several messages in a frame, a line each.
+		for message := range bytes.Lines(text) {
+			if err := t.take(s, message); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// take enters one message that has arrived.
+func (t *traffic) take(s *stream, message []byte) error {
+	n, ok := number(message, s.mark)
+	if !ok {
+		return fmt.Errorf("%w: %.300q", errAnswer, message)
+	}
+	if !s.ledger.enter(n) {
+		return nil
+	}
+	if t.recording.Load() {
+		s.ledger.delays = append(s.ledger.delays, time.Duration(time.Now().UnixNano()-s.sentAt[n%times].Load()))
+	}
+	t.received.Add(1)
+	if t.atFull && !t.stopped.Load() {
+		return s.send()
+	}
+	return nil
 }
 
 // number reads the digits behind mark.
