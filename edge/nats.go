@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -200,8 +201,22 @@ func (n *Node) onReconnect(l *uplink, nc *nats.Conn) {
 	n.all(func(s *shard.Shard) { s.Connected(epoch) })
 }
 
+// isQuestion reports whether an error is but the server's answer to a question: the store
+// asks whether this user may make or change a stream, and tells by itself what comes of it.
+func isQuestion(err error) bool {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return false
+	}
+	text := err.Error()
+	return strings.Contains(text, `Publish to "`+scheme.APIStreamCreate) || strings.Contains(text, `Publish to "`+scheme.APIStreamUpdate)
+}
+
 func (n *Node) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	n.metrics.NATSEvents.Inc(stats.NATSError)
+	if isQuestion(err) {
+		n.log.Debug("NATS", "error", err)
+		return
+	}
 	n.log.Warn("NATS", "error", err)
 	if !errors.Is(err, nats.ErrSlowConsumer) {
 		return
