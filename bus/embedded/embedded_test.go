@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -200,6 +201,8 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
+// TestLog: at the finest level the log says what the server does, without its banner; and
+// a start warns of nothing, which includes the passwords that the server was given.
 func TestLog(t *testing.T) {
 	var out syncBuffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -208,8 +211,13 @@ func TestLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	shutdown(t, s)
-	if !strings.Contains(out.String(), "Server is ready") || strings.Contains(out.String(), "level=INFO") {
+	if !strings.Contains(out.String(), "Server is ready") || strings.Contains(out.String(), "level=INFO") || strings.Contains(out.String(), "level=WARN") {
 		t.Errorf("log:\n%s", out.String())
+	}
+	for line := range strings.Lines(out.String()) {
+		if _, said, _ := strings.Cut(line, " msg="); !unicode.IsLetter(rune(strings.TrimLeft(said, `"`)[0])) {
+			t.Errorf("a line of a banner: %s", line)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // logger hands the server's log lines to slog. It remembers the last error,
@@ -57,9 +58,22 @@ func (l *logger) dead() bool {
 // The methods of server.Logger. Fatalf must not end the process: whoever
 // embeds the server decides that.
 
-func (l *logger) Noticef(format string, v ...any) { l.log(slog.LevelDebug, format, v...) }
-func (l *logger) Warnf(format string, v ...any)   { l.log(slog.LevelWarn, format, v...) }
-func (l *logger) Fatalf(format string, v ...any)  { l.failed(true, format, v...) }
+func (l *logger) Fatalf(format string, v ...any) { l.failed(true, format, v...) }
+
+// Noticef leaves out the server's banner and the list of its settings: a picture, lines
+// that are indented or empty.
+func (l *logger) Noticef(format string, v ...any) {
+	if text := fmt.Sprintf(format, v...); text != "" && unicode.IsLetter(rune(text[0])) {
+		l.log(slog.LevelDebug, "%s", text)
+	}
+}
+
+// Warnf leaves out that passwords are plain: they are random, and in memory alone.
+func (l *logger) Warnf(format string, v ...any) {
+	if !strings.HasPrefix(format, "Plaintext passwords detected") {
+		l.log(slog.LevelWarn, format, v...)
+	}
+}
 
 // Errorf takes errors of the server, and of clients: who has no password is none of the
 // server's failures.
