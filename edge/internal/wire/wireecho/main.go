@@ -66,8 +66,13 @@ func run() error {
 		return err
 	}
 	pushes.srv = srv
+	return serve(srv, *listen, *attached)
+}
+
+// serve serves until it is told to end; attached: or standard input ends.
+func serve(srv *wire.Server, listen string, attached bool) error {
 	srv.Start()
-	ln, err := net.Listen("tcp", *listen)
+	ln, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
 	}
@@ -75,7 +80,7 @@ func run() error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if *attached {
+	if attached {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			os.Exit(0)
