@@ -6,7 +6,10 @@
 //
 // Nothing here imports the packages under test: what a message means is
 // decided by this package's own small reading of the protocol, so that a mistake
-// in umf cannot hide itself.
+// in umf cannot hide itself. For the same reason [Client] is a socket and not edge/client's:
+// that shows neither the welcome nor a sequence, drops what comes again, and comes back by
+// itself, all of which tests look at. Where messages are only load, and what counts is what
+// a program gets in the end, tests use edge/client: see integration/chaos, integration/deploy.
 //
 // # Waiting
 //
