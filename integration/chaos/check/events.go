@@ -239,8 +239,13 @@ func (c *checker) storedAgain(s *session, k *conn, m *message, e history.Event) 
 	return c.repeatable(m) && (len(m.seqs) > 1 || s.class == history.Plain && k.seen[e.Mid] > 0)
 }
 
+// repeated reports whether its sender repeats it where it is told nothing.
+func (m *message) repeated() bool {
+	return m.source != history.ByNATS && m.source != history.ByRespond
+}
+
 func (c *checker) repeatable(m *message) bool {
-	return c.limit > 0 && m.source != history.ByNATS && m.source != history.ByRespond // nobody repeats those
+	return c.limit > 0 && m.repeated()
 }
 
 func (c *checker) gap(line int, e history.Event) error {

@@ -136,6 +136,9 @@ func (c *checker) order(sid string, s *session) {
 		if m.sent < log { // its sequence is of another log, perhaps
 			continue
 		}
+		if c.storedLater(m, d.line) {
+			continue
+		}
 		if len(m.seqs) != 1 || s.class == history.Plain && m.came > 1 && c.repeatable(m) { // stored again, perhaps
 			continue
 		}
@@ -150,6 +153,16 @@ func (c *checker) order(sid string, s *session) {
 		last = max(last, seq)
 		socket[d.conn] = max(socket[d.conn], seq)
 	}
+}
+
+// storedLater reports whether a message that came at a line may have its sequence in a log
+// that took the place of the one that it came from: its sender was told nothing by then, and
+// may have repeated it.
+func (c *checker) storedLater(m *message, line int) bool {
+	if !m.repeated() || c.lastRestore() < line {
+		return false
+	}
+	return m.confirmed == 0 || c.restoreBefore(m.confirmed) != c.restoreBefore(line)
 }
 
 // has reports whether a socket has the session, alone or as one of two.
