@@ -18,9 +18,9 @@ import (
 )
 
 // Large bodies by path, many at a time, and what others feel of them. They come from a
-// process of its own at the lowest priority, as an attack does, and so does the service
-// that answers them: both stand for other machines. The node and NATS have the priority of
-// WebSockets' clients and of the service that these ask.
+// process of its own that gives way to all others, and so does the service that answers
+// them: both stand for other machines. The node and NATS have the priority of WebSockets'
+// clients and of the service that these ask.
 const (
 	bodiesCommand = "bodies" // the first argument of such a process
 	bodiesTimes   = 20       // they are so many times as long as other measurements: a minute
@@ -89,7 +89,7 @@ func bodies(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.service(ctx), b.startWeb(ctx, node, 19)); err != nil {
+	if err := errors.Join(b.service(ctx), b.startWeb(ctx, node, behind)); err != nil {
 		return err
 	}
 	turn := *b
@@ -146,7 +146,7 @@ type load struct {
 func (l *load) burning(quiet *row) []burning {
 	share := func(r *row) float64 { return (r.nodes[0] + r.nats).Seconds() / r.elapsed.Seconds() }
 	every := time.Duration(float64(time.Second) / max(1, l.rate))
-	return []burning{{19, l.others, every}, {0, max(0, share(l.row)-share(quiet)), every}}
+	return []burning{{true, l.others, every}, {false, max(0, share(l.row)-share(quiet)), every}}
 }
 
 // besideBodies measures WebSocket clients while the other process sends bodies.
@@ -155,7 +155,8 @@ func (b *bench) besideBodies(ctx context.Context, node *harness.Node) (*load, er
 	if err != nil {
 		return nil, err
 	}
-	child := exec.CommandContext(ctx, "nice", "-n", "19", self, bodiesCommand, node.Addr, (b.duration + 2*time.Second).String())
+	command := behind(self, bodiesCommand, node.Addr, (b.duration + 2*time.Second).String())
+	child := exec.CommandContext(ctx, command[0], command[1:]...)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	if err != nil {

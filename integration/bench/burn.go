@@ -19,7 +19,7 @@ const burnCommand = "burn" // the first argument of such a process
 // burning is how the processors are used: so many of them on average, anew as often as
 // every says.
 type burning struct {
-	nice       int
+	behind     bool // it gives way
 	processors float64
 	every      time.Duration
 }
@@ -82,8 +82,11 @@ func (b *bench) besideBurning(ctx context.Context, measure func() (*row, error),
 	defer cancel()
 	var children []*exec.Cmd
 	for _, u := range all {
-		child := exec.CommandContext(ctx, "nice", "-n", strconv.Itoa(u.nice), self, burnCommand, (b.duration + 2*time.Second).String(),
-			strconv.FormatFloat(u.processors, 'f', 4, 64), u.every.String())
+		command := []string{self, burnCommand, (b.duration + 2*time.Second).String(), strconv.FormatFloat(u.processors, 'f', 4, 64), u.every.String()}
+		if u.behind {
+			command = behind(command...)
+		}
+		child := exec.CommandContext(ctx, command[0], command[1:]...)
 		child.Stderr = os.Stderr
 		if err := child.Start(); err != nil {
 			return nil, err

@@ -66,8 +66,9 @@
 // "bodies", which is measured if -only names it, is a minute of bodies of 512 KiB, 64 at
 // a time, there and back, and what WebSocket clients feel of them: they are measured with
 // and without bodies in turns, of which the report has the ratios. The sender of the bodies
-// and the service that answers them have the lowest priority, as if they were elsewhere;
-// NATS, and what NATS does for the bodies, has that of all others.
+// and the service that answers them give way to all others, as if they were elsewhere; what
+// the node and NATS do for the bodies does not. On a machine that has other things to do,
+// put "chrt -r 10" in front of a built bench: it then goes ahead of these.
 // A third turn is beside programs that do nothing but use the processors: as much as the
 // bodies made all others use, as often, and at the same priorities. What p99 is beside
 // these is what this machine makes of any work, and no node can be better.

@@ -87,14 +87,15 @@ func runProxy(addr, to string) error {
 	return http.ListenAndServe(addr, proxy)
 }
 
-// startWeb runs the service at that niceness, and returns when the node knows it.
-func (b *bench) startWeb(ctx context.Context, node *harness.Node, nice int) error {
+// startWeb runs the service, as how says, and returns when the node knows it.
+func (b *bench) startWeb(ctx context.Context, node *harness.Node, how func(command ...string) []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	log := &harness.Log{}
-	web, err := harness.StartProcess(webCommand, "nice", []string{"-n", strconv.Itoa(nice), self, webCommand, b.nats.URL()}, nil, log, log)
+	command := how(self, webCommand, b.nats.URL())
+	web, err := harness.StartProcess(webCommand, command[0], command[1:], nil, log, log)
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func path(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if err := b.startWeb(ctx, node, 0); err != nil {
+	if err := b.startWeb(ctx, node, func(command ...string) []string { return command }); err != nil {
 		return err
 	}
 	byHTTP, err := b.flood(ctx, "GET /path by HTTP", node, func() (asking, error) { return dialWeb(node.Addr) })

@@ -41,3 +41,21 @@ func privateMemory(pid int) (int64, error) {
 	}
 	return 0, fmt.Errorf("no RssAnon of process %d", pid)
 }
+
+// Policies of the scheduler: sched(7).
+const (
+	schedFIFO = 1
+	schedRR   = 2
+)
+
+// behind is a command as it gives way to this process wherever both could run, at once:
+// idle, or in real time, where this process is (chrt -r 10), at the lowest priority of
+// that. The nicest one would still keep a processor for a few milliseconds when others
+// wake up (RUN_TO_PARITY of Linux' EEVDF).
+func behind(command ...string) []string {
+	policy, _, _ := syscall.Syscall(syscall.SYS_SCHED_GETSCHEDULER, 0, 0, 0)
+	if policy == schedFIFO || policy == schedRR {
+		return append([]string{"chrt", "--rr", "1"}, command...)
+	}
+	return append([]string{"chrt", "--idle", "0"}, command...)
+}

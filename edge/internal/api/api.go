@@ -123,7 +123,8 @@ type API struct {
 	catalog *catalog
 	gate    *gate
 
-	buffers   buffers
+	bodies    buffers
+	messages  buffers
 	kept      atomic.Pointer[keptStats]
 	strangers access.Strangers
 }

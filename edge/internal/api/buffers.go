@@ -2,9 +2,9 @@ package api
 
 import "sync"
 
-// buffers are those of large bodies and of the messages that are made of them: see the
-// package's Design. Small ones are not kept. Who has put one back has no part of it any
-// more. Safe for concurrent use.
+// buffers are those of large bodies, or of the messages that are made of them, which are
+// larger: see the package's Design. Small ones are not kept. Who has put one back has no
+// part of it any more. Safe for concurrent use.
 type buffers struct{ kept sync.Pool } // of *[]byte
 
 // get returns an empty buffer with room for size bytes; of nil one that is to be kept.

@@ -117,7 +117,7 @@ func (a *API) askByPath(w http.ResponseWriter, r *http.Request, turn *turn, from
 	message.Header, span = a.trace(r, "http request", to.service, message.Header)
 	asked := time.Now()
 	answer, err := n.Conn.RequestMsgWithContext(ctx, message)
-	a.buffers.put(message.Data)
+	a.messages.put(message.Data)
 	tracectx.End(span, err)
 	a.node.Metrics.RequestTime.Observe(time.Since(asked).Seconds())
 	a.node.Metrics.Requests.Inc(ended(err))
@@ -159,11 +159,11 @@ func (a *API) message(w http.ResponseWriter, r *http.Request, turn *turn, from c
 		}
 		return nil, errAddress
 	}
-	body, err := readBody(w, r, int64(a.node.Config.MaxMessage), &a.buffers)
+	body, err := readBody(w, r, int64(a.node.Config.MaxMessage), &a.bodies)
 	if err != nil {
 		return nil, err
 	}
-	defer a.buffers.put(body)
+	defer a.bodies.put(body)
 	if !from.account.TakeBytes(len(body), a.uptime()) {
 		return nil, a.overRate()
 	}
@@ -171,7 +171,7 @@ func (a *API) message(w http.ResponseWriter, r *http.Request, turn *turn, from c
 		return nil, err
 	}
 	m := webMessage{request: r, to: address, router: a.node.Router, body: body, silent: from.shown}
-	data, err := m.append(a.buffers.get(m.size()), time.Now())
+	data, err := m.append(a.messages.get(m.size()), time.Now())
 	if err != nil {
 		return nil, err
 	}
