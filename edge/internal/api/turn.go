@@ -14,8 +14,16 @@ import (
 type turn struct {
 	gate  *gate // immutable
 	taken atomic.Bool
+	began time.Time
 	timer *time.Timer
 }
+
+// A turn that ends is followed by a rest, a part of the time that it took: see the
+// package's Design.
+const (
+	restPart = 3
+	restMost = 2 * time.Millisecond // of a slow service the node has rested meanwhile
+)
 
 // take waits for a turn to work on size bytes, unless these are few, or it is taken. It
 // reports whether that came before ctx ended.
@@ -32,6 +40,7 @@ func (t *turn) take(ctx context.Context, size int) bool {
 		return false
 	}
 	t.taken.Store(true)
+	t.began = time.Now()
 	t.timer = time.AfterFunc(time.Duration(size)*time.Second/gateRate, t.giveUp)
 	return true
 }
@@ -48,7 +57,9 @@ func (t *turn) end() {
 	if t.timer != nil {
 		t.timer.Stop()
 	}
-	t.giveUp()
+	if t.taken.CompareAndSwap(true, false) {
+		time.AfterFunc(min(time.Since(t.began)/restPart, restMost), func() { <-t.gate.turns })
+	}
 }
 
 // begin waits for the turn of a body that has come. Its error is a refusal.

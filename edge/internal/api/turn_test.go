@@ -128,6 +128,31 @@ func TestTurnPasses(t *testing.T) {
 	})
 }
 
+// TestTurnRests: after a turn the node rests for a part of the time that it took, though
+// not for long; after one that was given up it has rested.
+func TestTurnRests(t *testing.T) {
+	for took, rests := range map[time.Duration]time.Duration{3 * time.Millisecond: time.Millisecond, time.Second / 100: restMost, time.Second: 0} {
+		inTurns(t, func(t *testing.T, s *turnTest) {
+			const size = gateRate / 50 // a turn of 20 ms
+			s.begin(t.Context(), httptest.NewRecorder(), size)
+			s.begin(t.Context(), httptest.NewRecorder(), size)
+			time.Sleep(took)
+			s.answer <- struct{}{}
+			synctest.Wait()
+			if rests > 0 {
+				s.see(t, "answered", 1, 1)
+				time.Sleep(rests - 1)
+				synctest.Wait()
+				s.see(t, "before the end of the rest", 1, 1)
+				time.Sleep(time.Nanosecond)
+				synctest.Wait()
+			}
+			s.see(t, "after the rest", 2, 0)
+			close(s.answer)
+		})
+	}
+}
+
 // TestTurnDoesNotCome: a body is refused then, and an answer goes out all the same. Who
 // has gone does not wait.
 func TestTurnDoesNotCome(t *testing.T) {
