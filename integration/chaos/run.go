@@ -209,10 +209,7 @@ func (r *run) play(ctx context.Context) error {
 	stopPublishers()
 	publishers.Wait()
 	r.batches.Wait()
-	for _, c := range r.clients {
-		c.quiet.Store(true)
-	}
-	r.calls.wait()
+	r.quieten()
 	// An answer that has to be sent again may be stored seconds from now.
 	if err := r.stopService(); err != nil {
 		return err
@@ -226,6 +223,14 @@ func (r *run) play(ctx context.Context) error {
 	r.settle(ctx, held)
 	r.h.Add(history.Event{Kind: history.End})
 	return nil
+}
+
+// quieten has clients send nothing more, and returns when each call has its outcome.
+func (r *run) quieten() {
+	for _, c := range r.clients {
+		c.quiet.Store(true)
+	}
+	r.calls.wait()
 }
 
 // waitForSessions returns when every client that has begun has one.

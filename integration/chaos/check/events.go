@@ -36,15 +36,6 @@ func (c *checker) event(line int, e history.Event) error {
 		c.resumed(line, e)
 	case history.Denied:
 		c.denied(line, e)
-	case history.Began:
-		c.session(e.SID).programs++
-	case history.Ended:
-		c.violate(Taken, line, "socket %d: the program of session %s was told that it is over (%d %s), and no other one had it", e.Conn, e.SID, e.Code, e.Why)
-	case history.Ask:
-		c.report.Calls++
-		c.asks[e.Mid] = &ask{line: line}
-	case history.Answered:
-		return c.answered(line, e)
 	case history.Send:
 		return c.send(line, e)
 	case history.Stored:
@@ -57,8 +48,6 @@ func (c *checker) event(line int, e history.Event) error {
 		return c.receive(line, e)
 	case history.Gap:
 		return c.gap(line, e)
-	case history.Frame:
-		c.frame(line, e)
 	case history.Close:
 		c.close(line, e)
 	case history.Sample:
@@ -79,7 +68,7 @@ func (c *checker) event(line int, e history.Event) error {
 		}
 	case history.Heal:
 	default:
-		return fmt.Errorf("check: line %d: unknown event %q", line, e.Kind)
+		return c.managed(line, e)
 	}
 	return nil
 }

@@ -12,6 +12,26 @@ type ask struct {
 	outcomes int
 }
 
+// managed takes an event that only managed clients have.
+func (c *checker) managed(line int, e history.Event) error {
+	switch e.Kind {
+	case history.Frame:
+		c.frame(line, e)
+	case history.Began:
+		c.session(e.SID).programs++
+	case history.Ended:
+		c.violate(Taken, line, "socket %d: the program of session %s was told that it is over (%d %s), and no other one had it", e.Conn, e.SID, e.Code, e.Why)
+	case history.Ask:
+		c.report.Calls++
+		c.asks[e.Mid] = &ask{line: line}
+	case history.Answered:
+		return c.answered(line, e)
+	default:
+		return fmt.Errorf("check: line %d: unknown event %q", line, e.Kind)
+	}
+	return nil
+}
+
 // failed notes what a sender was told.
 func (c *checker) failed(line int, e history.Event) error {
 	if e.Told == history.ToldUnknown {
