@@ -14,6 +14,11 @@
 // Tests that need a program beyond Go have its name as a build tag: docker,
 // haproxy, nginx, prometheus, systemd. They fail, with the command that installs it, if it is missing.
 //
+// The commands of the operations guide are taken out of it as they stand there, and run
+// at the state that it describes: what can be asked of processes by TestGuideNode, what
+// needs the compose file by TestDockerGuide, which docker.sh runs. A list says for each
+// command which test has it, or why none can; a command that it leaves out fails.
+//
 // That the expressions are PromQL is said by Prometheus' own parser, in the
 // module promql.
 //

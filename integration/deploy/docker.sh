@@ -42,4 +42,4 @@ stop_daemon() {
 }
 
 docker info >/dev/null 2>&1 || start_daemon
-go test -count=1 -tags docker -run TestDocker -timeout 10m -v .
+go test -count=1 -tags docker -run TestDocker -timeout 45m -v .

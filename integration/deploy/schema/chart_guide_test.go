@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"helm.sh/helm/v3/pkg/strvals"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // TestGuideInstalls: the values of the guide's `helm install` are the chart's, the job
@@ -100,5 +102,46 @@ func TestNewSecretsNewPods(t *testing.T) {
 	job := sum(func(set map[string]any) { part(set, "setup")["queues"] = []any{"other"} })
 	if before == "" || token == before || job != before {
 		t.Errorf("%q, with another token %q, with another queue %q", before, token, job)
+	}
+}
+
+// kubectlTarget is what a line of kubectl is for, with the port that it asks for.
+var kubectlTarget = regexp.MustCompile(`kubectl\b.*?\b(deployment|service)/(\S+)(?: \d+:(\d+))?`)
+
+// TestNotesReachWhatIsThere: each line of kubectl that helm prints at the end is for an
+// object that the same values make, on a port that it has, and runs what
+// the image has.
+func TestNotesReachWhatIsThere(t *testing.T) {
+	for _, v := range variants(t) {
+		files, err := renderFiles(v.kube, v.set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := parse(t, render(t, v.kube, v.set))
+		lines := regexp.MustCompile(`(?m)^.*kubectl.*$`).FindAllString(files["hydrant/templates/NOTES.txt"], -1)
+		if len(lines) == 0 {
+			t.Errorf("%s: no line of kubectl", v.name)
+		}
+		for _, line := range lines {
+			m := kubectlTarget.FindStringSubmatch(line)
+			if m == nil {
+				t.Errorf("%s: %s: for what?", v.name, line)
+				continue
+			}
+			switch m[1] {
+			case "deployment":
+				if all.deployment.Name != m[2] {
+					t.Errorf("%s: %s: the deployment is %s", v.name, line, all.deployment.Name)
+				}
+			case "service":
+				service := all.services[m[2]]
+				if service == nil || !slices.ContainsFunc(service.Spec.Ports, func(port corev1.ServicePort) bool { return strconv.Itoa(int(port.Port)) == m[3] }) {
+					t.Errorf("%s: %s: there is no such service or port", v.name, line)
+				}
+			}
+			if _, command, is := strings.Cut(line, " -- "); is && strings.Fields(command)[0] != "/hydrant" {
+				t.Errorf("%s: %s: the image has no such program", v.name, line)
+			}
+		}
 	}
 }
