@@ -211,6 +211,33 @@ func TestDocumentsNameTests(t *testing.T) {
 	}
 }
 
+// TestGuidePromisesByTests: each section of the guide has a line in its table of promises,
+// and each line names a test.
+func TestGuidePromisesByTests(t *testing.T) {
+	t.Parallel()
+	root, err := harness.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "deploy/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const table = "What this guide promises"
+	_, promises, _ := strings.Cut(string(text), "\n## "+table+"\n")
+	promises, _, _ = strings.Cut(promises, "\n## ")
+	for _, heading := range regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(string(text), -1) {
+		if heading[1] != table && !strings.Contains(promises, "| ["+heading[1]+"](#") {
+			t.Errorf("nothing says which tests show what stands in %q", heading[1])
+		}
+	}
+	for line := range strings.Lines(promises) {
+		if strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "|---") && !strings.HasPrefix(line, "| Section") && !testForm.MatchString(line) {
+			t.Errorf("no test shows %s", line)
+		}
+	}
+}
+
 // rowName is a row in a comment.
 var rowName = regexp.MustCompile(`\b[RPSIW][0-9]{1,3}\b`)
 

@@ -42,7 +42,8 @@
 // Centrifugo does not do the same work. It keeps no session: a client names the
 // channels and the places in them that it wants. Its pushes over NATS are not
 // stored, and what a client misses is lost (such losses are shown and fail
-// nothing); what waits for a client comes out of Redis' memory in one answer and
+// nothing; it packs several messages in a frame, each of which counts, and so far
+// there were none); what waits for a client comes out of Redis' memory in one answer and
 // reaches it in one message, where a node reads a stream on disk message by
 // message.
 //
