@@ -16,7 +16,7 @@
 //
 // The commands of the operations guide are taken out of it as they stand there, and run
 // at the state that it describes: what can be asked of processes by TestGuideNode, what
-// needs the compose file by TestDockerGuide, which docker.sh runs. A list says for each
+// needs the compose file by TestDockerGuide (docker.sh guide). A list says for each
 // command which test has it, or why none can; a command that it leaves out fails.
 //
 // That the expressions are PromQL is said by Prometheus' own parser, in the

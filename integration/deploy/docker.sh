@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests with Docker (tag docker). With `install` it installs what they
+# Runs the tests with Docker (tag docker): the compose file's, or with `guide` a walk
+# through the operations guide, which takes long. With `install` it installs what they
 # need, from Debian. Uses the dockerd that runs; if none does it starts one, with
 # socket and files of its own, and ends it. Fails where none can be started.
 set -euo pipefail
@@ -41,5 +42,7 @@ stop_daemon() {
 	rm -rf "$state" || echo "$0: left $state behind" >&2
 }
 
+tests=TestDockerCompose
+[ "${1:-}" != guide ] || tests=TestDockerGuide
 docker info >/dev/null 2>&1 || start_daemon
-go test -count=1 -tags docker -run TestDocker -timeout 45m -v .
+go test -count=1 -tags docker -run "$tests" -timeout 45m -v .
