@@ -136,20 +136,26 @@ func (s *Store) checkStreams(ctx context.Context) []Finding {
 	if good > 0 {
 		checks = append(checks, Finding{OK, "streams", fmt.Sprintf("%d of %d hold the contract", good, len(all)), ""})
 	}
-	switch {
-	case len(missing) > 0 && s.mayNot(ctx, scheme.APIStreamCreate+missing[0]):
-		checks = append(checks, Finding{Fail, "streams", "missing, and a node's user may not create them: " + some(missing), "run `hydrant setup`"})
-	case len(missing) > 0:
-		checks = append(checks, Finding{OK, "streams", "a node creates at its start: " + some(missing), ""})
-	}
-	if len(updated) > 0 {
-		checks = append(checks, Finding{Warn, "streams", "settings differ; a node of this configuration changes at its start: " + some(updated),
-			"if that is not what you want, give all nodes the same configuration"})
-	}
+	checks = append(checks, s.willChange(ctx, missing, updated)...)
 	if clock != nil {
 		checks = append(checks, *clock)
 	}
 	return append(checks, s.checkCopies())
+}
+
+// willChange says what a node makes at its start, or would have to.
+func (s *Store) willChange(ctx context.Context, missing, updated []string) (changes []Finding) {
+	switch {
+	case len(missing) > 0 && s.mayNot(ctx, scheme.APIStreamCreate+missing[0]):
+		changes = append(changes, Finding{Fail, "streams", "missing, and a node's user may not create them: " + some(missing), "run `hydrant setup`"})
+	case len(missing) > 0:
+		changes = append(changes, Finding{OK, "streams", "a node creates at its start: " + some(missing), ""})
+	}
+	if len(updated) > 0 {
+		changes = append(changes, Finding{Warn, "streams", "settings differ; a node of this configuration changes at its start: " + some(updated),
+			"if that is not what you want, give all nodes the same configuration"})
+	}
+	return changes
 }
 
 // askStream asks for one stream, not for long.
