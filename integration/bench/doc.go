@@ -69,7 +69,9 @@
 // and without bodies in turns, of which the report has the ratios. The sender of the bodies
 // and the service that answers them give way to all others, as if they were elsewhere; what
 // the node and NATS do for the bodies does not. On a machine that has other things to do,
-// put "chrt -r 10" in front of a built bench: it then goes ahead of these.
+// put "chrt -r 10" in front of a built bench: it then goes ahead of these. It goes ahead of
+// the kernel's own threads as well (ksoftirqd), so that a turn may stand still for some
+// tenths of a second.
 // A third turn is beside programs that do nothing but use the processors: as much as the
 // bodies made all others use, as often, and at the same priorities. What p99 is beside
 // these is what this machine makes of any work, and no node can be better.
