@@ -136,9 +136,11 @@ func (b *beside) events(what string) float64 {
 // dial connects a client.
 func (b *beside) dial() *harness.Client {
 	b.t.Helper()
-	addr, err := b.Addr(b.t.Context())
+	ctx, cancel := context.WithTimeout(b.t.Context(), harness.Patience)
+	defer cancel()
+	addr, err := b.Addr(ctx)
 	if err != nil {
-		b.t.Fatal(err)
+		b.t.Fatalf("%v\n%s", err, b.log.String())
 	}
 	c, err := harness.Dial(b.t.Context(), "ws://"+addr+"/", harness.DialOptions{})
 	if err != nil {
