@@ -28,24 +28,14 @@ type node struct {
 
 func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	n := &node{name: fmt.Sprintf("node-%d", i)}
-	var urls []string
-	for _, server := range r.servers.Servers {
-		if r.network != nil {
-			urls = append(urls, "nats://"+server.Addr)
-			continue
-		}
-		uplink, err := harness.NewProxy(server.Addr)
-		if err != nil {
-			return nil, err
-		}
-		n.uplinks = append(n.uplinks, uplink)
-		urls = append(urls, "nats://"+uplink.Addr())
+	urls, err := n.link(r)
+	if err != nil {
+		return nil, err
 	}
 	pings := 2 * time.Second // a run is too short for the default
 	if i == 0 {
 		pings *= 5 // the calm clients must not lose their sockets where the machine is slow
 	}
-	var err error
 	var clients *harness.Host
 	if r.network != nil {
 		clients = r.network.Clients
@@ -87,6 +77,23 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	}
 	n.front, err = harness.NewProxyFrom(clients, n.process.Addr)
 	return n, err
+}
+
+// link is where the node finds the servers: on loopback through proxies of its own.
+func (n *node) link(r *run) (urls []string, err error) {
+	for _, server := range r.servers.Servers {
+		if r.network != nil {
+			urls = append(urls, "nats://"+server.Addr)
+			continue
+		}
+		uplink, err := harness.NewProxy(server.Addr)
+		if err != nil {
+			return nil, err
+		}
+		n.uplinks = append(n.uplinks, uplink)
+		urls = append(urls, "nats://"+uplink.Addr())
+	}
+	return urls, nil
 }
 
 func (n *node) stop() {

@@ -15,11 +15,7 @@ func (c *checker) event(line int, e history.Event) error {
 	case history.Start:
 		c.report.Seed, c.bounds, c.limit = e.Seed, e.Bounds, e.Limit
 	case history.Fault:
-		c.report.Faults[e.What]++
-		c.report.Bitten[e.What] += 0
-		if e.What == history.KillNode {
-			c.killed[e.Node] = line
-		}
+		c.fault(line, e)
 	case history.Bit:
 		c.report.Bitten[e.What]++
 	case history.Missed:
@@ -71,6 +67,14 @@ func (c *checker) event(line int, e history.Event) error {
 		return c.managed(line, e)
 	}
 	return nil
+}
+
+func (c *checker) fault(line int, e history.Event) {
+	c.report.Faults[e.What]++
+	c.report.Bitten[e.What] += 0
+	if e.What == history.KillNode {
+		c.killed[e.Node] = line
+	}
 }
 
 func (c *checker) open(line int, e history.Event) {
