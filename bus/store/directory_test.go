@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -397,44 +398,46 @@ func TestDirectoryGetUnanswered(t *testing.T) {
 // TestLookupBounds: neither made-up sessions nor real ones fill the memory, and
 // the ones do not displace the others.
 func TestLookupBounds(t *testing.T) {
-	l := newLookups()
-	first := scheme.NewSID()
-	l.put(first, FoundSession("ann"))
-	for i := range 3 * maxLookups {
-		l.put(scheme.SID(fmt.Sprint("made up ", i)), Found{})
-	}
-	if found, ok := l.get(first); !found.Of("ann") || !ok {
-		t.Error("misses displaced a hit")
-	}
-	if n := len(l.misses.young) + len(l.misses.old); n > maxLookups {
-		t.Errorf("%d misses", n)
-	}
-	l.put(first, Found{})
-	if found, ok := l.get(first); found.Exists || !ok {
-		t.Error("a hit that became a miss")
-	}
-	var askers []*lookup
-	for range maxAskers {
-		q, mine, err := l.ask(scheme.NewSID())
-		if err != nil || !mine {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) { // no time passes in which hits grow old
+		l := newLookups()
+		first := scheme.NewSID()
+		l.put(first, FoundSession("ann"))
+		for i := range 3 * maxLookups {
+			l.put(scheme.SID(fmt.Sprint("made up ", i)), Found{})
 		}
-		askers = append(askers, q)
-	}
-	sid := scheme.NewSID()
-	if _, _, err := l.ask(sid); !errors.Is(err, ErrOverload) {
-		t.Error(err)
-	}
-	failed := errors.New("failed")
-	l.answer(sid, askers[0], "", failed)
-	if !errors.Is(askers[0].err, failed) {
-		t.Error(askers[0].err)
-	}
-	if _, ok := l.get(sid); ok {
-		t.Error("a failure was remembered")
-	}
-	g := &generations{young: map[scheme.SID]remembered{sid: {at: time.Now().Add(-lookupTTL)}}}
-	if _, ok := g.get(sid, time.Now()); ok {
-		t.Error("an old answer counts")
-	}
+		if found, ok := l.get(first); !found.Of("ann") || !ok {
+			t.Error("misses displaced a hit")
+		}
+		if n := len(l.misses.young) + len(l.misses.old); n > maxLookups {
+			t.Errorf("%d misses", n)
+		}
+		l.put(first, Found{})
+		if found, ok := l.get(first); found.Exists || !ok {
+			t.Error("a hit that became a miss")
+		}
+		var askers []*lookup
+		for range maxAskers {
+			q, mine, err := l.ask(scheme.NewSID())
+			if err != nil || !mine {
+				t.Fatal(err)
+			}
+			askers = append(askers, q)
+		}
+		sid := scheme.NewSID()
+		if _, _, err := l.ask(sid); !errors.Is(err, ErrOverload) {
+			t.Error(err)
+		}
+		failed := errors.New("failed")
+		l.answer(sid, askers[0], "", failed)
+		if !errors.Is(askers[0].err, failed) {
+			t.Error(askers[0].err)
+		}
+		if _, ok := l.get(sid); ok {
+			t.Error("a failure was remembered")
+		}
+		g := &generations{young: map[scheme.SID]remembered{sid: {at: time.Now().Add(-lookupTTL)}}}
+		if _, ok := g.get(sid, time.Now()); ok {
+			t.Error("an old answer counts")
+		}
+	})
 }
