@@ -14,6 +14,7 @@ import (
 // TestGuideNode runs the commands of the guide that need no more than a node: a second one
 // joins, an administrator asks the first, has it drained, and the second says what it lacks.
 func TestGuideNode(t *testing.T) {
+	t.Parallel()
 	bin, err := harness.Build()
 	if err != nil {
 		t.Fatal(err)

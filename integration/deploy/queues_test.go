@@ -22,6 +22,7 @@ import (
 // it is sent with the kit or by a bare publish: in a NATS without users, in both forms of
 // what is written, and inside a node. What is registered later is taken from then on.
 func TestWorkOfServices(t *testing.T) {
+	t.Parallel()
 	forms(t, func(t *testing.T, shared bool) {
 		r := startRights(t, shared, "echo,evil")
 		r.node(t, "a")
