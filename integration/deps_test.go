@@ -222,16 +222,9 @@ var clock = map[string]bool{"Now": true, "Since": true, "Until": true, "Sleep": 
 // TestTopLevel keeps the top level to five folders and a few files.
 func TestTopLevel(t *testing.T) {
 	t.Parallel()
-	root, err := harness.ModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ignored, err := os.ReadFile(filepath.Join(root, ".gitignore"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root, ignored := ofModule(t, ".gitignore")
 	allowed := []string{"umf", "bus", "edge", "deploy", "integration", "go.mod", "go.sum", "docker-compose.yml", "README.md", "LICENSE", ".*"}
-	for line := range strings.Lines(string(ignored)) {
+	for line := range strings.Lines(ignored) {
 		allowed = append(allowed, strings.Trim(strings.TrimSpace(line), "/"))
 	}
 	entries, err := os.ReadDir(root)

@@ -141,20 +141,27 @@ func missingTest(name string, sources map[string]*testSource) string {
 	return fmt.Sprintf("%s: there is no such test in %s or below", name, dir)
 }
 
+// ofModule reads a file of the module, and returns where that is.
+func ofModule(t *testing.T, name string) (root, text string) {
+	t.Helper()
+	root, err := harness.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root, string(raw)
+}
+
 // TestFaultsTable holds FAULTS.md to the tests: each one that it names exists,
 // each row names one or says why it has none, and each row that a test of this
 // package names is in it.
 func TestFaultsTable(t *testing.T) {
 	t.Parallel()
-	root, err := harness.ModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "integration/FAULTS.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows, err := faultRows(string(text))
+	root, text := ofModule(t, "integration/FAULTS.md")
+	rows, err := faultRows(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,11 +202,8 @@ func TestDocumentsNameTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"README.md", "deploy/README.md"} {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		named := testForm.FindAllStringSubmatch(string(text), -1)
+		_, text := ofModule(t, name)
+		named := testForm.FindAllStringSubmatch(text, -1)
 		if len(named) == 0 {
 			t.Errorf("%s names no test", name)
 		}
@@ -215,18 +219,11 @@ func TestDocumentsNameTests(t *testing.T) {
 // and each line names a test.
 func TestGuidePromisesByTests(t *testing.T) {
 	t.Parallel()
-	root, err := harness.ModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "deploy/README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, text := ofModule(t, "deploy/README.md")
 	const table = "What this guide promises"
-	_, promises, _ := strings.Cut(string(text), "\n## "+table+"\n")
+	_, promises, _ := strings.Cut(text, "\n## "+table+"\n")
 	promises, _, _ = strings.Cut(promises, "\n## ")
-	for _, heading := range regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(string(text), -1) {
+	for _, heading := range regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(text, -1) {
 		if heading[1] != table && !strings.Contains(promises, "| ["+heading[1]+"](#") {
 			t.Errorf("nothing says which tests show what stands in %q", heading[1])
 		}

@@ -2,13 +2,9 @@ package integration
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-
-	"hydrant/integration/harness"
 )
 
 // who are those that deploy/THREATS.md is about, in its order.
@@ -64,15 +60,8 @@ func threats(text string) (list []threat, err error) {
 // and there is one of each about everybody.
 func TestThreats(t *testing.T) {
 	t.Parallel()
-	root, err := harness.ModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "deploy/THREATS.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := threats(string(text))
+	root, text := ofModule(t, "deploy/THREATS.md")
+	list, err := threats(text)
 	if err != nil {
 		t.Fatal(err)
 	}

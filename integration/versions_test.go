@@ -1,14 +1,10 @@
 package integration
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-
-	"hydrant/integration/harness"
 )
 
 // minimumVersions are those that closed a hole which would be Hydrant's, too:
@@ -26,16 +22,9 @@ var minimumVersions = []struct{ module, version, hole string }{
 // S31: no library is older than the version that closed a known hole.
 func TestMinimumVersions(t *testing.T) {
 	t.Parallel()
-	root, err := harness.ModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, text := ofModule(t, "go.mod")
 	used := make(map[string]string)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if fields := strings.Fields(strings.TrimPrefix(line, "require ")); len(fields) >= 2 && strings.HasPrefix(fields[1], "v") {
 			used[fields[0]] = fields[1]
 		}

@@ -261,21 +261,26 @@ func (c *checker) gap(line int, e history.Event) error {
 	if !s.has(e.Conn) {
 		return nil
 	}
-	c.report.Gaps++
 	c.follow(line, k, e)
-	switch {
-	case e.Why == rollback && len(c.restored) == 0:
-		c.violate("I3", line, "socket %d: the store did not go back, but a gap says rollback", e.Conn)
-	case e.Why == rollback:
-		s.rolled = line
-	case e.From > e.To:
-		c.violate("I3", line, "gap from %d to %d", e.From, e.To)
-	}
+	c.toldGap(line, fmt.Sprintf("socket %d", e.Conn), s, e)
 	if e.Why == overflow && c.limit == 0 { // such a mailbox never is over its bound
 		return nil
 	}
 	s.gaps = append(s.gaps, span{e.From, e.To})
 	return nil
+}
+
+// toldGap judges what somebody was told of a gap.
+func (c *checker) toldGap(line int, who string, s *session, e history.Event) {
+	c.report.Gaps++
+	switch {
+	case e.Why == rollback && len(c.restored) == 0:
+		c.violate("I3", line, "%s: the store did not go back, but a gap says rollback", who)
+	case e.Why == rollback:
+		s.rolled = line
+	case e.From > e.To:
+		c.violate("I3", line, "%s: gap from %d to %d", who, e.From, e.To)
+	}
 }
 
 func (c *checker) sample(line int, e history.Event) {

@@ -99,17 +99,10 @@ func (c *checker) given(line int, e history.Event) {
 
 // givenGap notes that a program was told of a gap.
 func (c *checker) givenGap(line int, e history.Event) {
-	s := c.session(e.SID)
-	c.report.Gaps++
-	switch {
-	case e.Why == rollback && len(c.restored) == 0:
-		c.violate("I3", line, "session %s: the store did not go back, but a gap says rollback", e.SID)
-	case e.Why == rollback:
-		s.rolled = line
-	case e.From > e.To:
-		c.violate("I3", line, "session %s: gap from %d to %d", e.SID, e.From, e.To)
-	case e.Why == overflow && c.limit == 0:
-		c.violate("I3", line, "session %s: gap from %d to %d for a bound that the mailbox does not reach", e.SID, e.From, e.To)
+	s, who := c.session(e.SID), "session "+e.SID
+	c.toldGap(line, who, s, e)
+	if e.From <= e.To && e.Why == overflow && c.limit == 0 {
+		c.violate("I3", line, "%s: gap from %d to %d for a bound that the mailbox does not reach", who, e.From, e.To)
 		return
 	}
 	s.gaps = append(s.gaps, span{e.From, e.To})
