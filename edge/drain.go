@@ -46,7 +46,6 @@ func (n *Node) drain() {
 	if !within(last, func() { n.signOff(last) }) {
 		n.log.Warn("NATS did not answer at the end of the drain")
 	}
-	_ = n.admin.Close() // the listener is going away with the process
 	n.log.Info("stopped", "took", time.Since(started).Round(time.Millisecond))
 }
 
@@ -65,11 +64,20 @@ func (n *Node) signOff(ctx context.Context) {
 }
 
 // release ends what Run has begun, and waits for that a moment: what holds nats.go's
-// lock holds up all that calls it, and ends with the process.
+// lock holds up all that calls it, and ends with the process. Administrators whose
+// requests are under way get their answers meanwhile.
 func (n *Node) release() {
 	n.cancel()
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
 	defer cancel()
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		if n.admin.Shutdown(ctx) != nil {
+			_ = n.admin.Close() // a profile goes on for as long as it was asked for
+		}
+	}()
+	defer func() { <-answered }()
 	if !within(ctx, func() {
 		if l := n.nats.link.Load(); l != nil {
 			l.store.Close()

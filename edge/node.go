@@ -144,7 +144,6 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.serveAdmin(); err != nil {
 		return err
 	}
-	defer n.admin.Close()
 	if err := n.ownNATS(ctx); err != nil {
 		return unlessStopped(ctx, err)
 	}

@@ -70,7 +70,8 @@ func (a *API) serveAdminRoute(w http.ResponseWriter, r *http.Request) {
 	serve(w, r)
 }
 
-// serveDrain begins a drain. The answer comes before the first close.
+// serveDrain begins a drain. The whole answer is sent before: a node without clients may
+// have ended before this returns.
 func (a *API) serveDrain(w http.ResponseWriter, _ *http.Request) {
 	n := &a.node
 	writeEnvelope(w, http.StatusAccepted, "Draining; the process ends when it is done", map[string]any{
@@ -78,6 +79,7 @@ func (a *API) serveDrain(w http.ResponseWriter, _ *http.Request) {
 		"graceSeconds":   n.Config.DrainGrace.Seconds(),
 		"timeoutSeconds": n.Config.DrainTimeout.Seconds(),
 	})
+	_ = http.NewResponseController(w).Flush() // fails when the peer is gone
 	n.Drain("administrator")
 }
 

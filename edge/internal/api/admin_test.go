@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -94,6 +96,24 @@ func TestDrain(t *testing.T) {
 	}
 	if len(n.drains) != 1 || n.drains[0] != "administrator" || answered != len(want) {
 		t.Errorf("drains %q, after %d bytes of the answer", n.drains, answered)
+	}
+}
+
+// TestDrainAnswersFirst: who asks for a drain has the whole answer also if the process ends
+// with the drain, here before its handler does.
+func TestDrainAnswersFirst(t *testing.T) {
+	var server *httptest.Server
+	n, _ := newNode(t, nil)
+	n.Node.Drain = func(string) { server.CloseClientConnections() }
+	server = httptest.NewServer(atHome(New(n.Node)))
+	defer server.Close()
+	answer, err := http.Post(server.URL+"/drain", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != http.StatusAccepted || !bytes.Contains(text, []byte(`"graceSeconds"`)) {
+		t.Errorf("%d %s, %v", answer.StatusCode, text, err)
 	}
 }
 

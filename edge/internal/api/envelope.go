@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/nats-io/nats.go"
 
@@ -67,6 +68,7 @@ func writeAnswer(w http.ResponseWriter, status int, answer any) {
 
 func writeJSON(w http.ResponseWriter, status int, text []byte) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text))) // or it would have no end before its handler's
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // fails when the peer is gone
 }
