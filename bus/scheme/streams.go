@@ -72,6 +72,10 @@ func ProbeKey(node NodeID) string { return SessionKeyPrefix + "_probe-" + string
 // for name, which has letters, digits, "-" and "_".
 func OnceKey(name string) string { return SessionKeyPrefix + "_seen-" + name }
 
+// TurnKey is the subject in the directory of a turn: who has written there last may do
+// what only one may do at a time. name is as for [OnceKey].
+func TurnKey(name string) string { return SessionKeyPrefix + "_turn-" + name }
+
 // KeysKey is the subject in the directory under which nodes keep the keys of tokens
 // that they have read from an address.
 func KeysKey(address string) string {

@@ -214,6 +214,19 @@
 // other means has it seen by the next node that reads the list, if that may update
 // streams ([Queues]), or by [Setup].
 //
+// A server of its own, outside a cluster, changes what a stream listens to by the
+// difference to what the stream was when the request came (nats-server 2.15,
+// updateWithAdvisory). Of two requests at a time one may take a subject out, and the
+// other, which has it from before, not put it in: the stream has it, and its work gets
+// "no responders". Or both put it in, and what is sent there without an id is stored
+// twice, until that server starts anew. So nodes change the stream in turns, by a key in
+// the directory (_turn-work) that ends by itself if its holder dies; and a node that finds
+// a subject of the stream without a listener takes it out and puts it in again, whoever
+// was the cause: a node of a former version, or [Setup], which has no right to write
+// turns. In a cluster all changes go through one log, one after the other. Rejected: the
+// rights for [Setup], with which who installs could read the sessions; to ask only where
+// work was refused, which its sender is told and no node.
+//
 // Former versions took work for any name. Their nodes find other subjects than that broken,
 // put them back where they may, and are not ready where they may not: so the stream is
 // narrowed when none of them answers any more ([Queues.Fit]).

@@ -131,7 +131,7 @@ func TestQueueByItsConsumer(t *testing.T) {
 	takes(t, s, map[scheme.Service]bool{"a": true, "b": false})
 }
 
-// TestRegistrarsAtOnce: many register queues at the same time, each others' too. None
+// TestRegistrarsAtOnce: many nodes register queues at the same time, each others' too. None
 // undoes what another did.
 func TestRegistrarsAtOnce(t *testing.T) {
 	url := natstest.Start(t).URL()
@@ -141,18 +141,14 @@ func TestRegistrarsAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	want := make(map[scheme.Service]bool)
 	for i := range registrars {
-		nc := connect(t, url)
+		node := openStore(t, connect(t, url), Config{Streams: 1})
 		var own []scheme.Service
 		for j := range each {
 			own = append(own, scheme.Service(fmt.Sprintf("s-%d", i*each/2+j)))
 			want[own[j]] = true
 		}
 		all.Go(func() {
-			one, err := unopened(nc, Config{})
-			if err == nil {
-				err = one.registerQueues(natstest.Context(t), own, true)
-			}
-			if err != nil {
+			if err := node.registerQueues(natstest.Context(t), own, true); err != nil {
 				t.Error(err)
 			}
 		})

@@ -13,8 +13,10 @@ const (
 	HeaderPending  = "Nats-Num-Pending"
 	HeaderUpTo     = "Nats-UpTo-Sequence"
 	HeaderExpected = "Nats-Expected-Last-Subject-Sequence"
-	headerStatus   = "Status"
-	HeaderKVOp     = "KV-Operation"
+	// HeaderExpectedStream names the stream that is to take a message.
+	HeaderExpectedStream = "Nats-Expected-Stream"
+	headerStatus         = "Status"
+	HeaderKVOp           = "KV-Operation"
 )
 
 // LastHeader returns the last value of a header: what the server adds comes behind
