@@ -155,13 +155,17 @@ func (e Entry) Text(form int) ([]byte, error) {
 	if e.Seen != e.Floor || e.SeenTime != e.FloorTime {
 		j.Seen, j.SeenTime = &e.Seen, e.SeenTime
 	}
-	return json.Marshal(j)
+	return j.appendText(make([]byte, 0, 256)), nil
 }
 
 // UnmarshalJSON reads the stored form, and those before it, and refuses what no
 // node writes. [ErrNewerForm] says that a later version may have written it.
 func (e *Entry) UnmarshalJSON(b []byte) error {
 	var j entryJSON
+	if j.parse(b) {
+		return e.set(&j)
+	}
+	j = entryJSON{}
 	if err := json.Unmarshal(b, &j); err != nil {
 		var newer struct {
 			Form int `json:"v"`
@@ -171,6 +175,11 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 		}
 		return err
 	}
+	return e.set(&j)
+}
+
+// set takes what was read, if a node may have written it.
+func (e *Entry) set(j *entryJSON) error {
 	state := j.State
 	switch {
 	case j.Form == 0: // no number

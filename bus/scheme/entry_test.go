@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -85,6 +88,57 @@ func TestEntryNewerForm(t *testing.T) {
 	}
 }
 
+// TestEntryText: an entry is written as encoding/json would, and what is written is read
+// without it.
+func TestEntryText(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	some := func(n uint64) uint64 { return n * random.Uint64N(2) }
+	names := []string{"", "alice", "a \"b\" \\ c", "<&>", "\u2028 ü", "\x00\x7f", "\xff"}
+	for range 2000 {
+		seen := some(random.Uint64())
+		j := entryJSON{
+			Form: int(some(3)), Node: testNode, State: State(random.Uint64N(256)), Holder: some(math.MaxUint64), Start: some(random.Uint64()), Floor: some(7),
+			FloorTime: int64(some(random.Uint64())), SeenTime: int64(some(math.MaxInt64)), Token: make([]byte, some(random.Uint64N(40))),
+			Identity: names[random.IntN(len(names))], Acked: some(1) == 1, Attempt: some(9), Doubt: some(1) == 1, TokenOnly: some(1) == 1,
+			Opened: int64(some(1700000000)), Back: some(1) == 1,
+		}
+		if some(1) == 1 {
+			j.Seen = &seen
+		}
+		want, err := json.Marshal(j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := j.appendText(nil)
+		if string(text) != string(want) {
+			t.Fatalf("%s\nis written as\n%s", want, text)
+		}
+		own := j.FloorTime >= 0 // the time of a message
+		for i := range len(j.Identity) {
+			own = own && plain(j.Identity[i])
+		}
+		var again entryJSON
+		if got := again.parse(text); got != own {
+			t.Fatalf("%s is read here: %v", text, got)
+		} else if got && string(again.appendText(nil)) != string(text) {
+			t.Fatalf("%s is read as %s", text, again.appendText(nil))
+		}
+	}
+}
+
+// TestEntryOtherText: what no node writes is left to encoding/json.
+func TestEntryOtherText(t *testing.T) {
+	for _, text := range []string{
+		``, `{`, `}`, `{}x`, `null`, `[]`, ` {}`, `{ }`, `{"n":"a"} `, `{"n":"a",}`, `{"n":"a" }`, `{"n":"a","n":"b"}`, `{"s":1,"n":"a"}`,
+		`{"f":01}`, `{"f":-1}`, `{"f":1.0}`, `{"f":1e3}`, `{"f":}`, `{"f":18446744073709551616}`, `{"m":9223372036854775808}`, `{"s":256}`,
+		`{"k":false}`, `{"k":tru`, `{"t":"?"}`, `{"i":"\n"}`, `{"i":"a`, `{"N":"a"}`, `{"n":null}`, `{"z":1}`, `{"v":2147483648}`,
+	} {
+		if new(entryJSON).parse([]byte(text)) {
+			t.Errorf("%s is read", text)
+		}
+	}
+}
+
 func FuzzEntry(f *testing.F) {
 	f.Add([]byte(`{"n":"` + testNode + `","s":1,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"a":"of another version","o":1700000000}`))
 	f.Add([]byte(`{"n":"` + testNode + `","s":2,"e":3,"f":9}`))
@@ -93,6 +147,12 @@ func FuzzEntry(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var e, again Entry
+		var here, there entryJSON
+		if here.parse(data) {
+			if err := json.Unmarshal(data, &there); err != nil || !reflect.DeepEqual(here, there) {
+				t.Fatalf("%s: %+v, and not %+v: %v", data, here, there, err)
+			}
+		}
 		if json.Unmarshal(data, &e) != nil {
 			return
 		}

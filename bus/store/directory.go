@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -63,7 +62,7 @@ func (d *Directory) decode(data []byte, rev uint64) (scheme.Entry, uint64, error
 
 func decodeEntry(data []byte, rev uint64) (scheme.Entry, uint64, error) {
 	var e scheme.Entry
-	switch err := json.Unmarshal(data, &e); {
+	switch err := e.UnmarshalJSON(data); {
 	case errors.Is(err, ErrNewerForm):
 		return scheme.Entry{}, rev, err
 	case err != nil:
