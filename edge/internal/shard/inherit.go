@@ -2,6 +2,7 @@ package shard
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -49,21 +50,21 @@ func (h *held) inherit() {
 	}
 	if own.key == in.from {
 		in.over = true
-		part, err := tail.ParsePart(own.tail.Part(own.key.Holder, 0, tail.MaxPart, s.loop.Now()))
+		part, err := tail.ParsePart(own.tail.Part(own.key.Holder, 0, tail.MaxPart, s.loop.Now()), nil)
 		if err != nil {
 			panic("shard: its own tail cannot be read: " + err.Error())
 		}
-		h.keep(&part)
+		h.keep(&part, nil)
 	}
 	h.subscription, own.subscription = own.subscription, nil
 	s.node.Metrics.TailsEnded.Inc(stats.TailTakenOver)
 	s.endTail(own, stats.TailTakenOver)
 }
 
-// keep makes copies of a part. Messages that no client could take are places.
-func (h *held) keep(part *tail.Part) {
+// keep makes copies of a part, in a slice. Messages that no client could take are places.
+func (h *held) keep(part *tail.Part, into []session.Copy) {
 	in := h.inherits
-	in.end = part.End
+	in.end, in.copies = part.End, into
 	for _, c := range part.Copies {
 		out := session.Copy{Seq: c.Seq, Prev: c.Prev, Time: c.Time, TTL: c.TTL, Trace: c.Trace}
 		payload, ok := h.inspect(c.Seq, c.Place, c.Payload)
@@ -114,6 +115,35 @@ func (h *held) deliverTail() {
 	h.s.source = stats.FromLive
 }
 
+// deliverPart gives the core what has come. All of it is taken as a rule, so that it is
+// put where the one before it was: it is the rest that has a place of its own.
+func (h *held) deliverPart(in *inheritance, part *tail.Part) {
+	s := h.s
+	room := s.copied
+	s.copied = nil
+	h.keep(part, slices.Grow(room[:0], len(part.Copies)))
+	room = in.copies
+	h.deliverTail()
+	rest := in.copies
+	for len(rest) > 0 && rest[0].Seq <= h.core.Cursor() {
+		rest = rest[1:]
+	}
+	in.copies = slices.Clone(rest)
+	s.copied = emptied(room)
+}
+
+// maxEmptied bounds the room for copies that is kept.
+const maxEmptied = 1024
+
+// emptied is a slice without what was in it; nil where that was much.
+func emptied[T any](list []T) []T {
+	if cap(list) > maxEmptied {
+		return nil
+	}
+	clear(list)
+	return list[:0]
+}
+
 // askTail asks the node for what follows.
 func (h *held) askTail(in *inheritance, after, to uint64) bool {
 	r := takeover.NewTailRequest(in.from, after, to)
@@ -127,17 +157,19 @@ func (h *held) askTail(in *inheritance, after, to uint64) bool {
 
 // tailCame takes the answer, if there is one.
 func (h *held) tailCame(in *inheritance, after, to uint64, answer *nats.Msg) {
+	s := h.s
 	var part tail.Part
 	err := tail.ErrPart
 	if answer != nil && NoResponders(answer) && h.returns == returning {
 		h.returns = orphaned
 	}
 	if answer != nil && !NoResponders(answer) {
-		part, err = tail.ParsePart(answer.Data)
+		part, err = tail.ParsePart(answer.Data, s.parsed)
+		s.parsed = nil
 	}
 	if err != nil || part.Holder != in.from.Holder {
 		part = tail.Part{}
-		h.s.node.Metrics.TailMisses.Inc()
+		s.node.Metrics.TailMisses.Inc()
 	}
 	h.takeTail(in, &part, to)
 }
@@ -159,7 +191,7 @@ func (h *held) takeTail(in *inheritance, part *tail.Part, to uint64) {
 		}
 		n := len(part.Copies)
 		in.over = n == 0 || part.Copies[n-1].Seq >= part.End
-		h.keep(part)
-		h.deliverTail()
+		h.deliverPart(in, part)
+		h.s.parsed = emptied(part.Copies)
 	})
 }

@@ -132,6 +132,7 @@ func (h *held) copiesOf(msgs []store.Stored, to uint64, now int64) (copies []ses
 			return nil // the store has the rest of that
 		}
 	}
+	copies = make([]session.Copy, 0, len(msgs)-1)
 	for i := 1; i < len(msgs) && msgs[i].Seq <= to; i++ {
 		m := &msgs[i]
 		c := session.Copy{Seq: m.Seq, Prev: msgs[i-1].Seq, Time: m.Time, TTL: m.TTL, Trace: m.Trace}

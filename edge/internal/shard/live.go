@@ -27,11 +27,12 @@ func (s *Shard) bridge(ctx context.Context) {
 func (s *Shard) copies(batch []*nats.Msg, epoch uint64) {
 	s.met(epoch)
 	for _, msg := range batch {
+		if s.isAnswer(msg) {
+			continue
+		}
 		sid, _, err := scheme.ParseLiveSubject(msg.Subject)
 		if err != nil {
-			if !s.isAnswer(msg) {
-				s.order(msg)
-			}
+			s.order(msg)
 			continue
 		}
 		if h := s.held[sid]; h != nil && h.listening() {

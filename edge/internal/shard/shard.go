@@ -209,12 +209,14 @@ type Shard struct {
 	looked    time.Duration // uptime when renew ran last
 
 	// Owned by the loop, for the message being handled.
-	size     int          // its bytes
-	envelope umf.Envelope // of it
-	inner    umf.Envelope // of a part of it
-	buf      []byte       // scratch for one message
-	text     []byte       // scratch for decoded strings
-	ping     [8]byte      // scratch for a barrier's token
+	size     int            // its bytes
+	envelope umf.Envelope   // of it
+	inner    umf.Envelope   // of a part of it
+	buf      []byte         // scratch for one message
+	text     []byte         // scratch for decoded strings
+	ping     [8]byte        // scratch for a barrier's token
+	parsed   []tail.Copy    // room for what another node has kept
+	copied   []session.Copy // the same, as the core takes it
 }
 
 // sessionOptions are those of all sessions of a node.

@@ -173,14 +173,15 @@ func parseRecord(b []byte) (r record, size int, ok bool) {
 	return r, len(b) - len(p.rest), true
 }
 
-// ParsePart reads a part. The error is [ErrPart]: nothing of it is to be used.
-func ParsePart(b []byte) (Part, error) {
+// ParsePart reads a part, with its copies behind those of a slice that is given away. The
+// error is [ErrPart]: nothing of it is to be used.
+func ParsePart(b []byte, into []Copy) (Part, error) {
 	p := parser{rest: b}
 	head := p.bytes(1)
 	if p.bad || head[0] != form {
 		return Part{}, ErrPart
 	}
-	part := Part{Holder: p.number(), End: p.number()}
+	part := Part{Holder: p.number(), End: p.number(), Copies: into}
 	last := uint64(0)
 	for !p.bad && len(p.rest) > 0 {
 		r, size, ok := parseRecord(p.rest)

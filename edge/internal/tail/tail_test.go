@@ -24,7 +24,7 @@ func add(t *testing.T, tail *Tail, c Copy) {
 
 func parse(t *testing.T, b []byte) Part {
 	t.Helper()
-	p, err := ParsePart(b)
+	p, err := ParsePart(b, nil)
 	if err != nil {
 		t.Fatalf("%x: %v", b, err)
 	}
@@ -191,7 +191,7 @@ func FuzzParsePart(f *testing.F) {
 	f.Add([]byte{1})
 	f.Add([]byte("-ERR"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := ParsePart(b)
+		p, err := ParsePart(b, nil)
 		if err != nil {
 			if !errors.Is(err, ErrPart) || p.Copies != nil {
 				t.Errorf("%v, %+v", err, p)
