@@ -145,6 +145,14 @@ func (s *Shard) endTail(l *lingering, why stats.TailEnd) {
 	l.tail = tail.New(l.tail.End()) // lingerers knows it for a while
 }
 
+// emptyTail drops the copies of which the next holder has got all up to its own marker.
+// Should the answer be lost, it reads the store. The subscription stays: to end it costs
+// NATS as much as the question did, while there are perhaps many.
+func (s *Shard) emptyTail(l *lingering) {
+	s.node.Tails.Return(l.tail.Bytes())
+	l.tail = tail.New(l.tail.End())
+}
+
 // endTails drops all tails that are of a kind.
 func (s *Shard) endTails(why stats.TailEnd, of func(*lingering) bool) {
 	for _, l := range s.lingering {
@@ -189,6 +197,9 @@ func (s *Shard) GiveTail(r *takeover.Request, reply string) {
 		part := l.tail.Part(l.key.Holder, r.From, most, s.loop.Now())
 		s.node.Metrics.TailParts.Inc()
 		s.Reply(reply, part)
+		if l.elsewhere && r.To <= l.tail.End() && l.tail.Fits(most) {
+			s.emptyTail(l)
+		}
 	}
 	if r.To <= l.tail.End() || l.tail.Closed() {
 		give()

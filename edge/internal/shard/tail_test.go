@@ -54,9 +54,13 @@ func TestTail(t *testing.T) {
 				old := l.left(from, acked)
 				l.store(old.id, 2, 40)
 				l.nats.faults.read = func(scheme.SID) fault { t.Error("the store is read"); return fault{} }
+				_, before := from.node.Tails.Held()
 				c := to.knock(backTo(old, acked, 2))
 				c.resumed(old)
 				c.gets(2, 40)
+				if _, after := from.node.Tails.Held(); after > before/4 {
+					t.Errorf("%d bytes are kept that were handed over, of %d", after, before)
+				}
 				l.store(old.id, 40, 42)
 				c.gets(40, 42)
 				if n := to.node.from(stats.FromTail); n != 38 {

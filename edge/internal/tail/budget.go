@@ -59,6 +59,9 @@ func (b *Budget) End(sid scheme.SID, loop, copies int) {
 	}
 }
 
+// Return gives back so many bytes of the copies of a tail, which goes on.
+func (b *Budget) Return(copies int) { b.bytes.Add(-int64(copies)) }
+
 // Place is the loop that keeps the tail of a session; false: none does.
 func (b *Budget) Place(sid scheme.SID) (loop int, there bool) {
 	b.mu.Lock()

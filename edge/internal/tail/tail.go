@@ -22,6 +22,10 @@ const (
 // maxBytes bounds one tail.
 const maxBytes = 512 << 10
 
+// growth is the least by which a tail's room grows. It grows by a quarter: a tail is made
+// for a while only, and what is left empty is another's room.
+const growth = 512
+
 // Tail is what came for one session since it was parked. For one goroutine.
 type Tail struct {
 	from   uint64 // the sequence up to which the session had all
@@ -41,6 +45,9 @@ func (t *Tail) Bytes() int { return cap(t.packed) }
 
 // Closed reports whether no more copies are taken.
 func (t *Tail) Closed() bool { return t.closed }
+
+// Fits reports whether all of the tail fits into a part of so many bytes.
+func (t *Tail) Fits(most int) bool { return headSize+len(t.packed) <= most }
 
 // Close takes no more copies.
 func (t *Tail) Close() { t.closed = true }
@@ -63,7 +70,7 @@ func (t *Tail) Add(c *Copy, now time.Time, room func(bytes int) bool) Verdict {
 		return Full
 	}
 	if need > cap(t.packed) {
-		grown := min(max(need, 2*cap(t.packed), 256), maxBytes)
+		grown := min(max(need, cap(t.packed)+max(cap(t.packed)/4, growth)), maxBytes)
 		if !room(grown - cap(t.packed)) {
 			t.closed = true
 			return Full
