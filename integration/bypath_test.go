@@ -54,13 +54,14 @@ func byPath(t *testing.T, method, url string, body io.Reader, header http.Header
 	return response, raw
 }
 
-// there waits until a node knows a path that a service has registered. It waits for what
-// services tell only for as long as that comes without a pause, so that it may take more
-// than one question to find a busy one.
+// there waits until a node knows a path that a service has registered: it then says which
+// methods that has, and says nothing of others. It waits for a service that it does not
+// know only for as long as others tell of themselves without a pause, so that it may take
+// more than one question to find a busy one.
 func there(t *testing.T, url string) string {
 	t.Helper()
 	if err := harness.Until(world.Patient(t), func() error {
-		if response, raw := byPath(t, "OPTIONS", url, nil, nil); response.StatusCode == http.StatusNotFound {
+		if response, raw := byPath(t, "OPTIONS", url, nil, nil); response.Header.Get("Allow") == "" {
 			return fmt.Errorf("%s: %d %s", url, response.StatusCode, raw)
 		}
 		return nil

@@ -58,8 +58,8 @@ type vital struct {
 // New prepares a discovery; it does no I/O.
 func New(nc *nats.Conn) *Discovery {
 	d := new(Discovery)
-	d.info = question[Instance]{nc: nc, verb: micro.InfoVerb, parse: parseInstance, order: byName, cut: &d.cut}
-	d.vitals = question[vital]{nc: nc, verb: micro.StatsVerb, parse: parseVital, cut: &d.cut}
+	d.info = question[Instance]{nc: nc, verb: micro.InfoVerb, parse: parseInstance, order: byName, key: func(in *Instance) string { return string(in.Service) + "." + in.NATS }, cut: &d.cut}
+	d.vitals = question[vital]{nc: nc, verb: micro.StatsVerb, parse: parseVital, key: func(v *vital) string { return v.id }, cut: &d.cut}
 	return d
 }
 

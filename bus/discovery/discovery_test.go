@@ -189,7 +189,7 @@ func TestDiscoveryLimit(t *testing.T) {
 				return err == nil && n+dropped == discoveryLimit+1
 			})
 			// As many as could be read in time: that is a bound as well.
-			list, cut, err := New(nc).info.collect(sub)
+			list, cut, err := New(nc).info.collect(sub.NextMsg, nil)
 			if len(list) == 0 || len(list) > discoveryLimit || !cut || err != nil {
 				t.Errorf("%d instances, cut %v, %v", len(list), cut, err)
 			}

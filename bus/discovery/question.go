@@ -18,7 +18,7 @@ import (
 // Times and bounds of discovery. There is no list of participants anywhere:
 // what is connected answers a question to all.
 const (
-	discoveryQuiet = 100 * time.Millisecond // no more answers: that is all
+	discoveryQuiet = 100 * time.Millisecond // no more answers, and none missing of those that answered before: that is all
 	discoveryMost  = time.Second            // the end in any case
 	discoveryFresh = 2 * time.Second        // how long a result is used again
 	discoveryLimit = 8192                   // instances in one result
@@ -31,12 +31,14 @@ type question[T any] struct {
 	verb  micro.Verb
 	parse func(data []byte) (T, bool)
 	order func(a, b T) int // nil: as they come
+	key   func(*T) string  // who answers
 	cut   *atomic.Uint64   // results that lack a participant
 
 	// Guarded by mu.
 	mu      sync.Mutex
 	latest  *round[T] // finished or on its way; nil: none yet
 	expires time.Time
+	before  []string // who has answered the last question that went well
 }
 
 // round is one question to all. list and err are written before done is closed.
@@ -68,9 +70,13 @@ func (q *question[T]) join(after time.Time) *round[T] {
 	}
 	r := &round[T]{put: now, done: make(chan struct{})}
 	q.latest, q.expires = r, now.Add(discoveryMost+discoveryFresh)
+	before := q.before
 	go func() {
-		r.list, r.err = q.ask()
+		r.list, r.err = q.ask(before)
 		q.mu.Lock()
+		if r.err == nil {
+			q.before = q.keys(r.list)
+		}
 		if q.latest == r {
 			q.expires = time.Now().Add(discoveryFresh)
 			if r.err != nil {
@@ -83,8 +89,16 @@ func (q *question[T]) join(after time.Time) *round[T] {
 	return r
 }
 
+func (q *question[T]) keys(list []T) []string {
+	keys := make([]string, len(list))
+	for i := range list {
+		keys[i] = q.key(&list[i])
+	}
+	return keys
+}
+
 // ask sends the question and collects the answers.
-func (q *question[T]) ask() ([]T, error) {
+func (q *question[T]) ask(before []string) ([]T, error) {
 	inbox := q.nc.NewInbox()
 	sub, err := q.nc.SubscribeSync(inbox)
 	if err != nil {
@@ -97,7 +111,7 @@ func (q *question[T]) ask() ([]T, error) {
 	if err := q.nc.PublishRequest(micro.APIPrefix+"."+q.verb.String(), inbox, nil); err != nil {
 		return nil, jet.SendError(err)
 	}
-	list, cut, err := q.collect(sub)
+	list, cut, err := q.collect(sub.NextMsg, before)
 	if err != nil {
 		return nil, fmt.Errorf("bus: discovery: %w", jet.RequestError(err))
 	}
@@ -110,25 +124,39 @@ func (q *question[T]) ask() ([]T, error) {
 	return list, nil
 }
 
-// collect takes answers until they pause. cut: not all of them. Silence from the
-// beginning proves nothing: where no participant is connected, the server says so.
-func (q *question[T]) collect(sub *nats.Subscription) (list []T, cut bool, err error) {
+// collect takes answers until they pause. Who has answered before is waited for to the
+// end: one that is busy, or on a busy machine, answers late. cut: not all of them. Silence
+// from the beginning proves nothing: where no participant is connected, the server says so.
+func (q *question[T]) collect(next func(time.Duration) (*nats.Msg, error), before []string) (list []T, cut bool, err error) {
+	missing := make(map[string]struct{}, len(before))
+	for _, key := range before {
+		missing[key] = struct{}{}
+	}
 	end := time.Now().Add(discoveryMost)
-	for wait := discoveryMost; ; wait = min(discoveryQuiet, time.Until(end)) {
+	heard := false
+	for {
+		wait := time.Until(end)
 		if wait <= 0 {
 			return list, true, nil
 		}
-		m, err := sub.NextMsg(wait)
+		if heard && len(missing) == 0 {
+			wait = min(wait, discoveryQuiet)
+		}
+		m, err := next(wait)
 		switch {
-		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout) && wait < discoveryMost:
+		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout) && heard:
 			return list, cut, nil
 		case errors.Is(err, nats.ErrSlowConsumer):
-			cut = true // some found no room; those that did are good
+			cut, heard = true, true // some found no room; those that did are good
 			continue
 		case err != nil:
 			return nil, false, err
 		}
+		heard = true
 		in, ok := q.parse(m.Data)
+		if ok {
+			delete(missing, q.key(&in))
+		}
 		switch {
 		case !ok:
 		case len(list) == discoveryLimit:

@@ -15,13 +15,14 @@ import (
 
 // Times and bounds of the catalog.
 const (
-	catalogFresh  = 2 * time.Second // older, and its use has it read anew
-	catalogPause  = time.Second     // from one reading to the next, by and large: whoever asks for paths that are none can have no more
-	catalogBurst  = 5               // readings that may follow each other without a pause: who asks for one such path need not wait
-	catalogWait   = 5 * time.Second // for a reading: the pause, the answers, and a slow machine
-	catalogKeeps  = time.Hour       // routes of a service that was there
-	catalogRoutes = 1 << 16         // in all
-	maxSegments   = 32              // of one route
+	catalogFresh  = 2 * time.Second  // older, and its use has it read anew
+	catalogPause  = time.Second      // from one reading to the next, by and large: whoever asks for paths that are none can have no more
+	catalogBurst  = 5                // readings that may follow each other without a pause: who asks for one such path need not wait
+	catalogWait   = 5 * time.Second  // for a reading: the pause, the answers, and a slow machine
+	catalogKeeps  = time.Hour        // routes of a service that was there
+	catalogHold   = 30 * time.Second // a route that its service tells no more: the instance that has it may be late, as with work queues
+	catalogRoutes = 1 << 16          // in all
+	maxSegments   = 32               // of one route
 )
 
 // catalog is what services have registered. One goroutine reads it, [API.Run]; its
@@ -121,8 +122,8 @@ func (c *catalog) run(ctx context.Context, read func(context.Context) ([]discove
 type registrant struct {
 	routes    []scheme.Route
 	described []string
-	known     map[string]bool // of both, as they are written
-	last      time.Time       // when an instance was seen
+	told      map[string]time.Time // of both, as they are written: when an instance did last
+	last      time.Time            // when an instance was seen
 }
 
 // registered is the catalog at one moment. Immutable.
@@ -242,15 +243,20 @@ func (c *catalog) take(list []discovery.Instance, now time.Time) *registered {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var running []string
+	before := make(map[string]*registrant)
 	for i := range list {
 		name := string(list[i].Service)
 		s := c.seen[name]
 		if s == nil || s.last != now {
-			s = &registrant{known: make(map[string]bool), last: now}
+			before[name] = s
+			s = &registrant{told: make(map[string]time.Time), last: now}
 			c.seen[name] = s
 			running = append(running, name)
 		}
 		s.add(&list[i])
+	}
+	for name, s := range before {
+		c.seen[name].hold(s)
 	}
 	for name, s := range c.seen {
 		if now.Sub(s.last) > catalogKeeps {
@@ -269,15 +275,47 @@ func (c *catalog) take(list []discovery.Instance, now time.Time) *registered {
 func (s *registrant) add(in *discovery.Instance) {
 	for _, text := range in.Routes {
 		route, err := scheme.ParseRoute(text)
-		if err != nil || len(route.Segments()) > maxSegments || s.known[route.String()] {
+		if err != nil || len(route.Segments()) > maxSegments || s.has(route.String()) {
 			continue
 		}
-		s.known[route.String()] = true
+		s.told[route.String()] = s.last
 		s.routes = append(s.routes, route)
 	}
 	for _, text := range in.Described {
-		if !s.known[text] {
-			s.known[text] = true
+		if !s.has(text) {
+			s.told[text] = s.last
+			s.described = append(s.described, text)
+		}
+	}
+}
+
+func (s *registrant) has(text string) bool {
+	_, told := s.told[text]
+	return told
+}
+
+// hold takes over what the service has told some moments ago, and not now. An instance
+// that does not answer in time is no different from one that has left, and the routes of
+// the others are not all that there are while versions change.
+func (s *registrant) hold(before *registrant) {
+	if before == nil {
+		return
+	}
+	held := func(text string) bool {
+		at := before.told[text]
+		if s.has(text) || s.last.Sub(at) > catalogHold || len(s.told) >= catalogRoutes {
+			return false
+		}
+		s.told[text] = at
+		return true
+	}
+	for i := range before.routes {
+		if held(before.routes[i].String()) {
+			s.routes = append(s.routes, before.routes[i])
+		}
+	}
+	for _, text := range before.described {
+		if held(text) {
 			s.described = append(s.described, text)
 		}
 	}

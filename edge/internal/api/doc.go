@@ -112,7 +112,8 @@
 //
 //	400   the body is not the JSON that it says
 //	401, 403, 429   as for a POST. With EDGE_SIGNATURE=required 403: what is no message has no signature
-//	404   no service has that path
+//	404   no service has that path. Routes of a service that is gone are kept for an hour, those that it does not
+//	      tell any more for half a minute, since who is busy answers late
 //	405   none takes that method: Allow says which
 //	413   over EDGE_MAX_MESSAGE, or what NATS takes as the message that it becomes
 //	414   path and query are longer than an address (umf.MaxAddress)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -384,6 +385,35 @@ func TestByPathOfServiceThatLeft(t *testing.T) {
 	see(prefix+"refresh", 200)
 	see("/v1/echo/1", 404)
 	see("/v1/new/1", 503)
+}
+
+// TestCatalogHolds: a route of an instance that does not answer in time is not forgotten
+// for what the others tell; one that no instance tells any more is, some time later.
+func TestCatalogHolds(t *testing.T) {
+	c := newCatalog(func() {})
+	one := discovery.Instance{Service: "a", ID: "1", Routes: []string{"[GET]/both"}, Described: []string{"one"}}
+	late := discovery.Instance{Service: "a", ID: "2", Routes: []string{"[GET]/both", "[GET]/late"}, Described: []string{"late"}}
+	for _, test := range []struct {
+		list        []discovery.Instance
+		after       time.Duration
+		there, late string // where these go
+		described   int
+	}{
+		{[]discovery.Instance{one, late}, 0, "a", "a", 2},
+		{[]discovery.Instance{one}, catalogFresh, "a", "a", 2},
+		{nil, 2 * catalogFresh, "a", "a", 2},
+		{[]discovery.Instance{one}, catalogHold, "a", "a", 2},
+		{[]discovery.Instance{one, late}, catalogHold + catalogFresh, "a", "a", 2},
+		{[]discovery.Instance{one}, 2*catalogHold + catalogFresh, "a", "a", 2},
+		{[]discovery.Instance{one}, 2*catalogHold + catalogFresh + 1, "a", "", 1},
+		{[]discovery.Instance{late}, 3 * catalogHold, "a", "a", 2},
+		{[]discovery.Instance{one}, catalogKeeps, "a", "", 1}, // what was told long before is not held
+	} {
+		r := c.take(test.list, heard.Add(test.after))
+		if both, late := r.find("GET", "/both"), r.find("GET", "/late"); both.service != test.there || late.service != test.late || len(r.services["a"].described) != test.described {
+			t.Errorf("after %v: /both goes to %q, /late to %q, %q", test.after, both.service, late.service, r.services["a"].described)
+		}
+	}
 }
 
 // TestCatalog: of services with the same route the first by name gets it, one that runs
