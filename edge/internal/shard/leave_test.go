@@ -109,7 +109,7 @@ func TestShed(t *testing.T) {
 	}
 	for _, c := range clients[60:62] {
 		c.hangs()
-		c.sock.extra = shedBuffer
+		c.sock.extra = 16 << 10
 		l.store(c.id, 0, 1)
 	}
 	closed := func() (n int) {
@@ -120,12 +120,24 @@ func TestShed(t *testing.T) {
 		}
 		return n
 	}
+	for _, c := range clients[96:] {
+		c.sock.extra = 400
+	}
 	s.do(s.Shed)
 	if n := closed(); n != 3 || !clients[60].closing || !clients[61].closing {
 		t.Errorf("%d are closed", n)
 	}
 	s.do(s.Shed)
 	if n := closed(); n != 6 {
+		t.Errorf("%d are closed", n)
+	}
+	for i, c := range clients[:96] {
+		if c.closing && i != 60 && i != 61 {
+			t.Errorf("client %d is closed, which holds nothing", i)
+		}
+	}
+	s.do(s.Shed) // then whoever is there
+	if n := closed(); n != 9 {
 		t.Errorf("%d are closed", n)
 	}
 	clients[60].reads()

@@ -43,7 +43,7 @@ func TestPlannedCloseTakesTheRest(t *testing.T) {
 		"drain": func(_ *lab, s *testShard, _ *testClient) { s.do(func() { s.Drain(0, func() {}) }) },
 		"age":   func(l *lab, _ *testShard, _ *testClient) { l.advance(age * 12 / 10) },
 		"shed": func(_ *lab, s *testShard, c *testClient) {
-			c.sock.extra = shedBuffer
+			c.sock.extra = 16 << 10
 			s.do(s.Shed)
 		},
 		"drain without room": func(_ *lab, s *testShard, c *testClient) {
