@@ -44,6 +44,14 @@ func (d directory) Delete(ctx context.Context, sid scheme.SID, rev uint64) error
 	return d.now().Delete(ctx, sid, rev)
 }
 
+func (d directory) NoteBack(ctx context.Context, sid scheme.SID) error {
+	return d.now().NoteBack(ctx, sid)
+}
+
+func (d directory) LastBack(ctx context.Context, sid scheme.SID) (uint64, error) {
+	return d.now().LastBack(ctx, sid)
+}
+
 // mailboxes is the store as shards see it.
 type mailboxes struct{ n *Node }
 
@@ -56,6 +64,10 @@ func (m mailboxes) Read(ctx context.Context, sid scheme.SID, from, anchor uint64
 
 func (m mailboxes) LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error) {
 	return m.now().LastSeqs(ctx, sids)
+}
+
+func (m mailboxes) WentBack(ctx context.Context, seen store.Sighting) (bool, error) {
+	return m.now().WentBack(ctx, seen)
 }
 
 func (m mailboxes) NewSID() (scheme.SID, error) { return m.now().NewSID() }

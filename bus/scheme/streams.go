@@ -76,6 +76,10 @@ func OnceKey(name string) string { return SessionKeyPrefix + "_seen-" + name }
 // what only one may do at a time. name is as for [OnceKey].
 func TurnKey(name string) string { return SessionKeyPrefix + "_turn-" + name }
 
+// BackKey is the subject in the directory under which nodes note that the log of a mailbox
+// stream has gone back.
+func BackKey(partition int) string { return SessionKeyPrefix + "_back-" + strconv.Itoa(partition) }
+
 // KeysKey is the subject in the directory under which nodes keep the keys of tokens
 // that they have read from an address.
 func KeysKey(address string) string {

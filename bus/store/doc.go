@@ -115,6 +115,13 @@
 // beyond the stream's own, so that nothing is beyond it, is answered with nothing by
 // streams in files.) [Directory.Proofs] counts what it costs.
 //
+// # Logs that went back
+//
+// Whoever saw a message in a mailbox can tell later whether its stream was put back, or has
+// lost its end ([Store.WentBack]). That is noted in the directory, under a key of each
+// stream (_back-<partition>, [Directory.NoteBack]): an entry with a lower revision may be
+// of the log that was, and so may what its client says of it.
+//
 // # Seen once
 //
 // With a window for signed messages each node notes in the directory which ones it has

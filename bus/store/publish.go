@@ -89,9 +89,7 @@ func (s *Store) PublishMarker(sid scheme.SID, m Marker) error {
 // refuses it is an answer as well: what it then lacks is the contract's matter.
 // [ErrUnavailable]: it has no leader; [ErrUnconfirmed]: no answer before ctx ended.
 func Acknowledges(ctx context.Context, nc *nats.Conn, sid scheme.SID) error {
-	answer, err := nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: scheme.MailboxSubject(sid), Header: nats.Header{
-		scheme.HeaderMark: []string{"1"}, jet.HeaderTTL: []string{jet.TTLSeconds(time.Second)},
-	}})
+	answer, err := nc.RequestMsgWithContext(ctx, briefMarker(sid))
 	if err != nil {
 		return jet.RequestError(err)
 	}
@@ -99,4 +97,11 @@ func Acknowledges(ctx context.Context, nc *nats.Conn, sid scheme.SID) error {
 		return err
 	}
 	return nil
+}
+
+// briefMarker is a marker that is of nobody, and gone after a second.
+func briefMarker(sid scheme.SID) *nats.Msg {
+	return &nats.Msg{Subject: scheme.MailboxSubject(sid), Header: nats.Header{
+		scheme.HeaderMark: []string{"1"}, jet.HeaderTTL: []string{jet.TTLSeconds(time.Second)},
+	}}
 }

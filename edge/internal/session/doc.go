@@ -187,8 +187,10 @@
 // the marker, the answer to a read. Copies that come before the marker of the next one
 // are not used either, because they may still be from before.
 //
-// One thing cannot be known: whether another message of the mailbox has taken the sequence
-// of which nobody has the time. If it has, new messages up to there are skipped.
+// One thing a session cannot know: whether another message of the mailbox has taken the
+// sequence of which nobody has the time. The owner asks before it passes such a position
+// on, since others have seen what was there (shard.Logs): it then says that the log went
+// back ([Position].Back).
 //
 // In another log the positions are void. The session tells the client, and begins to
 // read at the start of the log that there is. Confirmations that were on their way

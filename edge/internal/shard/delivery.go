@@ -93,6 +93,9 @@ func (h *held) convert(batch store.Batch, err error) session.Batch {
 	n.Metrics.Reads.Inc(stats.ReadOK)
 	out.Msgs = make([]session.Stored, len(batch.Msgs))
 	for i, m := range batch.Msgs {
+		if !m.Mark && !m.TTL {
+			h.s.saw(h, m.Seq, m.Time)
+		}
 		payload, ok := h.inspect(m.Seq, m.Mark, m.Payload)
 		out.Msgs[i] = session.Stored{Seq: m.Seq, Time: m.Time, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload, Trace: m.Trace}
 	}

@@ -50,6 +50,15 @@
 // then it reads by itself. A message of which the clock of the store does not say whether
 // its time is over has the session read.
 //
+// # Logs that went back
+//
+// A shard notes the last message that it saw of each partition. After a reconnect to NATS
+// the node asks for these (Logs), and notes in the directory which streams have gone back.
+// A claim in which a client names more than the entry, which is older than the connection,
+// waits for that, and for the note; where the stream has gone back since the entry was
+// written, what the client names is of the log that was. A node that was started since
+// knows of it only by the note of another one.
+//
 // # Design
 //
 // Each loop subscribes to the node's own subject with the channel that live copies

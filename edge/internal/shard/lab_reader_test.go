@@ -49,6 +49,20 @@ func (m fakeMailboxes) Read(_ context.Context, sid scheme.SID, from, anchor uint
 	return m.n.l.nats.batch(sid, max(from, 1), anchor, limit, maxBytes), nil
 }
 
+// WentBack implements [Mailboxes].
+func (m fakeMailboxes) WentBack(_ context.Context, seen store.Sighting) (bool, error) {
+	if err := m.n.suffer(fault{}); err != nil {
+		return false, err
+	}
+	b := m.n.l.nats
+	for _, there := range b.alive() {
+		if there.seq == seen.Seq {
+			return there.sid != seen.SID || there.at != seen.Time, nil
+		}
+	}
+	return b.seq < seen.Seq, nil
+}
+
 // piece reads the mailboxes of a partition together, as [store.Store.ReadPiece] does.
 func (n *testNode) piece(_ context.Context, partition int, from uint64, limit, maxBytes int) (p store.Piece, err error) {
 	b := n.l.nats

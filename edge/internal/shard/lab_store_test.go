@@ -311,3 +311,18 @@ func (d fakeDirectory) Delete(_ context.Context, sid scheme.SID, rev uint64) err
 	d.n.l.nats.rev++
 	return nil
 }
+
+// NoteBack implements [Directory].
+func (d fakeDirectory) NoteBack(_ context.Context, sid scheme.SID) error {
+	if err := d.n.suffer(fault{}); err != nil {
+		return err
+	}
+	d.n.l.nats.rev++
+	d.n.l.nats.backs[d.n.Mailboxes.PartitionOf(sid)] = d.n.l.nats.rev
+	return nil
+}
+
+// LastBack implements [Directory].
+func (d fakeDirectory) LastBack(_ context.Context, sid scheme.SID) (uint64, error) {
+	return d.n.l.nats.backs[d.n.Mailboxes.PartitionOf(sid)], d.n.suffer(fault{})
+}

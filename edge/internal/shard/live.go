@@ -65,6 +65,9 @@ func (h *held) copy(msg *nats.Msg) {
 	if !ok || live.Mark != 0 && live.Holder != h.owner.Holder() { // its id may be one of this shard's
 		live.Mark = junkMark
 	}
+	if live.Mark == 0 && !live.TTL {
+		s.saw(h, live.Seq, live.Time)
+	}
 	if live.Time != 0 && live.Mark == 0 {
 		s.tally.Stored.Observe(time.Duration(s.loop.Now().UnixNano() - live.Time))
 	}

@@ -27,6 +27,8 @@ type found struct {
 	entry scheme.Entry
 	rev   uint64
 	age   time.Duration
+
+	proved bool // what the client names besides may be believed, or the entry says that it may not
 }
 
 // entryPatience is how long the entry is waited for that any replica may give, before the
@@ -86,6 +88,8 @@ func (h *held) readWaiting(number uint32, sure bool) {
 func (h *held) read(number uint32, f found, err error) {
 	fx := h.ownership()
 	switch {
+	case err == nil && !f.proved && h.unproved(&f.entry):
+		h.proveLog(number, f)
 	case err == nil:
 		h.owner.Found(number, &f.entry, f.rev, f.age, h.s.uptime(), fx)
 	case errors.Is(err, store.ErrNoSession):

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -86,6 +87,62 @@ func TestResumeAfterARestore(t *testing.T) {
 				}
 			}
 			again.gets(10, end)
+		})
+	}
+}
+
+// TestResumeAtAnotherLogsPosition: an acked client has handled more than the directory
+// has, the store is put back, and a new message of the very mailbox gets the sequence that
+// the client then names. A node that saw what was there before finds out that the log went
+// back, and each node then knows it.
+func TestResumeAtAnotherLogsPosition(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		at   func(saw, other, fresh *testShard) *testShard
+	}{
+		{"the node that saw it", func(saw, _, _ *testShard) *testShard { return saw }},
+		{"another one", func(_, other, _ *testShard) *testShard { return other }},
+		{"one that was started since", func(_, _, fresh *testShard) *testShard { return fresh }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t)
+			saw, other := l.node(2), l.node(1)
+			old := saw.shards[1].dialAcked()
+			l.store(old.id, 0, 4)
+			old.next()
+			kept := old.next().text("hdr", "x-seq")
+			old.ack(kept)
+			old.next()
+			handled := old.next().text("hdr", "x-seq") // and does not say so
+			old.drop()
+			l.parked(old.id)
+
+			seq, err := strconv.ParseUint(kept, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.nats.restore(seq)
+			saw.reconnect()
+			other.reconnect()
+			l.run()
+			for l.nats.last(old.id) < seq+2 {
+				l.store(old.id, 10, 11)
+			}
+			l.store(old.id, 11, 13)
+			again := c.at(saw.shards[0], other.shards[0], l.one()).dialAcked()
+			again.resumes(object{"id": string(old.id), "token": old.token, "seq": handled})
+			if m := again.next(); m.text("typ") != protocol.TypeGap || m.text("bdy", "why") != "rollback" {
+				t.Fatalf("told %s", m.raw)
+			}
+			var got []string
+			for range 4 {
+				if m := again.next(); m.text("mid") != "" {
+					got = append(got, m.text("mid"))
+				}
+			}
+			if !slices.Contains(got, "stored-10") {
+				t.Errorf("got %v", got)
+			}
 		})
 	}
 }

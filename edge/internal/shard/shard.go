@@ -62,6 +62,7 @@ type Node struct {
 	Resumes   Calls // apart, so that resumes wait for nothing else
 	Directory Directory
 	Mailboxes Mailboxes
+	Logs      *Logs
 	Queues    Queues
 	Peers     Peers
 	API       API
@@ -83,12 +84,15 @@ type Directory interface {
 	Known(sid scheme.SID) (found store.Found, cached bool)
 	Forget(sid scheme.SID)
 	Delete(ctx context.Context, sid scheme.SID, rev uint64) error
+	NoteBack(ctx context.Context, sid scheme.SID) error
+	LastBack(ctx context.Context, sid scheme.SID) (rev uint64, err error)
 }
 
 // Mailboxes is what a shard asks of [store.Store].
 type Mailboxes interface {
 	Read(ctx context.Context, sid scheme.SID, from, anchor uint64, limit, maxBytes int) (store.Batch, error)
 	LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error)
+	WentBack(ctx context.Context, seen store.Sighting) (bool, error)
 	PartitionOf(sid scheme.SID) int
 	NewSID() (scheme.SID, error)
 	TTL() time.Duration
@@ -198,11 +202,12 @@ type Shard struct {
 	lingering map[scheme.SID]*lingering // parked here
 	lingerers []*lingering              // oldest first; some have ended
 	questions questions
-	source    stats.Source // of what the core is about to write
-	marks     uint64       // id of the last marker
-	epoch     uint64       // of the connection that copies come from
-	offline   bool         // there is none, as far as is known
-	since     logTime      // when that connection began, by the store's clock
+	source    stats.Source                      // of what the core is about to write
+	marks     uint64                            // id of the last marker
+	epoch     uint64                            // of the connection that copies come from
+	offline   bool                              // there is none, as far as is known
+	seen      [scheme.MaxStreams]store.Sighting // over that connection, the last one of each partition
+	since     logTime                           // when that connection began, by the store's clock
 	clock     storeClock
 	paused    []*Client     // held back until the outbox has room
 	ticked    time.Time     // when checkpoint ran last

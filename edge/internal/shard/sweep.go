@@ -152,6 +152,8 @@ func (s *Shard) reconnected(epoch uint64) {
 		s.resubscribe()
 	}
 	s.epoch = epoch
+	s.node.Logs.meet(s.index, epoch, &s.seen)
+	clear(s.seen[:])
 	s.Disconnected() // the word of it may come later
 	s.offline = false
 	now := s.uptime()

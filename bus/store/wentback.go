@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+)
+
+// Sighting is a message without a time to live that somebody has seen in a mailbox.
+type Sighting struct {
+	SID  scheme.SID
+	Seq  uint64
+	Time int64 // when the store stored it, Unix ns
+}
+
+// WentBack reports whether the log of a mailbox stream is not the one in which a message
+// was seen: the stream was put back to a copy, or has lost its end. What has expired, or
+// was dropped, does not tell; then it is false. It fails with an error of NATS, and
+// nothing is known.
+func (s *Store) WentBack(ctx context.Context, seen Sighting) (bool, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	// A server that led once, and does not know better, says that the log ends before the
+	// message. What is acknowledged now has a place in the log that there is.
+	var last uint64
+	err := jet.Retry(ctx, func(ctx context.Context) (err error) {
+		last, err = jet.PublishAcked(ctx, s.nc, briefMarker(scheme.NewSIDIn(s.PartitionOf(seen.SID), s.cfg.Streams)))
+		return err
+	})
+	if err != nil || last <= seen.Seq {
+		return err == nil, err
+	}
+	b, err := s.Read(ctx, seen.SID, seen.Seq, seen.Seq, 0, 0)
+	return b.Anchor == AnchorForeign || b.Anchor == AnchorPresent && b.AnchorTime != seen.Time, err
+}
+
+// NoteBack notes in the directory that the log of a session's mailbox stream has gone
+// back. The note lasts as long as entries do.
+func (d *Directory) NoteBack(ctx context.Context, sid scheme.SID) error {
+	if err := d.store.Usable(); err != nil {
+		return err
+	}
+	ctx, cancel := d.store.bounded(ctx)
+	defer cancel()
+	return jet.Retry(ctx, func(ctx context.Context) error {
+		_, err := jet.PublishAcked(ctx, d.store.nc, &nats.Msg{Subject: scheme.BackKey(d.store.PartitionOf(sid))})
+		return err
+	})
+}
+
+// LastBack is the revision of the last such note; 0: there is none. Entries with a higher
+// one were written after it.
+func (d *Directory) LastBack(ctx context.Context, sid scheme.SID) (rev uint64, err error) {
+	ctx, cancel := d.store.bounded(ctx)
+	defer cancel()
+	m, found, err := jet.LeaderGet(ctx, d.store.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.BackKey(d.store.PartitionOf(sid))})
+	if err != nil || !found {
+		return 0, err
+	}
+	return m.Seq, nil
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"testing"
+
+	"hydrant/bus/internal/natstest"
+	"hydrant/bus/scheme"
+)
+
+// TestWentBack: another log is told by a message that is not in it: because it ends before
+// that, or has another one in its place, of whichever mailbox. A message that was removed
+// tells nothing.
+func TestWentBack(t *testing.T) {
+	s := newStore(t, Config{})
+	ctx, sid := natstest.Context(t), scheme.NewSID()
+	see := func(seq uint64) Sighting {
+		t.Helper()
+		b, err := s.Read(ctx, sid, seq, 0, 1, 0)
+		if err != nil || len(b.Msgs) != 1 || b.Msgs[0].Seq != seq {
+			t.Fatalf("%+v, %v", b, err)
+		}
+		return Sighting{SID: sid, Seq: seq, Time: b.Msgs[0].Time}
+	}
+	want := func(what string, seen Sighting, back bool) {
+		t.Helper()
+		if got, err := s.WentBack(ctx, seen); err != nil || got != back {
+			t.Errorf("%s: %v, %v", what, got, err)
+		}
+	}
+	seqs := fill(t, s, sid, 6)
+	seen, removed := see(seqs[5]), see(seqs[3])
+	want("as it was", seen, false)
+	stream, err := s.js.Stream(ctx, scheme.OutStream(s.PartitionOf(sid)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(ctx, removed.Seq); err != nil {
+		t.Fatal(err)
+	}
+	want("one was removed", removed, false)
+
+	anew := func() {
+		t.Helper()
+		config := stream.CachedInfo().Config
+		if err := s.js.DeleteStream(ctx, config.Name); err != nil {
+			t.Fatal(err)
+		}
+		if stream, err = s.js.CreateStream(ctx, config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	anew()
+	want("it ends before", seen, true)
+	fill(t, s, other(sid), int(seen.Seq))
+	want("another mailbox's", seen, true)
+	anew()
+	fill(t, s, sid, int(seen.Seq)+1)
+	want("another message", seen, true)
+	want("as it is now", see(seen.Seq), false)
+}
+
+// TestNoteBack: an entry that is written after a note has a higher revision. Notes are of a
+// partition, and no sessions.
+func TestNoteBack(t *testing.T) {
+	s := newStore(t, Config{})
+	d, ctx, sid := s.Directory(), natstest.Context(t), scheme.NewSID()
+	elsewhere := scheme.NewSID()
+	for s.PartitionOf(elsewhere) == s.PartitionOf(sid) {
+		elsewhere = scheme.NewSID()
+	}
+	before, err := d.Create(ctx, sid, testEntry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, err := d.LastBack(ctx, sid); err != nil || back != 0 {
+		t.Errorf("before: %d, %v", back, err)
+	}
+	for range 2 {
+		if err := d.NoteBack(ctx, other(sid)); err != nil {
+			t.Fatal(err)
+		}
+		if back, err := d.LastBack(ctx, sid); err != nil || back <= before {
+			t.Errorf("%d, %v: the entry has %d", back, err, before)
+		}
+		after, err := d.Update(ctx, sid, testEntry(), before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := d.LastBack(ctx, sid); err != nil || back >= after {
+			t.Errorf("%d, %v: the entry has %d", back, err, after)
+		}
+		before = after
+	}
+	if back, err := d.LastBack(ctx, elsewhere); err != nil || back != 0 {
+		t.Errorf("of another partition: %d, %v", back, err)
+	}
+	found := 0
+	if err := d.List(ctx, func(scheme.SID, scheme.Entry) bool { found++; return true }); err != nil || found != 1 {
+		t.Errorf("%d sessions, %v", found, err)
+	}
+}
