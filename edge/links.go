@@ -48,7 +48,7 @@ func (d directory) NoteBack(ctx context.Context, sid scheme.SID) error {
 	return d.now().NoteBack(ctx, sid)
 }
 
-func (d directory) LastBack(ctx context.Context, sid scheme.SID) (uint64, error) {
+func (d directory) LastBack(ctx context.Context, sid scheme.SID) (store.BackNote, error) {
 	return d.now().LastBack(ctx, sid)
 }
 

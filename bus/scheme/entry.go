@@ -94,6 +94,9 @@ type Position struct {
 	// have heard of it. What it names from Floor to Seen is of the old log, whatever there
 	// is under it now; nothing of the new one is confirmed.
 	Back bool `json:"back,omitempty"`
+	// Unsure: it may be of a log that was gone before it was stored: whoever stored it had
+	// lost its connection to NATS, and had not found that out yet.
+	Unsure bool `json:"unsure,omitempty"`
 }
 
 // Behind reports whether another position is later: by their times, as far as there
@@ -135,6 +138,7 @@ type entryJSON struct {
 	TokenOnly bool    `json:"g,omitempty"`
 	Opened    int64   `json:"o,omitempty"`
 	Back      bool    `json:"r,omitempty"`
+	Unsure    bool    `json:"u,omitempty"`
 }
 
 // stateShift is added to the state in entries that carry a number. Code of the
@@ -150,7 +154,7 @@ func (e Entry) Text(form int) ([]byte, error) {
 	j := entryJSON{
 		Form: form, Node: e.Node, State: e.State + stateShift, Holder: e.Holder,
 		Start: e.Start, Floor: e.Floor, FloorTime: e.FloorTime,
-		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, TokenOnly: e.TokenOnly, Opened: e.Opened, Back: e.Back,
+		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, TokenOnly: e.TokenOnly, Opened: e.Opened, Back: e.Back, Unsure: e.Unsure,
 	}
 	if e.Seen != e.Floor || e.SeenTime != e.FloorTime {
 		j.Seen, j.SeenTime = &e.Seen, e.SeenTime
@@ -198,7 +202,7 @@ func (e *Entry) set(j *entryJSON) error {
 	}
 	*e = Entry{
 		Node: j.Node, State: state, Holder: j.Holder,
-		Start: j.Start, Position: Position{Floor: j.Floor, FloorTime: j.FloorTime, Seen: j.Floor, SeenTime: j.FloorTime, Back: j.Back},
+		Start: j.Start, Position: Position{Floor: j.Floor, FloorTime: j.FloorTime, Seen: j.Floor, SeenTime: j.FloorTime, Back: j.Back, Unsure: j.Unsure},
 		TokenHash: j.Token, Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt, TokenOnly: j.TokenOnly, Opened: j.Opened,
 	}
 	if j.Seen != nil {

@@ -34,6 +34,7 @@ func TestEntryJSON(t *testing.T) {
 		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 5, Seen: 9, SeenTime: 5}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"m":5}`},
 		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 0, Seen: 9, SeenTime: 5}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"e":9,"p":5}`},
 		{Entry{Node: testNode, State: StateParked, Position: Position{Back: true}}, `{"v":3,"n":"` + testNode + `","s":4,"r":true}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9, Unsure: true}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"u":true}`},
 	} {
 		text, err := json.Marshal(c.e)
 		if err != nil || string(text) != c.text {

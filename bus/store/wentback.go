@@ -51,14 +51,19 @@ func (d *Directory) NoteBack(ctx context.Context, sid scheme.SID) error {
 	})
 }
 
-// LastBack is the revision of the last such note; 0: there is none. Entries with a higher
-// one were written after it.
-func (d *Directory) LastBack(ctx context.Context, sid scheme.SID) (rev uint64, err error) {
+// BackNote is such a note. Entries with a higher revision were written after it.
+type BackNote struct {
+	Rev  uint64 // 0: there is none
+	Time int64  // Unix ns, by the clock of the directory's leader
+}
+
+// LastBack is the last such note.
+func (d *Directory) LastBack(ctx context.Context, sid scheme.SID) (BackNote, error) {
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
 	m, found, err := jet.LeaderGet(ctx, d.store.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.BackKey(d.store.PartitionOf(sid))})
 	if err != nil || !found {
-		return 0, err
+		return BackNote{}, err
 	}
-	return m.Seq, nil
+	return BackNote{Rev: m.Seq, Time: m.Time.UnixNano()}, nil
 }

@@ -72,27 +72,27 @@ func TestNoteBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := d.LastBack(ctx, sid); err != nil || back != 0 {
-		t.Errorf("before: %d, %v", back, err)
+	if back, err := d.LastBack(ctx, sid); err != nil || back != (BackNote{}) {
+		t.Errorf("before: %v, %v", back, err)
 	}
 	for range 2 {
 		if err := d.NoteBack(ctx, other(sid)); err != nil {
 			t.Fatal(err)
 		}
-		if back, err := d.LastBack(ctx, sid); err != nil || back <= before {
-			t.Errorf("%d, %v: the entry has %d", back, err, before)
+		if back, err := d.LastBack(ctx, sid); err != nil || back.Rev <= before || back.Time == 0 {
+			t.Errorf("%v, %v: the entry has %d", back, err, before)
 		}
 		after, err := d.Update(ctx, sid, testEntry(), before)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := d.LastBack(ctx, sid); err != nil || back >= after {
-			t.Errorf("%d, %v: the entry has %d", back, err, after)
+		if back, err := d.LastBack(ctx, sid); err != nil || back.Rev >= after {
+			t.Errorf("%v, %v: the entry has %d", back, err, after)
 		}
 		before = after
 	}
-	if back, err := d.LastBack(ctx, elsewhere); err != nil || back != 0 {
-		t.Errorf("of another partition: %d, %v", back, err)
+	if back, err := d.LastBack(ctx, elsewhere); err != nil || back != (BackNote{}) {
+		t.Errorf("of another partition: %v, %v", back, err)
 	}
 	found := 0
 	if err := d.List(ctx, func(scheme.SID, scheme.Entry) bool { found++; return true }); err != nil || found != 1 {

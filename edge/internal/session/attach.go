@@ -112,7 +112,7 @@ func (s *Session) seek(fx Effects) {
 	s.reader.abandon()
 	s.markTries = 0
 	if l.claimed {
-		l.doubt = l.doubt || l.aged && (s.confirm.floorTime != 0 || s.confirm.seenTime != 0)
+		l.doubt = l.doubt || l.aged
 	} else {
 		l.doubt = l.doubt || l.youngest != 0
 	}

@@ -188,9 +188,12 @@
 // are not used either, because they may still be from before.
 //
 // One thing a session cannot know: whether another message of the mailbox has taken the
-// sequence of which nobody has the time. The owner asks before it passes such a position
-// on, since others have seen what was there (shard.Logs): it then says that the log went
-// back ([Position].Back).
+// sequence of which nobody has the time ([Session.Unproved]). The owner can, since others
+// have seen what was there, and says so with the answer to the read ([Batch].Back). What is
+// stored of the session before the log is known again says so too ([Session.Aged]).
+//
+// A floor that is there and is the message that it was says nothing of a marker above it.
+// If the session passes the place of that one without meeting it, it is of another log.
 //
 // In another log the positions are void. The session tells the client, and begins to
 // read at the start of the log that there is. Confirmations that were on their way

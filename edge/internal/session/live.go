@@ -69,6 +69,9 @@ func (s *Session) proven(seq, prev uint64) bool {
 // it is a marker. prev is 0 if unknown.
 func (s *Session) take(m *Stored, prev uint64, fx Effects) {
 	l, c := &s.log, &s.confirm
+	if l.cursor < c.seen && c.seen <= m.Seq && (m.Seq != c.seen || m.Time != c.seenTime) {
+		c.seen, c.seenTime = 0, 0 // of another log: the floor before it is there, and it is not
+	}
 	l.cursor = m.Seq
 	if m.Time == 0 {
 		l.youngest = 0 // times are compared only where all are known

@@ -40,6 +40,16 @@ var shortcuts = map[string]string{
 
 // mutations say which text is to be put for another, once in a file.
 var mutations = []struct{ rule, file, text, instead string }{
+	{"without a time the owner tells the log", "verdict.go",
+		"if b.Back && s.Unproved() {", "if false {"},
+	{"a claimed position is doubted where the log may have gone back", "attach.go",
+		"l.doubt = l.doubt || l.aged\n", "l.doubt = l.doubt || l.aged && (s.confirm.floorTime != 0 || s.confirm.seenTime != 0)\n"},
+	{"a floor of which the time is known is proved by it", "session.go",
+		"s.log.claimed && s.confirm.floor != 0 && s.confirm.floorTime == 0", "s.log.claimed && s.confirm.floor != 0"},
+	{"a position that is not met where it was is of another log", "live.go",
+		"if l.cursor < c.seen && c.seen <= m.Seq && (m.Seq", "if false && (m.Seq"},
+	{"what is stored of an aged log says so", "session.go",
+		"func (s *Session) Aged() bool { return s.log.aged }", "func (s *Session) Aged() bool { return false }"},
 	{"live: a copy continues the cursor", "live.go",
 		"c.Seq > l.cursor && c.Prev <= l.cursor &&", "c.Seq > l.cursor &&"},
 	{"behind: a held copy continues the cursor", "catchup.go",

@@ -1,7 +1,5 @@
 package session
 
-import "slices"
-
 // client is the far end of the socket, with what it has got so far.
 type client struct {
 	hasSeq  bool
@@ -15,14 +13,7 @@ type client struct {
 	newestLog int
 	gaps      []toldGap
 	rolls     int // rollback gaps told
-	blinds    []blindSpot
 	repeats   int
-}
-
-// blindSpot excuses messages up to pos of logs after log.
-type blindSpot struct {
-	pos uint64
-	log int
 }
 
 type delivery struct {
@@ -110,12 +101,8 @@ func (h *host) deliver(r *record, at int) {
 	h.got[r.id] = delivery{h.conn, h.rolls, h.w.st.log}
 }
 
-// covered reports whether a gap that the client was told speaks of r, or r is
-// excused.
+// covered reports whether a gap that the client was told speaks of r.
 func (h *host) covered(r *record) bool {
-	if h.excused(r) {
-		return true
-	}
 	for _, g := range h.gaps {
 		if r.id >= g.before {
 			continue // stored later
@@ -125,13 +112,4 @@ func (h *host) covered(r *record) bool {
 		}
 	}
 	return false
-}
-
-// excused: see blind.
-func (h *host) excused(r *record) bool {
-	return slices.ContainsFunc(h.blinds, func(b blindSpot) bool {
-		return r.seq <= b.pos && r.log > b.log && slices.ContainsFunc(h.w.st.all, func(x *record) bool {
-			return x.seq == b.pos && x.log > b.log && x.box == h.box
-		})
-	})
 }

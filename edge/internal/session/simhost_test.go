@@ -55,10 +55,14 @@ type host struct {
 	entryTime, seenTime   int64
 	entryStart            uint64 // the first marker; 0: unknown, or of another log
 	entryLog              int
-	known                 bool // the entry exists
-	entering              bool // … when the first marker is back
-	lostFirst             bool // its first marker
-	born                  bool // the first marker left before any sender knew the session's id: stored or lost
+	entryOld              [2]uint64 // positions of an old log that the client may name; see OldLog
+	entryUnsure           bool      // it was written when the log could have gone back
+	entryAt               int       // the log of the last note that was there when it was written
+	provedAt              int       // the same when this session was resumed
+	known                 bool      // the entry exists
+	entering              bool      // … when the first marker is back
+	lostFirst             bool      // its first marker
+	born                  bool      // the first marker left before any sender knew the session's id: stored or lost
 
 	s        *Session
 	node     int
@@ -274,9 +278,11 @@ func (h *host) park() {
 
 // store writes the entry.
 func (h *host) store() {
-	h.entryFloor, h.entrySeen, h.entryLog, h.known = h.s.Floor(), h.s.Seen(), h.posLog, true
+	h.dirty, h.known, h.entryAt = false, true, max(h.entryAt, h.noted())
+	h.entryUnsure = h.s.Aged()
+	h.entryFloor, h.entrySeen, h.entryLog = h.s.Floor(), h.s.Seen(), h.posLog
 	h.entryTime, h.seenTime = h.s.FloorTime(), h.s.SeenTime()
-	h.dirty = false
+	h.entryOld[0], h.entryOld[1] = h.s.OldLog()
 }
 
 // up attaches a session on some node.
@@ -302,15 +308,36 @@ func (h *host) up() {
 	h.event(fmt.Sprintf("attach %+v", p), func() { h.s.Attach(p, false, false, h) })
 }
 
+// noted is the log of the last note that was there before what the host writes now, of
+// which it does not know better than that its connection is the one that it has met.
+func (h *host) noted() int { return h.on().logs[min(h.reached, h.on().conn)] }
+
 // position is where a resume begins, and of which log that is.
 func (h *host) position() (Position, int) {
 	p, log := Position{Floor: h.entryFloor, FloorTime: h.entryTime, Seen: h.entrySeen}, h.entryLog
 	p.Old = p.FloorTime == 0 || p.FloorTime <= h.on().since || h.on().offline
 	p.SeenTime = h.seenTime
-	if h.class != Acked || !h.hasSeq || h.lastSeq == p.Floor {
-		if p.FloorTime == 0 && h.w.st.log != log {
-			h.blind(p.Floor, log)
+	names := h.class == Acked && h.hasSeq
+	old := h.entryOld[0] <= h.lastSeq && h.lastSeq <= h.entryOld[1]
+	unproved := p.Old && (names && h.lastSeq != p.Floor || p.Floor != 0 && p.FloorTime == 0)
+	if h.entryOld[1] != 0 {
+		unproved = names && !old
+	}
+	if unproved && (h.w.noted > h.entryAt || h.entryUnsure && h.w.noted > 0) {
+		h.entryOld = [2]uint64{p.Floor, p.Floor}
+		if names {
+			h.entryOld, old = [2]uint64{h.lastSeq, h.lastSeq}, true
 		}
+	}
+	h.provedAt, h.entryAt, h.entryUnsure = h.w.noted, h.w.noted, h.entryUnsure && !unproved // the claim is a write
+	if h.entryOld[1] != 0 {
+		p = Position{Old: true, Back: names && old}
+		if names {
+			p.Floor = h.lastSeq
+		}
+		return p, log
+	}
+	if !names || h.lastSeq == p.Floor {
 		return p, log
 	}
 	if h.lastSeq < p.Floor {
@@ -320,18 +347,7 @@ func (h *host) position() (Position, int) {
 		}
 	}
 	p.Floor, p.FloorTime = h.lastSeq, 0
-	if h.w.st.log != h.seqLog {
-		h.blind(p.Floor, h.seqLog)
-	}
 	return p, min(log, h.seqLog)
-}
-
-// blind excuses a loss that cannot be noticed: the client names a sequence that it
-// handled after the last checkpoint, so that no time is known of it; or it has told
-// one such, and no message came since. The store went back meanwhile, and has
-// another message of the mailbox there, or had one.
-func (h *host) blind(pos uint64, log int) {
-	h.blinds = append(h.blinds, blindSpot{pos, log})
 }
 
 // cut ends a node's connection. Its sessions learn of it before anything comes over
@@ -356,7 +372,8 @@ func (w *world) cut(n int) {
 // after that.
 func (w *world) reconnect(n int) {
 	at := &w.nodes[n]
-	at.offline, at.since = false, w.st.clock
+	at.offline, at.since, at.logs = false, w.st.clock, append(at.logs, w.st.log)
+	w.noted = w.st.log
 	at.conn++
 	w.log("node %d: connected", n)
 	for _, h := range w.hosts {

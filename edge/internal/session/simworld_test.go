@@ -15,6 +15,7 @@ type world struct {
 	hosts []*host
 	nodes [2]node
 	marks uint64
+	noted int // the log of the last note in the directory that it went back
 
 	stamps    bool // copies and batches carry times
 	oldest    bool // batches name the leader's oldest message
@@ -40,6 +41,7 @@ type node struct {
 	conn    int   // connections to NATS so far
 	offline bool  // there is none
 	since   int64 // the store's time when the present one began
+	logs    []int // by connection: the store's log when it began, and the node noted that it had gone back
 }
 
 type failure struct{}
@@ -61,6 +63,9 @@ func (w *world) log(format string, args ...any) {
 func newWorld(seed uint64) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 3))}
 	r := w.rng
+	for n := range w.nodes {
+		w.nodes[n].logs = []int{0}
+	}
 	w.st = newStream(r, 3+r.IntN(12), w.put)
 	w.st.isFresh = func(box int) bool {
 		return box < len(w.hosts) && w.hosts[box].s != nil && w.hosts[box].s.fresh
@@ -205,6 +210,7 @@ func (h *host) serveRead(stale, fails bool) {
 		return
 	case p.answered:
 		h.read = nil
+		p.b.Back = p.b.Anchor == Present && h.s.Unproved() && h.noted() > h.provedAt
 		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v oldest %d next %d last %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Oldest, p.b.Next, p.b.Last, p.b.Err),
 			func() { h.s.Batch(p.b, h) })
 	case fails, len(p.b.Msgs) > 0 && p.conn != h.on().conn, p.served && p.conn != h.on().conn: // the connection was lost in between

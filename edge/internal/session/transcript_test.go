@@ -232,6 +232,8 @@ func (sc *script) batch(m map[string]string, rest []string) Batch {
 			b.Anchor = Gone
 		case "foreign":
 			b.Anchor = Foreign
+		case "back":
+			b.Back = true
 		default:
 			w, at, _ := strings.Cut(w, "@")
 			seq := strings.TrimRight(w, "mt")

@@ -182,6 +182,8 @@ type Batch struct {
 	Last    uint64
 	HasLast bool
 
+	Back bool // the position that was Unproved is of a log that is gone
+
 	Err error // the read failed, and all other fields are void
 }
 

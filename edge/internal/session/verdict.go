@@ -83,6 +83,9 @@ func (s *Session) judge(b *Batch) verdict {
 	l := &s.log
 	switch b.Anchor {
 	case Present:
+		if b.Back && s.Unproved() {
+			return rolledBack
+		}
 		return s.present(b)
 	case Foreign:
 		if s.trusted() {

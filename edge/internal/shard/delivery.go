@@ -72,10 +72,7 @@ func (h *held) take(batch store.Batch, err error) {
 		if h.returns != settled && len(batch.Msgs) > 0 {
 			h.s.node.Crowd.Took(len(batch.Msgs))
 		}
-		h.s.source = stats.FromStore
-		h.core.Batch(h.convert(batch, err), h.session())
-		h.s.source = stats.FromLive
-		h.placed()
+		h.pass(h.convert(batch, err))
 	})
 }
 

@@ -54,10 +54,17 @@
 //
 // A shard notes the last message that it saw of each partition. After a reconnect to NATS
 // the node asks for these (Logs), and notes in the directory which streams have gone back.
-// A claim in which a client names more than the entry, which is older than the connection,
-// waits for that, and for the note; where the stream has gone back since the entry was
-// written, what the client names is of the log that was. A node that was started since
-// knows of it only by the note of another one.
+// A claim that would begin at a position of which nobody knows the time, since only the
+// client knows it or a gap ended there, waits for that, and for the note, if the entry's
+// is older than the connection. Where the stream has gone back since the entry was written,
+// what the client names is of the log that was. If NATS is lost before the session has
+// found the position in its mailbox, it is asked once more, and another note than before
+// says that the log went back meanwhile.
+//
+// The revision of an entry that was written while the log could have gone back says nothing,
+// so such an entry says that (Unsure), and any note counts. A node that was started since
+// knows of a log that went back only by the note of another one; where none has seen what
+// was there and lives, nobody knows.
 //
 // # Design
 //

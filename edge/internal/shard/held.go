@@ -59,6 +59,7 @@ type waiting struct {
 	late    [numEvents]func()       // events that wait while the session is in doubt
 	queued  bool                    // something waited for the socket when the process stalled
 	inquiry *inquiry                // whether the client lives; nil: nobody asks
+	proof   logProof                // that what the claim relies on is of the log that there is
 }
 
 // talk is what a session that talks with others has of it. Each part is made with the

@@ -27,7 +27,7 @@ type broker struct {
 	ticks     int64 // entries that were ever stored
 	limit     int   // messages of one mailbox; 0: any number
 	mids      map[string]uint64
-	backs     map[int]uint64 // by partition: the revision of the note that its log went back
+	backs     map[int]store.BackNote // by partition
 	entries   map[scheme.SID]*record
 	rev       uint64
 	listeners map[string][]*testShard // by live subject
@@ -78,7 +78,7 @@ type fault struct {
 func fails(err error) fault { return fault{err: err, lost: true} }
 
 func newBroker(l *lab) *broker {
-	return &broker{l: l, mids: make(map[string]uint64), backs: make(map[int]uint64), entries: make(map[scheme.SID]*record),
+	return &broker{l: l, mids: make(map[string]uint64), backs: make(map[int]store.BackNote), entries: make(map[scheme.SID]*record),
 		listeners: make(map[string][]*testShard), services: make(map[string]func(*nats.Msg) *nats.Msg),
 		inboxes: make(map[string]func([]byte)), seen: make(map[string]bool), kept: make(map[scheme.SID]time.Duration),
 		subscribed: make(map[*egress.Subscription]bool),

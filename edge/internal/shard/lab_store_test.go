@@ -318,11 +318,11 @@ func (d fakeDirectory) NoteBack(_ context.Context, sid scheme.SID) error {
 		return err
 	}
 	d.n.l.nats.rev++
-	d.n.l.nats.backs[d.n.Mailboxes.PartitionOf(sid)] = d.n.l.nats.rev
+	d.n.l.nats.backs[d.n.Mailboxes.PartitionOf(sid)] = store.BackNote{Rev: d.n.l.nats.rev, Time: d.n.l.clock().UnixNano()}
 	return nil
 }
 
 // LastBack implements [Directory].
-func (d fakeDirectory) LastBack(_ context.Context, sid scheme.SID) (uint64, error) {
+func (d fakeDirectory) LastBack(_ context.Context, sid scheme.SID) (store.BackNote, error) {
 	return d.n.l.nats.backs[d.n.Mailboxes.PartitionOf(sid)], d.n.suffer(fault{})
 }

@@ -2,11 +2,13 @@ package shard
 
 import (
 	"context"
-	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
+	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
 )
 
@@ -24,6 +26,7 @@ type Logs struct {
 	// Guarded by mu.
 	mu    sync.Mutex
 	met   map[int]uint64 // by shard: the latest epoch that it has met
+	epoch uint64         // that all shards have met
 	parts [scheme.MaxStreams]logPart
 }
 
@@ -31,12 +34,13 @@ type Logs struct {
 type logPart struct {
 	seen    store.Sighting // the last message that was seen before the epoch; Seq 0: none
 	checked uint64         // the epoch in which that was looked for last
-	waiting []waitingFor
+	asking  bool           // it is being looked for
+	waiting []waitingFor   // at most one for each claim
 }
 
 type waitingFor struct {
 	epoch uint64
-	then  func()
+	then  func(error)
 }
 
 // NewLogs returns the logs of a node that has not met NATS yet.
@@ -46,75 +50,91 @@ func NewLogs(n *Node) *Logs { return &Logs{node: n, met: make(map[int]uint64)} }
 // streams are asked.
 func (l *Logs) meet(shard int, epoch uint64, seen *[scheme.MaxStreams]store.Sighting) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for i := range l.parts {
 		if p := &l.parts[i]; seen[i].Seq > p.seen.Seq {
 			p.seen = seen[i]
 		}
 	}
 	l.met[shard] = max(l.met[shard], epoch)
-	all := len(l.met) == l.node.Shards
-	for _, met := range l.met {
-		all = all && met >= epoch
-	}
-	known := l.parts
-	l.mu.Unlock()
-	if !all {
+	if len(l.met) < l.node.Shards {
 		return
 	}
-	for i := range known {
-		job := func() { l.checked(i, epoch, false) } // wakes other loops: not from this one
-		if seen := known[i].seen; seen.Seq != 0 {
-			job = func() { l.check(i, epoch, seen) }
-		}
-		if !l.node.Calls.Submit(job) {
-			l.checked(i, epoch, false)
-		}
+	l.epoch = slices.Min(slices.Collect(maps.Values(l.met)))
+	for i := range l.parts {
+		l.ask(i)
 	}
 }
 
-// check asks for what was seen.
-func (l *Logs) check(partition int, epoch uint64, seen store.Sighting) {
-	ctx, cancel := context.WithTimeout(l.node.Stopped, l.node.Config.RequestTimeout)
-	defer cancel()
-	back, err := l.node.Mailboxes.WentBack(ctx, seen)
-	if back {
-		l.node.Log.Warn("a stream of mailboxes has gone back", "stream", scheme.OutStream(partition), "seen", seen.Seq)
-		err = errors.Join(err, l.node.Directory.NoteBack(ctx, seen.SID))
+// again asks for what no answer came.
+func (l *Logs) again() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.parts {
+		l.ask(i)
+	}
+}
+
+// ask looks for what was seen in a partition. mu is held.
+func (l *Logs) ask(partition int) {
+	p, epoch := &l.parts[partition], l.epoch
+	switch seen := p.seen; {
+	case p.asking || p.checked >= epoch:
+	case seen.Seq == 0 && len(p.waiting) == 0:
+		p.checked = epoch
+	default:
+		p.asking = l.node.Calls.SubmitIdle(func() { l.look(partition, epoch, seen) })
+	}
+}
+
+// look asks for what was seen, and notes that it is gone.
+func (l *Logs) look(partition int, epoch uint64, seen store.Sighting) {
+	back, err := false, error(nil)
+	if seen.Seq != 0 {
+		ctx, cancel := context.WithTimeout(l.node.Stopped, l.node.Config.RequestTimeout)
+		defer cancel()
+		if back, err = l.node.Mailboxes.WentBack(ctx, seen); back {
+			l.node.Log.Warn("a stream of mailboxes has gone back", "stream", scheme.OutStream(partition), "seen", seen.Seq)
+			err = l.node.Directory.NoteBack(ctx, seen.SID)
+		}
 	}
 	if err != nil {
 		l.node.Metrics.NATSErrors.Inc(stats.OpRead)
 		l.node.Log.Debug("it is not known whether a stream of mailboxes has gone back", "stream", scheme.OutStream(partition), "error", err)
 	}
-	l.checked(partition, epoch, back && err == nil)
+	l.looked(partition, epoch, seen, back, err)
 }
 
-// checked lets those go on who wait for an epoch.
-func (l *Logs) checked(partition int, epoch uint64, back bool) {
+// looked lets those go on who wait for that.
+func (l *Logs) looked(partition int, epoch uint64, seen store.Sighting, back bool, err error) {
 	l.mu.Lock()
 	p := &l.parts[partition]
-	p.checked = max(p.checked, epoch)
-	if back {
-		p.seen = store.Sighting{} // of a log that is gone
-	}
-	var ready []func()
-	still := p.waiting[:0]
-	for _, w := range p.waiting {
-		if w.epoch > p.checked {
-			still = append(still, w)
-			continue
+	p.asking = false
+	if err == nil {
+		p.checked = epoch
+		if back && p.seen == seen {
+			p.seen = store.Sighting{} // of a log that is gone
 		}
-		ready = append(ready, w.then)
 	}
-	p.waiting = still
+	var ready []waitingFor
+	p.waiting = slices.DeleteFunc(p.waiting, func(w waitingFor) bool {
+		if w.epoch <= epoch {
+			ready = append(ready, w)
+		}
+		return w.epoch <= epoch
+	})
+	if err == nil {
+		l.ask(partition) // of a later epoch
+	}
 	l.mu.Unlock()
-	for _, then := range ready {
-		then()
+	for _, w := range ready {
+		w.then(err)
 	}
 }
 
 // known reports whether it is known that a partition has gone back before an epoch, or
-// that it has not. Else then is called on another goroutine once it is.
-func (l *Logs) known(partition int, epoch uint64, then func()) bool {
+// that it has not. Else then is called on another goroutine once it is, or with an error.
+func (l *Logs) known(partition int, epoch uint64, then func(error)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := &l.parts[partition]
@@ -122,6 +142,7 @@ func (l *Logs) known(partition int, epoch uint64, then func()) bool {
 		return true
 	}
 	p.waiting = append(p.waiting, waitingFor{epoch, then})
+	l.ask(partition)
 	return false
 }
 
@@ -135,34 +156,95 @@ func (s *Shard) saw(h *held, seq uint64, at int64) {
 	}
 }
 
-// unproved reports whether a client names a position that only it knows, and that may be
-// of a log that is gone.
+// logProof is what a claim knows of its mailbox's log.
+type logProof struct {
+	epoch uint64         // of the connection over which it was asked for; 0: it was not
+	note  store.BackNote // the last one there was
+	back  bool           // later than what the claim relies on
+}
+
+// outlives reports whether a position shows by its times that it is of the log that there
+// was after a note. The times are of two streams' leaders.
+func outlives(p scheme.Position, note store.BackNote) bool {
+	return note.Rev == 0 || max(p.FloorTime, p.SeenTime) > note.Time+int64(clockSkew)
+}
+
+// unproved reports whether the position where a claim would begin may be of a log that is
+// gone, and no time will tell.
 func (h *held) unproved(e *scheme.Entry) bool {
-	if !h.claiming() || !e.Acked || e.Position.Back {
+	if !h.claiming() {
 		return false
 	}
-	r := h.client.arriving().resume
-	return r.HasSeq && r.Seq > e.Position.Floor && h.s.since.older(e.Position)
+	p := h.from(e.Position, e.Start)
+	return p.Old && !p.Back && p.Floor != 0 && p.FloorTime == 0
 }
 
 // proveLog asks whether the log has gone back since the entry was written, before the
 // owner learns of the entry.
 func (h *held) proveLog(number uint32, f found) {
-	s := h.s
-	job := func(ctx context.Context) (uint64, error) { return s.node.Directory.LastBack(ctx, h.sid) }
-	ask := func() {
-		submitTo(s, s.node.Resumes.Submit, job, func(back uint64, err error) {
-			if err != nil {
-				s.node.Log.Debug("it is not known whether a log has gone back", "sid", h.sid, "error", err)
-			} else if back > f.rev && h.unproved(&f.entry) {
-				named := h.client.arriving().resume.Seq
-				f.entry.Position = scheme.Position{Floor: named, Seen: named, Back: true}
+	h.lastBack(func(note store.BackNote, err error) {
+		if err != nil || !h.claiming() {
+			h.read(number, f, err)
+			return
+		}
+		p := &h.wait().proof
+		*p = logProof{epoch: h.s.epoch, note: note, back: !outlives(f.entry.Position, note) && (f.entry.Unsure || note.Rev > f.rev)}
+		f.entry.Position.Unsure = false
+		if p.back {
+			named := h.from(f.entry.Position, f.entry.Start).Floor
+			f.entry.Position = scheme.Position{Floor: named, Seen: named, Back: true}
+		}
+		f.proved = true
+		h.read(number, f, nil)
+	})
+}
+
+// proveAgain asks whether the log has gone back since the claim was made, if NATS was lost
+// meanwhile, and then gives the core the answer to its read.
+func (h *held) proveAgain(b session.Batch) {
+	h.lastBack(func(note store.BackNote, err error) {
+		h.whenServed(answered, func() {
+			if b.Err = err; err == nil {
+				p := &h.wait().proof
+				*p = logProof{epoch: h.s.epoch, note: note, back: p.back || note != p.note}
 			}
-			f.proved = true
-			h.read(number, f, nil)
+			h.pass(b)
 		})
-	}
-	if s.node.Logs.known(h.partition(), s.epoch, func() { s.post(ask) }) {
+	})
+}
+
+// lastBack asks for the last note of the log once this node has left its own.
+func (h *held) lastBack(then func(store.BackNote, error)) {
+	s := h.s
+	job := func(ctx context.Context) (store.BackNote, error) { return s.node.Directory.LastBack(ctx, h.sid) }
+	ask := func() { submitTo(s, s.node.Resumes.Submit, job, then) }
+	if s.node.Logs.known(h.partition(), s.epoch, func(err error) {
+		s.post(func() {
+			if err != nil {
+				then(store.BackNote{}, err)
+				return
+			}
+			ask()
+		})
+	}) {
 		ask()
 	}
+}
+
+// pass hands the answer to a read to the core, with the proof of the log if it needs
+// one.
+func (h *held) pass(b session.Batch) {
+	if b.Err == nil && b.Anchor == session.Present && h.core.Unproved() {
+		p := h.wait().proof
+		if p.epoch != h.s.epoch {
+			h.proveAgain(b)
+			return
+		}
+		b.Back = p.back && !outlives(h.owner.Entry().Position, p.note)
+		h.session().Dirty() // now it can be stored
+	}
+	h.s.source = stats.FromStore
+	h.core.Batch(b, h.session())
+	h.s.source = stats.FromLive
+	h.placed()
 }

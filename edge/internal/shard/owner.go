@@ -12,7 +12,6 @@ import (
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/protocol"
-	"hydrant/edge/internal/session"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/takeover"
 )
@@ -198,13 +197,7 @@ func (x *ownershipEffects) Timer(number uint32, d time.Duration) {
 // Attach listens to the mailbox.
 func (x *ownershipEffects) Attach(at scheme.Position, lasting bool) {
 	h := x.held()
-	from := session.Position{Floor: at.Floor, FloorTime: at.FloorTime, Seen: at.Seen, SeenTime: at.SeenTime, Old: h.s.since.older(at)}
-	switch {
-	case at.Back:
-		from = h.position(session.Position{Old: true, Back: h.ofOldLog(at)})
-	case h.resumed:
-		from = h.position(from)
-	}
+	from := h.from(at, h.owner.Entry().Start)
 	from.Tail = h.inherits != nil || h.mayJoin(from.Old)
 	h.attach(from, lasting)
 }
@@ -223,7 +216,7 @@ func (x *ownershipEffects) Position() scheme.Position {
 	if from, to := c.OldLog(); to != 0 {
 		return scheme.Position{Floor: from, Seen: to, Back: true}
 	}
-	return scheme.Position{Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime()}
+	return scheme.Position{Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime(), Unsure: c.Aged()}
 }
 
 // Freeze keeps the session's messages from the socket: served is false from now

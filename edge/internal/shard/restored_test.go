@@ -1,12 +1,15 @@
 package shard
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"hydrant/bus/scheme"
+	"hydrant/bus/store"
 	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/session"
 )
@@ -91,6 +94,72 @@ func TestResumeAfterARestore(t *testing.T) {
 	}
 }
 
+// handled is an acked client's session that was parked when the client had handled more
+// than the directory has.
+type handled struct {
+	*testClient
+	kept  uint64 // what the directory has
+	named string // what the client names
+	end   int    // number of the message after the last one that was stored
+}
+
+func (s *testShard) handled() *handled {
+	s.l.t.Helper()
+	c := s.dialAcked()
+	s.l.store(c.id, 0, 4)
+	c.next()
+	kept := c.next().text("hdr", "x-seq")
+	c.ack(kept)
+	c.next()
+	h := &handled{testClient: c, named: c.next().text("hdr", "x-seq")} // and does not say so
+	c.drop()
+	s.l.parked(c.id)
+	var err error
+	if h.kept, err = strconv.ParseUint(kept, 10, 64); err != nil {
+		s.l.t.Fatal(err)
+	}
+	return h
+}
+
+// putBack restores the store to what the directory has of a session, and has new messages
+// of the very mailbox get the sequence that the client names, and more.
+func (h *handled) putBack(nodes ...*testNode) {
+	l := h.s.l
+	l.nats.restore(h.kept)
+	for _, n := range nodes {
+		n.reconnect()
+	}
+	l.run()
+	h.end = 10
+	for more := 2; l.nats.last(h.id) < h.kept+2 || more > 0; h.end++ {
+		if l.nats.last(h.id) >= h.kept+2 {
+			more--
+		}
+		l.store(h.id, h.end, h.end+1)
+	}
+}
+
+// rolledBack fails unless a client is told of a rollback, and gets the new messages.
+func (h *handled) rolledBack(again *testClient) {
+	h.s.l.t.Helper()
+	if m := again.find(func(m message) bool { return m.text("typ") == protocol.TypeGap }); m.text("bdy", "why") != "rollback" {
+		h.s.l.t.Fatalf("told %s", m.raw)
+	}
+	want := []string{"stored-0", "stored-1"}
+	for i := 10; i < h.end; i++ {
+		want = append(want, fmt.Sprintf("stored-%d", i))
+	}
+	var got []string
+	for len(got) < len(want) {
+		if m := again.next(); strings.HasPrefix(m.text("mid"), "stored-") {
+			got = append(got, m.text("mid"))
+		}
+	}
+	if !slices.Equal(got, want) {
+		h.s.l.t.Errorf("got %v", got)
+	}
+}
+
 // TestResumeAtAnotherLogsPosition: an acked client has handled more than the directory
 // has, the store is put back, and a new message of the very mailbox gets the sequence that
 // the client then names. A node that saw what was there before finds out that the log went
@@ -107,44 +176,70 @@ func TestResumeAtAnotherLogsPosition(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t)
 			saw, other := l.node(2), l.node(1)
-			old := saw.shards[1].dialAcked()
-			l.store(old.id, 0, 4)
-			old.next()
-			kept := old.next().text("hdr", "x-seq")
-			old.ack(kept)
-			old.next()
-			handled := old.next().text("hdr", "x-seq") // and does not say so
-			old.drop()
-			l.parked(old.id)
-
-			seq, err := strconv.ParseUint(kept, 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			l.nats.restore(seq)
-			saw.reconnect()
-			other.reconnect()
-			l.run()
-			for l.nats.last(old.id) < seq+2 {
-				l.store(old.id, 10, 11)
-			}
-			l.store(old.id, 11, 13)
+			h := saw.shards[1].handled()
+			h.putBack(saw, other)
 			again := c.at(saw.shards[0], other.shards[0], l.one()).dialAcked()
-			again.resumes(object{"id": string(old.id), "token": old.token, "seq": handled})
-			if m := again.next(); m.text("typ") != protocol.TypeGap || m.text("bdy", "why") != "rollback" {
-				t.Fatalf("told %s", m.raw)
-			}
-			var got []string
-			for range 4 {
-				if m := again.next(); m.text("mid") != "" {
-					got = append(got, m.text("mid"))
-				}
-			}
-			if !slices.Contains(got, "stored-10") {
-				t.Errorf("got %v", got)
-			}
+			again.resumes(object{"id": string(h.id), "token": h.token, "seq": h.named})
+			h.rolledBack(again)
 		})
 	}
+}
+
+// TestLogGoesBackInAResume: the same, and the store is put back when the claim has read the
+// entry, or when the session waits for what its mailbox has.
+func TestLogGoesBackInAResume(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		hold func(*lab, scheme.SID)
+	}{
+		{"before the claim is written", func(l *lab, sid scheme.SID) {
+			l.nats.faults.save = saving(sid, fails(store.ErrUnavailable))
+		}},
+		{"before the mailbox is read", func(l *lab, _ scheme.SID) {
+			l.nats.faults.read = func(scheme.SID) fault { return fails(store.ErrUnavailable) }
+		}},
+	} {
+		for _, young := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, of this connection %v", c.name, young), func(t *testing.T) {
+				l := newLab(t)
+				saw, other := l.node(1), l.node(1)
+				if young {
+					other.shards[0].dial() // whose marker tells when the connection began
+					l.advance(2 * clockSkew)
+				}
+				h := saw.shards[0].handled()
+				c.hold(l, h.id)
+				again := other.shards[0].dialAcked()
+				again.asks(object{"id": string(h.id), "token": h.token, "seq": h.named})
+				l.advance(time.Second)
+				h.putBack(saw, other)
+				l.nats.faults = faults{}
+				l.advance(5 * time.Second)
+				h.rolledBack(again)
+			})
+		}
+	}
+}
+
+// TestParkedUnsure: a session is parked when the log may have gone back, so that its entry
+// is younger than the note that it has, and says nothing of the log that there is.
+func TestParkedUnsure(t *testing.T) {
+	l := newLab(t)
+	saw, other := l.node(1), l.node(1)
+	h := saw.shards[0].handled()
+	l.nats.faults.read = func(scheme.SID) fault { return fails(store.ErrUnavailable) }
+	again := saw.shards[0].dialAcked()
+	again.resumes(object{"id": string(h.id), "token": h.token, "seq": h.named})
+	h.putBack(saw, other)
+	again.drop()
+	l.parked(h.id)
+	if e := l.entry(h.id); !e.Unsure && !e.Back {
+		t.Errorf("%+v", e)
+	}
+	l.nats.faults = faults{}
+	again = other.shards[0].dialAcked()
+	again.resumes(object{"id": string(h.id), "token": h.token, "seq": h.named})
+	h.rolledBack(again)
 }
 
 // TestPositionsOfThisConnection: what was stored since this connection began is of the

@@ -180,18 +180,24 @@ func (h *held) unheardOf() bool {
 	return !h.resumed && !h.used && h.renewed > h.s.looked && h.owner.Phase() == ownership.Served
 }
 
-// position is where delivery begins: what the directory says, or what an acked
-// client says that it has handled.
-func (h *held) position(p session.Position) session.Position {
+// from is where delivery begins: where the directory says, which also knows where the
+// session's log began, or an acked client that says what it has handled.
+func (h *held) from(at scheme.Position, start uint64) session.Position {
+	p := session.Position{Floor: at.Floor, FloorTime: at.FloorTime, Seen: at.Seen, SeenTime: at.SeenTime, Old: h.s.since.older(at)}
+	if at.Back {
+		p = session.Position{Old: true, Back: h.ofOldLog(at)}
+	}
+	if !h.resumed || h.class != session.Acked {
+		return p
+	}
 	r := h.client.arriving().resume
-	if p.Back {
+	switch {
+	case p.Back:
 		p.Floor = r.Seq
 		return p
-	}
-	if h.class != session.Acked || !r.HasSeq {
+	case !r.HasSeq:
 		return p
 	}
-	start := h.owner.Entry().Start
 	own := r.Seq
 	if own == 0 {
 		own = start // it has had nothing

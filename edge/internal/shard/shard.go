@@ -85,7 +85,7 @@ type Directory interface {
 	Forget(sid scheme.SID)
 	Delete(ctx context.Context, sid scheme.SID, rev uint64) error
 	NoteBack(ctx context.Context, sid scheme.SID) error
-	LastBack(ctx context.Context, sid scheme.SID) (rev uint64, err error)
+	LastBack(ctx context.Context, sid scheme.SID) (store.BackNote, error)
 }
 
 // Mailboxes is what a shard asks of [store.Store].

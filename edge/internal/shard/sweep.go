@@ -71,6 +71,7 @@ func (s *Shard) sweep() {
 	if !s.node.Connected.Load() {
 		return
 	}
+	s.node.Logs.again()
 	sids := make([]scheme.SID, 0, min(len(s.held), sweepBatch))
 	for sid, h := range s.held {
 		if h.owner.Phase() != ownership.Served {
