@@ -79,6 +79,7 @@ func (s *Session) nothing(v verdict, from uint64, b *Batch, fx Effects) {
 	case l.origin != knownOrigin: // begin will tell of it
 	case v == dropped && c != nil && c.Prev <= l.cursor:
 		s.lose(from, c, fx)
+		aim = min(aim, c.Seq-1) // it came while the store was asked, and is there still
 	case v == dropped:
 		if from <= aim {
 			why := Overflow
