@@ -57,13 +57,17 @@ type BackNote struct {
 	Time int64  // Unix ns, by the clock of the directory's leader
 }
 
-// LastBack is the last such note.
+// LastBack is the last such note. That there is none, or no later one, is proved as
+// absences are ([Directory.Sure]).
 func (d *Directory) LastBack(ctx context.Context, sid scheme.SID) (BackNote, error) {
-	ctx, cancel := d.store.bounded(ctx)
-	defer cancel()
-	m, found, err := jet.LeaderGet(ctx, d.store.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.BackKey(d.store.PartitionOf(sid))})
-	if err != nil || !found {
+	if err := d.store.Usable(); err != nil {
 		return BackNote{}, err
 	}
-	return BackNote{Rev: m.Seq, Time: m.Time.UnixNano()}, nil
+	ctx, cancel := d.store.bounded(ctx)
+	defer cancel()
+	p, err := d.proven(ctx, scheme.BackKey(d.store.PartitionOf(sid)), true)
+	if err != nil || p.m == nil {
+		return BackNote{}, err
+	}
+	return BackNote{Rev: p.seq, Time: storedAt(p.m.Header)}, nil
 }

@@ -29,13 +29,14 @@ var (
 // shortcuts are rules whose work others of the model would do, later or with another
 // word to the client; the transcripts notice them.
 var shortcuts = map[string]string{
-	"tail: an answer from before an attach is void":      "its links hold all the same, or are in doubt",
-	"tail: in doubt the store is asked first":            "nothing is proven in doubt, so that it is read",
-	"tail: a position that is another's is a rollback":   "the read that follows finds it",
-	"a lost connection voids a read":                     "the next attach voids it, and what it brings is compared like any other",
-	"a trusted position that is another's is a rollback": "the oldest message tells as much",
-	"what is passed over is not younger":                 "a replica would have to lag for longer than those of the model",
-	"barriers of the old log are void":                   "two logs would have to have the same sequence at the barrier",
+	"tail: an answer from before an attach is void":                  "its links hold all the same, or are in doubt",
+	"tail: in doubt the store is asked first":                        "nothing is proven in doubt, so that it is read",
+	"tail: a position that is another's is a rollback":               "the read that follows finds it",
+	"a claimed position is doubted where the log may have gone back": "another log would have to end just there, and no time be known at all",
+	"a lost connection voids a read":                                 "the next attach voids it, and what it brings is compared like any other",
+	"a trusted position that is another's is a rollback":             "the oldest message tells as much",
+	"what is passed over is not younger":                             "a replica would have to lag for longer than those of the model",
+	"barriers of the old log are void":                               "two logs would have to have the same sequence at the barrier",
 }
 
 // mutations say which text is to be put for another, once in a file.
