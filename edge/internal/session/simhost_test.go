@@ -237,7 +237,8 @@ func (h *host) check(name string) {
 	if s.Unconfirmed() > s.opts.window() {
 		h.w.fail(h, "after %s: %d unconfirmed", name, s.Unconfirmed())
 	}
-	if (s.state == Behind || s.state == Live) && s.log.origin == knownOrigin && !s.log.claimed && !s.log.doubt && !s.log.aged {
+	whole := s.confirm.seen <= s.log.cursor // else the marker above the floor was not met yet
+	if (s.state == Behind || s.state == Live) && s.log.origin == knownOrigin && !s.log.claimed && !s.log.doubt && !s.log.aged && whole {
 		h.posLog = h.markLog
 	}
 	if h.entering && s.State() == Live && !h.lostFirst && h.w.st.log == 0 && s.confirm.floor == 0 {
