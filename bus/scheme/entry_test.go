@@ -101,7 +101,7 @@ func TestEntryText(t *testing.T) {
 			Form: int(some(3)), Node: testNode, State: State(random.Uint64N(256)), Holder: some(math.MaxUint64), Start: some(random.Uint64()), Floor: some(7),
 			FloorTime: int64(some(random.Uint64())), SeenTime: int64(some(math.MaxInt64)), Token: make([]byte, some(random.Uint64N(40))),
 			Identity: names[random.IntN(len(names))], Acked: some(1) == 1, Attempt: some(9), Doubt: some(1) == 1, TokenOnly: some(1) == 1,
-			Opened: int64(some(1700000000)), Back: some(1) == 1,
+			Opened: int64(some(1700000000)), Back: some(1) == 1, Unsure: some(1) == 1,
 		}
 		if some(1) == 1 {
 			j.Seen = &seen

@@ -55,6 +55,7 @@ func (j *entryJSON) appendText(b []byte) []byte {
 	sure(`,"g":`, j.TokenOnly)
 	at(`,"o":`, j.Opened)
 	sure(`,"r":`, j.Back)
+	sure(`,"u":`, j.Unsure)
 	return append(b, '}')
 }
 
@@ -79,7 +80,7 @@ func appendQuoted(b []byte, s string) []byte {
 }
 
 // entryKeys are the keys of the stored form in their order.
-const entryKeys = "vnswbfemptikadgor"
+const entryKeys = "vnswbfemptikadgoru"
 
 // entryText reads the stored form as nodes write it.
 type entryText struct {
@@ -148,6 +149,8 @@ func (t *entryText) field(key byte, j *entryJSON) {
 		j.Opened = int64(t.number(1 << 63))
 	case 'r':
 		j.Back = t.take("true")
+	case 'u':
+		j.Unsure = t.take("true")
 	}
 }
 
