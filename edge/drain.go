@@ -73,7 +73,7 @@ func (n *Node) release() {
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		if n.admin.Shutdown(ctx) != nil {
+		if n.admin != nil && n.admin.Shutdown(ctx) != nil { // nil: it could not even listen
 			_ = n.admin.Close() // a profile goes on for as long as it was asked for
 		}
 	}()
