@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
 	"hydrant/bus/internal/natstest"
@@ -141,58 +143,90 @@ func TestRegistrarsTakeTurns(t *testing.T) {
 
 // deafen has two change the stream at a time, by which NATS comes to have a subject that
 // it does not listen to: one takes it out, and the other one, which has it from before,
-// need not put it in. It does so until that has happened.
-func deafen(t *testing.T, url string, service scheme.Service) {
+// need not put it in. It does so until that has happened, as s sees it.
+func deafen(t *testing.T, s *Store, one, other *nats.Conn, service scheme.Service) {
 	t.Helper()
 	ctx := natstest.Context(t)
-	s := openStore(t, connect(t, url), Config{Streams: 1})
 	with := work(t, s).Config
 	for i := range 1000 { // NATS compares them with one another, which takes its time
 		with.Subjects = append(with.Subjects, scheme.WorkSubject(scheme.Service(fmt.Sprint("many-", i))))
 	}
 	without := with
 	without.Subjects = slices.DeleteFunc(slices.Clone(with.Subjects), func(s string) bool { return s == scheme.WorkSubject(service) })
-	other, err := unopened(connect(t, url), Config{})
-	if err == nil {
-		_, err = s.js.UpdateStream(ctx, with)
+	change := func(nc *nats.Conn, c jetstream.StreamConfig) {
+		js, err := jetstream.New(nc)
+		if err == nil {
+			_, err = js.UpdateStream(ctx, c)
+		}
+		if err != nil {
+			t.Error(err)
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ctx.Err() == nil {
+	change(one, with)
+	for !t.Failed() {
 		var both sync.WaitGroup
-		both.Go(func() { _, _ = other.js.UpdateStream(ctx, without) })
-		both.Go(func() { _, _ = s.js.UpdateStream(ctx, with) })
+		both.Go(func() { change(other, without) })
+		both.Go(func() { change(one, with) })
 		both.Wait()
 		if !slices.Contains(work(t, s).Config.Subjects, scheme.WorkSubject(service)) {
-			if _, err := s.js.UpdateStream(ctx, with); err != nil {
-				t.Fatal(err)
-			}
+			change(one, with)
 		}
 		if errors.Is(publishWork(t, s, service), nats.ErrNoResponders) {
 			return
 		}
 	}
-	t.Fatal("NATS listens to all that it has")
+	t.FailNow()
+}
+
+// twoAtATime has NATS make two changes at a time, which it does for as many as Go has
+// processors.
+func twoAtATime(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(max(4, before))
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
 // TestDeafWork: a queue whose work NATS does not take, although the stream has it, is
 // found and put right by the next look; those beside it are not touched.
 func TestDeafWork(t *testing.T) {
-	before := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(max(4, before)) // with one NATS makes one change after the other
-	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	twoAtATime(t)
 	url := natstest.Start(t).URL()
 	s := openStore(t, connect(t, url), Config{Streams: 1})
 	if err := s.Queues().Keep(natstest.Context(t), []scheme.Service{"a", "b"}); err != nil {
 		t.Fatal(err)
 	}
-	deafen(t, url, "a")
+	deafen(t, s, connect(t, url), connect(t, url), "a")
 	if err := s.Queues().Fit(natstest.Context(t), true); err != nil {
 		t.Fatal(err)
 	}
 	takes(t, s, map[scheme.Service]bool{"b": true, "many-0": false})
 	if err := publishWork(t, s, "a"); err != nil {
 		t.Errorf("work for a: %v", err)
+	}
+}
+
+// TestDeafWorkDenied: a node that may not change the stream says what is to be done.
+func TestDeafWorkDenied(t *testing.T) {
+	twoAtATime(t)
+	ns := natstest.StartServer(t, natstest.Users(map[string]scheme.Permissions{"setup": scheme.SetupPermissions(1), "node": scheme.NodePermissions(1)}))
+	as := func(user, inbox string) *nats.Conn {
+		return connect(t, ns.ClientURL(), nats.UserInfo(user, "p"), nats.CustomInboxPrefix(inbox),
+			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	}
+	one, other := as("setup", scheme.InboxPrefix("setup")), as("setup", scheme.InboxPrefix("setup"))
+	setUp := func() error {
+		_, err := Setup(natstest.Context(t), one, Config{Streams: 1, Memory: true}, []scheme.Service{"a"}, nil)
+		return err
+	}
+	if err := setUp(); err != nil {
+		t.Fatal(err)
+	}
+	node := openStore(t, as("node", scheme.NodeInbox), Config{Streams: 1})
+	deafen(t, node, one, other, "a")
+	if err := setUp(); err != nil { // which has no right to ask who listens
+		t.Fatal(err)
+	}
+	if err := node.Queues().Fit(natstest.Context(t), true); !errors.Is(err, jet.ErrDenied) || !strings.Contains(err.Error(), "listen again to what it is to take, umf.v1.work.a:") {
+		t.Error(err)
 	}
 }
