@@ -60,7 +60,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		l.t.Fatal(err)
 	}
 	m := stats.New()
-	n := &testNode{l: l, known: make(map[scheme.SID]store.Found), routes: make(map[string]func(context.Context) ([]byte, error)), noRoute: protocol.CodeNotRoutable}
+	n := &testNode{l: l, epoch: Epoch(1, 0), known: make(map[scheme.SID]store.Found), routes: make(map[string]func(context.Context) ([]byte, error)), noRoute: protocol.CodeNotRoutable}
 	n.pool = &fakePool{l: l, n: n}
 	id := scheme.NewNodeID()
 	n.Node = &Node{

@@ -36,17 +36,17 @@ func TestAnotherConnection(t *testing.T) {
 		}
 		return subscribed, marked
 	}
-	if subscribed, marked := since(Epoch(0, 1)); subscribed >= 0 || marked < 0 {
+	if subscribed, marked := since(Epoch(1, 1)); subscribed >= 0 || marked < 0 {
 		t.Errorf("after a reconnect: subscribed %d, marked %d", subscribed, marked)
 	}
 	l.nats.listeners = make(map[string][]*testShard) // they are gone with the connection
 	clear(l.nats.subscribed)
-	if subscribed, marked := since(Epoch(1, 0)); subscribed < 0 || marked < subscribed {
+	if subscribed, marked := since(Epoch(2, 0)); subscribed < 0 || marked < subscribed {
 		t.Errorf("after another connection: subscribed %d, marked %d", subscribed, marked)
 	}
 	l.store(c.id, 3, 6)
 	c.gets(3, 6)
-	if subscribed, _ := since(Epoch(0, 9)); subscribed >= 0 {
+	if subscribed, _ := since(Epoch(1, 9)); subscribed >= 0 {
 		t.Error("an epoch of the connection before counts")
 	}
 }

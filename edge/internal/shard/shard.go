@@ -243,6 +243,7 @@ func New(n *Node, index int, loop Loop, out Outbox, tally *stats.Tally) *Shard {
 		given:    takeover.NewGiven(func() { n.Metrics.Dropped.Inc(stats.DropGivenAway) }),
 		epoch:    n.Epoch(),
 	}
+	n.Logs.meet(index, s.epoch, &s.seen)
 	return s
 }
 
