@@ -61,7 +61,6 @@ func (n *Node) shareNATS(shards int) {
 	n.shared.Mailboxes = mailboxes{n}
 	n.shared.Queues = queues{n}
 	n.shared.Peers = peers{n}
-	n.shared.Logs = shard.NewLogs(n.shared)
 }
 
 // apiNode is what the API knows of the node.

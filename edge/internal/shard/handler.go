@@ -38,6 +38,7 @@ func NewHandler(upgrade func(*wire.Request) (wire.Accept, error)) *Handler {
 
 // Build makes a shard for each loop.
 func (h *Handler) Build(n *Node, loops []*wire.Loop, to egress.NATS) []Door {
+	n.Logs = NewLogs(n, len(loops))
 	doors := make([]Door, 0, len(loops))
 	for _, l := range loops {
 		tally := new(stats.Tally)

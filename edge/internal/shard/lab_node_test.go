@@ -77,7 +77,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 		},
 	}
 	n.Crowd = crowd.New(cmp.Or(l.passBytes, crowd.Bytes), crowd.Source{Read: n.piece, Stopped: l.stopped, Run: n.pool.SubmitIdle, Epoch: n.Epoch, Ended: m.Passes.Inc, Short: n.Short.Load})
-	n.Logs = NewLogs(n.Node)
+	n.Logs = NewLogs(n.Node, loops)
 	n.Connected.Store(true)
 	n.MaxPayload.Store(1 << 20)
 	for _, change := range changes {

@@ -20,7 +20,8 @@ import (
 // All shards of a node share one. Methods may be called concurrently.
 type Logs struct {
 	// Immutable.
-	node *Node
+	node   *Node
+	shards int
 
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -42,8 +43,10 @@ type waitingFor struct {
 	then  func(error)
 }
 
-// NewLogs returns the logs of a node that has not met NATS yet.
-func NewLogs(n *Node) *Logs { return &Logs{node: n, met: make(map[int]uint64)} }
+// NewLogs returns the logs of a node that has not met NATS yet, for so many shards.
+func NewLogs(n *Node, shards int) *Logs {
+	return &Logs{node: n, shards: shards, met: make(map[int]uint64)}
+}
 
 // meet takes what a shard has seen before an epoch. When all shards have met it, the
 // streams are asked.
@@ -56,7 +59,7 @@ func (l *Logs) meet(shard int, epoch uint64, seen *[scheme.MaxStreams]store.Sigh
 		}
 	}
 	l.met[shard] = max(l.met[shard], epoch)
-	if len(l.met) < l.node.Shards {
+	if len(l.met) < l.shards {
 		return
 	}
 	l.epoch = slices.Min(slices.Collect(maps.Values(l.met)))

@@ -62,7 +62,7 @@ type Node struct {
 	Resumes   Calls // apart, so that resumes wait for nothing else
 	Directory Directory
 	Mailboxes Mailboxes
-	Logs      *Logs
+	Logs      *Logs // of Build
 	Queues    Queues
 	Peers     Peers
 	API       API
