@@ -82,6 +82,12 @@ type Arrival struct {
 	Resume   *protocol.Resume // the session that is asked for, of the second edition only; nil: none
 }
 
+// holdAnswer is for how long the answer to the handshake waits for the welcome. They
+// leave together where NATS is not slower than that. Not so to clients of the first
+// edition: some begin to listen only when they have the answer, perhaps too late for
+// what comes with it.
+const holdAnswer = 100 * time.Millisecond
+
 // Open begins with a connection. Its session is opened, or its authentication
 // begins.
 func (s *Shard) Open(conn Socket, a *Arrival) *Client {
@@ -95,6 +101,9 @@ func (s *Shard) Open(conn Socket, a *Arrival) *Client {
 		return c
 	}
 	c.wait()
+	if c.second {
+		conn.Hold(holdAnswer)
+	}
 	c.arriving().shared, c.arriving().resume = a.Shared, a.Resume
 	c.openInTime()
 	if n.Config.Auth == config.AuthService {

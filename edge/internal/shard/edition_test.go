@@ -83,3 +83,18 @@ func TestErrorOfALateRequest(t *testing.T) {
 
 // silent is a service that never answers.
 func silent(*nats.Msg) *nats.Msg { return nil }
+
+// TestAnswerByEdition: the answer to the handshake waits for the welcome, and for no
+// longer than a moment. A client of the first edition has it at once.
+func TestAnswerByEdition(t *testing.T) {
+	for _, arrival := range []Arrival{{}, {Second: true}, {Second: true, Acked: true}} {
+		s := newLab(t).one()
+		var want time.Duration
+		if arrival.Second {
+			want = holdAnswer
+		}
+		if c := s.dialWith(dialOptions{Arrival: arrival}); c.sock.holds != want {
+			t.Errorf("%+v: it is held for %v", arrival, c.sock.holds)
+		}
+	}
+}

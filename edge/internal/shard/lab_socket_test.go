@@ -3,6 +3,7 @@ package shard
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"hydrant/edge/internal/wire"
 )
@@ -20,9 +21,10 @@ type fakeSocket struct {
 	inbox  []frame // from the client; like TCP, it keeps what is not read
 	paused bool
 	frozen bool
-	stuck  bool // the client does not read
-	takes  bool // TakeRest
-	hungUp bool // the client has ended its stream
+	holds  time.Duration // the answer to the handshake
+	stuck  bool          // the client does not read
+	takes  bool          // TakeRest
+	hungUp bool          // the client has ended its stream
 	noRoom bool
 	over   int       // bytes of the frame with which the room ran out
 	woken  bool      // a turn is due
@@ -116,6 +118,9 @@ func (k *fakeSocket) Resume() {
 	k.paused = false
 	k.wake()
 }
+
+// Hold implements [Socket].
+func (k *fakeSocket) Hold(d time.Duration) { k.holds = d }
 
 // Freeze implements [Socket].
 func (k *fakeSocket) Freeze() { k.frozen = true }

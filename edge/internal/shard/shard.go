@@ -148,6 +148,7 @@ type Socket interface {
 	TakeRest()
 	Pause()
 	Resume()
+	Hold(d time.Duration)
 	Freeze()
 	Thaw()
 	Full() bool

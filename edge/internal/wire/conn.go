@@ -42,6 +42,7 @@ const (
 	flagTrusted                   // the address is a trusted proxy's
 	flagProxy                     // the peer is a trusted proxy, whoever it speaks for
 	flagTakes                     // TakeRest
+	flagHeld                      // Hold: what is queued waits for more
 )
 
 // Conn is a connection. It belongs to its loop: all its methods but Loop must be
@@ -207,6 +208,10 @@ func (c *Conn) expire() {
 		}
 		c.refuse(nil, http.StatusRequestTimeout, "no complete request in time", nil, DropHandshakeTimeout)
 	case stateOpen:
+		if c.has(flagHeld) {
+			c.clear(flagHeld)
+			l.soil(c)
+		}
 		c.expireOpen()
 	case stateClosing:
 		// RFC 6455 §7.1.1 does not say how long to wait for the peer.

@@ -56,6 +56,9 @@ func (c *Conn) Discard(code int, reason string) {
 	if c.state != stateOpen && (c.state != stateClosing || !c.has(flagFrozen)) {
 		return
 	}
+	if c.release(); c.state == stateClosed {
+		return
+	}
 	if c.nc != nil && !c.nc.discard() {
 		c.abort(CloseReason{Code: code, Cause: DropStuck})
 		return
@@ -118,6 +121,9 @@ func (c *Conn) fail(v *violation) {
 
 // drain stops the parsing and lets the socket end in an orderly way.
 func (c *Conn) drain(r CloseReason) {
+	if c.release(); c.state == stateClosed {
+		return
+	}
 	if c.has(flagFrozen) || c.has(flagEOF) && c.Buffered() == 0 {
 		c.abort(r) // nothing may be written, not even a close frame, or nothing is
 		return

@@ -99,6 +99,7 @@ func (c *Conn) room(n int) *outbound {
 	}
 	o.buf = buf
 	c.out = o
+	c.clear(flagHeld)
 	l.soil(c)
 	return o
 }
@@ -243,6 +244,7 @@ func (c *Conn) Freeze() {
 		c.abort(CloseReason{Cause: DropAborted})
 		return
 	}
+	c.release()
 	c.set(flagFrozen)
 }
 
@@ -259,7 +261,7 @@ func (c *Conn) Thaw() {
 // flush writes the queue as far as the socket takes it, and goes on with the
 // closing when the queue is empty.
 func (c *Conn) flush() {
-	if c.state == stateClosed || c.has(flagFrozen) {
+	if c.state == stateClosed || c.has(flagFrozen|flagHeld) {
 		return
 	}
 	if c.out != nil {

@@ -140,6 +140,9 @@
 // segment, and takes one of several field lines for the whole list; and net/http's
 // parser, which needs a goroutine and a reader for each connection.
 //
+// Its answer can wait for the first message (Hold), which saves a system call, a segment
+// and a wake-up of the peer: 8 to 14 of 60 µs that a node has for a resume.
+//
 // Plain HTTP goes to net/http with the bytes that were read, and for good. An upgrade
 // that follows on such a connection is written out again and given to a loop.
 //
