@@ -222,12 +222,9 @@ func (c *Client) resumed() {
 // answerTo is, beside a request's mid, in the place of an answer's sender.
 const answerTo = "="
 
-// seen remembers the last messages by hashes, which nobody else can foresee.
-type seen struct {
-	keys map[uint64]struct{}
-	ring []uint64
-	next int
-}
+// seen remembers the last maxSeen messages, and up to as many before them, by hashes,
+// which nobody else can foresee.
+type seen struct{ last, before map[uint64]struct{} }
 
 var seed = maphash.MakeSeed()
 
@@ -240,27 +237,29 @@ func hash(a, b string) uint64 {
 	return h.Sum64()
 }
 
-func (s *seen) has(a, b string) bool {
-	_, ok := s.keys[hash(a, b)]
+func (s *seen) has(a, b string) bool { return s.knows(hash(a, b)) }
+
+func (s *seen) knows(key uint64) bool {
+	if _, ok := s.last[key]; ok {
+		return true
+	}
+	_, ok := s.before[key]
 	return ok
 }
 
 // add reports whether it is new.
 func (s *seen) add(a, b string) bool {
 	key := hash(a, b)
-	if _, ok := s.keys[key]; ok {
+	if s.knows(key) {
 		return false
 	}
-	if s.keys == nil {
-		s.keys = make(map[uint64]struct{})
+	if len(s.last) >= maxSeen {
+		s.last, s.before = s.before, s.last
+		clear(s.last)
 	}
-	if len(s.ring) < maxSeen {
-		s.ring = append(s.ring, key)
-	} else {
-		delete(s.keys, s.ring[s.next])
-		s.ring[s.next] = key
-		s.next = (s.next + 1) % maxSeen
+	if s.last == nil {
+		s.last = make(map[uint64]struct{})
 	}
-	s.keys[key] = struct{}{}
+	s.last[key] = struct{}{}
 	return true
 }
