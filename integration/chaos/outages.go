@@ -66,14 +66,25 @@ func (s *schedule) outages(ctx context.Context) {
 	}
 }
 
+// playsAtMost is how often an outage is made of which nothing is seen: another fault may
+// be in its way.
+const playsAtMost = 4
+
 // play makes one outage. The token of the servers is held.
 func (s *schedule) play(o outage) {
 	if o.what == jumpClock.what && s.run.binary == "" {
 		return
 	}
 	f := s.note(o.what, "")
-	if err := o.play(s, f); err != nil {
-		s.broken(o.what, err)
+	for range playsAtMost {
+		if err := o.play(s, f); err != nil {
+			s.broken(o.what, err)
+			break
+		}
+		if f.over() {
+			break
+		}
+		s.hold(500*time.Millisecond, 3*time.Second)
 	}
 	f.missed("it was made, and nothing was seen of it") // unless it bit
 }
