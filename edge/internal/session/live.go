@@ -53,7 +53,7 @@ func (s *Session) proven(seq, prev uint64) bool {
 		return false
 	case l.origin != knownOrigin:
 		return true // begin tells of a gap
-	case seq == l.cursor+1 && !l.claimed:
+	case seq == l.cursor+1:
 		return true // nothing can be between
 	case l.anchor == 0:
 		return false

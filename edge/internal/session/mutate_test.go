@@ -144,8 +144,6 @@ var mutations = []struct{ rule, file, text, instead string }{
 		"c.barrierLoose, c.barrierTime = c.loose, c.writtenTime", "c.barrierLoose, c.barrierTime = c.loose, 1"},
 	{"a confirmation has the time of what it confirms", "confirm.go",
 		"floor, at = entry, stored", "floor, at = entry, stored+1"},
-	{"a claimed cursor may be another log's", "live.go",
-		"case seq == l.cursor+1 && !l.claimed:", "case seq == l.cursor+1:"},
 	{"the anchor beside the floor must have its time", "verdict.go",
 		"want = c.seenTime", "want = 0"},
 	{"the gap of a rollback has no time", "confirm.go",
