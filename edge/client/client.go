@@ -102,7 +102,8 @@ type Client struct {
 	o      Options
 	ctx    context.Context // ends with the client
 	cancel context.CancelFunc
-	prefix string        // of its mids
+	asking string        // prefix of the mids of requests
+	prefix string        // of its other mids
 	more   chan struct{} // there is something to receive; holds one
 	opened chan struct{} // closed by run at the first welcome
 	tasks  sync.WaitGroup
@@ -129,7 +130,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	c := &Client{o: o, prefix: rand.Text()[:14] + "-", more: make(chan struct{}, 1), opened: make(chan struct{})}
+	c := &Client{o: o, asking: rand.Text()[:14] + "-", prefix: rand.Text()[:14] + "-", more: make(chan struct{}, 1), opened: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.restore(o.Resume)
 	c.tokens.need = First
@@ -217,10 +218,12 @@ func (c *Client) unlock() {
 }
 
 // mid returns a new one. c.mu is held.
-func (c *Client) mid() string {
+func (c *Client) mid() string { return c.midOf(c.prefix) }
+
+func (c *Client) midOf(prefix string) string {
 	c.mids++
 	var room [40]byte
-	return string(strconv.AppendUint(append(room[:0], c.prefix...), c.mids, 36))
+	return string(strconv.AppendUint(append(room[:0], prefix...), c.mids, 36))
 }
 
 // warn tells the log what nobody else is told. c.mu is held.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"hash/maphash"
 	"strconv"
+	"strings"
 	"time"
 
 	"hydrant/umf"
@@ -103,7 +104,7 @@ func (c *Client) pop() (*Delivery, error) {
 			l.room = nil
 		}
 		m := it.message
-		if it.gap == nil && (c.in.seen.has(answerTo, m.Rmid) || !c.in.seen.add(m.Mid, m.From)) {
+		if it.gap == nil && (c.settled(m.Rmid) || !c.in.seen.add(m.Mid, m.From)) {
 			it.state = done
 			c.advance()
 			continue
@@ -117,6 +118,11 @@ func (c *Client) pop() (*Delivery, error) {
 		return &Delivery{Message: m, Gap: it.gap, c: c, it: it}, nil
 	}
 	return nil, nil
+}
+
+// settled reports whether a message answers a request that has an outcome. c.mu is held.
+func (c *Client) settled(rmid string) bool {
+	return strings.HasPrefix(rmid, c.asking) || c.in.seen.has(answerTo, rmid)
 }
 
 // signal wakes one that receives. c.mu is held.

@@ -150,7 +150,11 @@ func (c *Client) enter(e *entry) (*line, error) {
 		return nil, ErrFull
 	}
 	if e.head.Mid == "" {
-		e.head.Mid = c.mid()
+		prefix := c.prefix
+		if e.request {
+			prefix = c.asking
+		}
+		e.head.Mid = c.midOf(prefix)
 	}
 	if c.out.entries == nil {
 		c.out.entries = make(map[string]*entry)
@@ -196,7 +200,7 @@ func (c *Client) settle(mid string, answer *umf.Message, err error) bool {
 	delete(c.out.entries, mid)
 	c.out.bytes -= e.size
 	e.time.stop()
-	if e.request {
+	if e.request && !strings.HasPrefix(mid, c.asking) {
 		c.in.seen.add(answerTo, mid) // an answer may come twice
 	}
 	e.answer, e.err = answer, err
