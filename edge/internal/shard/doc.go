@@ -74,6 +74,12 @@
 // while, where request and copies come over different routes: there the marker of
 // the new holder tells, which comes before all that is stored from then on.
 //
+// A session is listened for with a wildcard, for what its mailbox stored and what is pushed
+// past it. A NATS server looks for a new wildcard in all subjects that it remembers, which
+// is a sixth of what a resume costs it (13 of 75 µs). Rejected: two subscriptions without
+// one, which take 0.37 KiB more of the node and 1 KiB of the server for each session, also
+// of those that do nothing.
+//
 // To an old client that has not confirmed everything a last barrier is sent before
 // a session is handed over or its socket is closed: without it, what such a client
 // has read a moment ago would come again on its new socket.
