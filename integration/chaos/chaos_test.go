@@ -19,6 +19,7 @@ var (
 	seed     = flag.Uint64("seed", 0, "of the schedule; 0: HYDRANT_SEED, or a new one")
 	servers  = flag.Int("nats", 1, "NATS servers, 1 or 3")
 	clients  = flag.Int("clients", 60, "clients that are harmed")
+	tails    = flag.String("tails", "", "what nodes keep for parked sessions: short, off; empty: as they do by themselves")
 )
 
 func TestMain(m *testing.M) {
@@ -55,7 +56,7 @@ func TestChaosWithSmallMailboxes(t *testing.T) {
 
 func judge(t *testing.T, cfg Config) (*check.Report, []byte) {
 	t.Helper()
-	cfg.Seed = *seed
+	cfg.Seed, cfg.Tails = *seed, Tails(*tails)
 	if cfg.Seed == 0 {
 		cfg.Seed = harness.Seed()
 	}

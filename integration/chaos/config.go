@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -16,6 +18,7 @@ type Config struct {
 	Nodes    int // default 4; node 0 is the calm one
 	Clients  int // default 300, a third of each class, beside the calm ones
 	Queue    int // bound of a mailbox; default: one that is never reached
+	Tails    Tails
 	Rate     int // messages a second of all publishers together; default 1000
 
 	Network  bool   // servers and nodes in network namespaces; for a process that is isolated (harness.Isolate)
@@ -29,6 +32,31 @@ type Config struct {
 
 	History io.Writer                        // one JSON object a line
 	Log     func(format string, args ...any) // what is being done; nil: nobody is told
+}
+
+// Tails says what nodes keep for sessions that they have parked.
+type Tails string
+
+const (
+	AllTails   Tails = ""      // as nodes do by themselves
+	ShortTails Tails = "short" // little, and for a moment
+	NoTails    Tails = "off"
+)
+
+// ErrTails: there is no such choice.
+var ErrTails = errors.New("chaos: tails are short, off, or as nodes have them")
+
+// env is how nodes are told.
+func (t Tails) env() (map[string]string, error) {
+	switch t {
+	case AllTails:
+		return nil, nil
+	case ShortTails:
+		return map[string]string{"EDGE_LINGER": "1s", "EDGE_LINGER_BYTES": "64KiB"}, nil
+	case NoTails:
+		return map[string]string{"EDGE_LINGER": "0s"}, nil
+	}
+	return nil, fmt.Errorf("%w: %q", ErrTails, string(t))
 }
 
 // calmClients is how many clients stay on the node that nobody harms: some of each class.

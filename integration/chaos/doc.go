@@ -8,6 +8,7 @@
 //
 //	go test ./integration/chaos -duration 60s -seed 7 -nats 3
 //	go run ./integration/chaos/cmd/chaos -duration 60s -seeds 10 -nats 3
+//	go run ./integration/chaos/cmd/chaos -duration 60s -seeds 20 -tails short
 //	go run ./integration/chaos/cmd/chaos -scenario deposed-directory -times 20
 //	go run ./integration/chaos/cmd/chaos -recovery -into deploy/README.md
 //	go run ./integration/chaos/cmd/chaos -check history.jsonl

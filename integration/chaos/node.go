@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -59,6 +60,11 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	if r.network != nil {
 		env["EDGE_STORE_BYTES"] = fmt.Sprint(storeDisk / 2) // a server gives away three quarters
 	}
+	tails, err := r.cfg.Tails.env()
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(env, tails)
 	if r.binary != "" {
 		harness.WithClock(env, filepath.Join(r.dir, n.name+".clock"))
 	}

@@ -80,6 +80,7 @@ func flags() (o options) {
 	flag.IntVar(&o.Nodes, "nodes", 0, "edge nodes; 0: 4")
 	flag.IntVar(&o.Clients, "clients", 0, "clients that are harmed; 0: 300, in a scenario 60")
 	flag.IntVar(&o.Queue, "queue", 0, "bound of a mailbox; 0: one that is never reached")
+	flag.StringVar((*string)(&o.Tails), "tails", "", "what nodes keep for parked sessions: short (1 s, 64 KiB), off; empty: as they do by themselves")
 	flag.IntVar(&o.Rate, "rate", 0, "published messages a second; 0: 1000, in a scenario 200")
 	flag.BoolVar(&o.Sync, "sync", false, "the NATS servers sync every write to their disks")
 	flag.BoolVar(&o.namespaces, "netns", true, "servers and nodes in network namespaces of their own")
