@@ -44,12 +44,12 @@ func (d directory) Delete(ctx context.Context, sid scheme.SID, rev uint64) error
 	return d.now().Delete(ctx, sid, rev)
 }
 
-func (d directory) NoteBack(ctx context.Context, sid scheme.SID) error {
-	return d.now().NoteBack(ctx, sid)
+func (d directory) NoteBack(ctx context.Context, partition int, last store.BackNote) error {
+	return d.now().NoteBack(ctx, partition, last)
 }
 
-func (d directory) LastBack(ctx context.Context, sid scheme.SID) (store.BackNote, error) {
-	return d.now().LastBack(ctx, sid)
+func (d directory) LastBack(ctx context.Context, partition int) (store.BackNote, error) {
+	return d.now().LastBack(ctx, partition)
 }
 
 // mailboxes is the store as shards see it.

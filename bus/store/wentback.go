@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"strconv"
 
 	"github.com/nats-io/nats.go"
 
@@ -37,35 +39,37 @@ func (s *Store) WentBack(ctx context.Context, seen Sighting) (bool, error) {
 	return b.Anchor == AnchorForeign || b.Anchor == AnchorPresent && b.AnchorTime != seen.Time, err
 }
 
-// NoteBack notes in the directory that the log of a session's mailbox stream has gone
-// back. The note lasts as long as entries do.
-func (d *Directory) NoteBack(ctx context.Context, sid scheme.SID) error {
-	if err := d.store.Usable(); err != nil {
-		return err
-	}
-	ctx, cancel := d.store.bounded(ctx)
-	defer cancel()
-	return jet.Retry(ctx, func(ctx context.Context) error {
-		_, err := jet.PublishAcked(ctx, d.store.nc, &nats.Msg{Subject: scheme.BackKey(d.store.PartitionOf(sid))})
-		return err
-	})
-}
-
-// BackNote is such a note. Entries with a higher revision were written after it.
+// BackNote is the word in the directory that the log of a mailbox stream has gone back.
+// Entries with a higher revision were written after it.
 type BackNote struct {
 	Rev  uint64 // 0: there is none
 	Time int64  // Unix ns, by the clock of the directory's leader
 }
 
-// LastBack is the last such note. That there is none, or no later one, is proved as
-// absences are ([Directory.Sure]).
-func (d *Directory) LastBack(ctx context.Context, sid scheme.SID) (BackNote, error) {
+// NoteBack writes one, unless there is a later one than the last that the caller knows.
+// It lasts as long as entries do.
+func (d *Directory) NoteBack(ctx context.Context, partition int, last BackNote) error {
+	if err := d.store.Usable(); err != nil {
+		return err
+	}
+	_, err := d.send(ctx, &nats.Msg{Subject: scheme.BackKey(partition), Header: nats.Header{
+		jet.HeaderExpected: []string{strconv.FormatUint(last.Rev, 10)},
+	}})
+	if errors.Is(err, ErrFenced) { // another node was faster
+		return nil
+	}
+	return err
+}
+
+// LastBack is the last note of a partition. That there is none, or no later one, is proved
+// as absences are ([Directory.Sure]).
+func (d *Directory) LastBack(ctx context.Context, partition int) (BackNote, error) {
 	if err := d.store.Usable(); err != nil {
 		return BackNote{}, err
 	}
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
-	p, err := d.proven(ctx, scheme.BackKey(d.store.PartitionOf(sid)), true)
+	p, err := d.proven(ctx, scheme.BackKey(partition), true)
 	if err != nil || p.m == nil {
 		return BackNote{}, err
 	}

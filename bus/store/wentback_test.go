@@ -59,40 +59,47 @@ func TestWentBack(t *testing.T) {
 	want("as it is now", see(seen.Seq), false)
 }
 
-// TestNoteBack: an entry that is written after a note has a higher revision. Notes are of a
-// partition, and no sessions.
+// TestNoteBack: an entry that is written after a note has a higher revision. Of nodes that
+// know the same one writes the next. Notes are of a partition, and no sessions.
 func TestNoteBack(t *testing.T) {
 	s := newStore(t, Config{})
 	d, ctx, sid := s.Directory(), natstest.Context(t), scheme.NewSID()
-	elsewhere := scheme.NewSID()
-	for s.PartitionOf(elsewhere) == s.PartitionOf(sid) {
-		elsewhere = scheme.NewSID()
+	partition := s.PartitionOf(sid)
+	last := func(of int) BackNote {
+		t.Helper()
+		n, err := d.LastBack(ctx, of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
 	before, err := d.Create(ctx, sid, testEntry())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := d.LastBack(ctx, sid); err != nil || back != (BackNote{}) {
-		t.Errorf("before: %v, %v", back, err)
+	if n := last(partition); n != (BackNote{}) {
+		t.Errorf("before: %v", n)
 	}
 	for range 2 {
-		if err := d.NoteBack(ctx, other(sid)); err != nil {
+		known := last(partition)
+		if err := d.NoteBack(ctx, partition, known); err != nil {
 			t.Fatal(err)
 		}
-		if back, err := d.LastBack(ctx, sid); err != nil || back.Rev <= before || back.Time == 0 {
-			t.Errorf("%v, %v: the entry has %d", back, err, before)
+		n := last(partition)
+		if n.Rev <= before || n.Time <= known.Time {
+			t.Errorf("%v: the entry has %d, and %v was there", n, before, known)
 		}
 		after, err := d.Update(ctx, sid, testEntry(), before)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if back, err := d.LastBack(ctx, sid); err != nil || back.Rev >= after {
-			t.Errorf("%v, %v: the entry has %d", back, err, after)
+		if err != nil || n.Rev >= after {
+			t.Errorf("%v: the entry has %d, %v", n, after, err)
 		}
 		before = after
+		if err := d.NoteBack(ctx, partition, known); err != nil || last(partition) != n {
+			t.Errorf("another node writes %v, %v", last(partition), err)
+		}
 	}
-	if back, err := d.LastBack(ctx, elsewhere); err != nil || back != (BackNote{}) {
-		t.Errorf("of another partition: %v, %v", back, err)
+	if n := last((partition + 1) % s.cfg.Streams); n != (BackNote{}) {
+		t.Errorf("of another partition: %v", n)
 	}
 	found := 0
 	if err := d.List(ctx, func(scheme.SID, scheme.Entry) bool { found++; return true }); err != nil || found != 1 {

@@ -52,8 +52,9 @@
 //
 // # Logs that went back
 //
-// A shard notes the last message that it saw of each partition. After a reconnect to NATS
-// the node asks for these (Logs), and notes in the directory which streams have gone back.
+// A shard notes the last message that it saw of each partition, by sessions that know the
+// log. After a reconnect to NATS the node asks for these (Logs), and notes in the directory
+// which streams have gone back, once for all nodes.
 // A claim that would begin at a position of which nobody knows the time, since only the
 // client knows it or a gap ended there, waits for that, and for the note, if the entry's
 // is older than the connection. Where the stream has gone back since the entry was written,

@@ -28,6 +28,7 @@ type broker struct {
 	limit     int   // messages of one mailbox; 0: any number
 	mids      map[string]uint64
 	backs     map[int]store.BackNote // by partition
+	notes     []store.BackNote       // that were ever written
 	entries   map[scheme.SID]*record
 	rev       uint64
 	listeners map[string][]*testShard // by live subject

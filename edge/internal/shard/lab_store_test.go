@@ -313,16 +313,18 @@ func (d fakeDirectory) Delete(_ context.Context, sid scheme.SID, rev uint64) err
 }
 
 // NoteBack implements [Directory].
-func (d fakeDirectory) NoteBack(_ context.Context, sid scheme.SID) error {
-	if err := d.n.suffer(fault{}); err != nil {
+func (d fakeDirectory) NoteBack(_ context.Context, partition int, last store.BackNote) error {
+	b := d.n.l.nats
+	if err := d.n.suffer(fault{}); err != nil || b.backs[partition] != last {
 		return err
 	}
-	d.n.l.nats.rev++
-	d.n.l.nats.backs[d.n.Mailboxes.PartitionOf(sid)] = store.BackNote{Rev: d.n.l.nats.rev, Time: d.n.l.clock().UnixNano()}
+	b.rev++
+	note := store.BackNote{Rev: b.rev, Time: d.n.l.clock().UnixNano()}
+	b.backs[partition], b.notes = note, append(b.notes, note)
 	return nil
 }
 
 // LastBack implements [Directory].
-func (d fakeDirectory) LastBack(_ context.Context, sid scheme.SID) (store.BackNote, error) {
-	return d.n.l.nats.backs[d.n.Mailboxes.PartitionOf(sid)], d.n.suffer(fault{})
+func (d fakeDirectory) LastBack(_ context.Context, partition int) (store.BackNote, error) {
+	return d.n.l.nats.backs[partition], d.n.suffer(fault{})
 }

@@ -33,6 +33,7 @@ type Logs struct {
 // logPart is what is known of one partition.
 type logPart struct {
 	seen    store.Sighting // the last message that was seen before the epoch; Seq 0: none
+	noted   store.BackNote // the last one that was there when that was looked for
 	checked uint64         // the epoch in which that was looked for last
 	asking  bool           // it is being looked for
 	waiting []waitingFor   // at most one for each claim
@@ -54,7 +55,7 @@ func (l *Logs) meet(shard int, epoch uint64, seen *[scheme.MaxStreams]store.Sigh
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range l.parts {
-		if p := &l.parts[i]; seen[i].Seq > p.seen.Seq {
+		if p := &l.parts[i]; seen[i].Time > p.seen.Time {
 			p.seen = seen[i]
 		}
 	}
@@ -80,40 +81,55 @@ func (l *Logs) again() {
 // ask looks for what was seen in a partition. mu is held.
 func (l *Logs) ask(partition int) {
 	p, epoch := &l.parts[partition], l.epoch
-	switch seen := p.seen; {
+	switch now := *p; {
 	case p.asking || p.checked >= epoch:
-	case seen.Seq == 0 && len(p.waiting) == 0:
+	case partition >= l.node.Config.MailboxStreams && p.seen.Seq == 0 && len(p.waiting) == 0:
 		p.checked = epoch
 	default:
-		p.asking = l.node.Calls.SubmitIdle(func() { l.look(partition, epoch, seen) })
+		p.asking = l.node.Calls.SubmitIdle(func() { l.look(partition, epoch, now) })
 	}
 }
 
 // look asks for what was seen, and notes that it is gone.
-func (l *Logs) look(partition int, epoch uint64, seen store.Sighting) {
-	back, err := false, error(nil)
-	if seen.Seq != 0 {
-		ctx, cancel := context.WithTimeout(l.node.Stopped, l.node.Config.RequestTimeout)
-		defer cancel()
-		if back, err = l.node.Mailboxes.WentBack(ctx, seen); back {
-			l.node.Log.Warn("a stream of mailboxes has gone back", "stream", scheme.OutStream(partition), "seen", seen.Seq)
-			err = l.node.Directory.NoteBack(ctx, seen.SID)
-		}
-	}
+func (l *Logs) look(partition int, epoch uint64, p logPart) {
+	ctx, cancel := context.WithTimeout(l.node.Stopped, l.node.Config.RequestTimeout)
+	defer cancel()
+	now, back, err := l.wentBack(ctx, partition, p)
 	if err != nil {
 		l.node.Metrics.NATSErrors.Inc(stats.OpRead)
 		l.node.Log.Debug("it is not known whether a stream of mailboxes has gone back", "stream", scheme.OutStream(partition), "error", err)
 	}
-	l.looked(partition, epoch, seen, back, err)
+	l.looked(partition, epoch, p.seen, back, now, err)
+}
+
+// wentBack reports whether what was seen in a partition is gone, and the last note of that:
+// the node's own, or that of another one that came since this one looked last. A second
+// one would say of entries that were written in between that they are older.
+func (l *Logs) wentBack(ctx context.Context, partition int, p logPart) (last store.BackNote, back bool, err error) {
+	d := l.node.Directory
+	if last, err = d.LastBack(ctx, partition); err != nil || p.seen.Seq == 0 {
+		return last, false, err
+	}
+	if back, err = l.node.Mailboxes.WentBack(ctx, p.seen); err != nil || !back {
+		return last, false, err
+	}
+	l.node.Log.Warn("a stream of mailboxes has gone back", "stream", scheme.OutStream(partition), "seen", p.seen.Seq)
+	if last.Time > p.noted.Time {
+		return last, true, nil
+	}
+	if err = d.NoteBack(ctx, partition, last); err == nil {
+		last, err = d.LastBack(ctx, partition)
+	}
+	return last, true, err
 }
 
 // looked lets those go on who wait for that.
-func (l *Logs) looked(partition int, epoch uint64, seen store.Sighting, back bool, err error) {
+func (l *Logs) looked(partition int, epoch uint64, seen store.Sighting, back bool, last store.BackNote, err error) {
 	l.mu.Lock()
 	p := &l.parts[partition]
 	p.asking = false
 	if err == nil {
-		p.checked = epoch
+		p.checked, p.noted = epoch, last
 		if back && p.seen == seen {
 			p.seen = store.Sighting{} // of a log that is gone
 		}
@@ -148,12 +164,10 @@ func (l *Logs) known(partition int, epoch uint64, then func(error)) bool {
 	return false
 }
 
-// saw notes a message that lasts.
+// saw notes a message that lasts. Where the log may have gone back, it may be of the one
+// that was.
 func (s *Shard) saw(h *held, seq uint64, at int64) {
-	if at == 0 {
-		return
-	}
-	if p := &s.seen[h.partition()]; seq > p.Seq {
+	if p := &s.seen[h.partition()]; at > p.Time && !h.core.Aged() {
 		*p = store.Sighting{SID: h.sid, Seq: seq, Time: at}
 	}
 }

@@ -69,7 +69,9 @@ func (h *held) proveAgain(b session.Batch) {
 // lastNote asks for the last note of the log once this node has left its own.
 func (h *held) lastNote(then func(store.BackNote, error)) {
 	s := h.s
-	job := func(ctx context.Context) (store.BackNote, error) { return s.node.Directory.LastBack(ctx, h.sid) }
+	job := func(ctx context.Context) (store.BackNote, error) {
+		return s.node.Directory.LastBack(ctx, h.partition())
+	}
 	ask := func() { submitTo(s, s.node.Resumes.SubmitIdle, job, then) }
 	if s.node.Logs.known(h.partition(), s.epoch, func(err error) {
 		s.post(func() {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/protocol"
@@ -337,5 +339,60 @@ func TestClientOfTheOldLog(t *testing.T) {
 			}
 			again.gets(10, 18)
 		})
+	}
+}
+
+// TestOneNoteOfALog: of nodes that saw what is gone one notes that, and once: entries that
+// are written after that are of the log that there is.
+func TestOneNoteOfALog(t *testing.T) {
+	l := newLab(t)
+	one, other := l.node(2), l.node(1)
+	clients := []*testClient{one.shards[0].dial(), other.shards[0].dial()}
+	for part := one.Mailboxes.PartitionOf; part(clients[1].id) != part(clients[0].id); {
+		clients[1] = other.shards[0].dial()
+	}
+	begin := l.nats.seq
+	for _, c := range clients {
+		l.store(c.id, 0, 2)
+		c.gets(0, 2)
+	}
+	l.nats.restore(begin)
+	for again := range 3 {
+		for _, n := range []*testNode{one, other} {
+			n.reconnect()
+			l.run()
+		}
+		l.advance(time.Minute)
+		if len(l.nats.notes) != 1 {
+			t.Fatalf("notes %v", l.nats.notes)
+		}
+		for _, c := range clients {
+			l.store(c.id, 10+again, 11+again)
+			c.gets(10+again, 11+again)
+		}
+	}
+}
+
+// TestLateCopiesAreNoSightings: copies of the connection before may come when the next one
+// is known, and are of the log that was.
+func TestLateCopiesAreNoSightings(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	c := s.dial()
+	l.store(c.id, 0, 1)
+	c.gets(0, 1)
+	all := l.nats.alive()
+	late := *all[slices.IndexFunc(all, func(m *stored) bool { return m.sid == c.id && m.mark == 0 })]
+	late.seq, late.at = l.nats.seq+5, l.clock().Add(time.Second).UnixNano()
+	s.deaf = true // its marker is not back yet
+	s.node.reconnect()
+	l.run()
+	s.do(func() { s.copies([]*nats.Msg{late.copy(l.nats.seq)}, s.node.epoch) })
+	s.deaf = false
+	l.advance(time.Minute)
+	s.node.reconnect()
+	l.advance(time.Minute)
+	if len(l.nats.notes) != 0 {
+		t.Errorf("notes %v", l.nats.notes)
 	}
 }

@@ -84,8 +84,8 @@ type Directory interface {
 	Known(sid scheme.SID) (found store.Found, cached bool)
 	Forget(sid scheme.SID)
 	Delete(ctx context.Context, sid scheme.SID, rev uint64) error
-	NoteBack(ctx context.Context, sid scheme.SID) error
-	LastBack(ctx context.Context, sid scheme.SID) (store.BackNote, error)
+	NoteBack(ctx context.Context, partition int, last store.BackNote) error
+	LastBack(ctx context.Context, partition int) (store.BackNote, error)
 }
 
 // Mailboxes is what a shard asks of [store.Store].
