@@ -332,7 +332,7 @@ func (h *host) position() (Position, int) {
 	}
 	h.provedAt, h.entryAt, h.entryUnsure = h.w.noted, h.w.noted, h.entryUnsure && !unproved // the claim is a write
 	if h.entryOld[1] != 0 {
-		p = Position{Old: true, Back: names && old}
+		p = Position{Old: true, Back: old || !names}
 		if names {
 			p.Floor = h.lastSeq
 		}

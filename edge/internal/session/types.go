@@ -137,8 +137,8 @@ type Position struct {
 	Old bool
 	// Tail: another holder may have kept copies of what was stored since. See Tail.
 	Tail bool
-	// Back: it has, and an acked client does not know: Floor, which it has named, is of
-	// the old log, and it is to be told. See OldLog.
+	// Back: it has, and the client may not know: Floor, which an acked one has named, is
+	// of the old log, and it is to be told. See OldLog.
 	Back bool
 }
 

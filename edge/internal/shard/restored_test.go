@@ -396,3 +396,22 @@ func TestLateCopiesAreNoSightings(t *testing.T) {
 		t.Errorf("notes %v", l.nats.notes)
 	}
 }
+
+// TestRollbackIsCalledOne: a client that says nothing of what it has handled is told of the
+// rollback that the directory knows of, and not of an overflow.
+func TestRollbackIsCalledOne(t *testing.T) {
+	l := newLab(t)
+	s := l.one()
+	c := s.dialAcked()
+	l.store(c.id, 0, 2)
+	c.gets(0, 2)
+	c.drop()
+	l.parked(c.id)
+	l.change(c.id, func(e *scheme.Entry) { e.Position = scheme.Position{Floor: 40, Seen: 50, Back: true} })
+	again := s.dialAcked()
+	again.resumes(object{"id": string(c.id), "token": c.token})
+	if m := again.find(func(m message) bool { return m.text("typ") == protocol.TypeGap }); m.text("bdy", "why") != "rollback" {
+		t.Errorf("told %s", m.raw)
+	}
+	again.gets(0, 2)
+}

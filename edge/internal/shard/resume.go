@@ -213,11 +213,11 @@ func (h *held) from(at scheme.Position, start uint64) session.Position {
 	return p
 }
 
-// ofOldLog reports whether what an acked client says that it has handled is of a log
-// that is gone.
+// ofOldLog reports whether the client may not know that the log went back: unless it names
+// what is of the log that there is.
 func (h *held) ofOldLog(at scheme.Position) bool {
 	r := h.client.arriving().resume
-	return h.class == session.Acked && r.HasSeq && r.Seq != 0 && at.Floor <= r.Seq && r.Seq <= at.Seen
+	return h.class != session.Acked || !r.HasSeq || r.Seq == 0 || at.Floor <= r.Seq && r.Seq <= at.Seen
 }
 
 // Refuse tells the client that it keeps its fresh session, and why.
