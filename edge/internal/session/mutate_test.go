@@ -34,6 +34,7 @@ var shortcuts = map[string]string{
 	"tail: a position that is another's is a rollback":               "the read that follows finds it",
 	"a claimed position is doubted where the log may have gone back": "another log would have to end just there, and no time be known at all",
 	"what lies before a client's position that is gone tells":        "owners of the model have notes of all logs that are gone",
+	"a position that is not met where it was is of another log":      "only a second rollback after it would be told of for nothing, once in a hundred million steps",
 	"a lost connection voids a read":                                 "the next attach voids it, and what it brings is compared like any other",
 	"a trusted position that is another's is a rollback":             "the oldest message tells as much",
 	"what is passed over is not younger":                             "a replica would have to lag for longer than those of the model",
