@@ -22,7 +22,9 @@ func (s *Session) Attach(p Position, fresh, lasting bool, fx Effects) {
 	s.confirm.floorTime, s.confirm.writtenTime, s.confirm.seenTime = p.FloorTime, p.FloorTime, p.SeenTime
 	cursor := max(p.Floor, p.Seen)
 	s.log = knownLog{cursor: cursor, anchor: cursor, youngest: p.FloorTime, weak: true, claimed: cursor > 0}
-	s.log.aged = p.Old
+	if p.Old {
+		s.log.age = oldPositions
+	}
 	if cursor == 0 {
 		s.log.origin = unknownOrigin
 	}
@@ -45,7 +47,7 @@ func (s *Session) Disconnected(fx Effects) {
 		return
 	}
 	s.offline, s.reader.tail = true, false
-	s.log.aged = true
+	s.log.age = oldLog
 	s.log.dropHeld()
 	s.reader.abandon()
 	fx.Timer(0)
@@ -58,7 +60,7 @@ func (s *Session) Disconnected(fx Effects) {
 func (s *Session) Reattach(lasting bool, fx Effects) {
 	if s.active() {
 		s.lasting = s.lasting || lasting
-		s.log.aged = true
+		s.log.age = oldLog
 		s.seek(fx)
 	}
 }
@@ -112,7 +114,7 @@ func (s *Session) seek(fx Effects) {
 	s.reader.abandon()
 	s.markTries = 0
 	if l.claimed {
-		l.doubt = l.doubt || l.aged
+		l.doubt = l.doubt || l.aged()
 	} else {
 		l.doubt = l.doubt || l.youngest != 0
 	}

@@ -18,6 +18,15 @@ const (
 	gone               // aged: the floor, of which no time is known, is not there
 )
 
+// age says whether the log may have gone back since the positions were known to be of it.
+type age uint8
+
+const (
+	current      age = iota
+	oldPositions     // it may: they were old when the session began
+	oldLog           // it may, since then
+)
+
 // knownLog is what a session knows of its mailbox's log: how far it has come,
 // which message proves that nothing was dropped, and which copies are waiting
 // for their turn. Positions are stream sequences; times are the store's, in
@@ -41,7 +50,7 @@ type knownLog struct {
 	weak    bool // the message at anchor may have a time to live
 	claimed bool // floor and seen are a directory's or a client's word; the store has not confirmed them
 	missing missing
-	aged    bool   // the log may have gone back since the positions were known to be of it
+	age     age
 	lost    bool   // aged: nothing that was asked for is there: read from the mailbox's oldest message on
 	doubt   bool   // ask the store before writing anything more
 	recheck uint64 // doubt: messages from here on were taken, and are still to be compared; gone: … are still to be looked at
@@ -51,12 +60,16 @@ type knownLog struct {
 // is later than all that the session has taken: then it is of another log.
 func (l *knownLog) younger(t int64) bool { return l.youngest != 0 && t > l.youngest }
 
+// aged reports whether the log may have gone back since the positions were known to be of
+// it.
+func (l *knownLog) aged() bool { return l.age != current }
+
 // accept ends the doubt about a claimed position: the store has confirmed it, or it is
 // given up.
 func (l *knownLog) accept() { l.claimed, l.missing = false, notMissing }
 
 // believe ends a doubt: the log is the one that was read so far.
-func (l *knownLog) believe() { l.doubt, l.recheck, l.aged, l.lost = false, 0, false, false }
+func (l *knownLog) believe() { l.doubt, l.recheck, l.age, l.lost = false, 0, current, false }
 
 // pass moves the cursor over what is not there. Whatever that was, it was stored
 // before the first held copy.

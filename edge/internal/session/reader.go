@@ -104,7 +104,7 @@ func (s *Session) read(fx Effects) {
 
 // findLost begins to look for a place in a log of which no position is known.
 func (s *Session) findLost() {
-	if l := &s.log; l.doubt && l.aged && l.anchor == 0 && l.cursor > 0 {
+	if l := &s.log; l.doubt && l.aged() && l.anchor == 0 && l.cursor > 0 {
 		l.lost = true
 	}
 }

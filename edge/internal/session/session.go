@@ -77,16 +77,16 @@ func (s *Session) OldLog() (from, to uint64) {
 	return min(from, to), to
 }
 
-// Aged reports whether the log may have gone back since Floor and Seen were known to be
-// of it.
-func (s *Session) Aged() bool { return s.log.aged }
+// Aged reports whether the log may have gone back since the session began, and since Floor
+// and Seen were known to be of it.
+func (s *Session) Aged() bool { return s.log.age == oldLog }
 
 // Unproved reports whether Floor is besides a client's or a directory's word, and nobody
 // knows when its message was stored. The answer that a message of the mailbox is there
 // does not say then that it is the same: before the owner passes that on, it finds out
 // whether the log went back (Batch.Back).
 func (s *Session) Unproved() bool {
-	return s.log.aged && s.log.claimed && s.confirm.floor != 0 && s.confirm.floorTime == 0
+	return s.log.aged() && s.log.claimed && s.confirm.floor != 0 && s.confirm.floorTime == 0
 }
 
 // SeenTime returns when the store stored the message at Seen; see FloorTime.

@@ -238,7 +238,7 @@ func (h *host) check(name string) {
 		h.w.fail(h, "after %s: %d unconfirmed", name, s.Unconfirmed())
 	}
 	whole := s.confirm.seen <= s.log.cursor // else the marker above the floor was not met yet
-	if (s.state == Behind || s.state == Live) && s.log.origin == knownOrigin && !s.log.claimed && !s.log.doubt && !s.log.aged && whole {
+	if (s.state == Behind || s.state == Live) && s.log.origin == knownOrigin && !s.log.claimed && !s.log.doubt && !s.log.aged() && whole {
 		h.posLog = h.markLog
 	}
 	if h.entering && s.State() == Live && !h.lostFirst && h.w.st.log == 0 && s.confirm.floor == 0 {
@@ -280,7 +280,7 @@ func (h *host) park() {
 // store writes the entry.
 func (h *host) store() {
 	h.dirty, h.known, h.entryAt = false, true, max(h.entryAt, h.noted())
-	h.entryUnsure = h.s.Aged()
+	h.entryUnsure = h.s.Aged() || h.owed > 0 // owners call Disconnected before they write
 	h.entryFloor, h.entrySeen, h.entryLog = h.s.Floor(), h.s.Seen(), h.posLog
 	h.entryTime, h.seenTime = h.s.FloorTime(), h.s.SeenTime()
 	h.entryOld[0], h.entryOld[1] = h.s.OldLog()
@@ -330,7 +330,7 @@ func (h *host) position() (Position, int) {
 			h.entryOld, old = [2]uint64{h.lastSeq, h.lastSeq}, true
 		}
 	}
-	h.provedAt, h.entryAt, h.entryUnsure = h.w.noted, h.w.noted, h.entryUnsure && !unproved // the claim is a write
+	h.provedAt, h.entryAt, h.entryUnsure = h.w.noted, h.w.noted, false // the claim is a write
 	if h.entryOld[1] != 0 {
 		p = Position{Old: true, Back: old || !names}
 		if names {

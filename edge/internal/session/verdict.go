@@ -102,7 +102,7 @@ func (s *Session) judge(b *Batch) verdict {
 		switch c := &s.confirm; {
 		case l.missing == gone: // neither is there
 			l.missing = notMissing
-		case l.aged && l.claimed && l.missing == notMissing && s.reader.asked == c.floor && c.floorTime == 0 && 0 < c.seen && c.seen < c.floor:
+		case l.aged() && l.claimed && l.missing == notMissing && s.reader.asked == c.floor && c.floorTime == 0 && 0 < c.seen && c.seen < c.floor:
 			l.missing = gone
 		}
 	}
@@ -113,7 +113,7 @@ func (s *Session) judge(b *Batch) verdict {
 		s.reader.second = true
 		return askOther
 	}
-	if l.aged && l.cursor > 0 {
+	if l.aged() && l.cursor > 0 {
 		l.lost, l.doubt = true, true
 		return askOther
 	}
@@ -224,7 +224,7 @@ func (s *Session) judged(v verdict, b *Batch, fx Effects) {
 		if l.missing == foreign {
 			from = min(s.confirm.floor, s.confirm.seen) + 1 // everything since then is in doubt
 		}
-		if l.aged && l.cursor > 0 {
+		if l.aged() && l.cursor > 0 {
 			from = 1 // the log may have gone back as well, and what came then is gone too
 		}
 		l.anchor, l.anchorTime, l.weak = 0, 0, true

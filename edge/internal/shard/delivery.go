@@ -189,6 +189,9 @@ func (x *sessionEffects) State(from, to session.State) {
 	switch {
 	case to == session.Live:
 		x.returns, x.inherits = settled, nil
+		if x.owner.Entry().Unsure && x.s.node.Logs.everBack(x.held().partition()) {
+			x.Dirty() // or the note would count again
+		}
 	case to == session.Attaching && from != session.Idle: // what was kept may be of a log that was
 		x.inherits = nil
 	}

@@ -62,8 +62,8 @@
 // found the position in its mailbox, it is asked once more, and another note than before
 // says that the log went back meanwhile.
 //
-// The revision of an entry that was written while the log could have gone back says nothing,
-// so such an entry says that (Unsure), and any note counts. A node that was started since
+// The revision of an entry that was written while the log could have gone back since the
+// session came here says nothing, so such an entry says that (Unsure), and any note counts. A node that was started since
 // knows of a log that went back only by the note of another one; where none has seen what
 // was there and lives, nobody knows.
 //

@@ -164,6 +164,13 @@ func (l *Logs) known(partition int, epoch uint64, then func(error)) bool {
 	return false
 }
 
+// everBack reports whether this node knows a note of a partition.
+func (l *Logs) everBack(partition int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.parts[partition].noted.Rev != 0
+}
+
 // saw notes a message that lasts. Where the log may have gone back, it may be of the one
 // that was.
 func (s *Shard) saw(h *held, seq uint64, at int64) {

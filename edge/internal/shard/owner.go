@@ -90,6 +90,7 @@ func (h *held) read(number uint32, f found, err error) {
 	case err == nil && !f.proved && h.unproved(&f.entry):
 		h.proveLog(number, f)
 	case err == nil:
+		f.entry.Unsure = false // times tell, or it is proved
 		h.owner.Found(number, &f.entry, f.rev, f.age, h.s.uptime(), fx)
 	case errors.Is(err, store.ErrNoSession):
 		h.owner.Absent(number, fx)

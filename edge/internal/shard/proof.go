@@ -42,7 +42,6 @@ func (h *held) proveLog(number uint32, f found) {
 		}
 		p := &h.wait().proof
 		*p = logProof{epoch: h.s.epoch, note: note, back: !outlives(f.entry.Position, note) && (f.entry.Unsure || note.Rev > f.rev)}
-		f.entry.Position.Unsure = false
 		if p.back {
 			named := h.from(f.entry.Position, f.entry.Start).Floor
 			f.entry.Position = scheme.Position{Floor: named, Seen: named, Back: true}

@@ -157,12 +157,13 @@ func (c *checker) order(sid string, s *session) {
 
 // storedLater reports whether a message that came at a line may have its sequence in a log
 // that took the place of the one that it came from: its sender was told nothing by then, and
-// may have repeated it.
+// may have repeated it; or what it was told was undone, and a repetition that was under way
+// was stored after that.
 func (c *checker) storedLater(m *message, line int) bool {
 	if !m.repeated() || c.lastRestore() < line {
 		return false
 	}
-	return m.confirmed == 0 || c.restoreBefore(m.confirmed) != c.restoreBefore(line)
+	return m.confirmed == 0 || c.restoreBefore(m.confirmed) != c.restoreBefore(line) || c.undone(m.confirmed)
 }
 
 // has reports whether a socket has the session, alone or as one of two.
