@@ -44,8 +44,8 @@ func (d directory) Delete(ctx context.Context, sid scheme.SID, rev uint64) error
 	return d.now().Delete(ctx, sid, rev)
 }
 
-func (d directory) NoteBack(ctx context.Context, partition int, last store.BackNote) error {
-	return d.now().NoteBack(ctx, partition, last)
+func (d directory) NoteBack(ctx context.Context, partition int, last store.BackNote, gone store.Sighting) error {
+	return d.now().NoteBack(ctx, partition, last, gone)
 }
 
 func (d directory) LastBack(ctx context.Context, partition int) (store.BackNote, error) {

@@ -44,15 +44,22 @@ func (s *Store) WentBack(ctx context.Context, seen Sighting) (bool, error) {
 type BackNote struct {
 	Rev  uint64 // 0: there is none
 	Time int64  // Unix ns, by the clock of the directory's leader
+	// Kept: what was stored by then, Unix ns by the stream's clock, and is there, was there
+	// all the time, however often the log went back; 0: that is not known.
+	Kept int64
 }
 
-// NoteBack writes one, unless there is a later one than the last that the caller knows.
-// It lasts as long as entries do.
-func (d *Directory) NoteBack(ctx context.Context, partition int, last BackNote) error {
+// NoteBack writes one about a message that is gone, unless there is a later one than the
+// last that the caller knows. It lasts as long as entries do.
+func (d *Directory) NoteBack(ctx context.Context, partition int, last BackNote, gone Sighting) error {
 	if err := d.store.Usable(); err != nil {
 		return err
 	}
-	_, err := d.send(ctx, &nats.Msg{Subject: scheme.BackKey(partition), Header: nats.Header{
+	kept := gone.Time // the log went back after that was stored
+	if last.Rev != 0 {
+		kept = min(kept, last.Kept)
+	}
+	_, err := d.send(ctx, &nats.Msg{Subject: scheme.BackKey(partition), Data: strconv.AppendInt(nil, kept, 10), Header: nats.Header{
 		jet.HeaderExpected: []string{strconv.FormatUint(last.Rev, 10)},
 	}})
 	if errors.Is(err, ErrFenced) { // another node was faster
@@ -73,5 +80,9 @@ func (d *Directory) LastBack(ctx context.Context, partition int) (BackNote, erro
 	if err != nil || p.m == nil {
 		return BackNote{}, err
 	}
-	return BackNote{Rev: p.seq, Time: storedAt(p.m.Header)}, nil
+	kept, err := strconv.ParseInt(string(p.m.Data), 10, 64)
+	if err != nil {
+		kept = 0
+	}
+	return BackNote{Rev: p.seq, Time: storedAt(p.m.Header), Kept: kept}, nil
 }

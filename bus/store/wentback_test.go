@@ -80,13 +80,13 @@ func TestNoteBack(t *testing.T) {
 	if n := last(partition); n != (BackNote{}) {
 		t.Errorf("before: %v", n)
 	}
-	for range 2 {
+	for again := range int64(2) {
 		known := last(partition)
-		if err := d.NoteBack(ctx, partition, known); err != nil {
+		if err := d.NoteBack(ctx, partition, known, Sighting{SID: sid, Seq: 9, Time: 1000 + again}); err != nil {
 			t.Fatal(err)
 		}
 		n := last(partition)
-		if n.Rev <= before || n.Time <= known.Time {
+		if n.Rev <= before || n.Time <= known.Time || n.Kept != 1000 {
 			t.Errorf("%v: the entry has %d, and %v was there", n, before, known)
 		}
 		after, err := d.Update(ctx, sid, testEntry(), before)
@@ -94,7 +94,7 @@ func TestNoteBack(t *testing.T) {
 			t.Errorf("%v: the entry has %d, %v", n, after, err)
 		}
 		before = after
-		if err := d.NoteBack(ctx, partition, known); err != nil || last(partition) != n {
+		if err := d.NoteBack(ctx, partition, known, Sighting{SID: sid, Seq: 9, Time: 5}); err != nil || last(partition) != n {
 			t.Errorf("another node writes %v, %v", last(partition), err)
 		}
 	}

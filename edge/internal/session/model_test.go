@@ -214,8 +214,12 @@ func (w *world) fault(h *host, n int) {
 
 // goBack restores the saved copy of the store, which costs every connection.
 func (w *world) goBack() {
+	at := w.st.clock
 	if !w.st.rollback() {
 		return
+	}
+	if w.st.log == 1 {
+		w.first = at
 	}
 	w.log("ROLLBACK to %d", w.st.now.last)
 	for n := range w.nodes {

@@ -59,6 +59,7 @@ type host struct {
 	entryUnsure           bool      // it was written when the log could have gone back
 	entryAt               int       // the log of the last note that was there when it was written
 	provedAt              int       // the same when this session was resumed
+	suspect               bool      // … and that is later than the entry
 	known                 bool      // the entry exists
 	entering              bool      // … when the first marker is back
 	lostFirst             bool      // its first marker
@@ -280,7 +281,7 @@ func (h *host) park() {
 // store writes the entry.
 func (h *host) store() {
 	h.dirty, h.known, h.entryAt = false, true, max(h.entryAt, h.noted())
-	h.entryUnsure = h.s.Aged() || h.owed > 0 // owners call Disconnected before they write
+	h.entryUnsure = h.s.Aged() || h.owed > 0 || h.suspect && h.s.Unproved() // owners call Disconnected before they write
 	h.entryFloor, h.entrySeen, h.entryLog = h.s.Floor(), h.s.Seen(), h.posLog
 	h.entryTime, h.seenTime = h.s.FloorTime(), h.s.SeenTime()
 	h.entryOld[0], h.entryOld[1] = h.s.OldLog()
@@ -324,13 +325,8 @@ func (h *host) position() (Position, int) {
 	if h.entryOld[1] != 0 {
 		unproved = names && !old
 	}
-	if unproved && (h.w.noted > h.entryAt || h.entryUnsure && h.w.noted > 0) {
-		h.entryOld = [2]uint64{p.Floor, p.Floor}
-		if names {
-			h.entryOld, old = [2]uint64{h.lastSeq, h.lastSeq}, true
-		}
-	}
-	h.provedAt, h.entryAt, h.entryUnsure = h.w.noted, h.w.noted, false // the claim is a write
+	h.suspect = unproved && (h.w.noted > h.entryAt || h.entryUnsure && h.w.noted > 0)
+	h.provedAt, h.entryAt, h.entryUnsure = h.w.noted, h.w.noted, h.suspect // the claim is a write
 	if h.entryOld[1] != 0 {
 		p = Position{Old: true, Back: old || !names}
 		if names {

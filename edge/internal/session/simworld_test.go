@@ -15,7 +15,8 @@ type world struct {
 	hosts []*host
 	nodes [2]node
 	marks uint64
-	noted int // the log of the last note in the directory that it went back
+	noted int   // the log of the last note in the directory that it went back
+	first int64 // when the last message was stored that was there before it first did
 
 	stamps    bool // copies and batches carry times
 	oldest    bool // batches name the leader's oldest message
@@ -210,7 +211,8 @@ func (h *host) serveRead(stale, fails bool) {
 		return
 	case p.answered:
 		h.read = nil
-		p.b.Back = p.b.Anchor == Present && h.s.Unproved() && h.noted() > h.provedAt
+		h.suspect = h.suspect || h.noted() > h.provedAt
+		p.b.Back = p.b.Anchor == Present && h.s.Unproved() && h.suspect && (p.b.AnchorTime == 0 || p.b.AnchorTime > h.w.first)
 		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v oldest %d next %d last %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Oldest, p.b.Next, p.b.Last, p.b.Err),
 			func() { h.s.Batch(p.b, h) })
 	case fails, len(p.b.Msgs) > 0 && p.conn != h.on().conn, p.served && p.conn != h.on().conn: // the connection was lost in between

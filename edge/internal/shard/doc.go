@@ -58,9 +58,10 @@
 // A claim that would begin at a position of which nobody knows the time, since only the
 // client knows it or a gap ended there, waits for that, and for the note, if the entry's
 // is older than the connection. Where the stream has gone back since the entry was written,
-// what the client names is of the log that was. If NATS is lost before the session has
-// found the position in its mailbox, it is asked once more, and another note than before
-// says that the log went back meanwhile.
+// what the client names is of the log that was, unless the message that is there was stored
+// before those that are known to be gone. If NATS is lost before the session has found the
+// position in its mailbox, it is asked once more, and another note than before says that the
+// log went back meanwhile.
 //
 // The revision of an entry that was written while the log could have gone back since the
 // session came here says nothing, so such an entry says that (Unsure), and any note counts. A node that was started since

@@ -313,13 +313,16 @@ func (d fakeDirectory) Delete(_ context.Context, sid scheme.SID, rev uint64) err
 }
 
 // NoteBack implements [Directory].
-func (d fakeDirectory) NoteBack(_ context.Context, partition int, last store.BackNote) error {
+func (d fakeDirectory) NoteBack(_ context.Context, partition int, last store.BackNote, gone store.Sighting) error {
 	b := d.n.l.nats
 	if err := d.n.suffer(fault{}); err != nil || b.backs[partition] != last {
 		return err
 	}
 	b.rev++
-	note := store.BackNote{Rev: b.rev, Time: d.n.l.clock().UnixNano()}
+	note := store.BackNote{Rev: b.rev, Time: d.n.l.clock().UnixNano(), Kept: gone.Time}
+	if last.Rev != 0 {
+		note.Kept = min(note.Kept, last.Kept)
+	}
 	b.backs[partition], b.notes = note, append(b.notes, note)
 	return nil
 }

@@ -117,7 +117,7 @@ func (l *Logs) wentBack(ctx context.Context, partition int, p logPart) (last sto
 	if last.Time > p.noted.Time {
 		return last, true, nil
 	}
-	if err = d.NoteBack(ctx, partition, last); err == nil {
+	if err = d.NoteBack(ctx, partition, last, p.seen); err == nil {
 		last, err = d.LastBack(ctx, partition)
 	}
 	return last, true, err

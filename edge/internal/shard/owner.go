@@ -90,7 +90,7 @@ func (h *held) read(number uint32, f found, err error) {
 	case err == nil && !f.proved && h.unproved(&f.entry):
 		h.proveLog(number, f)
 	case err == nil:
-		f.entry.Unsure = false // times tell, or it is proved
+		f.entry.Unsure = f.proved && h.waiting.proof.back // else times tell, or it is proved
 		h.owner.Found(number, &f.entry, f.rev, f.age, h.s.uptime(), fx)
 	case errors.Is(err, store.ErrNoSession):
 		h.owner.Absent(number, fx)
@@ -217,7 +217,7 @@ func (x *ownershipEffects) Position() scheme.Position {
 	if from, to := c.OldLog(); to != 0 {
 		return scheme.Position{Floor: from, Seen: to, Back: true}
 	}
-	return scheme.Position{Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime(), Unsure: c.Aged()}
+	return scheme.Position{Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime(), Unsure: c.Aged() || x.held().suspect()}
 }
 
 // Freeze keeps the session's messages from the socket: served is false from now

@@ -42,10 +42,6 @@ func (h *held) proveLog(number uint32, f found) {
 		}
 		p := &h.wait().proof
 		*p = logProof{epoch: h.s.epoch, note: note, back: !outlives(f.entry.Position, note) && (f.entry.Unsure || note.Rev > f.rev)}
-		if p.back {
-			named := h.from(f.entry.Position, f.entry.Start).Floor
-			f.entry.Position = scheme.Position{Floor: named, Seen: named, Back: true}
-		}
 		f.proved = true
 		h.read(number, f, nil)
 	})
@@ -85,6 +81,10 @@ func (h *held) lastNote(then func(store.BackNote, error)) {
 	}
 }
 
+// suspect reports whether the log went back since what the claim relies on was stored, and
+// whether it was there before that is not known yet.
+func (h *held) suspect() bool { return h.waiting != nil && h.waiting.proof.back && h.core.Unproved() }
+
 // pass hands the answer to a read to the core, with the proof of the log if it needs
 // one.
 func (h *held) pass(b session.Batch) {
@@ -94,7 +94,8 @@ func (h *held) pass(b session.Batch) {
 			h.proveAgain(b)
 			return
 		}
-		b.Back = p.back && !outlives(h.owner.Entry().Position, p.note)
+		kept := b.AnchorTime != 0 && b.AnchorTime <= p.note.Kept
+		b.Back = p.back && !kept && !outlives(h.owner.Entry().Position, p.note)
 		h.session().Dirty() // now it can be stored
 	}
 	h.s.source = stats.FromStore

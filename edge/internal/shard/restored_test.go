@@ -415,3 +415,29 @@ func TestRollbackIsCalledOne(t *testing.T) {
 	}
 	again.gets(0, 2)
 }
+
+// TestPositionThatWasKept: the log went back, but not as far as what a client names, though
+// its entry is older than the note.
+func TestPositionThatWasKept(t *testing.T) {
+	l := newLab(t)
+	saw, other := l.node(1), l.node(1)
+	h := saw.shards[0].handled()
+	at := l.nats.seq
+	c := saw.shards[0].dial()
+	for saw.Mailboxes.PartitionOf(c.id) != saw.Mailboxes.PartitionOf(h.id) {
+		c = saw.shards[0].dial()
+	}
+	l.store(c.id, 20, 23)
+	c.gets(20, 23)
+	l.nats.restore(at)
+	saw.reconnect()
+	other.reconnect()
+	l.advance(time.Minute)
+	if len(l.nats.notes) != 1 {
+		t.Fatalf("notes %v", l.nats.notes)
+	}
+	again := other.shards[0].dialAcked()
+	again.resumes(object{"id": string(h.id), "token": h.token, "seq": h.named})
+	l.store(h.id, 4, 6)
+	again.gets(4, 6)
+}

@@ -84,7 +84,7 @@ type Directory interface {
 	Known(sid scheme.SID) (found store.Found, cached bool)
 	Forget(sid scheme.SID)
 	Delete(ctx context.Context, sid scheme.SID, rev uint64) error
-	NoteBack(ctx context.Context, partition int, last store.BackNote) error
+	NoteBack(ctx context.Context, partition int, last store.BackNote, gone store.Sighting) error
 	LastBack(ctx context.Context, partition int) (store.BackNote, error)
 }
 
