@@ -88,7 +88,7 @@ var reverts = []revert{
 		run: scenario("restored-store"), kinds: []string{"4501", "I1"},
 		edits: []edit{
 			{"edge/internal/ownership/write.go", "	case rev >= m.writer.rev || e.Attempt > m.entry.Attempt:\n", "	case true:\n"},
-			{"edge/internal/shard/owner.go", "SeenTime: at.SeenTime, Old: h.s.since.older(at)}", "SeenTime: at.SeenTime}"},
+			{"edge/internal/shard/resume.go", "SeenTime: at.SeenTime, Old: h.s.since.older(at)}", "SeenTime: at.SeenTime}"},
 		},
 	},
 	{
