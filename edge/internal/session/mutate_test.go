@@ -87,8 +87,6 @@ var mutations = []struct{ rule, file, text, instead string }{
 		"l.doubt = l.doubt || l.youngest != 0", "_ = l"},
 	{"a position older than the connection is asked for", "attach.go",
 		"s.log.age = oldPositions\n", "\n"},
-	{"… also if only the anchor beside the floor has a time", "attach.go",
-		" || s.confirm.seenTime != 0)", ")"},
 	{"the position must have its time", "verdict.go",
 		"want != b.AnchorTime:", "want == 1:"},
 	{"the entry has the floor's time", "attach.go",
