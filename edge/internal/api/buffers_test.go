@@ -38,7 +38,11 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 		ask()
 	}
 	runtime.ReadMemStats(&after)
-	if each := (after.TotalAlloc - before.TotalAlloc) / times; each > size { // package sync forgets some under -race
+	limit := uint64(size)
+	if raceEnabled {
+		limit *= 2 // a quarter of the buffers is lost, which is about one size for each body
+	}
+	if each := (after.TotalAlloc - before.TotalAlloc) / times; each > limit {
 		t.Errorf("%d bytes are allocated for each body of %d", each, size)
 	}
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package api
+
+// raceEnabled: sync.Pool drops one of four elements at random then.
+const raceEnabled = true
