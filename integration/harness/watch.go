@@ -34,6 +34,7 @@ var scheme = compile(map[string]string{
 	"directory":              `\$KV\.UMF_SESSIONS\.` + sidForm,
 	"a node's own probe":     `\$KV\.UMF_SESSIONS\._probe-[0-9a-f]{32}`,
 	"a signed message":       `\$KV\.UMF_SESSIONS\._seen-[A-Za-z0-9_-]{32}`,
+	"a log that went back":   `\$KV\.UMF_SESSIONS\._back-[0-9]+`,
 	"a turn":                 `\$KV\.UMF_SESSIONS\._turn-work`,
 	"JetStream requests":     `\$JS\.API\.[A-Za-z0-9_.$-]+>?`,
 	"JetStream acks":         `\$JS\.ACK\.[A-Za-z0-9_.-]+`,
