@@ -202,7 +202,7 @@ func (q *Queues) read() {
 		}
 		if rest > 0 {
 			q.mu.Unlock()
-			q.pause(rest)
+			_ = jet.Pause(q.store.running, rest) // what follows ends with the store as well
 			q.mu.Lock()
 		}
 		r := q.next
@@ -227,16 +227,6 @@ func (q *Queues) follow(l *queueList) {
 	defer cancel()
 	if err := q.store.fitWork(ctx, false); err == nil || errors.Is(err, jet.ErrDenied) {
 		q.fitted = l.names
-	}
-}
-
-// pause waits, but not beyond the store's end.
-func (q *Queues) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-q.store.running.Done():
 	}
 }
 

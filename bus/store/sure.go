@@ -117,11 +117,7 @@ func (d *Directory) ask(ctx context.Context, key string, probe *probeRound) (p p
 			err = errLags
 		}
 		d.again.Add(1)
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if jet.Pause(ctx, pause) != nil {
 			return proof{}, false, err
 		}
 	}

@@ -45,12 +45,8 @@ func (s *Store) turn(ctx context.Context, name string, keep time.Duration) (end 
 				return nil, fmt.Errorf("bus: turn %s: %w", name, err)
 			}
 		}
-		wait := time.NewTimer(turnPause)
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-			return nil, fmt.Errorf("bus: turn %s, which another has: %w", name, jet.RequestError(ctx.Err()))
+		if err := jet.Pause(ctx, turnPause); err != nil {
+			return nil, fmt.Errorf("bus: turn %s, which another has: %w", name, jet.RequestError(err))
 		}
 	}
 }

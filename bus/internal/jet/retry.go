@@ -36,11 +36,7 @@ func Retry(ctx context.Context, f func(ctx context.Context) error) error {
 		if errors.Is(err, ErrUnconfirmed) {
 			doubt = err
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if Pause(ctx, wait) != nil {
 			err = cmp.Or(doubt, err)
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return fmt.Errorf("%w (%w)", err, context.Canceled)
@@ -48,5 +44,17 @@ func Retry(ctx context.Context, f func(ctx context.Context) error) error {
 			return err
 		}
 		wait = min(2*wait, 500*time.Millisecond)
+	}
+}
+
+// Pause waits for d, or until ctx has ended, and returns the error of ctx then.
+func Pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
