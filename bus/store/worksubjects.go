@@ -140,9 +140,10 @@ func (s *Store) fitWork(ctx context.Context, narrow bool, own ...scheme.Service)
 	switch {
 	case err != nil || f.fits():
 		return err
-	case f.want == nil && s.mayNot(ctx, scheme.APIStreamUpdate+scheme.WorkStream):
+	case !s.mayNot(ctx, scheme.APIStreamUpdate+scheme.WorkStream):
+	case f.want == nil:
 		return fmt.Errorf("%w to have stream %s listen again to what it is to take, %s: start that server anew", jet.ErrDenied, scheme.WorkStream, strings.Join(f.deaf, ", "))
-	case s.mayNot(ctx, scheme.APIStreamUpdate+scheme.WorkStream):
+	default:
 		return fmt.Errorf("%w to have stream %s take the work of the queues that are registered, and no other: run `hydrant setup`", jet.ErrDenied, scheme.WorkStream)
 	}
 	end, err := s.workTurn(ctx)

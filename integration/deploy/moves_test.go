@@ -102,7 +102,7 @@ func startMoves(ctx context.Context, t *testing.T) *moving {
 			t.Error(err)
 		}
 	})
-	w.node, w.other = w.start(ctx, t, "nats://"+network.Addr(), nil), w.start(ctx, t, servers.URL(), nil)
+	w.node, w.other = startMoving(ctx, t, "nats://"+network.Addr()), startMoving(ctx, t, servers.URL())
 	echo, err := harness.StartEcho(servers.URL(), "echo")
 	if err != nil {
 		t.Fatal(err)
@@ -111,13 +111,12 @@ func startMoves(ctx context.Context, t *testing.T) *moving {
 	return w
 }
 
-// start starts a node.
-func (w *moving) start(ctx context.Context, t *testing.T, url string, more map[string]string) *harness.Node {
+// startMoving starts a node.
+func startMoving(ctx context.Context, t *testing.T, url string) *harness.Node {
 	t.Helper()
 	// One loop, so that it is known whose queues are filled.
 	env := map[string]string{"EDGE_QUEUE_LIMIT": fmt.Sprint(queueLimit), "EDGE_WINDOW": fmt.Sprint(window), "GOMAXPROCS": "1",
 		"EDGE_ADMIN_TOKEN": adminToken, "EDGE_REQUEST_TIMEOUT": "1h"} // what waits, waits until it is full
-	maps.Copy(env, more)
 	node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: url, Env: env})
 	if err != nil {
 		t.Fatal(err)

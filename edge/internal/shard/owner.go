@@ -27,7 +27,7 @@ type found struct {
 	rev   uint64
 	age   time.Duration
 
-	proved bool // what the client names besides may be believed, or the entry says that it may not
+	proved bool // it was asked whether the log has gone back since: logProof says
 }
 
 // entryPatience is how long the entry is waited for that any replica may give, before the
