@@ -163,7 +163,7 @@ func (c *Client) answered(m *umf.Message) bool {
 // has handled it.
 func (l *line) repeated(it *item) bool {
 	c := l.c
-	if it.seq > c.session.last {
+	if it.seq > c.session.last || it.gap != nil && it.gap.Why == "rollback" { // sequences begin again at smaller ones, maybe once more
 		return false
 	}
 	for i := len(c.in.track) - 1; i >= 0; i-- {
@@ -171,9 +171,6 @@ func (l *line) repeated(it *item) bool {
 			old.on = l
 			return true
 		}
-	}
-	if it.gap != nil && it.gap.Why == "rollback" { // sequences begin again at smaller ones
-		return false
 	}
 	l.confirmLater(it.seq)
 	return true

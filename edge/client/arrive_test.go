@@ -143,12 +143,17 @@ func TestRollback(t *testing.T) {
 		p = n.again(object{"resumed": true})
 		p.say(t, gap("2", object{"from": "1", "to": "2", "why": "rollback"}))
 		p.say(t, message(3, nil))
-		if d := next(); d != nil {
-			t.Errorf("told again: %s", d.Body)
+		p.say(t, message(4, nil))
+		again, four := next(), next()
+		if again == nil || again.Gap == nil || four == nil || string(four.Body) != `{"n":4}` {
+			t.Fatal(again, four) // it is the same gap, or the store has gone back once more
 		}
 		slow.Done()
 		three.Done()
+		again.Done()
 		expect(t, "confirmed", p.confirmed(), "3")
+		four.Done()
+		expect(t, "all", p.confirmed(), "3 4")
 		p.say(t, gap("5", object{"from": "4", "to": "5", "why": "overflow", "lost": 2}))
 		if d := next(); d == nil || d.Gap == nil || d.Gap.Lost != 2 {
 			t.Error(d)
@@ -156,6 +161,34 @@ func TestRollback(t *testing.T) {
 		p.say(t, gap("7", nil)) // malformed: confirmed, or it would come again
 		p.say(t, message(8, nil))
 		expect(t, "what is behind", string(next().Body), `{"n":8}`)
+	})
+}
+
+// A store that goes back twice has other messages under the same sequences each time. They
+// are not taken for those of the first time, which are not done yet.
+func TestRollbackTwice(t *testing.T) {
+	hold(t, nil, func(n *fakeNode, c *Client, next func() *Delivery) {
+		gap := object{"to": "S1@client:/", "frm": router, "mid": "g", "typ": "gap", "hdr": object{"x-seq": "2", "x-prev": "0"},
+			"bdy": object{"from": "1", "to": "2", "why": "rollback"}}
+		p := n.last()
+		p.say(t, gap)
+		p.say(t, message(3, object{"mid": "first"}))
+		before := []*Delivery{next(), next()}
+		p.end(1006, "")
+		p = n.again(object{"resumed": true})
+		p.say(t, gap)
+		p.say(t, message(3, object{"mid": "second"}))
+		p.say(t, message(4, nil))
+		told, three, four := next(), next(), next()
+		if told == nil || told.Gap == nil || three == nil || three.Mid != "second" || four == nil {
+			t.Fatal(told, three, four)
+		}
+		for _, d := range append(before, told, three) {
+			d.Done()
+		}
+		expect(t, "confirmed", p.confirmed(), "3")
+		four.Done()
+		expect(t, "the rest", p.confirmed(), "3 4")
 	})
 }
 
