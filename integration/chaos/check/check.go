@@ -63,8 +63,8 @@
 //
 // What was stored between the copy of a store (copied) and its restoration may be
 // lost, and a session that began between them is gone. A client that confirms is
-// told of it by a gap, rollback, and may get again what it had; an old one is not,
-// and may so, too. The sequence of what was sent before belongs to another log.
+// told of it by a gap, rollback, and may get again what it had before that, each
+// message once; an old one is not, and may so, too. The sequence of what was sent before belongs to another log.
 // So does that of a message which was delivered before the store went back, and which its
 // sender repeats then for want of an answer.
 // Without a restoration, rollback is wrong, and where no bound is reached
@@ -258,6 +258,7 @@ type session struct {
 	both    int            // line at which the second was
 	won     int            // which of the two got what was sent after that
 	first   map[string]int // mid to the line of its first delivery
+	last    map[string]int // … of its last one
 	firsts  []delivery     // in order
 	gaps    []span
 	opened  int           // line
@@ -321,7 +322,7 @@ func (c *checker) violate(invariant string, line int, format string, args ...any
 func (c *checker) session(sid string) *session {
 	s := c.sessions[sid]
 	if s == nil {
-		s = &session{first: make(map[string]int), answers: make(map[string]int)}
+		s = &session{first: make(map[string]int), last: make(map[string]int), answers: make(map[string]int)}
 		c.sessions[sid] = s
 	}
 	return s

@@ -199,6 +199,8 @@ func (c *checker) follow(line int, k *conn, e history.Event) {
 // deliver tells first deliveries from repeats.
 func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.Event) {
 	before, again := s.first[e.Mid]
+	forgiven := s.rolled > s.last[e.Mid]
+	s.last[e.Mid] = line
 	m.came++
 	switch {
 	case c.storedAgain(s, k, m, e):
@@ -207,7 +209,7 @@ func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.E
 		c.violate("I4", line, "message %s came twice over socket %d", e.Mid, e.Conn)
 	case again && s.class == history.Acked && k.twin && e.Seq > k.given:
 		c.report.Twice++
-	case again && s.class == history.Acked && s.rolled > c.lastRestore():
+	case again && s.class == history.Acked && forgiven:
 		c.report.Repeated["rollback"]++
 	case again && s.class == history.Acked:
 		c.violate(Repeated, line, "message %s came again (first line %d), though the client had said that it has %d", e.Mid, before, k.given)

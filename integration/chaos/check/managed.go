@@ -64,7 +64,7 @@ func (c *checker) answered(line int, e history.Event) error {
 		return nil
 	}
 	m.came++
-	s.first[e.Mid], s.answers[e.Mid] = line, s.programs
+	s.first[e.Mid], s.last[e.Mid], s.answers[e.Mid] = line, line, s.programs
 	c.report.Delivered++
 	c.report.Given++
 	return nil
@@ -80,6 +80,8 @@ func (c *checker) given(line int, e history.Event) {
 	m.learn(e.Seq)
 	m.came++
 	before, again := s.first[e.Mid]
+	forgiven := s.rolled > s.last[e.Mid]
+	s.last[e.Mid] = line
 	asker, answer := s.answers[e.Mid]
 	switch {
 	case !again:
@@ -88,7 +90,7 @@ func (c *checker) given(line int, e history.Event) {
 		c.report.Delivered++
 		c.report.Given++
 	case c.repeatable(m) && len(m.seqs) > 1: // stored again, see Small mailboxes
-	case s.rolled > c.lastRestore():
+	case forgiven:
 		c.report.Repeated["rollback"]++
 	case answer && asker < s.programs: // behind what the program before was not done with
 		c.report.Repeated["program"]++
