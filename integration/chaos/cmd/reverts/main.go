@@ -5,7 +5,8 @@
 //	reverts [-only NAME] [-seed 1] [-seeds 5]
 //
 // It takes what chaos takes: Linux, root, iproute2 and nftables. It prints a table,
-// and exits 0 only if each was found, by what it breaks.
+// and exits 0 only if each was found, by what it breaks; with -seeds 0, if each can be
+// built.
 //
 // Chaos is compiled with other files in the place of those that have the mend, and
 // passes that on to the nodes that it builds, by GOFLAGS. No file of the module is
@@ -35,7 +36,7 @@ var errNotFound = errors.New("reverts: chaos notices nothing")
 func main() {
 	only := flag.String("only", "", "the only one to try")
 	seed := flag.Uint64("seed", 1, "the first seed")
-	seeds := flag.Int("seeds", 5, "how many runs may pass before it is found")
+	seeds := flag.Int("seeds", 5, "how many runs may pass before it is found; 0: only build what there is without it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -62,7 +63,7 @@ func try(ctx context.Context, r *revert, root string, seed uint64, seeds int) er
 	}
 	defer os.RemoveAll(dir)
 	program, env, err := build(ctx, r, root, dir)
-	if err != nil {
+	if err != nil || seeds == 0 {
 		return err
 	}
 	for n := range seeds {
@@ -90,7 +91,7 @@ func try(ctx context.Context, r *revert, root string, seed uint64, seeds int) er
 }
 
 // build compiles chaos without the mend, and returns the environment in which it
-// builds its nodes without it, too.
+// builds its nodes without it, too. That they can be built is seen here.
 func build(ctx context.Context, r *revert, root, dir string) (program string, env []string, err error) {
 	replace, err := r.apply(root, dir)
 	if err != nil {
@@ -106,7 +107,7 @@ func build(ctx context.Context, r *revert, root, dir string) (program string, en
 	}
 	env = append(os.Environ(), "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+list))
 	program = filepath.Join(dir, "chaos")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, "./integration/chaos/cmd/chaos")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", dir, "./integration/chaos/cmd/chaos", "./edge/cmd/hydrant")
 	cmd.Dir, cmd.Env = root, env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("reverts: %s: %w\n%s", r.name, err, out)

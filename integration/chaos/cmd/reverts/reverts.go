@@ -77,7 +77,7 @@ var reverts = []revert{
 		return // see Hangup
 	}
 `, ""},
-			{"edge/internal/shard/resume.go", "holder, r.Attempt, c.class", "holder, 0, c.class"},
+			{"edge/internal/shard/resume.go", "holder, r.Attempt, c.class", "holder, 0*r.Attempt, c.class"},
 			{"edge/internal/shard/client.go", `func (c *Client) Hangup() {
 	if h := c.want; h != nil {`, `func (c *Client) Hangup() {
 	if h := c.want; h != nil && false {`},
