@@ -99,6 +99,9 @@ func TestServiceBeforeNATS(t *testing.T) {
 	if n := strings.Count(log.String(), "waiting for NATS"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
+	if said := log.String(); !strings.Contains(said, "servers="+url) || !strings.Contains(said, nats.ErrNoServers.Error()) {
+		t.Errorf("where, and why, is not in %s", said)
+	}
 }
 
 // TestRunEndsBeforeNATS: whoever ends Run while it waits gets it back.

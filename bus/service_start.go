@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -57,7 +58,10 @@ func (s *Service) connected(ctx context.Context) bool {
 			return false
 		}
 		if !said {
-			s.cfg.Logger.Warn("waiting for NATS", slog.String("service", s.cfg.Name), slog.Any("error", s.nc.LastError()))
+			// The library forgets why its first connection failed.
+			s.cfg.Logger.Warn("waiting for NATS", slog.String("service", s.cfg.Name),
+				slog.String("servers", Redacted(strings.Join(s.nc.Servers(), ","))),
+				slog.Any("error", cmp.Or(s.nc.LastError(), nats.ErrNoServers)))
 		}
 		select {
 		case <-changes:
