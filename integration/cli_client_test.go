@@ -143,7 +143,7 @@ func TestCommandLineListen(t *testing.T) {
 	t.Parallel()
 	w := world.Own(t, harness.NATSOptions{})
 	a, b := w.Start(t, "a", nil), w.Start(t, "b", nil)
-	l := startListening(t, "-url", a.URL("/")+","+b.URL("/"))
+	l := startListening(t, "-show-secret", "-url", a.URL("/")+","+b.URL("/"))
 	var as [][]byte
 	l.until(func() error {
 		if as = connectedAs.FindSubmatch(l.about.Since(0)); as == nil {
@@ -172,6 +172,9 @@ func TestCommandLineListen(t *testing.T) {
 	if all := again.numbers(10); all[0] != 40 || len(all) != 10 {
 		t.Errorf("what was not confirmed: %v", all)
 	}
+	if bytes.Contains(again.out.Since(0), []byte("secret")) {
+		t.Errorf("nobody has asked for a secret: %s", again.out.Since(0))
+	}
 	if err := again.p.Terminate(world.Patient(t)); err != nil {
 		t.Errorf("terminated: %v", err)
 	}
@@ -193,7 +196,7 @@ func TestCommandLineListenStatus(t *testing.T) {
 			t.Errorf("%v: status %d\n%s", args, is, problems)
 		}
 	}
-	l := startListening(t, "-url", url)
+	l := startListening(t, "-show-secret", "-url", url)
 	var as [][]byte
 	l.until(func() error {
 		if as = connectedAs.FindSubmatch(l.about.Since(0)); as == nil {

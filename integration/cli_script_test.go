@@ -20,14 +20,14 @@ import (
 func TestCommandLineHelp(t *testing.T) {
 	t.Parallel()
 	listed := regexp.MustCompile(`(?m)^  ([a-z]+) +\S`).FindAllStringSubmatch(mustRun(t, "", nil, "help"), -1)
-	commands := [][]string{{}, {"setup", "nats"}, {"policy", "check"}}
+	commands := [][]string{{}, {"setup", "nats"}, {"policy", "check"}, {"completion", "bash"}}
 	for _, name := range listed {
 		commands = append(commands, []string{name[1]})
 	}
 	if len(commands) < 14 {
 		t.Errorf("commands are %v", commands)
 	}
-	asked := [][]string{{"help", "config"}}
+	asked := [][]string{{"help", "config"}, {"help", "help"}}
 	for _, command := range commands {
 		for _, help := range []string{"-h", "-help", "--help"} {
 			if len(command) > 0 || help != "-help" {
@@ -53,7 +53,7 @@ func TestCommandLineStatus(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]int{
 		"version": 0, "help": 0, "completion bash": 0,
-		"nonsense": 2, "version x": 2, "version -x": 2, "help nonsense": 2, "sessions -limit 0": 2, "doctor x": 2, "completion": 2, "completion csh": 2, "setup nats x": 2,
+		"nonsense": 2, "version x": 2, "completion bash x": 2, "help setup x": 2, "version -x": 2, "help nonsense": 2, "sessions -limit 0": 2, "doctor x": 2, "completion": 2, "completion csh": 2, "setup nats x": 2,
 		"sessions": 1, "doctor": 1, "healthcheck": 1, "setup": 1, "sign": 1,
 	} {
 		out, problems, err := hydrant(t, "", []string{"NATS_URL=nats://127.0.0.1:1", "EDGE_ADMIN_LISTEN=127.0.0.1:1"}, strings.Fields(args)...)
@@ -143,14 +143,17 @@ func TestCompletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	for typed, want := range map[string]string{
-		"hydrant se":             "serve send setup sessions",
-		"hydrant doctor -":       "-json",
-		"hydrant sessions -l":    "-limit",
-		"hydrant help con":       "config",
-		"hydrant setup na":       "nats",
-		"hydrant completion ":    "bash",
-		"hydrant nonsense -":     "",
-		"hydrant setup -queues ": "",
+		"hydrant se":              "serve send setup sessions",
+		"hydrant doctor -":        "-json",
+		"hydrant sessions -l":     "-limit",
+		"hydrant help con":        "config",
+		"hydrant setup na":        "nats",
+		"hydrant setup nats -s":   "-services -shared",
+		"hydrant setup -":         "-queues",
+		"hydrant policy check -u": "-user",
+		"hydrant completion ":     "bash",
+		"hydrant nonsense -":      "",
+		"hydrant setup -queues ":  "",
 	} {
 		script := mustRun(t, "", nil, "completion", "bash") + `
 read -ra COMP_WORDS <<<"$1"

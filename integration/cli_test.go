@@ -118,9 +118,10 @@ func TestCommandLineMistakesAreShort(t *testing.T) {
 // Help for a command is the same under both names.
 func TestHelpOfCommand(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"demo", "serve", "echo", "send", "listen", "sign", "healthcheck", "doctor", "setup", "policy", "sessions", "completion", "version"} {
-		text := mustRun(t, "", nil, "help", name)
-		if text != mustRun(t, "", nil, name, "-h") || !strings.HasPrefix(text, "hydrant "+name+": ") {
+	for _, name := range []string{"demo", "serve", "echo", "send", "listen", "sign", "healthcheck", "doctor", "setup", "setup nats", "policy", "sessions", "completion", "version"} {
+		words := strings.Fields(name)
+		text := mustRun(t, "", nil, append([]string{"help"}, words...)...)
+		if text != mustRun(t, "", nil, append(words, "-h")...) || !regexp.MustCompile(`\Ahydrant `+name+`(: .+|\n\n)`).MatchString(text) {
 			t.Errorf("hydrant help %s prints:\n%s", name, text)
 		}
 	}
@@ -373,7 +374,10 @@ func TestCommandLineResume(t *testing.T) {
 func TestCommandLineResumeSecret(t *testing.T) {
 	t.Parallel()
 	url := world.Shared(t).Node(t, "guarded").URL("/")
-	out := mustRun(t, "", nil, "send", "-url", url, "-count", "0", "-wait", "10ms")
+	if out := mustRun(t, "", nil, "send", "-url", url, "-count", "0", "-wait", "10ms"); !regexp.MustCompile(`^connected as \S+\n$`).MatchString(out) {
+		t.Errorf("nobody has asked for a secret: %s", out)
+	}
+	out := mustRun(t, "", nil, "send", "-url", url, "-count", "0", "-wait", "10ms", "-show-secret")
 	opened := regexp.MustCompile(`^connected as (\S+)\nresume secret (\S+)\n$`).FindStringSubmatch(out)
 	if opened == nil {
 		t.Fatalf("printed %s", out)
@@ -434,7 +438,7 @@ func TestCommandLineTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := &harness.Log{}
-	listening, err := harness.StartProcess("send", bin.Hydrant, []string{"send", "-url", w.Node(t, "a").URL("/"), "-count", "0", "-wait", "0"}, nil, log, log)
+	listening, err := harness.StartProcess("send", bin.Hydrant, []string{"send", "-url", w.Node(t, "a").URL("/"), "-count", "0", "-wait", "0", "-show-secret"}, nil, log, log)
 	if err != nil {
 		t.Fatal(err)
 	}

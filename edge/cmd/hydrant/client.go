@@ -36,7 +36,7 @@ func (s *status) Error() string { return s.text }
 // clientOptions are the flags of the commands that are clients.
 type clientOptions struct {
 	url, resume, token, secret string
-	json                       bool
+	json, showSecret           bool
 
 	secretFile string
 }
@@ -46,6 +46,7 @@ func (o *clientOptions) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.secretFile, "secret-file", "", "sign with the shared secret in this file; else with the variable UMF_SECRET, if it is set")
 	flags.StringVar(&o.resume, "resume", "", "take over this session id and print what waited")
 	flags.StringVar(&o.token, "token", "", "resume secret of that session, which other users of this machine see; else the variable UMF_TOKEN")
+	flags.BoolVar(&o.showSecret, "show-secret", false, "print the resume secret of a fresh session, which whoever reads it can take over")
 }
 
 // check reads what is in a file or in the environment. It is no flag's default, which -h
@@ -66,6 +67,15 @@ func (o *clientOptions) check() (err error) {
 		}
 	}
 	return nil
+}
+
+// fresh are the lines that say which session was made.
+func (o *clientOptions) fresh(s client.Session) string {
+	text := "connected as " + s.ID
+	if o.showSecret {
+		text += "\nresume secret " + s.Token
+	}
+	return text
 }
 
 // dial connects, and tells of each connection.

@@ -14,7 +14,9 @@ const completeBash = `_hydrant() {
   if [ "$COMP_CWORD" -eq 1 ]; then
     words=$(eval "$commands")
   elif [ "${word#-}" != "$word" ]; then
-    words=$("${COMP_WORDS[0]}" help "${COMP_WORDS[1]}" 2>/dev/null | sed -n 's/^  \(-[a-z-]\{1,\}\).*/\1/p')
+    local of=("${COMP_WORDS[1]}")
+    case ${COMP_WORDS[2]} in nats | check) of+=("${COMP_WORDS[2]}") ;; esac
+    words=$("${COMP_WORDS[0]}" help "${of[@]}" 2>/dev/null | sed -n 's/^  \(-[a-z-]\{1,\}\).*/\1/p')
   elif [ "$COMP_CWORD" -eq 2 ]; then
     case ${COMP_WORDS[1]} in
       completion) words=bash ;;
@@ -36,11 +38,15 @@ In ~/.bashrc:  eval "$(hydrant completion bash)"
 In ~/.zshrc:   autoload -U +X bashcompinit && bashcompinit
                eval "$(hydrant completion bash)"
 `)
-	if len(args) == 1 && args[0] == "bash" {
-		_, err := io.WriteString(out, completeBash)
-		return err
+	bash := len(args) > 0 && args[0] == "bash"
+	if bash {
+		args = args[1:]
 	}
 	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if bash {
+		_, err := io.WriteString(out, completeBash)
 		return err
 	}
 	return fmt.Errorf("%w: for which shell? There is bash; see `hydrant completion -h`", errUsage)

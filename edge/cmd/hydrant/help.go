@@ -38,11 +38,11 @@ EDGE_TLS_CERT, EDGE_TLS_KEY and NATS_… are read again by themselves.
 	return err
 }
 
-// helpCommand prints the flags of a command.
+// helpCommand prints the flags of a command, or of one below it.
 func helpCommand(ctx context.Context, args []string, out io.Writer) error {
 	for _, c := range commands() {
-		if len(args) == 1 && c.name == args[0] && c.name != "help" {
-			return c.run(ctx, []string{"-h"}, out)
+		if c.name == args[0] && (len(args) == 1 || len(args) == 2 && args[1] == c.sub) {
+			return c.run(ctx, append(args[1:], "-h"), out)
 		}
 	}
 	return fmt.Errorf("%w: no help for %q; see `hydrant help`", errUsage, strings.Join(args, " "))

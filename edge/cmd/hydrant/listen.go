@@ -39,7 +39,7 @@ func (o *clientOptions) listen(ctx context.Context, p, about *printer) error {
 	c, err := o.dial(ctx, func(s client.Session) {
 		text := "resumed " + s.ID
 		if !s.Resumed {
-			text = "connected as " + s.ID + "\nresume secret " + s.Token
+			text = o.fresh(s)
 		}
 		if !s.Resumed && !first {
 			text = "not resumed (" + s.Why + "): what waited is lost\n" + text

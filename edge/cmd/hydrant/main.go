@@ -16,6 +16,7 @@ import (
 // command is one subcommand.
 type command struct {
 	name, summary string
+	sub           string // the command that this one has below it, if any
 	run           func(ctx context.Context, args []string, out io.Writer) error
 }
 
@@ -24,21 +25,21 @@ const environmentHelp = "Settings are environment variables: see `hydrant help c
 
 func commands() []command {
 	return []command{
-		{"demo", "two nodes, a service and clients on the embedded NATS, with a short tour", runDemo},
-		{"serve", "run one edge node, configured by the environment", runServe},
-		{"echo", "run the example service, which replies to every message", runEcho},
-		{"send", "send messages, print what comes; the exit status says what became of them", runSend},
-		{"listen", "print what comes for a session, and confirm it", runListen},
-		{"sign", "sign a UMF message read from standard input", runSign},
-		{"healthcheck", "ask the node of this configuration whether it is alive, or ready: exit status 0 or 1", runHealthcheck},
-		{"doctor", "check NATS, permissions, streams and this machine for a node of this configuration", runDoctor},
-		{"setup", "make streams, bucket and work queues, so that nodes need no right to; with `nats` write the servers' configuration", runSetup},
-		{"policy", "check: what a rule set allows to a client", runPolicy},
-		{"sessions", "list the sessions: node, state, behind by how many", runSessions},
-		{"size", "say what a load needs: nodes, NATS servers, memory, disk", runSize},
-		{"completion", "print what completes commands and flags in bash, and in zsh", runCompletion},
-		{"version", "print the version", runVersion},
-		{"help", "print this; with `config` the settings, with a command its flags", runHelp},
+		{"demo", "two nodes, a service and clients on the embedded NATS, with a short tour", "", runDemo},
+		{"serve", "run one edge node, configured by the environment", "", runServe},
+		{"echo", "run the example service, which replies to every message", "", runEcho},
+		{"send", "send messages, print what comes; the exit status says what became of them", "", runSend},
+		{"listen", "print what comes for a session, and confirm it", "", runListen},
+		{"sign", "sign a UMF message read from standard input", "", runSign},
+		{"healthcheck", "ask the node of this configuration whether it is alive, or ready: exit status 0 or 1", "", runHealthcheck},
+		{"doctor", "check NATS, permissions, streams and this machine for a node of this configuration", "", runDoctor},
+		{"setup", "make streams, bucket and work queues, so that nodes need no right to; with `nats` write the servers' configuration", "nats", runSetup},
+		{"policy", "check: what a rule set allows to a client", "check", runPolicy},
+		{"sessions", "list the sessions: node, state, behind by how many", "", runSessions},
+		{"size", "say what a load needs: nodes, NATS servers, memory, disk", "", runSize},
+		{"completion", "print what completes commands and flags in bash, and in zsh", "bash", runCompletion},
+		{"version", "print the version", "", runVersion},
+		{"help", "print this; with `config` the settings, with a command its flags", "", runHelp},
 	}
 }
 
@@ -110,11 +111,13 @@ func newFlags(name, more string) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.Usage = func() {
 		out := flags.Output()
+		title := "hydrant " + name + "\n" // of one below another
 		for _, c := range commands() {
 			if c.name == name {
-				fmt.Fprint(out, wrapped("hydrant "+name+": ", "  ", c.summary), "\n")
+				title = wrapped("hydrant "+name+": ", "  ", c.summary)
 			}
 		}
+		fmt.Fprint(out, title, "\n")
 		printFlags(out, flags)
 		fmt.Fprint(out, fitted(more))
 	}

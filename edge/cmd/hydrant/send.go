@@ -83,16 +83,14 @@ func (o *sendOptions) connected(p *printer, s client.Session) error {
 	if o.json {
 		p = &printer{out: os.Stderr}
 	}
-	err := p.line("connected as %s", s.ID)
+	text := o.fresh(s)
 	switch {
-	case err != nil:
-		return err
-	case o.resume == "":
-		return p.line("resume secret %s", s.Token)
 	case s.Resumed:
-		return p.line("resumed %s", s.ID)
+		text = "connected as " + s.ID + "\nresumed " + s.ID
+	case o.resume != "":
+		text += "\nnot resumed (" + s.Why + "); still " + s.ID
 	}
-	return p.line("not resumed (%s); still %s", s.Why, s.ID)
+	return p.line("%s", text)
 }
 
 // sendAll sends the messages and then waits. received has an error when nothing more can
