@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -26,7 +27,8 @@ func (s *Store) WentBack(ctx context.Context, seen Sighting) (bool, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	// A server that led once, and does not know better, says that the log ends before the
-	// message. What is acknowledged now has a place in the log that there is.
+	// message. What is acknowledged now has a place in the log that there is: either it is
+	// none above the message, or who does not have it answers for a log of before.
 	var last uint64
 	err := jet.Retry(ctx, func(ctx context.Context) (err error) {
 		last, err = jet.PublishAcked(ctx, s.nc, briefMarker(scheme.NewSIDIn(s.PartitionOf(seen.SID), s.cfg.Streams)))
@@ -35,7 +37,13 @@ func (s *Store) WentBack(ctx context.Context, seen Sighting) (bool, error) {
 	if err != nil || last <= seen.Seq {
 		return err == nil, err
 	}
-	b, err := s.Read(ctx, seen.SID, seen.Seq, seen.Seq, 0, 0)
+	var b Batch
+	err = jet.Retry(ctx, func(ctx context.Context) (err error) {
+		if b, err = s.Read(ctx, seen.SID, seen.Seq, seen.Seq, 0, 0); err == nil && b.HasLast && b.Last < last {
+			err = fmt.Errorf("%w: the leader of %s ends at %d, and %d was acknowledged", ErrUnavailable, s.stream(seen.SID), b.Last, last)
+		}
+		return err
+	})
 	return b.Anchor == AnchorForeign || b.Anchor == AnchorPresent && b.AnchorTime != seen.Time, err
 }
 

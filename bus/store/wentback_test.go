@@ -1,7 +1,11 @@
 package store
 
 import (
+	"sync/atomic"
 	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/internal/natstest"
 	"hydrant/bus/scheme"
@@ -57,6 +61,47 @@ func TestWentBack(t *testing.T) {
 	fill(t, s, sid, int(seen.Seq)+1)
 	want("another message", seen, true)
 	want("as it is now", see(seen.Seq), false)
+}
+
+// TestWentBackByADeposedLeader: a server that leads a stream no more, and has not noticed,
+// says of a message that the log ends before it. It is asked again.
+func TestWentBackByADeposedLeader(t *testing.T) {
+	ns := natstest.StartServer(t, server.Options{JetStream: true})
+	s := openStore(t, connect(t, ns.ClientURL()), Config{Streams: 1})
+	ctx, sid, stream := natstest.Context(t), scheme.NewSID(), scheme.OutStream(0)
+	seqs := fill(t, s, sid, 6)
+	b, err := s.Read(ctx, sid, seqs[5], 0, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	deposed := connect(t, ns.ClientURL())
+	account := ns.GlobalAccount()
+	var asked atomic.Int32
+	says := func(subject, name, text string) {
+		t.Helper()
+		if _, err := deposed.Subscribe("deposed."+name, func(m *nats.Msg) {
+			if asked.Add(1) == 6 { // it has noticed
+				account.RemoveMapping(scheme.APIMsgGet + stream)
+				account.RemoveMapping(scheme.APIStreamInfo + stream)
+			}
+			_ = m.Respond([]byte(text))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := deposed.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := account.AddMapping(subject+stream, "deposed."+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says(scheme.APIMsgGet, "get", `{"error":{"code":404,"err_code":10037,"description":"no message found"}}`)
+	says(scheme.APIStreamInfo, "info", `{"state":{"first_seq":1,"last_seq":3}}`)
+	back, err := s.WentBack(ctx, Sighting{SID: sid, Seq: seqs[5], Time: b.Msgs[0].Time})
+	if err != nil || back || asked.Load() < 6 {
+		t.Errorf("%v, %v after %d answers of the deposed one", back, err, asked.Load())
+	}
 }
 
 // TestNoteBack: an entry that is written after a note has a higher revision. Of nodes that
