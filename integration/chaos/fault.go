@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -55,25 +54,27 @@ func (f *fault) over() bool {
 }
 
 // await makes the end of the faults wait until this one has bitten, and does
-// something for that every second.
+// something for that every second. What others hide is made again when no more begin.
 func (s *schedule) await(f *fault, again func()) {
 	s.running.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
-		defer cancel()
+		second := time.NewTicker(time.Second)
+		defer second.Stop()
+		calm, end := s.calm, (<-chan time.Time)(nil)
+		if calm == nil {
+			end = time.After(harness.Patience)
+		}
 		for {
-			second, stop := context.WithTimeout(ctx, time.Second)
 			select {
 			case <-f.done:
-				stop()
 				return
-			case <-second.Done():
-				stop()
-			}
-			if ctx.Err() != nil {
+			case <-calm:
+				calm, end = nil, time.After(harness.Patience)
+			case <-end:
 				f.missed("not within " + harness.Patience.String())
 				return
+			case <-second.C:
+				again()
 			}
-			again()
 		}
 	})
 }

@@ -22,7 +22,8 @@ type schedule struct {
 	// Owned by outages, or by a scenario.
 	chance *rand.Rand
 
-	servers chan struct{} // holds a token while no NATS server is being harmed
+	servers chan struct{}   // holds a token while no NATS server is being harmed
+	calm    <-chan struct{} // closed when no more faults begin; nil: that is no matter
 }
 
 // harm plays faults for the duration of the run, or its scenario, and returns when
@@ -39,6 +40,7 @@ func (r *run) harm(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Duration)
 	defer cancel()
+	s.calm = ctx.Done()
 	if err := s.syncs(); err != nil {
 		return err
 	}
