@@ -12,7 +12,7 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 	w, target, asked := h.w, h.w.nodeOf(e.Node), e.Holder
 	reply := func(r Reply, a scheme.Position) {
 		if r == Given {
-			h.given(number, a)
+			h.given(number, a, target, asked)
 		}
 		h.event("answered: "+r.String(), func() { h.m.HandedOver(number, r, a, h.node.time(), h) })
 	}
@@ -61,10 +61,13 @@ func (h *holder) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 	})
 }
 
-// given notes the floor of an answer that counts.
-func (h *holder) given(number uint32, a scheme.Position) {
+// given notes the floor of an answer that counts, and who keeps what follows.
+func (h *holder) given(number uint32, a scheme.Position, by *node, id uint64) {
 	if h.m.phase == Asking && number == h.m.awaited {
 		h.answered = a.Floor
+		if by.keptOf(id) != nil {
+			h.source = &source{node: by, id: id}
+		}
 	}
 }
 

@@ -59,10 +59,10 @@ func (c *client) act() {
 		if w.percent(20) {
 			c.drop() // and nobody will come back
 		}
-	case w.percent(60):
+	case w.percent(w.hops):
 		c.drop()
 		c.open()
-	case w.percent(30):
+	case w.percent(w.rests):
 		c.drop()
 		w.later(w.between(0, 2000), c.reopen)
 	}
@@ -119,8 +119,12 @@ func (s *socket) closed() {
 	s.noticed = true
 	s.here = false
 	h := s.holder
+	complete := h.complete()
 	h.out, h.listening = nil, false
 	h.event("closed", func() { h.m.Closed(s.node.time(), h) })
+	if complete && h.m.phase == Parking {
+		h.linger()
+	}
 	s.died()
 }
 
@@ -128,7 +132,7 @@ func (s *socket) closed() {
 func (s *socket) died() {
 	s.here = false
 	if c := &s.w.client; s == c.newest() {
-		s.w.later(s.w.between(1, 300), c.reopen)
+		s.w.later(s.w.between(1, s.w.away), c.reopen)
 	}
 }
 

@@ -28,6 +28,7 @@ func (h *holder) Attach(at scheme.Position, lasting bool) {
 // Reattach sends another marker.
 func (h *holder) Reattach(lasting bool) {
 	h.only("reattach lasting %v", lasting)
+	h.source = nil
 	h.attach(lasting)
 }
 
@@ -58,6 +59,7 @@ func (h *holder) sendMark(mark uint64) {
 // copy takes a live copy.
 func (h *holder) copy(it *item) {
 	if !h.listening {
+		h.node.keeps(h.id, it)
 		return
 	}
 	h.newest = max(h.newest, it.seq)
@@ -86,7 +88,7 @@ func (h *holder) copy(it *item) {
 
 // delivering reports whether messages may be written.
 func (h *holder) delivering() bool {
-	return h.begun && h.listening && !h.frozen && !h.leaving && !h.attaching && !h.over
+	return h.begun && h.listening && !h.frozen && !h.leaving && !h.attaching && !h.blocked && !h.over
 }
 
 // scan reports markers that are neither this holder's nor of the one before.
@@ -109,12 +111,19 @@ func (h *holder) take(it *item) {
 	if it.message {
 		h.push(frame{seq: it.seq, prev: h.written})
 		h.written = it.seq
+		h.block()
 	}
 }
 
 // pump reads what is missing.
 func (h *holder) pump() {
-	if !h.delivering() || h.reading != 0 || h.newest <= h.cursor {
+	switch {
+	case !h.delivering() || h.reading != 0:
+		return
+	case h.newest <= h.cursor:
+		h.source = nil // it has all
+		return
+	case h.inherit():
 		return
 	}
 	h.reads++
@@ -144,10 +153,12 @@ func (h *holder) batch(number int, sent int64, items []*item, end uint64) {
 		return
 	}
 	h.scan(items)
-	if h.delivering() {
-		for _, it := range items {
+	for _, it := range items {
+		if h.delivering() {
 			h.take(it)
 		}
+	}
+	if h.delivering() {
 		h.cursor = max(h.cursor, end)
 	}
 	h.pump()
@@ -165,6 +176,7 @@ func (h *holder) Thaw() {
 	h.only("thaw")
 	h.frozen, h.held = false, false
 	h.flush()
+	h.source = nil
 	h.attach(false)
 }
 
@@ -180,8 +192,8 @@ func (h *holder) Unsettled() {
 // Settle sends the last barrier.
 func (h *holder) Settle() bool {
 	h.only("settle")
-	h.leaving = true
 	wait := h.floor < h.written
+	h.leaving = wait
 	if wait && h.w.percent(50) {
 		h.node.after(h.w.between(1, 140), func() { h.event("quiet", func() { h.m.Quiet(h) }) })
 	}

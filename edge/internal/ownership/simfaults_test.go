@@ -87,7 +87,7 @@ func (n *node) lose(d int64) {
 		return
 	}
 	n.w.log("%s loses NATS", n.id)
-	n.cut = true
+	n.cut, n.kept = true, nil
 	n.w.later(d, n.heal)
 }
 

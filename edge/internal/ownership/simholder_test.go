@@ -32,6 +32,8 @@ type holder struct {
 	rival     uint64 // sequence of the last marker that was reported
 	written   uint64
 	floor     uint64
+	blocked   bool // the socket takes nothing now
+	source    *source
 	reading   int // number of the read on its way; 0: none
 	reads     int
 	dirty     bool
@@ -150,6 +152,11 @@ func (h *holder) Admit(*scheme.Entry) Refusal { return Allowed }
 
 func (h *holder) Claimed(*scheme.Entry) bool {
 	h.only("claimed")
+	if n := h.w.nodeOf(h.m.ParkedAt()); n != nil {
+		h.source = &source{node: n, id: h.m.Former()}
+	} else if h.source != nil && h.source.id != h.m.Former() {
+		h.source = nil
+	}
 	return h.w.calm || h.w.percent(97)
 }
 
@@ -171,6 +178,9 @@ func (h *holder) Welcome() {
 		h.w.fail("holder %d welcomes its client too early", h.id)
 	}
 	h.begun = true
+	if h.source != nil {
+		h.source.until = h.node.time() + tailUse
+	}
 	h.push(frame{welcome: true})
 	h.w.check.welcome(h)
 }
@@ -189,6 +199,9 @@ func (h *holder) HandOver(a scheme.Position) {
 		answer(a)
 	}
 	h.askers = nil
+	if h.complete() {
+		h.linger()
+	}
 	h.leaving = true
 	h.out = nil
 }

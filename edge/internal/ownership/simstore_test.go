@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"cmp"
 	"slices"
 
 	"hydrant/bus/scheme"
@@ -80,7 +81,19 @@ func (b *mailbox) store(it *item) {
 			n.fifo = max(n.fifo, w.now+w.delay())
 			n.arrive(n.fifo-w.now, func() { h.copy(it) })
 		}
+		for _, k := range n.kept {
+			if w.calm || !w.percent(w.lostCopies) {
+				n.fifo = max(n.fifo, w.now+w.delay())
+				n.arrive(n.fifo-w.now, func() { k.keep(it) })
+			}
+		}
 	}
+}
+
+// at is the item of a sequence.
+func (b *mailbox) at(seq uint64) *item {
+	i, _ := slices.BinarySearchFunc(b.log, seq, func(it *item, seq uint64) int { return cmp.Compare(it.seq, seq) })
+	return b.log[i]
 }
 
 // gone reports whether a marker's time is over.
@@ -97,7 +110,7 @@ func (b *mailbox) publish() {
 	for range w.between(1, 3) {
 		b.store(&item{message: true})
 	}
-	w.later(w.between(5, 800), b.publish)
+	w.later(w.between(5, w.quiet), b.publish)
 }
 
 // after returns what is stored behind a position, and up to where that is known,

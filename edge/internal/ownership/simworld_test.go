@@ -27,6 +27,8 @@ type world struct {
 	spared int64 // until then nothing is disturbed
 	counts *counts
 	trace  *strings.Builder // nil: no trace
+
+	without rule // that is not kept
 }
 
 // setup is drawn once for each schedule. Losses and the like are in percent.
@@ -47,7 +49,33 @@ type setup struct {
 	longest                                                int64 // of these, ms
 	stopped                                                int   // clocks of frozen nodes
 	fate                                                   int   // of what is lost; fateUsual: one or the other
+
+	lies   int   // parts of tails that are wrong
+	narrow int   // messages behind which the socket is full
+	hops   int   // how often a client goes elsewhere at once
+	rests  int   // … or else leaves for a while
+	away   int64 // ms until a client comes back at the latest
+	quiet  int64 // ms between messages at the most
 }
+
+// rule is one of delivery, which the machine relies on. A test does without it.
+type rule uint8
+
+const (
+	noRule         rule = iota
+	tailsHaveLinks      // a copy out of a tail continues the cursor
+	tailsFollowAll      // a tail begins at the floor only if the client has confirmed all
+	tailsAreYoung       // a tail is used for a while after the welcome only
+	numRules
+)
+
+// String returns the name used in tests.
+func (r rule) String() string {
+	return [numRules]string{"no rule", "tails have links", "tails follow all", "tails are young"}[r]
+}
+
+// keeps reports whether a rule is kept.
+func (w *world) keeps(r rule) bool { return w.without != r }
 
 // sim is a queue of events, ordered by time.
 type sim struct {
@@ -126,18 +154,25 @@ func (w *world) percent(n int) bool { return w.rng.IntN(100) < n }
 func (w *world) between(low, high int64) int64 { return low + w.rng.Int64N(high-low+1) }
 
 // newWorld draws a configuration.
-func newWorld(seed uint64, c *counts) *world {
+func newWorld(seed uint64, c *counts) *world { return newWorldOf(seed, -1, c) }
+
+// newWorldOf draws one with a kind of trouble; below 0: with any, or none.
+func newWorldOf(seed uint64, trouble int, c *counts) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 11)), counts: c}
 	w.now = 1
-	few := func(n ...int) int { return n[w.rng.IntN(len(n))] }
+	few := func(n ...int) int { return few(w.rng, n...) }
 	w.setup = setup{
 		numbered: w.percent(70), loops: few(1, 2), length: w.between(1000, 9000),
 		pace: int64(few(100, 400, 1500, 4000)), faults: int64(few(0, 150, 500, 2000)),
 		ttl: int64(few(200, 1000, 5000)), halfOpen: few(0, 20, 60, 100), stale: few(0, 0, 20, 60), slow: few(0, 5, 30), spite: few(0, 5, 50),
 		lostAsks: few(0, 10, 60), lostWrites: few(0, 5, 40), lostReads: few(0, 5, 25), lostCopies: few(0, 0, 3, 40), lostMarks: few(0, 0, 10, 60),
 		freezes: few(0, 3, 3), cuts: few(0, 3, 3), kills: few(0, 1), longest: int64(few(150, 1200, 3500)), fate: few(0, 0, 2, 4), stopped: 30,
+		lies: few(0, 0, 30), narrow: few(0, 3, 15), hops: 60, rests: 30, away: 300, quiet: 800,
 	}
-	w.concentrate()
+	if kind := w.rng.IntN(numTroubles); trouble < 0 {
+		trouble = kind
+	}
+	w.concentrate(trouble)
 	w.dir.w, w.box.w, w.client.w, w.check.w = w, w, w, w
 	for range 2 + w.rng.IntN(2) {
 		w.boot()
@@ -150,8 +185,8 @@ func newWorld(seed uint64, c *counts) *world {
 }
 
 // concentrate lets half of the schedules try one kind of trouble.
-func (w *world) concentrate() {
-	switch w.rng.IntN(10) {
+func (w *world) concentrate(kind int) {
+	switch kind {
 	case 0: // doubt
 		w.slow, w.spite, w.halfOpen, w.lostAsks = 30, 50, 100, 40
 	case 1: // late acknowledgements
@@ -164,8 +199,37 @@ func (w *world) concentrate() {
 		w.freezes, w.cuts, w.kills, w.stopped = 9, 0, 0, 80
 	case 4: // lost markers
 		w.lostMarks, w.lostCopies, w.lostAsks, w.halfOpen, w.faults, w.lostWrites, w.pace = 60, 40, 60, 100, 0, 0, 1500
+	case troubleTails, troubleSlow, troubleStills:
+		w.tails(kind)
 	}
 }
+
+// Kinds of trouble that tails are in.
+const (
+	troubleTails  = 5 + iota // what is usual
+	troubleSlow              // clients that read slowly, and whose nodes are not reached
+	troubleStills            // nodes that stand still
+	numTroubles   = 13       // or none
+)
+
+// tails lets clients leave for a while, and be sent much.
+func (w *world) tails(kind int) {
+	w.away, w.quiet, w.pace, w.hops, w.rests, w.length = 1500, 150, 1500, 30, 90, w.between(4000, 12_000)
+	w.lostWrites, w.lostMarks, w.stale = 0, 0, 0
+	switch kind {
+	case troubleTails:
+		w.halfOpen, w.narrow, w.lostCopies, w.slow = few(w.rng, 0, 40), few(w.rng, 3, 15), few(w.rng, 0, 5, 20), few(w.rng, 0, 5)
+		w.faults, w.freezes, w.cuts, w.kills = few(w.rng, int64(0), 2000), 1, 1, few(w.rng, 0, 1)
+	case troubleSlow:
+		w.halfOpen, w.narrow, w.lostCopies, w.slow, w.faults, w.lostAsks, w.hops, w.pace = 60, 20, 20, 0, 0, 90, 50, 1000
+	case troubleStills:
+		w.halfOpen, w.narrow, w.lostCopies, w.slow, w.faults, w.lostReads = 20, 3, 3, 30, 300, 20
+		w.freezes, w.cuts, w.kills, w.longest, w.stopped, w.spite, w.hops = 9, 0, 0, 1200, 0, 20, 50
+	}
+}
+
+// few draws one of some values.
+func few[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
 // later lets something happen outside of the nodes.
 func (w *world) later(d int64, do func()) { w.push(event{at: w.now + d, do: do}) }
@@ -191,10 +255,11 @@ type node struct {
 	stash   []event // came while it was frozen
 	holders []*holder
 	given   map[uint64]scheme.Position // what was answered for holders that are gone
-	fifo    int64                      // when the last copy arrives
-	since   int64                      // when it stopped
-	clock   bool                       // so did its clock
-	behind  int64                      // is its clock, in ms
+	kept    []*kept
+	fifo    int64 // when the last copy arrives
+	since   int64 // when it stopped
+	clock   bool  // so did its clock
+	behind  int64 // is its clock, in ms
 }
 
 // time is the node's clock.
