@@ -96,13 +96,13 @@ var errCutOff = errors.New("edge: nobody listens there, and the node lives")
 
 // Ask implements [shard.Peers]. In a cluster the word that nobody listens may only mean
 // that two servers have lost each other.
-func (p peers) Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, scheme.Position, error) {
+func (p peers) Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, takeover.Answer, error) {
 	conn := p.n.nats.link.Load().conn
-	reply, at, err := takeover.Ask(ctx, conn, node, r)
+	reply, given, err := takeover.Ask(ctx, conn, node, r)
 	if reply == ownership.Nobody && clustered(conn) && p.n.nats.signs.Lives(ctx, node) {
-		return ownership.Silence, scheme.Position{}, errCutOff
+		return ownership.Silence, takeover.Answer{}, errCutOff
 	}
-	return reply, at, err
+	return reply, given, err
 }
 
 // clustered reports whether the server has peers, as far as it says.

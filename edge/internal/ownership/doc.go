@@ -91,7 +91,10 @@
 //     for others as well, is written only with all that is in the mailbox up to it.
 //   - A copy is written within the pause of rule 8 after it was stored, or not at
 //     all; and a read of the store within that after its answer was up to date,
-//     wherein the lag of a replica counts.
+//     wherein the lag of a replica counts. What the former holder has kept is old by
+//     then, and need not have the marker of whoever took the session since. So it is
+//     written within a second of the welcome, or not at all: a claim that has met
+//     silence welcomes its client later than that.
 //   - "Nobody listens" is told only of a node that gets no copies any more: where a
 //     route between two servers is cut, it is silence.
 //   - Silence is not told before [Patience] is over, also where the question

@@ -60,6 +60,13 @@ type waiting struct {
 	queued  bool                    // something waited for the socket when the process stalled
 	inquiry *inquiry                // whether the client lives; nil: nobody asks
 	proof   logProof                // that what the claim relies on is of the log that there is
+	kept    keptBy                  // who keeps what comes since it has handed the session over
+}
+
+// keptBy is a holder that has handed a session over and keeps what comes for it.
+type keptBy struct {
+	node   scheme.NodeID
+	holder uint64 // 0: none
 }
 
 // talk is what a session that talks with others has of it. Each part is made with the
@@ -161,6 +168,19 @@ func (h *held) stopListening() {
 	if subscription := h.detach(); subscription != nil {
 		h.s.out.Push(egress.Op{Kind: stats.OpUnsubscribe, Subject: scheme.LiveWildcard(h.sid), Subscription: subscription})
 	}
+}
+
+// keepsOn goes on listening for a session that is handed over with all confirmed, and
+// reports whether it does, or did already as it parked it.
+func (h *held) keepsOn() bool {
+	if l := h.s.lingering[h.sid]; l != nil && l.key == h.key() {
+		return true
+	}
+	if !h.mayLinger() {
+		return false
+	}
+	known := h.core.Confirmed()
+	return known != 0 && h.linger(h.core.Cursor(), known)
 }
 
 // abandon ends the service of a session whose socket is gone, or has another one.

@@ -20,22 +20,30 @@ const (
 	tailPatience = 100 * time.Millisecond
 	// maxTailAsks bounds the questions for one tail.
 	maxTailAsks = 64
+	// tailUse is for how long after the welcome a tail is used. Then the store has to tell:
+	// the next holder, which may have got no answer here, waits for longer than that before
+	// it welcomes its client, and its marker may be in no tail, nor its copy have come.
+	tailUse = time.Second
 )
 
-// inheritance is what the node that has parked a session may have kept for it.
+// inheritance is what the node that had a session before may have kept for it.
 type inheritance struct {
 	from   takeover.Key
 	node   scheme.NodeID
+	until  time.Duration  // uptime until which it is used; known from the welcome on
 	copies []session.Copy // that are here and not delivered, in order
 	end    uint64         // of all that the node has, as it said last
 	asked  int            // how often
 	over   bool           // there is no more than what is here
 }
 
-// inherit prepares to ask for the tail of a session that was parked.
+// inherit prepares to ask for the tail of a session that was parked, or handed over.
 func (h *held) inherit() {
 	s := h.s
 	node := h.owner.ParkedAt()
+	if w := h.waiting; node == "" && w != nil && w.kept.holder == h.owner.Former() {
+		node = w.kept.node
+	}
 	own := s.lingering[h.sid]
 	if node == "" || s.node.Config.Linger <= 0 {
 		if own != nil {
@@ -86,6 +94,10 @@ func (x *sessionEffects) Tail(after, to uint64) bool {
 func (h *held) tail(after, to uint64) bool {
 	in := h.inherits
 	if in == nil {
+		return false
+	}
+	if h.s.uptime() > in.until {
+		h.inherits = nil
 		return false
 	}
 	for len(in.copies) > 0 && in.copies[0].Seq <= after {

@@ -246,9 +246,9 @@ type fakePeers struct{ n *testNode }
 var errSilence = errors.New("lab: no answer")
 
 // Ask implements [Peers].
-func (p fakePeers) Ask(_ context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, scheme.Position, error) {
+func (p fakePeers) Ask(_ context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, takeover.Answer, error) {
 	l := p.n.l
-	none := scheme.Position{}
+	none := takeover.Answer{}
 	data, err := json.Marshal(r)
 	if err != nil {
 		l.t.Fatal(err)
@@ -284,8 +284,7 @@ func (p fakePeers) Ask(_ context.Context, node scheme.NodeID, r takeover.Request
 			l.t.Fatal(err)
 		}
 	}
-	reply, at := got.Reply()
-	return reply, at, nil
+	return got.Reply(), got, nil
 }
 
 // asked is a request of another node as a node takes it: both ways, and the shard

@@ -142,8 +142,8 @@ func (h *held) wrote(number uint32, rev uint64, err error) {
 
 // reply is what came of asking another node.
 type reply struct {
-	kind ownership.Reply
-	at   scheme.Position
+	kind  ownership.Reply
+	given takeover.Answer // what it has given
 }
 
 // Ask asks the holder's node on the pool.
@@ -153,18 +153,21 @@ func (x *ownershipEffects) Ask(number uint32, e *scheme.Entry, attempt uint64) {
 	request.Bare = h.bare()
 	job := func(context.Context) (reply, error) {
 		ctx := s.node.Stopped // it has limits of its own, which EDGE_REQUEST_TIMEOUT must not cut short
-		kind, at, err := s.node.Peers.Ask(ctx, node, request)
+		kind, given, err := s.node.Peers.Ask(ctx, node, request)
 		if err != nil {
 			s.node.Log.Info("the holder of a session does not answer; taking over", "sid", h.sid, "holder", node, "error", err)
 		}
-		return reply{kind, at}, nil
+		return reply{kind, given}, nil
 	}
 	asked := s.uptime()
 	answer := func(r reply) {
 		if r.kind == ownership.Nobody {
 			h.returns = orphaned
 		}
-		h.owner.HandedOver(number, r.kind, r.at, s.uptime(), h.ownership())
+		if r.given.Tail {
+			h.wait().kept = keptBy{node, request.Holder}
+		}
+		h.owner.HandedOver(number, r.kind, r.given.Position, s.uptime(), h.ownership())
 	}
 	submitTo(s, s.node.Resumes.Submit, job, func(r reply, err error) {
 		switch {
@@ -276,6 +279,9 @@ func (x *ownershipEffects) Settle() bool {
 // Welcome tells the client that it has its session, and lets the core write.
 func (x *ownershipEffects) Welcome() {
 	h := x.held()
+	if in := h.inherits; in != nil {
+		in.until = h.s.uptime() + tailUse
+	}
 	if h.client != nil {
 		h.client.welcome(h)
 		if !h.client.conn.Full() {
@@ -287,7 +293,7 @@ func (x *ownershipEffects) Welcome() {
 // HandOver answers those who have asked for the session.
 func (x *ownershipEffects) HandOver(at scheme.Position) {
 	h := x.held()
-	given := takeover.Answer{Found: true, Position: at}
+	given := takeover.Answer{Found: true, Position: at, Tail: h.keepsOn()}
 	h.s.given.Put(h.key(), given, h.s.loop.Now())
 	if w := h.waiting; w != nil {
 		list := w.answers
@@ -304,7 +310,7 @@ const takenOver = "session taken over by another connection"
 func (x *ownershipEffects) Ended(end ownership.End, rev uint64) {
 	h, n := x.held(), x.s.node
 	h.forget()
-	if l := x.s.lingering[h.sid]; l != nil && end != ownership.Parked && l.key == h.key() {
+	if l := x.s.lingering[h.sid]; l != nil && end != ownership.Parked && end != ownership.HandedOver && l.key == h.key() {
 		x.s.endTail(l, stats.TailTakenOver)
 	}
 	if c := h.client; c != nil && c.want == h { // it has hung up, and its goodbye is to be read

@@ -71,17 +71,17 @@ func TestParkOfAnothers(t *testing.T) {
 }
 
 // asksFor sends a node the question for a session, and returns its answer.
-func (n *testNode) asksFor(k takeover.Key, attempt uint64) (kind ownership.Reply, at scheme.Position) {
+func (n *testNode) asksFor(k takeover.Key, attempt uint64) (kind ownership.Reply, given takeover.Answer) {
 	n.l.t.Helper()
 	over := false
 	n.l.spawn(func() {
 		var err error
-		kind, at, err = fakePeers{n}.Ask(n.l.stopped, n.ID, takeover.NewRequest(k, attempt))
+		kind, given, err = fakePeers{n}.Ask(n.l.stopped, n.ID, takeover.NewRequest(k, attempt))
 		over = err == nil
 	})
 	n.l.until("an answer", func() bool { return over })
 	n.l.run()
-	return kind, at
+	return kind, given
 }
 
 // TestGivenTwice: who asks again, since the answer was lost, is told the same. A

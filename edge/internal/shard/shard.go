@@ -106,7 +106,7 @@ type Queues interface {
 
 // Peers asks other nodes for sessions; see [takeover.Ask].
 type Peers interface {
-	Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, scheme.Position, error)
+	Ask(ctx context.Context, node scheme.NodeID, r takeover.Request) (ownership.Reply, takeover.Answer, error)
 }
 
 // API finds a route of the router API for a client that shows an authorization and comes

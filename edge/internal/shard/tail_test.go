@@ -7,6 +7,7 @@ import (
 
 	"hydrant/bus/scheme"
 	"hydrant/edge/internal/egress"
+	"hydrant/edge/internal/protocol"
 	"hydrant/edge/internal/stats"
 	"hydrant/edge/internal/tail"
 )
@@ -373,4 +374,161 @@ func TestSocketGoesWhileATailIsAsked(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTailWaitsForASlowClient: what its socket has no room for is not written long after
+// the welcome: another node may have the session by then, and its marker not have come.
+func TestTailWaitsForASlowClient(t *testing.T) {
+	for name, c := range map[string]struct {
+		waits time.Duration
+		read  bool
+	}{"for a moment": {tailUse / 2, false}, "for long": {tailUse + time.Millisecond, true}} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			from, to := l.one(), l.one(func(n *Node) { n.Config.WriteBuffer = 16 << 10 })
+			old := l.left(from, false)
+			l.store(old.id, 2, 400)
+			client := to.knock(backTo(old, false, 2))
+			client.hangs()
+			l.until("a full socket", client.sock.Full)
+			l.advance(c.waits)
+			client.reads()
+			client.resumed(old)
+			client.gets(2, 400)
+			if n := to.node.from(stats.FromStore); (n > 0) != c.read || n == 398 {
+				t.Errorf("%v were read", n)
+			}
+		})
+	}
+}
+
+// moves has a live session resumed elsewhere, with messages stored between its hand-over and
+// the marker of the new holder.
+func (l *lab) moves(from, to *testShard, acked bool, happens func(sid scheme.SID)) (old, c *testClient) {
+	l.t.Helper()
+	for _, s := range []*testShard{from, to} {
+		s.dial()
+	}
+	l.advance(time.Minute)
+	old = from.dialWith(dialOptions{Arrival: Arrival{Second: true, Acked: acked}})
+	l.store(old.id, 0, 2)
+	for range 2 {
+		if m := old.next(); acked {
+			old.ack(m.text("hdr", "x-seq"))
+		}
+	}
+	l.run()
+	handed := false
+	l.nats.faults.save = func(op *egress.Op) fault {
+		if op.SID == old.id && op.Entry.Node == to.node.ID && !handed && op.Entry.Holder != l.entry(old.id).Holder {
+			handed = true
+			l.store(old.id, 2, 20)
+			if happens != nil {
+				happens(old.id)
+			}
+		}
+		return fault{}
+	}
+	c = to.knock(backTo(old, acked, 2))
+	c.resumed(old)
+	c.gets(2, 20)
+	if !handed {
+		l.t.Error("nothing was stored in between")
+	}
+	return old, c
+}
+
+// TestTailOfAHandOver: who hands a session over that lacks nothing goes on listening until
+// the next holder does, which needs no read of the store for what came in between.
+func TestTailOfAHandOver(t *testing.T) {
+	for name, place := range map[string]func(*lab) (from, to *testShard){
+		"same loop":    func(l *lab) (from, to *testShard) { s := l.one(); return s, s },
+		"same node":    func(l *lab) (from, to *testShard) { n := l.node(2); return n.shards[0], n.shards[1] },
+		"another node": func(l *lab) (from, to *testShard) { return l.node(2).shards[1], l.one() },
+	} {
+		for _, acked := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, "/acked ", acked), func(t *testing.T) {
+				l := newLab(t)
+				from, to := place(l)
+				l.nats.faults.read = func(scheme.SID) fault { t.Error("the store is read"); return fault{} }
+				old, c := l.moves(from, to, acked, nil)
+				old.closed(protocol.CloseTakenOver)
+				old.quiet()
+				if n := to.node.from(stats.FromTail); n != 18 {
+					t.Errorf("%v came out of the tail", n)
+				}
+				l.advance(lingerAfter + lingerEvery)
+				if tails, bytes := from.node.Tails.Held(); tails != 0 || bytes != 0 {
+					t.Errorf("%d tails of %d bytes are left", tails, bytes)
+				}
+				l.store(old.id, 20, 21)
+				c.gets(20, 21)
+				if n := len(l.nats.listeners[scheme.LiveWildcard(old.id)]); n != 1 {
+					t.Errorf("%d listen", n)
+				}
+			})
+		}
+	}
+}
+
+// TestTailOfAHandOverGoes: what happens to the node that has handed the session over, or
+// what it says, costs its successor a read.
+func TestTailOfAHandOverGoes(t *testing.T) {
+	for name, happens := range map[string]func(l *lab, from *testShard, sid scheme.SID){
+		"it dies":         func(_ *lab, from *testShard, _ scheme.SID) { from.node.kill() },
+		"it is cut off":   func(_ *lab, from *testShard, _ scheme.SID) { from.node.cutOff() },
+		"it stands still": func(_ *lab, from *testShard, _ scheme.SID) { from.doze() },
+		"it loses NATS":   func(_ *lab, from *testShard, _ scheme.SID) { from.do(from.Disconnected) },
+		"its memory":      func(_ *lab, from *testShard, _ scheme.SID) { from.do(from.DropTails) },
+		"another holder": func(l *lab, from *testShard, sid scheme.SID) {
+			kept := from.lingering[sid]
+			l.nats.faults.tail = func([]byte) ([]byte, bool) {
+				return kept.tail.Part(kept.key.Holder+1, 0, tail.MaxPart, l.clock()), true
+			}
+		},
+		"a broken packing": func(l *lab, from *testShard, sid scheme.SID) {
+			kept := from.lingering[sid]
+			l.nats.faults.tail = func([]byte) ([]byte, bool) {
+				part := kept.tail.Part(kept.key.Holder, 0, tail.MaxPart, l.clock())
+				return part[:len(part)-1], true
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			from, to := l.one(), l.one()
+			began := time.Duration(0)
+			_, c := l.moves(from, to, false, func(sid scheme.SID) {
+				began = l.now
+				if from.lingering[sid] == nil {
+					t.Error("nothing is kept")
+					return
+				}
+				happens(l, from, sid)
+			})
+			if took := l.now - began; took > 2*tailPatience {
+				t.Errorf("it took %v", took)
+			}
+			if n := to.node.from(stats.FromStore); n != 18 {
+				t.Errorf("%v were read", n)
+			}
+			c.quiet()
+		})
+	}
+}
+
+// TestNoTailOfAHandOver: of a session that has something unconfirmed the store has to be
+// read anyway, so that nobody listens for it twice.
+func TestNoTailOfAHandOver(t *testing.T) {
+	l, old, c := moving(t)
+	c.asks(object{"id": string(old.id)})
+	c.claimed(old.id)
+	if tails, _ := old.s.node.Tails.Held(); tails != 0 {
+		t.Errorf("%d tails", tails)
+	}
+	if m := c.next(); m.text("bdy", "id") != string(old.id) {
+		t.Fatalf("got %s", m.raw)
+	}
+	c.gets(0, 1)
+	l.run()
 }

@@ -1,10 +1,10 @@
 // Package tail keeps what comes for a session that has no socket, so that the node
 // that it goes to need not read it from the store.
 //
-// The node that parks a session goes on listening to its mailbox for a while. What the
-// store copies to it is kept as it came: a [Tail]. The next node asks for it and gets
-// [Part] after Part, which it checks link by link (package session): each copy names
-// the one before it, as the store wrote it down. So it does not matter who kept them,
+// The node that parks a session, or hands it over, goes on listening to its mailbox for a
+// while. What the store copies to it is kept as it came: a [Tail]. The next node asks for
+// it and gets [Part] after Part, which it checks link by link (package session): each copy
+// names the one before it, as the store wrote it down. So it does not matter who kept them,
 // and for how long; where a link is missing the store is read from there on.
 //
 // A Tail is of the log that its node's connection to NATS has shown it. The owner drops

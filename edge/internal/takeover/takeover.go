@@ -17,7 +17,8 @@
 //	{…,"bare":true,"wait":true}  {"found":true,"live":true}, or as above
 //
 // The node that has parked a session listens for it for a while, and is asked for what has
-// come since, after a sequence and as far as another:
+// come since, after a sequence and as far as another. One that hands a session over which
+// lacks nothing does so too, and says it ("tail":true):
 //
 //	{"v":1,"do":"tail","sid":"…","fence":"…","from":"…","to":"…"}
 //
@@ -156,6 +157,8 @@ type Answer struct {
 	// session.
 	Asking bool `json:"asking,omitempty"`
 	Live   bool `json:"live,omitempty"`
+	// Tail: the node keeps what comes for the session from then on, as if it had parked it.
+	Tail bool `json:"tail,omitempty"`
 }
 
 // Append appends the answer as JSON.
@@ -180,7 +183,7 @@ const ClientPatience = 3 * time.Second
 // [ownership.Patience], and [ClientPatience] more if the holder asks its client. It
 // fails only by its result: [ownership.Nobody] and [ownership.Silence] are what a claim
 // has to reckon with. err says why there was silence, for the log.
-func Ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request) (reply ownership.Reply, at scheme.Position, err error) {
+func Ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request) (reply ownership.Reply, given Answer, err error) {
 	got, err := ask(ctx, nc, node, r, ownership.Patience)
 	if err == nil && got.Form > 0 && got.Form < r.Form {
 		r.Form = got.Form
@@ -195,12 +198,14 @@ func Ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request) (repl
 	}
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return ownership.Nobody, at, nil
+		return ownership.Nobody, given, nil
 	case err != nil:
-		return ownership.Silence, at, err
+		return ownership.Silence, given, err
 	}
-	reply, at = got.Reply()
-	return reply, at, nil
+	if reply = got.Reply(); reply == ownership.Given {
+		given = got
+	}
+	return reply, given, nil
 }
 
 // ask is one request and its answer.
@@ -220,16 +225,16 @@ func ask(ctx context.Context, nc Requester, node scheme.NodeID, r Request, patie
 
 // Reply is what an answer means to a claim. That the holder still asks its client is
 // no answer when that should be known.
-func (a Answer) Reply() (ownership.Reply, scheme.Position) {
+func (a Answer) Reply() ownership.Reply {
 	switch {
 	case a.Declined:
-		return ownership.Declined, scheme.Position{}
+		return ownership.Declined
 	case a.Live, a.Asking:
-		return ownership.Live, scheme.Position{}
+		return ownership.Live
 	case !a.Found:
-		return ownership.Stranger, scheme.Position{}
+		return ownership.Stranger
 	}
-	return ownership.Given, a.Position
+	return ownership.Given
 }
 
 // Bounds of what a loop remembers of the sessions that it has given away.

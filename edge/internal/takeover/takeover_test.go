@@ -186,6 +186,7 @@ func TestAnswer(t *testing.T) {
 		`{"found":true,"floor":0,"seen":0,"declined":true}`:    {Found: true, Declined: true},
 		`{"found":true,"floor":0,"seen":0,"asking":true}`:      {Found: true, Asking: true},
 		`{"found":true,"floor":0,"seen":0,"live":true}`:        {Found: true, Live: true},
+		`{"found":true,"floor":3,"seen":3,"tail":true}`:        {Found: true, Position: scheme.Position{Floor: 3, Seen: 3}, Tail: true},
 		`{"found":true,"floor":9007199254740993,"floor_time":1152921504606846977,"seen":9007199254740994,"seen_time":1152921504606846978}`: {Found: true, Position: scheme.Position{Floor: 1<<53 + 1, FloorTime: 1<<60 + 1, Seen: 1<<53 + 2, SeenTime: 1<<60 + 2}},
 	} {
 		if got := string(a.Append([]byte("before "))); got != "before "+want {
@@ -222,14 +223,15 @@ func TestAsk(t *testing.T) {
 	for name, test := range map[string]struct {
 		nc     asked
 		reply  ownership.Reply
-		answer scheme.Position
+		answer Answer
 		why    bool
 	}{
-		"it hands over":            {nc: asked{text: `{"found":true,"floor":3,"floor_time":30,"seen":5,"seen_time":50}`}, reply: ownership.Given, answer: scheme.Position{Floor: 3, FloorTime: 30, Seen: 5, SeenTime: 50}},
+		"it hands over":            {nc: asked{text: `{"found":true,"floor":3,"floor_time":30,"seen":5,"seen_time":50}`}, reply: ownership.Given, answer: Answer{Found: true, Position: scheme.Position{Floor: 3, FloorTime: 30, Seen: 5, SeenTime: 50}}},
 		"it does not know":         {nc: asked{text: `{"found":false,"floor":3,"seen":5}`}, reply: ownership.Stranger},
 		"it keeps it":              {nc: asked{text: `{"found":true,"floor":3,"seen":5,"declined":true}`}, reply: ownership.Declined},
 		"it keeps it, oddly":       {nc: asked{text: `{"declined":true}`}, reply: ownership.Declined},
-		"of a later version":       {nc: asked{text: `{"found":true,"floor":3,"seen":5,"new":[1]}`}, reply: ownership.Given, answer: scheme.Position{Floor: 3, Seen: 5}},
+		"it keeps what comes":      {nc: asked{text: `{"found":true,"floor":3,"seen":5,"tail":true}`}, reply: ownership.Given, answer: Answer{Found: true, Position: scheme.Position{Floor: 3, Seen: 5}, Tail: true}},
+		"of a later version":       {nc: asked{text: `{"found":true,"floor":3,"seen":5,"new":[1]}`}, reply: ownership.Given, answer: Answer{Found: true, Position: scheme.Position{Floor: 3, Seen: 5}}},
 		"it says nothing":          {nc: asked{text: `{}`}, reply: ownership.Stranger},
 		"nobody listens":           {nc: asked{err: nats.ErrNoResponders}, reply: ownership.Nobody},
 		"the answer is none":       {nc: asked{text: `no`}, reply: ownership.Silence, why: true},
