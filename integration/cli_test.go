@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -462,10 +463,15 @@ func TestCommandLineTakenOver(t *testing.T) {
 	}
 }
 
+// demos is held by a test for as long as a demo of it starts: they look for the same ports.
+var demos sync.Mutex
+
 // The demo's nodes do not outlive it, whether its terminal goes away, who reads what it
 // prints, or itself.
 func TestDemoTakesItsNodesAlong(t *testing.T) {
 	t.Parallel()
+	demos.Lock()
+	defer demos.Unlock()
 	bin, err := harness.Build()
 	if err != nil {
 		t.Fatal(err)

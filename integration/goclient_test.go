@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -174,35 +173,5 @@ func (o *outcomes) check(t *testing.T, other *client.Client, count int) {
 	}
 	if len(o.said) != count {
 		t.Errorf("%d of %d messages have an outcome", len(o.said), count)
-	}
-}
-
-// The README's client in Go compiles, and shows what it gets.
-func TestReadmeClientInGo(t *testing.T) {
-	t.Parallel()
-	w := world.Shared(t)
-	node, service := w.Node(t, "a"), w.EchoService(t)
-	code := world.ReadmeCode(t, "A client in Go", "go")
-	code, err := harness.Replaced(code, `"ws://localhost:5353", "ws://localhost:5354"`, `os.Args[1]`)
-	if err == nil {
-		code, err = harness.Replaced(code, `"echo:/"`, `"`+service+`:/"`)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	const around = "package main\n\nimport (\n\t\"context\"\n\t\"log\"\n\t\"os\"\n\n\t\"hydrant/edge/client\"\n)\n\nfunc main() {\n\tctx := context.Background()\n"
-	log := &harness.Log{}
-	program, err := harness.StartProcess("client", buildInModule(t, around+code+"}\n"), []string{node.URL("/")}, nil, log, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(program.Kill)
-	if err := harness.Until(world.Patient(t), func() error {
-		if text := log.Tail(4096); !bytes.HasSuffix(text, []byte(" {\"got\":\"hello\"}\n")) {
-			return fmt.Errorf("%s", text)
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
 	}
 }
