@@ -130,7 +130,7 @@ func sizeOf(ctx context.Context, sessions int, requests, pushes float64, bytes i
 		return said, err
 	}
 	number := func(f float64) string { return strconv.FormatFloat(f, 'f', 3, 64) }
-	text, err := exec.CommandContext(ctx, binaries.Hydrant, "size", "-json", "-sessions", strconv.Itoa(sessions), "-away", "0", "-resumes", "0", "-requests", number(requests),
+	text, err := exec.CommandContext(ctx, binaries.Hydrant, "size", "-alone", "-json", "-sessions", strconv.Itoa(sessions), "-away", "0", "-resumes", "0", "-requests", number(requests),
 		"-pushes", number(pushes), "-bytes", strconv.Itoa(bytes), "-ttl", (elapsed * 2 / 3).String(), "-queue", "1000000", "-cores", "64", "-memory", "64").Output()
 	if err != nil {
 		return said, err

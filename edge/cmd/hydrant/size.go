@@ -13,7 +13,7 @@ import (
 )
 
 const sizeHelp = `
-One of the nodes, and one of three NATS servers, may fail. Half of the processors and two
+One of the nodes, and one of the NATS servers unless it is alone, may fail. Half of the processors and two
 fifths of the memory are left for what comes all at once. The prices were measured on one
 kind of machine: measure yours with
 
@@ -33,6 +33,7 @@ func runSize(_ context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&l.Bytes, "bytes", 300, "of a message")
 	flags.DurationVar(&l.TTL, "ttl", 24*time.Hour, "EDGE_SESSION_TTL")
 	flags.IntVar(&l.Queue, "queue", 1000, "EDGE_QUEUE_LIMIT")
+	flags.BoolVar(&l.Alone, "alone", false, "one NATS server, if it can carry that: when it fails all stands still, and what its disk had is lost with the disk")
 	flags.Float64Var(&m.Cores, "cores", 4, "processors of a machine")
 	memory := flags.Float64("memory", 8, "GiB of memory of a machine")
 	asJSON := flags.Bool("json", false, "print JSON, memory and disk in bytes")

@@ -32,6 +32,7 @@ type Load struct {
 	Bytes    int           `json:"bytes"`    // of a message
 	TTL      time.Duration `json:"ttl"`      // EDGE_SESSION_TTL
 	Queue    int           `json:"queue"`    // EDGE_QUEUE_LIMIT
+	Alone    bool          `json:"alone"`    // one NATS server, whose failure stops all, if it can carry the load
 }
 
 // Machine is what a node, or a NATS server, runs on.
@@ -43,7 +44,7 @@ type Machine struct {
 // Plan is what a load needs.
 type Plan struct {
 	Nodes   int `json:"nodes"`   // one of them may fail
-	Servers int `json:"servers"` // of NATS
+	Servers int `json:"servers"` // of NATS; one of several may fail
 	Copies  int `json:"copies"`  // of all that is stored: EDGE_STREAM_REPLICAS
 	Streams int `json:"streams"` // EDGE_MAILBOX_STREAMS
 
@@ -178,12 +179,12 @@ func Size(l Load, m Machine, p Prices) (Plan, error) {
 	held := int64(connected)*p.Socket.NATS + int64((l.Requests+l.Pushes)*60)*p.Recent
 	one := Need{Cores: work.NATS / 1e6, Memory: p.Base.NATS + held}
 	plan.Servers, plan.Copies, plan.NATS = 1, 1, one
-	if !one.fits(m, 1) {
+	if !l.Alone || !one.fits(m, 1) {
 		plan.Copies = 3
 		three := func(servers int) Need {
 			return Need{Cores: one.Cores * p.Three, Memory: int64(servers)*p.Base.NATS + 3*held}
 		}
-		for plan.Servers = 3; plan.Servers < 1<<10 && !three(plan.Servers).fits(m, plan.Servers); plan.Servers += 2 {
+		for plan.Servers = 3; plan.Servers < 1<<10 && !three(plan.Servers).fits(m, plan.Servers-1); plan.Servers += 2 {
 		}
 		plan.NATS = three(plan.Servers)
 	}

@@ -48,7 +48,7 @@ func TestMoreNeedsMore(t *testing.T) {
 	for range 2000 {
 		l := Load{
 			Sessions: 1 + random.IntN(1_000_000), Away: random.Float64(), Requests: random.Float64() * 50_000, Pushes: random.Float64() * 200_000,
-			Resumes: random.Float64() * 5000, Bytes: 1 + random.IntN(10_000), TTL: time.Duration(1+random.IntN(100)) * time.Hour, Queue: 1 + random.IntN(5000),
+			Resumes: random.Float64() * 5000, Bytes: 1 + random.IntN(10_000), TTL: time.Duration(1+random.IntN(100)) * time.Hour, Queue: 1 + random.IntN(5000), Alone: random.IntN(2) == 0,
 		}
 		more := l
 		switch random.IntN(5) {
@@ -94,11 +94,16 @@ func TestOneMayFail(t *testing.T) {
 		if plan.Nodes < 2 || plan.Edge.Memory > int64(full*float64(machine.Memory)*left)+p.Base.Node {
 			t.Errorf("× %g: %+v", factor, plan)
 		}
-		if used := plan.NATS.Cores / float64(plan.Servers); used > busy*machine.Cores {
-			t.Errorf("× %g: %g cores of each server: %+v", factor, used, plan)
+		others := float64(plan.Servers - 1)
+		if used, held := plan.NATS.Cores/others, float64(plan.NATS.Memory)/others; used > busy*machine.Cores || held > full*float64(machine.Memory) {
+			t.Errorf("× %g: %g cores and %g bytes of each server that is left: %+v", factor, used, held, plan)
 		}
-		if plan.Servers > 1 != (plan.Copies == 3) || plan.Servers%2 == 0 {
+		if plan.Servers < 3 || plan.Copies != 3 || plan.Servers%2 == 0 {
 			t.Errorf("× %g: %d servers, %d copies", factor, plan.Servers, plan.Copies)
+		}
+		l.Alone = true
+		if plan, err = Size(l, machine, p); err != nil || plan.Servers > 1 != (plan.Copies == 3) || factor <= 1 && plan.Servers != 1 {
+			t.Errorf("× %g, alone: %d servers, %d copies, %v", factor, plan.Servers, plan.Copies, err)
 		}
 	}
 }
