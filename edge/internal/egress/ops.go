@@ -35,10 +35,10 @@ type Op struct {
 
 	Marker store.Marker // Mark
 
-	Entry scheme.Entry // Save
-	Rev   uint64       // Save: the revision to compare with; 0: there must be none
+	Entry *scheme.Entry // Save; not changed any more
+	Rev   uint64        // Save: the revision to compare with; 0: there must be none
 
-	Event scheme.Event // Event
+	Event *scheme.Event // Event
 
 	Subscription *Subscription  // Subscribe, Unsubscribe
 	Channel      chan *nats.Msg // Subscribe: where copies go

@@ -249,10 +249,10 @@ func (o *Outbox) Run() {
 }
 
 // shrunk empties a queue of operations, whose elements have been cleared. Room
-// that was made for a burst goes once it is not needed: an operation takes 432
+// that was made for a burst goes once it is not needed: an operation takes 288
 // bytes.
 func shrunk(ops []Op) []Op {
-	if cap(ops) > 4096 || cap(ops) > 256 && len(ops) < cap(ops)/8 {
+	if cap(ops) > 4096 || cap(ops) > 512 && len(ops) < cap(ops)/8 {
 		return nil
 	}
 	return ops[:0]

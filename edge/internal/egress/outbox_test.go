@@ -44,8 +44,8 @@ func TestOperations(t *testing.T) {
 			t.Errorf("before the end of the iteration: %q", heard)
 		}
 		b.give(
-			Op{Kind: stats.OpSave, SID: testSID, Entry: scheme.Entry{Holder: 3}, Rev: 9, Done: ignore},
-			Op{Kind: stats.OpEvent, Event: scheme.Event{What: scheme.SessionOpened, Session: testSID}},
+			Op{Kind: stats.OpSave, SID: testSID, Entry: &scheme.Entry{Holder: 3}, Rev: 9, Done: ignore},
+			Op{Kind: stats.OpEvent, Event: &scheme.Event{What: scheme.SessionOpened, Session: testSID}},
 			Op{Kind: stats.OpUnsubscribe, Subscription: sub},
 		)
 		b.give(
@@ -284,7 +284,7 @@ func TestFailures(t *testing.T) {
 			inBox(t, func(b *box) {
 				var told []error
 				span := &fakeSpan{}
-				p := Op{Kind: kind, SID: testSID, Span: span, Subscription: &Subscription{}, Event: scheme.Event{Session: testSID}}
+				p := Op{Kind: kind, SID: testSID, Span: span, Subscription: &Subscription{}, Event: &scheme.Event{Session: testSID}, Entry: &scheme.Entry{}}
 				reports := kind == stats.OpPublish || kind == stats.OpSave || p.windowed()
 				if reports {
 					p.Done = func(seq uint64, err error) {
@@ -376,7 +376,7 @@ func TestPublishTime(t *testing.T) {
 // TestRoomOfABurst: the room that a burst took is given back.
 func TestRoomOfABurst(t *testing.T) {
 	for _, test := range []struct{ length, capacity, left int }{
-		{0, 0, 0}, {10, 256, 256}, {10, 257, 0}, {40, 257, 257}, {4096, 4096, 4096}, {4097, 4097, 0},
+		{0, 0, 0}, {10, 512, 512}, {10, 513, 0}, {80, 513, 513}, {4096, 4096, 4096}, {4097, 4097, 0},
 	} {
 		if got := cap(shrunk(make([]Op, test.length, test.capacity))); got != test.left {
 			t.Errorf("%d of %d: room for %d is left, want %d", test.length, test.capacity, got, test.left)

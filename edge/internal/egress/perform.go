@@ -35,7 +35,7 @@ func (o *Outbox) perform(p *Op) {
 			p.Done(0, err)
 		}
 	case stats.OpSave:
-		if err := to.Directory.UpdateAsync(p.SID, p.Entry, p.Rev, p.TTL, p.Done); err != nil {
+		if err := to.Directory.UpdateAsync(p.SID, *p.Entry, p.Rev, p.TTL, p.Done); err != nil {
 			p.Done(0, err)
 		}
 	case stats.OpOnce:
@@ -60,7 +60,7 @@ func (o *Outbox) try(to *NATS, p *Op) {
 	case stats.OpUnsubscribe:
 		err = p.Subscription.end(to)
 	case stats.OpEvent:
-		err = store.PublishEvent(to.Conn, p.Event)
+		err = store.PublishEvent(to.Conn, *p.Event)
 	}
 	o.failed(p.Kind, err)
 	if err != nil {

@@ -227,7 +227,7 @@ func (h *held) placed() {
 // event publishes a session event, at most once.
 func (h *held) event(what scheme.SessionEvent) {
 	s := h.s
-	s.out.Push(egress.Op{Kind: stats.OpEvent, Event: scheme.Event{
+	s.out.Push(egress.Op{Kind: stats.OpEvent, Event: &scheme.Event{
 		What: what, Session: h.sid, Node: s.node.ID, Identity: h.owner.Entry().Identity, Time: s.loop.Now(),
 	}})
 }

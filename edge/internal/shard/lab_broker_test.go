@@ -109,7 +109,7 @@ func (b *broker) perform(s *testShard, op *egress.Op) {
 		b.asked(of(b.faults.store, op.SID), op.Done, func() (uint64, error) { return b.put(op), nil })
 	case stats.OpSave:
 		b.kept[op.SID] = op.TTL
-		b.asked(of(b.faults.save, op), op.Done, func() (uint64, error) { return b.swap(op.SID, &op.Entry, op.Rev, s.node) })
+		b.asked(of(b.faults.save, op), op.Done, func() (uint64, error) { return b.swap(op.SID, op.Entry, op.Rev, s.node) })
 	case stats.OpOnce:
 		b.asked(b.faults.once, op.Done, func() (uint64, error) {
 			if b.seen[op.Once] {
@@ -124,7 +124,7 @@ func (b *broker) perform(s *testShard, op *egress.Op) {
 		b.work = append(b.work, *op)
 		op.Done(uint64(len(b.work)), nil)
 	case stats.OpEvent:
-		b.events = append(b.events, op.Event)
+		b.events = append(b.events, *op.Event)
 	case stats.OpSubscribe:
 		if b.subscribed[op.Subscription] { // it is asked for again to be sure
 			return

@@ -111,7 +111,8 @@ func (x *ownershipEffects) Write(number uint32, e *scheme.Entry, rev uint64) {
 	if e.State == scheme.StateParked && h.unused() {
 		keep = unusedTTL
 	}
-	s.out.Push(egress.Op{Kind: stats.OpSave, SID: h.sid, Entry: *e, Rev: rev, TTL: keep, Done: func(rev uint64, err error) {
+	entry := *e
+	s.out.Push(egress.Op{Kind: stats.OpSave, SID: h.sid, Entry: &entry, Rev: rev, TTL: keep, Done: func(rev uint64, err error) {
 		epoch := s.node.Epoch() // not older than the answer
 		s.post(func() {
 			s.met(epoch)
