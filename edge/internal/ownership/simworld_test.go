@@ -221,7 +221,7 @@ func (w *world) tails(kind int) {
 		w.halfOpen, w.narrow, w.lostCopies, w.slow = few(w.rng, 0, 40), few(w.rng, 3, 15), few(w.rng, 0, 5, 20), few(w.rng, 0, 5)
 		w.faults, w.freezes, w.cuts, w.kills = few(w.rng, int64(0), 2000), 1, 1, few(w.rng, 0, 1)
 	case troubleSlow:
-		w.halfOpen, w.narrow, w.lostCopies, w.slow, w.faults, w.lostAsks, w.hops, w.pace = 60, 20, 20, 0, 0, 90, 50, 1000
+		w.halfOpen, w.narrow, w.lostCopies, w.slow, w.faults, w.lostAsks, w.hops, w.pace = 60, 20, 20, 0, 0, 90, 70, 1500
 	case troubleStills:
 		w.halfOpen, w.narrow, w.lostCopies, w.slow, w.faults, w.lostReads = 20, 3, 3, 30, 300, 20
 		w.freezes, w.cuts, w.kills, w.longest, w.stopped, w.spite, w.hops = 9, 0, 0, 1200, 0, 20, 50
