@@ -72,6 +72,8 @@
 // put "chrt -r 10" in front of a built bench: it then goes ahead of these. It goes ahead of
 // the kernel's own threads as well (ksoftirqd), so that a turn may stand still for some
 // tenths of a second.
+// "nice" in its place is of no use where sessions are groups of the scheduler (autogroup,
+// sched(7)): it counts within one only, and p99 without bodies is then that of the others.
 // A third turn is beside programs that do nothing but use the processors: as much as the
 // bodies made all others use, as often, and at the same priorities. What p99 is beside
 // these is what this machine makes of any work, and no node can be better.
