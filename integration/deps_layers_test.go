@@ -166,6 +166,7 @@ var layers = []layer{
 	{
 		path:   edgeOwnership,
 		allow:  []string{busScheme},
+		tests:  []string{edgeTail}, // their model packs what is handed over as nodes do
 		forbid: impure,
 		why:    "ownership decides who has a session, purely; the shard asks NATS for it",
 	},

@@ -14,27 +14,36 @@ import (
 	"hydrant/integration/harness"
 )
 
-// drain sends every session a last message, and waits until it came.
+// drain sends every session a last message, and waits until it came. A client may only then
+// hear that its session has gone with the stores, and begin another one.
 func (r *run) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainPatience)
 	defer cancel()
-	last := make(map[*client]string)
-	stuck := false
-	for _, c := range r.clients {
+	type message struct{ sid, mid string }
+	last := make(map[*client]message)
+	send := func(c *client) {
 		for ctx.Err() == nil {
-			mid := r.newMid("last")
-			if r.store(c.session(), mid, body{For: c.session()}) {
-				last[c] = mid
-				break
+			m := message{c.session(), r.newMid("last")}
+			if r.store(m.sid, m.mid, body{For: m.sid}) {
+				last[c] = m
+				return
 			}
 		}
 	}
+	stuck := false
+	for _, c := range r.clients {
+		send(c)
+	}
 	for _, c := range r.clients {
 		err := harness.Until(ctx, func() error {
-			if mid := last[c]; mid == "" || !r.seen.has(mid) {
-				return fmt.Errorf("its last message, %q, has not come", mid)
+			m := last[c]
+			if m.mid != "" && r.seen.has(m.mid) {
+				return nil
 			}
-			return nil
+			if m.sid != c.session() {
+				send(c)
+			}
+			return fmt.Errorf("its last message, %q, has not come", m.mid)
 		})
 		if err != nil {
 			stuck = true
