@@ -52,7 +52,7 @@ func spelled(r rights, service string) rights {
 			p = strings.ReplaceAll(p, "<service>", service)
 			for _, stream := range scheme.StreamNames(Streams) {
 				q := strings.ReplaceAll(p, "<stream>", stream)
-				if stream != scheme.WorkStream && stream != scheme.ExpiryStream && !(strings.HasPrefix(stream, scheme.KeptStreamPrefix) && strings.Contains(q, "MSG.GET")) {
+				if stream != scheme.WorkStream && stream != scheme.ExpiryStream {
 					q = strings.ReplaceAll(q, "<read>", stream)
 				}
 				if strings.HasPrefix(stream, scheme.OutStreamPrefix) {
@@ -156,7 +156,7 @@ func within(pattern, subject string) bool {
 // what is beside each: another name in one of its places, one less, one more.
 var universe = sync.OnceValue(func() []string {
 	known := []string{
-		"$SYS.REQ.SERVER.PING", "$SYS.>", "$JS.API.STREAM.DELETE.UMF_OUT_0", "$JS.API.STREAM.PURGE.UMF_WORK", "$JS.API.STREAM.PURGE.UMF_KEPT_0", "$JS.API.STREAM.MSG.DELETE.UMF_OUT_0",
+		"$SYS.REQ.SERVER.PING", "$SYS.>", "$JS.API.STREAM.DELETE.UMF_OUT_0", "$JS.API.STREAM.PURGE.UMF_WORK", "$JS.API.STREAM.MSG.DELETE.UMF_OUT_0",
 		"$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.DELETE.UMF_WORK.chat", "$JS.API.STREAM.SNAPSHOT.UMF_OUT_0",
 		"$JS.API.META.LEADER.STEPDOWN", "$JS.EVENT.>", "$KV.>", "$O.x", "_R_.x", "_R_.>", "_GR_.>", "_INBOX.>", "_INBOX.x.y", "$NRG.>", "$MQTT.>", "$G.x", "foo", ">", "*", "*.*",
 		"umf.>", "umf.v1.>", "umf.v2.svc.chat", "umf.v1.live.*.*", "umf.v1.live.*.*.s", "umf.v1.work.>",

@@ -62,10 +62,10 @@ func TestOwnServerRefuses(t *testing.T) {
 	}
 }
 
-// laterStream reports whether a subject is of one of the mailbox streams, or of what is set aside of them, but the first:
+// laterStream reports whether a subject is of one of the mailbox streams but the first:
 // what is theirs is written by the same line as that one's.
 func laterStream(subject string) bool {
-	_, number, found := strings.Cut(strings.ReplaceAll(subject, scheme.KeptStreamPrefix, scheme.OutStreamPrefix), scheme.OutStreamPrefix)
+	_, number, found := strings.Cut(subject, scheme.OutStreamPrefix)
 	number, _, _ = strings.Cut(number, ".")
 	return found && number != "0"
 }

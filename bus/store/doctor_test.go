@@ -124,7 +124,7 @@ func TestDoctorChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	checks := examine()
-	if v, lines := verdict(checks, "streams"); v != OK || !strings.Contains(lines, "7 of 7 hold") {
+	if v, lines := verdict(checks, "streams"); v != OK || !strings.Contains(lines, "5 of 5 hold") {
 		t.Errorf("%v: %s", v, lines)
 	}
 	for _, what := range []string{"NATS", "JetStream", "clock", "permissions", "answer other nodes"} {

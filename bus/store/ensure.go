@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -110,21 +109,10 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig, m
 			return fmt.Errorf("%w: %w: it is missing, and this user may not make it", ErrRefused, jet.ErrDenied)
 		}
 		made := want
-		switch want.Name {
-		case scheme.OutStream(0):
-			m.fresh = true
-		case scheme.SessionStream:
-			if m.fresh { // no node of a lower form is there
-				made.Metadata = withForm(nil, scheme.RoomForm)
-			}
-		}
 		if made.MaxBytes <= 0 && made.Storage == jetstream.FileStorage {
 			made.MaxBytes = s.cfg.part(want.Name, m.room)
 		}
 		if _, err = s.js.CreateStream(ctx, made); !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			if err == nil && want.Name == scheme.SessionStream {
-				s.noteForm(made)
-			}
 			return jet.JSError(err)
 		}
 		// Another node was faster, with another configuration.
@@ -136,9 +124,6 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig, m
 	have := st.CachedInfo().Config
 	if part := s.cfg.part(want.Name, m.room); want.MaxBytes <= 0 && have.MaxBytes <= 0 && have.Storage == jetstream.FileStorage && st.CachedInfo().State.Bytes < uint64(part)/2 {
 		want.MaxBytes = part // it was made without any bound, and loses nothing by this one
-	}
-	if strings.HasPrefix(want.Name, scheme.OutStreamPrefix) && want.MaxBytes > 0 && st.CachedInfo().State.Bytes > uint64(want.MaxBytes)/2 {
-		want.MaxBytes = max(want.MaxBytes, have.MaxBytes) // with less it would drop what waits
 	}
 	next := merge(have, want)
 	if sameConfig(have, next) || s.mayNot(ctx, scheme.APIStreamUpdate+want.Name) {

@@ -16,8 +16,7 @@ import (
 // Parts of a store's bytes, in hundredths. Sessions come first: without room in the
 // directory nobody connects or resumes, whatever else there is room for.
 const (
-	mailboxPart   = 50
-	keptPart      = 20
+	mailboxPart   = 70
 	workPart      = 15
 	directoryPart = 10
 	expiryPart    = 5
@@ -36,11 +35,7 @@ func (c *Config) part(stream string, bytes int64) int64 {
 	case scheme.ExpiryStream:
 		bytes = bytes / 100 * expiryPart
 	default:
-		part := int64(mailboxPart)
-		if strings.HasPrefix(stream, scheme.KeptStreamPrefix) {
-			part = keptPart
-		}
-		bytes = bytes / 100 * part / int64(c.Streams)
+		bytes = bytes / 100 * mailboxPart / int64(c.Streams)
 	}
 	return max(1, bytes)
 }
@@ -67,11 +62,8 @@ func (s *Store) room(ctx context.Context) (int64, error) {
 	return room, nil
 }
 
-// making is what Open knows of the store that it makes: how much room there is.
-type making struct {
-	room  int64
-	fresh bool // there was no store
-}
+// making is how much room there is for what Open makes.
+type making struct{ room int64 }
 
 // ensureBounded is ensureStream. A store that bounds itself asks for less, for all of its
 // streams, where there is not as much.
@@ -152,8 +144,8 @@ func (d *Directory) Usage(ctx context.Context) (u Usage, err error) {
 	return u, d.store.measure(ctx, scheme.SessionStream, &u)
 }
 
-// Usage asks how full the mailboxes are, what was set aside of them, and the work queues.
-func (s *Store) Usage(ctx context.Context) (mailboxes, kept, work Usage, err error) {
+// Usage asks how full the mailboxes and the work queues are.
+func (s *Store) Usage(ctx context.Context) (mailboxes, work Usage, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	for _, c := range s.cfg.configs() {
@@ -161,16 +153,14 @@ func (s *Store) Usage(ctx context.Context) (mailboxes, kept, work Usage, err err
 		switch {
 		case strings.HasPrefix(c.Name, scheme.OutStreamPrefix):
 			into = &mailboxes
-		case strings.HasPrefix(c.Name, scheme.KeptStreamPrefix):
-			into = &kept
 		case c.Name != scheme.WorkStream:
 			continue
 		}
 		if err := s.measure(ctx, c.Name, into); err != nil {
-			return mailboxes, kept, work, err
+			return mailboxes, work, err
 		}
 	}
-	return mailboxes, kept, work, nil
+	return mailboxes, work, nil
 }
 
 func (s *Store) measure(ctx context.Context, stream string, into *Usage) error {

@@ -19,8 +19,7 @@ type Config struct {
 	Clients  int // default 300, a third of each class, beside the calm ones
 	Queue    int // bound of a mailbox; default: one that is never reached
 	Tails    Tails
-	Rate     int  // messages a second of all publishers together; default 1000
-	Room     bool // streams so small that room is made in them every few seconds
+	Rate     int // messages a second of all publishers together; default 1000
 
 	Network  bool   // servers and nodes in network namespaces; for a process that is isolated (harness.Isolate)
 	Sync     bool   // the servers sync every write to their disks; with Network
@@ -65,9 +64,6 @@ const calmClients = 6
 
 // lateComers are clients that begin while a fault lasts, in a run with a network.
 const lateComers = 60
-
-// roomBytes is what each copy of the store takes in a run that makes room all the time.
-const roomBytes = 40 << 20
 
 // storeDisk is the file system of each server's store, in a run with a network: a
 // run stores much less.

@@ -60,9 +60,6 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 	if r.network != nil {
 		env["EDGE_STORE_BYTES"] = fmt.Sprint(storeDisk / 2) // a server gives away three quarters
 	}
-	if r.cfg.Room {
-		env["EDGE_STORE_BYTES"], env["EDGE_ROOM_WAIT"] = fmt.Sprint(roomBytes), "1s"
-	}
 	tails, err := r.cfg.Tails.env()
 	if err != nil {
 		return nil, err
