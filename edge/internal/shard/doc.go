@@ -38,9 +38,10 @@
 // A session that is parked with everything delivered is listened for on its
 // subscription for a while (linger): what comes goes into a tail (package tail), and no
 // further. So is one that is handed over with everything confirmed, until the next holder
-// listens; of another the store has to be read anyway. The next holder asks for it when its own marker is back and shows that
-// something is missing (inherit). The question goes to the node that the entry names; its
-// answer comes among the live copies, so that no goroutine waits for it. A node that
+// listens; of another the store has to be read anyway. The next holder asks for it when
+// its own marker is back and shows that something is missing (inherit). The question goes
+// to the node that the entry names; its answer comes among the live copies, so that no
+// goroutine waits for it. A node that
 // says nothing costs a tenth of a second, and then the store is read. So it is of what a
 // slow client has not taken a second after it was welcomed.
 //

@@ -40,14 +40,17 @@ func (l *lab) left(s *testShard, acked bool) *testClient {
 	return c
 }
 
+// places are where a session may go from one holder to the next.
+var places = map[string]func(*lab) (from, to *testShard){
+	"same loop":    func(l *lab) (from, to *testShard) { s := l.one(); return s, s },
+	"same node":    func(l *lab) (from, to *testShard) { n := l.node(2); return n.shards[0], n.shards[1] },
+	"another node": func(l *lab) (from, to *testShard) { return l.node(2).shards[1], l.one() },
+}
+
 // TestTail: what came while a session was parked is in the memory of the node that has
 // parked it, wherever the session goes, and is delivered without a read of the store.
 func TestTail(t *testing.T) {
-	for name, place := range map[string]func(*lab) (from, to *testShard){
-		"same loop":    func(l *lab) (from, to *testShard) { s := l.one(); return s, s },
-		"same node":    func(l *lab) (from, to *testShard) { n := l.node(2); return n.shards[0], n.shards[1] },
-		"another node": func(l *lab) (from, to *testShard) { return l.node(2).shards[1], l.one() },
-	} {
+	for name, place := range places {
 		for _, acked := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, "/acked ", acked), func(t *testing.T) {
 				l := newLab(t)
@@ -441,11 +444,7 @@ func (l *lab) moves(from, to *testShard, acked bool, happens func(sid scheme.SID
 // TestTailOfAHandOver: who hands a session over that lacks nothing goes on listening until
 // the next holder does, which needs no read of the store for what came in between.
 func TestTailOfAHandOver(t *testing.T) {
-	for name, place := range map[string]func(*lab) (from, to *testShard){
-		"same loop":    func(l *lab) (from, to *testShard) { s := l.one(); return s, s },
-		"same node":    func(l *lab) (from, to *testShard) { n := l.node(2); return n.shards[0], n.shards[1] },
-		"another node": func(l *lab) (from, to *testShard) { return l.node(2).shards[1], l.one() },
-	} {
+	for name, place := range places {
 		for _, acked := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, "/acked ", acked), func(t *testing.T) {
 				l := newLab(t)

@@ -64,7 +64,8 @@
 // What was stored between the copy of a store (copied) and its restoration may be
 // lost, and a session that began between them is gone. A client that confirms is
 // told of it by a gap, rollback, and may get again what it had before that, each
-// message once; an old one is not, and may so, too. The sequence of what was sent before belongs to another log.
+// message once; an old one is not, and may so, too. The sequence of what was sent
+// before belongs to another log.
 // So does that of a message which was delivered before the store went back, and which its
 // sender repeats then for want of an answer.
 // Without a restoration, rollback is wrong, and where no bound is reached

@@ -199,8 +199,7 @@ func (c *checker) follow(line int, k *conn, e history.Event) {
 // deliver tells first deliveries from repeats.
 func (c *checker) deliver(line int, s *session, k *conn, m *message, e history.Event) {
 	before, again := s.first[e.Mid]
-	forgiven := s.rolled > s.last[e.Mid]
-	s.last[e.Mid] = line
+	forgiven := s.forgives(line, e.Mid)
 	m.came++
 	switch {
 	case c.storedAgain(s, k, m, e):

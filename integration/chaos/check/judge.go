@@ -166,6 +166,14 @@ func (c *checker) storedLater(m *message, line int) bool {
 	return m.confirmed == 0 || c.restoreBefore(m.confirmed) != c.restoreBefore(line) || c.undone(m.confirmed)
 }
 
+// forgives notes that a message came, and reports whether it was told of a rollback since
+// it came last.
+func (s *session) forgives(line int, mid string) bool {
+	last := s.last[mid]
+	s.last[mid] = line
+	return s.rolled > last
+}
+
 // has reports whether a socket has the session, alone or as one of two.
 func (s *session) has(conn int) bool { return s.owner == conn || s.rival == conn }
 

@@ -80,8 +80,7 @@ func (c *checker) given(line int, e history.Event) {
 	m.learn(e.Seq)
 	m.came++
 	before, again := s.first[e.Mid]
-	forgiven := s.rolled > s.last[e.Mid]
-	s.last[e.Mid] = line
+	forgiven := s.forgives(line, e.Mid)
 	asker, answer := s.answers[e.Mid]
 	switch {
 	case !again:
