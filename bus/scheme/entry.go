@@ -97,6 +97,10 @@ type Position struct {
 	// Unsure: it may be of a log that was gone before it was stored: whoever stored it had
 	// lost its connection to NATS, and had not found that out yet.
 	Unsure bool `json:"unsure,omitempty"`
+	// Sure is the revision of the session's last entry that was not Unsure: what is known to
+	// have happened to the log before it says nothing against the position. 0: there was
+	// none, or nobody knows. It is stored where an entry is Unsure.
+	Sure uint64 `json:"sure,omitempty"`
 }
 
 // Behind reports whether another position is later: by their times, as far as there
@@ -139,6 +143,7 @@ type entryJSON struct {
 	Opened    int64   `json:"o,omitempty"`
 	Back      bool    `json:"r,omitempty"`
 	Unsure    bool    `json:"u,omitempty"`
+	Sure      uint64  `json:"c,omitempty"`
 }
 
 // stateShift is added to the state in entries that carry a number. Code of the
@@ -155,6 +160,9 @@ func (e Entry) Text(form int) ([]byte, error) {
 		Form: form, Node: e.Node, State: e.State + stateShift, Holder: e.Holder,
 		Start: e.Start, Floor: e.Floor, FloorTime: e.FloorTime,
 		Token: e.TokenHash, Identity: e.Identity, Acked: e.Acked, Attempt: e.Attempt, Doubt: e.Doubt, TokenOnly: e.TokenOnly, Opened: e.Opened, Back: e.Back, Unsure: e.Unsure,
+	}
+	if e.Unsure {
+		j.Sure = e.Sure
 	}
 	if e.Seen != e.Floor || e.SeenTime != e.FloorTime {
 		j.Seen, j.SeenTime = &e.Seen, e.SeenTime
@@ -202,7 +210,7 @@ func (e *Entry) set(j *entryJSON) error {
 	}
 	*e = Entry{
 		Node: j.Node, State: state, Holder: j.Holder,
-		Start: j.Start, Position: Position{Floor: j.Floor, FloorTime: j.FloorTime, Seen: j.Floor, SeenTime: j.FloorTime, Back: j.Back, Unsure: j.Unsure},
+		Start: j.Start, Position: Position{Floor: j.Floor, FloorTime: j.FloorTime, Seen: j.Floor, SeenTime: j.FloorTime, Back: j.Back, Unsure: j.Unsure, Sure: j.Sure},
 		TokenHash: j.Token, Identity: j.Identity, Acked: j.Acked, Attempt: j.Attempt, Doubt: j.Doubt, TokenOnly: j.TokenOnly, Opened: j.Opened,
 	}
 	if j.Seen != nil {

@@ -35,6 +35,7 @@ func TestEntryJSON(t *testing.T) {
 		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 0, Seen: 9, SeenTime: 5}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"e":9,"p":5}`},
 		{Entry{Node: testNode, State: StateParked, Position: Position{Back: true}}, `{"v":3,"n":"` + testNode + `","s":4,"r":true}`},
 		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9, Unsure: true}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"u":true}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9, Unsure: true, Sure: 7}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"u":true,"c":7}`},
 	} {
 		text, err := json.Marshal(c.e)
 		if err != nil || string(text) != c.text {
@@ -101,7 +102,7 @@ func TestEntryText(t *testing.T) {
 			Form: int(some(3)), Node: testNode, State: State(random.Uint64N(256)), Holder: some(math.MaxUint64), Start: some(random.Uint64()), Floor: some(7),
 			FloorTime: int64(some(random.Uint64())), SeenTime: int64(some(math.MaxInt64)), Token: make([]byte, some(random.Uint64N(40))),
 			Identity: names[random.IntN(len(names))], Acked: some(1) == 1, Attempt: some(9), Doubt: some(1) == 1, TokenOnly: some(1) == 1,
-			Opened: int64(some(1700000000)), Back: some(1) == 1, Unsure: some(1) == 1,
+			Opened: int64(some(1700000000)), Back: some(1) == 1, Unsure: some(1) == 1, Sure: some(random.Uint64()),
 		}
 		if some(1) == 1 {
 			j.Seen = &seen

@@ -56,6 +56,7 @@ func (j *entryJSON) appendText(b []byte) []byte {
 	at(`,"o":`, j.Opened)
 	sure(`,"r":`, j.Back)
 	sure(`,"u":`, j.Unsure)
+	number(`,"c":`, j.Sure)
 	return append(b, '}')
 }
 
@@ -80,7 +81,7 @@ func appendQuoted(b []byte, s string) []byte {
 }
 
 // entryKeys are the keys of the stored form in their order.
-const entryKeys = "vnswbfemptikadgoru"
+const entryKeys = "vnswbfemptikadgoruc"
 
 // entryText reads the stored form as nodes write it.
 type entryText struct {
@@ -151,6 +152,8 @@ func (t *entryText) field(key byte, j *entryJSON) {
 		j.Back = t.take("true")
 	case 'u':
 		j.Unsure = t.take("true")
+	case 'c':
+		j.Sure = t.number(0)
 	}
 }
 

@@ -38,17 +38,17 @@ const (
 // so never 0. The zero value is Idle. It has a method for each event, and one for
 // each step of the rules that several events take.
 type Machine struct {
-	phase Phase
 	entry scheme.Entry // as the directory has it from this holder, or is to have it
 	claim *claim       // nil: the session is this holder's
 
 	former  uint64 // the holder before this one
 	writer  writer
-	awaited uint32        // number of the read or the question that the phase waits for; 0: none
-	pause   pause         // what happens when the timer fires
-	last    uint32        // last number given to a request
-	since   uint32        // writes up to this number prove nothing: something happened since
-	tries   uint8         // failures in a row
+	awaited uint32 // number of the read or the question that the phase waits for; 0: none
+	pause   pause  // what happens when the timer fires
+	last    uint32 // last number given to a request
+	since   uint32 // writes up to this number prove nothing: something happened since
+	tries   uint8  // failures in a row
+	phase   Phase
 	marker  time.Duration // when this holder's own marker came back; 0: it has not
 }
 

@@ -57,6 +57,7 @@ type host struct {
 	entryLog              int
 	entryOld              [2]uint64 // positions of an old log that the client may name; see OldLog
 	entryUnsure           bool      // it was written when the log could have gone back
+	entrySure             int       // the last note that there was before the last entry of which that is not so
 	entryAt               int       // the log of the last note that was there when it was written
 	provedAt              int       // the same when this session was resumed
 	suspect               bool      // … and that is later than the entry
@@ -282,6 +283,9 @@ func (h *host) park() {
 func (h *host) store() {
 	h.dirty, h.known, h.entryAt = false, true, max(h.entryAt, h.noted())
 	h.entryUnsure = h.s.Aged() || h.owed > 0 || h.suspect && h.s.Unproved() // owners call Disconnected before they write
+	if !h.entryUnsure {
+		h.entrySure = h.entryAt
+	}
 	h.entryFloor, h.entrySeen, h.entryLog = h.s.Floor(), h.s.Seen(), h.posLog
 	h.entryTime, h.seenTime = h.s.FloorTime(), h.s.SeenTime()
 	h.entryOld[0], h.entryOld[1] = h.s.OldLog()
@@ -325,8 +329,14 @@ func (h *host) position() (Position, int) {
 	if h.entryOld[1] != 0 {
 		unproved = names && !old
 	}
-	h.suspect = unproved && (h.w.noted > h.entryAt || h.entryUnsure && h.w.noted > 0)
+	if !h.entryUnsure {
+		h.entrySure = h.entryAt
+	}
+	h.suspect = unproved && h.w.noted > h.entrySure
 	h.provedAt, h.entryAt, h.entryUnsure = h.w.noted, h.w.noted, h.suspect // the claim is a write
+	if !h.suspect {
+		h.entrySure = h.w.noted
+	}
 	if h.entryOld[1] != 0 {
 		p = Position{Old: true, Back: old || !names}
 		if names {

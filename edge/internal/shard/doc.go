@@ -67,9 +67,10 @@
 // log went back meanwhile.
 //
 // The revision of an entry that was written while the log could have gone back since the
-// session came here says nothing, so such an entry says that (Unsure), and any note counts. A node that was started since
-// knows of a log that went back only by the note of another one; where none has seen what
-// was there and lives, nobody knows.
+// session came here says nothing, so such an entry says that (Unsure) and the revision of
+// the last one of which that is not so (Sure), since when notes count. A node that was
+// started since knows of a log that went back only by the note of another one; where none
+// has seen what was there and lives, nobody knows.
 //
 // # Design
 //

@@ -30,6 +30,15 @@ type found struct {
 	proved bool // it was asked whether the log has gone back since: logProof says
 }
 
+// sure is the revision up to which what is known to have happened to the log says nothing
+// against the entry's position.
+func (f *found) sure() uint64 {
+	if f.entry.Unsure {
+		return f.entry.Sure
+	}
+	return f.rev
+}
+
 // entryPatience is how long the entry is waited for that any replica may give, before the
 // directory is asked in another way. The answer comes among the live copies, of which
 // there may be too many.
@@ -90,6 +99,7 @@ func (h *held) read(number uint32, f found, err error) {
 	case err == nil && !f.proved && h.unproved(&f.entry):
 		h.proveLog(number, f)
 	case err == nil:
+		f.entry.Sure = f.sure()
 		f.entry.Unsure = f.proved && h.waiting.proof.back // else times tell, or it is proved
 		h.owner.Found(number, &f.entry, f.rev, f.age, h.s.uptime(), fx)
 	case errors.Is(err, store.ErrNoSession):
@@ -116,6 +126,9 @@ func (x *ownershipEffects) Write(number uint32, e *scheme.Entry, rev uint64) {
 		epoch := s.node.Epoch() // not older than the answer
 		s.post(func() {
 			s.met(epoch)
+			if err == nil && !entry.Unsure && !h.core.Aged() {
+				h.owner.Sure(rev)
+			}
 			h.wrote(number, rev, err)
 		})
 	}})
@@ -218,10 +231,14 @@ func (x *ownershipEffects) Reattach(lasting bool) {
 // Position returns how far delivery has got.
 func (x *ownershipEffects) Position() scheme.Position {
 	c := &x.core
+	sure := x.owner.Entry().Sure
 	if from, to := c.OldLog(); to != 0 {
-		return scheme.Position{Floor: from, Seen: to, Back: true}
+		return scheme.Position{Floor: from, Seen: to, Back: true, Sure: sure}
 	}
-	return scheme.Position{Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime(), Unsure: c.Aged() || x.held().suspect()}
+	return scheme.Position{
+		Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime(),
+		Unsure: c.Aged() || x.held().suspect(), Sure: sure,
+	}
 }
 
 // Freeze keeps the session's messages from the socket: served is false from now

@@ -41,7 +41,7 @@ func (h *held) proveLog(number uint32, f found) {
 			return
 		}
 		p := &h.wait().proof
-		*p = logProof{epoch: h.s.epoch, note: note, back: !outlives(f.entry.Position, note) && (f.entry.Unsure || note.Rev > f.rev)}
+		*p = logProof{epoch: h.s.epoch, note: note, back: !outlives(f.entry.Position, note) && note.Rev > f.sure()}
 		f.proved = true
 		h.read(number, f, nil)
 	})

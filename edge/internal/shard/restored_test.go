@@ -244,6 +244,41 @@ func TestParkedUnsure(t *testing.T) {
 	h.rolledBack(again)
 }
 
+// TestParkedUnsureAfterANote: the log went back, which the client was told of; it goes on in
+// the new one, and is parked when that could have gone back as well, which it did not. What
+// was noted before says nothing of what the client has handled since, however short a time
+// ago that was.
+func TestParkedUnsureAfterANote(t *testing.T) {
+	l := newLab(t)
+	saw, other := l.node(1), l.node(1)
+	h := saw.shards[0].handled()
+	h.putBack(saw, other)
+	again := saw.shards[0].dialAcked()
+	again.resumes(object{"id": string(h.id), "token": h.token, "seq": h.named})
+	h.rolledBack(again)
+	l.store(h.id, 50, 52)
+	again.ack(again.next().text("hdr", "x-seq"))
+	l.advance(6 * time.Second) // a checkpoint, sooner than clocks may differ
+	l.store(h.id, 52, 53)
+	again.next()
+	named := again.next().text("hdr", "x-seq") // and does not say so
+	l.nats.faults.read = func(scheme.SID) fault { return fails(store.ErrUnavailable) }
+	saw.reconnect()
+	l.run()
+	again.drop()
+	l.parked(h.id)
+	if e := l.entry(h.id); !e.Unsure {
+		t.Fatalf("%+v", e)
+	}
+	l.nats.faults = faults{}
+	again = other.shards[0].dialAcked()
+	again.resumes(object{"id": string(h.id), "token": h.token, "seq": named})
+	l.store(h.id, 53, 54)
+	if m := again.next(); m.text("mid") != "stored-53" {
+		t.Errorf("got %s", m.raw)
+	}
+}
+
 // TestPositionsOfThisConnection: what was stored since this connection began is of the
 // log that there is; all else may be of one that went back.
 func TestPositionsOfThisConnection(t *testing.T) {
