@@ -46,12 +46,13 @@ func (n *Node) lookAtRoom(all bool) {
 	if !all {
 		return
 	}
-	mailboxes, work, err := l.store.Usage(ctx)
+	mailboxes, kept, work, err := l.store.Usage(ctx)
 	if err != nil {
 		n.log.Debug("not known how full the store is", "error", err)
 		return
 	}
 	n.show(stats.StoreMailboxes, mailboxes)
+	n.show(stats.StoreKept, kept)
 	n.show(stats.StoreWork, work)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -108,7 +109,7 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig, m
 		if s.mayNot(ctx, scheme.APIStreamCreate+want.Name) {
 			return fmt.Errorf("%w: %w: it is missing, and this user may not make it", ErrRefused, jet.ErrDenied)
 		}
-		made := want
+		made := s.made(want)
 		if made.MaxBytes <= 0 && made.Storage == jetstream.FileStorage {
 			made.MaxBytes = s.cfg.part(want.Name, m.room)
 		}
@@ -125,12 +126,24 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig, m
 	if part := s.cfg.part(want.Name, m.room); want.MaxBytes <= 0 && have.MaxBytes <= 0 && have.Storage == jetstream.FileStorage && st.CachedInfo().State.Bytes < uint64(part)/2 {
 		want.MaxBytes = part // it was made without any bound, and loses nothing by this one
 	}
+	if strings.HasPrefix(want.Name, scheme.OutStreamPrefix) && want.MaxBytes > 0 && st.CachedInfo().State.Bytes > uint64(want.MaxBytes)/2 {
+		want.MaxBytes = max(want.MaxBytes, have.MaxBytes) // with less it would drop what waits
+	}
 	next := merge(have, want)
 	if sameConfig(have, next) || s.mayNot(ctx, scheme.APIStreamUpdate+want.Name) {
 		return nil
 	}
 	_, err = s.js.UpdateStream(ctx, next)
 	return jet.JSError(err)
+}
+
+// made is what a stream is made as. If it was there once, this store may know what of it
+// has to last.
+func (s *Store) made(want jetstream.StreamConfig) jetstream.StreamConfig {
+	if want.Name == scheme.SessionStream {
+		want.Metadata = withForm(want.Metadata, s.Form())
+	}
+	return want
 }
 
 // mayNot reports whether the server denies this user a request that names a stream.

@@ -58,6 +58,9 @@ type Stored struct {
 	Trace string
 	// Payload belongs to the receiver and must not be modified.
 	Payload []byte
+
+	seal   *sealed     // it is a seal; nil: it is none
+	header nats.Header // only where it is to be copied
 }
 
 func storedOf(m *nats.Msg, seq uint64, at int64) Stored {
@@ -73,6 +76,7 @@ func storedOf(m *nats.Msg, seq uint64, at int64) Stored {
 		Time:    at,
 		Trace:   tracectx.Parent(m.Header),
 		Payload: m.Data,
+		seal:    sealOf(m.Header, seq, at),
 	}
 }
 

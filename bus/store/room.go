@@ -16,7 +16,8 @@ import (
 // Parts of a store's bytes, in hundredths. Sessions come first: without room in the
 // directory nobody connects or resumes, whatever else there is room for.
 const (
-	mailboxPart   = 70
+	mailboxPart   = 50
+	keptPart      = 20
 	workPart      = 15
 	directoryPart = 10
 	expiryPart    = 5
@@ -35,7 +36,11 @@ func (c *Config) part(stream string, bytes int64) int64 {
 	case scheme.ExpiryStream:
 		bytes = bytes / 100 * expiryPart
 	default:
-		bytes = bytes / 100 * mailboxPart / int64(c.Streams)
+		part := int64(mailboxPart)
+		if strings.HasPrefix(stream, scheme.KeptStreamPrefix) {
+			part = keptPart
+		}
+		bytes = bytes / 100 * part / int64(c.Streams)
 	}
 	return max(1, bytes)
 }
@@ -144,8 +149,8 @@ func (d *Directory) Usage(ctx context.Context) (u Usage, err error) {
 	return u, d.store.measure(ctx, scheme.SessionStream, &u)
 }
 
-// Usage asks how full the mailboxes and the work queues are.
-func (s *Store) Usage(ctx context.Context) (mailboxes, work Usage, err error) {
+// Usage asks how full the mailboxes are, what was set aside of them, and the work queues.
+func (s *Store) Usage(ctx context.Context) (mailboxes, kept, work Usage, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	for _, c := range s.cfg.configs() {
@@ -153,14 +158,16 @@ func (s *Store) Usage(ctx context.Context) (mailboxes, work Usage, err error) {
 		switch {
 		case strings.HasPrefix(c.Name, scheme.OutStreamPrefix):
 			into = &mailboxes
+		case strings.HasPrefix(c.Name, scheme.KeptStreamPrefix):
+			into = &kept
 		case c.Name != scheme.WorkStream:
 			continue
 		}
 		if err := s.measure(ctx, c.Name, into); err != nil {
-			return mailboxes, work, err
+			return mailboxes, kept, work, err
 		}
 	}
-	return mailboxes, work, nil
+	return mailboxes, kept, work, nil
 }
 
 func (s *Store) measure(ctx context.Context, stream string, into *Usage) error {

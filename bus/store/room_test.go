@@ -48,7 +48,7 @@ func TestEveryStreamIsBounded(t *testing.T) {
 		all  int64
 	}{{"by itself", Config{Room: 1 << 30}, 1 << 30}, {"another room", Config{Room: 2 << 30}, 1 << 30}, {"set", Config{Bytes: 500 << 20}, 500 << 20}, {"no more", Config{}, 500 << 20}} {
 		got := open(c.cfg)
-		for stream, share := range map[string]int64{scheme.OutStream(0): 35, scheme.OutStream(1): 35, scheme.WorkStream: 15, scheme.SessionStream: 10, scheme.ExpiryStream: 5} {
+		for stream, share := range map[string]int64{scheme.OutStream(0): 25, scheme.OutStream(1): 25, scheme.KeptStream(0): 10, scheme.KeptStream(1): 10, scheme.WorkStream: 15, scheme.SessionStream: 10, scheme.ExpiryStream: 5} {
 			if want := c.all / 100 * share; got[stream] < want-2 || got[stream] > want+2 {
 				t.Errorf("%s: %s has %d bytes, want %d", c.name, stream, got[stream], want)
 			}
@@ -177,7 +177,7 @@ func TestFullWorkRefuses(t *testing.T) {
 	if n := st.CachedInfo().State.Msgs; int(n) != stored {
 		t.Errorf("%d of %d are there", n, stored)
 	}
-	mailboxes, work, err := s.Usage(natstest.Context(t))
+	mailboxes, _, work, err := s.Usage(natstest.Context(t))
 	if err != nil || work.Share() < 0.9 || work.Reach > work.Age || mailboxes.Share() > 0.1 || mailboxes.Reach != mailboxes.Age {
 		t.Errorf("%+v %+v %v", mailboxes, work, err)
 	}

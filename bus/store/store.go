@@ -27,6 +27,8 @@ type Config struct {
 	Replicas int
 	// QueueLimit bounds the messages that wait for one session. Default 1000.
 	QueueLimit int
+	// QueueBytes bounds what of them is set aside of its mailbox. Default 16 MiB.
+	QueueBytes int64
 	// TTL is how long a session that is not connected is kept. Default 24 h.
 	TTL time.Duration
 	// Bytes bounds each copy of all that is stored, and so every stream has its part. 0:
@@ -55,6 +57,7 @@ func (c *Config) defaults() error {
 	c.Streams = cmp.Or(c.Streams, 16)
 	c.Replicas = cmp.Or(c.Replicas, 1)
 	c.QueueLimit = cmp.Or(c.QueueLimit, 1000)
+	c.QueueBytes = cmp.Or(c.QueueBytes, 16<<20)
 	c.TTL = cmp.Or(c.TTL, 24*time.Hour)
 	c.WorkLimit = cmp.Or(c.WorkLimit, 100_000)
 	c.WorkTTL = cmp.Or(c.WorkTTL, 7*24*time.Hour)
@@ -71,7 +74,7 @@ func (c *Config) defaults() error {
 		return fmt.Errorf("%w: queue limit %d", ErrConfig, c.QueueLimit)
 	case c.TTL < minSessionTTL:
 		return fmt.Errorf("%w: session TTL %v; at least %v", ErrConfig, c.TTL, minSessionTTL)
-	case c.Bytes < 0 || c.Room < 0 || c.WorkLimit < 1 || c.Window < 1:
+	case c.Bytes < 0 || c.Room < 0 || c.QueueBytes < 0 || c.WorkLimit < 1 || c.Window < 1:
 		return fmt.Errorf("%w: negative limit", ErrConfig)
 	}
 	return nil

@@ -50,15 +50,18 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 		"EDGE_RATE_MESSAGES":   "0", // all clients have one address
 		"EDGE_RATE_BYTES":      "0",
 		"EDGE_QUEUE_LIMIT":     fmt.Sprint(r.cfg.Queue),
-		"EDGE_MAILBOX_STREAMS": "4",
+		"EDGE_MAILBOX_STREAMS": fmt.Sprint(mailboxStreams),
 		"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),
 		"EDGE_PING_INTERVAL":   pings.String(),
 		"EDGE_DRAIN_TIMEOUT":   "2s",    // a run is too short for the default
 		"EDGE_WRITE_BUFFER":    "32KiB", // so that slow clients fall behind
 		"EDGE_WINDOW":          "64",
 	}
-	if r.network != nil {
-		env["EDGE_STORE_BYTES"] = fmt.Sprint(storeDisk / 2) // a server gives away three quarters
+	if bytes := r.cfg.storeBytes(); bytes > 0 {
+		env["EDGE_STORE_BYTES"] = fmt.Sprint(bytes)
+	}
+	if r.cfg.Room {
+		env["EDGE_ROOM_WAIT"] = "1s"
 	}
 	tails, err := r.cfg.Tails.env()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus"
+	"hydrant/bus/store"
 	"hydrant/integration/chaos/history"
 	"hydrant/integration/harness"
 )
@@ -128,19 +129,24 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.startServers(ctx); err != nil {
 		return err
 	}
-	for i := range r.cfg.Nodes {
-		n, err := r.startNode(ctx, i)
-		if err != nil {
-			return err
-		}
-		r.nodes = append(r.nodes, n)
-	}
 	var err error
 	if r.nc, err = bus.Connect(bus.Config{URL: r.servers.URL()}, "chaos", r.login()...); err != nil {
 		return err
 	}
 	if r.js, err = jetstream.New(r.nc); err != nil {
 		return err
+	}
+	if r.cfg.Room || r.cfg.setUp {
+		if err := r.setUp(ctx); err != nil {
+			return err
+		}
+	}
+	for i := range r.cfg.Nodes {
+		n, err := r.startNode(ctx, i)
+		if err != nil {
+			return err
+		}
+		r.nodes = append(r.nodes, n)
 	}
 	if err := r.startService(); err != nil {
 		return err
@@ -162,6 +168,15 @@ func (r *run) start(ctx context.Context) error {
 		r.clients = append(r.clients, c)
 	}
 	return nil
+}
+
+// setUp makes the streams as `hydrant setup` does. So entries have the highest form from the
+// beginning on, which nodes that make the streams raise it to only when they have been
+// alone for minutes.
+func (r *run) setUp(ctx context.Context) error {
+	cfg := store.Config{Streams: mailboxStreams, Replicas: r.cfg.Servers, QueueLimit: r.cfg.Queue, Bytes: r.cfg.storeBytes()}
+	_, err := store.Setup(ctx, r.nc, cfg, nil, func(context.Context) (older store.Older, err error) { return older, nil })
+	return err
 }
 
 // play lets the clients, the publishers and the faults loose, and ends when

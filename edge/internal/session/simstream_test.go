@@ -14,6 +14,7 @@ const (
 	shed           // by the stream's size or age
 	expired        // by its own TTL
 	undone         // by a rollback of the store
+	purged         // to make room: it was delivered, or is set aside
 )
 
 // record is one message that the simulated stream has ever stored.
@@ -28,14 +29,16 @@ type record struct {
 	time  int64
 	fate  fate
 
-	revived bool // it was gone, and a copy of the store brought it back
+	revived bool  // it was gone, and a copy of the store brought it back
+	seal    *seal // it is one
 }
 
 // view is the content of the store at some moment.
 type view struct {
 	recs []*record // ascending sequences
 	last uint64
-	age  int // changes before
+	cut  uint64 // up to here all was purged, or dropped as the oldest
+	age  int    // changes before
 }
 
 // stream is a JetStream stream with several mailboxes on one sequence space:
@@ -60,7 +63,7 @@ func newStream(rng *rand.Rand, bound int, onPut func(*record, uint64)) *stream {
 }
 
 func (v view) clone() view {
-	return view{recs: append([]*record(nil), v.recs...), last: v.last, age: v.age}
+	return view{recs: append([]*record(nil), v.recs...), last: v.last, cut: v.cut, age: v.age}
 }
 
 // lastOf returns the newest sequence of a box, 0 if it is empty.
@@ -147,6 +150,7 @@ func (st *stream) advance(ticks int) {
 func (st *stream) shed(n int) {
 	st.remember()
 	for ; n > 0 && len(st.now.recs) > 0; n-- {
+		st.now.cut = st.now.recs[0].seq
 		st.remove(st.now.recs[0], shed)
 	}
 }
@@ -167,16 +171,20 @@ func (st *stream) rollback() bool {
 			st.lossy[r.box] = true
 		}
 	}
-	age := st.now.age
+	age, cut := st.now.age, st.now.cut
 	st.now = st.saved.clone()
 	st.now.age = age + 1
+	if st.rng.IntN(3) == 0 { // it has lost its end, and no purge
+		st.now.last, st.now.cut = max(st.now.last, cut), max(st.now.cut, cut)
+		st.now.recs = slices.DeleteFunc(st.now.recs, func(r *record) bool { return r.seq <= cut })
+	}
 	for _, r := range st.now.recs {
 		r.revived = r.revived || r.fate != kept
 		r.fate = kept
 	}
 	// What was stored and dropped since is undone as well.
 	for _, r := range st.all {
-		if (r.fate == discarded || r.fate == shed) && r.log == st.log && r.seq > st.now.last {
+		if (r.fate == discarded || r.fate == shed || r.fate == purged) && r.log == st.log && r.seq > st.saved.last {
 			r.fate = undone
 		}
 	}

@@ -27,7 +27,10 @@ type world struct {
 	lostPongs int  // percent
 	loss      int  // percent of live copies
 	pace      int  // percent of steps that are what should happen next
+	makes     int  // percent of steps that make room
 	draining  bool
+
+	room room
 
 	counts [NumEvents]int
 	gaps   [3]int
@@ -83,6 +86,7 @@ func newWorld(seed uint64) *world {
 	w.lostPongs = 20 * r.IntN(3)
 	w.loss = 20 * r.IntN(3)
 	w.pace = 35 * r.IntN(3)
+	w.makes, w.room.bound = 8*r.IntN(3), 1+r.IntN(30)
 	for box := range 1 + r.IntN(3) {
 		h := &host{w: w, box: box, class: Class(r.IntN(2)), bound: 1 + r.IntN(8),
 			opts:   Options{Window: 1 + r.IntN(6), HeldMessages: 1 + r.IntN(5), HeldBytes: 8 * (1 + r.IntN(6)), Batch: 1 + r.IntN(6)},
@@ -137,7 +141,7 @@ func (w *world) gap(h *host, g Gap) {
 	case Rollback:
 		real = h.guess || w.st.log > h.posLog || w.st.went(h.box, max(g.To, g.Prev), undone) // also if it is what the client was given last
 	case Overflow:
-		real = real || w.st.revived(h.box) || w.st.went(h.box, g.To, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
+		real = real || w.st.revived(h.box) || h.behind && w.room.purges > 0 || w.st.went(h.box, g.To, discarded, shed) || w.room.over > 0 || w.room.purges > 0 && w.st.went(h.box, math.MaxUint64, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
 	case Expired:
 		real = real || w.st.revived(h.box) || w.st.went(h.box, math.MaxUint64, expired, shed, undone)
 	}
@@ -258,6 +262,7 @@ func (h *host) gather(v view) {
 	if h.w.deposed && len(p.b.Msgs) > 0 {
 		p.answered = true
 		h.judge(p, v)
+		h.together(p, v)
 	}
 }
 
@@ -269,6 +274,7 @@ func (h *host) leader(p *pendingRead) {
 		v = h.w.st.replica(!h.w.draining && h.w.rng.IntN(6) == 0)
 	}
 	h.judge(p, v)
+	h.together(p, v)
 }
 
 // judge fills in what a server says beside the messages.

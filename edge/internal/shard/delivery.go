@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
@@ -45,14 +46,17 @@ func (x *sessionEffects) Read(from, anchor uint64, most int) {
 	h, s := x.held(), x.s
 	h.readsAlone(from, most)
 	room := max(int(s.node.Config.WriteBuffer)/2, 16<<10)
+	q := h.asks(from, anchor)
+	q.Limit, q.MaxBytes = most, room
 	var epoch uint64 // not older than the answer
 	job := func(ctx context.Context) (store.Batch, error) {
-		batch, err := s.node.Mailboxes.Read(ctx, h.sid, from, anchor, most, room)
+		batch, err := s.node.Mailboxes.ReadWhole(ctx, h.sid, q)
 		epoch = s.node.Epoch()
 		return batch, err
 	}
 	submit(s, job, func(batch store.Batch, err error) {
 		s.met(epoch)
+		h.shelve(q.Shelf)
 		h.take(batch, err)
 	})
 }
@@ -150,6 +154,9 @@ func (x *sessionEffects) Gap(g session.Gap) bool {
 	n.Metrics.Gaps.Inc(g.Why)
 	n.Log.Warn("messages lost to a session", "sid", h.sid, "from", g.From, "to", g.To, "why", g.Why.String())
 	if g.Why == session.Rollback {
+		if h.waiting != nil {
+			h.waiting.replayed, h.waiting.shelf = scheme.Position{}, nil
+		}
 		h.owner.RolledBack()
 		h.rivals = 0 // of the log that was
 	}

@@ -255,16 +255,55 @@ type StorePart uint8
 
 const (
 	StoreMailboxes StorePart = iota
+	StoreKept                // what was set aside of mailboxes
 	StoreWork
 	StoreSessions
 
 	numStoreParts
 )
 
-var storePartWords = [numStoreParts]string{"mailboxes", "work", "sessions"}
+var storePartWords = [numStoreParts]string{"mailboxes", "kept", "work", "sessions"}
 
 // String returns the metric label.
 func (p StorePart) String() string { return word(storePartWords[:], uint8(p)) }
+
+// RoundEnd says how a round of making room in the streams of mailboxes ended.
+type RoundEnd uint8
+
+const (
+	RoundPurged   RoundEnd = iota // what was delivered, or set aside, is gone
+	RoundNothing                  // another node was at it, or the streams have gone back
+	RoundFull                     // there was no room for what has to be set aside
+	RoundWentBack                 // a position was another log's
+	RoundFailed                   // NATS did not answer, or the connection was lost
+
+	numRoundEnds
+)
+
+var roundEndWords = [numRoundEnds]string{"purged", "nothing", "full", "went_back", "failed"}
+
+// String returns the metric label.
+func (e RoundEnd) String() string { return word(roundEndWords[:], uint8(e)) }
+
+// SetAside is what a round does with the mailboxes of sessions.
+type SetAside uint8
+
+const (
+	AsideLooked  SetAside = iota // at an entry of the directory
+	AsideSealed                  // all that a mailbox had is delivered or set aside
+	AsideRefused                 // it had more, or has got more
+	AsideUnsure                  // nobody answered
+	AsideCopied                  // a message was set aside
+	AsideLost                    // … or written down as lost
+	AsidePurged                  // messages that are gone from a stream
+
+	numSetAside
+)
+
+var setAsideWords = [numSetAside]string{"looked_at", "sealed", "refused", "unsure", "copied", "lost", "purged"}
+
+// String returns the metric label.
+func (a SetAside) String() string { return word(setAsideWords[:], uint8(a)) }
 
 // TailEnd says why a node keeps nothing more for a session that it has parked.
 type TailEnd uint8

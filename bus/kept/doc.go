@@ -1,0 +1,26 @@
+// Package kept puts a mailbox together of what its stream still holds and of what was set
+// aside before its place there was purged. It decides only, and knows neither NATS nor a
+// clock.
+//
+// # What is set aside
+//
+// A stream of mailboxes holds what waits, not what was delivered: below a sequence of it,
+// the horizon, everything is purged from time to time. What still waits there is copied
+// before to a stream of its own, and a seal is stored in the mailbox: an empty message
+// that says that all which the mailbox held before it was delivered, or is in that stream
+// from one place to another, or is written there as lost. A seal is stored only if the
+// mailbox's last message is the one up to which that was made sure. So a seal is true
+// wherever it is met, and as long as it is there nothing that came after it was dropped.
+//
+// So a mailbox whose beginning is gone is what was set aside, up to a seal ([Sealed]), and
+// then the log from the seal on. Without a seal (the stream dropped its oldest messages)
+// what was set aside is only as good as its links ([Unsealed]): each copy names the
+// sequence of the one before it.
+//
+// # What a reader is told
+//
+// The answer has the form of one that the stream itself would have given, had nothing been
+// purged. The message that the reader's place rests on counts as there, unless something
+// is missing behind it. What is missing ends an answer: the next one begins with the word
+// that the place is gone, and with the first message after what is missing.
+package kept

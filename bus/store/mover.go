@@ -1,0 +1,346 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"hydrant/bus/internal/jet"
+	"hydrant/bus/scheme"
+)
+
+const (
+	// roomFrom is the share of its bytes from which on a stream of mailboxes is given room,
+	// and roomRest what a round leaves.
+	roomFrom = 0.60
+	roomRest = 0.10
+	// moversAtOnce bounds the sessions that a round is busy with at a time.
+	moversAtOnce = 8
+	// roomTurn is the name of the turn, and turnPatience how long it is waited for.
+	roomTurn     = "room"
+	turnPatience = 100 * time.Millisecond
+	// storesApart is how far the clocks of two servers, and of this machine, may be apart.
+	storesApart = 10 * time.Second
+)
+
+// ErrNoRoom: a round has ended without a purge: what was set aside is full.
+var ErrNoRoom = errors.New("bus: no room for what is set aside")
+
+// ErrWentBack: a round has ended because a log is not the one that an entry is of. It is
+// noted (see [Directory.NoteBack]), and no room is made there as long as it is.
+var ErrWentBack = errors.New("bus: the log of a stream of mailboxes has gone back")
+
+// errWentBack: a log is not the one that an entry is of.
+type errWentBack struct{ seen Sighting }
+
+func (e *errWentBack) Error() string {
+	return fmt.Sprintf("%v: %d was another message", ErrWentBack, e.seen.Seq)
+}
+
+func (e *errWentBack) Is(target error) bool { return target == ErrWentBack }
+
+// Round is what a round of making room needs to know.
+type Round struct {
+	// Conn is for this round alone and does not reconnect: what was asked for over a
+	// connection that is lost must not reach a log that has gone back meanwhile.
+	Conn *nats.Conn
+	// Since is when the connection began by which the node knows that no log has gone back,
+	// and Lasts reports whether it is still the same.
+	Since time.Time
+	Lasts func() bool
+}
+
+// Made is what a round has done.
+type Made struct {
+	Purged                                int // streams
+	Messages                              uint64
+	Sealed, Refused, Unsure, Copied, Lost uint64
+	Looked                                uint64 // entries
+}
+
+// Crowded are the partitions whose streams are so full that room should be made; none, as
+// long as nodes may run that do not read seals.
+func (s *Store) Crowded(ctx context.Context) (partitions []int, err error) {
+	if s.Form() < scheme.RoomForm {
+		return nil, nil
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	for i := range s.cfg.Streams {
+		st, err := s.js.Stream(ctx, scheme.OutStream(i))
+		if err != nil {
+			return nil, jet.JSError(err)
+		}
+		var u Usage
+		if u.add(st.CachedInfo()); u.Share() >= roomFrom {
+			partitions = append(partitions, i)
+		}
+	}
+	return partitions, nil
+}
+
+// MakeRoom purges the beginning of streams of mailboxes, and sets aside before what of it
+// still waits: see the package's documentation, "Room". Any node may; one at a time does,
+// as a rule, and two do no harm. It returns nothing, and no error, if another is at it.
+func (s *Store) MakeRoom(ctx context.Context, r Round, partitions []int) (Made, error) {
+	end, err := s.longTurn(ctx, roomTurn, turnTime, turnPatience)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return Made{}, nil
+	}
+	if err != nil {
+		return Made{}, err
+	}
+	defer end()
+	m, err := newMover(ctx, s, r)
+	if err != nil {
+		return Made{}, err
+	}
+	defer m.on.Close()
+	err = m.round(ctx, partitions)
+	var back *errWentBack
+	if errors.As(err, &back) {
+		partition := s.PartitionOf(back.seen.SID)
+		note, noteErr := s.directory.LastBack(ctx, partition)
+		if noteErr == nil && note.Rev == 0 {
+			noteErr = s.directory.NoteBack(ctx, partition, note, back.seen)
+		}
+		err = errors.Join(err, noteErr)
+	}
+	return m.count.made(), err
+}
+
+// mover makes one round.
+type mover struct {
+	// Immutable.
+	on    *Store // over the round's own connection
+	node  *Store
+	lasts func() bool
+	since int64 // positions that were stored later are of the logs that there are, Unix ns
+
+	parts map[int]*horizon // not changed once entries are looked at
+	count counts
+}
+
+// horizon is up to where a stream is to be purged.
+type horizon struct {
+	to      uint64
+	created time.Time
+}
+
+type counts struct{ purged, messages, sealed, refused, unsure, copied, lost, looked atomic.Uint64 }
+
+func (c *counts) made() Made {
+	return Made{Purged: int(c.purged.Load()), Messages: c.messages.Load(), Sealed: c.sealed.Load(), Refused: c.refused.Load(),
+		Unsure: c.unsure.Load(), Copied: c.copied.Load(), Lost: c.lost.Load(), Looked: c.looked.Load()}
+}
+
+func newMover(ctx context.Context, s *Store, r Round) (*mover, error) {
+	js, err := jetstream.New(r.Conn)
+	if err != nil {
+		return nil, jet.SendError(err)
+	}
+	on := &Store{nc: r.Conn, js: js, cfg: s.cfg}
+	on.running, on.stop = context.WithCancel(ctx)
+	if err := on.subscribe(); err != nil {
+		on.stop()
+		return nil, err
+	}
+	on.status = r.Conn.StatusChanged(nats.CLOSED)
+	on.watching.Go(on.watch)
+	return &mover{on: on, node: s, lasts: r.Lasts, since: r.Since.Add(storesApart).UnixNano(), parts: make(map[int]*horizon)}, nil
+}
+
+// errLostLog: the connection is not the one by which it was known that no log went back.
+var errLostLog = fmt.Errorf("%w: bus: room: the connection was lost", ErrUnconfirmed)
+
+// round fixes the horizons first, then reads the directory, and purges when all that is
+// below them was delivered or is set aside.
+func (m *mover) round(ctx context.Context, partitions []int) error {
+	if err := m.fix(ctx, partitions); err != nil || len(m.parts) == 0 {
+		return err
+	}
+	if !m.lasts() {
+		return errLostLog
+	}
+	if err := m.settleAll(ctx); err != nil {
+		return err
+	}
+	for i, h := range m.parts {
+		if err := m.purge(ctx, i, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fix chooses the horizons. A log that has gone back is left alone, for as long as that is
+// noted.
+func (m *mover) fix(ctx context.Context, partitions []int) error {
+	for _, i := range partitions {
+		note, err := m.on.directory.LastBack(ctx, i)
+		if err != nil {
+			return err
+		}
+		if note.Rev != 0 {
+			continue
+		}
+		st, err := m.on.js.Stream(ctx, scheme.OutStream(i))
+		if err != nil {
+			return jet.JSError(err)
+		}
+		info := st.CachedInfo()
+		if info.Config.MaxBytes <= 0 || info.State.Msgs == 0 {
+			continue
+		}
+		rest := uint64(float64(info.Config.MaxBytes) * roomRest / (float64(info.State.Bytes) / float64(info.State.Msgs)))
+		if to := info.State.LastSeq - min(rest, info.State.LastSeq); to >= info.State.FirstSeq {
+			m.parts[i] = &horizon{to, info.Created}
+		}
+	}
+	return nil
+}
+
+// settleAll looks at all entries. The pass counts if it is of servers that show a probe
+// which was written after the horizons were fixed: whoever is opened later has mail above
+// them only.
+func (m *mover) settleAll(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	entries := make(chan listedEntry, listBatch)
+	var workers sync.WaitGroup
+	for range moversAtOnce {
+		workers.Go(func() {
+			for l := range entries {
+				if ctx.Err() != nil {
+					continue
+				}
+				if err := m.settle(ctx, l.sid, &l.entry); err != nil {
+					stop(fmt.Errorf("bus: room: %s: %w", l.sid.Short(), err))
+				}
+			}
+		})
+	}
+	err := m.on.directory.pass(ctx, func(l listedEntry) error {
+		if m.parts[m.node.PartitionOf(l.sid)] == nil {
+			return nil
+		}
+		m.count.looked.Add(1)
+		select {
+		case entries <- l:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
+	close(entries)
+	workers.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// purge removes the beginning of a stream. It is not conditional: late it does no harm, as
+// long as the log is the one in which its horizon was fixed.
+func (m *mover) purge(ctx context.Context, i int, h *horizon) error {
+	note, err := m.on.directory.LastBack(ctx, i)
+	if err != nil {
+		return err
+	}
+	st, err := m.on.js.Stream(ctx, scheme.OutStream(i))
+	if err != nil {
+		return jet.JSError(err)
+	}
+	info := st.CachedInfo()
+	if note.Rev != 0 || !info.Created.Equal(h.created) || info.State.LastSeq < h.to || !m.lasts() {
+		return errLostLog
+	}
+	var resp struct {
+		jet.Answer
+		Purged uint64 `json:"purged"`
+	}
+	if err := jet.Ask(ctx, m.on.nc, scheme.APIStreamPurge+scheme.OutStream(i), map[string]uint64{"seq": h.to + 1}, &resp); err != nil {
+		return err
+	}
+	m.count.purged.Add(1)
+	m.count.messages.Add(resp.Purged)
+	return nil
+}
+
+// pass shows every entry that there is when it begins, each once at least: that which is
+// rewritten meanwhile may come twice. An entry that cannot be read has no positions.
+func (d *Directory) pass(ctx context.Context, fn func(listedEntry) error) error {
+	seq, err := d.probeHere(ctx)
+	if err != nil {
+		return err
+	}
+	req := batchRequest{From: 1, NextFor: scheme.SessionKeyPrefix + "*", Batch: listBatch}
+	last := uint64(0)
+	for pause := sureFirstPause; last < seq; {
+		var entries []listedEntry
+		var next uint64
+		if err := jet.Retry(ctx, func(ctx context.Context) error {
+			entries, next = entries[:0], 0
+			_, err := d.store.directGet(ctx, scheme.SessionStream, req, listBatch, func(m *nats.Msg, seq uint64) error {
+				next = seq
+				l, ok, err := readAny(m, seq)
+				if ok {
+					entries = append(entries, l)
+				}
+				return err
+			})
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, l := range entries {
+			if err := fn(l); err != nil {
+				return err
+			}
+		}
+		if next != 0 {
+			last, req.From, pause = next, next+1, sureFirstPause
+			continue
+		}
+		if err := jet.Pause(ctx, pause); err != nil { // that server is behind
+			return jet.RequestError(err)
+		}
+		pause = min(2*pause, sureMostPause)
+	}
+	return nil
+}
+
+// probeHere writes a probe under this directory's own key.
+func (d *Directory) probeHere(ctx context.Context) (seq uint64, err error) {
+	err = jet.Retry(ctx, func(ctx context.Context) error {
+		seq, err = jet.PublishAcked(ctx, d.store.nc, &nats.Msg{Subject: d.prober.key, Header: nats.Header{
+			jet.HeaderTTL: []string{jet.TTLSeconds(passTTL)},
+		}})
+		return err
+	})
+	return seq, err
+}
+
+// passTTL is longer than a pass takes.
+const passTTL = 10 * time.Minute
+
+// readAny is readListed, with entries that cannot be read. One of a newer form is an error.
+func readAny(m *nats.Msg, seq uint64) (l listedEntry, ok bool, err error) {
+	if l, ok = readListed(m, seq); ok || len(m.Data) == 0 {
+		return l, ok, nil
+	}
+	sid, err := scheme.ParseSID(jet.LastHeader(m.Header, jet.HeaderSubject)[len(scheme.SessionKeyPrefix):])
+	if err != nil {
+		return l, false, nil
+	}
+	if _, _, err := decodeEntry(m.Data, seq); errors.Is(err, ErrNewerForm) {
+		return l, false, err
+	}
+	return listedEntry{sid: sid}, true, nil
+}
