@@ -27,6 +27,8 @@ type Question struct {
 	Known bool
 	// Settled: up to there all was delivered and confirmed, and may not have been copied.
 	Settled uint64
+
+	Limit, MaxBytes int // of the answer, as for [Reader.Read]
 }
 
 // Answer is what was set aside of it.

@@ -12,14 +12,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus/internal/jet"
+	"hydrant/bus/kept"
 	"hydrant/bus/scheme"
 )
 
 const (
-	// roomFrom is the share of its bytes from which on a stream of mailboxes is given room,
-	// and roomRest what a round leaves.
+	// roomFrom is the share of its bytes from which on a stream of mailboxes is given room.
 	roomFrom = 0.60
-	roomRest = 0.10
 	// moversAtOnce bounds the sessions that a round is busy with at a time.
 	moversAtOnce = 8
 	// roomTurn is the name of the turn, and turnPatience how long it is waited for.
@@ -102,7 +101,10 @@ func (s *Store) MakeRoom(ctx context.Context, r Round, partitions []int) (Made, 
 		return Made{}, err
 	}
 	defer m.on.Close()
-	err = m.round(ctx, partitions)
+	err = kept.Round(m, partitions)
+	if errors.Is(err, kept.ErrEnded) {
+		err = fmt.Errorf("%w: bus: room: %w", ErrUnconfirmed, err)
+	}
 	var back *errWentBack
 	if errors.As(err, &back) {
 		partition := s.PartitionOf(back.seen.SID)
@@ -115,22 +117,15 @@ func (s *Store) MakeRoom(ctx context.Context, r Round, partitions []int) (Made, 
 	return m.count.made(), err
 }
 
-// mover makes one round.
+// mover makes one round; it implements [kept.Streams].
 type mover struct {
 	// Immutable.
+	ctx   context.Context
 	on    *Store // over the round's own connection
-	node  *Store
 	lasts func() bool
 	since int64 // positions that were stored later are of the logs that there are, Unix ns
 
-	parts map[int]*horizon // not changed once entries are looked at
 	count counts
-}
-
-// horizon is up to where a stream is to be purged.
-type horizon struct {
-	to      uint64
-	created time.Time
 }
 
 type counts struct{ purged, messages, sealed, refused, unsure, copied, lost, looked atomic.Uint64 }
@@ -153,64 +148,30 @@ func newMover(ctx context.Context, s *Store, r Round) (*mover, error) {
 	}
 	on.status = r.Conn.StatusChanged(nats.CLOSED)
 	on.watching.Go(on.watch)
-	return &mover{on: on, node: s, lasts: r.Lasts, since: r.Since.Add(storesApart).UnixNano(), parts: make(map[int]*horizon)}, nil
+	return &mover{ctx: ctx, on: on, lasts: r.Lasts, since: r.Since.Add(storesApart).UnixNano()}, nil
 }
 
-// errLostLog: the connection is not the one by which it was known that no log went back.
-var errLostLog = fmt.Errorf("%w: bus: room: the connection was lost", ErrUnconfirmed)
+func (m *mover) Lasts() bool { return m.lasts() }
 
-// round fixes the horizons first, then reads the directory, and purges when all that is
-// below them was delivered or is set aside.
-func (m *mover) round(ctx context.Context, partitions []int) error {
-	if err := m.fix(ctx, partitions); err != nil || len(m.parts) == 0 {
-		return err
-	}
-	if !m.lasts() {
-		return errLostLog
-	}
-	if err := m.settleAll(ctx); err != nil {
-		return err
-	}
-	for i, h := range m.parts {
-		if err := m.purge(ctx, i, h); err != nil {
-			return err
-		}
-	}
-	return nil
+func (m *mover) WentBack(partition int) (bool, error) {
+	note, err := m.on.directory.LastBack(m.ctx, partition)
+	return note.Rev != 0, err
 }
 
-// fix chooses the horizons. A log that has gone back is left alone, for as long as that is
-// noted.
-func (m *mover) fix(ctx context.Context, partitions []int) error {
-	for _, i := range partitions {
-		note, err := m.on.directory.LastBack(ctx, i)
-		if err != nil {
-			return err
-		}
-		if note.Rev != 0 {
-			continue
-		}
-		st, err := m.on.js.Stream(ctx, scheme.OutStream(i))
-		if err != nil {
-			return jet.JSError(err)
-		}
-		info := st.CachedInfo()
-		if info.Config.MaxBytes <= 0 || info.State.Msgs == 0 {
-			continue
-		}
-		rest := uint64(float64(info.Config.MaxBytes) * roomRest / (float64(info.State.Bytes) / float64(info.State.Msgs)))
-		if to := info.State.LastSeq - min(rest, info.State.LastSeq); to >= info.State.FirstSeq {
-			m.parts[i] = &horizon{to, info.Created}
-		}
+func (m *mover) Stream(partition int) (kept.Stream, error) {
+	st, err := m.on.js.Stream(m.ctx, scheme.OutStream(partition))
+	if err != nil {
+		return kept.Stream{}, jet.JSError(err)
 	}
-	return nil
+	info := st.CachedInfo()
+	return kept.Stream{First: info.State.FirstSeq, Last: info.State.LastSeq, Messages: info.State.Msgs,
+		Bytes: info.State.Bytes, Limit: uint64(max(info.Config.MaxBytes, 0)), Made: info.Created.UnixNano()}, nil
 }
 
-// settleAll looks at all entries. The pass counts if it is of servers that show a probe
-// which was written after the horizons were fixed: whoever is opened later has mail above
-// them only.
-func (m *mover) settleAll(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
+// Settle looks at all entries. The pass counts if it is of servers that show a probe
+// which was written after it began.
+func (m *mover) Settle(horizons map[int]uint64) error {
+	ctx, stop := context.WithCancelCause(m.ctx)
 	defer stop(nil)
 	entries := make(chan listedEntry, listBatch)
 	var workers sync.WaitGroup
@@ -220,14 +181,14 @@ func (m *mover) settleAll(ctx context.Context) error {
 				if ctx.Err() != nil {
 					continue
 				}
-				if err := m.settle(ctx, l.sid, &l.entry); err != nil {
+				if err := m.settle(ctx, l.sid, &l.entry, horizons[m.on.PartitionOf(l.sid)]); err != nil {
 					stop(fmt.Errorf("bus: room: %s: %w", l.sid.Short(), err))
 				}
 			}
 		})
 	}
 	err := m.on.directory.pass(ctx, func(l listedEntry) error {
-		if m.parts[m.node.PartitionOf(l.sid)] == nil {
+		if _, ok := horizons[m.on.PartitionOf(l.sid)]; !ok {
 			return nil
 		}
 		m.count.looked.Add(1)
@@ -246,26 +207,12 @@ func (m *mover) settleAll(ctx context.Context) error {
 	return err
 }
 
-// purge removes the beginning of a stream. It is not conditional: late it does no harm, as
-// long as the log is the one in which its horizon was fixed.
-func (m *mover) purge(ctx context.Context, i int, h *horizon) error {
-	note, err := m.on.directory.LastBack(ctx, i)
-	if err != nil {
-		return err
-	}
-	st, err := m.on.js.Stream(ctx, scheme.OutStream(i))
-	if err != nil {
-		return jet.JSError(err)
-	}
-	info := st.CachedInfo()
-	if note.Rev != 0 || !info.Created.Equal(h.created) || info.State.LastSeq < h.to || !m.lasts() {
-		return errLostLog
-	}
+func (m *mover) Purge(partition int, horizon uint64) error {
 	var resp struct {
 		jet.Answer
 		Purged uint64 `json:"purged"`
 	}
-	if err := jet.Ask(ctx, m.on.nc, scheme.APIStreamPurge+scheme.OutStream(i), map[string]uint64{"seq": h.to + 1}, &resp); err != nil {
+	if err := jet.Ask(m.ctx, m.on.nc, scheme.APIStreamPurge+scheme.OutStream(partition), map[string]uint64{"seq": horizon + 1}, &resp); err != nil {
 		return err
 	}
 	m.count.purged.Add(1)

@@ -1,0 +1,337 @@
+package kept
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Errors of a [Box].
+var (
+	// ErrMoved: something was stored in the mailbox since it was read.
+	ErrMoved = errors.New("the mailbox's last message is another one")
+	// ErrTooLarge: a message cannot be stored together with what says where it is from.
+	ErrTooLarge = errors.New("too large to be set aside")
+	// ErrRestless: a mailbox takes messages all the time.
+	ErrRestless = fmt.Errorf("%w: the mailbox is never at rest", ErrAgain)
+)
+
+// WentBack is the error that the log of a mailbox is not the one that its session's entry
+// is of.
+type WentBack struct {
+	Seq  uint64
+	Time int64
+}
+
+func (e *WentBack) Error() string { return fmt.Sprintf("%d was another message", e.Seq) }
+
+// Box is a mailbox that a round makes sure of.
+type Box[M Message] interface {
+	Source[M]
+	// Look asks the leader for the message at a sequence. mine: it is of this mailbox.
+	Look(seq uint64) (at int64, found, mine bool, err error)
+	// Seal stores a seal if the mailbox's last message is the given one; else [ErrMoved].
+	// [ErrAgain]: nobody knows whether it is there.
+	Seal(s Seal, last uint64) error
+	// Mark stores a marker that has no time to live.
+	Mark() error
+	// Copy sets a message aside, and returns when that is acknowledged; place 0: its time to
+	// live is over. [ErrTooLarge]: it cannot. before is up to where all had been dealt with.
+	Copy(m M, before uint64) (place uint64, err error)
+	// Lose sets aside the word that what lay between two sequences is gone; see [Item].
+	Lose(from, to uint64) (place uint64, err error)
+}
+
+// Position is what a session's entry says of its mailbox.
+type Position struct {
+	Floor     uint64 // up to there all was delivered
+	FloorTime int64
+	Seen      uint64 // a message without a time to live up to the floor, or behind it with markers only between
+	SeenTime  int64
+	Back      bool // they are of another log
+	Unsure    bool // they may be
+}
+
+// Limits is how much may wait of what was set aside for a session.
+type Limits struct{ Count, Bytes uint64 }
+
+// move makes sure of one mailbox.
+type move[M Message] struct {
+	box   Box[M]
+	most  Limits
+	floor uint64 // up to there all was delivered
+
+	last   uint64 // the mailbox's, up to which all is made sure
+	anchor uint64 // one up to there that has no time to live: as long as it is there, nothing behind it was dropped
+	at     int64  // when that was stored, Unix ns; 0: unknown
+	link   uint64 // the last one that was dealt with, for the next copy
+	read   bool   // what is beyond the anchor has to be read
+
+	from, to     uint64 // what the seal will name
+	count, bytes uint64
+}
+
+// sealTries bounds how often a mailbox that takes messages all the time is tried.
+const sealTries = 50
+
+// Settle sees to it that a mailbox says by a seal that all before it is delivered or set
+// aside, unless it has nothing up to the horizon. Positions that were stored since a time
+// are of the log that there is.
+func Settle[M Message](box Box[M], p Position, horizon uint64, since int64, most Limits) error {
+	m := &move[M]{box: box, most: most}
+	if !p.Back {
+		m.floor, m.last, m.at = p.Floor, p.Seen, p.SeenTime // the floor may have had a time to live
+		if m.last == 0 {
+			m.last, m.at = p.Floor, p.FloorTime
+		}
+		m.anchor, m.link = m.last, max(m.last, m.floor)
+	}
+	if m.last != 0 && (m.at <= since || p.Unsure) {
+		there, err := m.look()
+		if err != nil {
+			return err
+		}
+		m.read = !there
+	}
+	if m.last > horizon {
+		return nil
+	}
+	for range sealTries {
+		switch err := m.try(); {
+		case errors.Is(err, ErrMoved):
+		case errors.Is(err, ErrAgain):
+			if err := box.Pause(); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+		m.read = true
+	}
+	return ErrRestless
+}
+
+// try seals the mailbox, if it is as it was read.
+func (m *move[M]) try() error {
+	if m.read || m.last == 0 {
+		if err := m.readBox(); err != nil {
+			return err
+		}
+	}
+	if m.last == 0 { // nothing is ever compared with an empty mailbox
+		if err := m.box.Mark(); err != nil {
+			return err
+		}
+		return ErrMoved
+	}
+	return m.box.Seal(Seal{From: m.from, To: m.to, Count: m.count, Bytes: m.bytes}, m.last)
+}
+
+// look asks for the message at a position that may be of another log, and reports whether
+// it is there.
+func (m *move[M]) look() (there bool, err error) {
+	at, found, mine, err := m.box.Look(m.last)
+	switch {
+	case err != nil:
+		return false, err
+	case found && mine && (m.at == 0 || at == m.at):
+		return true, nil
+	case found && m.at != 0:
+		return false, &WentBack{m.last, m.at}
+	case found:
+		return false, nil // no message: the end of a gap
+	}
+	_, last, _, err := proven(m.box)
+	if err == nil && last < m.last {
+		err = &WentBack{m.last, m.at}
+	}
+	return false, err
+}
+
+// readBox reads all that the mailbox has beyond what is sure, and sets it aside. What is
+// sure changes only when all of it is.
+func (m *move[M]) readBox() error {
+	list, there, err := m.beyond()
+	if err != nil {
+		return err
+	}
+	if there != nil && m.at != 0 && there.Time != m.at {
+		return &WentBack{m.anchor, m.at}
+	}
+	newest := -1
+	for i := range list {
+		if l := list[i].Meta(); l.Seal != nil && l.Seq > m.last {
+			newest = i
+		}
+	}
+	next := *m
+	next.last, next.read = 0, false
+	if newest >= 0 {
+		s := list[newest].Meta().Seal
+		next.from, next.to, next.count, next.bytes, next.link = s.From, s.To, s.Count, s.Bytes, max(s.Seq, m.floor)
+	} else if there == nil {
+		if err := next.noteLoss(m, list); err != nil {
+			return err
+		}
+	}
+	if there != nil {
+		next.last = there.Seq
+	} else {
+		next.anchor, next.at = 0, 0
+	}
+	for i := range list {
+		l := list[i].Meta()
+		if !l.TTL {
+			next.anchor, next.at = l.Seq, l.Time
+		}
+		next.last = l.Seq
+	}
+	if err := next.copyAll(list[newest+1:], max(m.floor, m.last)); err != nil {
+		return err
+	}
+	*m = next
+	return nil
+}
+
+// copyAll sets aside what lies behind all that was dealt with.
+func (m *move[M]) copyAll(list []M, done uint64) error {
+	copied := false
+	for i := range list {
+		l := list[i].Meta()
+		if l.Mark || l.Seq <= done {
+			continue
+		}
+		place, err := m.box.Copy(list[i], m.link)
+		if errors.Is(err, ErrTooLarge) {
+			place, err = m.box.Lose(l.Seq, l.Seq)
+		}
+		if err != nil {
+			return err
+		}
+		if place != 0 {
+			m.kept(place)
+			m.count, m.bytes = m.count+1, m.bytes+uint64(l.Size)
+			m.link, copied = l.Seq, true
+		}
+	}
+	if copied && (m.count > m.most.Count || m.bytes > m.most.Bytes) {
+		return m.tooMuch()
+	}
+	return nil
+}
+
+// kept notes where something was set aside.
+func (m *move[M]) kept(place uint64) {
+	if m.to = place; m.from == 0 {
+		m.from = place
+	}
+}
+
+// beyond reads what the mailbox has after what is sure, in order and without omission; there
+// is the message up to which that is, nil if it is gone. Each page begins with the end of
+// the one before: as long as that is there, nothing behind it was dropped.
+func (m *move[M]) beyond() (list []M, there *Meta, err error) {
+	from := max(m.anchor, 1)
+	for {
+		part, more, err := m.box.Page(from, 0, 0)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(list) > 0 {
+			if len(part) == 0 || part[0].Meta().Seq != from {
+				return nil, nil, errDropped
+			}
+			part = part[1:]
+		} else if m.anchor != 0 && len(part) > 0 && part[0].Meta().Seq == m.anchor {
+			first := part[0].Meta()
+			there, part = &first, part[1:]
+		}
+		list = append(list, part...)
+		if !more || len(list) == 0 {
+			return list, there, nil
+		}
+		from = list[len(list)-1].Meta().Seq
+	}
+}
+
+// noteLoss writes down that what followed in the mailbox is gone: neither what it was sure
+// of is there, nor a seal.
+func (m *move[M]) noteLoss(sure *move[M], list []M) error {
+	from, last := max(sure.last, m.floor), uint64(0)
+	var lasting []Item[M]
+	m.count, m.bytes = 0, 0
+	if err := aside(m.box, 1, 0, func(place uint64, it Item[M]) {
+		from, last = max(from, it.Seq, it.To), place
+		m.count++
+		if it.Seq != 0 {
+			m.bytes += uint64(it.Msg.Meta().Size)
+			if it.Msg.Meta().TTL {
+				return
+			}
+		}
+		var none M
+		it.Msg = none
+		lasting = append(lasting, it)
+	}); err != nil {
+		return err
+	}
+	first, end, _, err := proven(m.box)
+	if err != nil {
+		return err
+	}
+	has := make([]uint64, len(list))
+	for i := range list {
+		has[i] = list[i].Meta().Seq
+	}
+	shelf := NewShelf(lasting)
+	if shelf.Strange(max(sure.last, m.floor), has, end) {
+		return &WentBack{sure.anchor, sure.at}
+	}
+	to := first - min(1, first)
+	if len(has) > 0 {
+		to = has[0] - 1
+	}
+	m.from, m.to, m.link = min(1, last), last, max(from, to)
+	if from >= to {
+		return nil
+	}
+	place, err := m.box.Lose(from+1, to)
+	if err == nil {
+		m.kept(place)
+	}
+	return err
+}
+
+// tooMuch writes down which copies are more than may wait.
+func (m *move[M]) tooMuch() error {
+	low := m.floor
+	sizes := make(map[uint64]uint64)
+	if err := aside(m.box, m.from, m.to, func(_ uint64, it Item[M]) {
+		if it.Seq == 0 && it.From == 0 {
+			low = max(low, it.To)
+		} else if it.Seq != 0 {
+			sizes[it.Seq] = uint64(it.Msg.Meta().Size)
+		}
+	}); err != nil {
+		return err
+	}
+	m.count, m.bytes = 0, 0
+	seqs := make([]uint64, 0, len(sizes))
+	for seq := range sizes {
+		if seq > low {
+			seqs = append(seqs, seq)
+		}
+	}
+	slices.Sort(seqs)
+	for _, seq := range slices.Backward(seqs) {
+		if m.count+1 > m.most.Count || m.bytes+sizes[seq] > m.most.Bytes {
+			place, err := m.box.Lose(0, seq)
+			if err == nil {
+				m.kept(place)
+			}
+			return err
+		}
+		m.count, m.bytes = m.count+1, m.bytes+sizes[seq]
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package kept
+
+import "errors"
+
+// ErrEnded: a round may not purge what it has made sure of.
+var ErrEnded = errors.New("the connection, or the log, is not the one that the round began with")
+
+// Stream is what a stream of mailboxes holds.
+type Stream struct {
+	First, Last  uint64
+	Messages     uint64
+	Bytes, Limit uint64 // Limit 0: none
+	Made         int64  // when it was made, Unix ns
+}
+
+// Streams are the streams of mailboxes that a round makes room in, by partition.
+type Streams interface {
+	// WentBack reports whether it is noted that a stream's log went back.
+	WentBack(partition int) (bool, error)
+	// Stream asks how full a stream is.
+	Stream(partition int) (Stream, error)
+	// Settle looks at every entry that there is when it is called, and has [Settle] make sure
+	// of each mailbox of a partition that has a horizon.
+	Settle(horizons map[int]uint64) error
+	// Lasts reports whether no connection was lost since it was known that no log went back.
+	Lasts() bool
+	// Purge removes all up to the horizon. Nobody asks it to compare anything.
+	Purge(partition int, horizon uint64) error
+}
+
+// rest is the share of its bytes that a round leaves in a stream.
+const rest = 0.10
+
+// horizon is up to where a stream is to be purged; false: it has nothing to be purged.
+func (s *Stream) horizon() (uint64, bool) {
+	if s.Limit == 0 || s.Messages == 0 {
+		return 0, false
+	}
+	leave := uint64(float64(s.Limit) * rest / (float64(s.Bytes) / float64(s.Messages)))
+	to := s.Last - min(leave, s.Last)
+	return to, to >= s.First
+}
+
+// Round makes room. It fixes the horizons first: whoever is opened later has mail above them
+// only. Then it makes sure of all mailboxes, and purges. What it purges late does no harm,
+// as long as the log is the one in which the horizon was fixed. So it leaves a log alone that
+// has gone back, for as long as that is noted.
+func Round(streams Streams, partitions []int) error {
+	horizons, made := make(map[int]uint64), make(map[int]int64)
+	for _, i := range partitions {
+		back, err := streams.WentBack(i)
+		if err != nil {
+			return err
+		}
+		if back {
+			continue
+		}
+		s, err := streams.Stream(i)
+		if err != nil {
+			return err
+		}
+		if to, ok := s.horizon(); ok {
+			horizons[i], made[i] = to, s.Made
+		}
+	}
+	if len(horizons) == 0 {
+		return nil
+	}
+	if !streams.Lasts() {
+		return ErrEnded
+	}
+	if err := streams.Settle(horizons); err != nil {
+		return err
+	}
+	for _, i := range partitions {
+		to, ok := horizons[i]
+		if !ok {
+			continue
+		}
+		back, err := streams.WentBack(i)
+		if err != nil {
+			return err
+		}
+		s, err := streams.Stream(i)
+		if err != nil {
+			return err
+		}
+		if back || s.Made != made[i] || s.Last < to || !streams.Lasts() {
+			return ErrEnded
+		}
+		if err := streams.Purge(i, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
