@@ -128,6 +128,39 @@ func proven[M Message](src Source[M]) (first, last, probe uint64, err error) {
 	return first, last, probe, err
 }
 
+// follow shows what the mailbox has from a sequence on, in order and without omission, until
+// see has enough. Each page begins with the end of the one before: as long as that is there,
+// nothing behind it was dropped meanwhile.
+func follow[M Message](src Source[M], from uint64, see func(m M) (enough bool)) error {
+	joint, room := false, 0
+	for {
+		list, more, err := src.Page(from, 0, room)
+		if err != nil {
+			return err
+		}
+		if joint {
+			if len(list) == 0 || list[0].Meta().Seq != from {
+				return errDropped
+			}
+			list = list[1:]
+		}
+		if len(list) == 0 && more { // that one alone has filled the page
+			room = max(2*room, 4*usualBytes)
+		} else {
+			room = 0
+		}
+		for i := range list {
+			if see(list[i]) {
+				return nil
+			}
+			from, joint = list[i].Meta().Seq, true
+		}
+		if !more || !joint {
+			return nil
+		}
+	}
+}
+
 // asideTries bounds how often a server that is behind is asked.
 const asideTries = 20
 

@@ -227,31 +227,18 @@ func (m *move[M]) kept(place uint64) {
 	}
 }
 
-// beyond reads what the mailbox has after what is sure, in order and without omission; there
-// is the message up to which that is, nil if it is gone. Each page begins with the end of
-// the one before: as long as that is there, nothing behind it was dropped.
+// beyond reads what the mailbox has after what is sure; there is the message up to which
+// that is, nil if it is gone.
 func (m *move[M]) beyond() (list []M, there *Meta, err error) {
-	from := max(m.anchor, 1)
-	for {
-		part, more, err := m.box.Page(from, 0, 0)
-		if err != nil {
-			return nil, nil, err
+	err = follow(m.box, max(m.anchor, 1), func(it M) bool {
+		if l := it.Meta(); m.anchor != 0 && l.Seq == m.anchor {
+			there = &l
+		} else {
+			list = append(list, it)
 		}
-		if len(list) > 0 {
-			if len(part) == 0 || part[0].Meta().Seq != from {
-				return nil, nil, errDropped
-			}
-			part = part[1:]
-		} else if m.anchor != 0 && len(part) > 0 && part[0].Meta().Seq == m.anchor {
-			first := part[0].Meta()
-			there, part = &first, part[1:]
-		}
-		list = append(list, part...)
-		if !more || len(list) == 0 {
-			return list, there, nil
-		}
-		from = list[len(list)-1].Meta().Seq
-	}
+		return false
+	})
+	return list, there, err
 }
 
 // noteLoss writes down that what followed in the mailbox is gone: neither what it was sure

@@ -102,31 +102,25 @@ func (r *reading[M]) find() (f found, err error) {
 	if q.Anchor != 0 && q.Anchor < from {
 		from = q.Anchor
 	}
-	for {
-		list, more, err := r.src.Page(from, 0, 0)
-		if err != nil {
-			return f, err
+	behind := false
+	err = follow(r.src, from, func(it M) (enough bool) {
+		switch m := it.Meta(); {
+		case q.Anchor != 0 && m.Seq == q.Anchor:
+			behind = true
+		case m.Seq < q.From && q.From <= q.Anchor+1:
+		case m.Seq <= q.Anchor:
+			f.older = true
+		case m.Seal != nil:
+			f.seal = m.Seal
+		default:
+			f.seqs = append(f.seqs, m.Seq)
 		}
-		for i := range list {
-			switch m := list[i].Meta(); {
-			case q.Anchor != 0 && m.Seq == q.Anchor:
-				return f, errBehind
-			case m.Seq < q.From && q.From <= q.Anchor+1:
-			case m.Seq <= q.Anchor:
-				f.older = true
-				return f, nil
-			case m.Seal != nil:
-				f.seal = m.Seal
-				return f, nil
-			default:
-				f.seqs = append(f.seqs, m.Seq)
-			}
-			from = list[i].Meta().Seq + 1
-		}
-		if !more || len(list) == 0 {
-			return f, nil
-		}
+		return behind || f.older || f.seal != nil
+	})
+	if behind {
+		err = errBehind
 	}
+	return f, err
 }
 
 // behindSeal answers where a seal lies between the anchor and what is asked for: as long as

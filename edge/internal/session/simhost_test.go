@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	mailbox "hydrant/bus/kept"
 )
 
 // frame is what waits in a socket's queue.
@@ -38,6 +40,7 @@ type pendingRead struct {
 	parts        int  // that Msgs will come in, one after another
 	served       bool // Msgs are in hand, the leader has not been asked
 	answered     bool
+	recs         []*record // Msgs
 	b            Batch
 	known        bool // the anchor was met in this mailbox
 	settled      uint64
@@ -99,6 +102,8 @@ type host struct {
 	slow  bool // Writable is owed
 	acks  []uint64
 	pongs []uint64
+
+	shelf mailbox.Memory[*record] // what it remembers of what was set aside
 
 	client
 }
@@ -305,7 +310,7 @@ func (h *host) store() {
 
 // up attaches a session on some node.
 func (h *host) up() {
-	h.s = newSession(h.class, &h.opts)
+	h.s, h.shelf = newSession(h.class, &h.opts), mailbox.Memory[*record]{}
 	h.node = h.w.rng.IntN(len(h.w.nodes))
 	if h.settled, h.behind = h.entryFloor, false; h.entryOld[1] != 0 {
 		h.settled = 0
@@ -381,6 +386,7 @@ func (w *world) cut(n int) {
 	}
 	w.nodes[n].offline = true
 	w.dropTails(n)
+	w.endRound(n)
 	w.log("node %d: cut", n)
 	for _, h := range w.hosts {
 		if h.s != nil && h.node == n {

@@ -1,223 +1,449 @@
 package session
 
-import mailbox "hydrant/bus/kept"
+import (
+	"errors"
+	"iter"
+	"slices"
 
-// seal says that all before it in its box was delivered, or lies in what was set aside
-// from one place to another; 0 and 0: all was delivered.
-type seal struct{ from, to int }
+	mailbox "hydrant/bus/kept"
+)
 
-// aside is an item of what was set aside; its place is its index + 1.
+// How the world makes room in its stream: its two movers run the rounds that nodes run
+// (package kept), each of whose questions and writes is one step of the schedule.
+
+// aside is an item of what was set aside, or a probe; its place is its index + 1.
 type aside struct {
-	box  int
-	item mailbox.Item[*record]
+	box   int
+	item  mailbox.Item[*record]
+	probe bool
 }
 
-// room is how the world makes room in its stream.
+// room is what was set aside, and who does it.
 type room struct {
 	aside  []aside
 	movers [2]mover
-	bound  int // copies of a box that count
+	late   []func() // what was asked for, and nobody waits for
+	bound  int      // copies of a box that count
 
-	// How often each thing happened.
-	purges, accepted, refused, unknown, copied, read, unsealed, lost, over int
+	did [numDone]int // how often each thing happened
 }
 
-// all names what is counted.
-func (r *room) all() map[string]*int {
-	return map[string]*int{"purges": &r.purges, "seals accepted": &r.accepted, "seals refused": &r.refused, "seals unknown": &r.unknown,
-		"copied": &r.copied, "read by a seal": &r.read, "read without one": &r.unsealed, "lost": &r.lost, "too much": &r.over}
+// done is something that the model has to show.
+type done uint8
+
+const (
+	rounds done = iota
+	refusedRounds
+	sealsAccepted
+	sealsRefused
+	sealsUnknown
+	sealsLate
+	copies
+	copiesTwice
+	lossesTold
+	tooMuches
+	purges
+	latePurges
+	readsBySeal
+	readsWithout
+	moverDied // and so on, by what it was about to do
+	numDone   = moverDied + done(numOps)
+)
+
+// op is what a mover is about to do.
+type op uint8
+
+const (
+	opLook op = iota
+	opRead
+	opAsk
+	opCopy
+	opLose
+	opSeal
+	opMark
+	opPurge
+	numOps
+)
+
+// String says what happened.
+func (d done) String() string {
+	return [numDone]string{"rounds", "rounds in a log that went back", "seals accepted", "seals refused", "seals not known", "seals that were late", "copies",
+		"copies made twice", "losses written down", "times that too much waited", "purges", "purges that were late", "reads by a seal", "reads without one",
+		"movers that died before a look", "… a read", "… a question", "… a copy", "… a loss", "… a seal", "… a marker", "… a purge"}[d]
 }
 
-func (r *room) add(other *room) {
-	from := other.all()
-	for name, n := range r.all() {
-		*n += *from[name]
-	}
-}
-
-// mover is a node that makes room.
+// mover is a node that makes room; the zero value is idle.
 type mover struct {
-	busy  bool
-	to    uint64    // the horizon
-	boxes []boxMove // that are still to be sealed
+	next func() (op, bool) // lets it do what it is about to do, and returns what comes then; nil: it is idle
+	stop func()
+	at   op
+	sent func() // what it is about to send
 }
 
-// boxMove is what a mover knows of one box.
-type boxMove struct {
-	host   *host
-	floor  uint64
-	last   uint64 // the mailbox's, up to which all is made sure
-	anchor uint64 // one up to there that has no time to live
-	link   uint64 // the last one that was copied, or what it began with
-	read   bool   // it is to be read
-	seal   seal
-	todo   []*record
-}
+var errDead = errors.New("the node is gone")
 
 // makeRoom takes one step of some mover.
 func (w *world) makeRoom() {
-	m := &w.room.movers[w.rng.IntN(len(w.room.movers))]
+	n := w.rng.IntN(len(w.room.movers))
+	m := &w.room.movers[n]
 	switch {
-	case w.st.log > 0: // nobody makes room in a log that went back
-	case !m.busy:
-		w.beginRound(m)
+	case len(w.room.late) > 0 && w.rng.IntN(3) == 0:
+		late := w.room.late[0]
+		w.room.late = w.room.late[1:]
+		late()
+	case m.next == nil && !w.nodes[n].offline:
+		w.beginRound(n)
+	case m.next == nil:
 	case w.rng.IntN(60) == 0:
-		*m = mover{} // its node dies
-	case len(m.boxes) == 0:
-		w.purge(m.to)
-		*m = mover{}
+		w.room.did[moverDied+done(m.at)]++
+		w.endRound(n)
 	default:
-		i := w.rng.IntN(len(m.boxes))
-		if w.move(&m.boxes[i]) {
-			m.boxes = append(m.boxes[:i:i], m.boxes[i+1:]...)
-		}
-	}
-}
-
-// beginRound chooses a horizon, and then reads the entries.
-func (w *world) beginRound(m *mover) {
-	if w.st.now.last == 0 {
-		return
-	}
-	for _, h := range w.hosts {
-		if h.born && (h.entryFloor == 0 || h.entering) {
-			return // who has no entry has mail above the horizon only
-		}
-	}
-	*m = mover{busy: true, to: w.st.now.last - uint64(w.rng.Int64N(int64(min(w.st.now.last, 12))))}
-	w.log("mover: a round up to %d", m.to)
-	for _, h := range w.hosts {
-		at := h.entrySeen // the floor may have a time to live
-		if at == 0 {
-			at = h.entryFloor
-		}
-		if h.born && at <= m.to {
-			m.boxes = append(m.boxes, boxMove{host: h, floor: h.entryFloor, last: at, anchor: at, link: max(at, h.entryFloor)})
-		}
-	}
-}
-
-// move takes a step with one box, and reports whether it is sealed.
-func (w *world) move(b *boxMove) bool {
-	box := b.host.box
-	switch {
-	case b.read:
-		w.readBox(b, w.st.replica(w.rng.IntN(4) == 0))
-	case len(b.todo) > 0:
-		r := b.todo[0]
-		w.setAside(b, r)
-		if w.rng.IntN(8) > 0 { // else nobody answers, and it is copied again
-			b.todo = b.todo[1:]
-		}
-		if len(b.todo) == 0 {
-			w.tooMuch(b)
-		}
-	case w.st.now.lastOf(box) != b.last:
-		w.room.refused++
-		b.read = true
-	case b.last == 0:
-		w.st.put(box, 1<<62, 0) // something to compare with
-		b.read = true
-	default:
-		w.room.accepted++
-		w.log("mover: seal of box %d, %v", box, b.seal)
-		w.st.put(box, 1<<62, 0).seal = &seal{b.seal.from, b.seal.to}
-		if b.read = w.rng.IntN(8) == 0; b.read {
-			w.room.unknown++
-			return false
-		}
-		return true
-	}
-	return false
-}
-
-// readBox reads what is in a box beyond that which is made sure.
-func (w *world) readBox(b *boxMove, v view) {
-	box := b.host.box
-	list := v.from(box, b.anchor+1, 1<<30)
-	at := v.at(b.anchor)
-	there := at != nil && at.box == box
-	sealed := false
-	for i := len(list) - 1; i >= 0 && !sealed; i-- {
-		if r := list[i]; r.seal != nil && r.seq > b.last {
-			b.seal, b.link, sealed = *r.seal, r.seq, true
-			list = list[i:]
-		}
-	}
-	if !there && !sealed {
-		w.noteLoss(b, list, v)
-	}
-	for _, r := range list {
-		if r.mark == 0 && r.seq > max(b.floor, b.last) {
-			b.todo = append(b.todo, r)
-		}
-		if !r.ttl {
-			b.anchor = r.seq
-		}
-	}
-	b.last, b.read = v.lastOf(box), false
-}
-
-// noteLoss writes down that what followed in a box is gone.
-func (w *world) noteLoss(b *boxMove, list []*record, v view) {
-	from, to := max(b.last, b.floor), v.cut
-	for _, a := range w.room.aside {
-		if a.box == b.host.box {
-			from = max(from, a.item.Seq, a.item.To)
-		}
-	}
-	if len(list) > 0 {
-		to = list[0].seq - 1
-	}
-	b.seal.from, b.seal.to = min(1, len(w.room.aside)), len(w.room.aside)
-	if b.link = max(from, to); from < to {
-		w.room.lost++
-		w.keep(b, mailbox.Item[*record]{From: from + 1, To: to})
-	}
-}
-
-// setAside copies a message.
-func (w *world) setAside(b *boxMove, r *record) {
-	if r.ttl && r.until <= w.st.tick {
-		return
-	}
-	w.room.copied++
-	w.keep(b, mailbox.Item[*record]{Seq: r.seq, Time: w.time(r), Prev: b.link, Msg: r})
-	b.link = r.seq
-}
-
-func (w *world) keep(b *boxMove, it mailbox.Item[*record]) {
-	w.log("mover: box %d: aside %+v", b.host.box, it)
-	w.room.aside = append(w.room.aside, aside{b.host.box, it})
-	b.seal.to = len(w.room.aside)
-	if b.seal.from == 0 {
-		b.seal.from = b.seal.to
-	}
-}
-
-// tooMuch writes down that more was copied than counts.
-func (w *world) tooMuch(b *boxMove) {
-	shelf := map[uint64]bool{}
-	low := b.floor
-	for _, a := range w.room.aside {
-		if a.box == b.host.box && a.item.Seq == 0 && a.item.From == 0 {
-			low = max(low, a.item.To)
-		}
-	}
-	for _, a := range w.room.aside {
-		if a.box == b.host.box && a.item.Seq > low && !lapsed(a.item.Msg, w) {
-			shelf[a.item.Seq] = true
-		}
-	}
-	for n, seq := 0, w.st.now.last; seq > low; seq-- {
-		if shelf[seq] {
-			if n++; n > w.room.bound {
-				w.room.over++
-				w.st.lossy[b.host.box] = true
-				w.keep(b, mailbox.Item[*record]{To: seq})
+		for range 1 + w.rng.IntN(8) {
+			at, more := m.next()
+			if m.at = at; !more {
+				*m = mover{}
 				return
 			}
 		}
+	}
+}
+
+// endRound is the end of a mover with its node, or its connection. What it was about to send
+// may be on its way.
+func (w *world) endRound(n int) {
+	m := w.room.movers[n]
+	if m.next == nil {
+		return
+	}
+	if m.sent != nil && w.rng.IntN(2) == 0 {
+		w.room.late = append(w.room.late, m.sent)
+	}
+	w.room.movers[n] = mover{}
+	m.stop()
+}
+
+// endRounds is the end of the world, or of its log.
+func (w *world) endRounds() {
+	for n := range w.room.movers {
+		w.endRound(n)
+	}
+	w.room.late = nil
+}
+
+// beginRound starts one on a node.
+func (w *world) beginRound(n int) {
+	r := &roundOf{w: w, m: &w.room.movers[n], conn: w.nodes[n].conn, node: n, leave: w.rng.IntN(12)}
+	seq := iter.Seq[op](func(yield func(op) bool) {
+		r.yield = yield
+		err := mailbox.Round(r, []int{0})
+		var back *mailbox.WentBack
+		if errors.As(err, &back) {
+			w.fail(w.hosts[0], "a round finds another log: %v", err)
+		}
+		w.log("mover: the round is over: %v", err)
+	})
+	w.room.did[rounds]++
+	r.m.next, r.m.stop = iter.Pull(seq)
+	r.m.at, _ = r.m.next()
+}
+
+// roundOf is a round's view of the streams.
+type roundOf struct {
+	w     *world
+	m     *mover
+	node  int
+	conn  int // the node's
+	leave int // messages that the round leaves
+	yield func(op) bool
+}
+
+// wait lets the schedule go on before something is done; sent is what of it may arrive though
+// nobody waits for it any more.
+func (r *roundOf) wait(what op, sent func()) error {
+	r.m.sent = sent
+	alive := r.yield(what)
+	r.m.sent = nil
+	if !alive {
+		return errDead
+	}
+	return nil
+}
+
+func (r *roundOf) Lasts() bool { return r.w.nodes[r.node].conn == r.conn && !r.w.nodes[r.node].offline }
+
+func (r *roundOf) WentBack(int) (bool, error) {
+	if err := r.wait(opAsk, nil); err != nil {
+		return false, err
+	}
+	if r.w.st.log > 0 {
+		r.w.room.did[refusedRounds]++
+	}
+	return r.w.st.log > 0, nil
+}
+
+func (r *roundOf) Stream(int) (mailbox.Stream, error) {
+	if err := r.wait(opAsk, nil); err != nil {
+		return mailbox.Stream{}, err
+	}
+	for _, h := range r.w.hosts {
+		if h.born && (h.entryFloor == 0 || h.entering) {
+			return mailbox.Stream{}, nil // whoever has no entry has mail above the horizon only
+		}
+	}
+	v := r.w.st.now
+	n := uint64(len(v.recs))
+	return mailbox.Stream{First: v.first(), Last: v.last, Messages: n, Bytes: n, Limit: uint64(10*r.leave + 1)}, nil
+}
+
+// Settle takes the entries as they are now.
+func (r *roundOf) Settle(horizons map[int]uint64) error {
+	type entry struct {
+		h  *host
+		at mailbox.Position
+	}
+	var entries []entry
+	for _, h := range r.w.hosts {
+		if h.born && h.entryFloor != 0 {
+			entries = append(entries, entry{h, mailbox.Position{Floor: h.entryFloor, FloorTime: h.entryTime, Seen: h.entrySeen, SeenTime: h.seenTime,
+				Back: h.entryOld[1] != 0, Unsure: h.entryUnsure}})
+		}
+	}
+	r.w.rng.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
+	r.w.log("mover: a round up to %d, %d entries", horizons[0], len(entries))
+	for _, e := range entries {
+		b := &boxOf{source: source{w: r.w, h: e.h, round: r}}
+		most := mailbox.Limits{Count: uint64(r.w.room.bound), Bytes: 1 << 40}
+		if err := mailbox.Settle(b, e.at, horizons[0], r.w.nodes[r.node].since, most); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *roundOf) Purge(_ int, horizon uint64) error {
+	sent := func() {
+		r.w.room.did[latePurges]++
+		r.w.purge(horizon)
+	}
+	if err := r.wait(opPurge, sent); err != nil {
+		return err
+	}
+	if r.w.rng.IntN(8) == 0 {
+		r.w.room.late = append(r.w.room.late, sent)
+		return errTest
+	}
+	r.w.purge(horizon)
+	return nil
+}
+
+// source is a host's box, and what was set aside of it, as some server has it.
+type source struct {
+	w     *world
+	h     *host
+	round *roundOf // who asks; nil: the host's reader
+	told  int      // probes of what was set aside that a reader wrote
+}
+
+// ask lets something happen before a question.
+func (s *source) ask(what op) error {
+	if s.round != nil {
+		return s.round.wait(what, nil)
+	}
+	w := s.w
+	if w.draining || w.rng.IntN(4) > 0 {
+		return nil
+	}
+	switch n := w.rng.IntN(10); {
+	case n < 4:
+		w.publish(s.h)
+	case n < 8 && w.makes > 0:
+		w.makeRoom()
+	case n == 8:
+		w.st.advance(1 + w.rng.IntN(2))
+	case !w.anyFresh():
+		w.st.shed(1 + w.rng.IntN(3))
+	}
+	return nil
+}
+
+// any is what some server has; leader what one has that leads, or has led and does not know
+// better.
+func (s *source) any() view { return s.w.st.replica(!s.w.draining && s.w.rng.IntN(4) == 0) }
+
+func (s *source) leader() view {
+	return s.w.st.replica(s.w.deposed && !s.w.draining && s.w.rng.IntN(6) == 0)
+}
+
+func (s *source) Page(from uint64, limit, _ int) (list []*record, more bool, err error) {
+	if err := s.ask(opRead); err != nil {
+		return nil, false, err
+	}
+	if limit <= 0 {
+		limit = 1 + s.w.rng.IntN(5)
+	}
+	list = s.any().from(s.h.box, from, limit+1)
+	if s.w.trace != nil {
+		for _, r := range list {
+			s.w.log("  page of box %d from %d, limit %d: %d ttl %v seal %v", s.h.box, from, limit, r.seq, r.ttl, r.seal)
+		}
+	}
+	if len(list) > limit {
+		return list[:limit], true, nil
+	}
+	return list, false, nil
+}
+
+func (s *source) Bounds() (first, last uint64, err error) {
+	if err := s.ask(opAsk); err != nil {
+		return 0, 0, err
+	}
+	v := s.leader()
+	return v.first(), v.last, nil
+}
+
+func (s *source) Probe() (uint64, error) {
+	if err := s.ask(opAsk); err != nil {
+		return 0, err
+	}
+	return s.w.st.put(1001, 1<<62, 2).seq, nil
+}
+
+func (s *source) AsidePage(from uint64, show func(uint64, *mailbox.Item[*record])) (more bool, err error) {
+	if err := s.ask(opAsk); err != nil {
+		return false, err
+	}
+	all, w := s.w.room.aside, s.w
+	if !w.draining && w.rng.IntN(4) == 0 { // a server that is behind
+		all = all[:max(0, len(all)-1-w.rng.IntN(3))]
+	}
+	left := 1 + w.rng.IntN(5)
+	for i := max(from, 1) - 1; i < uint64(len(all)); i++ {
+		a := &all[i]
+		switch {
+		case a.box != s.h.box || a.item.Seq != 0 && lapsed(a.item.Msg, w):
+			continue
+		case left == 0:
+			return true, nil
+		case a.probe:
+			show(i+1, nil)
+		default:
+			it := a.item
+			show(i+1, &it)
+		}
+		left--
+	}
+	return false, nil
+}
+
+func (s *source) AsideProbe() (uint64, error) {
+	if err := s.ask(opAsk); err != nil {
+		return 0, err
+	}
+	s.told++
+	s.w.room.aside = append(s.w.room.aside, aside{box: s.h.box, probe: true})
+	return uint64(len(s.w.room.aside)), nil
+}
+
+func (s *source) Pause() error { return s.ask(opAsk) }
+
+// boxOf is a box that a round makes sure of.
+type boxOf struct{ source }
+
+func (b *boxOf) Look(seq uint64) (at int64, found, mine bool, err error) {
+	if err := b.ask(opLook); err != nil {
+		return 0, false, false, err
+	}
+	r := b.leader().at(seq)
+	if r == nil {
+		return 0, false, false, nil
+	}
+	return r.told, true, r.box == b.h.box, nil
+}
+
+func (b *boxOf) Seal(s mailbox.Seal, last uint64) error {
+	w, box := b.w, b.h.box
+	sealed := func() bool {
+		if w.st.now.lastOf(box) != last {
+			return false
+		}
+		w.log("mover: seal of box %d, %d-%d", box, s.From, s.To)
+		r := w.st.put(box, 1<<62, 0)
+		s.Seq, s.Time = r.seq, r.told
+		r.seal = &s
+		return true
+	}
+	late := func() {
+		if sealed() {
+			w.room.did[sealsLate]++
+		}
+	}
+	if err := b.round.wait(opSeal, late); err != nil {
+		return err
+	}
+	switch w.rng.IntN(16) {
+	case 0:
+		w.room.late = append(w.room.late, late)
+		w.room.did[sealsUnknown]++
+		return mailbox.ErrAgain
+	case 1:
+		sealed()
+		w.room.did[sealsUnknown]++
+		return mailbox.ErrAgain
+	}
+	if !sealed() {
+		w.room.did[sealsRefused]++
+		return mailbox.ErrMoved
+	}
+	w.room.did[sealsAccepted]++
+	return nil
+}
+
+func (b *boxOf) Mark() error {
+	mark := func() { b.w.st.put(b.h.box, 1<<62, 0) }
+	if err := b.round.wait(opMark, mark); err != nil {
+		return err
+	}
+	mark()
+	return nil
+}
+
+func (b *boxOf) Copy(r *record, before uint64) (uint64, error) {
+	w := b.w
+	if lapsed(r, w) {
+		return 0, nil
+	}
+	return b.keep(opCopy, mailbox.Item[*record]{Seq: r.seq, Time: r.told, Prev: before, Msg: r})
+}
+
+func (b *boxOf) Lose(from, to uint64) (uint64, error) {
+	if from == 0 {
+		b.w.room.did[tooMuches]++
+		b.w.st.lossy[b.h.box] = true
+	} else {
+		b.w.room.did[lossesTold]++
+	}
+	return b.keep(opLose, mailbox.Item[*record]{From: from, To: to})
+}
+
+// keep sets something aside, more than once where the answer is lost.
+func (b *boxOf) keep(what op, it mailbox.Item[*record]) (uint64, error) {
+	w := b.w
+	set := func() {
+		w.log("mover: box %d: aside %+v", b.h.box, it)
+		w.room.aside = append(w.room.aside, aside{box: b.h.box, item: it})
+	}
+	for {
+		if err := b.round.wait(what, set); err != nil {
+			return 0, err
+		}
+		set()
+		if what == opCopy {
+			w.room.did[copies]++
+		}
+		if w.rng.IntN(8) > 0 {
+			return uint64(len(w.room.aside)), nil
+		}
+		w.room.did[copiesTwice]++
 	}
 }
 
@@ -226,114 +452,82 @@ func lapsed(r *record, w *world) bool { return r.ttl && r.until <= w.st.tick }
 
 // purge removes the beginning of the stream.
 func (w *world) purge(to uint64) {
-	w.room.purges++
+	w.room.did[purges]++
 	w.log("PURGE to %d", to)
 	w.st.remember()
-	for _, r := range append([]*record(nil), w.st.now.recs...) {
+	for _, r := range slices.Clone(w.st.now.recs) {
 		if r.seq <= to {
 			lossy := w.st.lossy[r.box]
 			w.st.remove(r, purged)
 			w.st.lossy[r.box] = lossy
 		}
 	}
-	w.st.now.cut = max(w.st.now.cut, to)
+	w.st.now.cut = max(w.st.now.cut, min(to, w.st.now.last))
 }
 
-// together adds to an answer what was set aside.
-func (h *host) together(p *pendingRead, v view) {
-	b, w := &p.b, h.w
-	if b.Anchor == Present || b.Anchor == Foreign || p.anchor == 0 && v.cut < p.from {
+// Meta implements [mailbox.Message].
+func (r *record) Meta() mailbox.Meta {
+	return mailbox.Meta{Seq: r.seq, Time: r.told, Mark: r.mark != 0, TTL: r.ttl, Size: 1, Seal: r.seal}
+}
+
+// together answers a read as the store does, of what its log says and of what was set aside.
+func (h *host) together(p *pendingRead) {
+	q := mailbox.Question{From: p.from, Anchor: p.anchor, Limit: p.max, Place: p.place, Known: p.known, Settled: p.settled}
+	src := &wholeRead{source: source{w: h.w, h: h}, first: p}
+	b, err := mailbox.Read(src, q, &h.shelf)
+	if !h.shelf.Empty() {
+		h.w.room.did[readsBySeal]++
+	} else if src.told > 0 {
+		h.w.room.did[readsWithout]++
+	}
+	if err != nil {
+		p.b = Batch{Err: err}
 		return
 	}
-	q := mailbox.Question{From: p.from, Place: p.place, Anchor: p.anchor, Known: p.known, Settled: p.settled}
-	begin := p.from
-	if p.anchor != 0 {
-		begin = min(begin, p.anchor+1)
+	p.b = Batch{Anchor: AnchorState(b.Anchor), AnchorTime: b.AnchorTime, Oldest: b.Oldest, Next: b.Next, Last: b.Last, HasLast: b.HasLast}
+	if len(b.Msgs) > 0 {
+		p.b.Next = 0
 	}
-	list := v.from(h.box, begin, 1<<30)
-	if len(list) > 0 && list[0].seq <= p.anchor {
-		return // what is older is there
-	}
-	for i, r := range list {
-		if r.seal == nil {
-			continue
+	for _, r := range b.Msgs {
+		m := Stored{Seq: r.seq, Time: r.told, Mark: r.mark != 0, TTL: r.ttl}
+		if r.mark == 0 {
+			m.Payload = payload(r)
 		}
-		w.room.read++
-		if r.seq < p.from { // it stands for the anchor: nothing behind it was dropped
-			if p.known && p.place >= p.settled {
-				b.Anchor, b.AnchorTime = Present, 0
-			}
-			return
-		}
-		shelf := mailbox.NewShelf(h.asideOf(r.seal.from, r.seal.to))
-		a := shelf.Sealed(q, r.seq)
-		h.answer(p, a, list[i:])
-		return
-	}
-	if v.cut < p.anchor || w.st.log > 0 { // it is noted that copies may be of a log that is gone
-		return
-	}
-	items := h.asideOf(1, len(w.room.aside))
-	if len(items) == 0 {
-		return
-	}
-	w.room.unsealed++
-	shelf := mailbox.NewShelf(items)
-	v = w.st.now // whoever compares the two asks a server that has what was stored since
-	list = v.from(h.box, p.from, 1<<30)
-	first := v.last + 1
-	for _, r := range list {
-		first = min(first, r.seq)
-	}
-	if a := shelf.Unsealed(q, first); len(a.Msgs) > 0 {
-		h.answer(p, a, nil)
+		p.b.Msgs = append(p.b.Msgs, m)
 	}
 }
 
-// answer is what was set aside, and else what follows in the log.
-func (h *host) answer(p *pendingRead, a mailbox.Answer[*record], log []*record) {
-	b := &p.b
-	if p.anchor != 0 {
-		b.Anchor, b.AnchorTime, b.Oldest = Gone, 0, a.Oldest
-		if a.There {
-			b.Anchor, b.AnchorTime, b.Oldest = Present, a.AnchorTime, 0
-		}
-	} else {
-		b.Oldest = a.Oldest
-	}
-	b.Msgs, b.Next = nil, 0
-	for _, it := range a.Msgs {
-		log = nil
-		if b.Next == 0 {
-			b.Next = it.Seq
-		}
-		if len(b.Msgs) < p.max {
-			b.Msgs = append(b.Msgs, Stored{Seq: it.Seq, Time: it.Time, TTL: it.Msg.ttl, Payload: payload(it.Msg)})
-		}
-	}
-	for _, r := range log {
-		if b.Next == 0 {
-			b.Next = r.seq
-		}
-		if len(b.Msgs) < p.max {
-			m := Stored{Seq: r.seq, Time: h.w.time(r), Mark: r.mark != 0, TTL: r.ttl}
-			if r.mark == 0 {
-				m.Payload = payload(r)
-			}
-			b.Msgs = append(b.Msgs, m)
-		}
-	}
-	if !a.There && b.Oldest != 0 && p.anchor == 0 {
-		b.Oldest = b.Next
-	}
+// wholeRead is one read of a host.
+type wholeRead struct {
+	source
+	first *pendingRead // what the log said already; nil: it has been used
 }
 
-// asideOf is what was set aside of the host's box, from one place to another.
-func (h *host) asideOf(from, to int) (items []mailbox.Item[*record]) {
-	for i := max(from, 1); i <= to; i++ {
-		if a := h.w.room.aside[i-1]; a.box == h.box && !(a.item.Seq != 0 && lapsed(a.item.Msg, h.w)) {
-			items = append(items, a.item)
+func (r *wholeRead) Read(from, anchor uint64, limit, _ int) (mailbox.Batch[*record], error) {
+	p := r.first
+	if r.first = nil; p == nil || p.from != from || p.anchor != anchor {
+		if err := r.ask(opRead); err != nil {
+			return mailbox.Batch[*record]{}, err
+		}
+		p = &pendingRead{from: from, anchor: anchor, max: limit}
+		r.h.gather(p, r.any())
+		if !p.answered {
+			r.h.leader(p)
 		}
 	}
-	return items
+	b := mailbox.Batch[*record]{Msgs: p.recs, Anchor: mailbox.AnchorState(p.b.Anchor), AnchorTime: p.b.AnchorTime,
+		Oldest: p.b.Oldest, Next: p.b.Next, Last: p.b.Last, HasLast: p.b.HasLast}
+	return b, nil
+}
+
+func (r *wholeRead) End(probe uint64) (last uint64, shown bool, err error) {
+	if err := r.ask(opAsk); err != nil {
+		return 0, false, err
+	}
+	v := r.any()
+	return v.lastOf(r.h.box), v.last >= probe, nil
+}
+
+func (r *wholeRead) WentBack() (bool, error) {
+	return r.w.st.log > 0, r.ask(opAsk)
 }

@@ -3,6 +3,8 @@ package session
 import (
 	"math/rand/v2"
 	"slices"
+
+	mailbox "hydrant/bus/kept"
 )
 
 // fate is what became of a stored message.
@@ -29,8 +31,9 @@ type record struct {
 	time  int64
 	fate  fate
 
-	revived bool  // it was gone, and a copy of the store brought it back
-	seal    *seal // it is one
+	revived bool          // it was gone, and a copy of the store brought it back
+	seal    *mailbox.Seal // it is one
+	told    int64         // when it was stored, as answers have it; 0: they do not
 }
 
 // view is the content of the store at some moment.
@@ -48,6 +51,7 @@ type stream struct {
 	bound   int
 	now     view
 	log     int
+	stamps  bool // copies and batches carry times
 	tick    int
 	clock   int64
 	all     []*record
@@ -64,6 +68,14 @@ func newStream(rng *rand.Rand, bound int, onPut func(*record, uint64)) *stream {
 
 func (v view) clone() view {
 	return view{recs: append([]*record(nil), v.recs...), last: v.last, cut: v.cut, age: v.age}
+}
+
+// first returns the first sequence that is there, or that will be.
+func (v view) first() uint64 {
+	if len(v.recs) == 0 {
+		return v.last + 1
+	}
+	return v.recs[0].seq
 }
 
 // lastOf returns the newest sequence of a box, 0 if it is empty.
@@ -125,6 +137,9 @@ func (st *stream) put(box int, mark uint64, ttl int) *record {
 	st.now.last++
 	st.clock++
 	r := &record{id: len(st.all), box: box, seq: st.now.last, log: st.log, mark: mark, ttl: ttl > 0, until: st.tick + ttl, time: st.clock}
+	if st.stamps {
+		r.told = r.time
+	}
 	st.all = append(st.all, r)
 	st.now.recs = append(st.now.recs, r)
 	// A mailbox does not overflow before its session's first marker is back.
