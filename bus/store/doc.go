@@ -142,8 +142,9 @@
 // one what was set aside is as good as its links ([hydrant/bus/kept]).
 //
 // What cannot be copied, because the stream dropped it before, is written down as lost. More
-// than QueueLimit messages, or QueueBytes, of a session are so, too. When UMF_KEPT is full
-// it refuses ([ErrNoRoom]) and nothing is purged; then the mailboxes drop their oldest.
+// than QueueLimit messages, or QueueBytes, of a session are so, too. When UMF_KEPT is 95 %
+// full nothing more is set aside ([ErrNoRoom]) and nothing is purged; then the mailboxes drop
+// their oldest. The rest is for probes: readers prove by one that an answer is recent.
 //
 // Rejected: to purge only what all have had, since one session in twenty has mail from the
 // beginning of the day on; entries that name what was set aside, since each round would

@@ -125,7 +125,49 @@ type mover struct {
 	lasts func() bool
 	since int64 // positions that were stored later are of the logs that there are, Unix ns
 
-	count counts
+	count   counts
+	shelves sync.Map // what there is room for, by partition: *shelfRoom
+}
+
+// shelfRoom is how many bytes may be set aside in a stream before it is asked again how full
+// it is.
+type shelfRoom struct {
+	mu    sync.Mutex
+	bytes int64
+}
+
+const (
+	// keptFull is how full the streams of what is set aside may be made: the probes of readers
+	// must always find room there.
+	keptFull = 0.95
+	// keptAsk is the share of such a stream after which it is asked how full it is.
+	keptAsk = 0.01
+)
+
+// takes reports by an error that there is no room for so many bytes to be set aside.
+func (m *mover) takes(partition int, bytes int64) error {
+	r, _ := m.shelves.LoadOrStore(partition, new(shelfRoom))
+	room := r.(*shelfRoom)
+	room.mu.Lock()
+	defer room.mu.Unlock()
+	if room.bytes < bytes {
+		st, err := m.on.js.Stream(m.ctx, scheme.KeptStream(partition))
+		if err != nil {
+			return jet.JSError(err)
+		}
+		info := st.CachedInfo()
+		limit := info.Config.MaxBytes
+		if limit <= 0 {
+			return nil
+		}
+		room.bytes = int64(keptFull*float64(limit)) - int64(info.State.Bytes)
+		if room.bytes < bytes {
+			return fmt.Errorf("%w: %s has %d bytes of %d", ErrNoRoom, scheme.KeptStream(partition), info.State.Bytes, limit)
+		}
+		room.bytes = min(room.bytes, max(bytes, int64(keptAsk*float64(limit))))
+	}
+	room.bytes -= bytes
+	return nil
 }
 
 type counts struct{ purged, messages, sealed, refused, unsure, copied, lost, looked atomic.Uint64 }

@@ -286,6 +286,45 @@ func TestRoomFull(t *testing.T) {
 	}
 }
 
+// TestRoomFullRead: however much was to be set aside, what is there can be read, also where
+// the stream has dropped the seals.
+func TestRoomFullRead(t *testing.T) {
+	s, url := roomStore(t, Config{Bytes: 8 << 20, Memory: true})
+	sid := scheme.NewSID()
+	floor := parked(t, s, sid)
+	store1(t, s, sid, Outgoing{Payload: []byte("the first")})
+	rush(t, s, scheme.NewSID())
+	if m, err := round(t, s, url, longAgo()); err != nil || m.Copied != 1 {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	for range 4 {
+		other := scheme.NewSID()
+		parked(t, s, other)
+		for range 300 {
+			store1(t, s, other, Outgoing{Payload: make([]byte, 1<<10)})
+		}
+	}
+	full := false
+	for range 10 {
+		for range 1000 {
+			other := scheme.NewSID()
+			parked(t, s, other)
+			store1(t, s, other, Outgoing{Payload: make([]byte, 2<<10)})
+		}
+		_, err := round(t, s, url, longAgo())
+		full = full || errors.Is(err, ErrNoRoom)
+	}
+	if !full {
+		t.Fatal("it is never full")
+	}
+	for range 5 {
+		store1(t, s, scheme.NewSID(), Outgoing{Payload: make([]byte, 900<<10)})
+	}
+	if got := whole(t, s, sid, floor, floor, true); len(got) == 0 || got[0] != "the first" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestRoomOtherLog: a position that is another log's ends the round, and is noted: then no
 // room is made.
 func TestRoomOtherLog(t *testing.T) {

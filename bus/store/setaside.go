@@ -18,13 +18,13 @@ import (
 // box is one mailbox that a round is busy with; it implements [kept.Box].
 type box struct {
 	source
-	count *counts
+	mover *mover
 }
 
 // settle sees to it that a mailbox says by a seal that all before it is delivered or set
 // aside, unless it has nothing up to the horizon.
 func (m *mover) settle(ctx context.Context, sid scheme.SID, e *scheme.Entry, horizon uint64) error {
-	b := &box{source: source{mailbox: m.on.mailbox(sid), ctx: ctx, sid: sid, headers: true}, count: &m.count}
+	b := &box{source: source{mailbox: m.on.mailbox(sid), ctx: ctx, sid: sid, headers: true}, mover: m}
 	at := kept.Position{Floor: e.Floor, FloorTime: e.FloorTime, Seen: e.Seen, SeenTime: e.SeenTime, Back: e.Back, Unsure: e.Unsure}
 	err := kept.Settle(b, at, horizon, m.since, kept.Limits{Count: uint64(m.on.cfg.QueueLimit), Bytes: uint64(m.on.cfg.QueueBytes)})
 	var back *kept.WentBack
@@ -53,12 +53,12 @@ func (b *box) Seal(s kept.Seal, last uint64) error {
 	}})
 	switch {
 	case err == nil:
-		b.count.sealed.Add(1)
+		b.mover.count.sealed.Add(1)
 	case errors.Is(err, ErrFenced), errors.Is(err, ErrBusy):
-		b.count.refused.Add(1)
+		b.mover.count.refused.Add(1)
 		return kept.ErrMoved
 	case jet.Temporary(err):
-		b.count.unsure.Add(1)
+		b.mover.count.unsure.Add(1)
 	}
 	return again(err)
 }
@@ -67,6 +67,9 @@ func (b *box) Mark() error {
 	_, err := b.publish(&nats.Msg{Subject: b.subject, Header: nats.Header{scheme.HeaderMark: []string{"1"}}})
 	return err
 }
+
+// keptOverhead is more than a stored message takes beside its payload, headers and subject.
+const keptOverhead = 100
 
 // Copy sets one message aside, unless its time is over.
 func (b *box) Copy(s Stored, before uint64) (place uint64, err error) {
@@ -85,14 +88,17 @@ func (b *box) Copy(s Stored, before uint64) (place uint64, err error) {
 	}
 	out.Header[scheme.HeaderCopied] = []string{scheme.Pair(s.Seq, before)}
 	out.Header[scheme.HeaderCopiedAt] = []string{strconv.FormatInt(s.Time, 10)}
+	if err := b.mover.takes(b.partition(), int64(out.Size()+keptOverhead)); err != nil {
+		return 0, again(err)
+	}
 	if place, err = b.keep(out); err == nil {
-		b.count.copied.Add(1)
+		b.mover.count.copied.Add(1)
 	}
 	return place, err
 }
 
 func (b *box) Lose(from, to uint64) (place uint64, err error) {
-	b.count.lost.Add(1)
+	b.mover.count.lost.Add(1)
 	return b.keep(&nats.Msg{Header: nats.Header{scheme.HeaderLost: []string{scheme.Pair(from, to)}}})
 }
 
