@@ -12,10 +12,15 @@
 // mailbox's last message is the one up to which that was made sure. So a seal is true
 // wherever it is met, and as long as it is there nothing that came after it was dropped.
 //
-// So a mailbox whose beginning is gone is what was set aside, up to a seal ([Sealed]), and
+// So a mailbox whose beginning is gone is what was set aside, up to a seal ([Shelf.Sealed]), and
 // then the log from the seal on. Without a seal (the stream dropped its oldest messages)
-// what was set aside is only as good as its links ([Unsealed]): each copy names the
+// what was set aside is only as good as its links ([Shelf.Unsealed]): each copy names the
 // sequence of the one before it.
+//
+// [Round] is what a node does that makes room, [Settle] what it does with one mailbox, and
+// [Read] how a mailbox is read. They ask and write by interfaces that package store has for
+// NATS; the model of package edge/internal/session has others, whose servers are behind, whose
+// answers are lost and whose nodes die between any two of these steps.
 //
 // # What a reader is told
 //

@@ -306,10 +306,12 @@ func TestRoomFullRead(t *testing.T) {
 	}
 	full := false
 	for range 10 {
-		for range 1000 {
+		for range 100 {
 			other := scheme.NewSID()
 			parked(t, s, other)
-			store1(t, s, other, Outgoing{Payload: make([]byte, 2<<10)})
+			for range 10 {
+				store1(t, s, other, Outgoing{Payload: make([]byte, 2<<10)})
+			}
 		}
 		_, err := round(t, s, url, longAgo())
 		full = full || errors.Is(err, ErrNoRoom)

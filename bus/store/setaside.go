@@ -88,13 +88,18 @@ func (b *box) Copy(s Stored, before uint64) (place uint64, err error) {
 	}
 	out.Header[scheme.HeaderCopied] = []string{scheme.Pair(s.Seq, before)}
 	out.Header[scheme.HeaderCopiedAt] = []string{strconv.FormatInt(s.Time, 10)}
-	if err := b.mover.takes(b.partition(), int64(out.Size()+keptOverhead)); err != nil {
-		return 0, again(err)
-	}
 	if place, err = b.keep(out); err == nil {
 		b.mover.count.copied.Add(1)
 	}
 	return place, err
+}
+
+// AsideProbe leaves the last room to readers.
+func (b *box) AsideProbe() (uint64, error) {
+	if err := b.mover.takes(b.partition(), 2*keptOverhead); err != nil {
+		return 0, again(err)
+	}
+	return b.source.AsideProbe()
 }
 
 func (b *box) Lose(from, to uint64) (place uint64, err error) {
@@ -106,6 +111,9 @@ func (b *box) Lose(from, to uint64) (place uint64, err error) {
 // harm.
 func (b *box) keep(out *nats.Msg) (place uint64, err error) {
 	out.Subject = scheme.KeptSubject(b.sid)
+	if err := b.mover.takes(b.partition(), int64(out.Size()+keptOverhead)); err != nil {
+		return 0, again(err)
+	}
 	place, err = b.publish(out)
 	switch {
 	case errors.Is(err, ErrTooLarge):
