@@ -116,9 +116,15 @@ func (s *Shelf[M]) answer(q Question, end uint64, losses [][2]uint64) Answer[M] 
 	} else {
 		a.There = q.Known
 	}
-	// What is missing right behind the anchor counts, wherever it is asked from.
+	// What is missing right behind the anchor, or the place, counts, wherever it is asked from.
 	pivot := max(low, q.Anchor+1)
-	if next := s.next(pivot, end); q.Place < q.Settled || missing(losses, pivot, next-1) {
+	next, behind := s.next(pivot, end), max(pivot, q.Place+1)
+	lost := missing(losses, pivot, next-1)
+	if !lost && behind > pivot {
+		next = s.next(behind, end)
+		lost = missing(losses, behind, next-1)
+	}
+	if q.Place < q.Settled || lost {
 		a.There, a.AnchorTime = false, 0
 		low = next
 	}

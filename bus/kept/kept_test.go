@@ -44,6 +44,7 @@ func TestSealed(t *testing.T) {
 		{"lost in between", append([]kept.Item[string]{loss(11, 29)}, copies...), kept.Question{From: 6, Place: 5, Anchor: 5, Known: true, Settled: 5}, []uint64{10}, true, 0, 0, true},
 		{"… asked for behind it", append([]kept.Item[string]{loss(11, 29)}, copies...), kept.Question{From: 11, Place: 10, Anchor: 10, Known: true, Settled: 5}, []uint64{30, 40}, false, 0, 30, false},
 		{"… asked for from the first sequence", append([]kept.Item[string]{loss(11, 29)}, copies...), kept.Question{From: 1, Place: 10, Anchor: 10, Known: true}, []uint64{30, 40}, false, 0, 30, false},
+		{"… and from before the place", append([]kept.Item[string]{loss(31, 39)}, copies...), kept.Question{From: 1, Place: 30, Anchor: 10, Known: true, Settled: 5}, []uint64{40}, false, 0, 40, false},
 		{"a copy counts before its loss", append([]kept.Item[string]{loss(25, 35)}, copies...), kept.Question{From: 11, Place: 10, Anchor: 10, Known: true, Settled: 5}, []uint64{30}, false, 0, 30, true},
 		{"lost at the end", append([]kept.Item[string]{loss(41, 60)}, copies...), kept.Question{From: 31, Place: 30, Anchor: 30, Known: true, Settled: 5}, []uint64{40}, true, 300, 0, true},
 		{"… asked for behind it", append([]kept.Item[string]{loss(41, 60)}, copies...), kept.Question{From: 41, Place: 40, Anchor: 40, Known: true, Settled: 5}, nil, false, 0, seal, false},

@@ -164,13 +164,13 @@ func (m *move[M]) readBox() error {
 			newest = i
 		}
 	}
-	next := *m
+	next, grown := *m, false
 	next.last, next.read = 0, false
 	if newest >= 0 {
 		s := list[newest].Meta().Seal
 		next.from, next.to, next.count, next.bytes, next.link = s.From, s.To, s.Count, s.Bytes, max(s.Seq, m.floor)
 	} else if there == nil {
-		if err := next.noteLoss(m, list); err != nil {
+		if grown, err = true, next.noteLoss(m, list); err != nil {
 			return err
 		}
 	}
@@ -186,7 +186,11 @@ func (m *move[M]) readBox() error {
 		}
 		next.last = l.Seq
 	}
-	if err := next.copyAll(list[newest+1:], max(m.floor, m.last)); err != nil {
+	copied, err := next.copyAll(list[newest+1:], max(m.floor, m.last))
+	if err == nil && (copied || grown) {
+		err = next.bound()
+	}
+	if err != nil {
 		return err
 	}
 	*m = next
@@ -194,8 +198,7 @@ func (m *move[M]) readBox() error {
 }
 
 // copyAll sets aside what lies behind all that was dealt with.
-func (m *move[M]) copyAll(list []M, done uint64) error {
-	copied := false
+func (m *move[M]) copyAll(list []M, done uint64) (copied bool, err error) {
 	for i := range list {
 		l := list[i].Meta()
 		if l.Mark || l.Seq <= done {
@@ -206,7 +209,7 @@ func (m *move[M]) copyAll(list []M, done uint64) error {
 			place, err = m.box.Lose(l.Seq, l.Seq)
 		}
 		if err != nil {
-			return err
+			return copied, err
 		}
 		if place != 0 {
 			m.kept(place)
@@ -214,10 +217,7 @@ func (m *move[M]) copyAll(list []M, done uint64) error {
 			m.link, copied = l.Seq, true
 		}
 	}
-	if copied && (m.count > m.most.Count || m.bytes > m.most.Bytes) {
-		return m.tooMuch()
-	}
-	return nil
+	return copied, nil
 }
 
 // kept notes where something was set aside.
@@ -289,8 +289,11 @@ func (m *move[M]) noteLoss(sure *move[M], list []M) error {
 	return err
 }
 
-// tooMuch writes down which copies are more than may wait.
-func (m *move[M]) tooMuch() error {
+// bound writes down which copies are more than may wait.
+func (m *move[M]) bound() error {
+	if m.count <= m.most.Count && m.bytes <= m.most.Bytes {
+		return nil
+	}
 	low := m.floor
 	sizes := make(map[uint64]uint64)
 	if err := aside(m.box, m.from, m.to, func(_ uint64, it Item[M]) {

@@ -20,8 +20,8 @@ type Streams interface {
 	// Stream asks how full a stream is.
 	Stream(partition int) (Stream, error)
 	// Settle looks at every entry that there is when it is called, and has [Settle] make sure
-	// of each mailbox of a partition that has a horizon.
-	Settle(horizons map[int]uint64) error
+	// of each mailbox of a partition that has a horizon. Some partitions may have failed.
+	Settle(horizons map[int]uint64) (failed map[int]error, err error)
 	// Lasts reports whether no connection was lost since it was known that no log went back.
 	Lasts() bool
 	// Purge removes all up to the horizon. Nobody asks it to compare anything.
@@ -69,12 +69,18 @@ func Round(streams Streams, partitions []int) error {
 	if !streams.Lasts() {
 		return ErrEnded
 	}
-	if err := streams.Settle(horizons); err != nil {
+	failed, err := streams.Settle(horizons)
+	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, i := range partitions {
 		to, ok := horizons[i]
 		if !ok {
+			continue
+		}
+		if err := failed[i]; err != nil { // which is no matter to the others
+			errs = append(errs, err)
 			continue
 		}
 		back, err := streams.WentBack(i)
@@ -92,5 +98,5 @@ func Round(streams Streams, partitions []int) error {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

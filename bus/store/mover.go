@@ -212,24 +212,34 @@ func (m *mover) Stream(partition int) (kept.Stream, error) {
 
 // Settle looks at all entries. The pass counts if it is of servers that show a probe
 // which was written after it began.
-func (m *mover) Settle(horizons map[int]uint64) error {
+func (m *mover) Settle(horizons map[int]uint64) (why map[int]error, err error) {
 	ctx, stop := context.WithCancelCause(m.ctx)
 	defer stop(nil)
 	entries := make(chan listedEntry, listBatch)
 	var workers sync.WaitGroup
+	var failed partFailures
 	for range moversAtOnce {
 		workers.Go(func() {
 			for l := range entries {
-				if ctx.Err() != nil {
+				partition := m.on.PartitionOf(l.sid)
+				if ctx.Err() != nil || failed.has(partition) {
 					continue
 				}
-				if err := m.settle(ctx, l.sid, &l.entry, horizons[m.on.PartitionOf(l.sid)]); err != nil {
-					stop(fmt.Errorf("bus: room: %s: %w", l.sid.Short(), err))
+				err := m.settle(ctx, l.sid, &l.entry, horizons[partition])
+				if err != nil {
+					err = fmt.Errorf("bus: room: %s: %w", l.sid.Short(), err)
+				}
+				switch {
+				case err == nil:
+				case errors.Is(err, ErrNoRoom), errors.Is(err, ErrWentBack):
+					failed.add(partition, err)
+				default:
+					stop(err)
 				}
 			}
 		})
 	}
-	err := m.on.directory.pass(ctx, func(l listedEntry) error {
+	err = m.on.directory.pass(ctx, func(l listedEntry) error {
 		if _, ok := horizons[m.on.PartitionOf(l.sid)]; !ok {
 			return nil
 		}
@@ -244,9 +254,30 @@ func (m *mover) Settle(horizons map[int]uint64) error {
 	close(entries)
 	workers.Wait()
 	if cause := context.Cause(ctx); cause != nil {
-		return cause
+		return nil, cause
 	}
-	return err
+	return failed.of, err
+}
+
+// partFailures are why partitions get no room.
+type partFailures struct {
+	mu sync.Mutex
+	of map[int]error
+}
+
+func (f *partFailures) has(partition int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.of[partition] != nil
+}
+
+func (f *partFailures) add(partition int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.of == nil {
+		f.of = make(map[int]error)
+	}
+	f.of[partition] = err
 }
 
 func (m *mover) Purge(partition int, horizon uint64) error {

@@ -19,7 +19,7 @@ import (
 //	go test -tags mutate -run TestMutations -v -timeout 30m ./edge/internal/session
 //
 // A rule is taken out by another text in its place, in an overlay of the package's
-// files.
+// files, or of those of package kept, whose rules the model runs as well.
 
 var (
 	mutantSteps = flag.Int("mutant-steps", 30_000_000, "steps of the model for each mutation")
@@ -40,6 +40,15 @@ var shortcuts = map[string]string{
 	"what is passed over is not younger":                             "a replica would have to lag for longer than those of the model",
 	"barriers of the old log are void":                               "two logs would have to have the same sequence at the barrier",
 }
+
+// Files of package kept.
+const (
+	move  = "../../../bus/kept/move.go"
+	round = "../../../bus/kept/round.go"
+	whole = "../../../bus/kept/whole.go"
+	log   = "../../../bus/kept/log.go"
+	shelf = "../../../bus/kept/kept.go"
+)
 
 // mutations say which text is to be put for another, once in a file.
 var mutations = []struct{ rule, file, text, instead string }{
@@ -147,6 +156,82 @@ var mutations = []struct{ rule, file, text, instead string }{
 		"want = c.seenTime", "want = 0"},
 	{"the gap of a rollback has no time", "confirm.go",
 		"if i == int(c.rolled)-1 {", "if false {"},
+	{"a seal comes after what it names", move,
+		"copied, err := next.copyAll(list[newest+1:], max(m.floor, m.last))", "copied, err := false, error(nil)"},
+	{"all that follows is copied", move,
+		"next.copyAll(list[newest+1:], max", "next.copyAll(list[newest+1:min(len(list), newest+2)], max"},
+	{"what is sure changes when all is copied", move,
+		"	if err != nil {\n		return err\n	}\n	*m = next\n", "	*m = next\n	if err != nil {\n		return err\n	}\n"},
+	{"a seal is compared with what was read", move,
+		"Bytes: m.bytes}, m.last)", "Bytes: m.bytes}, m.box.(interface{ Now() uint64 }).Now())"},
+	{"a seal is not compared with an empty mailbox", move,
+		"	if m.last == 0 { // nothing", "	if false { // nothing"},
+	{"a round goes on from the newest seal", move,
+		"l.Seal != nil && l.Seq > m.last {", "false {"},
+	{"what was dropped before it was copied is written down", move,
+		"} else if there == nil {", "} else if false {"},
+	{"too much is written down where copies are met", move,
+		"(copied || grown)", "copied"},
+	{"a loss begins behind what was copied", move,
+		"from, last = max(from, it.Seq, it.To), place", "last = place"},
+	{"too much is written down", move,
+		"err = next.bound()", "_ = 0"},
+	{"what was told as too much counts no more", move,
+		"low = max(low, it.To)", "_ = low"},
+	{"pages are joined", log,
+		"if len(list) == 0 || list[0].Meta().Seq != from {", "if len(list) == 0 {"},
+	{"the horizon is fixed first", round,
+		"streams.Purge(i, to)", "streams.Purge(i, s.Last)"},
+	{"nothing is purged before all is sealed", round,
+		"failed, err := streams.Settle(horizons)\n	if err != nil {", "failed, err := streams.Settle(horizons)\n	if false {"},
+	{"what was set aside is asked for", whole,
+		"if whole, err := r.whole(); whole || err != nil {", "if true {"},
+	{"who leads shows it by what is stored now", whole,
+		"first, _, _, err = proven(r.src)\n	return", "return"},
+	{"what was set aside is asked for without a seal", whole,
+		"return r.unsealed(b)", "return b, nil"},
+	{"an answer of what was set aside shows what proves it", log,
+		"if err != nil || last >= proof {", "if true {"},
+	{"the log without a seal reaches beyond the question", whole,
+		"(!shown || seen.seal != nil", "false && (!shown || seen.seal != nil"},
+	{"a server that has the anchor is behind", whole,
+		"behind = true\n", "_ = 0\n"},
+	{"what is older than the anchor is of another log", whole,
+		"case seen.older:\n		return b, nil", "case false:"},
+	{"a seal stands for an anchor that was met", whole,
+		"if !q.Known || q.Place < q.Settled {", "if q.Place < q.Settled {"},
+	{"… of somebody who is not behind the entry", whole,
+		"if !q.Known || q.Place < q.Settled {", "if !q.Known {"},
+	{"a seal stands for the anchor while it is there", whole,
+		"if err != nil || now.Anchor != AnchorPresent || now.AnchorTime != seal.Time {", "if err != nil {"},
+	{"what follows a seal is of an answer that has it", whole,
+		"if len(list) == 0 || list[0].Meta().Seal == nil || *list[0].Meta().Seal != *seal {", "if len(list) == 0 {"},
+	{"what was set aside of a log that went back is not used", whole,
+		"	if back { // copies", "	if false { // copies"},
+	{"copies that the log should have are of another", whole,
+		"if lasting.Strange(", "if false && lasting.Strange("},
+	{"what waited too long is told", shelf,
+		"case it.Seq > over:", "case it.Seq > 0:"},
+	{"copies are given in order", shelf,
+		"	slices.SortStableFunc(s.items, func(a, b Item[M]) int { return cmp.Compare(a.Seq, b.Seq) })\n	s.items", "	s.items"},
+	{"copies are given once", shelf,
+		"	s.items = slices.CompactFunc(s.items, func(a, b Item[M]) bool { return a.Seq == b.Seq })\n", ""},
+	{"without a seal copies are as good as their links", shelf,
+		"if it.Prev > at && at+1 < it.Seq {", "if false {"},
+	{"without a seal something is missing before the log", shelf,
+		"	if at+1 < first {", "	if false {"},
+	{"what was told as missing is not given", shelf,
+		"low = max(low, q.Place+1)", "_ = low"},
+	{"a loss between two copies ends an answer", shelf,
+		"if seq := s.items[i].Seq; at != 0 && missing(", "if seq := s.items[i].Seq; false && missing("},
+	{"a loss right behind the anchor is told", shelf,
+		"if q.Place < q.Settled || lost {", "if q.Place < q.Settled {"},
+	{"a loss right behind the place is told, wherever one asks from", shelf,
+		"if !lost && behind > pivot {", "if false {"},
+	{"who is behind the entry is told what was confirmed", shelf,
+		"if q.Place < q.Settled || lost {", "if lost {"},
+	{"a client's word is no anchor", shelf,
+		"a.There = q.Known", "a.There = true"},
 	{"a gap has no time", "live.go",
 		"c.written, c.writtenTime, c.loose = g.To, 0, true\n\tc.push(g.To, 0, true)", "c.written, c.loose = g.To, true\n\tc.push(g.To, c.writtenTime, true)"},
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 
 	mailbox "hydrant/bus/kept"
@@ -24,6 +25,7 @@ type room struct {
 	movers [2]mover
 	late   []func() // what was asked for, and nobody waits for
 	bound  int      // copies of a box that count
+	alone  bool     // one node makes room; two do not count what the other one copies
 
 	did [numDone]int // how often each thing happened
 }
@@ -85,6 +87,9 @@ var errDead = errors.New("the node is gone")
 // makeRoom takes one step of some mover.
 func (w *world) makeRoom() {
 	n := w.rng.IntN(len(w.room.movers))
+	if w.room.alone {
+		n = 0
+	}
 	m := &w.room.movers[n]
 	switch {
 	case len(w.room.late) > 0 && w.rng.IntN(3) == 0:
@@ -196,7 +201,7 @@ func (r *roundOf) Stream(int) (mailbox.Stream, error) {
 }
 
 // Settle takes the entries as they are now.
-func (r *roundOf) Settle(horizons map[int]uint64) error {
+func (r *roundOf) Settle(horizons map[int]uint64) (map[int]error, error) {
 	type entry struct {
 		h  *host
 		at mailbox.Position
@@ -214,10 +219,10 @@ func (r *roundOf) Settle(horizons map[int]uint64) error {
 		b := &boxOf{source: source{w: r.w, h: e.h, round: r}}
 		most := mailbox.Limits{Count: uint64(r.w.room.bound), Bytes: 1 << 40}
 		if err := mailbox.Settle(b, e.at, horizons[0], r.w.nodes[r.node].since, most); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func (r *roundOf) Purge(_ int, horizon uint64) error {
@@ -362,6 +367,9 @@ func (b *boxOf) Look(seq uint64) (at int64, found, mine bool, err error) {
 
 func (b *boxOf) Seal(s mailbox.Seal, last uint64) error {
 	w, box := b.w, b.h.box
+	if n := b.waiting(s.From, s.To, last); w.room.alone && n > w.room.bound {
+		w.fail(b.h, "a seal names %d copies, of which %d may wait", n, w.room.bound)
+	}
 	sealed := func() bool {
 		if w.st.now.lastOf(box) != last {
 			return false
@@ -397,6 +405,24 @@ func (b *boxOf) Seal(s mailbox.Seal, last uint64) error {
 	w.room.did[sealsAccepted]++
 	return nil
 }
+
+// waiting counts what waits for the host, of what was set aside from one place to another
+// and was stored before a seal.
+func (b *boxOf) waiting(from, to, last uint64) int {
+	seqs, low := map[uint64]bool{}, b.h.entryFloor
+	for i := max(from, 1); i <= to; i++ {
+		if a := &b.w.room.aside[i-1]; a.box == b.h.box {
+			if seqs[a.item.Seq] = !a.probe && !lapsed(a.item.Msg, b.w); a.item.From == 0 {
+				low = max(low, a.item.To)
+			}
+		}
+	}
+	maps.DeleteFunc(seqs, func(seq uint64, there bool) bool { return !there || seq <= low || seq > last })
+	return len(seqs)
+}
+
+// Now is the mailbox's last message; a mutation compares with it.
+func (b *boxOf) Now() uint64 { return b.w.st.now.lastOf(b.h.box) }
 
 func (b *boxOf) Mark() error {
 	mark := func() { b.w.st.put(b.h.box, 1<<62, 0) }
@@ -448,7 +474,12 @@ func (b *boxOf) keep(what op, it mailbox.Item[*record]) (uint64, error) {
 }
 
 // lapsed reports whether a copy's time to live is over.
-func lapsed(r *record, w *world) bool { return r.ttl && r.until <= w.st.tick }
+func lapsed(r *record, w *world) bool { return r != nil && r.ttl && r.until <= w.st.tick }
+
+// lapsedAside reports whether something of a box was purged whose copy's time is over.
+func (w *world) lapsedAside(box int) bool {
+	return slices.ContainsFunc(w.st.all, func(r *record) bool { return r.box == box && r.fate == purged && lapsed(r, w) })
+}
 
 // purge removes the beginning of the stream.
 func (w *world) purge(to uint64) {

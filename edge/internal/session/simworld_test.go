@@ -85,7 +85,7 @@ func newWorld(seed uint64) *world {
 	w.lostPongs = 20 * r.IntN(3)
 	w.loss = 20 * r.IntN(3)
 	w.pace = 35 * r.IntN(3)
-	w.makes, w.room.bound = 10*r.IntN(3), 1+r.IntN(30)
+	w.makes, w.room.bound, w.room.alone = 10*r.IntN(3), 1+r.IntN(30), r.IntN(2) == 0
 	for box := range 1 + r.IntN(3) {
 		h := &host{w: w, box: box, class: Class(r.IntN(2)), bound: 1 + r.IntN(8),
 			opts:   Options{Window: 1 + r.IntN(6), HeldMessages: 1 + r.IntN(5), HeldBytes: 8 * (1 + r.IntN(6)), Batch: 1 + r.IntN(6)},
@@ -142,7 +142,7 @@ func (w *world) gap(h *host, g Gap) {
 	case Overflow:
 		real = real || w.st.revived(h.box) || h.behind && w.room.did[purges] > 0 || w.st.went(h.box, g.To, discarded, shed) || w.room.did[tooMuches] > 0 || w.room.did[purges] > 0 && w.st.went(h.box, math.MaxUint64, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
 	case Expired:
-		real = real || w.st.revived(h.box) || w.st.went(h.box, math.MaxUint64, expired, shed, undone)
+		real = real || w.st.revived(h.box) || w.st.went(h.box, math.MaxUint64, expired, shed, undone) || w.lapsedAside(h.box)
 	}
 	if !real {
 		w.fail(h, "gap %v %d to %d, but nothing of the kind was lost", g.Why, g.From, g.To)
