@@ -108,6 +108,9 @@ type Source[M Message] interface {
 	Bounds() (first, last uint64, err error)
 	// Probe stores something for nobody in the stream, and returns its sequence.
 	Probe() (uint64, error)
+	// End returns the sequence of the mailbox's last message, 0 if there is none, as a server
+	// has it; shown: it has the probe of that sequence.
+	End(probe uint64) (last uint64, shown bool, err error)
 	// AsidePage shows what was set aside of the mailbox from a place on, in order and without
 	// omission; it nil: a probe. more: there is more.
 	AsidePage(from uint64, show func(place uint64, it *Item[M])) (more bool, err error)
@@ -126,6 +129,16 @@ func proven[M Message](src Source[M]) (first, last, probe uint64, err error) {
 		err = errBehind
 	}
 	return first, last, probe, err
+}
+
+// upToDate proves by a probe that a mailbox was read to its end, where it was read from a
+// sequence on and has shown the last one of it; 0: none.
+func upToDate[M Message](src Source[M], probe, from, last uint64) error {
+	end, shown, err := src.End(probe)
+	if err == nil && (!shown || end >= from && end > last) {
+		err = errBehind
+	}
+	return err
 }
 
 // follow shows what the mailbox has from a sequence on, in order and without omission, until

@@ -262,13 +262,16 @@ func (m *move[M]) noteLoss(sure *move[M], list []M) error {
 	}); err != nil {
 		return err
 	}
-	first, end, _, err := proven(m.box)
+	first, end, probe, err := proven(m.box)
 	if err != nil {
 		return err
 	}
 	has := make([]uint64, len(list))
 	for i := range list {
 		has[i] = list[i].Meta().Seq
+	}
+	if err := upToDate(m.box, probe, 1, slices.Max(append(has, 0))); err != nil {
+		return err // there may be a seal
 	}
 	shelf := NewShelf(lasting)
 	if shelf.Strange(max(sure.last, m.floor), has, end) {

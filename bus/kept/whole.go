@@ -10,9 +10,6 @@ type Reader[M Message] interface {
 	Source[M]
 	// Read returns what the stream itself has; see [Batch]. Limit 0 asks for the anchor only.
 	Read(from, anchor uint64, limit, maxBytes int) (Batch[M], error)
-	// End returns the sequence of the mailbox's last message, 0 if there is none, as a
-	// server has it that shows a probe; shown: it does.
-	End(probe uint64) (last uint64, shown bool, err error)
 	// WentBack reports whether it is known that the stream's log is not the one any more
 	// that copies may be of.
 	WentBack() (bool, error)
@@ -256,14 +253,15 @@ func (r *reading[M]) rest() (seqs []uint64, last uint64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	end, shown, err := r.src.End(probe)
-	if err != nil {
-		return nil, 0, err
-	}
 	seen, err := r.find()
-	if err == nil && (!shown || seen.seal != nil || seen.older || len(seen.seqs) == 0 && end > r.q.From ||
-		len(seen.seqs) > 0 && seen.seqs[len(seen.seqs)-1] < end) {
+	switch n := len(seen.seqs); {
+	case err != nil:
+	case seen.seal != nil, seen.older:
 		err = errBehind
+	case n == 0:
+		err = upToDate(r.src, probe, r.q.From, 0)
+	default:
+		err = upToDate(r.src, probe, r.q.From, seen.seqs[n-1])
 	}
 	return seen.seqs, last, err
 }

@@ -28,10 +28,10 @@ const (
 	storesApart = 10 * time.Second
 )
 
-// ErrNoRoom: a round has ended without a purge: what was set aside is full.
+// ErrNoRoom: a stream was not purged: what was set aside of it is full.
 var ErrNoRoom = errors.New("bus: no room for what is set aside")
 
-// ErrWentBack: a round has ended because a log is not the one that an entry is of. It is
+// ErrWentBack: a stream was not purged: its log is not the one that an entry is of. It is
 // noted (see [Directory.NoteBack]), and no room is made there as long as it is.
 var ErrWentBack = errors.New("bus: the log of a stream of mailboxes has gone back")
 

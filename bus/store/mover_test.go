@@ -327,6 +327,31 @@ func TestRoomFullRead(t *testing.T) {
 	}
 }
 
+// TestRoomFullElsewhere: where one stream has no room for what is to be set aside, the others
+// are purged all the same.
+func TestRoomFullElsewhere(t *testing.T) {
+	nc := connect(t, natstest.Start(t).URL())
+	ctx := natstest.Context(t)
+	s := openStore(t, nc, Config{Streams: 2, Bytes: 8 << 20, Memory: true})
+	if err := s.Raise(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i, waits := range []bool{true, false} {
+		sid := scheme.NewSIDIn(i, 2)
+		if waits {
+			parked(t, s, sid)
+		}
+		for range 90 {
+			store1(t, s, sid, Outgoing{Payload: make([]byte, 16<<10)})
+		}
+	}
+	on := connect(t, nc.ConnectedUrl(), nats.NoReconnect())
+	m, err := s.MakeRoom(ctx, Round{Conn: on, Since: longAgo(), Lasts: func() bool { return true }}, []int{0, 1})
+	if !errors.Is(err, ErrNoRoom) || m.Purged != 1 {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
 // TestRoomOtherLog: a position that is another log's ends the round, and is noted: then no
 // room is made.
 func TestRoomOtherLog(t *testing.T) {

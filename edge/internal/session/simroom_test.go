@@ -313,6 +313,14 @@ func (s *source) Probe() (uint64, error) {
 	return s.w.st.put(1001, 1<<62, 2).seq, nil
 }
 
+func (s *source) End(probe uint64) (last uint64, shown bool, err error) {
+	if err := s.ask(opAsk); err != nil {
+		return 0, false, err
+	}
+	v := s.any()
+	return v.lastOf(s.h.box), v.last >= probe, nil
+}
+
 func (s *source) AsidePage(from uint64, show func(uint64, *mailbox.Item[*record])) (more bool, err error) {
 	if err := s.ask(opAsk); err != nil {
 		return false, err
@@ -549,14 +557,6 @@ func (r *wholeRead) Read(from, anchor uint64, limit, _ int) (mailbox.Batch[*reco
 	b := mailbox.Batch[*record]{Msgs: p.recs, Anchor: mailbox.AnchorState(p.b.Anchor), AnchorTime: p.b.AnchorTime,
 		Oldest: p.b.Oldest, Next: p.b.Next, Last: p.b.Last, HasLast: p.b.HasLast}
 	return b, nil
-}
-
-func (r *wholeRead) End(probe uint64) (last uint64, shown bool, err error) {
-	if err := r.ask(opAsk); err != nil {
-		return 0, false, err
-	}
-	v := r.any()
-	return v.lastOf(r.h.box), v.last >= probe, nil
 }
 
 func (r *wholeRead) WentBack() (bool, error) {
