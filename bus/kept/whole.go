@@ -53,8 +53,6 @@ func Read[M Message](src Reader[M], q Question, mem *Memory[M]) (Batch[M], error
 	switch {
 	case err != nil:
 		return Batch[M]{}, err
-	case seen.older:
-		return b, nil
 	case seen.seal == nil:
 		return r.unsealed(b)
 	case seen.seal.Seq < q.From:
@@ -86,13 +84,12 @@ func (r *reading[M]) whole() (bool, error) {
 
 // found is what the log shows from a place on.
 type found struct {
-	seal  *Seal    // the first seal; nil: none
-	older bool     // something that should be gone with the anchor is there
-	seqs  []uint64 // without a seal: all there are
+	seal *Seal    // the first seal; nil: none
+	seqs []uint64 // without a seal: all there are
 }
 
-// find looks for the first seal from a place on. A server that still has the anchor is
-// behind.
+// find looks for the first seal from a place on. A server is behind that has what was purged
+// with the anchor.
 func (r *reading[M]) find() (f found, err error) {
 	q := r.q
 	from := max(q.From, 1)
@@ -102,17 +99,14 @@ func (r *reading[M]) find() (f found, err error) {
 	behind := false
 	err = follow(r.src, from, func(it M) (enough bool) {
 		switch m := it.Meta(); {
-		case q.Anchor != 0 && m.Seq == q.Anchor:
-			behind = true
-		case m.Seq < q.From && q.From <= q.Anchor+1:
 		case m.Seq <= q.Anchor:
-			f.older = true
+			behind = true
 		case m.Seal != nil:
 			f.seal = m.Seal
 		default:
 			f.seqs = append(f.seqs, m.Seq)
 		}
-		return behind || f.older || f.seal != nil
+		return behind || f.seal != nil
 	})
 	if behind {
 		err = errBehind
@@ -219,12 +213,12 @@ func (r *reading[M]) unsealed(b Batch[M]) (Batch[M], error) {
 	if err := aside(r.src, 1, 0, c.take); err != nil {
 		return Batch[M]{}, err
 	}
-	if len(c.items) == 0 {
-		return b, nil
-	}
 	seqs, last, err := r.rest()
 	if err != nil {
 		return Batch[M]{}, err
+	}
+	if len(c.items) == 0 {
+		return b, nil
 	}
 	shelf, first := NewShelf(c.items), last+1
 	if len(seqs) > 0 {
@@ -256,7 +250,7 @@ func (r *reading[M]) rest() (seqs []uint64, last uint64, err error) {
 	seen, err := r.find()
 	switch n := len(seen.seqs); {
 	case err != nil:
-	case seen.seal != nil, seen.older:
+	case seen.seal != nil:
 		err = errBehind
 	case n == 0:
 		err = upToDate(r.src, probe, r.q.From, 0)

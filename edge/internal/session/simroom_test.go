@@ -99,11 +99,13 @@ func (w *world) makeRoom() {
 	case m.next == nil && !w.nodes[n].offline:
 		w.beginRound(n)
 	case m.next == nil:
-	case w.rng.IntN(60) == 0:
-		w.room.did[moverDied+done(m.at)]++
-		w.endRound(n)
 	default:
 		for range 1 + w.rng.IntN(8) {
+			if w.rng.IntN(deaths[m.at]) == 0 {
+				w.room.did[moverDied+done(m.at)]++
+				w.endRound(n)
+				return
+			}
 			at, more := m.next()
 			if m.at = at; !more {
 				*m = mover{}
@@ -112,6 +114,9 @@ func (w *world) makeRoom() {
 		}
 	}
 }
+
+// deaths are how often a mover dies before it does something: once in so many times.
+var deaths = [numOps]int{opLook: 10, opRead: 250, opAsk: 250, opCopy: 250, opLose: 25, opSeal: 100, opMark: 3, opPurge: 20}
 
 // endRound is the end of a mover with its node, or its connection. What it was about to send
 // may be on its way.
@@ -474,10 +479,14 @@ func (b *boxOf) keep(what op, it mailbox.Item[*record]) (uint64, error) {
 		if what == opCopy {
 			w.room.did[copies]++
 		}
-		if w.rng.IntN(8) > 0 {
+		switch w.rng.IntN(24) {
+		case 0:
+			return 0, mailbox.ErrAgain
+		case 1, 2:
+			w.room.did[copiesTwice]++
+		default:
 			return uint64(len(w.room.aside)), nil
 		}
-		w.room.did[copiesTwice]++
 	}
 }
 
