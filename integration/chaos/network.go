@@ -278,6 +278,23 @@ func mendAll(links []harness.Link) (dropped int, err error) {
 	return dropped, err
 }
 
+// ownRoutes are the ports, each at one end, of the connections over which a server and its
+// peers talk of themselves: those of the system's account.
+func (r *run) ownRoutes(s *harness.NATSServer) (ports []int, err error) {
+	for _, server := range r.servers.Servers {
+		routes, err := server.Routes()
+		if err != nil {
+			return nil, err
+		}
+		for _, route := range routes {
+			if route.Account == "$SYS" && route.Accepted && (server == s || route.IP == s.Host.IP) {
+				ports = append(ports, route.Port)
+			}
+		}
+	}
+	return ports, nil
+}
+
 // around are the ways between a server and its peers.
 func (r *run) around(s *harness.NATSServer) (links []harness.Link) {
 	for _, peer := range r.peers(s) {

@@ -44,31 +44,13 @@ func (s *schedule) splitLeader(f *fault, stream string) error {
 	if err != nil {
 		return err
 	}
-	f.whom = leader.ServerName + " of " + stream
-	peer := s.run.peers(leader)[0]
-	newcomers := s.bear(s.batch(), s.run.nodesOn(peer), nodes)
-	for _, c := range newcomers {
-		if c.spare != nil {
-			<-c.spare.ready
-		}
-	}
+	newcomers := s.newcomers(f, stream, leader, nodes)
 	links := s.run.around(leader)
 	if err := cutAll(links); err != nil {
 		return err
 	}
 	cut := time.Now()
-	err = sometime(func() error {
-		if now := s.run.leaderBy(s.run.admin(peer), stream); now != "" && now != leader.ServerName {
-			f.bit(leader.ServerName + " to " + now)
-			return nil
-		}
-		return errors.New("chaos: its peers elect nobody")
-	})
-	for _, c := range newcomers {
-		if c.spare != nil {
-			close(c.spare.start)
-		}
-	}
+	err = s.deposed(f, stream, leader, newcomers, harness.Patience, func() error { return nil })
 	if err == nil {
 		s.soon(func() bool { return haveSessions(newcomers) })
 		s.crowdTo(nodes, 1, crowdPause)
@@ -79,6 +61,89 @@ func (s *schedule) splitLeader(f *fault, stream string) error {
 	s.crowdTo(nodes, 48, crowdPause/4) // the moment in which the old leader knows nothing is short
 	return errors.Join(err, mending)
 }
+
+// deafLeader lets nothing pass between the leader of a stream and its peers of what servers
+// tell one another over connections of their own, while what is for clients passes, until
+// there is another leader and a while longer. Clients begin meanwhile elsewhere, and come
+// to the nodes beside the old one, which answers as a leader for up to ten seconds.
+func (s *schedule) deafLeader(f *fault, stream string) error {
+	leader, nodes, err := s.leadWithNodes(stream)
+	if err != nil {
+		return err
+	}
+	var stuck []int
+	stick := func() error { // also those that are made again
+		ports, err := s.run.ownRoutes(leader)
+		ports = slices.DeleteFunc(ports, func(port int) bool { return slices.Contains(stuck, port) })
+		if err != nil || len(ports) == 0 {
+			return err
+		}
+		stuck = append(stuck, ports...)
+		return s.eachServer((*harness.Host).Stick, ports)
+	}
+	err = s.deposed(f, stream, leader, s.newcomers(f, stream, leader, nodes), electionPatience, stick)
+	switch {
+	case err == nil:
+		s.crowdTo(nodes, 24, crowdPause/4)
+	case errors.Is(err, errNobody):
+		err = nil // it is made again
+	}
+	return errors.Join(err, s.eachServer((*harness.Host).Loose, stuck))
+}
+
+// eachServer does something about connections between servers, at each of them.
+func (s *schedule) eachServer(do func(*harness.Host, []int) error, ports []int) (err error) {
+	for _, server := range s.run.servers.Servers {
+		err = errors.Join(err, do(server.Host, ports))
+	}
+	return err
+}
+
+// newcomers are clients that begin at the peers of a stream's leader, some with a socket at
+// one of the nodes beside it.
+func (s *schedule) newcomers(f *fault, stream string, leader *harness.NATSServer, nodes []*node) []*client {
+	f.whom = leader.ServerName + " of " + stream
+	newcomers := s.bear(s.batch(), s.run.nodesOn(s.run.peers(leader)[0]), nodes)
+	for _, c := range newcomers {
+		if c.spare != nil {
+			<-c.spare.ready
+		}
+	}
+	return newcomers
+}
+
+// deposed waits until the peers of a stream's leader have another one, does something about
+// that meanwhile, and lets newcomers begin then.
+func (s *schedule) deposed(f *fault, stream string, leader *harness.NATSServer, newcomers []*client, patience time.Duration, meanwhile func() error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := harness.Until(ctx, func() error {
+		if err := meanwhile(); err != nil {
+			return err
+		}
+		for _, peer := range s.run.peers(leader) { // asked itself, since the old leader answers for the stream where it is heard
+			if now, err := peer.Leader(stream); err == nil && now != "" && now != leader.ServerName {
+				f.bit(leader.ServerName + " to " + now)
+				return nil
+			}
+		}
+		return errNobody
+	})
+	for _, c := range newcomers {
+		if c.spare != nil {
+			close(c.spare.start)
+		}
+	}
+	return err
+}
+
+// errNobody: a leader that was cut off has no successor.
+var errNobody = errors.New("chaos: its peers elect nobody")
+
+// electionPatience is longer than peers wait that hear nothing of their leader, and not
+// much: what servers write to a connection over which nothing passes fails after ten seconds,
+// and they make another.
+const electionPatience = 12 * time.Second
 
 // batch is how many clients begin at once.
 func (s *schedule) batch() int {

@@ -19,6 +19,7 @@ type outage struct {
 var (
 	splitDirectory = outage{"split directory leader", func(s *schedule, f *fault) error { return s.splitLeader(f, directory) }}
 	splitMailbox   = outage{"split mailbox leader", func(s *schedule, f *fault) error { return s.splitLeader(f, s.mailboxStream()) }}
+	deafMailbox    = outage{"deaf mailbox leader", func(s *schedule, f *fault) error { return s.deafLeader(f, s.mailboxStream()) }}
 	minority       = outage{"server in a minority", (*schedule).minority}
 	oneWayServers  = outage{"one way between servers", (*schedule).oneWayServers}
 	stillPeers     = outage{"writes in flight", (*schedule).stillPeers}
@@ -38,7 +39,7 @@ func outagesOf(servers int) []outage {
 	if servers == 1 {
 		return []outage{restoreStores, nodeOneWay, rotate, clientsOneWay, fillDisk, jumpClock}
 	}
-	return []outage{splitDirectory, nodeOneWay, stillPeers, minority, restoreStores, splitMailbox, clientsOneWay, rotate, jumpClock, oneWayServers, fillDisk}
+	return []outage{splitDirectory, nodeOneWay, stillPeers, minority, restoreStores, splitMailbox, clientsOneWay, rotate, jumpClock, deafMailbox, oneWayServers, fillDisk}
 }
 
 // outagesARun is about how many fit into a minute, so that the next seed goes on

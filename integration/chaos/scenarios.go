@@ -25,7 +25,7 @@ type scenario struct {
 var scenarios = map[string]scenario{
 	"deposed-directory": {"sessions begin while the directory's leader is cut off, and are then asked for at its nodes", 3, false,
 		func(s *schedule) error { return s.alone(splitDirectory) }},
-	"stale-mailbox": {"the leader of the mailbox streams is cut off, and clients come to the nodes beside it", 3, false,
+	"stale-mailbox": {"the leader of the mailbox streams hears nothing of its peers, and clients come to the nodes beside it", 3, false,
 		(*schedule).staleMailboxes},
 	"checkpoint-in-flight": {"sessions move while the directory's last writes are not yet acknowledged", 3, true, (*schedule).inFlight},
 	"minority-server":      {"a node's server is cut off from its peers, and the node has to find another", 3, false, func(s *schedule) error { return s.alone(minority) }},
@@ -72,8 +72,8 @@ func (s *schedule) alone(o outage) error {
 	return nil
 }
 
-// staleMailboxes splits the leader of all mailbox streams off, so that it matters for
-// every session: the moment in which it does not know of its fall is short.
+// staleMailboxes has the leader of all mailbox streams hear nothing of its peers, so that
+// it matters for every session: the moment in which it does not know of its fall is short.
 func (s *schedule) staleMailboxes() error {
 	leader, _, err := s.leadWithNodes(streams[1])
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *schedule) staleMailboxes() error {
 			return err
 		}
 	}
-	return s.alone(splitMailbox)
+	return s.alone(deafMailbox)
 }
 
 // inFlight plays the same one several times.

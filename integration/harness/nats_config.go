@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -126,6 +128,59 @@ func (s *NATSServer) Fill() (free func() error, err error) {
 		}
 	}
 	return func() error { return os.Remove(name) }, nil
+}
+
+// Route is a connection between two servers, as one of them has it.
+type Route struct {
+	Account string `json:"account"` // "": several use it
+	IP      string `json:"ip"`      // of the other
+	Port    int    `json:"port"`    // of the other
+	// Accepted: the other one has made it. The page says of each that it was solicited.
+	Accepted bool `json:"-"`
+}
+
+// Routes asks the server for its own.
+func (s *NATSServer) Routes() ([]Route, error) {
+	body, err := Get("http://" + s.Monitor + "/routez")
+	if err != nil {
+		return nil, err
+	}
+	var page struct {
+		Routes []Route `json:"routes"`
+	}
+	err = json.Unmarshal(body, &page)
+	for i := range page.Routes {
+		r := &page.Routes[i]
+		r.Accepted = !slices.ContainsFunc(s.config.routes, func(url string) bool { return strings.HasSuffix(url, ":"+strconv.Itoa(r.Port)) })
+	}
+	return page.Routes, err
+}
+
+// Leader is who leads a stream as this server itself has it; "": nobody, as far as it knows.
+func (s *NATSServer) Leader(stream string) (string, error) {
+	body, err := Get("http://" + s.Monitor + "/jsz?accounts=true&streams=true")
+	if err != nil {
+		return "", err
+	}
+	var page struct {
+		Accounts []struct {
+			Streams []struct {
+				Name    string `json:"name"`
+				Cluster *struct {
+					Leader string `json:"leader"`
+				} `json:"cluster"`
+			} `json:"stream_detail"`
+		} `json:"account_details"`
+	}
+	err = json.Unmarshal(body, &page)
+	for _, account := range page.Accounts {
+		for _, st := range account.Streams {
+			if st.Name == stream && st.Cluster != nil {
+				return st.Cluster.Leader, err
+			}
+		}
+	}
+	return "", err
 }
 
 // Varz is the part of a server's own page that runs look at.

@@ -43,15 +43,18 @@ const subnet = "198.18.0."
 const bridgeAddress = "02:00:00:00:00:01"
 
 // rules has the pairs, source and destination, that are cut off, with how many
-// packets were dropped, and those whose connections are reset: the resets of both
-// ways must not meet each other.
+// packets were dropped, those whose connections are reset: the resets of both
+// ways must not meet each other; and the connections of which nothing arrives.
 const rules = `table inet hydrant {
 	set cut { type ipv4_addr . ipv4_addr; counter; }
 	set refused { type ipv4_addr . ipv4_addr; }
+	set stuck { type inet_service; }
 	chain in {
 		type filter hook input priority 0; policy accept;
 		ip saddr . ip daddr @cut drop
 		ip saddr . ip daddr @refused tcp flags & rst == 0 reject with tcp reset
+		tcp sport @stuck drop
+		tcp dport @stuck drop
 	}
 }
 `
@@ -141,6 +144,21 @@ func (h *Host) filter(script string) error {
 		return fmt.Errorf("harness: nft on %s: %w: %s", h.Name, err, out)
 	}
 	return nil
+}
+
+// Stick drops what arrives at the host over the connections that have one of these ports,
+// at whichever end, until Loose. One caller at a time.
+func (h *Host) Stick(ports []int) error { return h.stuck("add", ports) }
+
+// Loose ends Stick.
+func (h *Host) Loose(ports []int) error { return h.stuck("delete", ports) }
+
+func (h *Host) stuck(what string, ports []int) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	list := strings.Trim(strings.ReplaceAll(fmt.Sprint(ports), " ", ", "), "[]")
+	return h.filter(fmt.Sprintf("%s element inet hydrant stuck { %s }\n", what, list))
 }
 
 // A Link is one direction between two hosts.
