@@ -46,14 +46,18 @@ func (n *Node) lookAtRoom(all bool) {
 	if !all {
 		return
 	}
-	mailboxes, kept, work, err := l.store.Usage(ctx)
+	parts, err := l.store.Usage(ctx)
 	if err != nil {
 		n.log.Debug("not known how full the store is", "error", err)
 		return
 	}
-	n.show(stats.StoreMailboxes, mailboxes)
-	n.show(stats.StoreKept, kept)
-	n.show(stats.StoreWork, work)
+	n.show(stats.StoreMailboxes, parts.Mailboxes)
+	n.show(stats.StoreKept, parts.Kept)
+	n.show(stats.StoreWork, parts.Work)
+	for _, stream := range parts.Streams {
+		n.metrics.StreamBytes.WithLabelValues(stream.Name).Set(float64(stream.Bytes))
+		n.metrics.StreamOldest.WithLabelValues(stream.Name).Set(stream.Oldest.Seconds())
+	}
 }
 
 func (n *Node) show(part stats.StorePart, u store.Usage) {

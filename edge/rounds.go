@@ -17,28 +17,39 @@ const (
 	roundEvery = 5 * time.Second
 	// roundTime bounds a round.
 	roundTime = 10 * time.Minute
+	// roundSaid is how often it is said that rounds end in the same way.
+	roundSaid = 10 * time.Minute
 )
 
-// makeRoom makes room in the streams of mailboxes, as often as one has become too full,
-// until the node stops. It does not as long as its connection to NATS is young: what was
-// set aside of a log that has gone back must not be on its way any more.
+// rounds makes room in the streams of mailboxes. Its goroutine owns all of it.
+type rounds struct {
+	node *Node
+	wait time.Duration // how old a connection to NATS must be
+
+	epoch uint64    // of the connection to NATS
+	since time.Time // … which began then
+
+	last stats.RoundEnd // how the last round ended
+	said time.Time      // when that was said; zero: there was none
+}
+
+// makeRoom makes room as often as a stream has become too full, until the node stops.
 func (n *Node) makeRoom() {
-	var epoch uint64
-	since := time.Now()
+	r := rounds{node: n, wait: n.cfg.RoomWait, since: time.Now()}
 	for pause(n.ctx, roundEvery) == nil {
-		if now := n.epoch(); now != epoch || !n.nats.connected.Load() {
-			epoch, since = now, time.Now()
-			continue
-		}
-		if time.Since(since) < n.cfg.RoomWait || !n.serving.Load() {
-			continue
-		}
-		n.oneRound(since, func() bool { return n.epoch() == epoch && n.nats.connected.Load() })
+		r.look()
 	}
 }
 
-// oneRound looks whether there is enough room, and makes some.
-func (n *Node) oneRound(since time.Time, lasts func() bool) {
+// look looks whether there is enough room, and makes some.
+func (r *rounds) look() {
+	n := r.node
+	if now := n.epoch(); now != r.epoch || !n.nats.connected.Load() {
+		r.epoch, r.since = now, time.Now()
+	}
+	if !n.nats.connected.Load() || !n.serving.Load() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(n.ctx, roundTime)
 	defer cancel()
 	s := n.nats.link.Load().store
@@ -50,32 +61,56 @@ func (n *Node) oneRound(since time.Time, lasts func() bool) {
 	if len(crowded) == 0 {
 		return
 	}
+	began := time.Now()
+	made, err := r.round(ctx, s, crowded)
+	r.tell(made, err, len(crowded), time.Since(began))
+}
+
+// errYoung: no round begins as long as the connection to NATS is young. What was set aside
+// of a log that has gone back must not be on its way any more.
+var errYoung = errors.New("edge: connected to NATS only a moment ago")
+
+// round makes room once, over a connection of its own.
+func (r *rounds) round(ctx context.Context, s *store.Store, crowded []int) (store.Made, error) {
+	n, epoch := r.node, r.epoch
+	if time.Since(r.since) < r.wait {
+		return store.Made{}, errYoung
+	}
 	nc, err := connect(ctx, func() (*nats.Conn, error) {
 		return bus.Connect(n.nats.cfg, "hydrant-edge-"+n.ID()+"-room", nats.NoReconnect(), nats.ErrorHandler(n.onAsyncError))
 	})
 	if err != nil {
-		n.log.Debug("no connection for a round", "error", err)
-		return
+		return store.Made{}, err
 	}
 	defer nc.Close()
-	began := time.Now()
-	made, err := s.MakeRoom(ctx, store.Round{Conn: nc, Since: since, Lasts: lasts}, crowded)
-	n.tellRound(made, err, len(crowded), time.Since(began))
+	lasts := func() bool { return n.epoch() == epoch && n.nats.connected.Load() }
+	return s.MakeRoom(ctx, store.Round{Conn: nc, Since: r.since, Lasts: lasts}, crowded)
 }
 
-// tellRound counts what a round has done, and says it.
-func (n *Node) tellRound(made store.Made, err error, streams int, took time.Duration) {
-	end := stats.RoundPurged
+// endOf is how a round ended.
+func endOf(made store.Made, err error) stats.RoundEnd {
 	switch {
 	case errors.Is(err, store.ErrNoRoom):
-		end = stats.RoundFull
+		return stats.RoundFull
 	case errors.Is(err, store.ErrWentBack):
-		end = stats.RoundWentBack
+		return stats.RoundWentBack
+	case errors.Is(err, store.ErrOlderNodes):
+		return stats.RoundOlder
+	case errors.Is(err, store.ErrOthersTurn):
+		return stats.RoundOthers
+	case errors.Is(err, errYoung):
+		return stats.RoundYoung
 	case err != nil:
-		end = stats.RoundFailed
+		return stats.RoundFailed
 	case made.Purged == 0:
-		end = stats.RoundNothing
+		return stats.RoundNothing
 	}
+	return stats.RoundPurged
+}
+
+// tell counts what a round has done, and says it.
+func (r *rounds) tell(made store.Made, err error, streams int, took time.Duration) {
+	n, end := r.node, endOf(made, err)
 	n.metrics.Rounds.Inc(end)
 	for what, count := range map[stats.SetAside]uint64{
 		stats.AsideLooked: made.Looked, stats.AsideSealed: made.Sealed, stats.AsideRefused: made.Refused, stats.AsideUnsure: made.Unsure,
@@ -83,12 +118,15 @@ func (n *Node) tellRound(made store.Made, err error, streams int, took time.Dura
 	} {
 		n.metrics.SetAside.Add(what, float64(count))
 	}
-	switch end {
-	case stats.RoundFull, stats.RoundWentBack:
-		n.log.Warn("no room was made in the streams of mailboxes", "streams", streams, "error", err)
-	case stats.RoundNothing:
+	again := end == r.last && time.Since(r.said) < roundSaid
+	switch {
+	case end == stats.RoundPurged:
+		n.log.Info("room was made in the streams of mailboxes", "streams", made.Purged, "of", streams, "took", took.Round(time.Millisecond),
+			"entries", made.Looked, "sealed", made.Sealed, "copied", made.Copied, "lost", made.Lost, "purged", made.Messages)
+	case end == stats.RoundNothing || end == stats.RoundOthers || end == stats.RoundYoung || again:
+		return // and what was said before is not forgotten
 	default:
-		n.log.Info("a round of making room in the streams of mailboxes", "end", end.String(), "streams", made.Purged, "of", streams, "took", took.Round(time.Millisecond),
-			"entries", made.Looked, "sealed", made.Sealed, "copied", made.Copied, "lost", made.Lost, "purged", made.Messages, "error", err)
+		n.log.Warn("no room was made in the streams of mailboxes", "streams", streams, "why", end.String(), "took", took.Round(time.Millisecond), "error", err)
 	}
+	r.last, r.said = end, time.Now()
 }

@@ -5,6 +5,9 @@ import "errors"
 // ErrEnded: a round may not purge what it has made sure of.
 var ErrEnded = errors.New("the connection, or the log, is not the one that the round began with")
 
+// ErrNoted: of all streams that are too full it is noted that their logs went back.
+var ErrNoted = errors.New("no room is made for as long as that is noted")
+
 // Stream is what a stream of mailboxes holds.
 type Stream struct {
 	First, Last  uint64
@@ -46,13 +49,14 @@ func (s *Stream) horizon() (uint64, bool) {
 // as long as the log is the one in which the horizon was fixed. So it leaves a log alone that
 // has gone back, for as long as that is noted.
 func Round(streams Streams, partitions []int) error {
-	horizons, made := make(map[int]uint64), make(map[int]int64)
+	horizons, made, noted := make(map[int]uint64), make(map[int]int64), false
 	for _, i := range partitions {
 		back, err := streams.WentBack(i)
 		if err != nil {
 			return err
 		}
 		if back {
+			noted = true
 			continue
 		}
 		s, err := streams.Stream(i)
@@ -63,7 +67,10 @@ func Round(streams Streams, partitions []int) error {
 			horizons[i], made[i] = to, s.Made
 		}
 	}
-	if len(horizons) == 0 {
+	switch {
+	case len(horizons) == 0 && noted:
+		return ErrNoted
+	case len(horizons) == 0:
 		return nil
 	}
 	if !streams.Lasts() {

@@ -14,7 +14,8 @@ import (
 )
 
 // ensure creates the streams that are missing and updates those that differ.
-// What it cannot change it leaves to CheckContract to report.
+// What it cannot change it leaves to CheckContract to report. The error is Partial if it is
+// only that there is no room for what is to be set aside.
 func (s *Store) ensure(ctx context.Context) error {
 	if err := s.askAccount(ctx); err != nil {
 		return err
@@ -29,25 +30,31 @@ func (s *Store) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m := &making{room: room}
+	m := &making{room, make(map[string]int64)}
 	var findings []Finding
+	aside := true // they are of nothing else than what is set aside
 	for _, want := range s.cfg.configs() {
 		err := jet.Retry(ctx, func(ctx context.Context) error { return s.ensureBounded(ctx, want, m) })
 		if jet.NoRoom(err) {
 			findings = append(findings, broken("stream "+want.Name, "a place for its bytes", err.Error(),
 				"set EDGE_STORE_BYTES to what the servers, and the account, have for each copy"))
+			aside = aside && strings.HasPrefix(want.Name, scheme.KeptStreamPrefix)
 			continue
 		}
 		if errors.Is(err, ErrRefused) {
 			findings = append(findings, broken("stream "+want.Name, "can be created and updated", err.Error(),
 				fixOf(err)))
+			aside = false
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("bus: stream %s: %w", want.Name, err)
 		}
 	}
-	return contractError(findings)
+	if len(findings) == 0 {
+		return nil
+	}
+	return &ContractError{Findings: findings, Partial: aside}
 }
 
 // fixOf is what to do about a stream that was refused.
@@ -126,8 +133,13 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig, m
 	if part := s.cfg.part(want.Name, m.room); want.MaxBytes <= 0 && have.MaxBytes <= 0 && have.Storage == jetstream.FileStorage && st.CachedInfo().State.Bytes < uint64(part)/2 {
 		want.MaxBytes = part // it was made without any bound, and loses nothing by this one
 	}
-	if strings.HasPrefix(want.Name, scheme.OutStreamPrefix) && want.MaxBytes > 0 && st.CachedInfo().State.Bytes > uint64(want.MaxBytes)/2 {
-		want.MaxBytes = max(want.MaxBytes, have.MaxBytes) // with less it would drop what waits
+	if strings.HasPrefix(want.Name, scheme.OutStreamPrefix) && want.MaxBytes > 0 {
+		most := int64(st.CachedInfo().State.Bytes / 4 * 5) // with less it would soon drop what waits
+		if have.MaxBytes > 0 {
+			most = min(most, have.MaxBytes)
+		}
+		m.extra[want.Name] = max(0, most-want.MaxBytes)
+		want.MaxBytes += m.extra[want.Name]
 	}
 	next := merge(have, want)
 	if sameConfig(have, next) || s.mayNot(ctx, scheme.APIStreamUpdate+want.Name) {

@@ -35,6 +35,12 @@ var ErrNoRoom = errors.New("bus: no room for what is set aside")
 // noted (see [Directory.NoteBack]), and no room is made there as long as it is.
 var ErrWentBack = errors.New("bus: the log of a stream of mailboxes has gone back")
 
+// ErrOthersTurn: another node makes room.
+var ErrOthersTurn = errors.New("bus: another node makes room")
+
+// ErrOlderNodes: nodes may run that do not read what is set aside. See [Store.Form].
+var ErrOlderNodes = errors.New("bus: no room is made beside nodes of an older version")
+
 // errWentBack: a log is not the one that an entry is of.
 type errWentBack struct{ seen Sighting }
 
@@ -63,12 +69,8 @@ type Made struct {
 	Looked                                uint64 // entries
 }
 
-// Crowded are the partitions whose streams are so full that room should be made; none, as
-// long as nodes may run that do not read seals.
+// Crowded are the partitions whose streams are so full that room should be made.
 func (s *Store) Crowded(ctx context.Context) (partitions []int, err error) {
-	if s.Form() < scheme.RoomForm {
-		return nil, nil
-	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	for i := range s.cfg.Streams {
@@ -86,11 +88,15 @@ func (s *Store) Crowded(ctx context.Context) (partitions []int, err error) {
 
 // MakeRoom purges the beginning of streams of mailboxes, and sets aside before what of it
 // still waits: see the package's documentation, "Room". Any node may; one at a time does,
-// as a rule, and two do no harm. It returns nothing, and no error, if another is at it.
+// as a rule ([ErrOthersTurn]), and two do no harm. None does as long as nodes may run that do
+// not read seals ([ErrOlderNodes]).
 func (s *Store) MakeRoom(ctx context.Context, r Round, partitions []int) (Made, error) {
+	if s.Form() < scheme.RoomForm {
+		return Made{}, ErrOlderNodes
+	}
 	end, err := s.longTurn(ctx, roomTurn, turnTime, turnPatience)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return Made{}, nil
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return Made{}, ErrOthersTurn
 	}
 	if err != nil {
 		return Made{}, err
@@ -102,8 +108,11 @@ func (s *Store) MakeRoom(ctx context.Context, r Round, partitions []int) (Made, 
 	}
 	defer m.on.Close()
 	err = kept.Round(m, partitions)
-	if errors.Is(err, kept.ErrEnded) {
+	switch {
+	case errors.Is(err, kept.ErrEnded):
 		err = fmt.Errorf("%w: bus: room: %w", ErrUnconfirmed, err)
+	case errors.Is(err, kept.ErrNoted):
+		err = fmt.Errorf("%w: %w", ErrWentBack, err)
 	}
 	var back *errWentBack
 	if errors.As(err, &back) {

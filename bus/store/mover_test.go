@@ -371,7 +371,7 @@ func TestRoomOtherLog(t *testing.T) {
 	if note, err := s.Directory().LastBack(ctx, 0); err != nil || note.Rev == 0 {
 		t.Fatalf("%+v, %v", note, err)
 	}
-	if m, err := round(t, s, url, longAgo()); err != nil || m.Purged != 0 || m.Looked != 0 {
+	if m, err := round(t, s, url, longAgo()); !errors.Is(err, ErrWentBack) || m != (Made{}) {
 		t.Errorf("%+v, %v", m, err)
 	}
 }
@@ -399,15 +399,33 @@ func TestRoomConnectionLost(t *testing.T) {
 
 // TestRoomOlderForm: no room is made while nodes may run that do not read seals.
 func TestRoomOlderForm(t *testing.T) {
-	s, _ := roomStore(t, Config{Bytes: 8 << 20, Memory: true})
-	for range 4 {
-		store1(t, s, scheme.NewSID(), Outgoing{Payload: make([]byte, 900<<10)})
-	}
-	if crowded, err := s.Crowded(natstest.Context(t)); err != nil || len(crowded) != 1 {
-		t.Errorf("%v, %v", crowded, err)
-	}
+	s, url := roomStore(t, Config{Bytes: 8 << 20, Memory: true})
+	parked(t, s, scheme.NewSID())
+	rush(t, s, scheme.NewSID())
 	s.form.stream.Store(scheme.RoomForm - 1)
-	if crowded, err := s.Crowded(natstest.Context(t)); err != nil || len(crowded) != 0 {
-		t.Errorf("%v, %v", crowded, err)
+	if m, err := round(t, s, url, longAgo()); !errors.Is(err, ErrOlderNodes) || m != (Made{}) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	s.form.stream.Store(scheme.RoomForm)
+	if m, err := round(t, s, url, longAgo()); err != nil || m.Purged != 1 {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// TestRoomTurn: one node at a time makes room.
+func TestRoomTurn(t *testing.T) {
+	s, url := roomStore(t, Config{Bytes: 8 << 20, Memory: true})
+	parked(t, s, scheme.NewSID())
+	rush(t, s, scheme.NewSID())
+	end, err := s.longTurn(natstest.Context(t), roomTurn, turnTime, turnPatience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := round(t, s, url, longAgo()); !errors.Is(err, ErrOthersTurn) || m != (Made{}) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	end()
+	if m, err := round(t, s, url, longAgo()); err != nil || m.Purged != 1 {
+		t.Errorf("%+v, %v", m, err)
 	}
 }

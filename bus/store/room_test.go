@@ -110,6 +110,68 @@ func TestRoomThatIsNotThere(t *testing.T) {
 	}
 }
 
+// TestRoomBesideFormerShares: where the servers have as much as a store was told, and the
+// mailboxes hold most of what will be theirs, they keep more. What is set aside gets the rest, which is a warning, and its share when the mailboxes are emptier.
+func TestRoomBesideFormerShares(t *testing.T) {
+	const all = 100 << 20
+	nc := connect(t, natstest.StartServer(t, server.Options{JetStream: true, JetStreamMaxStore: all}).ClientURL())
+	ctx, cfg := natstest.Context(t), Config{Streams: 2, Bytes: all}
+	former := cfg
+	if err := former.defaults(); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range former.configs() {
+		switch {
+		case strings.HasPrefix(c.Name, scheme.KeptStreamPrefix):
+			continue
+		case strings.HasPrefix(c.Name, scheme.OutStreamPrefix):
+			c.MaxBytes = all / 100 * 70 / 2
+		}
+		if _, err := js.CreateStream(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sid := scheme.NewSIDIn(0, 2)
+	for range 25 {
+		if _, err := js.Publish(ctx, scheme.MailboxSubject(sid), make([]byte, 900<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shares := func(out, kept int64, warned int) {
+		t.Helper()
+		s, err := Open(ctx, nc, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		have := limits(t, s)
+		if got := have[scheme.OutStream(0)]; got < out || got > out+out/20 || have[scheme.OutStream(1)] != all/100*25 {
+			t.Errorf("mailboxes have %v bytes", have)
+		}
+		if got := have[scheme.KeptStream(0)]; got > kept || got < kept-out/20 || have[scheme.KeptStream(1)] != all/100*10 {
+			t.Errorf("what is set aside has %v bytes", have)
+		}
+		if got := s.Warnings(); len(got) != warned {
+			t.Errorf("warnings: %v", got)
+		}
+	}
+	for range 2 { // the second one changes nothing
+		shares(25*900<<10/4*5, all/100*35-25*900<<10/4*5, 1)
+	}
+	st, err := js.Stream(ctx, scheme.OutStream(0))
+	if err == nil {
+		err = st.Purge(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	shares(all/100*25, all/100*10, 0)
+}
+
 // TestRoomForSeveral: nodes that make a store at once, none of which has made all of it,
 // make do with less.
 func TestRoomForSeveral(t *testing.T) {
@@ -177,7 +239,8 @@ func TestFullWorkRefuses(t *testing.T) {
 	if n := st.CachedInfo().State.Msgs; int(n) != stored {
 		t.Errorf("%d of %d are there", n, stored)
 	}
-	mailboxes, _, work, err := s.Usage(natstest.Context(t))
+	parts, err := s.Usage(natstest.Context(t))
+	mailboxes, work := parts.Mailboxes, parts.Work
 	if err != nil || work.Share() < 0.9 || work.Reach > work.Age || mailboxes.Share() > 0.1 || mailboxes.Reach != mailboxes.Age {
 		t.Errorf("%+v %+v %v", mailboxes, work, err)
 	}

@@ -160,7 +160,8 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 
 // prepare sees to it that the streams are there, and makes what answers come to.
 func (s *Store) prepare(ctx context.Context) error {
-	if err := s.ensure(ctx); err != nil {
+	var contract *ContractError
+	if err := s.ensure(ctx); err != nil && !(errors.As(err, &contract) && contract.Partial) {
 		return err
 	}
 	return s.subscribe()

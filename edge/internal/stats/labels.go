@@ -272,15 +272,18 @@ type RoundEnd uint8
 
 const (
 	RoundPurged   RoundEnd = iota // what was delivered, or set aside, is gone
-	RoundNothing                  // another node was at it, or the streams have gone back
+	RoundNothing                  // there was nothing to purge any more
+	RoundOthers                   // another node was at it
 	RoundFull                     // there was no room for what has to be set aside
-	RoundWentBack                 // a position was another log's
+	RoundWentBack                 // a stream has gone back, or had lately
+	RoundOlder                    // nodes may run that do not read what is set aside
+	RoundYoung                    // the connection to NATS was too young
 	RoundFailed                   // NATS did not answer, or the connection was lost
 
 	numRoundEnds
 )
 
-var roundEndWords = [numRoundEnds]string{"purged", "nothing", "full", "went_back", "failed"}
+var roundEndWords = [numRoundEnds]string{"purged", "nothing", "other_node", "full", "went_back", "older_nodes", "young", "failed"}
 
 // String returns the metric label.
 func (e RoundEnd) String() string { return word(roundEndWords[:], uint8(e)) }
