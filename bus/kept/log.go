@@ -114,6 +114,9 @@ type Source[M Message] interface {
 	// AsidePage shows what was set aside of the mailbox from a place on, in order and without
 	// omission; it nil: a probe. more: there is more.
 	AsidePage(from uint64, show func(place uint64, it *Item[M])) (more bool, err error)
+	// AsideSealed shows what a seal names, at less cost than pages have. all: that is all of
+	// it; else it has to be read once more.
+	AsideSealed(seal *Seal, show func(place uint64, it *Item[M])) (all bool, err error)
 	// AsideProbe stores a probe there, and returns its place.
 	AsideProbe() (uint64, error)
 	// Pause waits a moment.
@@ -155,7 +158,9 @@ func follow[M Message](src Source[M], from uint64, see func(m M) (enough bool)) 
 			if len(list) == 0 || list[0].Meta().Seq != from {
 				return errDropped
 			}
-			list = list[1:]
+			if list = list[1:]; len(list) == 0 && !more { // there was more, on another server
+				return errBehind
+			}
 		}
 		if len(list) == 0 && more { // that one alone has filled the page
 			room = max(2*room, 4*usualBytes)
@@ -201,6 +206,22 @@ func aside[M Message](src Source[M], from, to uint64, take func(place uint64, it
 		}
 	}
 	return errBehind
+}
+
+// asideSealed shows what a seal names.
+func asideSealed[M Message](src Source[M], seal *Seal, take func(place uint64, it Item[M])) error {
+	if seal.To == 0 {
+		return nil
+	}
+	all, err := src.AsideSealed(seal, func(place uint64, it *Item[M]) {
+		if it != nil && seal.From <= place && place <= seal.To {
+			take(place, *it)
+		}
+	})
+	if all || err != nil {
+		return err
+	}
+	return aside(src, seal.From, seal.To, take)
 }
 
 // asidePages shows pages until one has the place that proves them, and returns the last

@@ -35,9 +35,10 @@ type Box[M Message] interface {
 	Seal(s Seal, last uint64) error
 	// Mark stores a marker that has no time to live.
 	Mark() error
-	// Copy sets a message aside, and returns when that is acknowledged; place 0: its time to
-	// live is over. [ErrTooLarge]: it cannot. before is up to where all had been dealt with.
-	Copy(m M, before uint64) (place uint64, err error)
+	// Copy sets messages aside, and tells of each when that is acknowledged, in any order;
+	// place 0: its time to live is over. [ErrTooLarge]: it cannot. before is up to where all had
+	// been dealt with before the first; each of the others comes after the one before it.
+	Copy(list []M, before uint64, told func(i int, place uint64, err error) error) error
 	// Lose sets aside the word that what lay between two sequences is gone; see [Item].
 	Lose(from, to uint64) (place uint64, err error)
 }
@@ -50,6 +51,7 @@ type Position struct {
 	SeenTime  int64
 	Back      bool // they are of another log
 	Unsure    bool // they may be
+	Moved     bool // the mailbox has more than that
 }
 
 // Limits is how much may wait of what was set aside for a session.
@@ -79,20 +81,17 @@ const sealTries = 50
 // are of the log that there is.
 func Settle[M Message](box Box[M], p Position, horizon uint64, since int64, most Limits) error {
 	m := &move[M]{box: box, most: most}
-	if !p.Back {
-		m.floor, m.last, m.at = p.Floor, p.Seen, p.SeenTime // the floor may have had a time to live
-		if m.last == 0 {
-			m.last, m.at = p.Floor, p.FloorTime
-		}
-		m.anchor, m.link = m.last, max(m.last, m.floor)
+	if m.last, m.at = p.Last(); !p.Back {
+		m.floor, m.anchor, m.link = p.Floor, m.last, max(m.last, p.Floor)
 	}
-	if m.last != 0 && (m.at <= since || p.Unsure) {
+	if p.old(since) {
 		there, err := m.look()
 		if err != nil {
 			return err
 		}
 		m.read = !there
 	}
+	m.read = m.read || p.Moved
 	if m.last > horizon {
 		return nil
 	}
@@ -199,30 +198,30 @@ func (m *move[M]) readBox() error {
 
 // copyAll sets aside what lies behind all that was dealt with.
 func (m *move[M]) copyAll(list []M, done uint64) (copied bool, err error) {
+	var waits []M
 	for i := range list {
-		l := list[i].Meta()
-		if l.Mark || l.Seq <= done {
-			continue
+		if l := list[i].Meta(); !l.Mark && l.Seq > done {
+			waits = append(waits, list[i])
 		}
-		place, err := m.box.Copy(list[i], m.link)
+	}
+	err = m.box.Copy(waits, m.link, func(i int, place uint64, err error) error {
+		l := waits[i].Meta()
 		if errors.Is(err, ErrTooLarge) {
 			place, err = m.box.Lose(l.Seq, l.Seq)
 		}
-		if err != nil {
-			return copied, err
-		}
-		if place != 0 {
+		if err == nil && place != 0 {
 			m.kept(place)
 			m.count, m.bytes = m.count+1, m.bytes+uint64(l.Size)
-			m.link, copied = l.Seq, true
+			m.link, copied = max(m.link, l.Seq), true
 		}
-	}
-	return copied, nil
+		return err
+	})
+	return copied, err
 }
 
 // kept notes where something was set aside.
 func (m *move[M]) kept(place uint64) {
-	if m.to = place; m.from == 0 {
+	if m.to = max(m.to, place); m.from == 0 || place < m.from {
 		m.from = place
 	}
 }

@@ -15,17 +15,6 @@ type Reader[M Message] interface {
 	WentBack() (bool, error)
 }
 
-// Memory is what a reader remembers of what was set aside of its mailbox, from one question
-// to the next. The zero value remembers nothing. It belongs to one reading at a time.
-type Memory[M Message] struct {
-	seal  *Seal // nil: nothing
-	shelf Shelf[M]
-	end   uint64 // it has all up to there; 0: up to the seal
-}
-
-// Empty reports whether it remembers nothing.
-func (m *Memory[M]) Empty() bool { return m.seal == nil }
-
 // reading is one question.
 type reading[M Message] struct {
 	src Reader[M]
@@ -42,6 +31,9 @@ func Read[M Message](src Reader[M], q Question, mem *Memory[M]) (Batch[M], error
 		}
 	}
 	*mem = Memory[M]{}
+	if b, done := r.shortly(); done {
+		return b, nil
+	}
 	b, err := src.Read(q.From, q.Anchor, q.Limit, q.MaxBytes)
 	if err != nil || b.Anchor == AnchorPresent || b.Anchor == AnchorForeign {
 		return b, err
@@ -58,14 +50,81 @@ func Read[M Message](src Reader[M], q Question, mem *Memory[M]) (Batch[M], error
 	case seen.seal.Seq < q.From:
 		return r.behindSeal(seen.seal, b)
 	}
-	c := collector[M]{from: min(q.From, max(q.Anchor, 1))}
-	if seen.seal.To != 0 {
-		if err := aside(src, seen.seal.From, seen.seal.To, c.take); err != nil {
-			return Batch[M]{}, err
-		}
+	if err := r.open(seen.seal); err != nil {
+		return Batch[M]{}, err
 	}
-	*mem = Memory[M]{seen.seal, NewShelf(c.items), c.end}
 	return r.fromSeal(seen.seal)
+}
+
+// open reads what was set aside before a seal.
+func (r *reading[M]) open(seal *Seal) error {
+	c := collector[M]{from: min(r.q.From, max(r.q.Anchor, 1))}
+	if err := asideSealed(r.src, seal, c.take); err != nil {
+		return err
+	}
+	*r.mem = Memory[M]{seal: seal, shelf: NewShelf(c.items), end: c.end}
+	return nil
+}
+
+// fewest is how much of a mailbox is read at least where a seal is looked for.
+const fewest = 16
+
+// shortly answers what is asked most, what follows the anchor, with as few questions as that
+// takes: it is there, or it was purged and a seal is there. False: it has to be looked at
+// closely. One answer of one server has the seal and what follows it, so nothing of that was
+// dropped, whenever what the seal names is read.
+func (r *reading[M]) shortly() (b Batch[M], done bool) {
+	q := r.q
+	if q.Anchor == 0 || q.From != q.Anchor+1 {
+		return b, false
+	}
+	if q.Limit <= 0 && !r.purged() { // what is there is for the leader to say
+		return b, false
+	}
+	limit := min(max(q.Limit, fewest), mostMessages)
+	list, _, err := r.src.Page(q.Anchor, limit+1, q.MaxBytes)
+	if err != nil || len(list) == 0 {
+		return b, false
+	}
+	if first := list[0].Meta(); first.Seq == q.Anchor {
+		if q.Limit <= 0 || len(list) == 1 {
+			return b, false
+		}
+		b.Msgs = list[1:min(len(list), 1+min(q.Limit, mostMessages))]
+		b.Anchor, b.AnchorTime, b.Next = AnchorPresent, first.Time, b.Msgs[len(b.Msgs)-1].Meta().Seq+1
+		return b, true
+	}
+	i := slices.IndexFunc(list, func(m M) bool { return m.Meta().Seal != nil })
+	if i < 0 || q.Limit > 0 && !r.purged() {
+		return b, false
+	}
+	seal := list[i].Meta().Seal
+	if r.open(seal) != nil {
+		return b, false
+	}
+	r.mem.start, r.mem.before = q.Anchor, i
+	a, cut := r.shelved(seal)
+	if len(a.Msgs) == 0 && cut {
+		*r.mem = Memory[M]{}
+		return b, false
+	}
+	return r.answer(a, cut, list[i:]), true
+}
+
+// purged reports whether the stream is known to begin behind the anchor.
+func (r *reading[M]) purged() bool {
+	first, _, err := r.src.Bounds()
+	return err == nil && first > r.q.Anchor
+}
+
+// shelved is what was set aside of what is asked. cut: what follows it is not to be read yet.
+func (r *reading[M]) shelved(seal *Seal) (a Answer[M], cut bool) {
+	end := seal.Seq
+	if r.mem.end != 0 {
+		end = r.mem.end
+	}
+	a = r.mem.shelf.Sealed(*r.q, end)
+	return a, a.Cut || r.mem.end != 0
 }
 
 // whole reports whether nothing that the question is about was purged.
@@ -129,22 +188,19 @@ func (r *reading[M]) behindSeal(seal *Seal, b Batch[M]) (Batch[M], error) {
 	return now, nil
 }
 
-// fromSeal answers from what was set aside before a seal, and else from the log behind it.
+// fromSeal answers from what was set aside before a seal, and then from the log behind it.
 // One answer of one server has the seal and what follows: nothing was dropped in between.
 func (r *reading[M]) fromSeal(seal *Seal) (Batch[M], error) {
-	limit, end := max(r.q.Limit, 1), seal.Seq
-	if r.mem.end != 0 {
-		end = r.mem.end
-	}
-	a := r.mem.shelf.Sealed(*r.q, end)
-	if len(a.Msgs) > 0 {
+	a, cut := r.shelved(seal)
+	limit := max(min(r.q.Limit, mostMessages)-len(a.Msgs), 1)
+	if cut {
 		limit = 1
 	}
-	list, _, err := r.src.Page(seal.Seq, limit, r.q.MaxBytes)
+	log, err := r.behind(seal, limit)
 	if err != nil {
 		return Batch[M]{}, err
 	}
-	if len(list) == 0 || list[0].Meta().Seal == nil || *list[0].Meta().Seal != *seal {
+	if len(log) == 0 {
 		*r.mem = Memory[M]{}
 		return Batch[M]{}, errDropped // or it is not there yet
 	}
@@ -152,11 +208,33 @@ func (r *reading[M]) fromSeal(seal *Seal) (Batch[M], error) {
 		*r.mem = Memory[M]{}
 		return Batch[M]{}, ErrAgain
 	}
-	return r.answer(a, list), nil
+	return r.answer(a, cut, log), nil
 }
 
-// answer is what was set aside, and else what follows in the log.
-func (r *reading[M]) answer(a Answer[M], log []M) Batch[M] {
+// behind reads a seal and what follows it; nothing, if that is not there.
+func (r *reading[M]) behind(seal *Seal, limit int) ([]M, error) {
+	from, before := seal.Seq, 0
+	if r.mem.start != 0 {
+		from, before = r.mem.start, r.mem.before
+	}
+	for {
+		list, _, err := r.src.Page(from, before+limit, r.q.MaxBytes)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(list, func(m M) bool { return m.Meta().Seq == seal.Seq })
+		if i >= 0 && list[i].Meta().Seal != nil && *list[i].Meta().Seal == *seal {
+			return list[i:min(i+limit, len(list))], nil
+		}
+		if from == seal.Seq {
+			return nil, nil
+		}
+		from, before = seal.Seq, 0 // what is before it has used the answer up
+	}
+}
+
+// answer is what was set aside, and what follows it in the log.
+func (r *reading[M]) answer(a Answer[M], cut bool, log []M) Batch[M] {
 	var b Batch[M]
 	q := r.q
 	switch {
@@ -166,7 +244,9 @@ func (r *reading[M]) answer(a Answer[M], log []M) Batch[M] {
 		b.Anchor, b.Oldest = AnchorGone, a.Oldest
 	}
 	if len(a.Msgs) > 0 {
-		log, b.Next = nil, a.Msgs[0].Seq
+		if b.Next = a.Msgs[0].Seq; cut {
+			log = nil
+		}
 	} else if len(log) > 0 {
 		b.Next = log[0].Meta().Seq
 	}
@@ -176,17 +256,22 @@ func (r *reading[M]) answer(a Answer[M], log []M) Batch[M] {
 	if q.Limit <= 0 {
 		return b
 	}
-	size, most := 0, q.MaxBytes
+	size, most, full := 0, q.MaxBytes, false
 	if most <= 0 {
 		most = usualBytes
 	}
-	for _, it := range a.Msgs {
-		if size += it.Msg.Meta().Size; len(b.Msgs) == min(q.Limit, mostMessages) || size > most && len(b.Msgs) > 0 {
-			break
+	add := func(m M) {
+		size += m.Meta().Size
+		if full = full || len(b.Msgs) == min(q.Limit, mostMessages) || size > most && len(b.Msgs) > 0; !full {
+			b.Msgs = append(b.Msgs, m)
 		}
-		b.Msgs = append(b.Msgs, it.Msg)
 	}
-	b.Msgs = append(b.Msgs, log...)
+	for i := range a.Msgs {
+		add(a.Msgs[i].Msg)
+	}
+	for i := range log {
+		add(log[i])
+	}
 	b.Next = b.Msgs[len(b.Msgs)-1].Meta().Seq + 1
 	return b
 }
@@ -238,7 +323,7 @@ func (r *reading[M]) unsealed(b Batch[M]) (Batch[M], error) {
 	if len(a.Msgs) == 0 {
 		return b, nil
 	}
-	return r.answer(a, nil), nil
+	return r.answer(a, true, nil), nil
 }
 
 // rest is all that the log has, and the last sequence of its stream.
@@ -258,42 +343,4 @@ func (r *reading[M]) rest() (seqs []uint64, last uint64, err error) {
 		err = upToDate(r.src, probe, r.q.From, seen.seqs[n-1])
 	}
 	return seen.seqs, last, err
-}
-
-const (
-	// shelfBytes bounds what of it is in memory for one session: the beginning.
-	shelfBytes = 4 << 20
-)
-
-// collector keeps the beginning of what was set aside.
-type collector[M Message] struct {
-	from  uint64
-	items []Item[M]
-	bytes int
-	end   uint64 // what is from there on was not kept; 0: all was
-}
-
-func (c *collector[M]) take(_ uint64, it Item[M]) {
-	if it.Seq != 0 && (it.Seq < c.from || c.end != 0 && it.Seq >= c.end) {
-		return
-	}
-	c.items = append(c.items, it)
-	if it.Seq == 0 {
-		return
-	}
-	if c.bytes += it.Msg.Meta().Size; c.bytes <= 2*shelfBytes {
-		return
-	}
-	c.items, c.end = Beginning(c.items, itemSize[M], shelfBytes)
-	c.bytes = 0
-	for i := range c.items {
-		c.bytes += itemSize(&c.items[i])
-	}
-}
-
-func itemSize[M Message](it *Item[M]) int {
-	if it.Seq == 0 {
-		return 0
-	}
-	return it.Msg.Meta().Size
 }

@@ -43,6 +43,6 @@ func itemOf(m *nats.Msg) (it item, ok bool) {
 	}
 	life := m.Header.Get(jet.HeaderTTL)
 	return item{Seq: seq, Prev: before, Time: at, Msg: Stored{
-		Seq: seq, TTL: life != "", Life: lifeOf(life), Time: at, Trace: tracectx.Parent(m.Header), Payload: m.Data,
+		Seq: seq, TTL: life != "", Life: lifeOf(life), Time: at, Aside: true, Trace: tracectx.Parent(m.Header), Payload: m.Data,
 	}}, true
 }

@@ -134,6 +134,7 @@ type mover struct {
 	lasts func() bool
 	since int64 // positions that were stored later are of the logs that there are, Unix ns
 
+	first   map[int]uint64 // what the streams began with; not changed while entries are looked at
 	count   counts
 	shelves sync.Map // what there is room for, by partition: *shelfRoom
 }
@@ -191,7 +192,8 @@ func newMover(ctx context.Context, s *Store, r Round) (*mover, error) {
 	if err != nil {
 		return nil, jet.SendError(err)
 	}
-	on := &Store{nc: r.Conn, js: js, cfg: s.cfg}
+	on := &Store{nc: r.Conn, js: js, cfg: s.cfg, ends: ends{nc: r.Conn}}
+	on.cfg.Window = max(on.cfg.Window, sealBatch+moversAtOnce*copyBatch)
 	on.running, on.stop = context.WithCancel(ctx)
 	if err := on.subscribe(); err != nil {
 		on.stop()
@@ -199,7 +201,7 @@ func newMover(ctx context.Context, s *Store, r Round) (*mover, error) {
 	}
 	on.status = r.Conn.StatusChanged(nats.CLOSED)
 	on.watching.Go(on.watch)
-	return &mover{ctx: ctx, on: on, lasts: r.Lasts, since: r.Since.Add(storesApart).UnixNano()}, nil
+	return &mover{ctx: ctx, on: on, lasts: r.Lasts, since: r.Since.Add(storesApart).UnixNano(), first: make(map[int]uint64)}, nil
 }
 
 func (m *mover) Lasts() bool { return m.lasts() }
@@ -215,6 +217,7 @@ func (m *mover) Stream(partition int) (kept.Stream, error) {
 		return kept.Stream{}, jet.JSError(err)
 	}
 	info := st.CachedInfo()
+	m.first[partition] = info.State.FirstSeq
 	return kept.Stream{First: info.State.FirstSeq, Last: info.State.LastSeq, Messages: info.State.Msgs,
 		Bytes: info.State.Bytes, Limit: uint64(max(info.Config.MaxBytes, 0)), Made: info.Created.UnixNano()}, nil
 }
@@ -224,19 +227,19 @@ func (m *mover) Stream(partition int) (kept.Stream, error) {
 func (m *mover) Settle(horizons map[int]uint64) (why map[int]error, err error) {
 	ctx, stop := context.WithCancelCause(m.ctx)
 	defer stop(nil)
-	entries := make(chan listedEntry, listBatch)
+	closely := make(chan *opened, sealBatch)
 	var workers sync.WaitGroup
 	var failed partFailures
 	for range moversAtOnce {
 		workers.Go(func() {
-			for l := range entries {
-				partition := m.on.PartitionOf(l.sid)
+			for o := range closely {
+				partition := m.on.PartitionOf(o.sid)
 				if ctx.Err() != nil || failed.has(partition) {
 					continue
 				}
-				err := m.settle(ctx, l.sid, &l.entry, horizons[partition])
+				err := m.settle(ctx, o)
 				if err != nil {
-					err = fmt.Errorf("bus: room: %s: %w", l.sid.Short(), err)
+					err = fmt.Errorf("bus: room: %s: %w", o.sid.Short(), err)
 				}
 				switch {
 				case err == nil:
@@ -248,19 +251,20 @@ func (m *mover) Settle(horizons map[int]uint64) (why map[int]error, err error) {
 			}
 		})
 	}
+	many := &sealing{m: m, ctx: ctx, closely: closely}
 	err = m.on.directory.pass(ctx, func(l listedEntry) error {
-		if _, ok := horizons[m.on.PartitionOf(l.sid)]; !ok {
+		partition := m.on.PartitionOf(l.sid)
+		horizon, ok := horizons[partition]
+		if !ok || failed.has(partition) {
 			return nil
 		}
 		m.count.looked.Add(1)
-		select {
-		case entries <- l:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		return many.add(l.sid, &l.entry, horizon)
 	})
-	close(entries)
+	if err == nil {
+		err = many.flush()
+	}
+	close(closely)
 	workers.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, cause
@@ -309,14 +313,14 @@ func (d *Directory) pass(ctx context.Context, fn func(listedEntry) error) error 
 	if err != nil {
 		return err
 	}
-	req := batchRequest{From: 1, NextFor: scheme.SessionKeyPrefix + "*", Batch: listBatch}
+	req := batchRequest{From: 1, NextFor: scheme.SessionKeyPrefix + "*", Batch: passBatch}
 	last := uint64(0)
 	for pause := sureFirstPause; last < seq; {
 		var entries []listedEntry
 		var next uint64
 		if err := jet.Retry(ctx, func(ctx context.Context) error {
 			entries, next = entries[:0], 0
-			_, err := d.store.directGet(ctx, scheme.SessionStream, req, listBatch, func(m *nats.Msg, seq uint64) error {
+			_, err := d.store.directGet(ctx, scheme.SessionStream, req, passBatch, func(m *nats.Msg, seq uint64) error {
 				next = seq
 				l, ok, err := readAny(m, seq)
 				if ok {
@@ -356,8 +360,13 @@ func (d *Directory) probeHere(ctx context.Context) (seq uint64, err error) {
 	return seq, err
 }
 
-// passTTL is longer than a pass takes.
-const passTTL = 10 * time.Minute
+const (
+	// passTTL is longer than a pass takes.
+	passTTL = 10 * time.Minute
+	// passBatch is how many entries one answer brings. For each answer a server looks at all
+	// entries of a block, to say how many are left.
+	passBatch = 4096
+)
 
 // readAny is readListed, with entries that cannot be read. One of a newer form is an error.
 func readAny(m *nats.Msg, seq uint64) (l listedEntry, ok bool, err error) {

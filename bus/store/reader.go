@@ -36,6 +36,8 @@ type Stored struct {
 	Life time.Duration
 	// Time at which the stream stored it, Unix ns; 0: unknown.
 	Time int64
+	// Aside: it was set aside ([Store.ReadWhole]).
+	Aside bool
 	// Trace is the traceparent that the message was stored with.
 	Trace string
 	// Payload belongs to the receiver and must not be modified.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -67,7 +68,7 @@ func (s *source) Page(from uint64, limit, maxBytes int) (list []Stored, more boo
 }
 
 func (s *source) Bounds() (first, last uint64, err error) {
-	st, err := jet.LeaderState(s.ctx, s.store.nc, s.stream)
+	st, err := s.store.ends.ask(s.ctx, s.stream)
 	return st.FirstSeq, st.LastSeq, again(err)
 }
 
@@ -104,6 +105,71 @@ func (s *source) AsidePage(from uint64, show func(place uint64, it *item)) (more
 		return nil
 	})
 	return end.pending != 0, again(err)
+}
+
+const (
+	// asideEach is how many places are asked for one by one, and asideLoose how many may be
+	// there that are not wanted.
+	asideEach  = 64
+	asideLoose = 8
+)
+
+// AsideSealed asks for places one by one, where they lie close together, and else for all
+// of the mailbox's from the first on, if not much of that is too old. For an answer of several
+// messages a server counts how many are left, and looks at all of a block for that, up to
+// 30,000, unless it begins with the first.
+func (s *source) AsideSealed(seal *kept.Seal, show func(place uint64, it *item)) (all bool, err error) {
+	if n := seal.To - seal.From + 1; n <= asideEach && n <= 2*seal.Count+asideLoose {
+		return s.asideEach(seal.From, int(n), show), nil
+	}
+	req := batchRequest{From: 1, NextFor: scheme.KeptSubject(s.sid), Batch: int(min(seal.Count+asideLoose, keptBatch)), MaxBytes: keptBytes}
+	last := uint64(0)
+	_, err = s.store.directGet(s.ctx, scheme.KeptStream(s.partition()), req, req.Batch, func(m *nats.Msg, seq uint64) error {
+		last = seq
+		if it, ok := itemOf(m); ok {
+			show(seq, &it)
+		}
+		return nil
+	})
+	return err == nil && last >= seal.To, nil
+}
+
+// asideEach asks for so many places, all at once. What is there is as it was stored, whoever
+// answers. False: one is not there, or not yet.
+func (s *source) asideEach(from uint64, n int, show func(place uint64, it *item)) (all bool) {
+	c, err := s.store.replies.Open(n)
+	if err != nil {
+		return false
+	}
+	defer s.store.replies.End(c)
+	stream, subject := scheme.KeptStream(s.partition()), scheme.KeptSubject(s.sid)
+	for i := range n {
+		req := append(strconv.AppendUint([]byte(`{"seq":`), from+uint64(i), 10), '}')
+		if s.store.nc.PublishRequest(scheme.APIDirectGet+stream, c.Reply, req) != nil {
+			return false
+		}
+	}
+	silence := time.NewTimer(sweepSilence)
+	defer silence.Stop()
+	for range n {
+		select {
+		case m := <-c.Msgs:
+			seq, err := strconv.ParseUint(jet.LastHeader(m.Header, jet.HeaderSeq), 10, 64)
+			if err != nil {
+				return false
+			}
+			if it, ok := itemOf(m); ok && jet.LastHeader(m.Header, jet.HeaderSubject) == subject {
+				show(seq, &it)
+			}
+		case <-c.Lost:
+			return false
+		case <-silence.C:
+			return false
+		case <-s.ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func (s *source) AsideProbe() (uint64, error) {

@@ -106,6 +106,7 @@ type Store struct {
 	replies   *jet.Replies
 	directory *Directory
 	queues    Queues           // safe for concurrent use
+	ends      ends             // the same
 	status    chan nats.Status // closed by nats.go when close takes it back
 	watching  sync.WaitGroup
 	running   context.Context // ends with Close
@@ -127,7 +128,7 @@ func unopened(nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, jet.SendError(err)
 	}
 	s := &Store{nc: nc, js: js, cfg: cfg}
-	s.queues.store = s
+	s.queues.store, s.ends.nc = s, nc
 	return s, nil
 }
 

@@ -97,6 +97,9 @@ func (h *held) convert(batch store.Batch, err error) session.Batch {
 		if !m.Mark && !m.TTL {
 			h.s.saw(h, m.Seq, m.Time)
 		}
+		if m.Aside {
+			n.Metrics.SetAside.Inc(stats.AsideRead)
+		}
 		payload, ok := h.inspect(m.Seq, m.Mark, m.Payload)
 		out.Msgs[i] = session.Stored{Seq: m.Seq, Time: m.Time, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload, Trace: m.Trace}
 	}

@@ -299,11 +299,12 @@ const (
 	AsideCopied                  // a message was set aside
 	AsideLost                    // … or written down as lost
 	AsidePurged                  // messages that are gone from a stream
+	AsideRead                    // a message that was set aside was read for its session
 
 	numSetAside
 )
 
-var setAsideWords = [numSetAside]string{"looked_at", "sealed", "refused", "unsure", "copied", "lost", "purged"}
+var setAsideWords = [numSetAside]string{"looked_at", "sealed", "refused", "unsure", "copied", "lost", "purged", "read"}
 
 // String returns the metric label.
 func (a SetAside) String() string { return word(setAsideWords[:], uint8(a)) }

@@ -150,7 +150,7 @@ func (m *Metrics) sessions(r registry) {
 	m.TailsEnded = counters(r, "tails_ended_total", "Parked sessions for which nothing more is kept, by reason.", "reason", numTailEnds)
 	m.TailParts = r.counter("tail_parts_total", "Parts of tails that were handed to nodes which resume sessions.")
 	m.Rounds = counters(r, "rounds_total", "Rounds of making room in the streams of mailboxes that were due, by how they ended.", "end", numRoundEnds)
-	m.SetAside = counters(r, "set_aside_total", "What these rounds did with entries, mailboxes and messages.", "what", numSetAside)
+	m.SetAside = counters(r, "set_aside_total", "What these rounds did with entries, mailboxes and messages, and what was read of it.", "what", numSetAside)
 	m.Passes = counters(r, "passes_total", "Readings of mailboxes for many sessions together, by how they ended.", "end", numPassEnds)
 	m.TailMisses = r.counter("tail_misses_total", "Questions for a tail that brought none: the store is read.")
 	m.Gaps = counters(r, "gaps_total", "Gaps in mailboxes, by cause.", "why", session.Rollback+1)
