@@ -41,8 +41,9 @@
 // With a network there are outages beside these, one at a time, in an order that goes
 // on from seed to seed: the leader of the directory, or of a mailbox stream, is cut
 // off from its peers while clients begin elsewhere and then come to the nodes beside
-// it; a server is in a minority; packets go one way only, between servers, a node and
-// its server, clients and a node; the peers of the directory's leader stand still, so
+// it; or clients hear it and its peers do not, which have another one while it still
+// answers as the leader; a server is in a minority; packets go one way only, between
+// servers, a node and its server, clients and a node; the peers of the directory's leader stand still, so
 // that its writes stay in flight; all stores are replaced by copies of before; the
 // password changes; a disk is full; the clock of a node jumps by an hour. With -sync
 // the servers sync every write.
