@@ -25,6 +25,7 @@ var (
 	stillPeers     = outage{"writes in flight", (*schedule).stillPeers}
 	restoreStores  = outage{"restore stores", (*schedule).restoreStores}
 	serversAway    = outage{"all servers go", (*schedule).serversAway}
+	quorumAway     = outage{"all servers but one go", (*schedule).quorumAway}
 	workLeaderGone = outage{"split work queue leader", (*schedule).workLeader}
 	rotate         = outage{"rotate credentials", (*schedule).rotate}
 	fillDisk       = outage{"disk full", (*schedule).fillDisk}

@@ -138,17 +138,31 @@ func (s *schedule) workLeader(f *fault) error {
 
 // serversAway ends all servers and starts them again when no node is ready any more.
 func (s *schedule) serversAway(f *fault) error {
+	f.whom = "all"
+	return s.away(f, s.run.servers.Servers)
+}
+
+// quorumAway ends all servers but one, so that nodes stay connected and nothing can be
+// stored: no new connection tells them that it can be again.
+func (s *schedule) quorumAway(f *fault) error {
+	stays := s.run.uplink(s.run.nodes[0])
+	if stays == nil {
+		return nil // it is made again
+	}
+	f.whom = "all but " + stays.ServerName
+	return s.away(f, s.run.peers(stays))
+}
+
+func (s *schedule) away(f *fault, servers []*harness.NATSServer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*harness.Patience)
 	defer cancel()
-	f.whom = "all"
-	servers := s.run.servers.Servers
 	for _, server := range servers {
 		server.Kill()
 	}
 	err := harness.Until(ctx, func() error {
 		for _, n := range s.run.nodes {
 			if n.process.Ready() == nil {
-				return fmt.Errorf("chaos: %s is ready without NATS", n.name)
+				return fmt.Errorf("chaos: %s is ready where nothing can be stored", n.name)
 			}
 		}
 		return nil

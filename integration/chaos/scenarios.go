@@ -30,7 +30,7 @@ var scenarios = map[string]scenario{
 	"checkpoint-in-flight": {"sessions move while the directory's last writes are not yet acknowledged", 3, true, (*schedule).inFlight},
 	"minority-server":      {"a node's server is cut off from its peers, and the node has to find another", 3, false, func(s *schedule) error { return s.alone(minority) }},
 	"late-request":         {"requests for sessions arrive after their clients have gone elsewhere", 1, false, (*schedule).lateRequests},
-	"servers-return":       {"all servers go, and the leader of the work queue is cut off: nodes and work have to be back soon after the servers", 3, false, (*schedule).serversReturn},
+	"servers-return":       {"all servers go, or all but one, and the leader of the work queue is cut off: nodes and work have to be back soon after the servers", 3, false, (*schedule).serversReturn},
 	"restored-store":       {"sessions move, and the store is replaced by a copy of before", 1, false, func(s *schedule) error { return s.alone(restoreStores) }},
 }
 
@@ -106,11 +106,11 @@ func (s *schedule) inFlight() error {
 	return nil
 }
 
-// serversReturn has all servers go, and then the one that work is asked of. One more
-// behind that would find the copies of the first so far behind that nothing can be stored
-// without it.
+// serversReturn has all servers go, then all but one, and then the one that work is asked
+// of. One more behind that would find the copies of the first so far behind that nothing
+// can be stored without it.
 func (s *schedule) serversReturn() error {
-	for _, o := range []outage{serversAway, workLeaderGone} {
+	for _, o := range []outage{serversAway, quorumAway, workLeaderGone} {
 		if err := s.alone(o); err != nil {
 			return err
 		}
