@@ -30,6 +30,7 @@ type Config struct {
 	measure func(*schedule) error // instead of faults at random
 	raw     bool                  // no managed clients: their pauses are not what is measured
 	binary  func(node int) string // of the nodes; nil: that of the harness
+	ways    bool                  // what nodes ask of NATS can be withheld; without Network
 	setUp   bool                  // the streams are made before the nodes are there, by this version
 
 	History io.Writer                        // one JSON object a line

@@ -18,9 +18,10 @@ type node struct {
 	// Immutable after startNode.
 	name    string
 	process *harness.Node
-	front   *harness.Proxy   // between clients and the node
-	uplinks []*harness.Proxy // between the node and each NATS server; none with a network
-	host    *harness.Host    // nil: loopback
+	front   *harness.Proxy    // between clients and the node
+	uplinks []*harness.Proxy  // between the node and each NATS server; none with a network
+	ways    []*harness.Uplink // before these, where what the node asks may be withheld
+	host    *harness.Host     // nil: loopback
 
 	// Guarded by mu: one fault at a time.
 	mu   sync.Mutex
@@ -100,7 +101,15 @@ func (n *node) link(r *run) (urls []string, err error) {
 			return nil, err
 		}
 		n.uplinks = append(n.uplinks, uplink)
-		urls = append(urls, "nats://"+uplink.Addr())
+		addr := uplink.Addr()
+		if r.cfg.ways {
+			way, err := harness.NewUplink(addr)
+			if err != nil {
+				return nil, err
+			}
+			n.ways, addr = append(n.ways, way), way.Addr()
+		}
+		urls = append(urls, "nats://"+addr)
 	}
 	return urls, nil
 }
@@ -109,6 +118,9 @@ func (n *node) stop() {
 	n.process.Kill()
 	if n.front != nil {
 		n.front.Close()
+	}
+	for _, way := range n.ways {
+		way.Close()
 	}
 	for _, uplink := range n.uplinks {
 		uplink.Close()

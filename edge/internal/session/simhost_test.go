@@ -325,6 +325,7 @@ func (h *host) up() {
 		h.event("attach fresh", func() { h.s.Attach(Position{}, true, false, h) })
 		return
 	}
+	h.forget()
 	p, log := h.position()
 	h.posLog = log
 	h.entering = false

@@ -29,7 +29,8 @@ type world struct {
 	makes     int  // percent of steps that make room
 	draining  bool
 
-	room room
+	room   room
+	forgot int // clients
 
 	counts [NumEvents]int
 	gaps   [3]int
