@@ -155,6 +155,9 @@ func (r *run) start(ctx context.Context) error {
 	if r.cfg.Queue < roomyQueue {
 		start.Limit = r.cfg.Queue
 	}
+	if r.cfg.Room {
+		start.Room = shownRoom
+	}
 	r.h.Add(start)
 	late := 0
 	if r.network != nil {
@@ -178,6 +181,9 @@ func (r *run) setUp(ctx context.Context) error {
 	_, err := store.Setup(ctx, r.nc, cfg, nil, func(context.Context) (older store.Older, err error) { return older, nil })
 	return err
 }
+
+// shownRoom is what a run that makes room has to show, and how often at least; -1: never.
+var shownRoom = map[string]int{"round purged": 1, "round full": -1, "sealed": 1, "refused": 1, "copied": 1, "purged": 1, "read set_aside": 1}
 
 // play lets the clients, the publishers and the faults loose, and ends when
 // everything has drained, or does not.

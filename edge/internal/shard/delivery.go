@@ -57,8 +57,19 @@ func (x *sessionEffects) Read(from, anchor uint64, most int) {
 	submit(s, job, func(batch store.Batch, err error) {
 		s.met(epoch)
 		h.shelve(q.Shelf)
+		if err == nil {
+			s.node.Metrics.Reads.Inc(readOf(q.Shelf))
+		}
 		h.take(batch, err)
 	})
+}
+
+// readOf says how a read has ended, by what it remembers.
+func readOf(shelf *store.Shelf) stats.Read {
+	if shelf.Empty() {
+		return stats.ReadOK
+	}
+	return stats.ReadAside
 }
 
 // take gives the core what was read. With a rival's marker in it, it waits until
@@ -91,7 +102,6 @@ func (h *held) convert(batch store.Batch, err error) session.Batch {
 		n.Log.Debug("mailbox not read", "sid", h.sid, "error", err)
 		return out
 	}
-	n.Metrics.Reads.Inc(stats.ReadOK)
 	out.Msgs = make([]session.Stored, len(batch.Msgs))
 	for i, m := range batch.Msgs {
 		if !m.Mark && !m.TTL {

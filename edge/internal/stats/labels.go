@@ -154,13 +154,14 @@ func (w Write) String() string { return word(writeWords[:], uint8(w)) }
 type Read uint8
 
 const (
-	ReadOK Read = iota
+	ReadOK    Read = iota
+	ReadAside      // of what was set aside
 	ReadError
 
 	numReads
 )
 
-var readWords = [numReads]string{"ok", "error"}
+var readWords = [numReads]string{"ok", "set_aside", "error"}
 
 // String returns the metric label.
 func (r Read) String() string { return word(readWords[:], uint8(r)) }
