@@ -181,8 +181,11 @@ func (r *reading[M]) behindSeal(seal *Seal, b Batch[M]) (Batch[M], error) {
 		return b, nil
 	}
 	now, err := r.src.Read(q.From, seal.Seq, q.Limit, q.MaxBytes)
-	if err != nil || now.Anchor != AnchorPresent || now.AnchorTime != seal.Time {
-		return b, err
+	if err == nil && (now.Anchor != AnchorPresent || now.AnchorTime != seal.Time) {
+		err = errBehind // or it was dropped since
+	}
+	if err != nil {
+		return Batch[M]{}, err
 	}
 	now.AnchorTime = 0
 	return now, nil

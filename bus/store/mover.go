@@ -161,11 +161,10 @@ func (m *mover) takes(partition int, bytes int64) error {
 	room.mu.Lock()
 	defer room.mu.Unlock()
 	if room.bytes < bytes {
-		st, err := m.on.js.Stream(m.ctx, scheme.KeptStream(partition))
+		info, err := m.info(scheme.KeptStream(partition))
 		if err != nil {
-			return jet.JSError(err)
+			return err
 		}
-		info := st.CachedInfo()
 		limit := info.Config.MaxBytes
 		if limit <= 0 {
 			return nil
@@ -211,12 +210,25 @@ func (m *mover) WentBack(partition int) (bool, error) {
 	return note.Rev != 0, err
 }
 
+// info asks for the state of a stream until it is answered: a question may be lost with the
+// server that it went to.
+func (m *mover) info(stream string) (info *jetstream.StreamInfo, err error) {
+	err = jet.Retry(m.ctx, func(ctx context.Context) error {
+		st, err := m.on.js.Stream(ctx, stream)
+		if err != nil {
+			return jet.JSError(err)
+		}
+		info = st.CachedInfo()
+		return nil
+	})
+	return info, err
+}
+
 func (m *mover) Stream(partition int) (kept.Stream, error) {
-	st, err := m.on.js.Stream(m.ctx, scheme.OutStream(partition))
+	info, err := m.info(scheme.OutStream(partition))
 	if err != nil {
-		return kept.Stream{}, jet.JSError(err)
+		return kept.Stream{}, err
 	}
-	info := st.CachedInfo()
 	m.first[partition] = info.State.FirstSeq
 	return kept.Stream{First: info.State.FirstSeq, Last: info.State.LastSeq, Messages: info.State.Msgs,
 		Bytes: info.State.Bytes, Limit: uint64(max(info.Config.MaxBytes, 0)), Made: info.Created.UnixNano()}, nil
@@ -298,7 +310,9 @@ func (m *mover) Purge(partition int, horizon uint64) error {
 		jet.Answer
 		Purged uint64 `json:"purged"`
 	}
-	if err := jet.Ask(m.ctx, m.on.nc, scheme.APIStreamPurge+scheme.OutStream(partition), map[string]uint64{"seq": horizon + 1}, &resp); err != nil {
+	ctx, cancel := context.WithTimeout(m.ctx, jet.AttemptTimeout)
+	defer cancel()
+	if err := jet.Ask(ctx, m.on.nc, scheme.APIStreamPurge+scheme.OutStream(partition), map[string]uint64{"seq": horizon + 1}, &resp); err != nil {
 		return err
 	}
 	m.count.purged.Add(1)

@@ -264,11 +264,13 @@ func (s *schedule) fill(ctx context.Context) {
 				}
 				acks = append(acks, ack)
 			}
+			late := time.After(askPatience) // a leader that is gone acknowledges nothing
 			for _, ack := range acks {
 				select {
 				case <-ack.Ok():
 				case <-ack.Err():
-				case <-ctx.Done():
+				case <-late:
+					late = time.After(0)
 				}
 			}
 		}

@@ -200,7 +200,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"room: … of somebody who is not behind the entry", whole,
 		"if !q.Known || q.Place < q.Settled {", "if !q.Known {"},
 	{"room: a seal stands for the anchor while it is there", whole,
-		"if err != nil || now.Anchor != AnchorPresent || now.AnchorTime != seal.Time {", "if err != nil {"},
+		"if err == nil && (now.Anchor != AnchorPresent || now.AnchorTime != seal.Time) {", "if false {"},
 	{"room: what follows a seal is of an answer that has it", whole,
 		"if len(list) == 0 || list[0].Meta().Seal == nil || *list[0].Meta().Seal != *seal {", "if len(list) == 0 {"},
 	{"room: what was set aside of a log that went back is not used", whole,

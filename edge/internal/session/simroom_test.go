@@ -566,9 +566,9 @@ func (b *boxOf) keep(what op, it mailbox.Item[*record]) (uint64, error) {
 // lapsed reports whether a copy's time to live is over.
 func lapsed(r *record, w *world) bool { return r != nil && r.ttl && r.until <= w.st.tick }
 
-// lapsedAside reports whether something of a box was purged whose copy's time is over.
+// lapsedAside reports whether something of a box is gone whose copy's time is over.
 func (w *world) lapsedAside(box int) bool {
-	return slices.ContainsFunc(w.st.all, func(r *record) bool { return r.box == box && r.fate == purged && lapsed(r, w) })
+	return slices.ContainsFunc(w.st.all, func(r *record) bool { return r.box == box && r.fate != kept && lapsed(r, w) })
 }
 
 // purge removes the beginning of the stream.
