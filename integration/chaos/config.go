@@ -72,7 +72,7 @@ const lateComers = 60
 const mailboxStreams = 4
 
 // roomBytes is what each copy of the store takes in a run that makes room all the time.
-const roomBytes = 40 << 20
+const roomBytes = 96 << 20
 
 // storeDisk is the file system of each server's store, in a run with a network: a
 // run stores much less.
