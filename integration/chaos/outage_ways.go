@@ -117,7 +117,12 @@ func (s *schedule) refuse(n *node) {
 	}
 	s.running.Go(func() {
 		defer n.release()
-		if s.soon(func() bool { return gone(server, n, before) }) {
+		if sometime(func() error {
+			if !gone(server, n, before) {
+				return errNotYet
+			}
+			return nil
+		}) == nil {
 			f.bit("it has another connection, or none")
 		}
 		for _, l := range links {
