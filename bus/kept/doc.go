@@ -17,6 +17,13 @@
 // what was set aside is only as good as its links ([Shelf.Unsealed]): each copy names the
 // sequence of the one before it.
 //
+// What was set aside may be lost, too: it ages, and its stream may be deleted, or lose its
+// end. It is only added to. So a seal names a first and a last place where something without
+// a time to live lies, and the round that the last one is of. If both are there so is all
+// between them. Else what is not there counts as missing for readers, from the beginning up
+// to the first copy that there is, or up to the seal where the last one is not there; and a
+// round takes nothing over from a seal whose last one is lost.
+//
 // [Round] is what a node does that makes room, [Settle] what it does with one mailbox, and
 // [Read] how a mailbox is read. They ask and write by interfaces that package store has for
 // NATS; the model of package edge/internal/session has others, whose servers are behind, whose

@@ -14,8 +14,10 @@ type Item[M any] struct {
 	Msg  M
 
 	// From and To are what was gone before it could be copied. From 0: what lies up to To
-	// was too much, and its copies do not count.
+	// was too much, and its copies do not count. To 0: it says nothing.
 	From, To uint64
+
+	Round string // which set it aside
 }
 
 // Question is what a reader asks for: what follows in the mailbox from a sequence on.

@@ -34,6 +34,7 @@ type Seal struct {
 	Seq      uint64
 	Time     int64
 	From, To uint64
+	Round    string // what lies at To is of that
 	// Count and Bytes are of the copies there, those that are there twice or were delivered
 	// since as well.
 	Count, Bytes uint64
@@ -182,55 +183,70 @@ func follow[M Message](src Source[M], from uint64, see func(m M) (enough bool)) 
 // asideTries bounds how often a server that is behind is asked.
 const asideTries = 20
 
+// ends says which ends of what was set aside from one place to another are there. It is only
+// added to, and ages from its beginning: if both are there, so is all between them, but for
+// what had a time to live.
+type ends struct{ first, last bool }
+
 // aside shows what was set aside of a mailbox from one place to another, maybe more than
 // once; to 0: all. The answers count if they show the last place, or a later one; else a probe
-// that was written after the question.
-func aside[M Message](src Source[M], from, to uint64, take func(place uint64, it Item[M])) error {
+// that was written after the question. The last one is there if it is of the given round:
+// where the end was lost, another may have its place.
+func aside[M Message](src Source[M], from, to uint64, round string, take func(place uint64, it Item[M])) (e ends, err error) {
 	proof := to
 	for range asideTries {
 		if proof == 0 {
 			place, err := src.AsideProbe()
 			if err != nil {
-				return err
+				return e, err
 			}
-			proof = place
+			if proof = place; proof < from { // it has lost its end
+				return e, nil
+			}
 		}
-		last, err := asidePages(src, max(from, 1), to, proof, take)
+		last, err := asidePages(src, max(from, 1), to, proof, func(place uint64, it *Item[M]) {
+			if it == nil {
+				return
+			}
+			e.first, e.last = e.first || place == from, e.last || place == to && it.Round == round
+			take(place, *it)
+		})
 		if err != nil || last >= proof {
-			return err
+			return e, err
 		}
-		if proof == to { // it may have had a time to live
+		if proof == to { // that server is behind, or it is lost
 			proof = 0
 		} else if err := src.Pause(); err != nil {
-			return err
+			return e, err
 		}
 	}
-	return errBehind
+	return e, errBehind
 }
 
 // asideSealed shows what a seal names.
-func asideSealed[M Message](src Source[M], seal *Seal, take func(place uint64, it Item[M])) error {
+func asideSealed[M Message](src Source[M], seal *Seal, take func(place uint64, it Item[M])) (e ends, err error) {
 	if seal.To == 0 {
-		return nil
+		return ends{true, true}, nil
 	}
 	all, err := src.AsideSealed(seal, func(place uint64, it *Item[M]) {
 		if it != nil && seal.From <= place && place <= seal.To {
+			e.first, e.last = e.first || place == seal.From, e.last || place == seal.To && it.Round == seal.Round
 			take(place, *it)
 		}
 	})
-	if all || err != nil {
-		return err
+	if all && e.first && e.last || err != nil {
+		return e, err
 	}
-	return aside(src, seal.From, seal.To, take)
+	return aside(src, seal.From, seal.To, seal.Round, take)
 }
 
 // asidePages shows pages until one has the place that proves them, and returns the last
 // place that was there.
-func asidePages[M Message](src Source[M], from, to, proof uint64, take func(place uint64, it Item[M])) (last uint64, err error) {
+func asidePages[M Message](src Source[M], from, to, proof uint64, show func(place uint64, it *Item[M])) (last uint64, err error) {
 	for {
 		more, err := src.AsidePage(from, func(place uint64, it *Item[M]) {
-			if last = place; it != nil && (to == 0 || place <= to) {
-				take(place, *it)
+			if last = place; to == 0 || place <= to {
+				show(place, it)
 			}
 		})
 		if err != nil || !more || last >= proof {

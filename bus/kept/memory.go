@@ -27,9 +27,24 @@ type collector[M Message] struct {
 	items []Item[M]
 	bytes int
 	end   uint64 // what is from there on was not kept; 0: all was
+	low   uint64 // the first message that was there, kept or not
+}
+
+// lack notes which of what was set aside before a seal is not there any more.
+func (c *collector[M]) lack(there ends, seal uint64) {
+	to := seal - 1
+	if there.last && c.low != 0 {
+		to = c.low - 1
+	}
+	if (!there.first || !there.last) && to > 0 {
+		c.items = append(c.items, Item[M]{From: 1, To: to})
+	}
 }
 
 func (c *collector[M]) take(_ uint64, it Item[M]) {
+	if it.Seq != 0 && (c.low == 0 || it.Seq < c.low) {
+		c.low = it.Seq
+	}
 	if it.Seq != 0 && (it.Seq < c.from || c.end != 0 && it.Seq >= c.end) {
 		return
 	}

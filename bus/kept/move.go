@@ -41,6 +41,10 @@ type Box[M Message] interface {
 	Copy(list []M, before uint64, told func(i int, place uint64, err error) error) error
 	// Lose sets aside the word that what lay between two sequences is gone; see [Item].
 	Lose(from, to uint64) (place uint64, err error)
+	// Hold sets aside something without a time to live that says nothing.
+	Hold() (place uint64, err error)
+	// Round is the name of the round that all of this is of.
+	Round() string
 }
 
 // Position is what a session's entry says of its mailbox.
@@ -70,6 +74,8 @@ type move[M Message] struct {
 	read   bool   // what is beyond the anchor has to be read
 
 	from, to     uint64 // what the seal will name
+	lasts        bool   // what is there, at to, has no time to live
+	round        string // of what is there
 	count, bytes uint64
 }
 
@@ -123,7 +129,12 @@ func (m *move[M]) try() error {
 		}
 		return ErrMoved
 	}
-	return m.box.Seal(Seal{From: m.from, To: m.to, Count: m.count, Bytes: m.bytes}, m.last)
+	if m.to != 0 && !m.lasts { // whoever reads must be able to tell that nothing is lost
+		if err := m.hold(); err != nil {
+			return err
+		}
+	}
+	return m.box.Seal(Seal{From: m.from, To: m.to, Round: m.round, Count: m.count, Bytes: m.bytes}, m.last)
 }
 
 // look asks for the message at a position that may be of another log, and reports whether
@@ -157,17 +168,16 @@ func (m *move[M]) readBox() error {
 	if there != nil && m.at != 0 && there.Time != m.at {
 		return &WentBack{m.anchor, m.at}
 	}
-	newest := -1
-	for i := range list {
-		if l := list[i].Meta(); l.Seal != nil && l.Seq > m.last {
-			newest = i
-		}
+	newest, err := m.newestSeal(list)
+	if err != nil {
+		return err
 	}
 	next, grown := *m, false
 	next.last, next.read = 0, false
 	if newest >= 0 {
 		s := list[newest].Meta().Seal
-		next.from, next.to, next.count, next.bytes, next.link = s.From, s.To, s.Count, s.Bytes, max(s.Seq, m.floor)
+		next.from, next.to, next.lasts, next.round = s.From, s.To, true, s.Round
+		next.count, next.bytes, next.link = s.Count, s.Bytes, max(s.Seq, m.floor)
 	} else if there == nil {
 		if grown, err = true, next.noteLoss(m, list); err != nil {
 			return err
@@ -196,6 +206,26 @@ func (m *move[M]) readBox() error {
 	return nil
 }
 
+// newestSeal returns the place in a list of the last seal beyond what is sure; -1: there is
+// none, or what it names is lost, so that it says nothing.
+func (m *move[M]) newestSeal(list []M) (int, error) {
+	for i, it := range slices.Backward(list) {
+		s := it.Meta().Seal
+		if s == nil || it.Meta().Seq <= m.last {
+			continue
+		}
+		if s.To == 0 {
+			return i, nil
+		}
+		e, err := aside(m.box, s.To, s.To, s.Round, func(uint64, Item[M]) {})
+		if err == nil && !e.last {
+			i = -1
+		}
+		return i, err
+	}
+	return -1, nil
+}
+
 // copyAll sets aside what lies behind all that was dealt with.
 func (m *move[M]) copyAll(list []M, done uint64) (copied bool, err error) {
 	var waits []M
@@ -204,13 +234,18 @@ func (m *move[M]) copyAll(list []M, done uint64) (copied bool, err error) {
 			waits = append(waits, list[i])
 		}
 	}
+	if len(waits) > 0 && m.from == 0 && waits[0].Meta().TTL {
+		if err := m.hold(); err != nil {
+			return false, err
+		}
+	}
 	err = m.box.Copy(waits, m.link, func(i int, place uint64, err error) error {
 		l := waits[i].Meta()
 		if errors.Is(err, ErrTooLarge) {
 			place, err = m.box.Lose(l.Seq, l.Seq)
 		}
 		if err == nil && place != 0 {
-			m.kept(place)
+			m.kept(place, !l.TTL)
 			m.count, m.bytes = m.count+1, m.bytes+uint64(l.Size)
 			m.link, copied = max(m.link, l.Seq), true
 		}
@@ -220,10 +255,22 @@ func (m *move[M]) copyAll(list []M, done uint64) (copied bool, err error) {
 }
 
 // kept notes where something was set aside.
-func (m *move[M]) kept(place uint64) {
-	if m.to = max(m.to, place); m.from == 0 || place < m.from {
+func (m *move[M]) kept(place uint64, lasts bool) {
+	if place > m.to {
+		m.to, m.lasts, m.round = place, lasts, m.box.Round()
+	}
+	if m.from == 0 || place < m.from {
 		m.from = place
 	}
+}
+
+// hold makes an end of what is set aside last.
+func (m *move[M]) hold() error {
+	place, err := m.box.Hold()
+	if err == nil {
+		m.kept(place, true)
+	}
+	return err
 }
 
 // beyond reads what the mailbox has after what is sure; there is the message up to which
@@ -243,17 +290,21 @@ func (m *move[M]) beyond() (list []M, there *Meta, err error) {
 // noteLoss writes down that what followed in the mailbox is gone: neither what it was sure
 // of is there, nor a seal.
 func (m *move[M]) noteLoss(sure *move[M], list []M) error {
-	from, last := max(sure.last, m.floor), uint64(0)
+	from := max(sure.last, m.floor)
+	m.from, m.to = 0, 0
 	var lasting []Item[M]
 	m.count, m.bytes = 0, 0
-	if err := aside(m.box, 1, 0, func(place uint64, it Item[M]) {
-		from, last = max(from, it.Seq, it.To), place
+	if _, err := aside(m.box, 1, 0, "", func(place uint64, it Item[M]) {
+		from = max(from, it.Seq, it.To)
+		if m.kept(place, it.Seq == 0 || !it.Msg.Meta().TTL); place == m.to {
+			m.round = it.Round
+		}
 		m.count++
 		if it.Seq != 0 {
 			m.bytes += uint64(it.Msg.Meta().Size)
-			if it.Msg.Meta().TTL {
-				return
-			}
+		}
+		if !m.lasts {
+			return
 		}
 		var none M
 		it.Msg = none
@@ -280,13 +331,12 @@ func (m *move[M]) noteLoss(sure *move[M], list []M) error {
 	if len(has) > 0 {
 		to = has[0] - 1
 	}
-	m.from, m.to, m.link = min(1, last), last, max(from, to)
-	if from >= to {
+	if m.link = max(from, to); from >= to {
 		return nil
 	}
 	place, err := m.box.Lose(from+1, to)
 	if err == nil {
-		m.kept(place)
+		m.kept(place, true)
 	}
 	return err
 }
@@ -298,7 +348,7 @@ func (m *move[M]) bound() error {
 	}
 	low := m.floor
 	sizes := make(map[uint64]uint64)
-	if err := aside(m.box, m.from, m.to, func(_ uint64, it Item[M]) {
+	if _, err := aside(m.box, m.from, m.to, m.round, func(_ uint64, it Item[M]) {
 		if it.Seq == 0 && it.From == 0 {
 			low = max(low, it.To)
 		} else if it.Seq != 0 {
@@ -319,7 +369,7 @@ func (m *move[M]) bound() error {
 		if m.count+1 > m.most.Count || m.bytes+sizes[seq] > m.most.Bytes {
 			place, err := m.box.Lose(0, seq)
 			if err == nil {
-				m.kept(place)
+				m.kept(place, true)
 			}
 			return err
 		}

@@ -59,9 +59,11 @@ func Read[M Message](src Reader[M], q Question, mem *Memory[M]) (Batch[M], error
 // open reads what was set aside before a seal.
 func (r *reading[M]) open(seal *Seal) error {
 	c := collector[M]{from: min(r.q.From, max(r.q.Anchor, 1))}
-	if err := asideSealed(r.src, seal, c.take); err != nil {
+	there, err := asideSealed(r.src, seal, c.take)
+	if err != nil {
 		return err
 	}
+	c.lack(there, seal.Seq)
 	*r.mem = Memory[M]{seal: seal, shelf: NewShelf(c.items), end: c.end}
 	return nil
 }
@@ -298,7 +300,7 @@ func (r *reading[M]) unsealed(b Batch[M]) (Batch[M], error) {
 		return b, nil
 	}
 	c := collector[M]{from: min(q.From, max(q.Anchor, 1))}
-	if err := aside(r.src, 1, 0, c.take); err != nil {
+	if _, err := aside(r.src, 1, 0, "", c.take); err != nil {
 		return Batch[M]{}, err
 	}
 	seqs, last, err := r.rest()

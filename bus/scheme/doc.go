@@ -45,7 +45,7 @@
 //	Umf-Session, Umf-Mailbox, Umf-Identity  who sent it, and the subject that reaches him (node → service)
 //	Umf-Reason, Umf-Attempts                why work was given up, and after how many attempts
 //	Umf-Mark                                an empty message that only marks a place in a mailbox
-//	Umf-Kept, Umf-Kept-Size, Umf-Copied, Umf-Copied-At, Umf-Lost  of what was set aside; see below
+//	Umf-Kept, Umf-Kept-Size, Umf-Copied, Umf-Copied-At, Umf-Lost, Umf-Round  of what was set aside; see below
 //	Umf-Holder                              who sent the mark: holder and attempt, as in the session's entry
 //	Umf-Write                               the name of one write to the directory
 //	Nats-Msg-Id                             <receiver>:[<sender>:]<mid>[~<content>], where the sender may repeat; see below
@@ -91,11 +91,15 @@
 //	Nats-TTL                          the rest of its time to live, if it has one
 //
 // or, as an empty message with Umf-Lost: <from>-<to>, written down as gone before it could
-// be copied; from 0: all up to there is too much. A seal in the mailbox, an empty message
-// with Umf-Mark: seal and Umf-Kept: <first>-<last>, says that all that the mailbox held
-// before it was delivered, or lies in that stream from its first to its last sequence
-// (0-0: all was delivered), where Umf-Kept-Size: <messages>-<bytes> lie at the most. It is stored only if the mailbox's last message is the one up
-// to which that was made sure (Nats-Expected-Last-Subject-Sequence). Nodes do this from
+// be copied; from 0: all up to there is too much. All have Umf-Round: <name>, of the round
+// that set them aside; an empty one that has nothing else holds a place. A seal in the
+// mailbox, an empty message with Umf-Mark: seal and Umf-Kept: <first>-<last>, says that all
+// that the mailbox held before it was delivered, or lies in that stream from its first to
+// its last sequence (0-0: all was delivered), where Umf-Kept-Size: <messages>-<bytes> lie at
+// the most. What lies at both of these has no time to live, and the last one is of the
+// Umf-Round that the seal names: if they are there, nothing between them was lost. A seal is
+// stored only if the mailbox's last message is the one up to which all of that was made sure
+// (Nats-Expected-Last-Subject-Sequence). Nodes do this from
 // form 4 on, which says that they read seals too.
 //
 // # Discovery

@@ -40,6 +40,9 @@ const (
 	// stored there.
 	HeaderCopied   = "Umf-Copied"
 	HeaderCopiedAt = "Umf-Copied-At"
+	// HeaderRound is the name of the round that has set something aside, or, of a seal, what
+	// lies at the last place that it names.
+	HeaderRound = "Umf-Round"
 	// HeaderLost says what was gone before it could be copied, or is too much.
 	HeaderLost = "Umf-Lost"
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -92,6 +93,11 @@ func (s *Store) askContract(ctx context.Context, want jetstream.StreamConfig) []
 			"a stream without a leader needs more of its servers up; a missing one is made by a node that may")}
 	}
 	have := st.CachedInfo().Config
+	if partition, mailboxes := strings.CutPrefix(want.Name, scheme.OutStreamPrefix); mailboxes {
+		if i, err := strconv.Atoi(partition); err == nil && i < len(s.lasts) {
+			s.lasts[i].Store(st.CachedInfo().State.LastSeq)
+		}
+	}
 	if want.Name == scheme.SessionStream {
 		s.noteForm(have)
 		s.age.Store(int64(have.MaxAge))

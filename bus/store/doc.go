@@ -141,6 +141,12 @@
 // there, nothing behind it was dropped, and what it names is all that was before it. Without
 // one what was set aside is as good as its links ([hydrant/bus/kept]).
 //
+// A stream of mailboxes that is made again, beside a directory that is there, begins above all
+// that the lost one can have had (made): its sequence is the time in µs. So no position of the
+// lost one is another message's, what is missing is told as dropped, and a purge that is late
+// finds nothing. Rejected: to read the directory for the highest position, which `hydrant
+// setup` may not.
+//
 // What cannot be copied, because the stream dropped it before, is written down as lost. More
 // than QueueLimit messages, or QueueBytes, of a session are so, too. When UMF_KEPT is 95 %
 // full nothing more is set aside ([ErrNoRoom]) and nothing is purged; then the mailboxes drop

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -116,7 +117,10 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig, m
 		if s.mayNot(ctx, scheme.APIStreamCreate+want.Name) {
 			return fmt.Errorf("%w: %w: it is missing, and this user may not make it", ErrRefused, jet.ErrDenied)
 		}
-		made := s.made(want)
+		var made jetstream.StreamConfig
+		if made, err = s.made(ctx, want); err != nil {
+			return jet.JSError(err)
+		}
 		if made.MaxBytes <= 0 && made.Storage == jetstream.FileStorage {
 			made.MaxBytes = s.cfg.part(want.Name, m.room)
 		}
@@ -149,13 +153,31 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig, m
 	return jet.JSError(err)
 }
 
-// made is what a stream is made as. If it was there once, this store may know what of it
-// has to last.
-func (s *Store) made(want jetstream.StreamConfig) jetstream.StreamConfig {
-	if want.Name == scheme.SessionStream {
+// made is what a stream is made as. A directory that is made again keeps the form in use, as
+// far as this store knows it. A stream of mailboxes, or of what is set aside, that is made
+// beside a directory which is there was lost: it begins above all that was ever stored in the
+// one before, since that had fewer messages than microseconds. So no position of that one is
+// another message's, and a purge of it that is late does nothing.
+func (s *Store) made(ctx context.Context, want jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+	partition, mailboxes := strings.CutPrefix(want.Name, scheme.OutStreamPrefix)
+	_, aside := strings.CutPrefix(want.Name, scheme.KeptStreamPrefix)
+	switch {
+	case want.Name == scheme.SessionStream:
 		want.Metadata = withForm(want.Metadata, s.Form())
+	case mailboxes, aside && s.Form() >= scheme.RoomForm: // else nothing was ever set aside
+		_, err := s.js.Stream(ctx, scheme.SessionStream)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return want, nil
+		}
+		if err != nil {
+			return want, err
+		}
+		want.FirstSeq = uint64(time.Now().UnixMicro())
+		if i, err := strconv.Atoi(partition); err == nil && i < len(s.lasts) {
+			want.FirstSeq = max(want.FirstSeq, s.lasts[i].Load()+1) // clocks may go back
+		}
 	}
-	return want
+	return want, nil
 }
 
 // mayNot reports whether the server denies this user a request that names a stream.

@@ -21,7 +21,7 @@ func sealOf(h nats.Header, seq uint64, at int64) *kept.Seal {
 	if !ok1 || !ok2 {
 		return nil
 	}
-	return &kept.Seal{Seq: seq, Time: at, From: from, To: to, Count: count, Bytes: bytes}
+	return &kept.Seal{Seq: seq, Time: at, From: from, To: to, Round: h.Get(scheme.HeaderRound), Count: count, Bytes: bytes}
 }
 
 // item is a message that was set aside, or a loss.
@@ -29,11 +29,18 @@ type item = kept.Item[Stored]
 
 // itemOf reads one; false: it is a probe, or of no known form.
 func itemOf(m *nats.Msg) (it item, ok bool) {
+	if it.Round = m.Header.Get(scheme.HeaderRound); it.Round == "" {
+		return it, false
+	}
 	if lost := m.Header.Get(scheme.HeaderLost); lost != "" {
 		it.From, it.To, ok = scheme.ParsePair(lost)
 		return it, ok && it.To > 0
 	}
-	seq, before, ok := scheme.ParsePair(m.Header.Get(scheme.HeaderCopied))
+	copied := m.Header.Get(scheme.HeaderCopied)
+	if copied == "" {
+		return it, true // it holds a place
+	}
+	seq, before, ok := scheme.ParsePair(copied)
 	if !ok || seq == 0 {
 		return it, false
 	}
@@ -42,7 +49,7 @@ func itemOf(m *nats.Msg) (it item, ok bool) {
 		return it, false
 	}
 	life := m.Header.Get(jet.HeaderTTL)
-	return item{Seq: seq, Prev: before, Time: at, Msg: Stored{
+	return item{Seq: seq, Prev: before, Time: at, Round: it.Round, Msg: Stored{
 		Seq: seq, TTL: life != "", Life: lifeOf(life), Time: at, Aside: true, Trace: tracectx.Parent(m.Header), Payload: m.Data,
 	}}, true
 }

@@ -19,6 +19,8 @@ import (
 const (
 	// roomFrom is the share of its bytes from which on a stream of mailboxes is given room.
 	roomFrom = 0.60
+	// roundName is how long the name of a round is.
+	roundName = 12
 	// moversAtOnce bounds the sessions that a round is busy with at a time.
 	moversAtOnce = 8
 	// roomTurn is the name of the turn, and turnPatience how long it is waited for.
@@ -130,6 +132,7 @@ func (s *Store) MakeRoom(ctx context.Context, r Round, partitions []int) (Made, 
 type mover struct {
 	// Immutable.
 	ctx   context.Context
+	name  string // of the round
 	on    *Store // over the round's own connection
 	lasts func() bool
 	since int64 // positions that were stored later are of the logs that there are, Unix ns
@@ -200,7 +203,7 @@ func newMover(ctx context.Context, s *Store, r Round) (*mover, error) {
 	}
 	on.status = r.Conn.StatusChanged(nats.CLOSED)
 	on.watching.Go(on.watch)
-	return &mover{ctx: ctx, on: on, lasts: r.Lasts, since: r.Since.Add(storesApart).UnixNano(), first: make(map[int]uint64)}, nil
+	return &mover{ctx: ctx, name: string(scheme.NewSID()[:roundName]), on: on, lasts: r.Lasts, since: r.Since.Add(storesApart).UnixNano(), first: make(map[int]uint64)}, nil
 }
 
 func (m *mover) Lasts() bool { return m.lasts() }

@@ -49,7 +49,11 @@ func (s *Store) repairStream(ctx context.Context, want jetstream.StreamConfig, d
 	}
 	if err != nil {
 		return s.change(ctx, denied, what, "missing", "STREAM.CREATE."+want.Name, func(ctx context.Context) error {
-			_, err := s.js.CreateStream(ctx, s.made(want))
+			made, err := s.made(ctx, want)
+			if err != nil {
+				return err
+			}
+			_, err = s.js.CreateStream(ctx, made)
 			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 				return nil // another node was faster
 			}

@@ -63,6 +63,7 @@ func sealMsg(mailbox string, s kept.Seal, last uint64) *nats.Msg {
 		scheme.HeaderMark:     []string{scheme.MarkSeal},
 		scheme.HeaderKept:     []string{scheme.Pair(s.From, s.To)},
 		scheme.HeaderKeptSize: []string{scheme.Pair(s.Count, s.Bytes)},
+		scheme.HeaderRound:    []string{s.Round},
 		jet.HeaderExpected:    []string{strconv.FormatUint(last, 10)},
 	}}
 }
@@ -131,7 +132,7 @@ func (b *box) copySome(list []Stored, begin, end int, before uint64, told func(i
 
 // newCopy is a message as it is set aside; nil: its time is over.
 func (b *box) newCopy(s *Stored, before uint64) *nats.Msg {
-	out := &nats.Msg{Subject: scheme.KeptSubject(b.sid), Data: s.Payload, Header: make(nats.Header, len(s.header)+3)}
+	out := &nats.Msg{Subject: scheme.KeptSubject(b.sid), Data: s.Payload, Header: make(nats.Header, len(s.header)+4)}
 	for name, values := range s.header {
 		if !strings.HasPrefix(name, "Nats-") {
 			out.Header[name] = values
@@ -145,6 +146,7 @@ func (b *box) newCopy(s *Stored, before uint64) *nats.Msg {
 		out.Header[jet.HeaderTTL] = []string{jet.TTLSeconds(rest)}
 	}
 	out.Header[scheme.HeaderCopied] = []string{scheme.Pair(s.Seq, before)}
+	out.Header[scheme.HeaderRound] = []string{b.mover.name}
 	out.Header[scheme.HeaderCopiedAt] = []string{strconv.FormatInt(s.Time, 10)}
 	return out
 }
@@ -162,10 +164,15 @@ func (b *box) Lose(from, to uint64) (place uint64, err error) {
 	return b.keep(&nats.Msg{Header: nats.Header{scheme.HeaderLost: []string{scheme.Pair(from, to)}}})
 }
 
+func (b *box) Hold() (place uint64, err error) { return b.keep(&nats.Msg{Header: nats.Header{}}) }
+
+func (b *box) Round() string { return b.mover.name }
+
 // keep stores what is set aside until that is acknowledged. What is there twice does no
 // harm.
 func (b *box) keep(out *nats.Msg) (place uint64, err error) {
 	out.Subject = scheme.KeptSubject(b.sid)
+	out.Header[scheme.HeaderRound] = []string{b.mover.name}
 	if err := b.mover.takes(b.partition(), int64(out.Size()+keptOverhead)); err != nil {
 		return 0, again(err)
 	}

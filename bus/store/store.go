@@ -112,6 +112,7 @@ type Store struct {
 	running   context.Context // ends with Close
 	stop      context.CancelFunc
 
+	lasts  [scheme.MaxStreams]atomic.Uint64 // of the streams of mailboxes, when they were looked at last
 	health health
 	age    atomic.Int64 // max_age of the directory, when it was looked at last; 0: it never was, or has none
 	form   form

@@ -537,6 +537,11 @@ func (b *boxOf) Lose(from, to uint64) (uint64, error) {
 	return b.keep(opLose, mailbox.Item[*record]{From: from, To: to})
 }
 
+func (b *boxOf) Hold() (uint64, error) { return b.keep(opLose, mailbox.Item[*record]{}) }
+
+// Round is the same for all: nothing that was set aside is ever lost here.
+func (b *boxOf) Round() string { return "" }
+
 // keep sets something aside, more than once where the answer is lost.
 func (b *boxOf) keep(what op, it mailbox.Item[*record]) (uint64, error) {
 	w := b.w
