@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	// roundEvery is how often a node looks whether room is to be made.
+	// roundEvery is how often a node looks whether room is to be made, and roundSoon how often
+	// where the streams fill fast.
 	roundEvery = 5 * time.Second
+	roundSoon  = 100 * time.Millisecond
 	// roundTime bounds a round.
 	roundTime = 10 * time.Minute
 	// roundSaid is how often it is said that rounds end in the same way.
@@ -29,6 +31,9 @@ type rounds struct {
 	epoch uint64    // of the connection to NATS
 	since time.Time // … which began then
 
+	full float64   // how full the fullest stream was
+	at   time.Time // when it was; zero: it is not known
+
 	last stats.RoundEnd // how the last round ended
 	said time.Time      // when that was said; zero: there was none
 }
@@ -36,34 +41,50 @@ type rounds struct {
 // makeRoom makes room as often as a stream has become too full, until the node stops.
 func (n *Node) makeRoom() {
 	r := rounds{node: n, wait: n.cfg.RoomWait, since: time.Now()}
-	for pause(n.ctx, roundEvery) == nil {
-		r.look()
+	for next := roundEvery; pause(n.ctx, next) == nil; {
+		next = r.look()
 	}
 }
 
-// look looks whether there is enough room, and makes some.
-func (r *rounds) look() {
+// look looks whether there is enough room, and makes some. It returns when to look again.
+func (r *rounds) look() (next time.Duration) {
 	n := r.node
 	if now := n.epoch(); now != r.epoch || !n.nats.connected.Load() {
 		r.epoch, r.since = now, time.Now()
 	}
 	if !n.nats.connected.Load() || !n.serving.Load() {
-		return
+		return roundEvery
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, roundTime)
 	defer cancel()
 	s := n.nats.link.Load().store
-	crowded, err := s.Crowded(ctx)
+	shares, err := s.Shares(ctx)
 	if err != nil {
 		n.log.Debug("not known how full the mailboxes are", "error", err)
-		return
+		return roundEvery
 	}
+	crowded := shares.Crowded()
 	if len(crowded) == 0 {
-		return
+		return r.ahead(shares, time.Now())
 	}
 	began := time.Now()
 	made, err := r.round(ctx, s, crowded)
 	r.tell(made, err, len(crowded), time.Since(began))
+	if r.at = (time.Time{}); made.Purged > 0 {
+		return roundSoon
+	}
+	return roundEvery
+}
+
+// ahead returns when a stream may be too full, at the earliest: in half the time that it would
+// take if they went on to fill as fast as they do.
+func (r *rounds) ahead(shares store.Shares, now time.Time) time.Duration {
+	grown, over := shares.Most()-r.full, now.Sub(r.at).Seconds()
+	known := !r.at.IsZero()
+	if r.full, r.at = shares.Most(), now; !known || over <= 0 {
+		return roundSoon
+	}
+	return min(max(shares.Before(grown/over)/2, roundSoon), roundEvery)
 }
 
 // errYoung: no round begins as long as the connection to NATS is young. What was set aside

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,8 @@ const (
 	roomFrom = 0.60
 	// roundName is how long the name of a round is.
 	roundName = 12
+	// roomJoins is from where on one joins that need not, yet.
+	roomJoins = 0.45
 	// moversAtOnce bounds the sessions that a round is busy with at a time.
 	moversAtOnce = 8
 	// roomTurn is the name of the turn, and turnPatience how long it is waited for.
@@ -71,21 +74,63 @@ type Made struct {
 	Looked                                uint64 // entries
 }
 
-// Crowded are the partitions whose streams are so full that room should be made.
-func (s *Store) Crowded(ctx context.Context) (partitions []int, err error) {
+// Shares are how full the streams of mailboxes are, by partition.
+type Shares []float64
+
+// Shares asks how full the streams of mailboxes are.
+func (s *Store) Shares(ctx context.Context) (Shares, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	for i := range s.cfg.Streams {
+	shares := make(Shares, s.cfg.Streams)
+	for i := range shares {
 		st, err := s.js.Stream(ctx, scheme.OutStream(i))
 		if err != nil {
 			return nil, jet.JSError(err)
 		}
 		var u Usage
-		if u.add(st.CachedInfo()); u.Share() >= roomFrom {
+		u.add(st.CachedInfo())
+		shares[i] = u.Share()
+	}
+	return shares, nil
+}
+
+// Crowded are the partitions in whose streams room should be made. If it is for one, those
+// that are not far from it join: all entries are looked at only once then.
+func (s Shares) Crowded() (partitions []int) {
+	if s.Most() < roomFrom {
+		return nil
+	}
+	for i, share := range s {
+		if share >= roomJoins {
 			partitions = append(partitions, i)
 		}
 	}
-	return partitions, nil
+	return partitions
+}
+
+// Most is how full the fullest is.
+func (s Shares) Most() float64 { return slices.Max(s) }
+
+// Before is for how long a stream that grows by so much a second is not too full.
+func (s Shares) Before(speed float64) time.Duration {
+	if left := roomFrom - s.Most(); left <= 0 {
+		return 0
+	} else if left < speed*maxBefore.Seconds() {
+		return time.Duration(left / speed * float64(time.Second))
+	}
+	return maxBefore
+}
+
+// maxBefore is as far as anybody looks ahead.
+const maxBefore = time.Hour
+
+// Crowded is [Shares.Crowded], as it is now.
+func (s *Store) Crowded(ctx context.Context) (partitions []int, err error) {
+	shares, err := s.Shares(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return shares.Crowded(), nil
 }
 
 // MakeRoom purges the beginning of streams of mailboxes, and sets aside before what of it

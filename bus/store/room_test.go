@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -261,5 +262,22 @@ func TestDirectoryUsage(t *testing.T) {
 	after, err := s.Directory().Usage(natstest.Context(t))
 	if err != nil || after.Bytes <= before.Bytes || after.Share() <= before.Share() {
 		t.Errorf("%+v, %v", after, err)
+	}
+}
+
+// TestShares: room is made where a stream is too full, and then for those as well that are
+// not far from it.
+func TestShares(t *testing.T) {
+	for _, c := range []struct {
+		shares Shares
+		want   []int
+	}{
+		{Shares{0.1, 0.59, 0.3}, nil},
+		{Shares{0.1, 0.6, 0.3}, []int{1}},
+		{Shares{0.46, 0.44, 0.7}, []int{0, 2}},
+	} {
+		if got := c.shares.Crowded(); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.shares, got, c.want)
+		}
 	}
 }
