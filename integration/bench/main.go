@@ -47,7 +47,7 @@ func full() settings {
 		rounds: 1, duration: 3 * time.Second, clients: 50, inFlight: 16, sessions: 1000, connects: 3000,
 		resumes: []queue{{1000, 100}, {10_000, 10}, {10_000, 0}}, parallel: 128, rates: []int{2000, 20_000}, asks: 2000, idle: []int{5000, 15_000}, rest: 5 * time.Second, settled: 12 * time.Second,
 		sizes: []size{{2000, 200, 500}, {6000, 1000, 2000}, {15_000, 1500, 5000}},
-		room:  roomSettings{sessions: 6250, rounds: 3},
+		room:  roomSettings{sessions: 6250, rounds: 3, parked: 1000, through: 1 << 30, after: 500, others: 10_000_000},
 	}
 }
 
@@ -56,7 +56,7 @@ func quick() settings {
 		rounds: 1, duration: 200 * time.Millisecond, clients: 8, inFlight: 4, sessions: 50, connects: 100,
 		resumes: []queue{{40, 25}}, parallel: 16, rates: []int{1000}, asks: 2000, idle: []int{200}, rest: 100 * time.Millisecond,
 		sizes: []size{{40, 100, 200}},
-		room:  roomSettings{sessions: 100, rounds: 2},
+		room:  roomSettings{sessions: 100, rounds: 2, parked: 40, through: 64 << 20, after: 20, others: 200_000},
 	}
 }
 
@@ -75,6 +75,7 @@ var groups = []group{
 	{"client", clientToClient, false}, {"connect", connect, false}, {"push", push, false}, {"resume", resume, false}, {"killed", killed, false},
 	{"idle", idle, false}, {"path", path, false}, {"library", library, true}, {"bodies", bodies, true}, {"centrifugo", centrifugo, true}, {"checks", checks, true}, {"attack", attack, true},
 	{"prices", prices, true}, {"sizes", sizes, true}, {"room-cost", roomCost, true},
+	{"room-through", roomThrough, true}, {"room-flood", roomFlood, true}, {"room-after", roomAfter, true},
 }
 
 func main() {

@@ -35,6 +35,10 @@ const (
 type roomSettings struct {
 	sessions int // parked, beside which room is made
 	rounds   int
+	parked   int   // for which messages wait
+	through  int64 // bytes that are stored for others
+	after    int   // sessions that come back after others' messages
+	others   int
 }
 
 // fullStore is a store whose one stream of mailboxes is given room while it is measured.
@@ -45,7 +49,8 @@ type fullStore struct {
 	js       jetstream.JetStream
 	subjects []string // of others' mailboxes
 	payload  []byte
-	stored   int // messages for others
+	stored   int     // messages for others
+	pace     float64 // bytes of them a second; 0: as fast as they are taken
 	sessions []*comeback
 	mail     []uint64 // how many messages each of them has been sent
 	before   happened
@@ -115,11 +120,21 @@ func (c *fullStore) post(p *publisher, messages int, whose func(i int) bool) err
 	return p.wait()
 }
 
+// fillBatch is after how many messages fill asks whether it is done.
+const fillBatch = 500
+
 // fill stores messages for others until done, which is asked from time to time.
 func (c *fullStore) fill(done func() (bool, error)) error {
 	var acks []jetstream.PubAckFuture
+	begun, before := time.Now(), c.stored
 	for {
-		for range 1000 {
+		if c.pace > 0 {
+			due := time.Duration(float64((c.stored-before)*len(c.payload)) / c.pace * float64(time.Second))
+			if err := pause(c.ctx, max(0, due-time.Since(begun)), nil); err != nil {
+				return err
+			}
+		}
+		for range fillBatch {
 			// With an id, as all senders give their messages one.
 			m := &nats.Msg{Subject: c.subjects[c.stored%len(c.subjects)], Data: c.payload, Header: nats.Header{
 				jetstream.MsgIDHeader: []string{"room" + strconv.Itoa(c.stored)},
@@ -242,8 +257,9 @@ var happenedOrder = []string{"rounds", "rounds full", "rounds failed", "looked a
 
 var errNever = errors.New("it never happened, so nothing was shown")
 
-// tell prints how often each thing has happened, and fails where one never has that has to.
-func (c *fullStore) tell(name string, must ...string) error {
+// tell prints how often each thing has happened, and fails where one never has that has to,
+// or more was written down as lost.
+func (c *fullStore) tell(name string, losses float64, must ...string) error {
 	now, err := happenings(c.node)
 	if err != nil {
 		return err
@@ -259,7 +275,7 @@ func (c *fullStore) tell(name string, must ...string) error {
 			errs = append(errs, fmt.Errorf("%s: %s: %w", name, what, errNever))
 		}
 	}
-	if lost := now["lost"] - c.before["lost"]; lost > 0 {
+	if lost := now["lost"] - c.before["lost"]; lost > losses {
 		errs = append(errs, fmt.Errorf("%s: %w: %.0f written down as lost", name, errPromise, lost))
 	}
 	return errors.Join(errs...)
@@ -291,7 +307,7 @@ func roomCost(ctx context.Context, b *bench) error {
 		return err
 	}
 	_, err = c.comeBackAll("after rounds", p, func(i int) bool { return i%(mailEach/2) == 0 })
-	return errors.Join(err, c.tell("cost of room", "rounds", "sealed", "refused", "copied", "copies read"))
+	return errors.Join(err, c.tell("cost of room", 0, "rounds", "sealed", "refused", "copied", "copies read"))
 }
 
 // roomMessage is about what a message takes in the stream.
