@@ -181,7 +181,7 @@ var layers = []layer{
 	},
 	{
 		path:  edgeCrowd,
-		allow: []string{busScheme, busStore, edgeStats},
+		allow: []string{busKept, busScheme, busStore, edgeStats},
 		why:   "what is read for many sessions is messages as the store gives them, whoever gets them",
 	},
 	{

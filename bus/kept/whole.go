@@ -56,6 +56,27 @@ func Read[M Message](src Reader[M], q Question, mem *Memory[M]) (Batch[M], error
 	return r.fromSeal(seen.seal)
 }
 
+// ErrMissing: something of what was set aside is missing, or there is too much of it.
+var ErrMissing = errors.New("not all was set aside")
+
+// Aside returns what was set aside before a seal of what is asked for, if that is all that was
+// before it, and [ErrMissing] else.
+func Aside[M Message](src Reader[M], q Question, seal *Seal) ([]M, error) {
+	r := reading[M]{src, &q, new(Memory[M])}
+	if err := r.open(seal); err != nil {
+		return nil, err
+	}
+	a, cut := r.shelved(seal)
+	if cut || q.Anchor != 0 && !a.There {
+		return nil, ErrMissing
+	}
+	list := make([]M, len(a.Msgs))
+	for i := range a.Msgs {
+		list[i] = a.Msgs[i].Msg
+	}
+	return list, nil
+}
+
 // open reads what was set aside before a seal.
 func (r *reading[M]) open(seal *Seal) error {
 	c := collector[M]{from: min(r.q.From, max(r.q.Anchor, 1))}

@@ -90,6 +90,7 @@ func (s *Store) Shares(ctx context.Context) (Shares, error) {
 		var u Usage
 		u.add(st.CachedInfo())
 		shares[i] = u.Share()
+		s.begins[i].Store(st.CachedInfo().State.FirstSeq)
 	}
 	return shares, nil
 }
@@ -239,7 +240,7 @@ func newMover(ctx context.Context, s *Store, r Round) (*mover, error) {
 	if err != nil {
 		return nil, jet.SendError(err)
 	}
-	on := &Store{nc: r.Conn, js: js, cfg: s.cfg, ends: ends{nc: r.Conn}}
+	on := &Store{nc: r.Conn, js: js, cfg: s.cfg, ends: ends{nc: r.Conn}, begins: make([]atomic.Uint64, s.cfg.Streams)}
 	on.cfg.Window = max(on.cfg.Window, sealBatch+moversAtOnce*copyBatch)
 	on.running, on.stop = context.WithCancel(ctx)
 	if err := on.subscribe(); err != nil {

@@ -38,12 +38,13 @@ type Stored struct {
 	Time int64
 	// Aside: it was set aside ([Store.ReadWhole]).
 	Aside bool
+	// Seal: it is one; nil: it is none.
+	Seal *kept.Seal
 	// Trace is the traceparent that the message was stored with.
 	Trace string
 	// Payload belongs to the receiver and must not be modified.
 	Payload []byte
 
-	seal   *kept.Seal  // it is one; nil: it is none
 	header nats.Header // only where it is to be copied
 }
 
@@ -60,13 +61,13 @@ func storedOf(m *nats.Msg, seq uint64, at int64) Stored {
 		Time:    at,
 		Trace:   tracectx.Parent(m.Header),
 		Payload: m.Data,
-		seal:    sealOf(m.Header, seq, at),
+		Seal:    sealOf(m.Header, seq, at),
 	}
 }
 
 // Meta is what is decided by.
 func (s Stored) Meta() kept.Meta {
-	return kept.Meta{Seq: s.Seq, Time: s.Time, Mark: s.Mark, TTL: s.TTL, Size: len(s.Payload), Seal: s.seal}
+	return kept.Meta{Seq: s.Seq, Time: s.Time, Mark: s.Mark, TTL: s.TTL, Size: len(s.Payload), Seal: s.Seal}
 }
 
 // Batch is the answer of one Read.

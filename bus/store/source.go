@@ -69,6 +69,9 @@ func (s *source) Page(from uint64, limit, maxBytes int) (list []Stored, more boo
 
 func (s *source) Bounds() (first, last uint64, err error) {
 	st, err := s.store.ends.ask(s.ctx, s.stream)
+	if err == nil {
+		s.store.begins[s.partition()].Store(st.FirstSeq)
+	}
 	return st.FirstSeq, st.LastSeq, again(err)
 }
 

@@ -107,6 +107,7 @@ type Store struct {
 	directory *Directory
 	queues    Queues           // safe for concurrent use
 	ends      ends             // the same
+	begins    []atomic.Uint64  // see Begins; by partition
 	status    chan nats.Status // closed by nats.go when close takes it back
 	watching  sync.WaitGroup
 	running   context.Context // ends with Close
@@ -130,6 +131,7 @@ func unopened(nc *nats.Conn, cfg Config) (*Store, error) {
 	}
 	s := &Store{nc: nc, js: js, cfg: cfg}
 	s.queues.store, s.ends.nc = s, nc
+	s.begins = make([]atomic.Uint64, s.cfg.Streams)
 	return s, nil
 }
 

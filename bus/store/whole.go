@@ -35,10 +35,30 @@ func (s *Store) ReadWhole(ctx context.Context, sid scheme.SID, q Question) (Batc
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	src := &source{mailbox: s.mailbox(sid), ctx: ctx, sid: sid}
-	b, err := kept.Read(src, kept.Question{From: q.From, Anchor: q.Anchor, Limit: q.Limit, MaxBytes: q.MaxBytes,
-		Place: q.Place, Known: q.Known, Settled: q.Settled}, q.Shelf)
+	b, err := kept.Read(src, q.kept(), q.Shelf)
 	if errors.Is(err, kept.ErrAgain) && !jet.Temporary(err) {
 		err = fmt.Errorf("%w: bus: %s: %w", ErrUnconfirmed, src.stream, err)
 	}
 	return b, err
 }
+
+func (q *Question) kept() kept.Question {
+	return kept.Question{From: q.From, Anchor: q.Anchor, Limit: q.Limit, MaxBytes: q.MaxBytes, Place: q.Place, Known: q.Known, Settled: q.Settled}
+}
+
+// ErrMissing: something of what was set aside is missing; [Store.ReadWhole] says what.
+var ErrMissing = kept.ErrMissing
+
+// ReadAside reads what was set aside before a seal of what is asked for, if that is all that
+// was before it: else it is [ErrMissing].
+func (s *Store) ReadAside(ctx context.Context, sid scheme.SID, q Question, seal *Stored) ([]Stored, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if seal.Seal == nil {
+		return nil, ErrMissing
+	}
+	return kept.Aside(&source{mailbox: s.mailbox(sid), ctx: ctx, sid: sid}, q.kept(), seal.Seal)
+}
+
+// Begins is what the stream of a partition began with when this store asked last.
+func (s *Store) Begins(partition int) uint64 { return s.begins[partition].Load() }

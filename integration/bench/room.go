@@ -49,8 +49,8 @@ type fullStore struct {
 	js       jetstream.JetStream
 	subjects []string // of others' mailboxes
 	payload  []byte
-	stored   int     // messages for others
-	pace     float64 // bytes of them a second; 0: as fast as they are taken
+	stored   int           // messages for others
+	waited   time.Duration // for room to be made, while they were stored
 	sessions []*comeback
 	mail     []uint64 // how many messages each of them has been sent
 	before   happened
@@ -120,19 +120,32 @@ func (c *fullStore) post(p *publisher, messages int, whose func(i int) bool) err
 	return p.wait()
 }
 
-// fillBatch is after how many messages fill asks whether it is done.
-const fillBatch = 500
+const (
+	// fillBatch is after how many messages fill asks whether it is done.
+	fillBatch = 500
+	// roomStops is how full the stream may become: how fast room is made beside all else that
+	// a machine does is not what is asked.
+	roomStops = 0.95
+)
+
+// waitForRoom waits where the stream is nearly full.
+func (c *fullStore) waitForRoom() error {
+	begun := time.Now()
+	err := c.look(func(info *jetstream.StreamInfo) bool {
+		return float64(info.State.Bytes) < roomStops*float64(info.Config.MaxBytes)
+	})
+	if waited := time.Since(begun); waited > lookPause {
+		c.waited += waited
+	}
+	return err
+}
 
 // fill stores messages for others until done, which is asked from time to time.
 func (c *fullStore) fill(done func() (bool, error)) error {
 	var acks []jetstream.PubAckFuture
-	begun, before := time.Now(), c.stored
 	for {
-		if c.pace > 0 {
-			due := time.Duration(float64((c.stored-before)*len(c.payload)) / c.pace * float64(time.Second))
-			if err := pause(c.ctx, max(0, due-time.Since(begun)), nil); err != nil {
-				return err
-			}
+		if err := c.waitForRoom(); err != nil {
+			return err
 		}
 		for range fillBatch {
 			// With an id, as all senders give their messages one.
@@ -187,16 +200,22 @@ func (c *fullStore) full(share float64) func() (bool, error) {
 
 var errNoRound = errors.New("no room was made")
 
+// roomPatience is for how long room may be waited for.
+const roomPatience = 5 * time.Minute
+
+// lookPause is how often look asks.
+const lookPause = 100 * time.Millisecond
+
 // look asks every so often for the stream, which costs the servers a little, until done.
 func (c *fullStore) look(done func(info *jetstream.StreamInfo) bool) error {
-	ctx, cancel := context.WithTimeout(c.ctx, harness.Patience)
+	ctx, cancel := context.WithTimeout(c.ctx, roomPatience)
 	defer cancel()
 	for {
 		st, err := c.js.Stream(ctx, scheme.OutStream(0))
 		if err != nil || done(st.CachedInfo()) {
 			return err
 		}
-		if err := pause(ctx, 100*time.Millisecond, nil); err != nil {
+		if err := pause(ctx, lookPause, nil); err != nil {
 			return errors.Join(errNoRound, err)
 		}
 	}
@@ -268,7 +287,7 @@ func (c *fullStore) tell(name string, losses float64, must ...string) error {
 	for _, what := range happenedOrder {
 		text += fmt.Sprintf(" %.0f %s,", now[what]-c.before[what], what)
 	}
-	fmt.Fprintf(os.Stderr, "%s %d messages of others\n", text, c.stored)
+	fmt.Fprintf(os.Stderr, "%s %d messages of others, which waited %v for room\n", text, c.stored, c.waited.Round(time.Millisecond))
 	var errs []error
 	for _, what := range must {
 		if now[what] <= c.before[what] {

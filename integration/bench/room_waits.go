@@ -19,10 +19,6 @@ var roomMust = []string{"rounds", "sealed", "refused", "copied", "copies read"}
 // roomMail is how many messages wait for each session.
 const roomMail = 5
 
-// throughTime is in how long a store that takes others' messages would be full where room
-// should be made: a round has to be over by then.
-const throughTime = 1500 * time.Millisecond
-
 // roomThrough: a store takes many times its bytes for others. What waits from the beginning on
 // is there when its sessions come back, a tenth of them at a time, while it goes on.
 func roomThrough(ctx context.Context, b *bench) error {
@@ -45,7 +41,6 @@ func roomThrough(ctx context.Context, b *bench) error {
 		return err
 	}
 	c.payload = []byte(strings.Repeat("-", 1000))
-	c.pace = float64(b.room.through) / 16 * (1 - roomFrom) / throughTime.Seconds()
 	back := &returns{c: c, p: p, ended: make(chan struct{})}
 	go back.run()
 	err = c.fill(func() (bool, error) {
@@ -105,7 +100,10 @@ func (r *returns) run() {
 func (r *returns) finish(into *row) error {
 	var errs []error
 	for _, s := range r.c.sessions {
-		errs = append(errs, r.p.push(r.c.ctx, s.sid, queued+strconv.Itoa(roomMail+1)))
+		if err := r.p.push(r.c.ctx, s.sid, queued+strconv.Itoa(roomMail+1)); err != nil {
+			errs = append(errs, err)
+			break
+		}
 	}
 	errs = append(errs, r.p.wait())
 	r.readers.Wait()
@@ -114,7 +112,9 @@ func (r *returns) finish(into *row) error {
 		into.repeated += s.ledger.repeated
 		into.disordered += s.ledger.disordered
 		into.delays = append(into.delays, s.took)
-		errs = append(errs, s.err)
+		if s.err != nil && len(errs) < 10 {
+			errs = append(errs, s.err)
+		}
 		if s.socket != nil {
 			s.socket.reset()
 		}
@@ -124,7 +124,7 @@ func (r *returns) finish(into *row) error {
 	return errors.Join(errs...)
 }
 
-// roomFlood: others' messages of ten times the store's bytes, as fast as it takes them. One
+// roomFlood: others' messages of ten times the store's bytes, as fast as room is made. One
 // session gets more than may wait for it, which is told.
 func roomFlood(ctx context.Context, b *bench) error {
 	const most = 200
