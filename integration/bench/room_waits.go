@@ -66,7 +66,6 @@ type returns struct {
 
 	err     error
 	readers sync.WaitGroup
-	delays  []time.Duration
 }
 
 // run has a tenth of the sessions come back each time that room was made.
