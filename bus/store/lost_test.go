@@ -13,12 +13,14 @@ import (
 	"hydrant/bus/scheme"
 )
 
-// waiting stores messages for a session, which are called so and by their numbers.
+// waiting stores messages for a session, which are called so and by their numbers, with those
+// of others between.
 func waiting(t testing.TB, s *Store, sid scheme.SID, name string, n int) (texts []string) {
 	t.Helper()
 	for i := range n {
 		texts = append(texts, fmt.Sprint(name, i))
 		store1(t, s, sid, Outgoing{Payload: []byte(texts[i])})
+		store1(t, s, scheme.NewSID(), Outgoing{Payload: []byte("another's")})
 	}
 	return texts
 }
