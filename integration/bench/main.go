@@ -144,6 +144,7 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.connects, "connects", s.connects, "clients of the connect measurement")
 	flags.IntVar(&s.parallel, "parallel", s.parallel, "connects and resumes under way at a time")
 	flags.StringVar(&queues, "resumes", "", "resume measurements, SESSIONSxMESSAGES separated by commas")
+	flags.IntVar(&s.room.others, "others", s.room.others, "messages of others of room-after")
 	flags.StringVar(&s.profile, "profile", "", "directory for processor and allocation profiles of the nodes; they cost a little themselves")
 	flags.StringVar(&env, "env", "", "variables of the nodes, NAME=VALUE separated by commas")
 	if err := flags.Parse(args); err != nil {

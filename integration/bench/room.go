@@ -93,15 +93,28 @@ func (b *bench) fullStore(ctx context.Context, bytes int64, env ...string) (*ful
 	return c, err
 }
 
-// park opens sessions and parks them.
+// park opens sessions and parks them. Each sends a message before: what was never used is
+// forgotten soon.
 func (c *fullStore) park(n int) error {
-	p, err := c.publisher()
+	sockets, err := c.fleet(c.node.Addr, n, dialSecond)
 	if err != nil {
+		resetAll(sockets)
 		return err
 	}
-	c.sessions, err = c.leave(c.ctx, c.node, p, queue{n, 0}, n)
+	tag := c.tag()
+	err = inParallel(n, c.parallel, func(i int) error {
+		if err := exchange(sockets[i], sockets[i], "nobody:/", "bench", tag+strconv.Itoa(i)+"-", nil).send(); err != nil {
+			return err
+		}
+		_, err := sockets[i].next() // that there is nobody
+		return err
+	})
+	for _, s := range sockets {
+		c.sessions = append(c.sessions, &comeback{sid: s.id, token: s.token})
+		s.hangUp()
+	}
 	c.mail = make([]uint64, n)
-	return err
+	return errors.Join(err, parked(c.ctx, c.node, n))
 }
 
 // post stores messages for some of the sessions, in the order of their numbers.

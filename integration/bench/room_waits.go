@@ -211,7 +211,7 @@ func roomAfter(ctx context.Context, b *bench) (err error) {
 
 // afterOthers resumes sessions for which messages wait since before the others came.
 func (b *bench) afterOthers(ctx context.Context, q queue, others int) (*row, error) {
-	c, err := b.fullStore(ctx, b.room.through/2)
+	c, err := b.fullStore(ctx, int64(b.room.others)*roomMessage/6) // so that it is emptied some ten times
 	if err != nil {
 		return nil, err
 	}
