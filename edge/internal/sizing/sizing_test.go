@@ -116,7 +116,7 @@ func TestOneMayFail(t *testing.T) {
 func TestStoreHolds(t *testing.T) {
 	p := prices(t)
 	for _, l := range []Load{
-		{Sessions: 10, Pushes: 1, Bytes: 1000, TTL: time.Hour, Queue: 1_000_000},          // by time
+		{Sessions: 10, Pushes: 1, Bytes: 1000, TTL: time.Hour, Queue: 1_000_000}, // by time
 		{Sessions: 1000, Away: 0.5, Pushes: 100, Bytes: 1000, TTL: time.Hour, Queue: 1_000_000},
 		{Sessions: 10, Pushes: 10_000, Bytes: 1000, TTL: 24 * time.Hour, Queue: 100},      // by the mailboxes' bound
 		{Sessions: 1_000_000, Away: 1, Pushes: 0.001, Bytes: 1, TTL: time.Hour, Queue: 1}, // sessions
