@@ -17,6 +17,8 @@ const (
 	// where the streams fill fast.
 	roundEvery = 5 * time.Second
 	roundSoon  = 100 * time.Millisecond
+	// agedEvery is how often it looks whether streams are old.
+	agedEvery = time.Minute
 	// roundTime bounds a round.
 	roundTime = 10 * time.Minute
 	// roundSaid is how often it is said that rounds end in the same way.
@@ -27,9 +29,12 @@ const (
 type rounds struct {
 	node *Node
 	wait time.Duration // how old a connection to NATS must be
+	age  time.Duration // from which on streams are old; 0: they never are
 
 	epoch uint64    // of the connection to NATS
 	since time.Time // … which began then
+
+	looked time.Time // when it was last looked whether streams are old
 
 	full float64   // how full the fullest stream was
 	at   time.Time // when it was; zero: it is not known
@@ -40,7 +45,7 @@ type rounds struct {
 
 // makeRoom makes room as often as a stream has become too full, until the node stops.
 func (n *Node) makeRoom() {
-	r := rounds{node: n, wait: n.cfg.RoomWait, since: time.Now()}
+	r := rounds{node: n, wait: n.cfg.RoomWait, age: n.cfg.LogAge, since: time.Now()}
 	for next := roundEvery; pause(n.ctx, next) == nil; {
 		next = r.look()
 	}
@@ -65,6 +70,9 @@ func (r *rounds) look() (next time.Duration) {
 	}
 	crowded := shares.Crowded()
 	if len(crowded) == 0 {
+		crowded = r.old(ctx, s)
+	}
+	if len(crowded) == 0 {
 		return r.ahead(shares, time.Now())
 	}
 	began := time.Now()
@@ -74,6 +82,21 @@ func (r *rounds) look() (next time.Duration) {
 		return roundSoon
 	}
 	return roundEvery
+}
+
+// old are the streams, now and then, that are not full, but so old that room is to be made.
+func (r *rounds) old(ctx context.Context, s *store.Store) []int {
+	n := r.node
+	if r.age == 0 || time.Since(r.looked) < agedEvery {
+		return nil
+	}
+	r.looked = time.Now()
+	old, err := s.Aged(ctx, r.age)
+	if err != nil {
+		n.log.Debug("not known how old the mailboxes are", "error", err)
+		return nil
+	}
+	return old
 }
 
 // ahead returns when a stream may be too full, at the earliest: in half the time that it would

@@ -44,6 +44,16 @@ func (s *Stream) horizon() (uint64, bool) {
 	return to, to >= s.First
 }
 
+// Gains is how many messages a round would remove, as far as that can be told: all that were
+// stored since the last one.
+func (s *Stream) Gains() uint64 {
+	to, ok := s.horizon()
+	if !ok {
+		return 0
+	}
+	return min(to-s.First+1, s.Messages)
+}
+
 // Round makes room. It fixes the horizons first: whoever is opened later has mail above them
 // only. Then it makes sure of all mailboxes, and purges. What it purges late does no harm,
 // as long as the log is the one in which the horizon was fixed. So it leaves a log alone that

@@ -124,8 +124,8 @@
 //
 // # Room
 //
-// A stream of mailboxes that is more than 60 % full is given room ([Store.MakeRoom]): its
-// beginning is purged up to a horizon, which is fixed first and leaves 10 %. Then all
+// A stream of mailboxes that is more than 60 % full, or old where that is worth it
+// ([Store.Aged]), is given room ([Store.MakeRoom]): its beginning is purged up to a horizon, which is fixed first and leaves 10 %. Then all
 // entries of the directory are read, which are not changed. Whose mailbox may have something
 // below the horizon gets a seal: an empty message without a time to live, stored only if
 // the mailbox's last message is the one up to which all is delivered. If it is not, what is

@@ -134,6 +134,40 @@ func (s *Store) Crowded(ctx context.Context) (partitions []int, err error) {
 	return shares.Crowded(), nil
 }
 
+// agedWorth is how many messages a round must remove for each session, where no more than age
+// asks for it: 100, and two markers.
+const agedWorth = 102
+
+// Aged are the partitions whose streams are not full, but have more messages that are older
+// than that than it costs to remove.
+func (s *Store) Aged(ctx context.Context, age time.Duration) (partitions []int, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	entries, err := s.js.Stream(ctx, scheme.SessionStream)
+	if err != nil {
+		return nil, jet.JSError(err)
+	}
+	sessions := entries.CachedInfo().State.NumSubjects/uint64(s.cfg.Streams) + 1
+	for i := range s.cfg.Streams {
+		st, err := s.js.Stream(ctx, scheme.OutStream(i))
+		if err != nil {
+			return nil, jet.JSError(err)
+		}
+		info := st.CachedInfo()
+		of := streamOf(info)
+		if of.Messages > 0 && info.TimeStamp.Sub(info.State.FirstTime) > age && of.Gains() >= agedWorth*sessions {
+			partitions = append(partitions, i)
+		}
+	}
+	return partitions, nil
+}
+
+// streamOf is what a round needs to know of a stream.
+func streamOf(info *jetstream.StreamInfo) kept.Stream {
+	return kept.Stream{First: info.State.FirstSeq, Last: info.State.LastSeq, Messages: info.State.Msgs,
+		Bytes: info.State.Bytes, Limit: uint64(max(info.Config.MaxBytes, 0)), Made: info.Created.UnixNano()}
+}
+
 // MakeRoom purges the beginning of streams of mailboxes, and sets aside before what of it
 // still waits: see the package's documentation, "Room". Any node may; one at a time does,
 // as a rule ([ErrOthersTurn]), and two do no harm. None does as long as nodes may run that do
@@ -279,8 +313,7 @@ func (m *mover) Stream(partition int) (kept.Stream, error) {
 		return kept.Stream{}, err
 	}
 	m.first[partition] = info.State.FirstSeq
-	return kept.Stream{First: info.State.FirstSeq, Last: info.State.LastSeq, Messages: info.State.Msgs,
-		Bytes: info.State.Bytes, Limit: uint64(max(info.Config.MaxBytes, 0)), Made: info.Created.UnixNano()}, nil
+	return streamOf(info), nil
 }
 
 // Settle looks at all entries. The pass counts if it is of servers that show a probe

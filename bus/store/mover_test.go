@@ -412,6 +412,53 @@ func TestRoomOlderForm(t *testing.T) {
 	}
 }
 
+// TestRoomAged: room is made in a stream that is not full, but old, where that removes enough
+// for each session.
+func TestRoomAged(t *testing.T) {
+	s, url := roomStore(t, Config{Bytes: 8 << 20, Memory: true})
+	aged := func(age time.Duration) int {
+		t.Helper()
+		partitions, err := s.Aged(natstest.Context(t), age)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(partitions)
+	}
+	sid := scheme.NewSID()
+	floor := parked(t, s, sid)
+	want := waiting(t, s, sid, "a", 3)
+	if aged(0) != 0 {
+		t.Error("a few messages are worth a round")
+	}
+	for range 1000 {
+		store1(t, s, scheme.NewSID(), Outgoing{Payload: make([]byte, 1<<10)})
+	}
+	if crowded, err := s.Crowded(natstest.Context(t)); err != nil || len(crowded) > 0 {
+		t.Fatal(crowded, err)
+	}
+	if aged(time.Hour) != 0 || aged(0) != 1 {
+		t.Errorf("%d, %d", aged(time.Hour), aged(0))
+	}
+	if m, err := round(t, s, url, longAgo()); err != nil || m.Messages < 500 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if aged(0) != 0 {
+		t.Error("a round follows the other")
+	}
+	if got := whole(t, s, sid, floor, floor, true); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for range 1000 {
+		store1(t, s, scheme.NewSID(), Outgoing{Payload: make([]byte, 1<<10)})
+	}
+	for range 10 {
+		parked(t, s, scheme.NewSID())
+	}
+	if aged(0) != 0 {
+		t.Error("it is worth a round, beside as many sessions")
+	}
+}
+
 // TestRoomTurn: one node at a time makes room.
 func TestRoomTurn(t *testing.T) {
 	s, url := roomStore(t, Config{Bytes: 8 << 20, Memory: true})
