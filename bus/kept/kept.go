@@ -73,8 +73,7 @@ func NewShelf[M any](items []Item[M]) Shelf[M] {
 			s.losses = append(s.losses, [2]uint64{max(it.From, over+1), it.To})
 		}
 	}
-	slices.SortStableFunc(s.items, func(a, b Item[M]) int { return cmp.Compare(a.Seq, b.Seq) })
-	s.items = slices.CompactFunc(s.items, func(a, b Item[M]) bool { return a.Seq == b.Seq })
+	s.items = latest(s.items)
 	slices.SortFunc(s.losses, func(a, b [2]uint64) int { return cmp.Compare(a[0], b[0]) })
 	return s
 }
@@ -191,8 +190,7 @@ func (s *Shelf[M]) Strange(after uint64, has []uint64, last uint64) bool {
 // Beginning keeps the items of the lowest sequences that have so many bytes together, and
 // all records of losses. end is the lowest sequence that was left out.
 func Beginning[M any](items []Item[M], size func(*Item[M]) int, bytes int) (begin []Item[M], end uint64) {
-	slices.SortStableFunc(items, func(a, b Item[M]) int { return cmp.Compare(a.Seq, b.Seq) })
-	items = slices.CompactFunc(items, func(a, b Item[M]) bool { return a.Seq != 0 && a.Seq == b.Seq })
+	items = latest(items)
 	for i := range items {
 		if bytes -= size(&items[i]); bytes < 0 && items[i].Seq != 0 && i > 0 {
 			end = items[i].Seq
@@ -201,4 +199,19 @@ func Beginning[M any](items []Item[M], size func(*Item[M]) int, bytes int) (begi
 		}
 	}
 	return items, 0
+}
+
+// latest sorts items by sequence. Of copies of one sequence it leaves the last that was made:
+// they are the same, unless the log went back in between.
+func latest[M any](items []Item[M]) []Item[M] {
+	slices.SortStableFunc(items, func(a, b Item[M]) int { return cmp.Compare(a.Seq, b.Seq) })
+	kept := items[:0]
+	for i := range items {
+		if i+1 < len(items) && items[i].Seq != 0 && items[i].Seq == items[i+1].Seq {
+			continue
+		}
+		kept = append(kept, items[i])
+	}
+	clear(items[len(kept):])
+	return kept
 }

@@ -34,6 +34,7 @@ func TestSealed(t *testing.T) {
 		cut    bool
 	}{
 		{"each once and in order", copies, kept.Question{From: 6, Place: 5, Anchor: 5, Known: true, Settled: 5}, []uint64{10, 30, 40}, true, 0, 0, false},
+		{"of two logs the later one's", append(slices.Clone(copies), kept.Item[string]{Seq: 30, Prev: 10, Time: 7000}), kept.Question{From: 31, Place: 30, Anchor: 30, Known: true, Settled: 5}, []uint64{40}, true, 7000, 0, false},
 		{"behind the position only", copies, kept.Question{From: 11, Place: 10, Anchor: 10, Known: true, Settled: 5}, []uint64{30, 40}, true, 100, 0, false},
 		{"a client's word that was copied", copies, kept.Question{From: 31, Place: 30, Anchor: 30, Settled: 5}, []uint64{40}, true, 300, 0, false},
 		{"a client's word that nobody knows", copies, kept.Question{From: 32, Place: 31, Anchor: 31, Settled: 5}, []uint64{40}, false, 0, 40, false},

@@ -214,6 +214,9 @@ func (s *schedule) killLeaders() error {
 	})
 }
 
+// ordersAStep is how often some clients go, stop or move before each step.
+const ordersAStep = 6
+
 // atEachStep does something to a mover at each step, in streams that are filled again and
 // again.
 func (s *schedule) atEachStep(do func(*watch) error) error {
@@ -221,6 +224,9 @@ func (s *schedule) atEachStep(do func(*watch) error) error {
 	s.running.Go(func() { s.fill(filling) })
 	defer stop()
 	for _, step := range roomSteps {
+		for range ordersAStep { // so that mail waits
+			s.order()
+		}
 		w := s.watchFor(step)
 		err := w.wait()
 		if err == nil {

@@ -182,8 +182,8 @@ func (r *run) setUp(ctx context.Context) error {
 	return err
 }
 
-// shownRoom is what a run that makes room has to show, and how often at least; -1: never.
-var shownRoom = map[string]int{"round purged": 1, "round full": -1, "sealed": 1, "refused": 1, "copied": 1, "purged": 1, "read set_aside": 1}
+// shownRoom is what a run that makes room has to show, and how often at least.
+var shownRoom = map[string]int{"round purged": 1, "sealed": 1, "refused": 1, "copied": 1, "purged": 1, "read set_aside": 1}
 
 // play lets the clients, the publishers and the faults loose, and ends when
 // everything has drained, or does not.

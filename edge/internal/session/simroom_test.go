@@ -27,6 +27,8 @@ type room struct {
 	bound  int      // copies of a box that count
 	alone  bool     // one node makes room; two do not count what the other one copies
 
+	unaware, told bool // only a round finds out that the log went back; it has
+
 	did [numDone]int // how often each thing happened
 }
 
@@ -36,6 +38,7 @@ type done uint8
 const (
 	rounds done = iota
 	refusedRounds
+	foundBack
 	sealsAccepted
 	sealsQuick // without a look at the mailbox
 	sealsAgain // … that repeat one
@@ -71,7 +74,7 @@ const (
 
 // String says what happened.
 func (d done) String() string {
-	return [numDone]string{"rounds", "rounds in a log that went back", "seals accepted", "seals without a look", "seals sent once more", "seals refused", "seals not known", "seals that were late", "copies",
+	return [numDone]string{"rounds", "rounds in a log that went back", "rounds that found that out", "seals accepted", "seals without a look", "seals sent once more", "seals refused", "seals not known", "seals that were late", "copies",
 		"copies made twice", "losses written down", "times that too much waited", "purges", "purges that were late", "reads by a seal", "reads without one",
 		"movers that died before a look", "… a read", "… a question", "… a copy", "… a loss", "… a seal", "… a marker", "… a purge"}[d]
 }
@@ -150,7 +153,10 @@ func (w *world) beginRound(n int) {
 		err := mailbox.Round(r, []int{0})
 		var back *mailbox.WentBack
 		if errors.As(err, &back) {
-			w.fail(w.hosts[0], "a round finds another log: %v", err)
+			if w.room.did[foundBack]++; w.st.log == 0 {
+				w.fail(w.hosts[0], "a round finds another log: %v", err)
+			}
+			w.room.told = true
 		}
 		w.log("mover: the round is over: %v", err)
 	})
@@ -188,10 +194,11 @@ func (r *roundOf) WentBack(int) (bool, error) {
 	if err := r.wait(opAsk, nil); err != nil {
 		return false, err
 	}
-	if r.w.st.log > 0 {
+	back := r.w.st.log > 0 && (!r.w.room.unaware || r.w.room.told)
+	if back {
 		r.w.room.did[refusedRounds]++
 	}
-	return r.w.st.log > 0, nil
+	return back, nil
 }
 
 func (r *roundOf) Stream(int) (mailbox.Stream, error) {

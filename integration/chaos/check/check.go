@@ -39,8 +39,8 @@
 //
 // A run is also judged itself: each kind of fault in it must have had the effect
 // that it is for (bite). A schedule that harms nothing proves nothing. A run in which nodes
-// are to make room for mailboxes must show that they did (room), and had the place for what
-// they set aside: else mailboxes drop messages, and may.
+// are to make room for mailboxes must show that they did (room). Where a round was full, what
+// mailboxes dropped then shows as lost, or as a gap: the store was too small for the run.
 //
 // # What is accepted
 //
