@@ -87,9 +87,9 @@ const sealTries = 50
 // are of the log that there is.
 func Settle[M Message](box Box[M], p Position, horizon uint64, since int64, most Limits) error {
 	m := &move[M]{box: box, most: most}
-	if m.last, m.at = p.Last(); !p.Back {
-		m.floor, m.anchor, m.link = p.Floor, m.last, max(m.last, p.Floor)
-	}
+	m.last, m.at = p.Last()
+	m.floor, m.anchor = p.delivered(), m.last
+	m.link = m.floor
 	if p.old(since) {
 		there, err := m.look()
 		if err != nil {
@@ -144,12 +144,10 @@ func (m *move[M]) look() (there bool, err error) {
 	switch {
 	case err != nil:
 		return false, err
-	case found && mine && (m.at == 0 || at == m.at):
+	case found && mine && at == m.at:
 		return true, nil
-	case found && m.at != 0:
-		return false, &WentBack{m.last, m.at}
 	case found:
-		return false, nil // no message: the end of a gap
+		return false, &WentBack{m.last, m.at}
 	}
 	_, last, _, err := proven(m.box)
 	if err == nil && last < m.last {

@@ -33,15 +33,27 @@ func Open(p *Position, horizon, first uint64, since int64) Opening {
 }
 
 // Last is the message up to which all was delivered, as the entry says, and when it was
-// stored; 0: it says nothing.
+// stored; 0: it says nothing. A position of which nobody knows the time is the word of a
+// client, or the end of a gap: another log may have another message there.
 func (p *Position) Last() (seq uint64, at int64) {
 	switch {
 	case p.Back:
-		return 0, 0
-	case p.Seen != 0: // the floor may have had a time to live
+	case p.Seen != 0 && p.SeenTime != 0: // the floor may have had a time to live
 		return p.Seen, p.SeenTime
+	case p.FloorTime != 0:
+		return p.Floor, p.FloorTime
 	}
-	return p.Floor, p.FloorTime
+	return 0, 0
+}
+
+// delivered is up to where all was. What a client only says that it has is copied all the
+// same: it shows then what the client means.
+func (p *Position) delivered() uint64 {
+	last, _ := p.Last()
+	if p.Back || p.FloorTime == 0 {
+		return last
+	}
+	return max(last, p.Floor)
 }
 
 // old reports whether that may be of another log.
