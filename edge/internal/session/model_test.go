@@ -11,7 +11,10 @@ import (
 
 var (
 	modelSteps = flag.Int("steps", 1_000_000, "steps of the model test")
-	modelSeed  = flag.Uint64("seed", 0, "seed of the one schedule to run; 0: from 1, until the steps are done")
+	// With this the model is known to fail, after some ten million steps: a log that went back
+	// once more than anybody noticed can lose what was stored in it.
+	modelUnaware = flag.Bool("unaware", false, "only rounds find out that a log went back")
+	modelSeed    = flag.Uint64("seed", 0, "seed of the one schedule to run; 0: from 1, until the steps are done")
 )
 
 var errTest = errors.New("the store does not answer")
@@ -415,7 +418,7 @@ func TestModel(t *testing.T) {
 	}
 	for i, n := range did {
 		t.Logf("%-18v %d", done(i), n)
-		if n == 0 && *modelSteps >= 500_000 {
+		if n == 0 && *modelSteps >= 500_000 && (done(i) != foundBack || *modelUnaware) {
 			t.Errorf("%v: never", done(i))
 		}
 	}

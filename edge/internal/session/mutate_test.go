@@ -48,7 +48,6 @@ const (
 	whole = "../../../bus/kept/whole.go"
 	log   = "../../../bus/kept/log.go"
 	shelf = "../../../bus/kept/kept.go"
-	open  = "../../../bus/kept/open.go"
 )
 
 // mutations say which text is to be put for another, once in a file.
@@ -191,22 +190,14 @@ var mutations = []struct{ rule, file, text, instead string }{
 		"if err == nil && (!shown || end >= from && end > last) {", "if err == nil && shown && end == 0 && last != 0 {"},
 	{"room: what was set aside of a log that went back is not used", whole,
 		"	if back { // copies", "	if back && false { // copies"},
-	{"room: copies that the log should have are of another", whole,
-		"if lasting.Strange(", "if false && lasting.Strange("},
 	{"room: copies are given in order", shelf,
 		"	slices.SortStableFunc(s.items, func(a, b Item[M]) int { return cmp.Compare(a.Seq, b.Seq) })\n	s.items", "	s.items"},
 	{"room: a loss between two copies ends an answer", shelf,
 		"if seq := s.items[i].Seq; at != 0 && missing(", "if seq := s.items[i].Seq; false && missing("},
 	{"room: a loss right behind the anchor is told", shelf,
 		"if q.Place < q.Settled || lost {", "if q.Place < q.Settled {"},
-	{"room: a loss right behind the place is told, wherever one asks from", shelf,
-		"if !lost && behind > pivot {", "if false {"},
 	{"room: what follows a seal is of an answer that has it", whole,
 		"if i >= 0 && list[i].Meta().Seal != nil && *list[i].Meta().Seal == *seal {", "if i = max(i, 0); len(list) > 0 {"},
-	{"room: positions of before the connection are looked up", open,
-		"return last != 0 && (at <= since || p.Unsure)", "return last != 0 && at < 0"},
-	{"room: of two copies the later one counts", shelf,
-		"if i+1 < len(items) && items[i].Seq != 0 && items[i].Seq == items[i+1].Seq {", "if i > 0 && items[i].Seq != 0 && items[i].Seq == items[i-1].Seq {"},
 	{"room: who is behind the entry is told what was confirmed", shelf,
 		"if q.Place < q.Settled || lost {", "if lost {"},
 	{"a gap has no time", "live.go",

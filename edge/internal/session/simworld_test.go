@@ -87,7 +87,7 @@ func newWorld(seed uint64) *world {
 	w.loss = 20 * r.IntN(3)
 	w.pace = 35 * r.IntN(3)
 	w.makes, w.room.bound, w.room.alone = 10*r.IntN(3), 1+r.IntN(30), r.IntN(2) == 0
-	w.room.unaware = w.st.bound == 1000 && r.IntN(2) == 0
+	w.room.unaware = *modelUnaware && w.st.bound == 1000
 	for box := range 1 + r.IntN(3) {
 		h := &host{w: w, box: box, class: Class(r.IntN(2)), bound: 1 + r.IntN(8),
 			opts:   Options{Window: 1 + r.IntN(6), HeldMessages: 1 + r.IntN(5), HeldBytes: 8 * (1 + r.IntN(6)), Batch: 1 + r.IntN(6)},
