@@ -191,7 +191,7 @@ var mutations = []struct{ rule, file, text, instead string }{
 	{"room: what was set aside of a log that went back is not used", whole,
 		"	if back { // copies", "	if back && false { // copies"},
 	{"room: copies are given in order", shelf,
-		"	slices.SortStableFunc(s.items, func(a, b Item[M]) int { return cmp.Compare(a.Seq, b.Seq) })\n	s.items", "	s.items"},
+		"	slices.SortStableFunc(items, func(a, b Item[M]) int { return cmp.Compare(a.Seq, b.Seq) })\n	kept", "	kept"},
 	{"room: a loss between two copies ends an answer", shelf,
 		"if seq := s.items[i].Seq; at != 0 && missing(", "if seq := s.items[i].Seq; false && missing("},
 	{"room: a loss right behind the anchor is told", shelf,
