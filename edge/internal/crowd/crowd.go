@@ -129,7 +129,7 @@ func (c *Crowd) Ask(q Question) (Reply, Found) {
 		}
 	}
 	if !p.due {
-		p.add(q.from, max(q.from, q.To), c.rush.messages, q.Now)
+		p.add(q.from, max(q.from, q.To), q.from > q.After, c.rush.messages, q.Now)
 		c.consider(p, &q, c.rush.add(q.Orphan, q.Now))
 	}
 	if p.due && q.from >= p.begin && q.Answer != nil {
