@@ -19,6 +19,8 @@ const (
 	roundSoon  = 100 * time.Millisecond
 	// agedEvery is how often it looks whether streams are old.
 	agedEvery = time.Minute
+	// ripe is how old at least is what a round purges.
+	ripe = 10 * time.Second
 	// roundTime bounds a round.
 	roundTime = 10 * time.Minute
 	// roundSaid is how often it is said that rounds end in the same way.
@@ -128,7 +130,7 @@ func (r *rounds) round(ctx context.Context, s *store.Store, crowded []int) (stor
 	}
 	defer nc.Close()
 	lasts := func() bool { return n.epoch() == epoch && n.nats.connected.Load() }
-	return s.MakeRoom(ctx, store.Round{Conn: nc, Since: r.since, Lasts: lasts}, crowded)
+	return s.MakeRoom(ctx, store.Round{Conn: nc, Since: r.since, Lasts: lasts, Ripe: min(ripe, r.wait)}, crowded)
 }
 
 // endOf is how a round ended.

@@ -25,6 +25,9 @@ type Streams interface {
 	// Settle looks at every entry that there is when it is called, and has [Settle] make sure
 	// of each mailbox of a partition that has a horizon. Some partitions may have failed.
 	Settle(horizons map[int]uint64) (failed map[int]error, err error)
+	// Ripen waits as long as something may be under way that has to do with what is stored below
+	// the horizons: whoever stored it may send it again, or has no entry yet.
+	Ripen() error
 	// Lasts reports whether no connection was lost since it was known that no log went back.
 	Lasts() bool
 	// Purge removes all up to the horizon. Nobody asks it to compare anything.
@@ -54,8 +57,8 @@ func (s *Stream) Gains() uint64 {
 	return min(to-s.First+1, s.Messages)
 }
 
-// Round makes room. It fixes the horizons first: whoever is opened later has mail above them
-// only. Then it makes sure of all mailboxes, and purges. What it purges late does no harm,
+// Round makes room. It fixes the horizons first, and waits: whoever is opened later has mail
+// above them only. Then it makes sure of all mailboxes, and purges. What it purges late does no harm,
 // as long as the log is the one in which the horizon was fixed. So it leaves a log alone that
 // has gone back, for as long as that is noted.
 func Round(streams Streams, partitions []int) error {
@@ -82,6 +85,9 @@ func Round(streams Streams, partitions []int) error {
 		return ErrNoted
 	case len(horizons) == 0:
 		return nil
+	}
+	if err := streams.Ripen(); err != nil {
+		return err
 	}
 	if !streams.Lasts() {
 		return ErrEnded

@@ -64,6 +64,9 @@ type Round struct {
 	// and Lasts reports whether it is still the same.
 	Since time.Time
 	Lasts func() bool
+	// Ripe is how old what is purged is at least: NATS knows the ids of messages that it still
+	// has, after its servers began anew, and a session's first marker is stored before its entry.
+	Ripe time.Duration
 }
 
 // Made is what a round has done.
@@ -215,6 +218,7 @@ type mover struct {
 	name  string // of the round
 	on    *Store // over the round's own connection
 	lasts func() bool
+	ripe  time.Duration
 	since int64 // positions that were stored later are of the logs that there are, Unix ns
 
 	first   map[int]uint64 // what the streams began with; not changed while entries are looked at
@@ -283,10 +287,12 @@ func newMover(ctx context.Context, s *Store, r Round) (*mover, error) {
 	}
 	on.status = r.Conn.StatusChanged(nats.CLOSED)
 	on.watching.Go(on.watch)
-	return &mover{ctx: ctx, name: string(scheme.NewSID()[:roundName]), on: on, lasts: r.Lasts, since: r.Since.Add(storesApart).UnixNano(), first: make(map[int]uint64)}, nil
+	return &mover{ctx: ctx, name: string(scheme.NewSID()[:roundName]), on: on, lasts: r.Lasts, ripe: r.Ripe, since: r.Since.Add(storesApart).UnixNano(), first: make(map[int]uint64)}, nil
 }
 
 func (m *mover) Lasts() bool { return m.lasts() }
+
+func (m *mover) Ripen() error { return jet.RequestError(jet.Pause(m.ctx, m.ripe)) }
 
 func (m *mover) WentBack(partition int) (bool, error) {
 	note, err := m.on.directory.LastBack(m.ctx, partition)

@@ -62,7 +62,7 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 		env["EDGE_STORE_BYTES"] = fmt.Sprint(bytes)
 	}
 	if r.cfg.Room {
-		env["EDGE_ROOM_WAIT"] = "1s"
+		env["EDGE_ROOM_WAIT"] = "5s"
 	}
 	tails, err := r.cfg.Tails.env()
 	if err != nil {

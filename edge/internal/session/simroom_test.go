@@ -188,6 +188,8 @@ func (r *roundOf) wait(what op, sent func()) error {
 	return nil
 }
 
+func (r *roundOf) Ripen() error { return r.wait(opAsk, nil) }
+
 func (r *roundOf) Lasts() bool { return r.w.nodes[r.node].conn == r.conn && !r.w.nodes[r.node].offline }
 
 func (r *roundOf) WentBack(int) (bool, error) {
