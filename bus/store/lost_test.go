@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"hydrant/bus/internal/jet"
 	"hydrant/bus/internal/natstest"
 	"hydrant/bus/scheme"
 )
@@ -250,4 +252,80 @@ func TestMailboxesLost(t *testing.T) {
 	if got := whole(t, s, sid, floor, floor, true); !slices.Equal(got, want) {
 		t.Errorf("after a round: %q, want %q", got, want)
 	}
+}
+
+// TestCopiesOfAnotherLog: copies show that a stream lost its end, and with that its seals, which
+// nothing else would tell: to who reads, and to who makes room.
+func TestCopiesOfAnotherLog(t *testing.T) {
+	s, url := roomStore(t, Config{Bytes: 8 << 20, Memory: true})
+	ctx, sid := natstest.Context(t), scheme.NewSID()
+	floor := parked(t, s, sid)
+	waiting(t, s, sid, "a", 4)
+	purged(t, s, url)
+	cfg := stream(t, s, scheme.OutStream(0)).CachedInfo().Config
+	if err := s.js.DeleteStream(ctx, cfg.Name); err != nil {
+		t.Fatal(err)
+	}
+	cfg.FirstSeq = floor + 1 // the purge is there, and what came after it is not
+	if _, err := s.js.CreateStream(ctx, cfg); err != nil {
+		t.Fatal(err)
+	}
+	waiting(t, s, sid, "b", 1)
+	foreign := func(when string) {
+		t.Helper()
+		if got := whole(t, s, sid, floor, floor, true); !slices.Equal(got, []string{"foreign"}) {
+			t.Errorf("%s: %q", when, got)
+		}
+	}
+	foreign("copies lie beyond the end")
+	rushUnbounded(t, s)
+	waiting(t, s, sid, "c", 1)
+	foreign("copies lie between what is there")
+	if m, err := round(t, s, url, longAgo()); !errors.Is(err, ErrWentBack) || m.Purged != 0 {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	if note, err := s.Directory().LastBack(ctx, 0); err != nil || note.Rev == 0 {
+		t.Errorf("%+v, %v", note, err)
+	}
+	if m, err := round(t, s, url, longAgo()); !errors.Is(err, ErrWentBack) || m != (Made{}) {
+		t.Errorf("when it is noted: %+v, %v", m, err)
+	}
+	if got := whole(t, s, sid, floor, floor, true); !slices.Equal(got, []string{"gap", "b0", "c0"}) {
+		t.Errorf("when it is noted copies count: %q", got)
+	}
+}
+
+// TestRoomTurnLasts: the turn of a round lasts longer than it is written for, and is over soon
+// when its holder has died.
+func TestRoomTurnLasts(t *testing.T) {
+	s, _ := roomStore(t, Config{Bytes: 8 << 20, Memory: true})
+	ctx := natstest.Context(t)
+	const keep = 5 * time.Second
+	alive, die := context.WithCancel(ctx)
+	defer die()
+	if _, err := s.longTurn(alive, roomTurn, keep, turnPatience); err != nil {
+		t.Fatal(err)
+	}
+	written := func() uint64 {
+		t.Helper()
+		m, _, err := jet.LeaderGet(ctx, s.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.TurnKey(roomTurn)})
+		if err != nil || len(m.Data) == 0 {
+			t.Fatalf("nobody has the turn: %v", err)
+		}
+		return m.Seq
+	}
+	first := written()
+	natstest.WaitFor(t, func() bool { return written() != first })
+	if _, err := s.longTurn(ctx, roomTurn, keep, turnPatience); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("another has it: %v", err)
+	}
+	die()
+	natstest.WaitFor(t, func() bool {
+		end, err := s.longTurn(ctx, roomTurn, keep, turnPatience)
+		if err != nil {
+			return false
+		}
+		end()
+		return true
+	})
 }
