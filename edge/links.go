@@ -62,14 +62,6 @@ func (m mailboxes) Read(ctx context.Context, sid scheme.SID, from, anchor uint64
 	return m.now().Read(ctx, sid, from, anchor, limit, maxBytes)
 }
 
-func (m mailboxes) ReadWhole(ctx context.Context, sid scheme.SID, q store.Question) (store.Batch, error) {
-	return m.now().ReadWhole(ctx, sid, q)
-}
-
-func (m mailboxes) ReadAside(ctx context.Context, sid scheme.SID, q store.Question, seal *store.Stored) ([]store.Stored, error) {
-	return m.now().ReadAside(ctx, sid, q, seal)
-}
-
 func (m mailboxes) LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error) {
 	return m.now().LastSeqs(ctx, sids)
 }

@@ -88,7 +88,7 @@ func (n *Node) setConnected(nc *nats.Conn, up bool, why error) {
 func storeConfig(c *config.Config, nc *nats.Conn) store.Config {
 	return store.Config{
 		Streams: c.MailboxStreams, Replicas: replicas(c, nc), QueueLimit: c.QueueLimit,
-		QueueBytes: int64(c.QueueBytes), TTL: c.SessionTTL, Bytes: int64(c.StoreBytes),
+		TTL: c.SessionTTL, Bytes: int64(c.StoreBytes),
 		Window: egress.StoreWindow * runtime.GOMAXPROCS(0), // a loop each: those have a window of their own, and wait where this one refuses
 	}
 }

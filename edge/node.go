@@ -235,7 +235,6 @@ func (n *Node) serveClients(l *uplink) error {
 	n.background.Go(n.watchAcks)
 	n.background.Go(n.leaveSigns)
 	n.background.Go(n.watchRoom)
-	n.background.Go(n.makeRoom)
 	if limit := config.MemoryLimit(); limit > 0 {
 		n.background.Go(func() { n.watchMemory(limit) })
 	}

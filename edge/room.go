@@ -46,18 +46,13 @@ func (n *Node) lookAtRoom(all bool) {
 	if !all {
 		return
 	}
-	parts, err := l.store.Usage(ctx)
+	mailboxes, work, err := l.store.Usage(ctx)
 	if err != nil {
 		n.log.Debug("not known how full the store is", "error", err)
 		return
 	}
-	n.show(stats.StoreMailboxes, parts.Mailboxes)
-	n.show(stats.StoreKept, parts.Kept)
-	n.show(stats.StoreWork, parts.Work)
-	for _, stream := range parts.Streams {
-		n.metrics.StreamBytes.WithLabelValues(stream.Name).Set(float64(stream.Bytes))
-		n.metrics.StreamOldest.WithLabelValues(stream.Name).Set(stream.Oldest.Seconds())
-	}
+	n.show(stats.StoreMailboxes, mailboxes)
+	n.show(stats.StoreWork, work)
 }
 
 func (n *Node) show(part stats.StorePart, u store.Usage) {

@@ -51,7 +51,6 @@ func (n *Node) newCrowd() *crowd.Crowd {
 			return n.nats.link.Load().store.ReadPiece(ctx, partition, from, limit, maxBytes)
 		},
 		Stopped: n.ctx, Run: n.pool.SubmitIdle, Epoch: n.epoch, Ended: n.metrics.Passes.Inc, Short: n.short.Load,
-		First: func(partition int) uint64 { return n.nats.link.Load().store.Begins(partition) },
 	})
 }
 

@@ -32,7 +32,6 @@ const (
 	busKit       = "hydrant/bus"
 	busScheme    = "hydrant/bus/scheme"
 	busStore     = "hydrant/bus/store"
-	busKept      = "hydrant/bus/kept"
 	busDiscovery = "hydrant/bus/discovery"
 	busTrace     = "hydrant/bus/tracectx"
 	busJet       = "hydrant/bus/internal/jet"
@@ -118,13 +117,8 @@ var layers = []layer{
 		why:   "who is connected is asked on subjects; neither the store nor the kit is needed for it",
 	},
 	{
-		path:   busKept,
-		forbid: impure,
-		why:    "what a mailbox held is put together purely: the store reads, and the model of the session is tested with it",
-	},
-	{
 		path:  busStore,
-		allow: []string{busScheme, busJet, busKept, busTrace, natsClient, otelLib},
+		allow: []string{busScheme, busJet, busTrace, natsClient, otelLib},
 		tests: besideBus,
 		why:   "the store is for nodes, the kit for services: a service must not get the one with the other",
 	},
@@ -159,7 +153,6 @@ var layers = []layer{
 	},
 	{
 		path:   edgeSession,
-		tests:  []string{busKept},
 		forbid: impure,
 		why:    "session is pure: events in, effects out, no net, no NATS, no clock, no goroutine",
 	},
@@ -181,7 +174,7 @@ var layers = []layer{
 	},
 	{
 		path:  edgeCrowd,
-		allow: []string{busKept, busScheme, busStore, edgeStats},
+		allow: []string{busScheme, busStore, edgeStats},
 		why:   "what is read for many sessions is messages as the store gives them, whoever gets them",
 	},
 	{
@@ -322,7 +315,7 @@ var never = []arrow{
 	{from: busKit, to: ours, except: []string{umfFormat, busScheme, busJet, busTrace, busLocal}, why: "a service author gets the kit alone"},
 	{from: busKit, to: busStore, why: "the kit and the store are for different readers, and share no symbol"},
 	{from: busStore, to: busKit, why: "the store and the kit are for different readers, and share no symbol"},
-	{from: busStore, to: ours, except: []string{busScheme, busJet, busKept, busTrace}, why: "nodes use the store; it knows none of them"},
+	{from: busStore, to: ours, except: []string{busScheme, busJet, busTrace}, why: "nodes use the store; it knows none of them"},
 	{from: "hydrant/bus/...", to: "hydrant/edge/...", why: "bus is below the edge"},
 	{from: edgeProtocol, to: ours, except: []string{umfFormat}, why: "words are words, whoever says them"},
 	{from: edgePolicy, to: ours, why: "who asks about a message is not its business"},

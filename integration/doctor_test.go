@@ -38,7 +38,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("line %q", line)
 		}
 	}
-	for _, what := range []string{"NATS: nats-server 2.", "JetStream: enabled", "streams: 7 of 7 hold", "permissions: ", "clock: ", "descriptors: ", "largest message: ", "replicas: 1", "power loss: 1 copy", "admin listener: 127.0.0.1:9353"} {
+	for _, what := range []string{"NATS: nats-server 2.", "JetStream: enabled", "streams: 5 of 5 hold", "permissions: ", "clock: ", "descriptors: ", "largest message: ", "replicas: 1", "power loss: 1 copy", "admin listener: 127.0.0.1:9353"} {
 		if !strings.Contains(said, what) {
 			t.Errorf("nothing of %q in:\n%s", what, said)
 		}

@@ -21,7 +21,7 @@ import (
 // the store more often.
 var (
 	often     = harness.Change{File: "edge/contract.go", Old: "contractEvery = 30 * time.Second", New: "contractEvery = time.Second"}
-	laterForm = harness.Change{File: "bus/scheme/entry.go", Old: "const Form = 4\n", New: "const Form = 5\n"}
+	laterForm = harness.Change{File: "bus/scheme/entry.go", Old: "const Form = 3\n", New: "const Form = 4\n"}
 )
 
 // forms is a store that nodes of two versions use.
@@ -73,10 +73,10 @@ func (f *forms) launch(name, binary string) *harness.Node {
 	return node
 }
 
-// setup runs hydrant setup of a version.
-func (f *forms) setup(binary string) string {
+// setup runs hydrant setup of the later version.
+func (f *forms) setup() string {
 	f.t.Helper()
-	cmd := exec.Command(binary, "setup")
+	cmd := exec.Command(f.later, "setup")
 	cmd.Env = []string{"NATS_URL=" + f.nats.URL()}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -119,7 +119,7 @@ func (f *forms) refuses(node *harness.Node) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), harness.Patience)
 	defer cancel()
 	if err := harness.Until(ctx, func() error {
-		if err := node.Ready(); err == nil || !strings.Contains(err.Error(), "number 5, and this version knows up to 4") {
+		if err := node.Ready(); err == nil || !strings.Contains(err.Error(), "number 4, and this version knows up to 3") {
 			return fmt.Errorf("%s does not refuse: %w", node.Name, err)
 		}
 		return nil
@@ -146,25 +146,22 @@ func TestNewerForm(t *testing.T) {
 	t.Parallel()
 	f := newForms(t)
 	ctx := t.Context()
-	if out := f.setup(f.this); f.inUse() != "4" {
-		t.Fatalf("setup, while no node runs: in use is %s, %s", f.inUse(), out)
-	}
 	old, node := f.launch("old", f.this), f.launch("later", f.later)
 	if err := errors.Join(old.WaitReady(ctx), node.WaitReady(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	kept, curious, guessing, elsewhere := f.dial(old), f.dial(old), f.dial(old), f.dial(node)
-	if form, _ := f.entry(elsewhere.ID); form != 4 || f.inUse() != "4" {
-		t.Fatalf("the later version writes form %d, in use is %s, beside a node that knows 4", form, f.inUse())
+	if form, _ := f.entry(elsewhere.ID); form != 3 || f.inUse() != "3" {
+		t.Fatalf("the later version writes form %d, in use is %s, beside a node that knows 3", form, f.inUse())
 	}
-	if out := f.setup(f.later); !strings.Contains(out, kept.Router) || strings.Contains(out, elsewhere.Router) || f.inUse() != "4" {
+	if out := f.setup(); !strings.Contains(out, kept.Router) || strings.Contains(out, elsewhere.Router) || f.inUse() != "3" {
 		t.Fatalf("setup, while a node of before runs: in use is %s, %s", f.inUse(), out)
 	}
 
 	if err := old.Freeze(); err != nil {
 		t.Fatal(err)
 	}
-	if out := f.setup(f.later); f.inUse() != "5" {
+	if out := f.setup(); f.inUse() != "4" {
 		t.Fatalf("setup, while no node of before answers: in use is %s, %s", f.inUse(), out)
 	}
 	if err := old.Thaw(); err != nil {
@@ -174,7 +171,7 @@ func TestNewerForm(t *testing.T) {
 	t.Log("running:", old.Ready())
 	_, before := f.entry(kept.ID)
 	fresh := f.dial(node)
-	if form, _ := f.entry(fresh.ID); form != 5 {
+	if form, _ := f.entry(fresh.ID); form != 4 {
 		t.Errorf("a fresh session has form %d", form)
 	}
 	var refused *harness.Refused
@@ -201,14 +198,14 @@ func TestNewerForm(t *testing.T) {
 	if err := old.Terminate(ctx); err != nil {
 		t.Error(err)
 	}
-	if form, now := f.entry(kept.ID); form != 4 || now != before {
+	if form, now := f.entry(kept.ID); form != 3 || now != before {
 		t.Errorf("the old node has written an entry: form %d, revision %d, then %d", form, before, now)
 	}
 	f.comesBack(node, kept)
 	late := f.launch("late", f.this)
 	f.refuses(late)
 	t.Log("starting:", late.Ready())
-	if f.inUse() != "5" || node.Ready() != nil {
+	if f.inUse() != "4" || node.Ready() != nil {
 		t.Errorf("a node of before has changed the store: %s, %v", f.inUse(), node.Ready())
 	}
 }
@@ -227,7 +224,7 @@ func (f *forms) comesBack(node *harness.Node, c *harness.Client) {
 	if _, err := back.Find(f.t.Context(), func(m harness.Message) bool { return m.Mid() == "waits" }); err != nil {
 		f.t.Error(err)
 	}
-	if form, _ := f.entry(c.ID); form != 5 {
+	if form, _ := f.entry(c.ID); form != 4 {
 		f.t.Errorf("its entry has form %d", form)
 	}
 }

@@ -90,7 +90,7 @@ func load(t testing.TB, c Config, text string) (*server.Options, error) {
 // list has, and nothing else.
 func TestOnlyWhatTheGuideLists(t *testing.T) {
 	for form, c := range forms {
-		for _, fault := range judge(c, listed(c), parsed(t, c, textOf(t, c))) {
+		for _, fault := range judge(c, parsed(t, c, textOf(t, c))) {
 			t.Errorf("%s: %s", form, fault)
 		}
 	}
@@ -100,14 +100,14 @@ func TestOnlyWhatTheGuideLists(t *testing.T) {
 // more accounts, is a fault that [TestOnlyWhatTheGuideLists] finds.
 func TestEachLineMatters(t *testing.T) {
 	for form, c := range forms {
-		lines, list := strings.Split(textOf(t, c), "\n"), listed(c)
+		lines := strings.Split(textOf(t, c), "\n")
 		tried := 0
 		for i, line := range lines {
 			for _, wider := range widened(line) {
 				tried++
 				changed := slices.Clone(lines)
 				changed[i] = wider
-				if len(judge(c, list, parsed(t, c, strings.Join(changed, "\n")))) == 0 {
+				if len(judge(c, parsed(t, c, strings.Join(changed, "\n")))) == 0 {
 					t.Errorf("%s: line %d %s may as well be %s", form, i+1, line, wider)
 				}
 			}

@@ -3,7 +3,6 @@ package accounts
 import (
 	"fmt"
 	"maps"
-	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -12,8 +11,9 @@ import (
 )
 
 // judge compares a configuration with the list of rights.
-func judge(c Config, list map[string]rights, all map[string]any) (faults []string) {
+func judge(c Config, all map[string]any) (faults []string) {
 	accounts := all["accounts"].(map[string]any)
+	list := listed(c)
 	seen := 0
 	for name, account := range accounts {
 		a := account.(map[string]any)
@@ -52,7 +52,7 @@ func spelled(r rights, service string) rights {
 			p = strings.ReplaceAll(p, "<service>", service)
 			for _, stream := range scheme.StreamNames(Streams) {
 				q := strings.ReplaceAll(p, "<stream>", stream)
-				if stream != scheme.WorkStream && stream != scheme.ExpiryStream && !(strings.HasPrefix(stream, scheme.KeptStreamPrefix) && strings.Contains(q, "MSG.GET")) {
+				if stream != scheme.WorkStream && stream != scheme.ExpiryStream {
 					q = strings.ReplaceAll(q, "<read>", stream)
 				}
 				if strings.HasPrefix(stream, scheme.OutStreamPrefix) {
@@ -86,9 +86,12 @@ func judgeUser(c Config, account string, user map[string]any, list map[string]ri
 		return []string{name + " may do anything"}
 	}
 	for what, patterns := range map[string][]string{"publish": want.publish, "subscribe": want.subscribe} {
-		have, want := covers(allowed(permissions[what])), covers(patterns)
-		if i := have.differs(want); i >= 0 {
-			return append(faults, fmt.Sprintf("%s may %s %s: %v", name, what, universe()[i], have.has(i)))
+		subjects := universe()
+		have, want := covers(allowed(permissions[what]), subjects), covers(patterns, subjects)
+		for i := range subjects {
+			if have[i] != want[i] {
+				return append(faults, fmt.Sprintf("%s may %s %s: %v", name, what, subjects[i], have[i]))
+			}
 		}
 	}
 	responses := fmt.Sprint(permissions["allow_responses"])
@@ -107,61 +110,28 @@ func allowed(list any) (subjects []string) {
 	return subjects
 }
 
-// taken says of each subject of the universe, by its place there, whether it is taken in.
-type taken []uint64
+// covered remembers, for a list of patterns, which subjects of the universe it takes in.
+var covered = make(map[string][]bool)
 
-func (t taken) has(i int) bool { return t[i/64]&(1<<(i%64)) != 0 }
-
-func (t taken) add(i int) { t[i/64] |= 1 << (i % 64) }
-
-// differs is the place of a subject that only one of both has; -1: there is none.
-func (t taken) differs(other taken) int {
-	for i := range t {
-		if d := t[i] ^ other[i]; d != 0 {
-			return 64*i + bits.TrailingZeros64(d)
-		}
-	}
-	return -1
-}
-
-// covered remembers what each pattern takes in, and each list of them: most are asked for
-// with each line that is tried.
-var covered = make(map[string]taken)
-
-// covers tells which subjects of the universe are taken in by one of the patterns.
-func covers(patterns []string) taken {
-	key := strings.Join(patterns, " ")
+// covers tells which of the subjects are taken in by one of the patterns.
+func covers(patterns, subjects []string) []bool {
+	key := fmt.Sprint(len(subjects), patterns)
 	if known := covered[key]; known != nil {
 		return known
 	}
-	all := make(taken, len(universe())/64+1)
+	literal, wild := make(map[string]bool), []string(nil)
 	for _, p := range patterns {
-		for i, word := range coversOne(p) {
-			all[i] |= word
+		if strings.ContainsAny(p, "*>") {
+			wild = append(wild, p)
+		} else {
+			literal[p] = true
 		}
+	}
+	all := make([]bool, len(subjects))
+	for i, subject := range subjects {
+		all[i] = literal[subject] || slices.ContainsFunc(wild, func(p string) bool { return within(p, subject) })
 	}
 	covered[key] = all
-	return all
-}
-
-// coversOne tells which subjects of the universe are taken in by a pattern.
-func coversOne(pattern string) taken {
-	if known := covered[pattern]; known != nil {
-		return known
-	}
-	all := make(taken, len(universe())/64+1)
-	if !strings.ContainsAny(pattern, "*>") {
-		if i, found := slices.BinarySearch(universe(), pattern); found {
-			all.add(i)
-		}
-	} else {
-		for i, subject := range universe() {
-			if within(pattern, subject) {
-				all.add(i)
-			}
-		}
-	}
-	covered[pattern] = all
 	return all
 }
 
@@ -186,7 +156,7 @@ func within(pattern, subject string) bool {
 // what is beside each: another name in one of its places, one less, one more.
 var universe = sync.OnceValue(func() []string {
 	known := []string{
-		"$SYS.REQ.SERVER.PING", "$SYS.>", "$JS.API.STREAM.DELETE.UMF_OUT_0", "$JS.API.STREAM.PURGE.UMF_WORK", "$JS.API.STREAM.PURGE.UMF_KEPT_0", "$JS.API.STREAM.MSG.DELETE.UMF_OUT_0",
+		"$SYS.REQ.SERVER.PING", "$SYS.>", "$JS.API.STREAM.DELETE.UMF_OUT_0", "$JS.API.STREAM.PURGE.UMF_WORK", "$JS.API.STREAM.MSG.DELETE.UMF_OUT_0",
 		"$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.CONSUMER.DELETE.UMF_WORK.chat", "$JS.API.STREAM.SNAPSHOT.UMF_OUT_0",
 		"$JS.API.META.LEADER.STEPDOWN", "$JS.EVENT.>", "$KV.>", "$O.x", "_R_.x", "_R_.>", "_GR_.>", "_INBOX.>", "_INBOX.x.y", "$NRG.>", "$MQTT.>", "$G.x", "foo", ">", "*", "*.*",
 		"umf.>", "umf.v1.>", "umf.v2.svc.chat", "umf.v1.live.*.*", "umf.v1.live.*.*.s", "umf.v1.work.>",

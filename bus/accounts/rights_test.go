@@ -10,7 +10,7 @@ type rights struct{ publish, subscribe []string }
 var edgeRights = rights{
 	publish: []string{
 		"umf.v1.svc.*", "umf.v1.inst.*.*", "umf.v1.out.*.*", "umf.v1.work.*", "umf.v1.node.*", "umf.v1.evt.session.*.*.*", "umf.v1.reply.*.*.*.*",
-		"umf.v1.expiry.*.*", "umf.v1.kept.*.*", "$JS.API.STREAM.PURGE.<mailboxes>", "$KV.UMF_SESSIONS.*", "$SRV.INFO", "$SRV.STATS", "$JS.API.INFO", "$JS.API.CONSUMER.NAMES.UMF_WORK",
+		"umf.v1.expiry.*.*", "$KV.UMF_SESSIONS.*", "$SRV.INFO", "$SRV.STATS", "$JS.API.INFO", "$JS.API.CONSUMER.NAMES.UMF_WORK",
 		"$JS.API.STREAM.INFO.<stream>", "$JS.API.STREAM.MSG.GET.<read>", "$JS.API.DIRECT.GET.<read>", "$JS.API.DIRECT.GET.KV_UMF_SESSIONS.>",
 	},
 	subscribe: []string{

@@ -7,7 +7,6 @@ const (
 	APIStreamInfo     = APIPrefix + "STREAM.INFO."
 	APIStreamCreate   = APIPrefix + "STREAM.CREATE."
 	APIStreamUpdate   = APIPrefix + "STREAM.UPDATE."
-	APIStreamPurge    = APIPrefix + "STREAM.PURGE."
 	APIDirectGet      = APIPrefix + "DIRECT.GET."
 	APIConsumerCreate = APIPrefix + "CONSUMER.CREATE."
 	APIConsumerNames  = APIPrefix + "CONSUMER.NAMES."

@@ -19,7 +19,6 @@
 //	umf.v1.inst.<service>.<instance>        client → one instance
 //	umf.v1.out.<c>.<sid>                    mailbox of a session; <c> is the first character of <sid>
 //	umf.v1.call.<service>                   service → service, queue group <service>
-//	umf.v1.kept.<c>.<sid>                   what was set aside of a mailbox; see below
 //	umf.v1.live.<c>.<sid>.s                 copies of what a mailbox has just stored, by its stream alone
 //	umf.v1.live.<c>.<sid>.p                 pushed past the mailbox: at most once
 //	umf.v1.reply.<node>.<c>.<sid>.<m>       NATS reply subject of a client's message
@@ -45,7 +44,6 @@
 //	Umf-Session, Umf-Mailbox, Umf-Identity  who sent it, and the subject that reaches him (node → service)
 //	Umf-Reason, Umf-Attempts                why work was given up, and after how many attempts
 //	Umf-Mark                                an empty message that only marks a place in a mailbox
-//	Umf-Kept, Umf-Kept-Size, Umf-Copied, Umf-Copied-At, Umf-Lost, Umf-Round  of what was set aside; see below
 //	Umf-Holder                              who sent the mark: holder and attempt, as in the session's entry
 //	Umf-Write                               the name of one write to the directory
 //	Nats-Msg-Id                             <receiver>:[<sender>:]<mid>[~<content>], where the sender may repeat; see below
@@ -80,27 +78,6 @@
 //
 // To a message whose reply subject is req, the service answers there instead: the
 // node waits for the answer itself, and nothing is stored.
-//
-// # Room
-//
-// The beginning of a stream of mailboxes is purged from time to time. What still waits
-// there is copied to umf.v1.kept before, as it is, with the headers
-//
-//	Umf-Copied: <sequence>-<before>   its place in the mailbox's stream, and that of the one before it that was dealt with
-//	Umf-Copied-At: <time>             when it was stored there, Unix ns
-//	Nats-TTL                          the rest of its time to live, if it has one
-//
-// or, as an empty message with Umf-Lost: <from>-<to>, written down as gone before it could
-// be copied; from 0: all up to there is too much. All have Umf-Round: <name>, of the round
-// that set them aside; an empty one that has nothing else holds a place. A seal in the
-// mailbox, an empty message with Umf-Mark: seal and Umf-Kept: <first>-<last>, says that all
-// that the mailbox held before it was delivered, or lies in that stream from its first to
-// its last sequence (0-0: all was delivered), where Umf-Kept-Size: <messages>-<bytes> lie at
-// the most. What lies at both of these has no time to live, and the last one is of the
-// Umf-Round that the seal names: if they are there, nothing between them was lost. A seal is
-// stored only if the mailbox's last message is the one up to which all of that was made sure
-// (Nats-Expected-Last-Subject-Sequence). Nodes do this from
-// form 4 on, which says that they read seals too.
 //
 // # Discovery
 //

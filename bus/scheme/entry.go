@@ -8,11 +8,7 @@ import (
 
 // Form is the number of the highest form of entries that this code reads, and that it
 // writes once the directory's stream names it. See the package's documentation, "Forms".
-const Form = 4
-
-// RoomForm is the one from which on nodes read what was set aside of mailboxes. It differs
-// in nothing else.
-const RoomForm = 4
+const Form = 3
 
 // RollingForm is the lowest form that this code still writes. It does so as long as the
 // directory's stream names no higher one, beside nodes that know no higher one.

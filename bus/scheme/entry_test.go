@@ -27,15 +27,15 @@ func TestEntryJSON(t *testing.T) {
 		e    Entry
 		text string
 	}{
-		{testEntry(), `{"v":4,"n":"` + testNode + `","s":3,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"o":1700000000}`},
-		{full, `{"v":4,"n":"` + testNode + `","s":3,"f":5,"e":7,"m":1700000000123456789,"p":1700000000023456789,"t":"AQID","i":"alice","k":true,"a":3,"d":true,"o":1700000000}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9}}, `{"v":4,"n":"` + testNode + `","s":4,"f":9}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 0, Seen: 9, SeenTime: 0}, TokenOnly: true}, `{"v":4,"n":"` + testNode + `","s":4,"f":9,"g":true}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 5, Seen: 9, SeenTime: 5}}, `{"v":4,"n":"` + testNode + `","s":4,"f":9,"m":5}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 0, Seen: 9, SeenTime: 5}}, `{"v":4,"n":"` + testNode + `","s":4,"f":9,"e":9,"p":5}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{Back: true}}, `{"v":4,"n":"` + testNode + `","s":4,"r":true}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9, Unsure: true}}, `{"v":4,"n":"` + testNode + `","s":4,"f":9,"u":true}`},
-		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9, Unsure: true, Sure: 7}}, `{"v":4,"n":"` + testNode + `","s":4,"f":9,"u":true,"c":7}`},
+		{testEntry(), `{"v":3,"n":"` + testNode + `","s":3,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"o":1700000000}`},
+		{full, `{"v":3,"n":"` + testNode + `","s":3,"f":5,"e":7,"m":1700000000123456789,"p":1700000000023456789,"t":"AQID","i":"alice","k":true,"a":3,"d":true,"o":1700000000}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 0, Seen: 9, SeenTime: 0}, TokenOnly: true}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"g":true}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 5, Seen: 9, SeenTime: 5}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"m":5}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, FloorTime: 0, Seen: 9, SeenTime: 5}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"e":9,"p":5}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Back: true}}, `{"v":3,"n":"` + testNode + `","s":4,"r":true}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9, Unsure: true}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"u":true}`},
+		{Entry{Node: testNode, State: StateParked, Position: Position{Floor: 9, Seen: 9, Unsure: true, Sure: 7}}, `{"v":3,"n":"` + testNode + `","s":4,"f":9,"u":true,"c":7}`},
 	} {
 		text, err := json.Marshal(c.e)
 		if err != nil || string(text) != c.text {
@@ -49,7 +49,7 @@ func TestEntryJSON(t *testing.T) {
 	const node = `"n":"` + testNode + `"`
 	for _, bad := range []string{
 		`{}`, `[]`, `{"n":"x","s":1}`, `{` + node + `,"s":9}`, `{` + node + `}`, `{` + node + `,"s":1,"f":-1}`, `{` + node + `,"s":3}`,
-		`{"v":4,` + node + `,"s":1}`, `{"v":4,` + node + `,"s":2}`, `{"v":4,` + node + `,"s":5}`, `{"v":1,` + node + `,"s":1}`, `{"v":-2,` + node + `,"s":3}`, `{"v":"4"}`,
+		`{"v":3,` + node + `,"s":1}`, `{"v":3,` + node + `,"s":2}`, `{"v":3,` + node + `,"s":5}`, `{"v":1,` + node + `,"s":1}`, `{"v":-2,` + node + `,"s":3}`, `{"v":"4"}`,
 	} {
 		var e Entry
 		if err := json.Unmarshal([]byte(bad), &e); err == nil || errors.Is(err, ErrNewerForm) {
@@ -81,10 +81,10 @@ func TestEntrySecondForm(t *testing.T) {
 // text says which number was met.
 func TestEntryNewerForm(t *testing.T) {
 	for _, text := range []string{
-		`{"v":5,"n":"` + testNode + `","s":3}`, `{"v":5}`, `{"v":5,"n":7,"s":"live","f":{"log":"x"}}`, `{"v":5,"t":"not base64"}`,
+		`{"v":4,"n":"` + testNode + `","s":3}`, `{"v":4}`, `{"v":4,"n":7,"s":"live","f":{"log":"x"}}`, `{"v":4,"t":"not base64"}`,
 	} {
 		var e Entry
-		if err := json.Unmarshal([]byte(text), &e); !errors.Is(err, ErrNewerForm) || !strings.Contains(err.Error(), "number 5") {
+		if err := json.Unmarshal([]byte(text), &e); !errors.Is(err, ErrNewerForm) || !strings.Contains(err.Error(), "number 4") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -144,7 +144,7 @@ func TestEntryOtherText(t *testing.T) {
 func FuzzEntry(f *testing.F) {
 	f.Add([]byte(`{"n":"` + testNode + `","s":1,"f":5,"e":7,"t":"AQID","i":"alice","k":true,"a":"of another version","o":1700000000}`))
 	f.Add([]byte(`{"n":"` + testNode + `","s":2,"e":3,"f":9}`))
-	f.Add([]byte(`{"v":4,"n":"` + testNode + `","s":4,"e":3,"f":9,"m":1700000000123456789,"h":4}`))
+	f.Add([]byte(`{"v":3,"n":"` + testNode + `","s":4,"e":3,"f":9,"m":1700000000123456789,"h":4}`))
 	f.Add([]byte(`{"v":4,"n":[]}`))
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -28,43 +28,6 @@ const (
 	HeaderHolder = "Umf-Holder"
 )
 
-// Headers of what nodes set aside, and of the marks that say so. See the package's
-// documentation, "Room".
-const (
-	// MarkSeal is the [HeaderMark] of a seal, and HeaderKept where what it names lies.
-	MarkSeal   = "seal"
-	HeaderKept = "Umf-Kept"
-	// HeaderKeptSize is how many copies lie there at the most, and of how many bytes.
-	HeaderKeptSize = "Umf-Kept-Size"
-	// HeaderCopied and HeaderCopiedAt are the place of a copied message, and when it was
-	// stored there.
-	HeaderCopied   = "Umf-Copied"
-	HeaderCopiedAt = "Umf-Copied-At"
-	// HeaderRound is the name of the round that has set something aside, or, of a seal, what
-	// lies at the last place that it names.
-	HeaderRound = "Umf-Round"
-	// HeaderLost says what was gone before it could be copied, or is too much.
-	HeaderLost = "Umf-Lost"
-)
-
-// Pair is two numbers as a header has them.
-func Pair(a, b uint64) string {
-	text := make([]byte, 0, 41)
-	text = strconv.AppendUint(text, a, 10)
-	return string(strconv.AppendUint(append(text, '-'), b, 10))
-}
-
-// ParsePair is the inverse of [Pair].
-func ParsePair(s string) (a, b uint64, ok bool) {
-	first, second, _ := strings.Cut(s, "-")
-	a, err1 := strconv.ParseUint(first, 10, 64)
-	b, err2 := strconv.ParseUint(second, 10, 64)
-	if err1 != nil || err2 != nil || Pair(a, b) != s {
-		return 0, 0, false
-	}
-	return a, b, true
-}
-
 // HeadersOfNodes is what the names of headers begin with, in lower case, that only
 // nodes set.
 const HeadersOfNodes = "umf-"

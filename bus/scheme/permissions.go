@@ -27,7 +27,7 @@ func NodePermissions(streams int) Permissions {
 			PrefixService + "*", PrefixInstance + "*.*", PrefixOut + "*.*", PrefixWork + "*",
 			PrefixNode + "*", PrefixEvent + "*.*.*",
 			PrefixReply + "*.*.*.*", // CheckContract's probe
-			SessionKeyPrefix + "*", PrefixExpiry + "*.*", PrefixKept + "*.*",
+			SessionKeyPrefix + "*", PrefixExpiry + "*.*",
 			"$SRV.INFO", "$SRV.STATS",
 			APIPrefix + "INFO", APIConsumerNames + WorkStream, // who has registered a work queue
 		},
@@ -45,10 +45,7 @@ func NodePermissions(streams int) Permissions {
 		case SessionStream:
 			p.Publish = append(p.Publish, APIMsgGet+stream, APIDirectGet+stream, APIDirectGet+stream+".>")
 		default:
-			p.Publish = append(p.Publish, APIDirectGet+stream)
-			if strings.HasPrefix(stream, OutStreamPrefix) {
-				p.Publish = append(p.Publish, APIMsgGet+stream, APIStreamPurge+stream)
-			}
+			p.Publish = append(p.Publish, APIMsgGet+stream, APIDirectGet+stream)
 		}
 	}
 	return p

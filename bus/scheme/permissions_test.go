@@ -33,7 +33,7 @@ func TestPermissions(t *testing.T) {
 		return connect(t, strings.Replace(ns.ClientURL(), "nats://", "nats://"+name+":p@", 1), opts...)
 	}
 	never := func(_ *nats.Conn, _ *nats.Subscription, err error) { t.Error(err) }
-	if _, err := store.Setup(natstest.Context(t), login("setup", never), storeConfig, []scheme.Service{"echo"}, func(context.Context) (older store.Older, err error) { return older, nil }); err != nil {
+	if _, err := store.Setup(natstest.Context(t), login("setup", never), storeConfig, []scheme.Service{"echo"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	nc := login("node", never)
@@ -189,7 +189,7 @@ func denied(t *testing.T, login func(string, nats.ErrHandler) *nats.Conn) {
 	}
 	for name, subjects := range map[string][]string{
 		"node": {
-			"other", "umf.v2.svc.echo", "umf.v1.evt.x", "$JS.API.STREAM.DELETE.UMF_OUT_0", "$JS.API.STREAM.PURGE.UMF_WORK", "$JS.API.STREAM.PURGE.UMF_KEPT_0",
+			"other", "umf.v2.svc.echo", "umf.v1.evt.x", "$JS.API.STREAM.DELETE.UMF_OUT_0", "$JS.API.STREAM.PURGE.UMF_OUT_0",
 			"$JS.API.STREAM.CREATE.OTHER", "$JS.API.STREAM.MSG.GET.OTHER", "$JS.API.STREAM.MSG.DELETE.UMF_OUT_0",
 			"$JS.API.CONSUMER.CREATE.UMF_WORK.x", "$KV.OTHER.x", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.UMF_OUT_0", "$JS.API.STREAM.UPDATE.UMF_OUT_0",
 		},

@@ -11,8 +11,6 @@ import (
 const (
 	// OutStreamPrefix is followed by the number of the partition.
 	OutStreamPrefix = "UMF_OUT_"
-	// KeptStreamPrefix is the same of what was set aside of mailboxes.
-	KeptStreamPrefix = "UMF_KEPT_"
 	// WorkStream holds the services' work queues.
 	WorkStream = "UMF_WORK"
 	// SessionBucket is the key-value bucket of the session directory.
@@ -48,18 +46,11 @@ func StreamOf(sid SID, n int) string { return OutStream(StreamIndexOf(sid, n)) }
 // OutStream is the name of the stream of partition i.
 func OutStream(i int) string { return OutStreamPrefix + strconv.Itoa(i) }
 
-// KeptStream is the name of the stream of what was set aside of the mailboxes of
-// partition i.
-func KeptStream(i int) string { return KeptStreamPrefix + strconv.Itoa(i) }
-
 // StreamNames are the streams of a store with this number of partitions.
 func StreamNames(streams int) []string {
 	var names []string
 	for i := range streams {
 		names = append(names, OutStream(i))
-	}
-	for i := range streams {
-		names = append(names, KeptStream(i))
 	}
 	return append(names, SessionStream, ExpiryStream, WorkStream)
 }

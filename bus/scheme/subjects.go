@@ -28,7 +28,6 @@ const (
 	PrefixCall     = root + "call."
 	PrefixExists   = root + "exists."
 	PrefixDead     = root + "dead."
-	PrefixKept     = root + "kept."
 )
 
 // ServiceSubject is where a service's queue group listens.
@@ -57,9 +56,6 @@ func AddressSubject(service, instance string) (string, error) {
 // MailboxSubject is the mailbox of a session: what is published there is
 // stored and reaches the session's client.
 func MailboxSubject(sid SID) string { return sidSubject(PrefixOut, sid) }
-
-// KeptSubject is where nodes store what they set aside of a session's mailbox.
-func KeptSubject(sid SID) string { return sidSubject(PrefixKept, sid) }
 
 // Ends of the subjects that a session's node listens to.
 const (

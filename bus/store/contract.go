@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -18,9 +17,8 @@ import (
 // contract.
 type ContractError struct {
 	Findings []Finding
-	// Partial: some mailbox streams do not work, or what was set aside of some, others do,
-	// and all else is well. The sessions of those cannot be served, or what was set aside for
-	// them cannot be read; others can ([Store.NewSID]).
+	// Partial: some mailbox streams do not work, others do, and all else is well. The
+	// sessions of those cannot be served; others can ([Store.NewSID]).
 	Partial bool
 }
 
@@ -57,7 +55,7 @@ func (s *Store) CheckContract(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	all := s.cfg.configs()
-	found := make([][]Finding, len(all)) // the mailbox streams come first, then what is set aside of them
+	found := make([][]Finding, len(all)) // the mailbox streams come first
 	var asking sync.WaitGroup
 	for i, want := range all {
 		asking.Go(func() {
@@ -74,7 +72,7 @@ func (s *Store) CheckContract(ctx context.Context) error {
 		return err
 	}
 	s.health.set(found[:s.cfg.Streams], slices.Concat(found...))
-	failed, bad := failures(slices.Concat(found...)), failures(slices.Concat(found[:2*s.cfg.Streams]...))
+	failed, bad := failures(slices.Concat(found...)), failures(slices.Concat(found[:s.cfg.Streams]...))
 	if len(failed) == 0 {
 		return nil
 	}
@@ -93,11 +91,6 @@ func (s *Store) askContract(ctx context.Context, want jetstream.StreamConfig) []
 			"a stream without a leader needs more of its servers up; a missing one is made by a node that may")}
 	}
 	have := st.CachedInfo().Config
-	if partition, mailboxes := strings.CutPrefix(want.Name, scheme.OutStreamPrefix); mailboxes {
-		if i, err := strconv.Atoi(partition); err == nil && i < len(s.lasts) {
-			s.lasts[i].Store(st.CachedInfo().State.LastSeq)
-		}
-	}
 	if want.Name == scheme.SessionStream {
 		s.noteForm(have)
 		s.age.Store(int64(have.MaxAge))
@@ -137,10 +130,6 @@ func checkStream(have, want jetstream.StreamConfig) (found []Finding) {
 	}
 	limit(atLeast(have.MaxMsgsPerSubject, want.MaxMsgsPerSubject), "max_msgs_per_subject", want.MaxMsgsPerSubject, have.MaxMsgsPerSubject)
 	limit(atLeast(int64(have.MaxAge), int64(want.MaxAge)), "max_age", want.MaxAge, have.MaxAge)
-	if strings.HasPrefix(want.Name, scheme.KeptStreamPrefix) && want.MaxBytes > 0 && !atLeast(have.MaxBytes, want.MaxBytes) {
-		found = append(found, Finding{Warn, "stream " + want.Name + ": max_bytes", fmt.Sprintf("this node would have %d, it is %d", want.MaxBytes, have.MaxBytes),
-			"the servers had no more when it was made: start a node again that may update streams, or run `hydrant setup`, when the mailboxes have given up theirs"})
-	}
 	check(have.MaxMsgs == want.MaxMsgs || have.MaxMsgs <= 0 && want.MaxMsgs <= 0, "max_msgs", want.MaxMsgs, have.MaxMsgs, update)
 	check(scheme.FormOf(have.Metadata) >= scheme.FormOf(want.Metadata), "metadata: "+scheme.MetaForm,
 		scheme.FormOf(want.Metadata), scheme.FormOf(have.Metadata), update)

@@ -63,7 +63,7 @@ func TestContractDefaults(t *testing.T) {
 		}
 		c := st.CachedInfo().Config
 		if c.Storage != jetstream.FileStorage || c.MaxMsgsPerSubject != 1000+2+31 || c.MaxAge != 36*time.Hour ||
-			c.MaxBytes != 100<<20 || !c.AllowDirect || !c.AllowMsgTTL || len(c.Subjects) != 4 || c.Compression != jetstream.S2Compression {
+			c.MaxBytes != 140<<20 || !c.AllowDirect || !c.AllowMsgTTL || len(c.Subjects) != 4 || c.Compression != jetstream.S2Compression {
 			t.Errorf("%+v", c)
 		}
 	}
@@ -158,7 +158,7 @@ func TestContractLowerLimits(t *testing.T) {
 		}
 		said = append(said, f.What)
 	}
-	if got := strings.Join(said, ", "); got != "stream UMF_OUT_0: max_msgs_per_subject, stream UMF_OUT_0: max_age, stream UMF_KEPT_0: max_age, "+
+	if got := strings.Join(said, ", "); got != "stream UMF_OUT_0: max_msgs_per_subject, stream UMF_OUT_0: max_age, "+
 		"stream KV_UMF_SESSIONS: max_age, stream UMF_EXPIRY: max_age, stream UMF_WORK: max_msgs_per_subject" {
 		t.Error(got)
 	}

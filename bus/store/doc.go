@@ -122,40 +122,6 @@
 // stream (_back-<partition>, [Directory.NoteBack]): an entry with a lower revision may be
 // of the log that was, and so may what its client says of it.
 //
-// # Room
-//
-// A stream of mailboxes that is more than 60 % full, or old where that is worth it
-// ([Store.Aged]), is given room ([Store.MakeRoom]): its beginning is purged up to a horizon, which is fixed first and leaves 10 %. Then all
-// entries of the directory are read, which are not changed. Whose mailbox may have something
-// below the horizon gets a seal: an empty message without a time to live, stored only if
-// the mailbox's last message is the one up to which all is delivered. If it is not, what is
-// beyond that is copied to a stream of its own (UMF_KEPT_<partition>) first, all of it and
-// in order, and the seal names where the copies lie. When every mailbox is sealed, the
-// stream is purged. The seals prove themselves; the purge is unconditional, and does no harm
-// later, in the log in which its horizon was fixed. So it goes over a connection that does
-// not reconnect, and no room is made for a while after a node has connected, and none where
-// it is noted that the log went back. Two rounds at a time do no harm: the one that is
-// behind is refused, or copies what is there twice.
-//
-// [Store.ReadWhole] reads a mailbox as if nothing had been purged. As long as a seal is
-// there, nothing behind it was dropped, and what it names is all that was before it. Without
-// one what was set aside is as good as its links ([hydrant/bus/kept]).
-//
-// A stream of mailboxes that is made again, beside a directory that is there, begins above all
-// that the lost one can have had (made): its sequence is the time in µs. So no position of the
-// lost one is another message's, what is missing is told as dropped, and a purge that is late
-// finds nothing. Rejected: to read the directory for the highest position, which `hydrant
-// setup` may not.
-//
-// What cannot be copied, because the stream dropped it before, is written down as lost. More
-// than QueueLimit messages, or QueueBytes, of a session are so, too. When UMF_KEPT is 95 %
-// full nothing more is set aside ([ErrNoRoom]) and nothing is purged; then the mailboxes drop
-// their oldest. The rest is for probes: readers prove by one that an answer is recent.
-//
-// Rejected: to purge only what all have had, since one session in twenty has mail from the
-// beginning of the day on; entries that name what was set aside, since each round would
-// meet claims and hand-overs.
-//
 // # Seen once
 //
 // With a window for signed messages each node notes in the directory which ones it has
@@ -182,10 +148,8 @@
 // unless nodes answer that do not know the higher one, or by a node that may, when it has
 // seen no such node for five minutes: one that drains answers no more, and has sessions
 // to park. Should one have been silent all the time and go on, it serves nothing from
-// then on, as above. A new store begins with the lowest: nodes of before may be about to
-// start. One that is made again keeps what was in use, as the node that makes it knows.
-// Rejected: to raise it with the first new node, or to begin a new store with the highest,
-// which ends the others in the middle of an upgrade.
+// then on, as above. Rejected: to raise it with the first new node, which ends the others
+// in the middle of an upgrade.
 //
 // The first form had no numbers, so its nodes look for none. They are stopped by
 // what they do look at, every 30 s and before they start: a stream must have no

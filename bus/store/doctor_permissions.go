@@ -33,7 +33,6 @@ type probe struct {
 // for answers, which are tried by asking.
 func probes(streams int) []probe {
 	const nobody, nothing = "hydrant-doctor", "{}"
-	const both = `{"seq":1,"keep":1}` // a purge that says both up to where and how many is refused
 	sid, node := scheme.NewSID(), scheme.NewNodeID()
 	tail := string(sid[:1] + "." + sid)
 	refused := nats.Header{headerStream: []string{nobody}}
@@ -56,7 +55,6 @@ func probes(streams int) []probe {
 	subscribe("answers, and what nobody took", scheme.ReplyWildcard(node), scheme.PrefixRequest+string(node)+".>")
 	publish("session directory", refused, "", scheme.SessionKey(sid))
 	publish("expiry of sessions", refused, "", scheme.ExpirySubject(sid))
-	publish("make room in mailboxes", refused, "", scheme.KeptSubject(sid))
 	subscribe("expiry of sessions", scheme.PrefixGone+tail)
 	subscribe("questions of services", scheme.ExistsSubject(sid))
 	publish("orders to other nodes", nil, "", scheme.NodeSubject(node))
@@ -75,13 +73,7 @@ func probes(streams int) []probe {
 		if stream == scheme.WorkStream || stream == scheme.ExpiryStream {
 			continue
 		}
-		publish("read mailboxes and directory", nil, nothing, scheme.APIDirectGet+stream)
-		if !strings.HasPrefix(stream, scheme.KeptStreamPrefix) {
-			publish("read mailboxes and directory", nil, nothing, scheme.APIMsgGet+stream)
-		}
-		if strings.HasPrefix(stream, scheme.OutStreamPrefix) {
-			publish("make room in mailboxes", nil, both, scheme.APIStreamPurge+stream)
-		}
+		publish("read mailboxes and directory", nil, nothing, scheme.APIMsgGet+stream, scheme.APIDirectGet+stream)
 	}
 	publish("read mailboxes and directory", nil, "", scheme.APIDirectGet+scheme.SessionStream+"."+scheme.SessionKey(sid))
 	return list

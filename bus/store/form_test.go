@@ -46,12 +46,12 @@ func touches(t *testing.T, s *Store, sid scheme.SID, rev uint64) {
 	_, _, err7 := d.Sure(ctx, scheme.NewSID()) // not "no such session"
 	_, err8 := d.Lookup(ctx, scheme.NewSID())
 	for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, s.Usable()} {
-		if !errors.Is(err, ErrNewerForm) || !strings.Contains(err.Error(), "number 5") {
+		if !errors.Is(err, ErrNewerForm) || !strings.Contains(err.Error(), "number 4") {
 			t.Errorf("call %d: %v", i+1, err)
 		}
 	}
 	var c *ContractError
-	if err := s.CheckContract(ctx); !errors.As(err, &c) || c.Partial || !strings.Contains(err.Error(), "number 5") || c.Findings[0].Fix == "" {
+	if err := s.CheckContract(ctx); !errors.As(err, &c) || c.Partial || !strings.Contains(err.Error(), "number 4") || c.Findings[0].Fix == "" {
 		t.Errorf("ready: %v", err)
 	}
 	if m, found, err := jet.LeaderGet(ctx, s.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.SessionKey(sid)}); err != nil || !found || m.Seq != rev {
@@ -71,17 +71,17 @@ func TestNewerStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raise(t, s, "5")
+	raise(t, s, "4")
 	if err := s.CheckContract(ctx); err == nil {
 		t.Error("ready")
 	}
 	touches(t, s, sid, rev)
 	cfg := s.Config()
 	cfg.QueueLimit = 20
-	if f := findings(t, nc, cfg); len(f) != 1 || !strings.Contains(f[0].Detail, "number 5") {
+	if f := findings(t, nc, cfg); len(f) != 1 || !strings.Contains(f[0].Detail, "number 4") {
 		t.Error(f)
 	}
-	if err := s.Repair(ctx); err == nil || !strings.Contains(err.Error(), "number 5") {
+	if err := s.Repair(ctx); err == nil || !strings.Contains(err.Error(), "number 4") {
 		t.Error(err)
 	}
 	st, err := s.js.Stream(ctx, "UMF_OUT_0")
@@ -90,7 +90,7 @@ func TestNewerStream(t *testing.T) {
 	}
 	told := false
 	for _, f := range Diagnose(ctx, nc, cfg) {
-		told = told || f.Verdict == Fail && strings.Contains(f.Detail, "number 5")
+		told = told || f.Verdict == Fail && strings.Contains(f.Detail, "number 4")
 	}
 	if !told {
 		t.Error("the doctor says nothing")
@@ -119,7 +119,7 @@ func TestNewerEntry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, Config{Streams: 1})
 			sid := scheme.NewSID()
-			rev, err := jet.PublishAcked(natstest.Context(t), s.nc, &nats.Msg{Subject: scheme.SessionKey(sid), Data: []byte(`{"v":5,"s":{"live":true}}`)})
+			rev, err := jet.PublishAcked(natstest.Context(t), s.nc, &nats.Msg{Subject: scheme.SessionKey(sid), Data: []byte(`{"v":4,"s":{"live":true}}`)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,38 +128,6 @@ func TestNewerEntry(t *testing.T) {
 			}
 			touches(t, s, sid, rev)
 		})
-	}
-}
-
-// TestNewStoreForm: a new store begins with the form that nodes of the version before know,
-// since such nodes may start at any time; one that is made again keeps the form in use.
-func TestNewStoreForm(t *testing.T) {
-	ctx, nc := natstest.Context(t), connect(t, natstest.Start(t).URL())
-	s := openStore(t, nc, Config{Streams: 1})
-	named := func() int {
-		t.Helper()
-		st, err := s.js.Stream(ctx, scheme.SessionStream)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return scheme.FormOf(st.CachedInfo().Config.Metadata)
-	}
-	if got := named(); got != scheme.RollingForm || s.Form() != got {
-		t.Errorf("a new store begins with form %d, %d is written", got, s.Form())
-	}
-	if err := s.Raise(ctx); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range s.cfg.configs() {
-		if err := s.js.DeleteStream(ctx, want.Name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Repair(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if got := named(); got != scheme.Form || s.Form() != got {
-		t.Errorf("made again it has form %d, %d is written", got, s.Form())
 	}
 }
 
@@ -182,7 +150,7 @@ func TestFirstForm(t *testing.T) {
 	}
 	m, _, err := jet.LeaderGet(ctx, s.nc, scheme.SessionStream, jet.GetRequest{LastFor: scheme.SessionKey(sid)})
 	var form struct{ V, S int }
-	if err != nil || json.Unmarshal(m.Data, &form) != nil || form.V != s.Form() || form.S < 3 {
+	if err != nil || json.Unmarshal(m.Data, &form) != nil || form.V != scheme.Form || form.S < 3 {
 		t.Errorf("%s, %v", m.Data, err)
 	}
 }

@@ -167,7 +167,7 @@ func TestQueuesDenied(t *testing.T) {
 		return connect(t, ns.ClientURL(), nats.UserInfo(user, "p"), nats.CustomInboxPrefix(inbox),
 			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	}
-	if _, err := Setup(natstest.Context(t), as("setup", scheme.InboxPrefix("setup")), Config{Streams: 1, Memory: true}, []scheme.Service{"a"}, nobodyOlder); err != nil {
+	if _, err := Setup(natstest.Context(t), as("setup", scheme.InboxPrefix("setup")), Config{Streams: 1, Memory: true}, []scheme.Service{"a"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	node := openStore(t, as("node", scheme.NodeInbox), Config{Streams: 1})
@@ -223,7 +223,7 @@ func TestDiagnoseQueues(t *testing.T) {
 	ns := natstest.StartServer(t, natstest.Users(map[string]scheme.Permissions{"setup": scheme.SetupPermissions(1), "node": scheme.NodePermissions(1)}))
 	quiet := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 	setup := connect(t, ns.ClientURL(), nats.UserInfo("setup", "p"), nats.CustomInboxPrefix(scheme.InboxPrefix("setup")), quiet)
-	if _, err := Setup(natstest.Context(t), setup, Config{Streams: 1, Memory: true}, nil, nobodyOlder); err != nil {
+	if _, err := Setup(natstest.Context(t), setup, Config{Streams: 1, Memory: true}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	nc = connect(t, ns.ClientURL(), nats.UserInfo("node", "p"), nats.CustomInboxPrefix(scheme.NodeInbox), quiet)

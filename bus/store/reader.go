@@ -2,27 +2,45 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/internal/jet"
-	"hydrant/bus/kept"
 	"hydrant/bus/scheme"
 	"hydrant/bus/tracectx"
 )
 
 // AnchorState says what became of the message that a reader's place in the
 // mailbox rests on.
-type AnchorState = kept.AnchorState
+type AnchorState uint8
 
-// See [kept.AnchorState].
 const (
-	AnchorUnchecked = kept.AnchorUnchecked
-	AnchorPresent   = kept.AnchorPresent
-	AnchorGone      = kept.AnchorGone
-	AnchorForeign   = kept.AnchorForeign
+	// AnchorUnchecked: no anchor was given.
+	AnchorUnchecked AnchorState = iota
+	// AnchorPresent: it is still there, so nothing after it was dropped.
+	AnchorPresent
+	// AnchorGone: it was dropped; what followed it may have been as well.
+	AnchorGone
+	// AnchorForeign: at its sequence is another mailbox's message, or the
+	// stream ends before it: the log is not the one that the anchor is from.
+	AnchorForeign
 )
+
+func (a AnchorState) String() string {
+	switch a {
+	case AnchorUnchecked:
+		return "unchecked"
+	case AnchorPresent:
+		return "present"
+	case AnchorGone:
+		return "gone"
+	case AnchorForeign:
+		return "foreign"
+	}
+	return "AnchorState(" + strconv.Itoa(int(a)) + ")"
+}
 
 // Stored is a message of a mailbox as it was read back.
 type Stored struct {
@@ -36,16 +54,10 @@ type Stored struct {
 	Life time.Duration
 	// Time at which the stream stored it, Unix ns; 0: unknown.
 	Time int64
-	// Aside: it was set aside ([Store.ReadWhole]).
-	Aside bool
-	// Seal: it is one; nil: it is none.
-	Seal *kept.Seal
 	// Trace is the traceparent that the message was stored with.
 	Trace string
 	// Payload belongs to the receiver and must not be modified.
 	Payload []byte
-
-	header nats.Header // only where it is to be copied
 }
 
 func storedOf(m *nats.Msg, seq uint64, at int64) Stored {
@@ -61,17 +73,35 @@ func storedOf(m *nats.Msg, seq uint64, at int64) Stored {
 		Time:    at,
 		Trace:   tracectx.Parent(m.Header),
 		Payload: m.Data,
-		Seal:    sealOf(m.Header, seq, at),
 	}
 }
 
-// Meta is what is decided by.
-func (s Stored) Meta() kept.Meta {
-	return kept.Meta{Seq: s.Seq, Time: s.Time, Mark: s.Mark, TTL: s.TTL, Size: len(s.Payload), Seal: s.Seal}
-}
-
 // Batch is the answer of one Read.
-type Batch = kept.Batch[Stored]
+type Batch struct {
+	// Msgs are what follows in the mailbox from the given sequence, in order and
+	// without omission, as one server has it. May be empty.
+	Msgs []Stored
+	// Anchor is what the same server says, at the same time; or the stream's leader,
+	// if Msgs is empty.
+	Anchor AnchorState
+	// AnchorTime is when the message at the anchor was stored, if it is
+	// present, Unix ns; 0: unknown. Another time than the one first seen means
+	// another log.
+	AnchorTime int64
+	// Oldest is, where the anchor is not present, the first sequence of this
+	// mailbox from the given one on; 0: none.
+	Oldest uint64
+	// Next is, for an empty batch, the sequence of the first message from the
+	// given one on, according to the leader; 0: the leader has none. A batch
+	// that is empty although Next is not 0 came from a replica that lags: read
+	// again. If Msgs is not empty, Next is the sequence after the last of them.
+	Next uint64
+	// Last is the last sequence of the stream according to its leader, if HasLast:
+	// where the leader had nothing, or not the anchor. One that was deposed and does
+	// not know it ends too early, and all that it says is worth nothing.
+	Last    uint64
+	HasLast bool
+}
 
 const (
 	// maxBatch bounds the messages of one Read.
@@ -84,10 +114,6 @@ const (
 type mailbox struct {
 	store           *Store
 	stream, subject string
-}
-
-func (s *Store) mailbox(sid scheme.SID) mailbox {
-	return mailbox{s, s.stream(sid), scheme.MailboxSubject(sid)}
 }
 
 // Read returns up to limit messages of a session's mailbox, of about maxBytes, from
@@ -110,7 +136,7 @@ func (s *Store) Read(ctx context.Context, sid scheme.SID, from, anchor uint64, l
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 
-	m := s.mailbox(sid)
+	m := mailbox{s, s.stream(sid), scheme.MailboxSubject(sid)}
 	var b Batch
 	if limit == 0 {
 		err := m.checkAnchor(ctx, from, anchor, &b)

@@ -49,11 +49,7 @@ func (s *Store) repairStream(ctx context.Context, want jetstream.StreamConfig, d
 	}
 	if err != nil {
 		return s.change(ctx, denied, what, "missing", "STREAM.CREATE."+want.Name, func(ctx context.Context) error {
-			made, err := s.made(ctx, want)
-			if err != nil {
-				return err
-			}
-			_, err = s.js.CreateStream(ctx, made)
+			_, err := s.js.CreateStream(ctx, want)
 			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 				return nil // another node was faster
 			}

@@ -16,8 +16,7 @@ import (
 // Parts of a store's bytes, in hundredths. Sessions come first: without room in the
 // directory nobody connects or resumes, whatever else there is room for.
 const (
-	mailboxPart   = 50
-	keptPart      = 20
+	mailboxPart   = 70
 	workPart      = 15
 	directoryPart = 10
 	expiryPart    = 5
@@ -36,11 +35,7 @@ func (c *Config) part(stream string, bytes int64) int64 {
 	case scheme.ExpiryStream:
 		bytes = bytes / 100 * expiryPart
 	default:
-		part := int64(mailboxPart)
-		if strings.HasPrefix(stream, scheme.KeptStreamPrefix) {
-			part = keptPart
-		}
-		bytes = bytes / 100 * part / int64(c.Streams)
+		bytes = bytes / 100 * mailboxPart / int64(c.Streams)
 	}
 	return max(1, bytes)
 }
@@ -68,17 +63,11 @@ func (s *Store) room(ctx context.Context) (int64, error) {
 }
 
 // making is how much room there is for what Open makes.
-type making struct {
-	room  int64
-	extra map[string]int64 // by the stream of mailboxes: what it keeps beyond its share
-}
+type making struct{ room int64 }
 
 // ensureBounded is ensureStream. A store that bounds itself asks for less, for all of its
 // streams, where there is not as much.
 func (s *Store) ensureBounded(ctx context.Context, want jetstream.StreamConfig, m *making) error {
-	if strings.HasPrefix(want.Name, scheme.KeptStreamPrefix) && s.cfg.Bytes > 0 {
-		return s.ensureKept(ctx, want, m)
-	}
 	for {
 		err := s.ensureStream(ctx, want, m)
 		if !jet.NoRoom(err) || s.cfg.Bytes > 0 || m.room/2 < leastRoom {
@@ -89,23 +78,6 @@ func (s *Store) ensureBounded(ctx context.Context, want jetstream.StreamConfig, 
 			return err
 		}
 	}
-}
-
-// leastKept is what a stream of what is set aside needs at least, bytes.
-const leastKept = 1 << 20
-
-// ensureKept is ensureStream of what is set aside. Where the streams of mailboxes still have
-// what was theirs before there was such a stream, it takes what is left: a node that is
-// upgraded must start.
-func (s *Store) ensureKept(ctx context.Context, want jetstream.StreamConfig, m *making) error {
-	mailboxes := scheme.OutStreamPrefix + strings.TrimPrefix(want.Name, scheme.KeptStreamPrefix)
-	want.MaxBytes = max(leastKept, want.MaxBytes-m.extra[mailboxes])
-	err := s.ensureStream(ctx, want, m)
-	if st, lookErr := s.js.Stream(ctx, want.Name); jet.NoRoom(err) && lookErr == nil {
-		want.MaxBytes = st.CachedInfo().Config.MaxBytes
-		err = s.ensureStream(ctx, want, m)
-	}
-	return err
 }
 
 // newStream is how long after it was made a stream counts as one of a store that is
@@ -169,54 +141,33 @@ func (u *Usage) add(info *jetstream.StreamInfo) {
 func (d *Directory) Usage(ctx context.Context) (u Usage, err error) {
 	ctx, cancel := d.store.bounded(ctx)
 	defer cancel()
-	st, err := d.store.js.Stream(ctx, scheme.SessionStream)
-	if err != nil {
-		return u, jet.JSError(err)
-	}
-	u.add(st.CachedInfo())
-	return u, nil
+	return u, d.store.measure(ctx, scheme.SessionStream, &u)
 }
 
-// Parts is how much the parts of a store hold, and each stream of its mailboxes.
-type Parts struct {
-	Mailboxes, Kept, Work Usage
-	Streams               []StreamUsage // of Mailboxes and Kept
-}
-
-// StreamUsage is how much a stream holds.
-type StreamUsage struct {
-	Name   string
-	Bytes  int64
-	Oldest time.Duration // the age of the first message; 0: there is none
-}
-
-// Usage asks how full the mailboxes are, what was set aside of them, and the work queues.
-func (s *Store) Usage(ctx context.Context) (p Parts, err error) {
+// Usage asks how full the mailboxes and the work queues are.
+func (s *Store) Usage(ctx context.Context) (mailboxes, work Usage, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	for _, c := range s.cfg.configs() {
-		into := &p.Work
+		into := &work
 		switch {
 		case strings.HasPrefix(c.Name, scheme.OutStreamPrefix):
-			into = &p.Mailboxes
-		case strings.HasPrefix(c.Name, scheme.KeptStreamPrefix):
-			into = &p.Kept
+			into = &mailboxes
 		case c.Name != scheme.WorkStream:
 			continue
 		}
-		st, err := s.js.Stream(ctx, c.Name)
-		if err != nil {
-			return p, jet.JSError(err)
+		if err := s.measure(ctx, c.Name, into); err != nil {
+			return mailboxes, work, err
 		}
-		info := st.CachedInfo()
-		if into.add(info); into == &p.Work {
-			continue
-		}
-		one := StreamUsage{Name: c.Name, Bytes: int64(info.State.Bytes)}
-		if info.State.Msgs > 0 {
-			one.Oldest = max(info.TimeStamp.Sub(info.State.FirstTime), 0)
-		}
-		p.Streams = append(p.Streams, one)
 	}
-	return p, nil
+	return mailboxes, work, nil
+}
+
+func (s *Store) measure(ctx context.Context, stream string, into *Usage) error {
+	st, err := s.js.Stream(ctx, stream)
+	if err != nil {
+		return jet.JSError(err)
+	}
+	into.add(st.CachedInfo())
+	return nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"crypto/rand"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +48,7 @@ func TestEveryStreamIsBounded(t *testing.T) {
 		all  int64
 	}{{"by itself", Config{Room: 1 << 30}, 1 << 30}, {"another room", Config{Room: 2 << 30}, 1 << 30}, {"set", Config{Bytes: 500 << 20}, 500 << 20}, {"no more", Config{}, 500 << 20}} {
 		got := open(c.cfg)
-		for stream, share := range map[string]int64{scheme.OutStream(0): 25, scheme.OutStream(1): 25, scheme.KeptStream(0): 10, scheme.KeptStream(1): 10, scheme.WorkStream: 15, scheme.SessionStream: 10, scheme.ExpiryStream: 5} {
+		for stream, share := range map[string]int64{scheme.OutStream(0): 35, scheme.OutStream(1): 35, scheme.WorkStream: 15, scheme.SessionStream: 10, scheme.ExpiryStream: 5} {
 			if want := c.all / 100 * share; got[stream] < want-2 || got[stream] > want+2 {
 				t.Errorf("%s: %s has %d bytes, want %d", c.name, stream, got[stream], want)
 			}
@@ -109,68 +108,6 @@ func TestRoomThatIsNotThere(t *testing.T) {
 	if sum > 600<<20 {
 		t.Errorf("%d bytes are reserved", sum)
 	}
-}
-
-// TestRoomBesideFormerShares: where the servers have as much as a store was told, and the
-// mailboxes hold most of what will be theirs, they keep more. What is set aside gets the rest, which is a warning, and its share when the mailboxes are emptier.
-func TestRoomBesideFormerShares(t *testing.T) {
-	const all = 100 << 20
-	nc := connect(t, natstest.StartServer(t, server.Options{JetStream: true, JetStreamMaxStore: all}).ClientURL())
-	ctx, cfg := natstest.Context(t), Config{Streams: 2, Bytes: all}
-	former := cfg
-	if err := former.defaults(); err != nil {
-		t.Fatal(err)
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range former.configs() {
-		switch {
-		case strings.HasPrefix(c.Name, scheme.KeptStreamPrefix):
-			continue
-		case strings.HasPrefix(c.Name, scheme.OutStreamPrefix):
-			c.MaxBytes = all / 100 * 70 / 2
-		}
-		if _, err := js.CreateStream(ctx, c); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sid := scheme.NewSIDIn(0, 2)
-	for range 25 {
-		if _, err := js.Publish(ctx, scheme.MailboxSubject(sid), make([]byte, 900<<10)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	shares := func(out, kept int64, warned int) {
-		t.Helper()
-		s, err := Open(ctx, nc, cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		have := limits(t, s)
-		if got := have[scheme.OutStream(0)]; got < out || got > out+out/20 || have[scheme.OutStream(1)] != all/100*25 {
-			t.Errorf("mailboxes have %v bytes", have)
-		}
-		if got := have[scheme.KeptStream(0)]; got > kept || got < kept-out/20 || have[scheme.KeptStream(1)] != all/100*10 {
-			t.Errorf("what is set aside has %v bytes", have)
-		}
-		if got := s.Warnings(); len(got) != warned {
-			t.Errorf("warnings: %v", got)
-		}
-	}
-	for range 2 { // the second one changes nothing
-		shares(25*900<<10/4*5, all/100*35-25*900<<10/4*5, 1)
-	}
-	st, err := js.Stream(ctx, scheme.OutStream(0))
-	if err == nil {
-		err = st.Purge(ctx)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	shares(all/100*25, all/100*10, 0)
 }
 
 // TestRoomForSeveral: nodes that make a store at once, none of which has made all of it,
@@ -240,8 +177,7 @@ func TestFullWorkRefuses(t *testing.T) {
 	if n := st.CachedInfo().State.Msgs; int(n) != stored {
 		t.Errorf("%d of %d are there", n, stored)
 	}
-	parts, err := s.Usage(natstest.Context(t))
-	mailboxes, work := parts.Mailboxes, parts.Work
+	mailboxes, work, err := s.Usage(natstest.Context(t))
 	if err != nil || work.Share() < 0.9 || work.Reach > work.Age || mailboxes.Share() > 0.1 || mailboxes.Reach != mailboxes.Age {
 		t.Errorf("%+v %+v %v", mailboxes, work, err)
 	}
@@ -262,22 +198,5 @@ func TestDirectoryUsage(t *testing.T) {
 	after, err := s.Directory().Usage(natstest.Context(t))
 	if err != nil || after.Bytes <= before.Bytes || after.Share() <= before.Share() {
 		t.Errorf("%+v, %v", after, err)
-	}
-}
-
-// TestShares: room is made where a stream is too full, and then for those as well that are
-// not far from it.
-func TestShares(t *testing.T) {
-	for _, c := range []struct {
-		shares Shares
-		want   []int
-	}{
-		{Shares{0.1, 0.59, 0.3}, nil},
-		{Shares{0.1, 0.6, 0.3}, []int{1}},
-		{Shares{0.46, 0.44, 0.7}, []int{0, 2}},
-	} {
-		if got := c.shares.Crowded(); !slices.Equal(got, c.want) {
-			t.Errorf("%v: %v, want %v", c.shares, got, c.want)
-		}
 	}
 }

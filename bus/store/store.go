@@ -27,8 +27,6 @@ type Config struct {
 	Replicas int
 	// QueueLimit bounds the messages that wait for one session. Default 1000.
 	QueueLimit int
-	// QueueBytes bounds what of them is set aside of its mailbox. Default 16 MiB.
-	QueueBytes int64
 	// TTL is how long a session that is not connected is kept. Default 24 h.
 	TTL time.Duration
 	// Bytes bounds each copy of all that is stored, and so every stream has its part. 0:
@@ -57,7 +55,6 @@ func (c *Config) defaults() error {
 	c.Streams = cmp.Or(c.Streams, 16)
 	c.Replicas = cmp.Or(c.Replicas, 1)
 	c.QueueLimit = cmp.Or(c.QueueLimit, 1000)
-	c.QueueBytes = cmp.Or(c.QueueBytes, 16<<20)
 	c.TTL = cmp.Or(c.TTL, 24*time.Hour)
 	c.WorkLimit = cmp.Or(c.WorkLimit, 100_000)
 	c.WorkTTL = cmp.Or(c.WorkTTL, 7*24*time.Hour)
@@ -74,7 +71,7 @@ func (c *Config) defaults() error {
 		return fmt.Errorf("%w: queue limit %d", ErrConfig, c.QueueLimit)
 	case c.TTL < minSessionTTL:
 		return fmt.Errorf("%w: session TTL %v; at least %v", ErrConfig, c.TTL, minSessionTTL)
-	case c.Bytes < 0 || c.Room < 0 || c.QueueBytes < 0 || c.WorkLimit < 1 || c.Window < 1:
+	case c.Bytes < 0 || c.Room < 0 || c.WorkLimit < 1 || c.Window < 1:
 		return fmt.Errorf("%w: negative limit", ErrConfig)
 	}
 	return nil
@@ -106,14 +103,11 @@ type Store struct {
 	replies   *jet.Replies
 	directory *Directory
 	queues    Queues           // safe for concurrent use
-	ends      ends             // the same
-	begins    []atomic.Uint64  // see Begins; by partition
 	status    chan nats.Status // closed by nats.go when close takes it back
 	watching  sync.WaitGroup
 	running   context.Context // ends with Close
 	stop      context.CancelFunc
 
-	lasts  [scheme.MaxStreams]atomic.Uint64 // of the streams of mailboxes, when they were looked at last
 	health health
 	age    atomic.Int64 // max_age of the directory, when it was looked at last; 0: it never was, or has none
 	form   form
@@ -130,8 +124,7 @@ func unopened(nc *nats.Conn, cfg Config) (*Store, error) {
 		return nil, jet.SendError(err)
 	}
 	s := &Store{nc: nc, js: js, cfg: cfg}
-	s.queues.store, s.ends.nc = s, nc
-	s.begins = make([]atomic.Uint64, s.cfg.Streams)
+	s.queues.store = s
 	return s, nil
 }
 
@@ -164,8 +157,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Store, error) {
 
 // prepare sees to it that the streams are there, and makes what answers come to.
 func (s *Store) prepare(ctx context.Context) error {
-	var contract *ContractError
-	if err := s.ensure(ctx); err != nil && !(errors.As(err, &contract) && contract.Partial) {
+	if err := s.ensure(ctx); err != nil {
 		return err
 	}
 	return s.subscribe()

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -72,6 +71,3 @@ func TestPublishAndRead(t *testing.T) {
 		t.Fatalf("%+v %v", b, err)
 	}
 }
-
-// nobodyOlder is who runs of former versions.
-func nobodyOlder(context.Context) (Older, error) { return Older{}, nil }

@@ -53,21 +53,6 @@ func (c *Config) outConfig(i int) jetstream.StreamConfig {
 	return cfg
 }
 
-// keptConfig is the stream of what was set aside of the mailboxes of partition i. It is
-// only added to, and refuses what does not fit: a place in a mailbox is purged when the
-// copy is acknowledged.
-func (c *Config) keptConfig(i int) jetstream.StreamConfig {
-	cfg := c.common(scheme.KeptStream(i), c.mailboxAge())
-	cfg.Description = "Hydrant: what was set aside of mailboxes"
-	for _, ch := range scheme.PartitionChars(i, c.Streams) {
-		cfg.Subjects = append(cfg.Subjects, fmt.Sprintf(scheme.PrefixKept+"%c.*", ch))
-	}
-	cfg.Retention = jetstream.LimitsPolicy
-	cfg.Discard = jetstream.DiscardNew
-	cfg.MaxMsgsPerSubject = -1
-	return cfg
-}
-
 // sessionConfig is the stream under the key-value bucket of the directory, as
 // NATS' key-value tools make and expect it, with message TTLs besides.
 func (c *Config) sessionConfig() jetstream.StreamConfig {
@@ -122,12 +107,9 @@ func (c *Config) common(name string, age time.Duration) jetstream.StreamConfig {
 
 // configs are all streams of the store.
 func (c *Config) configs() []jetstream.StreamConfig {
-	all := make([]jetstream.StreamConfig, 0, 2*c.Streams+3)
+	all := make([]jetstream.StreamConfig, 0, c.Streams+3)
 	for i := range c.Streams {
 		all = append(all, c.outConfig(i))
-	}
-	for i := range c.Streams {
-		all = append(all, c.keptConfig(i))
 	}
 	all = append(all, c.sessionConfig(), c.expiryConfig(), c.workConfig())
 	if c.Bytes > 0 {

@@ -25,69 +25,28 @@ const (
 // over without notice: it keeps away what would be done twice at a time, and fences off
 // nothing. [ErrRefused]: the directory takes no more.
 func (s *Store) turn(ctx context.Context, name string, keep time.Duration) (end func(), err error) {
-	t, err := s.takeTurn(ctx, name, keep)
-	if err != nil {
-		return nil, err
-	}
-	return func() { s.endTurn(ctx, t.key, t.seq) }, nil
-}
-
-// longTurn is a turn that lasts until end is called, and is over soon if this process dies.
-// It waits for it no longer than patience.
-func (s *Store) longTurn(ctx context.Context, name string, keep, patience time.Duration) (end func(), err error) {
-	wait, cancel := context.WithTimeout(ctx, patience)
-	t, err := s.takeTurn(wait, name, keep)
-	cancel()
-	if err != nil {
-		return nil, err
-	}
-	lasts, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for jet.Pause(lasts, keep/3) == nil {
-			if seq, err := s.writeTurn(lasts, t.key, t.holder, t.seq, keep); err == nil {
-				t.seq = seq
-			}
-		}
-	}()
-	return func() {
-		stop()
-		<-done
-		s.endTurn(ctx, t.key, t.seq)
-	}, nil
-}
-
-// heldTurn is a turn that this store has.
-type heldTurn struct {
-	key    string
-	holder []byte
-	seq    uint64 // of what was written last
-}
-
-func (s *Store) takeTurn(ctx context.Context, name string, keep time.Duration) (heldTurn, error) {
 	if err := s.Usable(); err != nil {
-		return heldTurn{}, err
+		return nil, err
 	}
-	t := heldTurn{key: scheme.TurnKey(name), holder: []byte(scheme.NewNodeID())}
+	key, holder := scheme.TurnKey(name), []byte(scheme.NewNodeID())
 	for {
-		last, _, err := jet.LeaderGet(ctx, s.nc, scheme.SessionStream, jet.GetRequest{LastFor: t.key})
+		last, _, err := jet.LeaderGet(ctx, s.nc, scheme.SessionStream, jet.GetRequest{LastFor: key})
 		switch {
 		case err != nil:
-			return t, fmt.Errorf("bus: turn %s: %w", name, err)
-		case string(last.Data) == string(t.holder): // which was not confirmed
-			t.seq = last.Seq
-			return t, nil
+			return nil, fmt.Errorf("bus: turn %s: %w", name, err)
+		case string(last.Data) == string(holder): // which was not confirmed
+			return func() { s.endTurn(ctx, key, last.Seq) }, nil
 		case len(last.Data) == 0: // there is none, or it has ended
-			if t.seq, err = s.writeTurn(ctx, t.key, t.holder, last.Seq, keep); err == nil {
-				return t, nil
+			seq, err := s.writeTurn(ctx, key, holder, last.Seq, keep)
+			if err == nil {
+				return func() { s.endTurn(ctx, key, seq) }, nil
 			}
 			if !errors.Is(err, ErrFenced) && !jet.Temporary(err) {
-				return t, fmt.Errorf("bus: turn %s: %w", name, err)
+				return nil, fmt.Errorf("bus: turn %s: %w", name, err)
 			}
 		}
 		if err := jet.Pause(ctx, turnPause); err != nil {
-			return t, fmt.Errorf("bus: turn %s, which another has: %w", name, jet.RequestError(err))
+			return nil, fmt.Errorf("bus: turn %s, which another has: %w", name, jet.RequestError(err))
 		}
 	}
 }

@@ -215,7 +215,7 @@ func TestDeafWorkDenied(t *testing.T) {
 	}
 	one, other := as("setup", scheme.InboxPrefix("setup")), as("setup", scheme.InboxPrefix("setup"))
 	setUp := func() error {
-		_, err := Setup(natstest.Context(t), one, Config{Streams: 1, Memory: true}, []scheme.Service{"a"}, nobodyOlder)
+		_, err := Setup(natstest.Context(t), one, Config{Streams: 1, Memory: true}, []scheme.Service{"a"}, nil)
 		return err
 	}
 	if err := setUp(); err != nil {

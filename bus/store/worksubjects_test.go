@@ -262,7 +262,7 @@ func TestWorkSubjectsDenied(t *testing.T) {
 			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	}
 	setup := as("setup", scheme.InboxPrefix("setup"))
-	if _, err := Setup(natstest.Context(t), setup, Config{Streams: 1, Memory: true}, []scheme.Service{"a"}, nobodyOlder); err != nil {
+	if _, err := Setup(natstest.Context(t), setup, Config{Streams: 1, Memory: true}, []scheme.Service{"a"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	node := openStore(t, as("node", scheme.NodeInbox), Config{Streams: 1})
@@ -280,7 +280,7 @@ func TestWorkSubjectsDenied(t *testing.T) {
 		t.Error(err)
 	}
 	takes(t, node, map[scheme.Service]bool{"a": true, "b": false})
-	if _, err := Setup(natstest.Context(t), setup, Config{Streams: 1, Memory: true}, nil, nobodyOlder); err != nil { // sees to it
+	if _, err := Setup(natstest.Context(t), setup, Config{Streams: 1, Memory: true}, nil, nil); err != nil { // sees to it
 		t.Fatal(err)
 	}
 	takes(t, node, map[scheme.Service]bool{"a": true, "b": true, "c": false})

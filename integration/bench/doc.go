@@ -82,17 +82,6 @@
 // edge/internal/sizing/prices.json. "sizes" sets what that command says of three loads
 // beside what they take. Both are measured if -only names them.
 //
-// The groups "room-cost", "room-through", "room-flood" and "room-after" (all of them: "room"), which
-// are measured if -only names them, make room in the stream of mailboxes (package store, "Room").
-// The first sets what a round takes of NATS and node beside what NATS took to store the messages
-// between two rounds, in the same run: what the two take while nothing happens is measured
-// before each round and left out. In the others what waits since the beginning is there after
-// many times the store's bytes: while a tenth of the sessions comes back with each round; when
-// more was sent to one of them than may wait; and set beside resumes from an empty store.
-// Whoever stores for others waits where the stream is nearly full, since how fast room is made
-// beside all else that a machine does is not what is asked. Each says how often each thing has
-// happened, and fails where one never has.
-//
 // Every group of measurements gets new servers, so that none is slowed by the
 // streams that another has filled.
 //

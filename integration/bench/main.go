@@ -32,7 +32,6 @@ type settings struct {
 	rest     time.Duration // before idle sessions are measured
 	settled  time.Duration // for which nodes have run before sessions come to them
 	sizes    []size        // that hydrant size is checked against
-	room     roomSettings
 	profile  string
 	env      []string // further variables of the nodes
 }
@@ -47,7 +46,6 @@ func full() settings {
 		rounds: 1, duration: 3 * time.Second, clients: 50, inFlight: 16, sessions: 1000, connects: 3000,
 		resumes: []queue{{1000, 100}, {10_000, 10}, {10_000, 0}}, parallel: 128, rates: []int{2000, 20_000}, asks: 2000, idle: []int{5000, 15_000}, rest: 5 * time.Second, settled: 12 * time.Second,
 		sizes: []size{{2000, 200, 500}, {6000, 1000, 2000}, {15_000, 1500, 5000}},
-		room:  roomSettings{sessions: 6250, rounds: 3, parked: 1000, through: 1 << 30, after: 500, others: 10_000_000},
 	}
 }
 
@@ -56,7 +54,6 @@ func quick() settings {
 		rounds: 1, duration: 200 * time.Millisecond, clients: 8, inFlight: 4, sessions: 50, connects: 100,
 		resumes: []queue{{40, 25}}, parallel: 16, rates: []int{1000}, asks: 2000, idle: []int{200}, rest: 100 * time.Millisecond,
 		sizes: []size{{40, 100, 200}},
-		room:  roomSettings{sessions: 100, rounds: 2, parked: 40, through: 64 << 20, after: 20, others: 200_000},
 	}
 }
 
@@ -67,15 +64,11 @@ type group struct {
 	asked bool // only if -only names it
 }
 
-// is reports whether a name means this group, or several of which it is one.
-func (g group) is(name string) bool { return g.name == name || strings.HasPrefix(g.name, name+"-") }
-
 var groups = []group{
 	{"floor", floor, false}, {"relay", relayed, false}, {"ping", ping, false}, {"service", service, false},
 	{"client", clientToClient, false}, {"connect", connect, false}, {"push", push, false}, {"resume", resume, false}, {"killed", killed, false},
 	{"idle", idle, false}, {"path", path, false}, {"library", library, true}, {"bodies", bodies, true}, {"centrifugo", centrifugo, true}, {"checks", checks, true}, {"attack", attack, true},
-	{"prices", prices, true}, {"sizes", sizes, true}, {"room-cost", roomCost, true},
-	{"room-through", roomThrough, true}, {"room-flood", roomFlood, true}, {"room-after", roomAfter, true},
+	{"prices", prices, true}, {"sizes", sizes, true},
 }
 
 func main() {
@@ -109,7 +102,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var errs []error
 	for range s.rounds {
 		for _, g := range groups {
-			if named := slices.ContainsFunc(s.only, g.is); !named && (g.asked || len(s.only) > 0) {
+			if named := slices.Contains(s.only, g.name); !named && (g.asked || len(s.only) > 0) {
 				continue
 			}
 			if err := measure(ctx, g, s, r); err != nil {
@@ -144,7 +137,6 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.connects, "connects", s.connects, "clients of the connect measurement")
 	flags.IntVar(&s.parallel, "parallel", s.parallel, "connects and resumes under way at a time")
 	flags.StringVar(&queues, "resumes", "", "resume measurements, SESSIONSxMESSAGES separated by commas")
-	flags.IntVar(&s.room.others, "others", s.room.others, "messages of others of room-after")
 	flags.StringVar(&s.profile, "profile", "", "directory for processor and allocation profiles of the nodes; they cost a little themselves")
 	flags.StringVar(&env, "env", "", "variables of the nodes, NAME=VALUE separated by commas")
 	if err := flags.Parse(args); err != nil {
@@ -162,7 +154,7 @@ func parse(args []string) (settings, error) {
 		}
 	}
 	for _, name := range s.only {
-		if !slices.ContainsFunc(groups, func(g group) bool { return g.is(name) }) {
+		if !slices.ContainsFunc(groups, func(g group) bool { return g.name == name }) {
 			return s, fmt.Errorf("-only: no group %q", name)
 		}
 	}

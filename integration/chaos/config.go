@@ -19,8 +19,7 @@ type Config struct {
 	Clients  int // default 300, a third of each class, beside the calm ones
 	Queue    int // bound of a mailbox; default: one that is never reached
 	Tails    Tails
-	Rate     int  // messages a second of all publishers together; default 1000
-	Room     bool // streams so small that room is made in them every few seconds
+	Rate     int // messages a second of all publishers together; default 1000
 
 	Network  bool   // servers and nodes in network namespaces; for a process that is isolated (harness.Isolate)
 	Sync     bool   // the servers sync every write to their disks; with Network
@@ -30,8 +29,6 @@ type Config struct {
 	measure func(*schedule) error // instead of faults at random
 	raw     bool                  // no managed clients: their pauses are not what is measured
 	binary  func(node int) string // of the nodes; nil: that of the harness
-	ways    bool                  // what nodes ask of NATS can be withheld; without Network
-	setUp   bool                  // the streams are made before the nodes are there, by this version
 
 	History io.Writer                        // one JSON object a line
 	Log     func(format string, args ...any) // what is being done; nil: nobody is told
@@ -68,26 +65,9 @@ const calmClients = 6
 // lateComers are clients that begin while a fault lasts, in a run with a network.
 const lateComers = 60
 
-// mailboxStreams is EDGE_MAILBOX_STREAMS.
-const mailboxStreams = 4
-
-// roomBytes is what each copy of the store takes in a run that makes room all the time.
-const roomBytes = 96 << 20
-
 // storeDisk is the file system of each server's store, in a run with a network: a
 // run stores much less.
 const storeDisk = 256 << 20
-
-// storeBytes is what each copy of the store may take; 0: what nodes find by themselves.
-func (c *Config) storeBytes() int64 {
-	switch {
-	case c.Room:
-		return roomBytes
-	case c.Network:
-		return storeDisk / 2 // a server gives away three quarters
-	}
-	return 0
-}
 
 // roomyQueue never overflows, so that a gap is a loss.
 const roomyQueue = 100_000

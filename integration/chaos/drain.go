@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -190,19 +189,6 @@ func (n *node) measure() (history.Event, error) {
 		if value, ok := bytes.CutPrefix(line, []byte("go_goroutines ")); ok {
 			e.Goroutines, err = strconv.Atoi(string(bytes.TrimSpace(value)))
 		}
-		if m := roomMetric.FindSubmatch(line); m != nil {
-			if e.Room == nil {
-				e.Room = make(map[string]int)
-			}
-			value, _ := strconv.ParseFloat(string(m[3]), 64)
-			e.Room[roomWords[string(m[1])]+string(m[2])] = int(value)
-		}
 	}
 	return e, err
 }
-
-// roomMetric is what nodes count of making room.
-var (
-	roomMetric = regexp.MustCompile(`^hydrant_(rounds_total|set_aside_total|mailbox_reads_total)\{\w+="(\w+)"\} (\S+)`)
-	roomWords  = map[string]string{"rounds_total": "round ", "set_aside_total": "", "mailbox_reads_total": "read "}
-)

@@ -45,9 +45,6 @@ func (r *run) harm(ctx context.Context) error {
 		return err
 	}
 	s.running.Go(func() { s.outages(ctx) })
-	if r.cfg.Room {
-		s.running.Go(func() { s.fill(ctx) })
-	}
 	for {
 		nap(ctx, time.Duration(100+s.random.IntN(700))*time.Millisecond)
 		if ctx.Err() != nil {

@@ -2,10 +2,8 @@ package chaos
 
 import (
 	"context"
-	"slices"
 	"time"
 
-	"hydrant/bus/scheme"
 	"hydrant/integration/harness"
 )
 
@@ -68,12 +66,6 @@ func (s *schedule) killAndStart(f *fault, server *harness.NATSServer, away time.
 // stream is one of those that a run depends on.
 func (s *schedule) stream() string {
 	all := streams
-	if s.run.cfg.Room {
-		all = slices.Clone(all)
-		for i := range mailboxStreams {
-			all = append(all, scheme.KeptStream(i))
-		}
-	}
 	return all[s.random.IntN(len(all))]
 }
 

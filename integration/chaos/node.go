@@ -18,10 +18,9 @@ type node struct {
 	// Immutable after startNode.
 	name    string
 	process *harness.Node
-	front   *harness.Proxy    // between clients and the node
-	uplinks []*harness.Proxy  // between the node and each NATS server; none with a network
-	ways    []*harness.Uplink // before these, where what the node asks may be withheld
-	host    *harness.Host     // nil: loopback
+	front   *harness.Proxy   // between clients and the node
+	uplinks []*harness.Proxy // between the node and each NATS server; none with a network
+	host    *harness.Host    // nil: loopback
 
 	// Guarded by mu: one fault at a time.
 	mu   sync.Mutex
@@ -51,18 +50,15 @@ func (r *run) startNode(ctx context.Context, i int) (*node, error) {
 		"EDGE_RATE_MESSAGES":   "0", // all clients have one address
 		"EDGE_RATE_BYTES":      "0",
 		"EDGE_QUEUE_LIMIT":     fmt.Sprint(r.cfg.Queue),
-		"EDGE_MAILBOX_STREAMS": fmt.Sprint(mailboxStreams),
+		"EDGE_MAILBOX_STREAMS": "4",
 		"EDGE_STREAM_REPLICAS": fmt.Sprint(r.cfg.Servers),
 		"EDGE_PING_INTERVAL":   pings.String(),
 		"EDGE_DRAIN_TIMEOUT":   "2s",    // a run is too short for the default
 		"EDGE_WRITE_BUFFER":    "32KiB", // so that slow clients fall behind
 		"EDGE_WINDOW":          "64",
 	}
-	if bytes := r.cfg.storeBytes(); bytes > 0 {
-		env["EDGE_STORE_BYTES"] = fmt.Sprint(bytes)
-	}
-	if r.cfg.Room {
-		env["EDGE_ROOM_WAIT"] = "5s"
+	if r.network != nil {
+		env["EDGE_STORE_BYTES"] = fmt.Sprint(storeDisk / 2) // a server gives away three quarters
 	}
 	tails, err := r.cfg.Tails.env()
 	if err != nil {
@@ -101,15 +97,7 @@ func (n *node) link(r *run) (urls []string, err error) {
 			return nil, err
 		}
 		n.uplinks = append(n.uplinks, uplink)
-		addr := uplink.Addr()
-		if r.cfg.ways {
-			way, err := harness.NewUplink(addr)
-			if err != nil {
-				return nil, err
-			}
-			n.ways, addr = append(n.ways, way), way.Addr()
-		}
-		urls = append(urls, "nats://"+addr)
+		urls = append(urls, "nats://"+uplink.Addr())
 	}
 	return urls, nil
 }
@@ -118,9 +106,6 @@ func (n *node) stop() {
 	n.process.Kill()
 	if n.front != nil {
 		n.front.Close()
-	}
-	for _, way := range n.ways {
-		way.Close()
 	}
 	for _, uplink := range n.uplinks {
 		uplink.Close()

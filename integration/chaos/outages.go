@@ -2,10 +2,8 @@ package chaos
 
 import (
 	"context"
-	"slices"
 	"time"
 
-	"hydrant/bus/scheme"
 	"hydrant/integration/harness"
 )
 
@@ -22,7 +20,6 @@ var (
 	splitDirectory = outage{"split directory leader", func(s *schedule, f *fault) error { return s.splitLeader(f, directory) }}
 	splitMailbox   = outage{"split mailbox leader", func(s *schedule, f *fault) error { return s.splitLeader(f, s.mailboxStream()) }}
 	deafMailbox    = outage{"deaf mailbox leader", func(s *schedule, f *fault) error { return s.deafLeader(f, s.mailboxStream()) }}
-	splitKept      = outage{"split leader of what is set aside", func(s *schedule, f *fault) error { return s.splitLeader(f, s.keptStream()) }}
 	minority       = outage{"server in a minority", (*schedule).minority}
 	oneWayServers  = outage{"one way between servers", (*schedule).oneWayServers}
 	stillPeers     = outage{"writes in flight", (*schedule).stillPeers}
@@ -37,21 +34,13 @@ var (
 	clientsOneWay  = outage{"one way between clients and node", (*schedule).clientsOneWay}
 )
 
-// outagesOf are those that a run can have, in the order in which runs with successive seeds
-// play them. Where the stores went back no room is made any more, and small ones overflow: the
-// scenario restored-store ends before that.
-func (c *Config) outagesOf() []outage {
-	all := []outage{splitDirectory, nodeOneWay, stillPeers, minority, restoreStores, splitMailbox, clientsOneWay, rotate, jumpClock, deafMailbox, oneWayServers, fillDisk}
-	if c.Servers == 1 {
-		all = []outage{restoreStores, nodeOneWay, rotate, clientsOneWay, fillDisk, jumpClock}
+// outagesOf are those that a number of servers can have, in the order in which
+// runs with successive seeds play them.
+func outagesOf(servers int) []outage {
+	if servers == 1 {
+		return []outage{restoreStores, nodeOneWay, rotate, clientsOneWay, fillDisk, jumpClock}
 	}
-	if c.Room {
-		all = slices.DeleteFunc(all, func(o outage) bool { return o.what == restoreStores.what })
-		if c.Servers > 1 {
-			all = slices.Insert(all, 2, splitKept)
-		}
-	}
-	return all
+	return []outage{splitDirectory, nodeOneWay, stillPeers, minority, restoreStores, splitMailbox, clientsOneWay, rotate, jumpClock, deafMailbox, oneWayServers, fillDisk}
 }
 
 // outagesARun is about how many fit into a minute, so that the next seed goes on
@@ -63,7 +52,7 @@ func (s *schedule) outages(ctx context.Context) {
 	if s.run.network == nil {
 		return
 	}
-	all := s.run.cfg.outagesOf()
+	all := outagesOf(len(s.run.servers.Servers))
 	at := int(s.run.cfg.Seed % uint64(len(all)) * outagesARun)
 	for ; ; at++ {
 		nap(ctx, s.pause(500*time.Millisecond, 3*time.Second))
@@ -119,6 +108,3 @@ func sometime(condition func() error) error {
 
 // mailboxStream is one of the mailboxes' streams.
 func (s *schedule) mailboxStream() string { return streams[1+s.chance.IntN(len(streams)-1)] }
-
-// keptStream is one of those for what is set aside of them.
-func (s *schedule) keptStream() string { return scheme.KeptStream(s.chance.IntN(mailboxStreams)) }

@@ -20,7 +20,7 @@ import (
 // nodes tell one another has more than this one knows, requests are of a higher form, and
 // entries will be when this version has left, which it looks for more often than a real one.
 var laterVersion = []harness.Change{
-	{File: "bus/scheme/entry.go", Old: "const Form = 4\n", New: "const Form = 5\n"},
+	{File: "bus/scheme/entry.go", Old: "const Form = 3\n", New: "const Form = 4\n"},
 	{File: "bus/scheme/entry.go", Old: "type entryJSON struct {\n", New: "type entryJSON struct {\n\tLater map[string]any `json:\"later,omitempty\"`\n"},
 	{File: "bus/scheme/entry.go", Old: "j := entryJSON{\n", New: "j := entryJSON{\n\t\tLater: map[string]any{\"n\": []int{1}},\n"},
 	{File: "bus/scheme/metadata.go", Old: "m[MetaForm], m[MetaWork] = ", New: "m[\"umf.later\"] = \"x\"\n\t\tm[MetaForm], m[MetaWork] = "},
@@ -45,11 +45,11 @@ func TestRollingToLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roll(t, Config{setUp: true}, bin.Hydrant, later, "4", func(s *schedule) error {
-		if err := sometime(func() error { return s.run.wantForm("5") }); err != nil {
+	roll(t, bin.Hydrant, later, func(s *schedule) error {
+		if err := sometime(func() error { return s.run.wantForm("4") }); err != nil {
 			return err
 		}
-		return sometime(func() error { return s.run.wantEntries(`"v":5`) })
+		return sometime(func() error { return s.run.wantEntries(`"v":4`) })
 	})
 }
 
@@ -75,37 +75,37 @@ func TestRollingFromBase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roll(t, Config{}, base, bin.Hydrant, "3", func(s *schedule) error { return s.run.wantForm("3") })
+	roll(t, base, bin.Hydrant, func(s *schedule) error { return s.run.wantForm("3") })
 }
 
 // roll runs nodes of the binary before, which are replaced by those of the one after: the
 // first before there are clients, another one forth and back, as when somebody has doubts.
-// form is the one that the one before knows.
-func roll(t *testing.T, cfg Config, before, after, form string, then func(*schedule) error) {
-	cfg.Clients, cfg.Rate = *clients, 4**clients
-	cfg.binary = func(node int) string {
-		if node == 0 {
-			return after
-		}
-		return before
-	}
-	cfg.measure = func(s *schedule) error {
-		moving, stop := context.WithCancel(context.Background())
-		s.running.Go(func() { s.move(moving) })
-		others := s.run.nodes[1:]
-		err := errors.Join(s.replace(others[0], after), s.replace(others[0], before))
-		for i, n := range others {
-			if i == len(others)-1 {
-				err = errors.Join(err, s.run.wantForm(form)) // which the last one before knows
+func roll(t *testing.T, before, after string, then func(*schedule) error) {
+	cfg := Config{Clients: *clients, Rate: 4 * *clients,
+		binary: func(node int) string {
+			if node == 0 {
+				return after
 			}
-			err = errors.Join(err, s.replace(n, after))
-		}
-		if err == nil {
-			err = then(s)
-		}
-		stop()
-		s.running.Wait()
-		return err
+			return before
+		},
+		measure: func(s *schedule) error {
+			moving, stop := context.WithCancel(context.Background())
+			s.running.Go(func() { s.move(moving) })
+			others := s.run.nodes[1:]
+			err := errors.Join(s.replace(others[0], after), s.replace(others[0], before))
+			for i, n := range others {
+				if i == len(others)-1 {
+					err = errors.Join(err, s.run.wantForm("3")) // which the last one before knows
+				}
+				err = errors.Join(err, s.replace(n, after))
+			}
+			if err == nil {
+				err = then(s)
+			}
+			stop()
+			s.running.Wait()
+			return err
+		},
 	}
 	report, _ := judge(t, cfg)
 	if report.Contests == 0 || report.Resumes < 2*cfg.Clients {

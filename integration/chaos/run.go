@@ -14,7 +14,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"hydrant/bus"
-	"hydrant/bus/store"
 	"hydrant/integration/chaos/history"
 	"hydrant/integration/harness"
 )
@@ -129,18 +128,6 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.startServers(ctx); err != nil {
 		return err
 	}
-	var err error
-	if r.nc, err = bus.Connect(bus.Config{URL: r.servers.URL()}, "chaos", r.login()...); err != nil {
-		return err
-	}
-	if r.js, err = jetstream.New(r.nc); err != nil {
-		return err
-	}
-	if r.cfg.Room || r.cfg.setUp {
-		if err := r.setUp(ctx); err != nil {
-			return err
-		}
-	}
 	for i := range r.cfg.Nodes {
 		n, err := r.startNode(ctx, i)
 		if err != nil {
@@ -148,15 +135,19 @@ func (r *run) start(ctx context.Context) error {
 		}
 		r.nodes = append(r.nodes, n)
 	}
+	var err error
+	if r.nc, err = bus.Connect(bus.Config{URL: r.servers.URL()}, "chaos", r.login()...); err != nil {
+		return err
+	}
+	if r.js, err = jetstream.New(r.nc); err != nil {
+		return err
+	}
 	if err := r.startService(); err != nil {
 		return err
 	}
 	start := history.Event{Kind: history.Start, Seed: r.cfg.Seed, Bounds: bounds(r.cfg.Clients + lateComers)}
 	if r.cfg.Queue < roomyQueue {
 		start.Limit = r.cfg.Queue
-	}
-	if r.cfg.Room {
-		start.Room = shownRoom
 	}
 	r.h.Add(start)
 	late := 0
@@ -172,18 +163,6 @@ func (r *run) start(ctx context.Context) error {
 	}
 	return nil
 }
-
-// setUp makes the streams as `hydrant setup` does. So entries have the highest form from the
-// beginning on, which nodes that make the streams raise it to only when they have been
-// alone for minutes.
-func (r *run) setUp(ctx context.Context) error {
-	cfg := store.Config{Streams: mailboxStreams, Replicas: r.cfg.Servers, QueueLimit: r.cfg.Queue, Bytes: r.cfg.storeBytes()}
-	_, err := store.Setup(ctx, r.nc, cfg, nil, func(context.Context) (older store.Older, err error) { return older, nil })
-	return err
-}
-
-// shownRoom is what a run that makes room has to show, and how often at least.
-var shownRoom = map[string]int{"round purged": 1, "sealed": 1, "refused": 1, "copied": 1, "purged": 1, "read set_aside": 1}
 
 // play lets the clients, the publishers and the faults loose, and ends when
 // everything has drained, or does not.

@@ -18,24 +18,20 @@ type scenario struct {
 	about   string
 	servers int
 	sync    bool // sync every write
-	room    bool // makes room, and needs no network
 	play    func(*schedule) error
 }
 
 // scenarios by their names.
 var scenarios = map[string]scenario{
-	"deposed-directory": {"sessions begin while the directory's leader is cut off, and are then asked for at its nodes", 3, false, false,
+	"deposed-directory": {"sessions begin while the directory's leader is cut off, and are then asked for at its nodes", 3, false,
 		func(s *schedule) error { return s.alone(splitDirectory) }},
-	"stale-mailbox": {"the leader of the mailbox streams hears nothing of its peers, and clients come to the nodes beside it", 3, false, false,
+	"stale-mailbox": {"the leader of the mailbox streams hears nothing of its peers, and clients come to the nodes beside it", 3, false,
 		(*schedule).staleMailboxes},
-	"checkpoint-in-flight": {"sessions move while the directory's last writes are not yet acknowledged", 3, true, false, (*schedule).inFlight},
-	"minority-server":      {"a node's server is cut off from its peers, and the node has to find another", 3, false, false, func(s *schedule) error { return s.alone(minority) }},
-	"late-request":         {"requests for sessions arrive after their clients have gone elsewhere", 1, false, false, (*schedule).lateRequests},
-	"servers-return":       {"all servers go, or all but one, and the leader of the work queue is cut off: nodes and work have to be back soon after the servers", 3, false, false, (*schedule).serversReturn},
-	"room-kill":            {"nodes that make room are killed, at each step of a round", 1, false, true, (*schedule).killMovers},
-	"room-freeze":          {"nodes that make room stand still, at each step of a round, while others make some", 1, false, true, (*schedule).freezeMovers},
-	"room-leaders":         {"leaders of streams are killed, at each step of a round of making room", 3, false, true, (*schedule).killLeaders},
-	"restored-store":       {"sessions move, and the store is replaced by a copy of before", 1, false, false, func(s *schedule) error { return s.alone(restoreStores) }},
+	"checkpoint-in-flight": {"sessions move while the directory's last writes are not yet acknowledged", 3, true, (*schedule).inFlight},
+	"minority-server":      {"a node's server is cut off from its peers, and the node has to find another", 3, false, func(s *schedule) error { return s.alone(minority) }},
+	"late-request":         {"requests for sessions arrive after their clients have gone elsewhere", 1, false, (*schedule).lateRequests},
+	"servers-return":       {"all servers go, or all but one, and the leader of the work queue is cut off: nodes and work have to be back soon after the servers", 3, false, (*schedule).serversReturn},
+	"restored-store":       {"sessions move, and the store is replaced by a copy of before", 1, false, func(s *schedule) error { return s.alone(restoreStores) }},
 }
 
 // Scenarios are the names that [Config.Scenario] may have, each with what it is
@@ -62,13 +58,6 @@ func (c *Config) direct() error {
 		return fmt.Errorf("%w: %q; there are %v", ErrScenario, c.Scenario, names)
 	}
 	c.Servers, c.Sync, c.Clocks = max(c.Servers, s.servers), s.sync, false
-	if s.room {
-		if c.Network {
-			return fmt.Errorf("chaos: %s needs a run on loopback (-netns=false)", c.Scenario)
-		}
-		c.Room, c.ways = true, true
-		return nil
-	}
 	if !c.Network && (s.servers > 1 || s.sync) {
 		return fmt.Errorf("chaos: %s needs servers in network namespaces", c.Scenario)
 	}

@@ -64,7 +64,7 @@ var (
 	name     = regexp.MustCompile(`[a-zA-Z_:][a-zA-Z0-9_:]*`)
 	matcher  = regexp.MustCompile(`([a-zA-Z_]+)(=|!=|=~|!~)"`)
 	groups   = regexp.MustCompile(`\bby \(([^)]*)\)`)
-	words    = []string{"sum", "max", "rate", "increase", "histogram_quantile", "and", "or", "up"}
+	words    = []string{"sum", "rate", "increase", "histogram_quantile", "and", "or", "up"}
 )
 
 // metricsIn returns the metrics that an expression names. What is neither a

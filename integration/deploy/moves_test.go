@@ -35,7 +35,6 @@ func TestDashboardAndAlerts(t *testing.T) {
 			w.junk(ctx, t)
 			w.spoil(ctx, t)
 			w.overflow(ctx, t)
-			w.room(ctx, t)
 			w.linger(ctx, t)
 			w.slowClients(ctx, t)
 			w.stall(ctx, t)
@@ -75,12 +74,6 @@ type moving struct {
 // enough for what exercise sends.
 const queueLimit = 400
 
-// storeBytes is what the store may take. Half of that is shared by 16 streams of mailboxes.
-const (
-	storeBytes   = 256 << 20
-	storeSetting = "EDGE_STORE_BYTES=268435456"
-)
-
 // window is that of the nodes' acked clients.
 const window = 32 // exercise leaves some unconfirmed
 
@@ -109,7 +102,6 @@ func startMoves(ctx context.Context, t *testing.T) *moving {
 			t.Error(err)
 		}
 	})
-	hydrant(t, []string{"NATS_URL=" + servers.URL(), storeSetting}, "setup") // else no room is made for minutes
 	w.node, w.other = startMoving(ctx, t, "nats://"+network.Addr()), startMoving(ctx, t, servers.URL())
 	echo, err := harness.StartEcho(servers.URL(), "echo")
 	if err != nil {
@@ -124,9 +116,7 @@ func startMoving(ctx context.Context, t *testing.T, url string) *harness.Node {
 	t.Helper()
 	// One loop, so that it is known whose queues are filled.
 	env := map[string]string{"EDGE_QUEUE_LIMIT": fmt.Sprint(queueLimit), "EDGE_WINDOW": fmt.Sprint(window), "GOMAXPROCS": "1",
-		"EDGE_ROOM_WAIT": "0s", "EDGE_ADMIN_TOKEN": adminToken, "EDGE_REQUEST_TIMEOUT": "1h"} // what waits, waits until it is full
-	name, value, _ := strings.Cut(storeSetting, "=")
-	env[name] = value
+		"EDGE_ADMIN_TOKEN": adminToken, "EDGE_REQUEST_TIMEOUT": "1h"} // what waits, waits until it is full
 	node, err := harness.StartNode(ctx, harness.NodeOptions{Name: "edge", NATS: url, Env: env})
 	if err != nil {
 		t.Fatal(err)
@@ -242,23 +232,6 @@ func (w *moving) spoil(ctx context.Context, t *testing.T) {
 		t.Fatalf("%s %v", answer.Raw, err)
 	}
 	w.moves(ctx, t, "hydrant_spoiled_entries_total")
-}
-
-// room fills a stream of mailboxes, so that room is made in it.
-func (w *moving) room(ctx context.Context, t *testing.T) {
-	t.Helper()
-	nc, err := w.servers.Connect("fills")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	sid := scheme.NewSID()
-	for range storeBytes / 2 / 16 / (256 << 10) {
-		if _, err := nc.Request(scheme.MailboxSubject(sid), make([]byte, 256<<10), harness.Patience); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.moves(ctx, t, "hydrant_rounds_total", "hydrant_set_aside_total", "hydrant_stream_oldest_seconds")
 }
 
 // overflow has a client come back to more than a mailbox takes.

@@ -3,7 +3,6 @@ package harness
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"io"
 	"net"
 	"regexp"
@@ -26,22 +25,14 @@ type Uplink struct {
 
 	// Guarded by mu.
 	mu       sync.Mutex
-	withhold func(Request) bool // nil: none
-	waiting  []operation        // what was withheld
-	sessions map[string]bool    // that it was about
+	withhold func(subject string) bool // nil: none
+	waiting  []operation               // what was withheld
+	sessions map[string]bool           // that it was about
 	conns    []net.Conn
-}
-
-// Request is something that a node publishes.
-type Request struct {
-	Conn    string // the name of its connection
-	Subject string
-	Text    []byte // all of it, with headers
 }
 
 // operation is one line with its payload, on its way to an end.
 type operation struct {
-	conn string
 	to   *uplinkEnd
 	text []byte
 }
@@ -90,20 +81,10 @@ func (u *Uplink) Addr() string { return u.listener.Addr().String() }
 // Withhold keeps requests with such subjects from NATS from now on. What was kept
 // before goes on to it, unless it is to be withheld again; nil lets everything go.
 func (u *Uplink) Withhold(subjects func(subject string) bool) {
-	if subjects == nil {
-		u.WithholdRequests(nil)
-		return
-	}
-	u.WithholdRequests(func(r Request) bool { return subjects(r.Subject) })
-}
-
-// WithholdRequests does the same by all that is known of a request. The function is called
-// for each, one at a time, and must not call the uplink.
-func (u *Uplink) WithholdRequests(which func(Request) bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	kept := u.waiting
-	u.withhold, u.waiting, u.sessions = which, nil, make(map[string]bool)
+	u.withhold, u.waiting, u.sessions = subjects, nil, make(map[string]bool)
 	for _, o := range kept {
 		if !u.keeps(o) {
 			_ = o.to.write(o.text, true) // a connection that has ended needs it no more
@@ -146,7 +127,6 @@ func (u *Uplink) pass(to, from net.Conn) {
 	defer to.Close()
 	reader := bufio.NewReaderSize(from, 64<<10)
 	end := &uplinkEnd{writer: bufio.NewWriterSize(to, 64<<10)}
-	name := ""
 	for {
 		text, err := reader.ReadBytes('\n')
 		if err != nil {
@@ -164,11 +144,8 @@ func (u *Uplink) pass(to, from net.Conn) {
 				return
 			}
 		}
-		if len(words) > 1 && string(words[0]) == "CONNECT" {
-			name = connectName(text)
-		}
 		u.mu.Lock()
-		kept := u.keeps(operation{name, end, text})
+		kept := u.keeps(operation{end, text})
 		u.mu.Unlock()
 		if !kept && end.write(text, false) != nil {
 			return
@@ -179,22 +156,13 @@ func (u *Uplink) pass(to, from net.Conn) {
 	}
 }
 
-// connectName is the name that a client gives its connection.
-func connectName(line []byte) string {
-	var options struct {
-		Name string `json:"name"`
-	}
-	_ = json.Unmarshal(bytes.TrimSpace(line[len("CONNECT"):]), &options) // without a name it has none
-	return options.Name
-}
-
 // namedSession finds the session that a request is about.
 var namedSession = regexp.MustCompile(`\b[a-z2-7]{26}\b`)
 
 // keeps withholds an operation, if that is wanted. Caller holds mu.
 func (u *Uplink) keeps(o operation) bool {
 	words := bytes.Fields(o.text)
-	if u.withhold == nil || len(words) < 2 || string(words[0]) != "PUB" && string(words[0]) != "HPUB" || !u.withhold(Request{o.conn, string(words[1]), o.text}) {
+	if u.withhold == nil || len(words) < 2 || string(words[0]) != "PUB" && string(words[0]) != "HPUB" || !u.withhold(string(words[1])) {
 		return false
 	}
 	u.waiting = append(u.waiting, o)

@@ -21,7 +21,6 @@ var scheme = compile(map[string]string{
 	"to one instance":        `umf\.v1\.inst\.[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{1,64}`,
 	"mailbox":                `umf\.v1\.out\.[a-z2-7]\.` + sidForm,
 	"live copy":              `umf\.v1\.live\.[a-z2-7]\.` + sidForm + `\.[sp]`,
-	"set aside":              `umf\.v1\.kept\.[a-z2-7]\.` + sidForm,
 	"service to service":     `umf\.v1\.call\.[A-Za-z0-9_-]{1,64}`,
 	"edge's part of the API": `JS\.EDGE\.[A-Za-z0-9_.-]+`,
 	"reply":                  `umf\.v1\.reply\.[0-9a-f]{32}\.[a-z2-7]\.` + sidForm + `(\.[mx][A-Za-z0-9_-]{0,200})?`,
@@ -45,7 +44,7 @@ var scheme = compile(map[string]string{
 })
 
 // assets are the only streams that requests to JetStream may name.
-var assets = regexp.MustCompile(`^(UMF_OUT_[0-9]{1,2}|UMF_KEPT_[0-9]{1,2}|UMF_WORK|UMF_EXPIRY|KV_UMF_SESSIONS)$`)
+var assets = regexp.MustCompile(`^(UMF_OUT_[0-9]{1,2}|UMF_WORK|UMF_EXPIRY|KV_UMF_SESSIONS)$`)
 
 func compile(forms map[string]string) *regexp.Regexp {
 	var all []string

@@ -104,12 +104,6 @@ func (c *Config) checkStore(e *settingErrors) {
 		e.bad("MAILBOX_STREAMS", "%d is none of 1, 2, 4, 8, 16, 32", c.MailboxStreams)
 	}
 	e.between("STREAM_REPLICAS", c.StreamReplicas, 0, 5)
-	if c.LogAge < 0 {
-		e.bad("LOG_AGE", "%s is negative", c.LogAge)
-	}
-	if c.RoomWait < 0 || c.RoomWait > time.Hour {
-		e.bad("ROOM_WAIT", "%s is not between 0 and an hour", c.RoomWait)
-	}
 	e.between("QUEUE_LIMIT", c.QueueLimit, 1, 1_000_000)
 	if c.StoreBytes != 0 && c.StoreBytes < 1<<20 {
 		e.bad("STORE_BYTES", "%d is neither 0 nor from 1MiB on", c.StoreBytes)

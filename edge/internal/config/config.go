@@ -85,10 +85,7 @@ type Config struct {
 	LogFormat      LogFormat  `split_words:"true" default:"auto" desc:"text, json, or auto: text on a terminal"`
 	DataDir        string     `split_words:"true" default:"hydrant-data" desc:"where the embedded NATS stores its streams, its passwords and its address"`
 	NatsListen     string     `split_words:"true" default:"127.0.0.1:4222" desc:"address of the embedded NATS server, which asks for a password"`
-	StoreBytes     Size       `split_words:"true" default:"0" unit:"bytes" desc:"disk for each copy of all that is stored: mailboxes 50 %, what is set aside of them 20 %, work 15 %, sessions 15 %; 0: when the streams are made, half of what is free where NATS is inside the process, else 8GiB, or what the account allows"`
-
-	LogAge   time.Duration `split_words:"true" default:"1h" desc:"how old messages in the streams of mailboxes become before room is made though there is enough, where that removes a hundred for each session; 0: never"`
-	RoomWait time.Duration `split_words:"true" default:"1m" desc:"how long after connecting to NATS a node makes no room in the streams of mailboxes; nothing that it sent before may take longer to arrive"`
+	StoreBytes     Size       `split_words:"true" default:"0" unit:"bytes" desc:"disk for each copy of all that is stored: mailboxes 70 %, work 15 %, sessions 15 %; 0: when the streams are made, half of what is free where NATS is inside the process, else 8GiB, or what the account allows"`
 
 	HttpKeys []HTTPKey `ignored:"true"` // of HttpKeysFile; the last field, since it is in no table
 }

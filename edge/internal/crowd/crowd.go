@@ -41,8 +41,6 @@ type Source struct {
 	Ended func(stats.PassEnd)
 	// Short reports whether the node is short of memory.
 	Short func() bool
-	// First is what a partition's stream begins with, as far as the node knows.
-	First func(partition int) uint64
 }
 
 // Question asks for what follows in a mailbox.
@@ -56,8 +54,6 @@ type Question struct {
 	// Answer is called once, on any goroutine, if the reply is Later. Without it who
 	// asks reads by itself, and is counted.
 	Answer func(Found)
-
-	from uint64 // the position or, if it was purged, where the stream begins
 }
 
 // Found is what a pass has for a session.
@@ -66,9 +62,6 @@ type Found struct {
 	// it. The first one is at the position or, where that is no message, before it.
 	// Empty: not all is there that was asked for.
 	Msgs []store.Stored
-	// Sealed: the position was purged, and the first one is a seal. What it names has to be
-	// read before it.
-	Sealed bool
 	// Witness is a message that has to be in the mailbox still, as it was, or some
 	// may have been dropped that are between the others; 0: none has to.
 	Witness     uint64
@@ -119,20 +112,16 @@ func (c *Crowd) Ask(q Question) (Reply, Found) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.of(q.Partition)
-	q.from = q.After
-	if first := c.source.First(q.Partition); first > 0 {
-		q.from = max(q.After, first-1)
-	}
 	if q.Answer != nil {
 		if found := c.deal(p, &q); len(found.Msgs) > 0 {
 			return Here, found
 		}
 	}
 	if !p.due {
-		p.add(q.from, max(q.from, q.To), q.from > q.After, c.rush.messages, q.Now)
+		p.add(q.After, q.To, c.rush.messages, q.Now)
 		c.consider(p, &q, c.rush.add(q.Orphan, q.Now))
 	}
-	if p.due && q.from >= p.begin && q.Answer != nil {
+	if p.due && q.After >= p.begin && q.Answer != nil {
 		p.waiting = append(p.waiting, q)
 		return Later, Found{}
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	mailbox "hydrant/bus/kept"
 	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/stats"
@@ -19,7 +18,6 @@ import (
 type world struct {
 	*Crowd
 	log    []store.Boxed
-	first  uint64 // what is below was purged
 	jobs   []func()
 	busy   bool // nothing more can be run
 	short  bool
@@ -37,8 +35,7 @@ func newWorld(bytes int) *world {
 	w.Crowd = New(bytes, Source{
 		Stopped: context.Background(), Read: w.piece, Epoch: func() uint64 { return w.epoch },
 		Ended: func(e stats.PassEnd) { w.ended = append(w.ended, e) }, Short: func() bool { return w.short },
-		Run:   func(job func()) bool { w.jobs = append(w.jobs, job); return !w.busy },
-		First: func(int) uint64 { return w.first },
+		Run: func(job func()) bool { w.jobs = append(w.jobs, job); return !w.busy },
 	})
 	return w
 }
@@ -49,7 +46,7 @@ func (w *world) piece(_ context.Context, _ int, from uint64, limit, _ int) (p st
 		w.during()
 	}
 	for _, m := range w.log {
-		if m.Seq < max(from, w.first) {
+		if m.Seq < from {
 			continue
 		}
 		if len(p.Msgs) == min(limit, w.limit) {
@@ -155,35 +152,6 @@ func TestSeam(t *testing.T) {
 	}
 	if b := w.ask(i+2, func(q *Question) { q.To = uint64(i + 3 + 50) }); b.reply != Here || b.Witness != 0 {
 		t.Errorf("%v, %d: it ends before the seam", b.reply, b.Witness)
-	}
-}
-
-// TestSealed: what was purged is not read. Whose position was is given what follows a seal.
-func TestSealed(t *testing.T) {
-	w := newWorld(Bytes)
-	const sessions = 300
-	w.store(sessions, 3)
-	w.first = uint64(len(w.log)) + 1
-	for i := range sessions - 1 { // the last one has none
-		w.log = append(w.log, store.Boxed{SID: sid(i), Stored: store.Stored{Seq: uint64(len(w.log) + 1), Mark: true, Seal: &mailbox.Seal{From: 1, To: 2}}})
-	}
-	w.store(sessions, 1)
-	a, alone := w.begin(t, false)
-	w.run()
-	if w.pieces[0] < w.first-1 {
-		t.Errorf("a pass begins at %d, of which %d is the first", w.pieces[0], w.first)
-	}
-	if want := []uint64{w.first + uint64(alone), w.last(alone)}; !a.Sealed || !slices.Equal(a.seqs(), want) {
-		t.Errorf("sealed %v, %d, want %d", a.Sealed, a.seqs(), want)
-	}
-	if a := w.ask(alone + 1); a.reply != Here || !a.Sealed {
-		t.Errorf("%v, sealed %v", a.reply, a.Sealed)
-	}
-	if a := w.ask(sessions - 1); a.reply == Here {
-		t.Errorf("without a seal: %d", a.seqs())
-	}
-	if a := w.ask(alone+2, func(q *Question) { q.After, q.To = w.first+uint64(alone)+2, w.last(alone+2) }); a.reply != Here || a.Sealed {
-		t.Errorf("from a seal on: %v, sealed %v", a.reply, a.Sealed)
 	}
 }
 

@@ -27,11 +27,6 @@
 // time to live is given only if that is not over by the clock of the store, which the
 // caller knows.
 //
-// What was purged is not in a pass. A session whose position was gets what follows the first
-// seal of its mailbox, and reads itself what that names, which is beside the stream: the seal
-// says that nothing else was before it. Such a position counts as if it were where the stream
-// begins.
-//
 // A pass is of the log that its connection to NATS has shown. It is void when the
 // connection is lost and when its stream has a new leader. A session that has noticed
 // less of that than the pass, or more, gets nothing of it (the epoch).

@@ -1,7 +1,6 @@
 package crowd
 
 import (
-	"slices"
 	"time"
 	"unsafe"
 
@@ -63,7 +62,7 @@ func (p *pass) drop(sid scheme.SID) {
 }
 
 // deal returns what there is of a mailbox from a position on, which comes first, if that
-// reaches as far as a sequence. If the position was purged it begins with a seal.
+// reaches as far as a sequence.
 func (p *pass) deal(sid scheme.SID, after, to uint64) (found Found) {
 	b := p.boxes[sid]
 	first, last := -1, -1
@@ -75,11 +74,7 @@ func (p *pass) deal(sid scheme.SID, after, to uint64) (found Found) {
 			last = i
 		}
 	}
-	if first < 0 {
-		first = slices.IndexFunc(b, func(k kept) bool { return k.Meta().Seal != nil })
-		found.Sealed = true
-	}
-	if first < 0 || last < first || last == first && !found.Sealed {
+	if first < 0 || last <= first {
 		return Found{}
 	}
 	for i := first; i < len(b); i++ {

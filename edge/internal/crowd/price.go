@@ -41,17 +41,14 @@ type readings struct {
 	last uint64 // the highest sequence that was asked for
 }
 
-// add notes one, of about so many messages. Who reads on from a seal passes over nothing.
-func (r *readings) add(after, to uint64, sealed bool, messages float64, now time.Duration) {
+// add notes one, of about so many messages.
+func (r *readings) add(after, to uint64, messages float64, now time.Duration) {
 	r.last = max(r.last, to)
 	r.list = slices.DeleteFunc(r.list, func(old reading) bool { return now-old.at > forgotten })
 	if len(r.list) >= remembered {
 		r.list = r.list[:remembered-1] // the lowest is the least of use
 	}
-	one := reading{after, readPrice + time.Duration(messages*float64(messagePrice)), now}
-	if !sealed {
-		one.price += time.Duration(to-after) * stepPrice
-	}
+	one := reading{after, readPrice + time.Duration(messages*float64(messagePrice)) + time.Duration(to-after)*stepPrice, now}
 	i, _ := slices.BinarySearchFunc(r.list, after, func(a reading, after uint64) int { return cmp.Compare(after, a.after) })
 	r.list = slices.Insert(r.list, i, one)
 }

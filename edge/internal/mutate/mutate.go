@@ -5,7 +5,6 @@ package mutate
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,8 +14,8 @@ import (
 )
 
 // Build compiles the tests of the package in the working directory into a program.
-// changed has the text of files, by name from there, that are put in the place of those that
-// there are, or beside them.
+// changed has the text of files, by name, that are put in the place of the package's
+// own, or beside them.
 func Build(t *testing.T, changed map[string][]byte) (program string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -26,7 +25,7 @@ func Build(t *testing.T, changed map[string][]byte) (program string) {
 	}
 	replace := make(map[string]string)
 	for name, text := range changed {
-		to := filepath.Join(dir, fmt.Sprintf("%d-%s", len(replace), filepath.Base(name)))
+		to := filepath.Join(dir, name)
 		if err := os.WriteFile(to, text, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -150,12 +150,6 @@
 // nothing, and they are no anchors. If they vanish between two messages that are
 // there, the session does not tell of it: that is the purpose of a time to live.
 //
-// What was delivered, or set aside, may be purged from the stream while sessions read it. The
-// owner's answers are of the mailbox as if it had not been (package hydrant/bus/kept): a
-// seal stands for an anchor that is gone, and is one itself when it has been passed. For
-// that an owner asks whether the anchor was met in this mailbox ([Session.Trusted]). The
-// model has nodes that make room, two at a time, which die in between.
-//
 // # Is it the same log?
 //
 // A store that was restored from a copy, or that lost its tail with a disk,

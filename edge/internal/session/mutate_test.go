@@ -19,7 +19,7 @@ import (
 //	go test -tags mutate -run TestMutations -v -timeout 30m ./edge/internal/session
 //
 // A rule is taken out by another text in its place, in an overlay of the package's
-// files, or of those of package kept, whose rules the model runs as well.
+// files.
 
 var (
 	mutantSteps = flag.Int("mutant-steps", 30_000_000, "steps of the model for each mutation")
@@ -40,15 +40,6 @@ var shortcuts = map[string]string{
 	"what is passed over is not younger":                             "a replica would have to lag for longer than those of the model",
 	"barriers of the old log are void":                               "two logs would have to have the same sequence at the barrier",
 }
-
-// Files of package kept.
-const (
-	move  = "../../../bus/kept/move.go"
-	round = "../../../bus/kept/round.go"
-	whole = "../../../bus/kept/whole.go"
-	log   = "../../../bus/kept/log.go"
-	shelf = "../../../bus/kept/kept.go"
-)
 
 // mutations say which text is to be put for another, once in a file.
 var mutations = []struct{ rule, file, text, instead string }{
@@ -156,50 +147,6 @@ var mutations = []struct{ rule, file, text, instead string }{
 		"want = c.seenTime", "want = 0"},
 	{"the gap of a rollback has no time", "confirm.go",
 		"if i == int(c.rolled)-1 {", "if false {"},
-	{"room: a seal comes after what it names", move,
-		"copied, err := next.copyAll(list[newest+1:], max(m.floor, m.last))", "copied, err := false, error(nil)"},
-	{"room: all that follows is copied", move,
-		"next.copyAll(list[newest+1:], max", "next.copyAll(list[newest+1:min(len(list), newest+2)], max"},
-	{"room: what is sure changes when all is copied", move,
-		"	if err != nil {\n		return err\n	}\n	*m = next\n", "	*m = next\n	if err != nil {\n		return err\n	}\n"},
-	{"room: a seal is compared with what was read", move,
-		"Bytes: m.bytes}, m.last)", "Bytes: m.bytes}, m.box.(interface{ Now() uint64 }).Now())"},
-	{"room: a seal is not compared with an empty mailbox", move,
-		"	if m.last == 0 { // nothing", "	if false { // nothing"},
-	{"room: a round goes on from the newest seal", move,
-		"if s == nil || it.Meta().Seq <= m.last {", "if true {"},
-	{"room: what was dropped before it was copied is written down", move,
-		"} else if there == nil {", "} else if false {"},
-	{"room: too much is written down", move,
-		"err = next.bound()", "_ = 0"},
-	{"room: pages are joined", log,
-		"if len(list) == 0 || list[0].Meta().Seq != from {", "if len(list) == 0 {"},
-	{"room: the horizon is fixed first", round,
-		"streams.Purge(i, to)", "streams.Purge(i, s.Last)"},
-	{"room: nothing is purged before all is sealed", round,
-		"failed, err := streams.Settle(horizons)\n	if err != nil {", "failed, err := streams.Settle(horizons)\n	if false {"},
-	{"room: what was set aside is asked for", whole,
-		"if whole, err := r.whole(); whole || err != nil {", "if true {"},
-	{"room: who leads shows it by what is stored now", whole,
-		"first, _, _, err = proven(r.src)\n	return", "return"},
-	{"room: what was set aside is asked for without a seal", whole,
-		"return r.unsealed(b)", "return b, nil"},
-	{"room: an answer of what was set aside shows what proves it", log,
-		"if err != nil || last >= proof {", "if true || last > 0 {"},
-	{"room: the log without a seal is read to its end", log,
-		"if err == nil && (!shown || end >= from && end > last) {", "if err == nil && shown && end == 0 && last != 0 {"},
-	{"room: what was set aside of a log that went back is not used", whole,
-		"	if back { // copies", "	if back && false { // copies"},
-	{"room: copies are given in order", shelf,
-		"	slices.SortStableFunc(items, func(a, b Item[M]) int { return cmp.Compare(a.Seq, b.Seq) })\n	kept", "	kept"},
-	{"room: a loss between two copies ends an answer", shelf,
-		"if seq := s.items[i].Seq; at != 0 && missing(", "if seq := s.items[i].Seq; false && missing("},
-	{"room: a loss right behind the anchor is told", shelf,
-		"if q.Place < q.Settled || lost {", "if q.Place < q.Settled {"},
-	{"room: what follows a seal is of an answer that has it", whole,
-		"if i >= 0 && list[i].Meta().Seal != nil && *list[i].Meta().Seal == *seal {", "if i = max(i, 0); len(list) > 0 {"},
-	{"room: who is behind the entry is told what was confirmed", shelf,
-		"if q.Place < q.Settled || lost {", "if lost {"},
 	{"a gap has no time", "live.go",
 		"c.written, c.writtenTime, c.loose = g.To, 0, true\n\tc.push(g.To, 0, true)", "c.written, c.loose = g.To, true\n\tc.push(g.To, c.writtenTime, true)"},
 }

@@ -102,10 +102,6 @@ func (s *Session) read(fx Effects) {
 	fx.Read(from, s.reader.asked, n)
 }
 
-// Trusted reports whether the message whose presence a Read asks for was met in this
-// mailbox, or its holder before did: a client's word, or the end of a gap, may be anything.
-func (s *Session) Trusted() bool { return s.reader.asked != 0 && s.trusted() }
-
 // findLost begins to look for a place in a log of which no position is known.
 func (s *Session) findLost() {
 	if l := &s.log; l.doubt && l.aged() && l.anchor == 0 && l.cursor > 0 {

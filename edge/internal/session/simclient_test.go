@@ -1,7 +1,5 @@
 package session
 
-import "slices"
-
 // client is the far end of the socket, with what it has got so far.
 type client struct {
 	hasSeq  bool
@@ -32,34 +30,6 @@ type toldGap struct {
 func (h *host) connect() {
 	h.conn++
 	h.chained = h.class == Acked && h.hasSeq
-}
-
-// forget lets an acked client's program go on from an older state: it has nothing of what it
-// got since.
-func (h *host) forget() {
-	w := h.w
-	if h.class != Acked || w.st.log > 0 || w.draining || h.gaps != nil || w.rng.IntN(8) > 0 {
-		return
-	}
-	var seqs []uint64
-	for id := range h.got {
-		seqs = append(seqs, w.st.all[id].seq)
-	}
-	if len(seqs) == 0 {
-		return
-	}
-	slices.Sort(seqs)
-	h.lastSeq = seqs[w.rng.IntN(len(seqs))]
-	w.log("box %d: the client forgets what came after %d", h.box, h.lastSeq)
-	h.newest = -1
-	for id := range h.got {
-		if w.st.all[id].seq > h.lastSeq {
-			delete(h.got, id)
-		} else {
-			h.newest = max(h.newest, id)
-		}
-	}
-	w.forgot++
 }
 
 // told records a gap, on its arrival.

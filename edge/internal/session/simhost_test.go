@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	mailbox "hydrant/bus/kept"
 )
 
 // frame is what waits in a socket's queue.
@@ -40,11 +38,7 @@ type pendingRead struct {
 	parts        int  // that Msgs will come in, one after another
 	served       bool // Msgs are in hand, the leader has not been asked
 	answered     bool
-	recs         []*record // Msgs
 	b            Batch
-	known        bool // the anchor was met in this mailbox
-	settled      uint64
-	place        uint64 // the cursor
 }
 
 // crashed is panicked with when a node dies in the middle of an event.
@@ -68,12 +62,9 @@ type host struct {
 	provedAt              int       // the same when this session was resumed
 	suspect               bool      // … and that is later than the entry
 	known                 bool      // the entry exists
-	settled               uint64    // its floor when this session was resumed
-	behind                bool      // the client began below that
-
-	entering  bool // … when the first marker is back
-	lostFirst bool // its first marker
-	born      bool // the first marker left before any sender knew the session's id: stored or lost
+	entering              bool      // … when the first marker is back
+	lostFirst             bool      // its first marker
+	born                  bool      // the first marker left before any sender knew the session's id: stored or lost
 
 	s        *Session
 	node     int
@@ -103,8 +94,6 @@ type host struct {
 	acks  []uint64
 	pongs []uint64
 
-	shelf mailbox.Memory[*record] // what it remembers of what was set aside
-
 	client
 }
 
@@ -128,10 +117,7 @@ func (h *host) Read(from, anchor uint64, max int) {
 		h.w.fail(h, "read without room")
 	}
 	h.step()
-	h.read = &pendingRead{from: from, anchor: anchor, max: max, parts: h.w.parts(), known: h.s.Trusted(), place: h.s.Cursor()}
-	if h.s.Floor() != 0 {
-		h.read.settled = h.settled
-	}
+	h.read = &pendingRead{from: from, anchor: anchor, max: max, parts: h.w.parts()}
 }
 
 func (h *host) Timer(d time.Duration) { h.step(); h.timer = d > 0 }
@@ -156,7 +142,7 @@ func (h *host) Gap(g Gap) bool {
 	h.step()
 	h.w.gap(h, g)
 	if g.Why == Rollback {
-		h.entryStart, h.settled = 0, 0
+		h.entryStart = 0
 	}
 	if h.class == Plain {
 		h.told(g) // counted at once; the frame only marks the place
@@ -300,21 +286,15 @@ func (h *host) store() {
 	if !h.entryUnsure {
 		h.entrySure = h.entryAt
 	}
-	h.entryOld[0], h.entryOld[1] = h.s.OldLog()
-	if h.s.Floor() != 0 && h.s.Floor() < h.settled {
-		return // floors never go back
-	}
 	h.entryFloor, h.entrySeen, h.entryLog = h.s.Floor(), h.s.Seen(), h.posLog
 	h.entryTime, h.seenTime = h.s.FloorTime(), h.s.SeenTime()
+	h.entryOld[0], h.entryOld[1] = h.s.OldLog()
 }
 
 // up attaches a session on some node.
 func (h *host) up() {
-	h.s, h.shelf = newSession(h.class, &h.opts), mailbox.Memory[*record]{}
+	h.s = newSession(h.class, &h.opts)
 	h.node = h.w.rng.IntN(len(h.w.nodes))
-	if h.settled, h.behind = h.entryFloor, false; h.entryOld[1] != 0 {
-		h.settled = 0
-	}
 	if h.reached = h.on().conn; h.on().offline {
 		h.reached++
 	}
@@ -325,12 +305,10 @@ func (h *host) up() {
 		h.event("attach fresh", func() { h.s.Attach(Position{}, true, false, h) })
 		return
 	}
-	h.forget()
 	p, log := h.position()
 	h.posLog = log
 	h.entering = false
 	h.unsure = p.Seen == 0 || p.Floor == 0
-	h.behind = p.Floor < h.entryFloor
 	h.guess = p.FloorTime == 0 // if it is not there, it may be another log's
 	p.Tail, h.tails = h.w.rng.IntN(4) > 0, h.w.rng.IntN(5)
 	h.event(fmt.Sprintf("attach %+v", p), func() { h.s.Attach(p, false, false, h) })
@@ -387,7 +365,6 @@ func (w *world) cut(n int) {
 	}
 	w.nodes[n].offline = true
 	w.dropTails(n)
-	w.endRound(n)
 	w.log("node %d: cut", n)
 	for _, h := range w.hosts {
 		if h.s != nil && h.node == n {

@@ -3,8 +3,6 @@ package session
 import (
 	"math/rand/v2"
 	"slices"
-
-	mailbox "hydrant/bus/kept"
 )
 
 // fate is what became of a stored message.
@@ -16,7 +14,6 @@ const (
 	shed           // by the stream's size or age
 	expired        // by its own TTL
 	undone         // by a rollback of the store
-	purged         // to make room: it was delivered, or is set aside
 )
 
 // record is one message that the simulated stream has ever stored.
@@ -31,17 +28,14 @@ type record struct {
 	time  int64
 	fate  fate
 
-	revived bool          // it was gone, and a copy of the store brought it back
-	seal    *mailbox.Seal // it is one
-	told    int64         // when it was stored, as answers have it; 0: they do not
+	revived bool // it was gone, and a copy of the store brought it back
 }
 
 // view is the content of the store at some moment.
 type view struct {
 	recs []*record // ascending sequences
 	last uint64
-	cut  uint64 // up to here all was purged, or dropped as the oldest
-	age  int    // changes before
+	age  int // changes before
 }
 
 // stream is a JetStream stream with several mailboxes on one sequence space:
@@ -51,7 +45,6 @@ type stream struct {
 	bound   int
 	now     view
 	log     int
-	stamps  bool // copies and batches carry times
 	tick    int
 	clock   int64
 	all     []*record
@@ -67,15 +60,7 @@ func newStream(rng *rand.Rand, bound int, onPut func(*record, uint64)) *stream {
 }
 
 func (v view) clone() view {
-	return view{recs: append([]*record(nil), v.recs...), last: v.last, cut: v.cut, age: v.age}
-}
-
-// first returns the first sequence that is there, or that will be.
-func (v view) first() uint64 {
-	if len(v.recs) == 0 {
-		return v.last + 1
-	}
-	return v.recs[0].seq
+	return view{recs: append([]*record(nil), v.recs...), last: v.last, age: v.age}
 }
 
 // lastOf returns the newest sequence of a box, 0 if it is empty.
@@ -137,9 +122,6 @@ func (st *stream) put(box int, mark uint64, ttl int) *record {
 	st.now.last++
 	st.clock++
 	r := &record{id: len(st.all), box: box, seq: st.now.last, log: st.log, mark: mark, ttl: ttl > 0, until: st.tick + ttl, time: st.clock}
-	if st.stamps {
-		r.told = r.time
-	}
 	st.all = append(st.all, r)
 	st.now.recs = append(st.now.recs, r)
 	// A mailbox does not overflow before its session's first marker is back.
@@ -165,7 +147,6 @@ func (st *stream) advance(ticks int) {
 func (st *stream) shed(n int) {
 	st.remember()
 	for ; n > 0 && len(st.now.recs) > 0; n-- {
-		st.now.cut = st.now.recs[0].seq
 		st.remove(st.now.recs[0], shed)
 	}
 }
@@ -186,20 +167,16 @@ func (st *stream) rollback() bool {
 			st.lossy[r.box] = true
 		}
 	}
-	age, cut := st.now.age, st.now.cut
+	age := st.now.age
 	st.now = st.saved.clone()
 	st.now.age = age + 1
-	if st.rng.IntN(3) == 0 { // it has lost its end, and no purge
-		st.now.last, st.now.cut = max(st.now.last, cut), max(st.now.cut, cut)
-		st.now.recs = slices.DeleteFunc(st.now.recs, func(r *record) bool { return r.seq <= cut })
-	}
 	for _, r := range st.now.recs {
 		r.revived = r.revived || r.fate != kept
 		r.fate = kept
 	}
 	// What was stored and dropped since is undone as well.
 	for _, r := range st.all {
-		if (r.fate == discarded || r.fate == shed || r.fate == purged) && r.log == st.log && r.seq > st.saved.last {
+		if (r.fate == discarded || r.fate == shed) && r.log == st.log && r.seq > st.now.last {
 			r.fate = undone
 		}
 	}

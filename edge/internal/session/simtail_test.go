@@ -105,7 +105,7 @@ func (h *host) serveTail(lost bool) {
 // copyOf is an item as the session gets it.
 func (h *host) copyOf(it item) Copy {
 	r := it.rec
-	c := Copy{Seq: r.seq, Prev: it.prev, Mark: r.mark, Time: r.told, TTL: r.ttl}
+	c := Copy{Seq: r.seq, Prev: it.prev, Mark: r.mark, Time: h.w.time(r), TTL: r.ttl}
 	switch {
 	case it.gone:
 		c.Mark = 1 << 62 // a place, and nothing there

@@ -18,6 +18,7 @@ type world struct {
 	noted int   // the log of the last note in the directory that it went back
 	first int64 // when the last message was stored that was there before it first did
 
+	stamps    bool // copies and batches carry times
 	oldest    bool // batches name the leader's oldest message
 	deposed   bool // leaders may be deposed, and not know it; a read with messages is one server's answer
 	rollbacks bool
@@ -26,11 +27,7 @@ type world struct {
 	lostPongs int  // percent
 	loss      int  // percent of live copies
 	pace      int  // percent of steps that are what should happen next
-	makes     int  // percent of steps that make room
 	draining  bool
-
-	room   room
-	forgot int // clients
 
 	counts [NumEvents]int
 	gaps   [3]int
@@ -80,14 +77,12 @@ func newWorld(seed uint64) *world {
 	w.rollbacks = r.IntN(3) > 0
 	w.restless = r.IntN(3) == 0
 	w.mortal = 2 + r.IntN(8)
-	w.st.stamps = w.rollbacks || r.IntN(2) == 0
+	w.stamps = w.rollbacks || r.IntN(2) == 0
 	w.oldest = r.IntN(2) == 0
 	w.deposed = r.IntN(4) > 0
 	w.lostPongs = 20 * r.IntN(3)
 	w.loss = 20 * r.IntN(3)
 	w.pace = 35 * r.IntN(3)
-	w.makes, w.room.bound, w.room.alone = 10*r.IntN(3), 1+r.IntN(30), r.IntN(2) == 0
-	w.room.unaware = *modelUnaware && w.st.bound == 1000
 	for box := range 1 + r.IntN(3) {
 		h := &host{w: w, box: box, class: Class(r.IntN(2)), bound: 1 + r.IntN(8),
 			opts:   Options{Window: 1 + r.IntN(6), HeldMessages: 1 + r.IntN(5), HeldBytes: 8 * (1 + r.IntN(6)), Batch: 1 + r.IntN(6)},
@@ -142,13 +137,20 @@ func (w *world) gap(h *host, g Gap) {
 	case Rollback:
 		real = h.guess || w.st.log > h.posLog || w.st.went(h.box, max(g.To, g.Prev), undone) // also if it is what the client was given last
 	case Overflow:
-		real = real || w.st.revived(h.box) || h.behind && w.room.did[purges] > 0 || w.st.went(h.box, g.To, discarded, shed) || w.room.did[tooMuches] > 0 || w.room.did[purges] > 0 && w.st.went(h.box, math.MaxUint64, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
+		real = real || w.st.revived(h.box) || w.st.went(h.box, g.To, discarded, shed) || w.st.went(h.box, math.MaxUint64, undone)
 	case Expired:
-		real = real || w.st.revived(h.box) || w.st.went(h.box, math.MaxUint64, expired, shed, undone) || w.lapsedAside(h.box)
+		real = real || w.st.revived(h.box) || w.st.went(h.box, math.MaxUint64, expired, shed, undone)
 	}
 	if !real {
 		w.fail(h, "gap %v %d to %d, but nothing of the kind was lost", g.Why, g.From, g.To)
 	}
+}
+
+func (w *world) time(r *record) int64 {
+	if w.stamps {
+		return r.time
+	}
+	return 0
 }
 
 // deliverCopy hands the first item of the pipe to the session.
@@ -213,21 +215,17 @@ func (h *host) serveRead(stale, fails bool) {
 		p.b.Back = p.b.Anchor == Present && h.s.Unproved() && h.suspect && (p.b.AnchorTime == 0 || p.b.AnchorTime > h.w.first)
 		h.eventAt(p.log, fmt.Sprintf("batch %d msgs anchor %v oldest %d next %d last %d err %v", len(p.b.Msgs), p.b.Anchor, p.b.Oldest, p.b.Next, p.b.Last, p.b.Err),
 			func() { h.s.Batch(p.b, h) })
-	case fails, len(p.recs) > 0 && p.conn != h.on().conn, p.served && p.conn != h.on().conn: // the connection was lost in between
+	case fails, len(p.b.Msgs) > 0 && p.conn != h.on().conn, p.served && p.conn != h.on().conn: // the connection was lost in between
 		p.b, p.answered, p.conn = Batch{Err: errTest}, true, 0
 	case h.on().offline:
 	case !p.served:
 		p.log, p.conn = st.log, h.on().conn
-		h.gather(p, st.replica(stale))
-		if p.answered {
-			h.together(p)
-		}
+		h.gather(st.replica(stale))
 	case p.log != st.log:
 		p.b, p.answered, p.conn = Batch{Err: errTest}, true, 0
 	default:
 		p.answered = true
 		h.leader(p)
-		h.together(p)
 	}
 }
 
@@ -240,18 +238,24 @@ func (w *world) parts() int {
 }
 
 // gather adds a part of the messages that a read asks for.
-func (h *host) gather(p *pendingRead, v view) {
-	from := p.from
-	if n := len(p.recs); n > 0 {
-		from = p.recs[n-1].seq + 1
+func (h *host) gather(v view) {
+	p, from := h.read, h.read.from
+	if n := len(p.b.Msgs); n > 0 {
+		from = p.b.Msgs[n-1].Seq + 1
 	}
-	want := p.max - len(p.recs)
+	want := p.max - len(p.b.Msgs)
 	if p.parts--; p.parts > 0 {
 		want = min(want, 1)
 	}
-	p.recs = append(p.recs, v.from(h.box, from, want)...)
+	for _, r := range v.from(h.box, from, want) {
+		m := Stored{Seq: r.seq, Time: h.w.time(r), Mark: r.mark != 0, TTL: r.ttl}
+		if r.mark == 0 {
+			m.Payload = payload(r)
+		}
+		p.b.Msgs = append(p.b.Msgs, m)
+	}
 	p.served = p.parts <= 0
-	if h.w.deposed && len(p.recs) > 0 {
+	if h.w.deposed && len(p.b.Msgs) > 0 {
 		p.answered = true
 		h.judge(p, v)
 	}
@@ -279,7 +283,7 @@ func (h *host) judge(p *pendingRead, now view) {
 		case r.box != h.box:
 			p.b.Anchor = Foreign
 		default:
-			p.b.Anchor, p.b.AnchorTime = Present, r.told
+			p.b.Anchor, p.b.AnchorTime = Present, h.w.time(r)
 		}
 	}
 	first := uint64(0)
@@ -289,7 +293,7 @@ func (h *host) judge(p *pendingRead, now view) {
 	if (h.w.oldest || p.from == 1) && p.b.Anchor != Present {
 		p.b.Oldest = first
 	}
-	if len(p.recs) == 0 {
+	if len(p.b.Msgs) == 0 {
 		p.b.Next = first
 		if first == 0 {
 			p.b.Last, p.b.HasLast = now.last, true

@@ -196,7 +196,7 @@ func (s *Session) present(b *Batch) verdict {
 		c.floorTime, c.writtenTime, l.youngest = b.AnchorTime, b.AnchorTime, b.AnchorTime // a client's word, so far
 	}
 	if s.reader.place && l.youngest != 0 {
-		l.youngest = max(l.youngest, b.AnchorTime, want) // want: it is there, and the message itself was purged
+		l.youngest = max(l.youngest, b.AnchorTime)
 	}
 	l.lost = false
 	l.accept()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"hydrant/bus/scheme"
 	"hydrant/bus/store"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
@@ -46,30 +45,16 @@ func (x *sessionEffects) Read(from, anchor uint64, most int) {
 	h, s := x.held(), x.s
 	h.readsAlone(from, most)
 	room := max(int(s.node.Config.WriteBuffer)/2, 16<<10)
-	q := h.asks(from, anchor)
-	q.Limit, q.MaxBytes = most, room
 	var epoch uint64 // not older than the answer
 	job := func(ctx context.Context) (store.Batch, error) {
-		batch, err := s.node.Mailboxes.ReadWhole(ctx, h.sid, q)
+		batch, err := s.node.Mailboxes.Read(ctx, h.sid, from, anchor, most, room)
 		epoch = s.node.Epoch()
 		return batch, err
 	}
 	submit(s, job, func(batch store.Batch, err error) {
 		s.met(epoch)
-		h.shelve(q.Shelf)
-		if err == nil {
-			s.node.Metrics.Reads.Inc(readOf(q.Shelf))
-		}
 		h.take(batch, err)
 	})
-}
-
-// readOf says how a read has ended, by what it remembers.
-func readOf(shelf *store.Shelf) stats.Read {
-	if shelf.Empty() {
-		return stats.ReadOK
-	}
-	return stats.ReadAside
 }
 
 // take gives the core what was read. With a rival's marker in it, it waits until
@@ -102,13 +87,11 @@ func (h *held) convert(batch store.Batch, err error) session.Batch {
 		n.Log.Debug("mailbox not read", "sid", h.sid, "error", err)
 		return out
 	}
+	n.Metrics.Reads.Inc(stats.ReadOK)
 	out.Msgs = make([]session.Stored, len(batch.Msgs))
 	for i, m := range batch.Msgs {
 		if !m.Mark && !m.TTL {
 			h.s.saw(h, m.Seq, m.Time)
-		}
-		if m.Aside {
-			n.Metrics.SetAside.Inc(stats.AsideRead)
 		}
 		payload, ok := h.inspect(m.Seq, m.Mark, m.Payload)
 		out.Msgs[i] = session.Stored{Seq: m.Seq, Time: m.Time, Mark: m.Mark || !ok, TTL: m.TTL, Payload: payload, Trace: m.Trace}
@@ -167,9 +150,6 @@ func (x *sessionEffects) Gap(g session.Gap) bool {
 	n.Metrics.Gaps.Inc(g.Why)
 	n.Log.Warn("messages lost to a session", "sid", h.sid, "from", g.From, "to", g.To, "why", g.Why.String())
 	if g.Why == session.Rollback {
-		if h.waiting != nil {
-			h.waiting.replayed, h.waiting.shelf = scheme.Position{}, nil
-		}
 		h.owner.RolledBack()
 		h.rivals = 0 // of the log that was
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"hydrant/bus/scheme"
-	"hydrant/bus/store"
 	"hydrant/edge/internal/egress"
 	"hydrant/edge/internal/ownership"
 	"hydrant/edge/internal/protocol"
@@ -60,45 +59,14 @@ type waiting struct {
 	late    [numEvents]func()       // events that wait while the session is in doubt
 	queued  bool                    // something waited for the socket when the process stalled
 	inquiry *inquiry                // whether the client lives; nil: nobody asks
-	shelf   *store.Shelf            // what was set aside of its mailbox; nil: nothing is known of that
-	kept    keptBy                  // who keeps what comes since it has handed the session over
 	proof   logProof                // that what the claim relies on is of the log that there is
-	// replayed is the entry's position, where the client asks again for what it had confirmed;
-	// Floor 0: it does not. What it had may be purged, so entries keep it.
-	replayed scheme.Position
+	kept    keptBy                  // who keeps what comes since it has handed the session over
 }
 
 // keptBy is a holder that has handed a session over and keeps what comes for it.
 type keptBy struct {
 	node   scheme.NodeID
 	holder uint64 // 0: none
-}
-
-// asks returns what the core asks of the mailbox. What was set aside of it and is in memory
-// belongs to the read that is under way.
-func (h *held) asks(from, anchor uint64) store.Question {
-	q := store.Question{From: from, Anchor: anchor, Place: h.core.Cursor(), Known: h.core.Trusted(),
-		Settled: min(h.owner.Entry().Floor, h.core.Floor())}
-	if w := h.waiting; w != nil {
-		q.Shelf = w.shelf
-		if w.replayed.Floor != 0 {
-			q.Settled = w.replayed.Floor
-		}
-	}
-	if q.Shelf == nil {
-		q.Shelf = new(store.Shelf)
-	}
-	return q
-}
-
-// shelve keeps what a read has found set aside, for the next one.
-func (h *held) shelve(shelf *store.Shelf) {
-	if shelf.Empty() {
-		shelf = nil
-	}
-	if shelf != nil || h.waiting != nil {
-		h.wait().shelf = shelf
-	}
 }
 
 // talk is what a session that talks with others has of it. Each part is made with the

@@ -57,26 +57,21 @@ func (h *held) join(after, to uint64) bool {
 	q := h.question(after, to)
 	q.Answer = func(found crowd.Found) {
 		s.post(func() {
-			if !h.takePass(&found, after, to, clock.now(s.loop.Now())) {
+			if !h.takePass(&found, to, clock.now(s.loop.Now())) {
 				h.deliverPass(nil)
 			}
 		})
 	}
 	reply, found := s.node.Crowd.Ask(q)
 	if reply == crowd.Here {
-		return h.takePass(&found, after, to, clock.now(s.loop.Now()))
+		return h.takePass(&found, to, clock.now(s.loop.Now()))
 	}
 	return reply == crowd.Later
 }
 
-// takePass delivers what was read for many sessions, now or after a look for a witness or for
-// what was set aside, and reports whether there is anything that can be. now is as copiesOf
-// has it.
-func (h *held) takePass(found *crowd.Found, after, to uint64, now int64) bool {
-	if found.Sealed {
-		h.takeSealed(found, after, to, now)
-		return true
-	}
+// takePass delivers what was read for many sessions, now or after a look for a witness,
+// and reports whether there is anything that can be. now is as copiesOf has it.
+func (h *held) takePass(found *crowd.Found, to uint64, now int64) bool {
 	copies := h.copiesOf(found.Msgs, to, now)
 	if len(copies) == 0 {
 		return false
@@ -85,30 +80,6 @@ func (h *held) takePass(found *crowd.Found, after, to uint64, now int64) bool {
 		h.deliverPass(copies)
 	}
 	return true
-}
-
-// takeSealed reads what was set aside before what was read for many sessions, and delivers
-// both. If something of it is missing the session reads by itself, and is told.
-func (h *held) takeSealed(found *crowd.Found, after, to uint64, now int64) {
-	s, dealt := h.s, h.s.uptime()
-	q := h.asks(after+1, after)
-	var epoch uint64 // not older than the answer
-	job := func(ctx context.Context) (list []store.Stored, err error) {
-		list, err = s.node.Mailboxes.ReadAside(ctx, h.sid, q, &found.Msgs[0])
-		epoch = s.node.Epoch()
-		return list, err
-	}
-	submit(s, job, func(list []store.Stored, err error) {
-		s.met(epoch)
-		if err != nil || s.uptime()-dealt > witnessPatience {
-			h.deliverPass(nil)
-			return
-		}
-		list = append(append([]store.Stored{{Seq: after}}, list...), found.Msgs...)
-		if copies := h.copiesOf(list, to, now); len(copies) == 0 || !h.witnessed(found, copies) {
-			h.deliverPass(copies)
-		}
-	})
 }
 
 // witnessed asks the store for a message that has to be there before any of these is
@@ -166,9 +137,6 @@ func (h *held) copiesOf(msgs []store.Stored, to uint64, now int64) (copies []ses
 		m := &msgs[i]
 		c := session.Copy{Seq: m.Seq, Prev: msgs[i-1].Seq, Time: m.Time, TTL: m.TTL, Trace: m.Trace}
 		payload, ok := h.inspect(m.Seq, m.Mark, m.Payload)
-		if m.Aside {
-			h.s.node.Metrics.SetAside.Inc(stats.AsideRead)
-		}
 		switch over, known := isOver(m, now); {
 		case !known:
 			return nil
@@ -193,10 +161,9 @@ func (h *held) isPosition(m *store.Stored) bool {
 	return true
 }
 
-// isOver reports whether the time of a message is over, if that can be known. What was set
-// aside was there a moment ago.
+// isOver reports whether the time of a message is over, if that can be known.
 func isOver(m *store.Stored, now int64) (over, known bool) {
-	if !m.TTL || m.Mark || m.Aside {
+	if !m.TTL || m.Mark {
 		return false, true
 	}
 	return now >= m.Time+int64(m.Life), m.Life > 0 && m.Time != 0 && now != 0

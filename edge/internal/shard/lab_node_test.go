@@ -76,7 +76,7 @@ func (l *lab) node(loops int, changes ...func(*Node)) *testNode {
 			return n.routes[path], n.noRoute
 		},
 	}
-	n.Crowd = crowd.New(cmp.Or(l.passBytes, crowd.Bytes), crowd.Source{Read: n.piece, Stopped: l.stopped, Run: n.pool.SubmitIdle, Epoch: n.Epoch, Ended: m.Passes.Inc, Short: n.Short.Load, First: func(int) uint64 { return 1 }})
+	n.Crowd = crowd.New(cmp.Or(l.passBytes, crowd.Bytes), crowd.Source{Read: n.piece, Stopped: l.stopped, Run: n.pool.SubmitIdle, Epoch: n.Epoch, Ended: m.Passes.Inc, Short: n.Short.Load})
 	n.Logs = NewLogs(n.Node, loops)
 	n.Connected.Store(true)
 	n.MaxPayload.Store(1 << 20)

@@ -39,16 +39,6 @@ func (m fakeMailboxes) TTL() time.Duration { return m.n.Config.SessionTTL }
 func (m fakeMailboxes) PartitionOf(sid scheme.SID) int { return scheme.StreamIndexOf(sid, 2) }
 
 // Read implements [Mailboxes].
-// ReadWhole implements [Mailboxes]: nothing is set aside here.
-func (m fakeMailboxes) ReadWhole(ctx context.Context, sid scheme.SID, q store.Question) (store.Batch, error) {
-	return m.Read(ctx, sid, q.From, q.Anchor, q.Limit, q.MaxBytes)
-}
-
-// ReadAside: nothing was ever set aside.
-func (fakeMailboxes) ReadAside(context.Context, scheme.SID, store.Question, *store.Stored) ([]store.Stored, error) {
-	return nil, store.ErrMissing
-}
-
 func (m fakeMailboxes) Read(_ context.Context, sid scheme.SID, from, anchor uint64, limit, maxBytes int) (store.Batch, error) {
 	if m.n.cut {
 		return store.Batch{}, store.ErrUnconfirmed

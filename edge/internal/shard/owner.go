@@ -216,9 +216,6 @@ func (x *ownershipEffects) Timer(number uint32, d time.Duration) {
 func (x *ownershipEffects) Attach(at scheme.Position, lasting bool) {
 	h := x.held()
 	from := h.from(at, h.owner.Entry().Start)
-	if !at.Back && h.resumed && 0 < from.Floor && from.Floor < at.Floor {
-		h.wait().replayed = at
-	}
 	from.Tail = h.inherits != nil || h.mayJoin(from.Old)
 	h.attach(from, lasting)
 }
@@ -231,19 +228,17 @@ func (x *ownershipEffects) Reattach(lasting bool) {
 	}
 }
 
-// Position returns how far delivery has got. It never goes back in a log.
+// Position returns how far delivery has got.
 func (x *ownershipEffects) Position() scheme.Position {
 	c := &x.core
 	sure := x.owner.Entry().Sure
 	if from, to := c.OldLog(); to != 0 {
 		return scheme.Position{Floor: from, Seen: to, Back: true, Sure: sure}
 	}
-	p := scheme.Position{Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime()}
-	if w := x.waiting; w != nil && 0 < p.Floor && p.Floor < w.replayed.Floor {
-		p = w.replayed
+	return scheme.Position{
+		Floor: c.Floor(), FloorTime: c.FloorTime(), Seen: c.Seen(), SeenTime: c.SeenTime(),
+		Unsure: c.Aged() || x.held().suspect(), Sure: sure,
 	}
-	p.Unsure, p.Sure = c.Aged() || x.held().suspect(), sure
-	return p
 }
 
 // Freeze keeps the session's messages from the socket: served is false from now

@@ -91,8 +91,6 @@ type Directory interface {
 // Mailboxes is what a shard asks of [store.Store].
 type Mailboxes interface {
 	Read(ctx context.Context, sid scheme.SID, from, anchor uint64, limit, maxBytes int) (store.Batch, error)
-	ReadWhole(ctx context.Context, sid scheme.SID, q store.Question) (store.Batch, error)
-	ReadAside(ctx context.Context, sid scheme.SID, q store.Question, seal *store.Stored) ([]store.Stored, error)
 	LastSeqs(ctx context.Context, sids []scheme.SID) (map[scheme.SID]uint64, error)
 	WentBack(ctx context.Context, seen store.Sighting) (bool, error)
 	PartitionOf(sid scheme.SID) int

@@ -48,12 +48,11 @@ type Plan struct {
 	Copies  int `json:"copies"`  // of all that is stored: EDGE_STREAM_REPLICAS
 	Streams int `json:"streams"` // EDGE_MAILBOX_STREAMS
 
-	Edge Need    `json:"edge"` // of all nodes together
-	NATS Need    `json:"nats"` // of all servers together
-	Room float64 `json:"room"` // cores of NATS, at most, that making room in mailboxes takes of that, with one copy
+	Edge Need `json:"edge"` // of all nodes together
+	NATS Need `json:"nats"` // of all servers together
 
 	Sockets int   `json:"sockets"` // of each node, while one of them is gone
-	Mail    int64 `json:"mail"`    // bytes of all messages of the time that mailboxes are kept for, in one copy, if room is never made
+	Mail    int64 `json:"mail"`    // bytes of messages that the store keeps, in one copy
 	Store   int64 `json:"store"`   // EDGE_STORE_BYTES: bytes of one copy
 	Disk    int64 `json:"disk"`    // bytes of each server, which hold the copies together
 }
@@ -138,24 +137,8 @@ const (
 // streamCores is how much of a processor one stream's leader may take: it uses one.
 const streamCores = 0.5
 
-// Parts of the store that mailboxes have, and what is set aside of them, and sessions.
-const (
-	mailboxShare = 0.50
-	keptShare    = 0.20
-	sessionShare = 0.15
-)
-
-// Making room in mailboxes: what it costs NATS (go run ./integration/bench -only room-cost has
-// less), and how often it is done.
-const (
-	storeCost  = 12.4 // µs to store a message
-	settleCost = 12.5 // µs for each session and round: its entry is read, and a seal is stored
-	copyCost   = 25   // µs for each message that is set aside
-	roomShare  = 0.03 // of storing is what rounds may cost, without copies
-	roomFrees  = 0.50 // of the mailboxes' bytes is what a round frees
-	roomFrom   = 0.60 // of them is where one begins
-	roomPause  = 60   // seconds between rounds, at least
-)
+// mailboxShare is the part of the store that mailboxes have.
+const mailboxShare = 0.7
 
 // maxStreams and defaultStreams are of EDGE_MAILBOX_STREAMS.
 const (
@@ -194,8 +177,7 @@ func Size(l Load, m Machine, p Prices) (Plan, error) {
 
 	work := p.Request.at(l.Requests).plus(p.Push.at(l.Pushes)).plus(rest)
 	held := int64(connected)*p.Socket.NATS + int64((l.Requests+l.Pushes)*60)*p.Recent
-	plan.Room = room(&l)
-	one := Need{Cores: work.NATS/1e6 + plan.Room, Memory: p.Base.NATS + held}
+	one := Need{Cores: work.NATS / 1e6, Memory: p.Base.NATS + held}
 	plan.Servers, plan.Copies, plan.NATS = 1, 1, one
 	if !l.Alone || !one.fits(m, 1) {
 		plan.Copies = 3
@@ -212,23 +194,13 @@ func Size(l Load, m Machine, p Prices) (Plan, error) {
 	return plan, nil
 }
 
-// store is the disk that a load fills: by all messages, if they are kept, and with its shares
-// in all. Mailboxes have as much as makes rounds cheap, and no more than they can fill; what
-// is set aside has what comes for those who are away.
+// store is the disk that a load fills: by messages, and with its shares in all.
 func store(l *Load, p *Prices) (mail, all int64) {
-	rate, age := l.Requests+l.Pushes, 1.5*l.TTL.Seconds()
-	each := float64(int64(l.Bytes) + p.Message)
-	bytes := min(rate*age, 1.03*float64(l.Queue)*float64(l.Sessions)) * each
-	rounds := max(float64(l.Sessions)*settleCost/(roomShare*storeCost), rate*roomPause) / roomFrees * each
-	aside := min(l.Pushes*l.Away*age*each, bytes)
+	kept := (l.Requests + l.Pushes) * 1.5 * l.TTL.Seconds()
+	kept = min(kept, 1.03*float64(l.Queue)*float64(l.Sessions))
+	bytes := kept * float64(int64(l.Bytes)+p.Message)
 	sessions := float64(l.Sessions) * float64(p.Session)
-	return int64(bytes), int64(max(min(bytes/roomFrom, rounds)/mailboxShare, aside/keptShare, sessions/sessionShare))
-}
-
-// room is the processors that making room takes of NATS.
-func room(l *Load) float64 {
-	rounds := min(roomShare*storeCost*(l.Requests+l.Pushes), settleCost*float64(l.Sessions)/roomPause)
-	return (rounds + copyCost*l.Pushes*l.Away) / 1e6
+	return int64(bytes), int64(max(bytes/mailboxShare, sessions/((1-mailboxShare)/2)))
 }
 
 // streams is a power of two.

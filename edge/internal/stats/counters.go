@@ -34,9 +34,6 @@ func resolve[L Label](vec *prometheus.CounterVec, n int) Counters[L] {
 // Inc counts one.
 func (c Counters[L]) Inc(l L) { c.of[l].Inc() }
 
-// Add counts n at once.
-func (c Counters[L]) Add(l L, n float64) { c.of[l].Add(n) }
-
 // Counting returns a function that counts one, for those that know no labels.
 func (c Counters[L]) Counting(l L) func() { return c.of[l].Inc }
 

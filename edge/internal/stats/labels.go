@@ -154,14 +154,13 @@ func (w Write) String() string { return word(writeWords[:], uint8(w)) }
 type Read uint8
 
 const (
-	ReadOK    Read = iota
-	ReadAside      // of what was set aside
+	ReadOK Read = iota
 	ReadError
 
 	numReads
 )
 
-var readWords = [numReads]string{"ok", "set_aside", "error"}
+var readWords = [numReads]string{"ok", "error"}
 
 // String returns the metric label.
 func (r Read) String() string { return word(readWords[:], uint8(r)) }
@@ -256,59 +255,16 @@ type StorePart uint8
 
 const (
 	StoreMailboxes StorePart = iota
-	StoreKept                // what was set aside of mailboxes
 	StoreWork
 	StoreSessions
 
 	numStoreParts
 )
 
-var storePartWords = [numStoreParts]string{"mailboxes", "kept", "work", "sessions"}
+var storePartWords = [numStoreParts]string{"mailboxes", "work", "sessions"}
 
 // String returns the metric label.
 func (p StorePart) String() string { return word(storePartWords[:], uint8(p)) }
-
-// RoundEnd says how a round of making room in the streams of mailboxes ended.
-type RoundEnd uint8
-
-const (
-	RoundPurged   RoundEnd = iota // what was delivered, or set aside, is gone
-	RoundNothing                  // there was nothing to purge any more
-	RoundOthers                   // another node was at it
-	RoundFull                     // there was no room for what has to be set aside
-	RoundWentBack                 // a stream has gone back, or had lately
-	RoundOlder                    // nodes may run that do not read what is set aside
-	RoundYoung                    // the connection to NATS was too young
-	RoundFailed                   // NATS did not answer, or the connection was lost
-
-	numRoundEnds
-)
-
-var roundEndWords = [numRoundEnds]string{"purged", "nothing", "other_node", "full", "went_back", "older_nodes", "young", "failed"}
-
-// String returns the metric label.
-func (e RoundEnd) String() string { return word(roundEndWords[:], uint8(e)) }
-
-// SetAside is what a round does with the mailboxes of sessions.
-type SetAside uint8
-
-const (
-	AsideLooked  SetAside = iota // at an entry of the directory
-	AsideSealed                  // all that a mailbox had is delivered or set aside
-	AsideRefused                 // it had more, or has got more
-	AsideUnsure                  // nobody answered
-	AsideCopied                  // a message was set aside
-	AsideLost                    // … or written down as lost
-	AsidePurged                  // messages that are gone from a stream
-	AsideRead                    // a message that was set aside was read for its session
-
-	numSetAside
-)
-
-var setAsideWords = [numSetAside]string{"looked_at", "sealed", "refused", "unsure", "copied", "lost", "purged", "read"}
-
-// String returns the metric label.
-func (a SetAside) String() string { return word(setAsideWords[:], uint8(a)) }
 
 // TailEnd says why a node keeps nothing more for a session that it has parked.
 type TailEnd uint8

@@ -41,8 +41,6 @@ type Metrics struct {
 	TailParts    prometheus.Counter
 	TailMisses   prometheus.Counter
 	Passes       Counters[PassEnd]
-	Rounds       Counters[RoundEnd]
-	SetAside     Counters[SetAside]
 	MemoryLimit  prometheus.Gauge
 	MemoryNeeded prometheus.Gauge
 	Ready        prometheus.Gauge
@@ -63,8 +61,6 @@ type Metrics struct {
 	StoreLimit    Gauges[StorePart]
 	StoreReach    Gauges[StorePart]
 	StoreAge      Gauges[StorePart]
-	StreamBytes   *prometheus.GaugeVec // by the name of the stream, of which there are few
-	StreamOldest  *prometheus.GaugeVec // the same
 }
 
 // registry makes instruments and registers them.
@@ -149,8 +145,6 @@ func (m *Metrics) sessions(r registry) {
 	m.Returned = counters(r, "resume_messages_total", "Messages that sessions were given after a resume until they had everything, by where they came from.", "source", numSources)
 	m.TailsEnded = counters(r, "tails_ended_total", "Parked sessions for which nothing more is kept, by reason.", "reason", numTailEnds)
 	m.TailParts = r.counter("tail_parts_total", "Parts of tails that were handed to nodes which resume sessions.")
-	m.Rounds = counters(r, "rounds_total", "Rounds of making room in the streams of mailboxes that were due, by how they ended.", "end", numRoundEnds)
-	m.SetAside = counters(r, "set_aside_total", "What these rounds did with entries, mailboxes and messages, and what was read of it.", "what", numSetAside)
 	m.Passes = counters(r, "passes_total", "Readings of mailboxes for many sessions together, by how they ended.", "end", numPassEnds)
 	m.TailMisses = r.counter("tail_misses_total", "Questions for a tail that brought none: the store is read.")
 	m.Gaps = counters(r, "gaps_total", "Gaps in mailboxes, by cause.", "why", session.Rollback+1)
@@ -191,8 +185,6 @@ func (m *Metrics) nats(r registry) {
 	m.StoreLimit = gauges(r, "store_limit_bytes", "Bound of hydrant_store_bytes; 0: none.", "part", numStoreParts)
 	m.StoreReach = gauges(r, "store_reach_seconds", "How far back a part has all that was stored; less than hydrant_store_age_seconds: it is full.", "part", numStoreParts)
 	m.StoreAge = gauges(r, "store_age_seconds", "How long a part is to keep what is stored.", "part", numStoreParts)
-	m.StreamBytes = r.gaugeVec("stream_bytes", "Bytes of one copy of each stream of mailboxes, and of what is set aside of them.", "stream")
-	m.StreamOldest = r.gaugeVec("stream_oldest_seconds", "Age of the first message of such a stream: of mailboxes all that is older was delivered, or is set aside.", "stream")
 }
 
 // Sums adds up the counters of each name over their labels.

@@ -38,9 +38,7 @@
 //	          [Promptly]
 //
 // A run is also judged itself: each kind of fault in it must have had the effect
-// that it is for (bite). A schedule that harms nothing proves nothing. A run in which nodes
-// are to make room for mailboxes must show that they did (room). Where a round was full, what
-// mailboxes dropped then shows as lost, or as a gap: the store was too small for the run.
+// that it is for (bite). A schedule that harms nothing proves nothing.
 //
 // # What is accepted
 //
@@ -119,7 +117,6 @@ const (
 	Failed   = "failed"   // told as failed but stored
 	Slow     = "slow"     // back long after the servers
 	Bite     = "bite"     // a fault without effect
-	Room     = "room"     // nothing of the kind was seen, of what the run is for
 )
 
 // Words of the protocol.
@@ -160,7 +157,6 @@ type Report struct {
 	Faults     map[string]int
 	Bitten     map[string]int // of Faults, those that had their effect
 	MaxRSS     int64
-	Room       map[string]int // what nodes did to make room for mailboxes, as far as they could be asked
 	Violations []Violation
 	Suppressed int // violations beyond the bound of the report
 }
@@ -188,21 +184,10 @@ func (r *Report) String() string {
 		causes += fmt.Sprintf(" %s %d", cause, r.Repeated[cause])
 	}
 	return fmt.Sprintf("seed %d: %d sessions, %d resumes, %d contests, sent %d, accepted %d, delivered %d, repeated to old clients %d (after%s), to two sockets of one client %d, gaps %d, "+
-		"given to programs %d, repeats dropped for them %d, their calls %d of which unknown %d, largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d, told expired %d, repeated %d, 4501 without a rival %d, told failed but stored %d, told nothing or twice %d, slowly back %d%s; faults that bit:%s",
+		"given to programs %d, repeats dropped for them %d, their calls %d of which unknown %d, largest node %d MiB; lost %d, out of order %d, chain breaks %d, wrong repeats %d, double owners %d, over bounds %d, disturbed %d, strangers' %d, undrained %d, told expired %d, repeated %d, 4501 without a rival %d, told failed but stored %d, told nothing or twice %d, slowly back %d; faults that bit:%s",
 		r.Seed, r.Sessions, r.Resumes, r.Contests, r.Sent, r.Accepted, r.Delivered, repeated, causes, r.Twice, r.Gaps, r.Given, r.Dropped, r.Calls, r.Unknown, r.MaxRSS>>20,
 		r.Count("I1"), r.Count("I2"), r.Count("I3"), r.Count("I4"), r.Count("I5"), r.Count("I6"), r.Count("I7"), r.Count("I8"), r.Count("L"),
-		r.Count(Expired), r.Count(Repeated), r.Count(Taken), r.Count(Failed), r.Count(Told), r.Count(Slow), r.room(), strings.TrimSuffix(faults, ","))
-}
-
-// room is the summary's part about making room; empty: the run is not for that.
-func (r *Report) room() (text string) {
-	for _, what := range slices.Sorted(maps.Keys(r.Room)) {
-		text += fmt.Sprintf(" %s %d,", what, r.Room[what])
-	}
-	if text != "" {
-		text = "; room:" + strings.TrimSuffix(text, ",")
-	}
-	return text
+		r.Count(Expired), r.Count(Repeated), r.Count(Taken), r.Count(Failed), r.Count(Told), r.Count(Slow), strings.TrimSuffix(faults, ","))
 }
 
 // keptViolations bounds a report: one fault can break thousands.
@@ -230,8 +215,6 @@ type checker struct {
 	killed   map[string]int      // line at which a node was killed last
 	copied   int                 // line of the last copy of the stores
 	restored []restore
-	shows    map[string]int            // of making room; nil: the run is not for that
-	rooms    map[string]map[string]int // what each node said last
 	now      time.Duration
 	well     time.Duration // when the servers stored again last
 	drained  bool

@@ -13,7 +13,7 @@ func (c *checker) event(line int, e history.Event) error {
 	c.now = e.At
 	switch e.Kind {
 	case history.Start:
-		c.report.Seed, c.bounds, c.limit, c.shows = e.Seed, e.Bounds, e.Limit, e.Room
+		c.report.Seed, c.bounds, c.limit = e.Seed, e.Bounds, e.Limit
 	case history.Fault:
 		c.fault(line, e)
 	case history.Bit:
@@ -289,27 +289,4 @@ func (c *checker) sample(line int, e history.Event) {
 	if b := c.bounds; b != nil && (e.RSS > b.RSS || e.Descriptors > b.Descriptors || e.Goroutines > b.Goroutines) {
 		c.violate("I6", line, "node %s: %d bytes, %d descriptors, %d goroutines; bounds %+v", e.Node, e.RSS, e.Descriptors, e.Goroutines, *b)
 	}
-	c.makesRoom(e)
-}
-
-// makesRoom adds what a node has done since it was asked last. One that has begun anew counts
-// from 0 again.
-func (c *checker) makesRoom(e history.Event) {
-	if c.shows == nil {
-		return
-	}
-	if c.report.Room == nil {
-		c.report.Room, c.rooms = make(map[string]int), make(map[string]map[string]int)
-		for what := range c.shows {
-			c.report.Room[what] = 0
-		}
-	}
-	last := c.rooms[e.Node]
-	for what, n := range e.Room {
-		if before := last[what]; n >= before {
-			n -= before
-		}
-		c.report.Room[what] += n
-	}
-	c.rooms[e.Node] = e.Room
 }

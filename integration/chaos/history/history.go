@@ -27,7 +27,7 @@ type Kind string
 
 // The kinds, and the fields that they use.
 const (
-	Start    Kind = "start"    // Seed, Bounds, Limit, Room
+	Start    Kind = "start"    // Seed, Bounds, Limit
 	Fault    Kind = "fault"    // What, Node
 	Bit      Kind = "bit"      // a fault had the effect that it is for: What, Node; Why: by what one sees that
 	Missed   Kind = "missed"   // it had not: What, Node, Why
@@ -52,7 +52,7 @@ const (
 	Stored   Kind = "stored"   // the store has acknowledged it: Mid, SID, Seq
 	Failed   Kind = "failed"   // the sender was told of an error: Mid, Why; Told: the code
 	Mailbox  Kind = "mailbox"  // what the store holds at the end: SID, Seq, Mid
-	Sample   Kind = "sample"   // of a node's process: Node, RSS, Descriptors, Goroutines, Room
+	Sample   Kind = "sample"   // of a node's process: Node, RSS, Descriptors, Goroutines
 	Drained  Kind = "drained"  // every session has got its last message
 	Stuck    Kind = "stuck"    // SID has not, and time is up: Why
 	Broken   Kind = "broken"   // a process did not do what it was told: Node, Why
@@ -139,10 +139,6 @@ type Event struct {
 	RSS         int64 `json:"rss,omitempty"`
 	Descriptors int   `json:"descriptors,omitempty"`
 	Goroutines  int   `json:"goroutines,omitempty"`
-
-	// Room is what the node has done since it began to make room for mailboxes, and to read what
-	// was set aside; of Start: that the run is to show it.
-	Room map[string]int `json:"room,omitempty"`
 }
 
 // A Writer puts events in order. Its methods may be called concurrently.

@@ -1,7 +1,7 @@
 // Command chaos runs Hydrant under faults and judges what came of it, or
 // judges a history that is there already.
 //
-//	chaos [-duration 60s] [-seed N] [-seeds 10] [-nats 1|3] [-queue N] [-room] [-sync] [-netns=false] [-history FILE]
+//	chaos [-duration 60s] [-seed N] [-seeds 10] [-nats 1|3] [-queue N] [-sync] [-netns=false] [-history FILE]
 //	chaos -scenario deposed-directory [-times 20] [-seed N]
 //	chaos -recovery [-clients 2000] [-into deploy/README.md]
 //	chaos -check FILE
@@ -82,7 +82,6 @@ func flags() (o options) {
 	flag.IntVar(&o.Queue, "queue", 0, "bound of a mailbox; 0: one that is never reached")
 	flag.StringVar((*string)(&o.Tails), "tails", "", "what nodes keep for parked sessions: short (1 s, 64 KiB), off; empty: as they do by themselves")
 	flag.IntVar(&o.Rate, "rate", 0, "published messages a second; 0: 1000, in a scenario 200")
-	flag.BoolVar(&o.Room, "room", false, "streams so small that nodes make room in them every few seconds")
 	flag.BoolVar(&o.Sync, "sync", false, "the NATS servers sync every write to their disks")
 	flag.BoolVar(&o.namespaces, "netns", true, "servers and nodes in network namespaces of their own")
 	flag.BoolVar(&o.Clocks, "clocks", true, "with namespaces: build the nodes so that their clocks can be set, which takes a minute the first time")
