@@ -44,7 +44,8 @@ func (s *schedule) splitLeader(f *fault, stream string) error {
 	if err != nil {
 		return err
 	}
-	newcomers := s.newcomers(f, stream, leader, nodes)
+	f.whom = leader.ServerName + " of " + stream
+	newcomers := s.newcomers(leader, nodes)
 	links := s.run.around(leader)
 	if err := cutAll(links); err != nil {
 		return err
@@ -71,6 +72,7 @@ func (s *schedule) deafLeader(f *fault, stream string) error {
 	if err != nil {
 		return err
 	}
+	f.whom = leader.ServerName + " of " + stream
 	var stuck []int
 	stick := func() error { // also those that are made again
 		ports, err := s.run.ownRoutes(leader)
@@ -81,7 +83,7 @@ func (s *schedule) deafLeader(f *fault, stream string) error {
 		stuck = append(stuck, ports...)
 		return s.eachServer((*harness.Host).Stick, ports)
 	}
-	err = s.deposed(f, stream, leader, s.newcomers(f, stream, leader, nodes), electionPatience, stick)
+	err = s.deposed(f, stream, leader, s.newcomers(leader, nodes), electionPatience, stick)
 	switch {
 	case err == nil:
 		s.crowdTo(nodes, 24, crowdPause/4)
@@ -101,8 +103,7 @@ func (s *schedule) eachServer(do func(*harness.Host, []int) error, ports []int) 
 
 // newcomers are clients that begin at the peers of a stream's leader, some with a socket at
 // one of the nodes beside it.
-func (s *schedule) newcomers(f *fault, stream string, leader *harness.NATSServer, nodes []*node) []*client {
-	f.whom = leader.ServerName + " of " + stream
+func (s *schedule) newcomers(leader *harness.NATSServer, nodes []*node) []*client {
 	newcomers := s.bear(s.batch(), s.run.nodesOn(s.run.peers(leader)[0]), nodes)
 	for _, c := range newcomers {
 		if c.spare != nil {

@@ -257,15 +257,20 @@ type Connection struct {
 // Connections lists the clients of the server: a client that was thrown out
 // and came back has another CID.
 func (s *NATSServer) Connections() ([]Connection, error) {
-	body, err := Get("http://" + s.Monitor + "/connz?limit=10000")
-	if err != nil {
-		return nil, err
-	}
 	var answer struct {
 		Connections []Connection `json:"connections"`
 	}
-	err = json.Unmarshal(body, &answer)
+	err := s.page("/connz?limit=10000", &answer)
 	return answer.Connections, err
+}
+
+// page reads one of the server's own pages.
+func (s *NATSServer) page(path string, into any) error {
+	body, err := Get("http://" + s.Monitor + path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, into)
 }
 
 // Streams lists the JetStream streams that exist.

@@ -141,14 +141,10 @@ type Route struct {
 
 // Routes asks the server for its own.
 func (s *NATSServer) Routes() ([]Route, error) {
-	body, err := Get("http://" + s.Monitor + "/routez")
-	if err != nil {
-		return nil, err
-	}
 	var page struct {
 		Routes []Route `json:"routes"`
 	}
-	err = json.Unmarshal(body, &page)
+	err := s.page("/routez", &page)
 	for i := range page.Routes {
 		r := &page.Routes[i]
 		r.Accepted = !slices.ContainsFunc(s.config.routes, func(url string) bool { return strings.HasSuffix(url, ":"+strconv.Itoa(r.Port)) })
@@ -158,10 +154,6 @@ func (s *NATSServer) Routes() ([]Route, error) {
 
 // Leader is who leads a stream as this server itself has it; "": nobody, as far as it knows.
 func (s *NATSServer) Leader(stream string) (string, error) {
-	body, err := Get("http://" + s.Monitor + "/jsz?accounts=true&streams=true")
-	if err != nil {
-		return "", err
-	}
 	var page struct {
 		Accounts []struct {
 			Streams []struct {
@@ -172,7 +164,7 @@ func (s *NATSServer) Leader(stream string) (string, error) {
 			} `json:"stream_detail"`
 		} `json:"account_details"`
 	}
-	err = json.Unmarshal(body, &page)
+	err := s.page("/jsz?accounts=true&streams=true", &page)
 	for _, account := range page.Accounts {
 		for _, st := range account.Streams {
 			if st.Name == stream && st.Cluster != nil {
@@ -197,9 +189,6 @@ type Varz struct {
 
 // Varz asks the server for it.
 func (s *NATSServer) Varz() (v Varz, err error) {
-	body, err := Get("http://" + s.Monitor + "/varz")
-	if err != nil {
-		return v, err
-	}
-	return v, json.Unmarshal(body, &v)
+	err = s.page("/varz", &v)
+	return v, err
 }

@@ -329,9 +329,6 @@ func (h *host) position() (Position, int) {
 	if h.entryOld[1] != 0 {
 		unproved = names && !old
 	}
-	if !h.entryUnsure {
-		h.entrySure = h.entryAt
-	}
 	h.suspect = unproved && h.w.noted > h.entrySure
 	h.provedAt, h.entryAt, h.entryUnsure = h.w.noted, h.w.noted, h.suspect // the claim is a write
 	if !h.suspect {
